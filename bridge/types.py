@@ -1,0 +1,38 @@
+"""Shapes that cross module borders: scopes, messages, apps, and the callables of both interfaces.
+
+Scopes and messages are plain dicts on the wire of the ASGI spec, so they are aliases here and not
+classes: an app or a server may add keys, and nobody pays for a conversion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from types import TracebackType
+from typing import Any, Literal, Protocol, TypeAlias
+
+Interface = Literal["wsgi", "asgi"]
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+AsgiApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+Environ: TypeAlias = dict[str, Any]
+ResponseHeaders: TypeAlias = list[tuple[str, str]]
+ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType]
+OptExcInfo: TypeAlias = ExcInfo | tuple[None, None, None] | None
+Write: TypeAlias = Callable[[bytes], object]
+
+RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
+
+
+class StartResponse(Protocol):
+    """PEP 3333's ``start_response(status, response_headers, exc_info=None) -> write``."""
+
+    def __call__(
+        self, status: str, response_headers: ResponseHeaders, exc_info: OptExcInfo = None, /
+    ) -> Write: ...
+
+
+WsgiApp: TypeAlias = Callable[[Environ, StartResponse], Iterable[bytes]]
