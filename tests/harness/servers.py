@@ -1,0 +1,438 @@
+"""Real servers as subprocesses: one way to start, watch, measure and end each of them.
+
+What enters: the name of a server and the ``module:attr`` of an app. What leaves: a :class:`Server`
+that has answered its first request. The test's own thread starts and ends the process; nothing
+runs in the background here. Each server leads its own process group, which is killed at the end
+whatever happened, so that no worker process outlives its test.
+
+A server that can take an open socket gets one that is bound to port 0 already (nobody can take the
+port in between); the others get a free port number, and another one if it was taken meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+ROOT = Path(__file__).resolve().parents[2]
+HOST = "127.0.0.1"
+START_TIMEOUT_S = 60.0
+POLL_S = 0.02
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a server is to listen: a port, and the descriptor of a socket bound to it, if any."""
+
+    port: int
+    fd: int | None = None
+
+
+@dataclass(frozen=True)
+class ServerSpec:
+    """How one server is started.
+
+    :ivar name: what the tests are parametrised with.
+    :ivar kind: the interface that it speaks to the app.
+    :ivar command: arguments after ``python -m``, from the address and the target.
+    :ivar inherits_socket: takes an open socket by descriptor.
+    :ivar grace: arguments that give in-flight requests so many whole seconds at SIGTERM.
+    :ivar root_path: arguments that mount the app below a path, or None if it has no such option.
+    :ivar http: the HTTP version that the tests speak to it.
+    """
+
+    name: str
+    kind: Literal["asgi", "wsgi"]
+    command: Callable[[Address, str], list[str]]
+    inherits_socket: bool = False
+    grace: Callable[[int], list[str]] = lambda seconds: []
+    root_path: Callable[[str], list[str]] | None = None
+    http: Literal["1.1", "2"] = "1.1"
+
+
+def _uvicorn(loop: str, http: str) -> Callable[[Address, str], list[str]]:
+    def command(at: Address, target: str) -> list[str]:
+        fixed = ["--loop", loop, "--http", http, "--no-access-log", "--no-use-colors"]
+        return ["uvicorn", target, "--fd", str(at.fd), *fixed]
+
+    return command
+
+
+def _hypercorn(at: Address, target: str) -> list[str]:
+    return ["hypercorn", target, "--bind", f"fd://{at.fd}", "--workers", "0"]
+
+
+def _granian(at: Address, target: str) -> list[str]:
+    where = ["--host", HOST, "--port", str(at.port)]
+    return ["granian", target, "--interface", "asgi", *where, "--loop", "asyncio"]
+
+
+def _granian_wsgi(at: Address, target: str) -> list[str]:
+    return ["granian", target, "--interface", "wsgi", "--host", HOST, "--port", str(at.port)]
+
+
+def _daphne(at: Address, target: str) -> list[str]:
+    return ["daphne", "--bind", HOST, "--port", str(at.port), "--verbosity", "1", target]
+
+
+def _gunicorn(*worker: str) -> Callable[[Address, str], list[str]]:
+    def command(at: Address, target: str) -> list[str]:
+        fixed = ["--workers", "1", "--no-control-socket", "--worker-tmp-dir", "/dev/shm"]
+        return ["gunicorn", target, "--bind", f"fd://{at.fd}", *fixed, *worker]
+
+    return command
+
+
+def _waitress(at: Address, target: str) -> list[str]:
+    return ["waitress", f"--listen={HOST}:{at.port}", "--threads=4", target]
+
+
+def _option(name: str) -> Callable[[object], list[str]]:
+    return lambda value: [name, str(value)]
+
+
+def _uvicorn_spec(name: str, loop: str, http: str) -> ServerSpec:
+    return ServerSpec(
+        name,
+        "asgi",
+        _uvicorn(loop, http),
+        inherits_socket=True,
+        grace=_option("--timeout-graceful-shutdown"),
+        root_path=_option("--root-path"),
+    )
+
+
+def _hypercorn_spec(name: str, http: Literal["1.1", "2"]) -> ServerSpec:
+    return ServerSpec(
+        name,
+        "asgi",
+        _hypercorn,
+        inherits_socket=True,
+        grace=_option("--graceful-timeout"),
+        root_path=_option("--root-path"),
+        http=http,
+    )
+
+
+def _gunicorn_spec(
+    name: str,
+    kind: Literal["asgi", "wsgi"],
+    *worker: str,
+    root_path: Callable[[str], list[str]] | None = None,
+) -> ServerSpec:
+    return ServerSpec(
+        name,
+        kind,
+        _gunicorn(*worker),
+        inherits_socket=True,
+        grace=_option("--graceful-timeout"),
+        root_path=root_path,
+    )
+
+
+_ALL = [
+    _uvicorn_spec("uvicorn-h11", "asyncio", "h11"),
+    _uvicorn_spec("uvicorn-httptools", "asyncio", "httptools"),
+    _uvicorn_spec("uvicorn-uvloop", "uvloop", "httptools"),
+    _hypercorn_spec("hypercorn", "1.1"),
+    _hypercorn_spec("hypercorn-h2", "2"),
+    ServerSpec(
+        "granian",
+        "asgi",
+        _granian,
+        grace=_option("--workers-kill-timeout"),
+        root_path=_option("--url-path-prefix"),
+    ),
+    ServerSpec(
+        "daphne",
+        "asgi",
+        _daphne,
+        grace=_option("--application-close-timeout"),
+        root_path=_option("--root-path"),
+    ),
+    _gunicorn_spec("gunicorn-asgi", "asgi", "-k", "asgi", root_path=_option("--root-path")),
+    _gunicorn_spec("gunicorn-sync", "wsgi", "-k", "sync"),
+    _gunicorn_spec("gunicorn-gthread", "wsgi", "-k", "gthread", "--threads", "4"),
+    ServerSpec("granian-wsgi", "wsgi", _granian_wsgi, grace=_option("--workers-kill-timeout")),
+    ServerSpec("waitress", "wsgi", _waitress),
+]
+
+SERVERS: Mapping[str, ServerSpec] = {spec.name: spec for spec in _ALL}
+ASGI_SERVERS = [spec.name for spec in _ALL if spec.kind == "asgi"]
+WSGI_SERVERS = [spec.name for spec in _ALL if spec.kind == "wsgi"]
+
+
+class ServerFailed(AssertionError):
+    """A server did not start, or did not end, in time. The message ends with its log."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a server went.
+
+    :ivar exit_code: as ``Popen.returncode``: negative for the signal that killed it.
+    :ivar took_s: seconds from the signal to the end of the process.
+    """
+
+    exit_code: int
+    took_s: float
+
+
+@dataclass
+class Server:
+    """One running server. Made by :func:`serve`.
+
+    :ivar pid: the process that was started; see :meth:`serving_pids` for the one that serves.
+    """
+
+    spec: ServerSpec
+    target: str
+    port: int
+    process: subprocess.Popen[bytes]
+    log_path: Path
+    host: str = HOST
+    _ended: Ended | None = field(default=None, repr=False)
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
+    def log(self, since: int = 0) -> str:
+        """Everything that it wrote to stdout and stderr, from byte ``since`` of it on."""
+        with self.log_path.open("rb") as log:
+            log.seek(since)
+            return log.read().decode("utf-8", "replace")
+
+    def log_size(self) -> int:
+        """How much it has written so far, in bytes: a mark for :meth:`log`."""
+        return self.log_path.stat().st_size
+
+    def serving_pids(self) -> list[int]:
+        """The processes that run the app: the leaves of the process tree."""
+        return [pid for pid in _leaves(self.pid) if not _is_helper(pid)]
+
+    def rss_bytes(self) -> int:
+        """Resident memory of the serving processes."""
+        return sum(_status_number(pid, "VmRSS") * 1024 for pid in self.serving_pids())
+
+    def peak_rss_bytes(self) -> int:
+        """The highest resident memory since the start, or since :meth:`reset_peak_rss`."""
+        return sum(_status_number(pid, "VmHWM") * 1024 for pid in self.serving_pids())
+
+    def reset_peak_rss(self) -> None:
+        """Let :meth:`peak_rss_bytes` start anew from the present value (proc(5), clear_refs)."""
+        for pid in self.serving_pids():
+            Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+    def threads(self) -> int:
+        """How many OS threads the serving processes have."""
+        return sum(_status_number(pid, "Threads") for pid in self.serving_pids())
+
+    def fds(self) -> int:
+        """How many descriptors the serving processes hold open."""
+        return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in self.serving_pids())
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the process that was started, as a service manager does."""
+        self.process.send_signal(number)
+
+    def terminate(self, grace_s: float = 20.0) -> Ended:
+        """SIGTERM, and wait for the end. Asking again returns the first answer.
+
+        :param grace_s: how long it may take. Past it the whole group is killed.
+        :raises ServerFailed: it was still there after ``grace_s``.
+        """
+        if self._ended is None:
+            begun = time.monotonic()
+            if self.process.poll() is None:
+                self.signal(signal.SIGTERM)
+            self._ended = self._wait(begun, grace_s)
+        return self._ended
+
+    def _wait(self, begun: float, grace_s: float) -> Ended:
+        try:
+            exit_code = self.process.wait(grace_s)
+        except subprocess.TimeoutExpired:
+            raise ServerFailed(
+                f"{self.spec.name} was still running {grace_s} s after SIGTERM:\n{self.log()}"
+            ) from None
+        return Ended(exit_code, time.monotonic() - begun)
+
+    def kill(self) -> None:
+        """End the process and its group now. Harmless when they are gone."""
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.process.wait()
+
+
+@contextmanager
+def serve(
+    server: ServerSpec | str,
+    target: str,
+    *,
+    env: Mapping[str, str] | None = None,
+    args: Sequence[str] = (),
+    cwd: Path = ROOT,
+    ready_path: str | None = "/",
+    log_dir: Path | None = None,
+) -> Iterator[Server]:
+    """Run ``target`` on ``server`` for the length of the block.
+
+    :param target: ``module:attr``, importable from ``cwd`` or from the repository's root.
+    :param env: variables on top of the test's own environment.
+    :param args: further arguments for the server's command line.
+    :param ready_path: a path to ask for until any answer comes; None to be content with a
+        connection.
+    :param log_dir: where the log goes; a temporary directory if not given.
+    :raises ServerFailed: it exited, or did not answer within a minute. The message has its log.
+    """
+    spec = SERVERS[server] if isinstance(server, str) else server
+    with tempfile.TemporaryDirectory(prefix="bridge-server-") as temporary:
+        log_path = Path(log_dir or temporary) / f"{spec.name}.log"
+        launch = _Launch(spec, target, env or {}, args, cwd, log_path)
+        running = _start(launch, ready_path)
+        try:
+            yield running
+            running.terminate()
+        finally:
+            running.kill()
+
+
+@dataclass(frozen=True)
+class _Launch:
+    spec: ServerSpec
+    target: str
+    env: Mapping[str, str]
+    args: Sequence[str]
+    cwd: Path
+    log_path: Path
+
+    def once(self) -> Server:
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        with listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((HOST, 0))
+            port = listener.getsockname()[1]
+            if not self.spec.inherits_socket:
+                listener.close()
+                return self._spawn(Address(port), ())
+            return self._spawn(Address(port, listener.fileno()), (listener.fileno(),))
+
+    def _spawn(self, at: Address, pass_fds: Sequence[int]) -> Server:
+        command = [sys.executable, "-m", *self.spec.command(at, self.target), *self.args]
+        with self.log_path.open("ab") as log:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=self.cwd,
+                env=self._environment(),
+                pass_fds=pass_fds,
+                start_new_session=True,
+            )
+        return Server(self.spec, self.target, at.port, process, self.log_path)
+
+    def _environment(self) -> dict[str, str]:
+        paths = [str(self.cwd), str(ROOT), os.environ.get("PYTHONPATH", "")]
+        own = {
+            "PYTHONPATH": os.pathsep.join(path for path in paths if path),
+            "PYTHONUNBUFFERED": "1",
+            "NO_COLOR": "1",
+        }
+        return {**os.environ, **own, **self.env}
+
+
+def _start(launch: _Launch, ready_path: str | None) -> Server:
+    for attempts_left in (2, 1, 0):
+        running = launch.once()
+        try:
+            _wait_until_ready(running, ready_path)
+        except ServerFailed as failure:
+            running.kill()
+            if attempts_left and "address already in use" in str(failure).lower():
+                continue
+            raise
+        except BaseException:
+            running.kill()
+            raise
+        return running
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def _wait_until_ready(running: Server, ready_path: str | None) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        if running.process.poll() is not None:
+            raise ServerFailed(
+                f"{running.spec.name} exited with {running.process.returncode} "
+                f"before it answered:\n{running.log()}"
+            )
+        if _answers(running.port, ready_path, deadline):
+            return
+        time.sleep(POLL_S)  # polling, with a deadline: a port has no event to wait for
+    raise ServerFailed(
+        f"{running.spec.name} did not answer in {START_TIMEOUT_S} s:\n{running.log()}"
+    )
+
+
+def _answers(port: int, path: str | None, deadline: float) -> bool:
+    remaining = max(0.1, min(5.0, deadline - time.monotonic()))
+    try:
+        with socket.create_connection((HOST, port), timeout=remaining) as connection:
+            if path is None:
+                return True
+            connection.sendall(
+                f"GET {path} HTTP/1.1\r\nHost: {HOST}:{port}\r\nConnection: close\r\n\r\n".encode()
+            )
+            return bool(connection.recv(1))
+    except OSError:
+        return False
+
+
+def _leaves(pid: int) -> list[int]:
+    children = _children(pid)
+    if not any(not _is_helper(child) for child in children):
+        return [pid]
+    return [leaf for child in children for leaf in _leaves(child)]
+
+
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            found.extend(int(child) for child in task.read_text().split())
+        except OSError:  # the thread ended between listing and reading
+            continue
+    return found
+
+
+def _is_helper(pid: int) -> bool:
+    """Whether it is one of multiprocessing's own processes, which run no app."""
+    try:
+        return b"resource_tracker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return True
+
+
+def _status_number(pid: int, name: str) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1])
+    raise KeyError(f"no {name} in /proc/{pid}/status")
