@@ -1,0 +1,362 @@
+"""WSGI or ASGI? Told from the app object alone: no framework is imported, nothing is called.
+
+What enters: any object, as found in a user's module. What leaves: ``"wsgi"`` or ``"asgi"``, or
+:exc:`~bridge.errors.AmbiguousApp` saying what was seen and how to choose. Pure; any thread.
+
+The evidence, strongest first:
+
+1. ``app.__bridge_interface__``, our own marker (unless `functools.wraps` copied it there).
+2. asgiref's hints ``_asgi_single_callable`` and ``_asgi_double_callable``.
+3. A short list of well-known wrappers whose signature is ``(*args, **kwargs)``.
+4. The callable's own signature: coroutine functions are never WSGI; two arguments are PEP 3333's
+   ``(environ, start_response)``, three are ASGI 3's ``(scope, receive, send)``; the usual names
+   settle optional arguments.
+5. Only if that signature is ``(*args, ...)``: the signature of what it wraps (``__wrapped__``).
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from types import FunctionType, MethodType, ModuleType
+from typing import Any
+
+from asgiref.sync import iscoroutinefunction
+
+from bridge.errors import AmbiguousApp
+from bridge.types import Interface
+
+__all__ = ["MARKER", "interface_of"]
+
+MARKER = "__bridge_interface__"
+
+_NAMES: dict[Interface, frozenset[str]] = {
+    "wsgi": frozenset({"environ", "env", "wsgi_environ", "start_response"}),
+    "asgi": frozenset({"scope", "receive", "send"}),
+}
+
+# Wrappers of other packages that hide their interface behind (*args, **kwargs), and either have no
+# __wrapped__ or one that misleads. Keyed by where the code lives, which functools.wraps keeps.
+_OPAQUE: dict[str, Interface] = {
+    "wsgiref.validate:validator.<locals>.lint_app": "wsgi",
+    "werkzeug.wrappers.request:Request.application.<locals>.application": "wsgi",
+    "webob.dec:wsgify": "wsgi",
+}
+
+# What an object that is not an app may offer instead: attribute -> how to write it.
+_INSTEAD = {
+    "as_asgi": "{}.as_asgi()",
+    "streamable_http_app": "{}.streamable_http_app()",
+    "http_app": "{}.http_app()",
+    "wsgi_app": "{}.wsgi_app",
+    "asgi_app": "{}.asgi_app",
+    "app": "{}.app",
+    "application": "{}.application",
+}
+
+_MAX_WRAPPERS = 50  # deeper than any real stack of decorators; a cycle of __wrapped__ ends here
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """How a callable can be called: what all decisions below look at."""
+
+    text: str
+    names: frozenset[str]
+    required: int
+    most: float
+    needs_keyword: str | None
+    is_async: bool
+
+    @property
+    def variadic(self) -> bool:
+        """Whether it takes any number of arguments, so that counting them tells nothing."""
+        return self.most == math.inf
+
+    def takes(self, count: int) -> bool:
+        """Whether a call with ``count`` positional arguments fits the signature."""
+        return self.needs_keyword is None and self.required <= count <= self.most
+
+    def named(self) -> Interface | None:
+        """The interface whose usual parameter names appear, if it is exactly one."""
+        hits = [interface for interface, names in _NAMES.items() if names & self.names]
+        return hits[0] if len(hits) == 1 else None
+
+
+def interface_of(app: object) -> Interface:
+    """Tell whether ``app`` is a WSGI or an ASGI 3 application, without calling it.
+
+    Knows functions, coroutine functions, callable instances (with ``async def __call__`` or a plain
+    one that returns a coroutine), bound methods, partials, classes used as apps, decorated
+    callables, and so every framework's app object.
+
+    An app that gives no sign can carry one: ``app.__bridge_interface__ = "wsgi"`` (or ``"asgi"``).
+
+    :param app: a PEP 3333 callable ``app(environ, start_response)`` or an ASGI 3 callable
+        ``app(scope, receive, send)``.
+    :returns: ``"wsgi"`` or ``"asgi"``.
+    :raises AmbiguousApp: if it cannot be known, if the app is of the two-step ASGI 2 kind, or if
+        ``app`` is no application at all: a factory, a class to be instantiated, a module, a string.
+        The message says what was seen and what to do. It is a `TypeError` too.
+    """
+    marked = _marked(app)
+    if marked is not None and not _is_copied_marker(app, marked):
+        return marked
+    if not callable(app):
+        raise AmbiguousApp(_not_callable(app))
+    found = _hinted(app) or _OPAQUE.get(_origin(app)) or _by_signature(app) or marked
+    if found is None:
+        raise AmbiguousApp(_cannot_tell(app))
+    return found
+
+
+# -- evidence --------------------------------------------------------------------------------------
+
+
+def _marked(app: object) -> Interface | None:
+    if inspect.isclass(app) and _has_call(app):
+        return None  # the marker on a class of callables speaks of its instances
+    value = getattr(app, MARKER, None)
+    if value is None or value == "wsgi" or value == "asgi":
+        return value
+    raise AmbiguousApp(f'{_name(app)}.{MARKER} is {value!r}: it takes "wsgi" or "asgi"')
+
+
+def _is_copied_marker(app: object, marked: Interface) -> bool:
+    """Whether `functools.wraps` may have brought the marker: it speaks of the wrapped app then."""
+    wrapped = getattr(app, "__wrapped__", None)
+    return wrapped is not None and getattr(wrapped, MARKER, None) == marked
+
+
+def _hinted(app: object) -> Interface | None:
+    if getattr(app, "_asgi_double_callable", False) is True:
+        raise AmbiguousApp(_asgi_2(app))
+    return "asgi" if getattr(app, "_asgi_single_callable", False) is True else None
+
+
+def _origin(app: object) -> str:
+    function = app.__func__ if isinstance(app, MethodType) else app
+    if isinstance(function, FunctionType):
+        return f"{function.__globals__.get('__name__')}:{function.__code__.co_qualname}"
+    return f"{type(app).__module__}:{type(app).__qualname__}"
+
+
+def _by_signature(app: Any) -> Interface | None:
+    for link in _unwrapped(app):
+        shape = _shape(link)
+        if shape is None:
+            continue
+        if _is_asgi_2(link, shape):
+            raise AmbiguousApp(_asgi_2(app))
+        found = _decide(link, shape)
+        if found or not shape.variadic:
+            return found
+    return None
+
+
+def _unwrapped(app: Any) -> Iterator[Any]:
+    """``app``, then what it wraps, and so on inwards."""
+    for _ in range(_MAX_WRAPPERS):
+        yield app
+        app = getattr(app, "__wrapped__", None)
+        if not callable(app):
+            return
+
+
+def _decide(app: Any, shape: _Shape) -> Interface | None:
+    if inspect.isclass(app):
+        return _decide_class(app, shape)
+    if _is_async_generator(app):
+        return None
+    return _decide_async(shape) if shape.is_async else _decide_sync(shape)
+
+
+def _decide_async(shape: _Shape) -> Interface | None:
+    certain = shape.required == 3 or shape.variadic or shape.named() == "asgi"
+    return "asgi" if certain and shape.takes(3) and shape.named() != "wsgi" else None
+
+
+def _decide_sync(shape: _Shape) -> Interface | None:
+    match shape.named():
+        case "wsgi":
+            return "wsgi" if shape.takes(2) else None
+        case "asgi":
+            return "asgi" if shape.takes(3) else None
+    if shape.needs_keyword is not None or shape.required != shape.most:
+        return None
+    return "wsgi" if shape.required == 2 else "asgi" if shape.required == 3 else None
+
+
+def _decide_class(cls: type, shape: _Shape) -> Interface | None:
+    """A class is an app itself when calling it makes the response: PEP 3333's ``AppClass``."""
+    found = _decide_sync(shape)
+    if found == "asgi":
+        return found if hasattr(cls, "__await__") else None
+    if found == "wsgi" and not hasattr(cls, "__iter__"):
+        return found if shape.named() == "wsgi" and not _has_call(cls) else None
+    return found
+
+
+def _is_asgi_2(app: Any, shape: _Shape) -> bool:
+    """``app(scope)`` that returns ``instance(receive, send)``, as ASGI 2 had it."""
+    one = shape.required == 1 and not shape.takes(3) and not shape.is_async
+    return one and "scope" in shape.names
+
+
+# -- how a callable can be called ------------------------------------------------------------------
+
+
+def _shape(app: Any) -> _Shape | None:
+    signature = _signature(app)
+    if signature is None:
+        return None
+    parameters = list(signature.parameters.values())
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    must_name = [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
+    return _Shape(
+        text=_signature_text(parameters),
+        names=frozenset(p.name.strip("_").lower() for p in positional),
+        required=sum(p.default is p.empty for p in positional),
+        most=math.inf if variadic else len(positional),
+        needs_keyword=must_name[0].name if must_name else None,
+        is_async=_is_async(app),
+    )
+
+
+def _signature(app: Any) -> inspect.Signature | None:
+    """The signature of the callable itself: `functools.wraps` must not show the inner one's."""
+    try:
+        return _read_signature(app)
+    except (TypeError, ValueError):
+        pass
+    try:  # an instance whose class confuses inspect, with a descriptor for one
+        return _read_signature(MethodType(type(app).__call__, app))
+    except (TypeError, ValueError):
+        return None
+
+
+if sys.version_info >= (3, 14):
+    from annotationlib import Format
+
+    def _read_signature(app: Any) -> inspect.Signature:
+        # Names imported only under TYPE_CHECKING must not be looked up.
+        return inspect.signature(app, follow_wrapped=False, annotation_format=Format.STRING)
+else:
+
+    def _read_signature(app: Any) -> inspect.Signature:
+        return inspect.signature(app, follow_wrapped=False)
+
+
+def _signature_text(parameters: list[inspect.Parameter]) -> str:
+    bare = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in parameters]
+    return str(inspect.Signature(bare))
+
+
+def _is_async(app: Any) -> bool:
+    """Whether calling ``app`` returns a coroutine, as far as its definition shows."""
+    while isinstance(app, functools.partial):
+        app = app.func
+    if inspect.isclass(app):
+        return False
+    return _is_coroutine_function(app) or _is_coroutine_function(app.__call__)
+
+
+def _is_coroutine_function(function: Any) -> bool:
+    return bool(iscoroutinefunction(function))
+
+
+def _is_async_generator(app: Any) -> bool:
+    return inspect.isasyncgenfunction(app) or inspect.isasyncgenfunction(app.__call__)
+
+
+def _has_call(cls: type) -> bool:
+    """Whether instances of ``cls`` are callable (`type` itself makes every class callable)."""
+    return any("__call__" in vars(base) for base in cls.__mro__)
+
+
+# -- what to tell the user -------------------------------------------------------------------------
+
+_TAKES = "WSGI apps take (environ, start_response), ASGI apps take (scope, receive, send)."
+_CHOOSE = (
+    "To choose, call bridge.WsgiToAsgi({name}) or bridge.AsgiToWsgi({name}) directly, "
+    'or set {name}.__bridge_interface__ = "wsgi" (or "asgi").'
+)
+
+
+def _name(app: object) -> str:
+    name = getattr(app, "__name__", None)
+    return name if isinstance(name, str) and name.isidentifier() else "app"
+
+
+def _describe(app: object) -> str:
+    kind = "class" if inspect.isclass(app) else type(app).__name__
+    name = getattr(app, "__qualname__", None)
+    module = getattr(app, "__module__", None)
+    if isinstance(name, str):
+        return f"the {kind} {module}.{name}" if module else f"the {kind} {name}"
+    return f"this {type(app).__module__}.{type(app).__qualname__} object"
+
+
+def _cannot_tell(app: Any) -> str:
+    shape = _shape(app)
+    seen = f"cannot tell whether {_describe(app)} is WSGI or ASGI: {_seen(app, shape)}."
+    advice = _suggestion(app, shape) or _CHOOSE.format(name=_name(app))
+    return f"{seen} {_TAKES} {advice}"
+
+
+def _seen(app: Any, shape: _Shape | None) -> str:
+    if shape is None:
+        return "its signature cannot be read"
+    if _is_async_generator(app):
+        return "it is an async generator, which neither interface calls"
+    if shape.needs_keyword is not None:
+        return f"it cannot be called without the keyword {shape.needs_keyword!r}"
+    return f"it {'is async and ' if shape.is_async else ''}takes {shape.text}"
+
+
+def _suggestion(app: Any, shape: _Shape | None) -> str | None:
+    """Name the likely mistake, where choosing an interface would not help."""
+    if inspect.isclass(app):
+        return _instead(app, ("as_asgi",)) or (
+            f"It is a class: did you mean an instance of it, {_name(app)}(...)?"
+        )
+    if shape is not None and "self" in shape.names:
+        return "It is a method without its object: did you mean the method of an instance?"
+    if shape is not None and shape.required == 0 and not shape.variadic:
+        awaiting = "await " if shape.is_async else ""
+        return f"It looks like a factory: did you mean to call it, {awaiting}{_name(app)}()?"
+    return _instead(app)
+
+
+def _instead(app: object, attributes: Iterable[str] = _INSTEAD) -> str | None:
+    """Name the attribute that holds the app, of an object that merely has one."""
+    for attribute in attributes:
+        if callable(getattr(app, attribute, None)):
+            return f"Did you mean {_INSTEAD[attribute].format(_name(app))}?"
+    return None
+
+
+def _not_callable(app: object) -> str:
+    what = f"an app is a callable, and {_describe(app)} is not one."
+    if isinstance(app, ModuleType):
+        what = f"an app is a callable, and {app.__name__!r} is a module."
+    elif isinstance(app, str):
+        what = f"an app is a callable, and {app!r} is a string: import the app, pass the object."
+    elif inspect.iscoroutine(app):
+        app.close()  # or Python warns later, far from here, that it was never awaited
+        what = "an app is a callable, and this is a coroutine: await the factory that returned it."
+    return " ".join(filter(None, [what, _TAKES, _instead(app)]))
+
+
+def _asgi_2(app: object) -> str:
+    name = _name(app)
+    return (
+        f"{_describe(app)} is a two-step ASGI 2 app, called as {name}(scope) and then "
+        f"(receive, send). bridge speaks ASGI 3: wrap it first with "
+        f"asgiref.compatibility.guarantee_single_callable({name})."
+    )

@@ -1,0 +1,506 @@
+"""WSGI or ASGI, told from the app objects of real frameworks and from every kind of callable."""
+
+from __future__ import annotations
+
+import functools
+import subprocess
+import sys
+import types
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+from wsgiref.simple_server import demo_app
+from wsgiref.validate import validator
+
+import a2wsgi
+import bottle  # type: ignore[import-untyped]  # it has no stubs
+import channels.auth  # type: ignore[import-untyped]  # it has no stubs
+import channels.generic.websocket  # type: ignore[import-untyped]  # it has no stubs
+import channels.routing  # type: ignore[import-untyped]  # it has no stubs
+import django
+import falcon
+import falcon.asgi
+import fastapi
+import flask
+import mcp.server.mcpserver
+import prometheus_client
+import pytest
+import quart
+import sanic
+import starlette.applications
+import starlette.endpoints
+import starlette.middleware.cors
+import starlette.routing
+import webob.dec  # type: ignore[import-untyped]  # it has no stubs
+import werkzeug.middleware.proxy_fix
+import werkzeug.wrappers
+from asgiref.compatibility import guarantee_single_callable
+from asgiref.wsgi import WsgiToAsgi as AsgirefWsgiToAsgi
+from django.conf import settings
+from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler, StaticFilesHandler
+from django.core.asgi import get_asgi_application
+from django.core.wsgi import get_wsgi_application
+
+from bridge.errors import AmbiguousApp
+from bridge.interface import interface_of
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # pyramid imports pkg_resources, which warns
+    from pyramid.config import Configurator  # type: ignore[import-untyped]  # it has no stubs
+
+
+def wsgi_function(environ: Any, start_response: Any) -> Iterable[bytes]:
+    return demo_app(environ, start_response)
+
+
+async def asgi_function(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 204})
+
+
+class WsgiInstance:
+    def __call__(self, environ: Any, start_response: Any) -> Iterable[bytes]:
+        return demo_app(environ, start_response)
+
+    method = __call__
+
+
+class AsgiInstance:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await asgi_function(scope, receive, send)
+
+    method = __call__
+
+
+class AsgiInstanceReturningCoroutine:
+    def __call__(self, scope: Any, receive: Any, send: Any) -> Any:
+        return asgi_function(scope, receive, send)
+
+
+class WsgiClass:
+    """PEP 3333's AppClass: the instance is the response."""
+
+    def __init__(self, environ: Any, start_response: Any) -> None:
+        self.start = start_response
+
+    def __iter__(self) -> Iterator[bytes]:
+        self.start("200 OK", [])
+        yield b"hello"
+
+
+class AsgiClass:
+    """As starlette's HTTPEndpoint: the instance is awaited."""
+
+    def __init__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.send = send
+
+    def __await__(self) -> Any:
+        return self.send({"type": "http.response.start", "status": 204}).__await__()
+
+
+def _name(value: object) -> str:
+    return getattr(value, "__name__", type(value).__name__)
+
+
+FLASK: Any = flask.Flask("f")
+FASTAPI: Any = fastapi.FastAPI()
+
+
+# -- frameworks ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def django_ready() -> None:
+    if not settings.configured:
+        settings.configure(ROOT_URLCONF=__name__, STATIC_URL="static/", STATIC_ROOT="static")
+    django.setup()
+
+
+@pytest.mark.parametrize(
+    "app",
+    [
+        flask.Flask("f"),
+        flask.Flask("f").wsgi_app,
+        falcon.App(),
+        bottle.Bottle(),
+        Configurator().make_wsgi_app(),
+        a2wsgi.ASGIMiddleware(FASTAPI),
+        prometheus_client.make_wsgi_app(),
+        werkzeug.middleware.proxy_fix.ProxyFix(flask.Flask("f")),
+        werkzeug.wrappers.Response("body"),
+        werkzeug.wrappers.Request.application(lambda request: werkzeug.wrappers.Response()),
+        webob.dec.wsgify(lambda request: "body"),
+        validator(demo_app),
+        demo_app,
+    ],
+    ids=_name,
+)
+def test_wsgi_frameworks_are_wsgi(app: object) -> None:
+    assert interface_of(app) == "wsgi"
+
+
+@pytest.mark.parametrize(
+    "app",
+    [
+        starlette.applications.Starlette(),
+        starlette.routing.Router(),
+        starlette.middleware.cors.CORSMiddleware(starlette.routing.Router()),
+        fastapi.FastAPI(),
+        fastapi.APIRouter(),
+        quart.Quart("q"),
+        quart.Quart("q").asgi_app,
+        falcon.asgi.App(),
+        sanic.Sanic("interface"),
+        channels.routing.ProtocolTypeRouter({}),
+        channels.auth.AuthMiddlewareStack(channels.routing.URLRouter([])),
+        channels.generic.websocket.AsyncWebsocketConsumer.as_asgi(),
+        channels.generic.websocket.WebsocketConsumer.as_asgi(),
+        a2wsgi.WSGIMiddleware(FLASK),
+        AsgirefWsgiToAsgi(FLASK),  # type: ignore[no-untyped-call]  # asgiref's is untyped
+        prometheus_client.make_asgi_app(),
+        mcp.server.mcpserver.MCPServer("m").streamable_http_app(),
+        guarantee_single_callable(lambda scope: asgi_function),  # type: ignore[no-untyped-call]  # same
+    ],
+    ids=_name,
+)
+def test_asgi_frameworks_are_asgi(app: object) -> None:
+    assert interface_of(app) == "asgi"
+
+
+@pytest.mark.usefixtures("django_ready")
+def test_django_has_one_application_of_each_kind() -> None:
+    assert interface_of(get_wsgi_application()) == "wsgi"
+    assert interface_of(get_asgi_application()) == "asgi"
+    assert interface_of(StaticFilesHandler(get_wsgi_application())) == "wsgi"
+    assert interface_of(ASGIStaticFilesHandler(get_asgi_application())) == "asgi"
+
+
+def test_subclasses_that_override_call_are_judged_by_their_own() -> None:
+    class Api(fastapi.FastAPI):
+        def __call__(self, scope: Any, receive: Any, send: Any) -> Any:
+            return super().__call__(scope, receive, send)
+
+    class Site(flask.Flask):
+        def __call__(self, environ: Any, start_response: Any) -> Any:
+            return super().__call__(environ, start_response)
+
+    assert interface_of(Api()) == "asgi"
+    assert interface_of(Site("s")) == "wsgi"
+
+
+def test_no_framework_is_imported_to_tell() -> None:
+    code = (
+        "import sys, bridge.interface\n"
+        "bridge.interface.interface_of(lambda environ, start_response: [])\n"
+        "heavy = {'flask', 'django', 'starlette', 'fastapi', 'quart', 'typer', 'rich'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+# -- kinds of callables ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "app",
+    [
+        wsgi_function,
+        WsgiInstance(),
+        WsgiInstance().method,
+        WsgiClass,
+        lambda a, b: [b""],
+        lambda env, start, timeout=1: [b""],
+        functools.partial(lambda prefix, environ, start_response: [b""], "/app"),
+        functools.partial(lambda environ, start_response, debug: [b""], debug=True),
+        functools.partial(functools.partial(WsgiInstance())),
+    ],
+    ids=_name,
+)
+def test_callables_of_two_arguments_are_wsgi(app: object) -> None:
+    assert interface_of(app) == "wsgi"
+
+
+@pytest.mark.parametrize(
+    "app",
+    [
+        asgi_function,
+        AsgiInstance(),
+        AsgiInstance().method,
+        AsgiInstanceReturningCoroutine(),
+        AsgiClass,
+        starlette.endpoints.HTTPEndpoint,
+        lambda a, b, c: asgi_function(a, b, c),
+        lambda scope, receive, send, state=None: asgi_function(scope, receive, send),
+        functools.partial(asgi_function),
+        functools.partial(functools.partial(AsgiInstance())),
+    ],
+    ids=_name,
+)
+def test_callables_of_three_arguments_are_asgi(app: object) -> None:
+    assert interface_of(app) == "asgi"
+
+
+def test_an_async_function_of_any_arguments_is_asgi() -> None:
+    async def app(*args: Any) -> None:
+        await asgi_function(*args)
+
+    assert interface_of(app) == "asgi"
+
+
+# -- decorated callables ---------------------------------------------------------------------------
+
+
+def test_the_signature_of_the_wrapper_decides_not_that_of_the_wrapped() -> None:
+    @functools.wraps(asgi_function)
+    def now_wsgi(environ: Any, start_response: Any) -> Iterable[bytes]:
+        return demo_app(environ, start_response)
+
+    @functools.wraps(wsgi_function)
+    async def now_asgi(scope: Any, receive: Any, send: Any) -> None:
+        await asgi_function(scope, receive, send)
+
+    assert interface_of(now_wsgi) == "wsgi"
+    assert interface_of(now_asgi) == "asgi"
+
+
+@pytest.mark.parametrize(("app", "expected"), [(wsgi_function, "wsgi"), (asgi_function, "asgi")])
+def test_a_wrapper_of_any_arguments_is_what_it_wraps(app: Any, expected: str) -> None:
+    def decorate(inner: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(inner)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            return inner(*args, **kwargs)
+
+        return wrapper
+
+    assert interface_of(decorate(decorate(app))) == expected
+
+
+def test_an_async_wrapper_of_any_arguments_is_asgi_whatever_it_wraps() -> None:
+    @functools.wraps(wsgi_function)
+    async def wrapper(*args: Any, **kwargs: Any) -> None:
+        await asgi_function(*args, **kwargs)
+
+    assert interface_of(wrapper) == "asgi"
+
+
+def test_wrappers_in_a_cycle_are_ambiguous_and_do_not_hang() -> None:
+    def app(*args: Any) -> None: ...
+
+    vars(app)["__wrapped__"] = app
+    with pytest.raises(AmbiguousApp):
+        interface_of(app)
+
+
+# -- the marker ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("interface", ["wsgi", "asgi"])
+def test_the_marker_chooses(interface: str) -> None:
+    def app(*args: Any) -> None: ...
+
+    vars(app)["__bridge_interface__"] = interface
+    assert interface_of(app) == interface
+
+
+def test_the_marker_outweighs_the_signature() -> None:
+    class Odd(WsgiInstance):
+        __bridge_interface__ = "asgi"
+
+    assert interface_of(Odd()) == "asgi"
+
+
+def test_a_marker_that_functools_wraps_copied_does_not_outweigh_the_wrappers_signature() -> None:
+    def inner(environ: Any, start_response: Any) -> None: ...
+
+    vars(inner)["__bridge_interface__"] = "wsgi"
+
+    @functools.wraps(inner)
+    async def outer(scope: Any, receive: Any, send: Any) -> None: ...
+
+    @functools.wraps(inner)
+    def passing(*args: Any) -> None: ...
+
+    assert interface_of(outer) == "asgi"
+    assert interface_of(passing) == "wsgi"
+
+
+def test_a_wrong_marker_is_named() -> None:
+    def app(*args: Any) -> None: ...
+
+    vars(app)["__bridge_interface__"] = "WSGI"
+    with pytest.raises(AmbiguousApp, match=r"app\.__bridge_interface__ is 'WSGI': it takes \"wsgi"):
+        interface_of(app)
+
+
+def test_the_marker_on_a_class_speaks_of_its_instances_not_of_the_class() -> None:
+    class Adapter(WsgiInstance):
+        __bridge_interface__ = "wsgi"
+
+    assert interface_of(Adapter()) == "wsgi"
+    with pytest.raises(AmbiguousApp, match=r"did you mean an instance of it, Adapter\(\.\.\.\)\?"):
+        interface_of(Adapter)
+
+
+def test_asgirefs_single_callable_hint_is_heeded() -> None:
+    def app(*args: Any) -> None: ...
+
+    vars(app)["_asgi_single_callable"] = True
+    assert interface_of(app) == "asgi"
+
+
+# -- what cannot be known, and what to do ----------------------------------------------------------
+
+
+class Asgi2Class:
+    def __init__(self, scope: Any) -> None: ...
+
+    async def __call__(self, receive: Any, send: Any) -> None: ...
+
+
+def _asgi_2_hinted(*args: Any) -> None: ...
+
+
+vars(_asgi_2_hinted)["_asgi_double_callable"] = True
+
+
+@pytest.mark.parametrize(
+    "app", [Asgi2Class, lambda scope: asgi_function, _asgi_2_hinted], ids=_name
+)
+def test_asgi_2_is_sent_to_asgirefs_wrapper(app: object) -> None:
+    with pytest.raises(
+        AmbiguousApp, match=r"asgiref\.compatibility\.guarantee_single_callable\(\w+\)"
+    ):
+        interface_of(app)
+
+
+def create_app() -> None: ...
+
+
+def create_configured(config: Any = None, debug: bool = False) -> None: ...
+
+
+async def create_async() -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("factory", "call"),
+    [
+        (create_app, r"create_app\(\)"),
+        (create_configured, r"create_configured\(\)"),
+        (create_async, r"await create_async\(\)"),
+    ],
+)
+def test_a_factory_is_told_to_be_called(factory: object, call: str) -> None:
+    with pytest.raises(AmbiguousApp, match=rf"did you mean to call it, {call}\?"):
+        interface_of(factory)
+
+
+@pytest.mark.parametrize("cls", [flask.Flask, fastapi.FastAPI, WsgiInstance, int])
+def test_a_class_of_apps_is_told_to_be_instantiated(cls: type) -> None:
+    with pytest.raises(AmbiguousApp, match=rf"did you mean an instance of it, {cls.__name__}\("):
+        interface_of(cls)
+
+
+def test_a_channels_consumer_class_is_told_of_as_asgi() -> None:
+    with pytest.raises(AmbiguousApp, match=r"Did you mean AsyncWebsocketConsumer\.as_asgi\(\)\?"):
+        interface_of(channels.generic.websocket.AsyncWebsocketConsumer)
+
+
+async def _async_wsgi(environ: Any, start_response: Any) -> None: ...
+
+
+async def _async_view(request: Any) -> None: ...
+
+
+async def _async_generator(scope: Any, receive: Any, send: Any) -> Any:
+    yield b""
+
+
+def _mixed_names(environ: Any, receive: Any) -> None: ...
+
+
+def _too_many(environ: Any, start_response: Any, extra: Any) -> None: ...
+
+
+def _too_few(receive: Any, send: Any) -> None: ...
+
+
+def _keyword(environ: Any, start_response: Any, *, db: Any) -> None: ...
+
+
+def _two_or_three(a: Any, b: Any, c: Any = None) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("app", "seen"),
+    [
+        (lambda *args: None, r"it takes \(\*args\)"),
+        (lambda request: None, r"it takes \(request\)"),
+        (_async_wsgi, r"it is async and takes \(environ, start_response\)"),
+        (_async_view, r"it is async and takes \(request\)"),
+        (_async_generator, "it is an async generator"),
+        (_too_many, r"it takes \(environ, start_response, extra\)"),
+        (_too_few, r"it takes \(receive, send\)"),
+        (_keyword, "it cannot be called without the keyword 'db'"),
+        (_two_or_three, r"it takes \(a, b, c=None\)"),
+        (print, r"it takes \(\*args"),
+    ],
+)
+def test_the_unknowable_is_ambiguous_and_says_how_to_choose(app: object, seen: str) -> None:
+    with pytest.raises(AmbiguousApp, match=seen) as caught:
+        interface_of(app)
+    text = str(caught.value)
+    assert "WSGI apps take (environ, start_response), ASGI apps take (scope, receive, send)" in text
+    assert "bridge.WsgiToAsgi(" in text
+    assert '__bridge_interface__ = "wsgi"' in text
+
+
+def test_names_of_both_interfaces_leave_the_count_to_decide() -> None:
+    assert interface_of(_mixed_names) == "wsgi"
+
+
+def test_an_unbound_method_is_recognised() -> None:
+    with pytest.raises(AmbiguousApp, match="did you mean the method of an instance"):
+        interface_of(flask.Flask.wsgi_app)
+
+
+async def _factory_coroutine() -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("thing", "said"),
+    [
+        (types.ModuleType("site.wsgi"), "'site.wsgi' is a module"),
+        ("main:app", "'main:app' is a string: import the app"),
+        (None, "this builtins.NoneType object is not one"),
+        (flask.Blueprint("b", "b"), "this flask.blueprints.Blueprint object is not one"),
+        (
+            mcp.server.mcpserver.MCPServer("m"),
+            r"Did you mean app\.streamable_http_app\(\)\?",
+        ),
+    ],
+    ids=_name,
+)
+def test_what_is_not_callable_is_refused_with_its_kind(thing: object, said: str) -> None:
+    with pytest.raises(AmbiguousApp, match=said):
+        interface_of(thing)
+
+
+def test_a_coroutine_is_refused_and_closed_so_that_nothing_warns_later() -> None:
+    coroutine: Any = _factory_coroutine()
+    with pytest.raises(AmbiguousApp, match="await the factory that returned it"):
+        interface_of(coroutine)
+    assert coroutine.cr_frame is None
+
+
+def test_the_error_is_a_type_error() -> None:
+    with pytest.raises(TypeError):
+        interface_of(42)
+
+
+def test_a_callable_without_a_readable_signature_is_ambiguous() -> None:
+    class Unreadable:
+        __call__ = dict.update  # written in C, without a text signature
+
+    with pytest.raises(AmbiguousApp, match="its signature cannot be read"):
+        interface_of(Unreadable())
