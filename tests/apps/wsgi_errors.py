@@ -1,0 +1,103 @@
+"""Routes that fail, before and after the head and the first chunk, and ``exc_info``.
+
+What enters: the test's key, which is the message of what is raised. What leaves: an exception, or
+an error page in place of a head that had not gone out.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+
+from bridge.types import Environ, ExcInfo, StartResponse
+from tests.apps.wsgi_routes import PLAIN, Boom, query, route
+from tests.harness import control
+
+
+@route("/error")
+def error_at_once(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    raise Boom(query(environ)["key"])
+
+
+@route("/error/after-head")
+def error_after_head(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """The head is declared, and not one byte of body: a 500 is still possible."""
+    start_response("200 OK", [*PLAIN, ("X-Never", "seen")])
+    raise Boom(query(environ)["key"])
+
+
+@route("/error/first-chunk")
+def error_first_chunk(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
+    start_response("200 OK", [*PLAIN, ("X-Never", "seen")])
+    if environ["wsgi.input"] is not None:
+        raise Boom(query(environ)["key"])
+    yield b""
+
+
+@route("/error/after-empty-chunk")
+def error_after_empty_chunk(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
+    """An empty chunk must not let the head out (PEP 3333, The start_response() Callable)."""
+    start_response("200 OK", [*PLAIN, ("X-Never", "seen")])
+    yield b""
+    raise Boom(query(environ)["key"])
+
+
+@route("/error/after-chunk")
+def error_after_chunk(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
+    """Part of the body is out: the client must see that it is not whole."""
+    asked = query(environ)
+    start_response("200 OK", PLAIN)
+    yield b"a part"
+    control.gate(asked["key"], "fail")
+    raise Boom(asked["key"])
+
+
+@route("/error/after-write")
+def error_after_write(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    writer = start_response("200 OK", PLAIN)
+    writer(b"a part")
+    control.gate(query(environ)["key"], "fail")
+    raise Boom(query(environ)["key"])
+
+
+@route("/replace")
+def replace(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """``exc_info`` replaces a head that has not gone out."""
+    start_response("200 OK", [*PLAIN, ("X-Never", "seen")])
+    start_response("503 Replaced", [*PLAIN, ("X-Replaced", "yes")], caught(Boom("replaced")))
+    return [b"an error page"]
+
+
+@route("/replace/lazy")
+def replace_lazy(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
+    start_response("200 OK", [*PLAIN, ("X-Never", "seen")])
+    yield b""
+    start_response("503 Replaced", [*PLAIN, ("X-Replaced", "yes")], caught(Boom("replaced")))
+    yield b"an error page"
+
+
+@route("/replace/late")
+def replace_late(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
+    """Too late: ``start_response`` must raise what it is given, and the response is cut off."""
+    asked = query(environ)
+    start_response("200 OK", PLAIN)
+    yield b"a part"
+    control.gate(asked["key"], "fail")
+    try:
+        start_response("500 Too Late", PLAIN, caught(Boom(asked["key"])))
+    except Boom as raised:
+        control.report(asked["key"], "raised", message=str(raised))
+        raise
+    yield b"never"
+
+
+def caught(error: Exception) -> ExcInfo:
+    """The ``exc_info`` of an exception, with a traceback."""
+    try:
+        raise error
+    except Exception:
+        kind, value, traceback = sys.exc_info()
+    assert kind is not None
+    assert value is not None
+    assert traceback is not None
+    return kind, value, traceback

@@ -1,0 +1,239 @@
+"""WSGI apps that break PEP 3333, one rule each.
+
+What enters: an environ, checked by the validator's own ``check_environ``. What leaves: nothing that
+a server should pass on. The validator's checks of the response are left out on purpose: the adapter
+has to find these mistakes itself. Paths start with ``/faulty``; ``FAULTS`` says what each is to
+come to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+from wsgiref.validate import check_environ  # type: ignore[attr-defined]  # not in typeshed
+
+from bridge.types import Environ, StartResponse, WsgiApp
+from tests.apps.wsgi_routes import PLAIN, Boom, query, where
+from tests.harness import control
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One way to break the rules.
+
+    :ivar app: the app that does it.
+    :ivar aborts: part of the response is out by then, so the client sees it cut off instead of 500.
+    """
+
+    app: WsgiApp
+    aborts: bool = False
+
+
+def returns_none(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    start_response("200 OK", PLAIN)
+    return cast(Iterable[bytes], None)
+
+
+def returns_number(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    start_response("200 OK", PLAIN)
+    return cast(Iterable[bytes], 7)
+
+
+def returns_str(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    start_response("200 OK", PLAIN)
+    return cast(Iterable[bytes], "text")
+
+
+def returns_bytes(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Bytes are an iterable of numbers, not of bytes."""
+    start_response("200 OK", PLAIN)
+    return cast(Iterable[bytes], b"text")
+
+
+def str_chunk(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    start_response("200 OK", PLAIN)
+    return [cast(Any, "text")]
+
+
+def str_chunk_later(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
+    start_response("200 OK", PLAIN)
+    yield b"a part"
+    control.gate(query(environ)["key"], "fail")
+    yield cast(Any, "text")
+
+
+def none_chunk(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    start_response("200 OK", PLAIN)
+    return [cast(Any, None)]
+
+
+def writes_str(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    start_response("200 OK", PLAIN)(cast(Any, "text"))
+    return []
+
+
+def never_starts(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    return [b"body without a head"]
+
+
+def never_starts_empty(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    return []
+
+
+def starts_after_body(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
+    yield b"body before the head"
+    start_response("200 OK", PLAIN)
+
+
+def starts_twice(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    start_response("200 OK", PLAIN)
+    start_response("201 Created", PLAIN)
+    return [b"body"]
+
+
+def starts_again_later(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
+    start_response("200 OK", PLAIN)
+    yield b"a part"
+    control.gate(query(environ)["key"], "fail")
+    start_response("201 Created", PLAIN)
+
+
+def status_without_number(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    start_response("OK", PLAIN)
+    return [b"body"]
+
+
+def status_short(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    start_response("20 OK", PLAIN)
+    return [b"body"]
+
+
+def status_number(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    start_response(cast(Any, 200), PLAIN)
+    return [b"body"]
+
+
+def status_bytes(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    start_response(cast(Any, b"200 OK"), PLAIN)
+    return [b"body"]
+
+
+def status_with_newline(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    start_response("200 OK\r\nX-Split: yes", PLAIN)
+    return [b"body"]
+
+
+def _with_field(name: object, value: object) -> WsgiApp:
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", [*PLAIN, cast(Any, (name, value))])
+        return [b"body"]
+
+    return app
+
+
+def fields_not_a_list(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    start_response("200 OK", cast(Any, None))
+    return [b"body"]
+
+
+def field_not_a_pair(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    start_response("200 OK", cast(Any, [("X-Alone",)]))
+    return [b"body"]
+
+
+def too_long_at_once(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """The first chunk alone is longer than declared: nothing has gone out, so this is a 500."""
+    start_response("200 OK", [*PLAIN, ("Content-Length", "4")])
+    return [b"longer than four"]
+
+
+def too_long_later(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
+    start_response("200 OK", [*PLAIN, ("Content-Length", "8")])
+    yield b"a part"
+    control.gate(query(environ)["key"], "fail")
+    yield b" and more than that"
+
+
+def too_short(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
+    start_response("200 OK", [*PLAIN, ("Content-Length", "100")])
+    yield b"a part"
+    control.gate(query(environ)["key"], "fail")
+
+
+def close_raises(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    start_response("200 OK", PLAIN)
+    return BadClose(query(environ)["key"])
+
+
+class BadClose:
+    """A body whose ``close`` fails after the last chunk was given."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.chunks = iter([b"a part"])
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        return next(self.chunks)
+
+    def close(self) -> None:
+        control.report(self.key, "closed", **where())
+        raise Boom(self.key)
+
+
+FAULTS: dict[str, Fault] = {
+    "returns-none": Fault(returns_none),
+    "returns-number": Fault(returns_number),
+    "returns-str": Fault(returns_str),
+    "returns-bytes": Fault(returns_bytes),
+    "str-chunk": Fault(str_chunk),
+    "str-chunk-later": Fault(str_chunk_later, aborts=True),
+    "none-chunk": Fault(none_chunk),
+    "writes-str": Fault(writes_str),
+    "never-starts": Fault(never_starts),
+    "never-starts-empty": Fault(never_starts_empty),
+    "starts-after-body": Fault(starts_after_body),
+    "starts-twice": Fault(starts_twice),
+    "starts-again-later": Fault(starts_again_later, aborts=True),
+    "status-without-number": Fault(status_without_number),
+    "status-short": Fault(status_short),
+    "status-number": Fault(status_number),
+    "status-bytes": Fault(status_bytes),
+    "status-with-newline": Fault(status_with_newline),
+    "field-value-with-cr": Fault(_with_field("X-Bad", "a\rb")),
+    "field-value-with-lf": Fault(_with_field("X-Bad", "a\nSet-Cookie: stolen=1")),
+    "field-value-with-nul": Fault(_with_field("X-Bad", "a\0b")),
+    "field-value-not-latin-1": Fault(_with_field("X-Bad", "\u20ac")),
+    "field-value-bytes": Fault(_with_field("X-Bad", b"bytes")),
+    "field-value-number": Fault(_with_field("X-Bad", 7)),
+    "field-name-with-lf": Fault(_with_field("X-Bad\nSet-Cookie", "stolen=1")),
+    "field-name-with-space": Fault(_with_field("X Bad", "a")),
+    "field-name-with-colon": Fault(_with_field("X-Bad:", "a")),
+    "field-name-empty": Fault(_with_field("", "a")),
+    "field-name-not-latin-1": Fault(_with_field("X-\u20ac", "a")),
+    "field-connection": Fault(_with_field("Connection", "close")),
+    "field-keep-alive": Fault(_with_field("Keep-Alive", "timeout=5")),
+    "field-transfer-encoding": Fault(_with_field("Transfer-Encoding", "chunked")),
+    "field-upgrade": Fault(_with_field("Upgrade", "h2c")),
+    "field-te": Fault(_with_field("TE", "trailers")),
+    "field-trailers": Fault(_with_field("Trailers", "X-Sum")),
+    "field-proxy-authenticate": Fault(_with_field("Proxy-Authenticate", "Basic")),
+    "field-content-length-text": Fault(_with_field("Content-Length", "four")),
+    "field-content-length-negative": Fault(_with_field("Content-Length", "-4")),
+    "fields-not-a-list": Fault(fields_not_a_list),
+    "field-not-a-pair": Fault(field_not_a_pair),
+    "too-long-at-once": Fault(too_long_at_once),
+    "too-long-later": Fault(too_long_later, aborts=True),
+    "too-short": Fault(too_short, aborts=True),
+}
+
+
+def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """``/faulty/NAME`` runs that fault; ``/faulty/close-raises`` is the app's own error."""
+    check_environ(environ)
+    name = environ["PATH_INFO"].removeprefix("/faulty/")
+    faulty = close_raises if name == "close-raises" else FAULTS[name].app
+    return faulty(environ, start_response)

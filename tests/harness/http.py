@@ -1,0 +1,349 @@
+"""An HTTP client that hides nothing: what was sent, what came, and whether it ended cleanly.
+
+What enters: method, path, header fields and body bytes. What leaves: the response as it was on the
+wire. Ordinary clients repair, retry and reuse connections; this one sends the bytes it is told to,
+tells a complete response from one that was cut off (:class:`Aborted`), and can leave at any moment.
+Everything runs on the caller's thread, and every wait ends after ``timeout_s``.
+
+:class:`Client` and :class:`Exchange` are what the tests see; ``tests.harness.http2`` has the same
+two for HTTP/2.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+HOST = "127.0.0.1"
+TIMEOUT_S = 30.0
+READ_SIZE = 65536
+
+Fields = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Response:
+    """A response, or its head while the body is still to come.
+
+    :ivar headers: names in lower case, in the order of the wire.
+    """
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes = b""
+
+    def all(self, name: str) -> list[str]:
+        """Every value of a field, in order."""
+        return [value for key, value in self.headers if key == name.lower()]
+
+    def one(self, name: str) -> str | None:
+        """The value of a field that may come once; None without it."""
+        values = self.all(name)
+        assert len(values) <= 1, f"{name} came {len(values)} times: {values}"
+        return values[0] if values else None
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Aborted(Exception):
+    """The response ended before its end.
+
+    :ivar head: the head if it had come, else None.
+    :ivar body: what had come of the body.
+    """
+
+    def __init__(self, why: str, head: Response | None = None, body: bytes = b"") -> None:
+        super().__init__(why)
+        self.head = head
+        self.body = body
+
+
+class Exchange(Protocol):
+    """One request on its way, and its response."""
+
+    def send(self, data: bytes) -> None:
+        """Send a piece of the request body."""
+
+    def end(self) -> None:
+        """Say that the request body is complete."""
+
+    def head(self) -> Response:
+        """Wait for the response head."""
+
+    def chunk(self) -> bytes:
+        """Wait for some of the response body; empty once it has ended.
+
+        :raises Aborted: it was cut off.
+        """
+
+    def read(self) -> Response:
+        """Wait for the whole response."""
+
+    def leave(self) -> None:
+        """Go away in the middle, as a closed browser tab does."""
+
+    def close(self) -> None:
+        """Free the connection. Harmless when done twice."""
+
+
+class Client(Protocol):
+    """Opens exchanges with one server, each on a connection of its own."""
+
+    @property
+    def http(self) -> str:
+        """The version it speaks."""
+
+    def open(
+        self, method: str, path: str, headers: Fields = (), *, has_body: bool = False
+    ) -> Exchange:
+        """Send a request head. With ``has_body`` the body follows by ``send`` and ``end``."""
+
+    def fetch(
+        self, method: str, path: str, headers: Fields = (), body: bytes | None = None
+    ) -> Response:
+        """One whole exchange, with a ``content-length`` if there is a body."""
+
+
+class Stream:
+    """A TCP connection that can be read to a separator or a length. Bytes in, bytes out."""
+
+    def __init__(self, port: int, timeout_s: float = TIMEOUT_S) -> None:
+        self.socket = socket.create_connection((HOST, port), timeout=timeout_s)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._received = bytearray()
+
+    def send(self, data: bytes) -> None:
+        self.socket.sendall(data)
+
+    def until(self, separator: bytes) -> bytes:
+        """Everything up to the separator, which is dropped."""
+        while separator not in self._received:
+            self._receive()
+        found = self._take(self._received.index(separator))
+        self._take(len(separator))
+        return found
+
+    def exactly(self, size: int) -> bytes:
+        while len(self._received) < size:
+            self._receive()
+        return self._take(size)
+
+    def some(self, limit: int = READ_SIZE) -> bytes:
+        """What is there, at most ``limit`` bytes; waits for at least one.
+
+        :raises EOFError: the server closed the connection, or reset it.
+        """
+        if not self._received:
+            self._receive()
+        return self._take(min(limit, len(self._received)))
+
+    def rest(self) -> bytes:
+        """Everything up to the end of the connection."""
+        try:
+            while True:
+                self._receive()
+        except EOFError:
+            return self._take(len(self._received))
+
+    def _take(self, size: int) -> bytes:
+        found = bytes(self._received[:size])
+        del self._received[:size]
+        return found
+
+    def _receive(self) -> None:
+        try:
+            data = self.socket.recv(READ_SIZE)
+        except ConnectionError as error:
+            raise EOFError(f"connection reset: {error}") from error
+        if not data:
+            raise EOFError("connection closed")
+        self._received += data
+
+    def reset(self) -> None:
+        """Close with RST instead of FIN, so the server learns it at once."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+class Http1Exchange:
+    """An exchange over HTTP/1.1, framed by Content-Length, by chunks or by the connection's end."""
+
+    def __init__(self, stream: Stream, method: str, *, chunked: bool = False) -> None:
+        self.stream = stream
+        self._method = method
+        self._chunked_request = chunked
+        self._head: Response | None = None
+        self._remaining: int | None = 0  # None: until the connection ends
+        self._chunked = False
+        self._ended = False
+
+    def send(self, data: bytes) -> None:
+        if self._chunked_request and data:
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        self.stream.send(data)
+
+    def end(self) -> None:
+        if self._chunked_request:
+            self.stream.send(b"0\r\n\r\n")
+
+    def head(self) -> Response:
+        if self._head is None:
+            try:
+                self._head = self._read_head()
+            except EOFError as error:
+                raise Aborted(f"no response head: {error}") from error
+        return self._head
+
+    def _read_head(self) -> Response:
+        while True:
+            status_line, *lines = self.stream.until(b"\r\n\r\n").decode("latin-1").split("\r\n")
+            status = int(status_line.split(" ")[1])
+            if status >= 200:
+                break
+        fields = tuple(_field(line) for line in lines)
+        head = Response(status, fields)
+        self._frame(head)
+        return head
+
+    def _frame(self, head: Response) -> None:
+        """Find where the body ends (RFC 9112, section 6.3)."""
+        length = head.one("content-length")
+        if self._method == "HEAD" or head.status in (204, 304):
+            self._ended = True
+        elif head.one("transfer-encoding") == "chunked":
+            self._chunked = True
+        elif length is not None:
+            self._remaining = int(length)
+        else:
+            self._remaining = None
+
+    def chunk(self) -> bytes:
+        self.head()
+        if self._ended:
+            return b""
+        try:
+            return self._read_chunk() if self._chunked else self._read_plain()
+        except EOFError as error:
+            if self._remaining is None and "reset" not in str(error):
+                self._ended = True
+                return b""
+            raise Aborted(f"the body was cut off: {error}", self._head) from error
+
+    def _read_chunk(self) -> bytes:
+        size = int(self.stream.until(b"\r\n").split(b";")[0], 16)
+        data = self.stream.exactly(size)
+        self.stream.until(b"\r\n")
+        self._ended = size == 0
+        return data
+
+    def _read_plain(self) -> bytes:
+        if self._remaining == 0:
+            self._ended = True
+            return b""
+        limit = READ_SIZE if self._remaining is None else min(READ_SIZE, self._remaining)
+        data = self.stream.some(limit)
+        if self._remaining is not None:
+            self._remaining -= len(data)
+        return data
+
+    def read(self) -> Response:
+        return read_whole(self)
+
+    def leave(self) -> None:
+        self.stream.reset()
+
+    def close(self) -> None:
+        self.stream.close()
+
+
+def _field(line: str) -> tuple[str, str]:
+    name, _, value = line.partition(":")
+    return name.lower(), value.strip(" \t")
+
+
+def read_whole(exchange: Exchange) -> Response:
+    """The head and every chunk. The error of a cut body has what had come."""
+    head = exchange.head()
+    chunks: list[bytes] = []
+    try:
+        while data := exchange.chunk():
+            chunks.append(data)
+    except Aborted as aborted:
+        raise Aborted(str(aborted), head, b"".join(chunks)) from aborted
+    return replace(head, body=b"".join(chunks))
+
+
+@dataclass(frozen=True)
+class Http1Client:
+    """Speaks HTTP/1.1 to a port of this machine."""
+
+    port: int
+    timeout_s: float = TIMEOUT_S
+    http: str = "1.1"
+
+    def open(
+        self, method: str, path: str, headers: Fields = (), *, has_body: bool = False
+    ) -> Http1Exchange:
+        sized = any(name.lower() == "content-length" for name, _ in headers)
+        chunked = has_body and not sized
+        framing = [("transfer-encoding", "chunked")] if chunked else []
+        stream = Stream(self.port, self.timeout_s)
+        stream.send(request_head(method, path, [*headers, *framing], self.port))
+        return Http1Exchange(stream, method, chunked=chunked)
+
+    def fetch(
+        self, method: str, path: str, headers: Fields = (), body: bytes | None = None
+    ) -> Response:
+        length = [("content-length", str(len(body)))] if body is not None else []
+        exchange = self.open(method, path, [*headers, *length], has_body=body is not None)
+        try:
+            if body:
+                exchange.send(body)
+            return exchange.read()
+        finally:
+            exchange.close()
+
+
+def request_head(method: str, path: str, headers: Fields, port: int) -> bytes:
+    """A request head as it goes on the wire, with ``host`` unless it is given."""
+    fields = list(headers)
+    if not any(name.lower() == "host" for name, _ in fields):
+        fields.insert(0, ("host", f"{HOST}:{port}"))
+    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields)]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+def exchange_raw(port: int, data: bytes, timeout_s: float = TIMEOUT_S) -> bytes:
+    """Send bytes as they are; everything that comes until the server closes."""
+    stream = Stream(port, timeout_s)
+    try:
+        stream.send(data)
+        return stream.rest()
+    finally:
+        stream.close()
+
+
+def split_responses(data: bytes, methods: Iterable[str]) -> list[Response]:
+    """Cut the bytes of a whole connection into responses, one for each method."""
+    replay = _Replay(data)
+    found = [Http1Exchange(replay, method).read() for method in methods]
+    assert not replay.rest(), "bytes after the last response"
+    return found
+
+
+class _Replay(Stream):
+    """A stream over bytes that have come already."""
+
+    def __init__(self, data: bytes) -> None:
+        self._received = bytearray(data)
+
+    def _receive(self) -> None:
+        raise EOFError("connection closed")

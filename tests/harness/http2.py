@@ -1,0 +1,174 @@
+"""The client of ``tests.harness.http`` over HTTP/2 with prior knowledge (RFC 9113, section 3.3).
+
+What enters and leaves is the same. Each exchange has a connection of its own, with one stream.
+Flow control is the client's to give: window is handed back only when the test takes a chunk, so a
+test that takes none is a stalled client.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import h2.config
+import h2.connection
+import h2.errors
+import h2.events
+import h2.exceptions
+
+from tests.harness.http import HOST, TIMEOUT_S, Aborted, Fields, Response, Stream, read_whole
+
+MAX_FRAME = 16384
+
+
+class Http2Exchange:
+    """One stream on one connection. See :class:`tests.harness.http.Exchange`."""
+
+    def __init__(self, stream: Stream, fields: Fields, *, has_body: bool) -> None:
+        self.stream = stream
+        self._h2 = h2.connection.H2Connection(
+            h2.config.H2Configuration(client_side=True, header_encoding="utf-8")
+        )
+        self._h2.initiate_connection()
+        self._id = self._h2.get_next_available_stream_id()
+        self._h2.send_headers(self._id, list(fields), end_stream=not has_body)
+        self._head: Response | None = None
+        self._data: deque[h2.events.DataReceived] = deque()
+        self._ended = False
+        self._cut: str | None = None
+        self._flush()
+
+    def send(self, data: bytes) -> None:
+        """Send, waiting for the server's window as needed.
+
+        :raises Aborted: the server reset the stream meanwhile.
+        """
+        while data:
+            window = min(self._h2.local_flow_control_window(self._id), MAX_FRAME)
+            if window <= 0:
+                self._pump()
+                self._check()
+                continue
+            self._h2.send_data(self._id, data[:window])
+            data = data[window:]
+            self._flush()
+
+    def end(self) -> None:
+        self._h2.end_stream(self._id)
+        self._flush()
+
+    def head(self) -> Response:
+        while self._head is None:
+            self._check()
+            self._pump()
+        return self._head
+
+    def chunk(self) -> bytes:
+        self.head()
+        while not self._data:
+            if self._ended:
+                return b""
+            self._check()
+            self._pump()
+        event = self._data.popleft()
+        self._give_window_back(event)
+        return bytes(event.data or b"") or self.chunk()
+
+    def _give_window_back(self, event: h2.events.DataReceived) -> None:
+        size = event.flow_controlled_length or 0
+        if not size:
+            return
+        try:
+            self._h2.acknowledge_received_data(size, self._id)
+            self._flush()
+        except (h2.exceptions.ProtocolError, OSError):
+            pass  # the stream or the connection has ended meanwhile; what came still counts
+
+    def read(self) -> Response:
+        return read_whole(self)
+
+    def leave(self) -> None:
+        """Reset the stream; the connection stays open, so only HTTP/2 tells the server."""
+        self._h2.reset_stream(self._id, h2.errors.ErrorCodes.CANCEL)
+        self._flush()
+
+    def close(self) -> None:
+        self.stream.close()
+
+    def _check(self) -> None:
+        if self._cut is not None:
+            raise Aborted(self._cut, self._head)
+
+    def _flush(self) -> None:
+        self.stream.send(self._h2.data_to_send())
+
+    def _pump(self) -> None:
+        try:
+            data = self.stream.some()
+        except EOFError as error:
+            self._cut = str(error)
+            return
+        for event in self._h2.receive_data(data):
+            self._take(event)
+        try:
+            self._flush()
+        except OSError:
+            pass  # the server is gone; the next read says so
+
+    def _take(self, event: h2.events.Event) -> None:
+        match event:
+            case h2.events.ResponseReceived():
+                self._head = _response(event)
+            case h2.events.DataReceived():
+                self._data.append(event)
+            case h2.events.StreamEnded():
+                self._ended = True
+            case h2.events.StreamReset() if not self._ended:
+                self._cut = f"stream reset, code {event.error_code}"
+            case h2.events.ConnectionTerminated() if not self._ended:
+                self._cut = f"connection ended, code {event.error_code}"
+
+
+def _response(event: h2.events.ResponseReceived) -> Response:
+    fields = [(_text(name), _text(value)) for name, value in event.headers or []]
+    status = int(dict(fields)[":status"])
+    return Response(status, tuple(field for field in fields if field[0] != ":status"))
+
+
+def _text(value: str | bytes) -> str:
+    return value if isinstance(value, str) else value.decode("latin-1")
+
+
+@dataclass(frozen=True)
+class Http2Client:
+    """Speaks HTTP/2 in clear text to a port of this machine."""
+
+    port: int
+    timeout_s: float = TIMEOUT_S
+    http: str = "2"
+
+    def open(
+        self, method: str, path: str, headers: Fields = (), *, has_body: bool = False
+    ) -> Http2Exchange:
+        pseudo = [
+            (":method", method),
+            (":scheme", "http"),
+            (":authority", f"{HOST}:{self.port}"),
+            (":path", path),
+        ]
+        fields = [(name.lower(), value) for name, value in headers]
+        stream = Stream(self.port, self.timeout_s)
+        return Http2Exchange(stream, [*pseudo, *fields], has_body=has_body)
+
+    def fetch(
+        self, method: str, path: str, headers: Fields = (), body: bytes | None = None
+    ) -> Response:
+        length = [("content-length", str(len(body)))] if body is not None else []
+        exchange = self.open(method, path, [*headers, *length], has_body=body is not None)
+        try:
+            if body is not None:
+                exchange.send(body)
+                exchange.end()
+            return exchange.read()
+        finally:
+            exchange.close()
