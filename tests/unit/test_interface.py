@@ -31,7 +31,6 @@ import starlette.applications
 import starlette.endpoints
 import starlette.middleware.cors
 import starlette.routing
-import webob.dec  # type: ignore[import-untyped]  # it has no stubs
 import werkzeug.middleware.proxy_fix
 import werkzeug.wrappers
 from asgiref.compatibility import guarantee_single_callable
@@ -45,7 +44,8 @@ from bridge.errors import AmbiguousApp
 from bridge.interface import interface_of
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # pyramid imports pkg_resources, which warns
+    warnings.simplefilter("ignore")  # on import: of pkg_resources, of cgi
+    import webob.dec  # type: ignore[import-untyped]  # it has no stubs
     from pyramid.config import Configurator  # type: ignore[import-untyped]  # it has no stubs
 
 
