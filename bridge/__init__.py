@@ -9,5 +9,41 @@ Importing this package starts no thread and no event loop, and imports none of t
 from __future__ import annotations
 
 from bridge._version import __version__
+from bridge.convert import to_asgi
+from bridge.errors import (
+    AmbiguousApp,
+    AppLoadError,
+    AppProtocolError,
+    BridgeError,
+    ClientDisconnected,
+    ConfigError,
+    DeadlockError,
+    LifespanFailed,
+    PoolClosed,
+    PoolSaturated,
+    ProtocolError,
+    ServerProtocolError,
+)
+from bridge.interface import interface_of
+from bridge.pool import WorkerPool
+from bridge.wsgi_to_asgi import WsgiToAsgi
 
-__all__ = ["__version__"]
+__all__ = [
+    "AmbiguousApp",
+    "AppLoadError",
+    "AppProtocolError",
+    "BridgeError",
+    "ClientDisconnected",
+    "ConfigError",
+    "DeadlockError",
+    "LifespanFailed",
+    "PoolClosed",
+    "PoolSaturated",
+    "ProtocolError",
+    "ServerProtocolError",
+    "WorkerPool",
+    "WsgiToAsgi",
+    "__version__",
+    "interface_of",
+    "to_asgi",
+]

@@ -1,0 +1,84 @@
+"""Options of the adapters, checked when the adapter is made. Pure.
+
+What enters: keyword arguments as the user wrote them. What leaves: a frozen dataclass, or a
+:class:`ConfigError` that names the option, what it got and what it takes.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+from bridge.environ import TrustedEnviron, UnderscoreHeaders
+from bridge.errors import ConfigError
+
+__all__ = [
+    "ToAsgiOptions",
+    "one_of",
+    "optional_callable",
+    "optional_positive_number",
+    "positive_int",
+    "positive_number",
+]
+
+
+def positive_int(option: str, value: object) -> None:
+    """:raises ConfigError: unless ``value`` is an int of 1 or more."""
+    if type(value) is not int or value < 1:
+        raise ConfigError(option, value, "an int of 1 or more")
+
+
+def positive_number(option: str, value: object) -> None:
+    """:raises ConfigError: unless ``value`` is an int or float above 0."""
+    if type(value) not in (int, float) or not value > 0:  # type: ignore[operator]
+        raise ConfigError(option, value, "a number above 0")
+
+
+def optional_positive_number(option: str, value: object) -> None:
+    """:raises ConfigError: unless ``value`` is None or a number above 0."""
+    if value is not None:
+        positive_number(option, value)
+
+
+def optional_callable(option: str, value: object, shape: str) -> None:
+    """:raises ConfigError: unless ``value`` is None or callable. ``shape`` says as what."""
+    if value is not None and not callable(value):
+        raise ConfigError(option, value, f"None or a callable {shape}")
+
+
+def one_of(option: str, value: object, choices: tuple[Any, ...]) -> None:
+    """:raises ConfigError: unless ``value`` is one of ``choices``."""
+    if value not in choices:
+        raise ConfigError(option, value, "one of " + ", ".join(map(repr, choices)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToAsgiOptions:
+    """Options of :class:`~bridge.WsgiToAsgi`; see there for what each means."""
+
+    threads: int = 40
+    executor: Executor | None = None
+    backlog: int = 2048
+    body_window: int = 65536
+    response_window: int = 262144
+    underscore_headers: UnderscoreHeaders = "drop"
+    duplicate_header_limit: int = 100
+    trusted_environ: TrustedEnviron | None = None
+    shutdown_timeout_s: float = 30
+
+    def __post_init__(self) -> None:
+        for option in ("threads", "backlog", "body_window", "response_window"):
+            positive_int(option, getattr(self, option))
+        positive_int("duplicate_header_limit", self.duplicate_header_limit)
+        positive_number("shutdown_timeout_s", self.shutdown_timeout_s)
+        one_of("underscore_headers", self.underscore_headers, ("drop", "keep", "refuse"))
+        optional_callable("trusted_environ", self.trusted_environ, "(scope) -> {str: str}")
+        if self.executor is not None and not isinstance(self.executor, Executor):
+            raise ConfigError(
+                "executor", self.executor, "None or a concurrent.futures.Executor of threads"
+            )
+        if type(self.executor).__name__ == "ProcessPoolExecutor":
+            raise ConfigError(
+                "executor", self.executor, "threads: a request cannot cross processes"
+            )

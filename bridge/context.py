@@ -1,0 +1,30 @@
+"""Context variables across threads: what was set over there, seen over here. Pure.
+
+What enters: the :class:`contextvars.Context` that other code has run in. What leaves: its
+values, in the current context. Runs on whichever thread is to see them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import Context
+from typing import Any
+
+from asgiref import local
+
+__all__ = ["adopt"]
+
+# asgiref >= 3.12 tags the data of a `Local` with the thread that owns it, and shows it to no other.
+# Moving a request to another thread on purpose means to move the ownership, too.
+_storage: type | None = getattr(local, "_Storage", None)
+_rehome: Callable[[Any], Any] | None = getattr(local, "_rehome", None)
+_missing = object()
+
+
+def adopt(context: Context) -> None:
+    """Make the values of ``context`` those of the current context, on the current thread."""
+    for variable, value in context.items():
+        if _storage is not None and _rehome is not None and isinstance(value, _storage):
+            value = _rehome(value)
+        if variable.get(_missing) is not value:
+            variable.set(value)

@@ -1,0 +1,267 @@
+"""scope -> environ: an ASGI HTTP scope becomes a PEP 3333 environ. Pure; runs on any thread.
+
+What enters: an ``http`` scope of the ASGI spec 2.0 to 2.5, and the request body as a file object.
+What leaves: a plain dict in which every CGI value is a native string holding latin-1 decoded bytes,
+as PEP 3333 ("Unicode Issues") asks.
+
+Nothing a client sends can set a key outside ``HTTP_*``, ``CONTENT_TYPE`` and ``CONTENT_LENGTH``:
+``REMOTE_USER`` and its like come only from ``trusted_environ``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+from urllib.parse import quote, unquote_to_bytes
+
+from bridge._version import __version__
+from bridge.errors import AppProtocolError, BridgeError
+from bridge.types import Environ, Scope
+
+__all__ = ["BadRequest", "EnvironBuilder", "FileWrapper", "TrustedEnviron", "split_path"]
+
+TrustedEnviron = Callable[[Scope], Mapping[str, str]]
+UnderscoreHeaders = Literal["drop", "keep", "refuse"]
+
+NAME_CACHE_SIZE = 1024
+TLS_VERSIONS = {0x0300: "SSLv3", 0x0301: "TLSv1", 0x0302: "TLSv1.1", 0x0303: "TLSv1.2"}
+TLS_VERSIONS[0x0304] = "TLSv1.3"
+
+
+class BadRequest(BridgeError):
+    """The request cannot become an environ without guessing. Answered with 400, never logged."""
+
+
+class FileWrapper:
+    """``wsgi.file_wrapper`` (PEP 3333, "Optional Platform-Specific File Handling").
+
+    Returned from the app as it is, the file may be handed to the server whole; wrapped in anything
+    else it is an ordinary iterable of blocks.
+
+    :param filelike: an object with ``read(size) -> bytes``; its ``close()`` is called at the end.
+    :param blksize: a suggested block size in bytes. Smaller than 64 KiB is rounded up: a block
+        costs the same whatever its size.
+    """
+
+    def __init__(self, filelike: Any, blksize: int = 8192) -> None:
+        self.filelike = filelike
+        self.blksize = max(blksize, 65536)
+        if hasattr(filelike, "close"):
+            self.close = filelike.close
+
+    def __iter__(self) -> FileWrapper:
+        return self
+
+    def __next__(self) -> bytes:
+        block: bytes = self.filelike.read(self.blksize)
+        if not block:
+            raise StopIteration
+        return block
+
+
+class EnvironBuilder:
+    """Builds environs the way one adapter's options say.
+
+    :param underscore_headers: what to do with header names that have a ``_``: ``x_remote_user``
+        would become the same ``HTTP_X_REMOTE_USER`` as ``x-remote-user``.
+    :param duplicate_header_limit: how many lines of one name are accepted.
+    :param trusted_environ: given the scope, returns keys to add, such as ``REMOTE_USER``.
+    """
+
+    def __init__(
+        self,
+        *,
+        underscore_headers: UnderscoreHeaders = "drop",
+        duplicate_header_limit: int = 100,
+        trusted_environ: TrustedEnviron | None = None,
+    ) -> None:
+        self._underscore_headers = underscore_headers
+        self._duplicate_header_limit = duplicate_header_limit
+        self._trusted_environ = trusted_environ
+        self._keys: dict[bytes, str | None] = {}
+        self._prototype: Environ = {
+            "SERVER_SOFTWARE": f"bridge/{__version__}",
+            "wsgi.version": (1, 0),
+            "wsgi.multithread": True,
+            "wsgi.multiprocess": True,
+            "wsgi.run_once": False,
+            "wsgi.input_terminated": True,
+            "wsgi.file_wrapper": FileWrapper,
+        }
+
+    def build(self, scope: Scope, body: object) -> Environ:
+        """The environ of ``scope``, with ``body`` as its ``wsgi.input``.
+
+        :raises BadRequest: conflicting or malformed Content-Length, too many lines of one header.
+        :raises AppProtocolError: ``trusted_environ`` returned something other than strings.
+        """
+        environ = self._prototype.copy()
+        root_path = scope.get("root_path") or ""
+        environ["REQUEST_METHOD"] = scope["method"]
+        environ["SCRIPT_NAME"], environ["PATH_INFO"] = split_path(scope, root_path)
+        query = scope.get("query_string", b"").decode("latin-1")
+        environ["QUERY_STRING"] = query
+        uri = _raw_uri(scope, query)
+        environ["RAW_URI"] = environ["REQUEST_URI"] = uri
+        environ["SERVER_PROTOCOL"] = f"HTTP/{scope.get('http_version', '1.1')}"
+        _add_peers(environ, scope)
+        environ["wsgi.url_scheme"] = scheme = scope.get("scheme", "http")
+        environ["wsgi.input"] = body
+        environ["wsgi.errors"] = sys.stderr
+        environ["asgi.scope"] = scope
+        if scheme == "https":
+            environ["HTTPS"] = "on"
+        self._add_headers(environ, scope["headers"])
+        extensions = scope.get("extensions")
+        if extensions and extensions.get("tls") is not None:
+            _add_tls(environ, extensions["tls"])
+        if self._trusted_environ is not None:
+            environ.update(_checked(self._trusted_environ(scope)))
+        return environ
+
+    def _add_headers(self, environ: Environ, headers: list[tuple[bytes, bytes]]) -> None:
+        keys = self._keys
+        repeated: dict[str, list[str]] = {}
+        for name, raw_value in headers:
+            try:
+                key = keys[name]
+            except KeyError:
+                key = self._key(name)
+            if key is None:
+                continue
+            value = raw_value.decode("latin-1")
+            if key not in environ:
+                environ[key] = value
+            elif key in repeated:
+                repeated[key].append(value)
+            else:
+                repeated[key] = [environ[key], value]
+        if repeated:
+            self._join_repeated(environ, repeated)
+        length = environ.get("CONTENT_LENGTH")
+        if length is not None and not (length.isascii() and length.isdigit() and len(length) < 20):
+            raise BadRequest(f"Content-Length {length!r} is not a number of bytes")
+
+    def _key(self, name: bytes) -> str | None:
+        """The environ key of a header name; None where the header is dropped."""
+        if b"_" in name and self._underscore_headers != "keep":
+            if self._underscore_headers == "refuse":
+                raise BadRequest(f"the header name {name.decode('latin-1')!r} has an underscore")
+            key = None
+        else:
+            key = name.decode("latin-1").upper().replace("-", "_")
+            if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+                key = "HTTP_" + key
+        if len(self._keys) < NAME_CACHE_SIZE:  # names come from clients: bounded
+            self._keys[bytes(name)] = key
+        return key
+
+    def _join_repeated(self, environ: Environ, repeated: dict[str, list[str]]) -> None:
+        for key, values in repeated.items():
+            if len(values) > self._duplicate_header_limit:
+                raise BadRequest(
+                    f"{len(values)} lines of one header ({key}); "
+                    f"at most {self._duplicate_header_limit} are accepted"
+                )
+            if key == "CONTENT_LENGTH":
+                if len(set(values)) > 1:
+                    raise BadRequest(f"conflicting Content-Length: {', '.join(values)}")
+            elif key == "HTTP_COOKIE":
+                environ[key] = "; ".join(values)  # RFC 6265, 5.4; RFC 9113, 8.2.3
+            else:
+                environ[key] = ",".join(values)  # RFC 9110, 5.2
+
+
+def _checked(trusted: Mapping[str, str]) -> Mapping[str, str]:
+    for key, value in trusted.items():
+        if type(key) is not str or type(value) is not str:
+            raise AppProtocolError(
+                f"trusted_environ returned {key!r}: {value!r}; keys and values must be str"
+            )
+    return trusted
+
+
+def split_path(scope: Scope, root_path: str) -> tuple[str, str]:
+    """``(SCRIPT_NAME, PATH_INFO)`` of a scope: percent-decoded bytes as latin-1 strings.
+
+    ``root_path`` is stripped from ``path`` only where a segment ends: ``/app`` is no prefix of
+    ``/apple``. A path that does not begin with it (some servers strip it themselves) stays whole.
+    """
+    path = _native(scope["path"], scope.get("raw_path"))
+    if path == "*":  # OPTIONS *: the server as a whole, no path
+        path = ""
+    if not root_path or root_path == "/":
+        return "", path
+    root = _native(root_path, None).rstrip("/")
+    if root and root[0] != "/":
+        root = "/" + root
+    if path.startswith(root):
+        rest = path[len(root) :]
+        if not rest or rest[0] == "/":
+            return root, rest
+    return root, path
+
+
+def _native(path: str, raw_path: bytes | None) -> str:
+    """The UTF-8 bytes of ``path`` as a latin-1 string.
+
+    Servers decode with replacement characters, which loses bytes that are not UTF-8. Where
+    ``raw_path`` still is the same path, the bytes come from there.
+    """
+    if path.isascii():
+        return path
+    if raw_path and "\ufffd" in path:
+        exact = unquote_to_bytes(raw_path.partition(b"?")[0])
+        if exact.decode("utf-8", "replace") == path:
+            return exact.decode("latin-1")
+    return path.encode("utf-8", "surrogateescape").decode("latin-1")
+
+
+def _raw_uri(scope: Scope, query: str) -> str:
+    raw_path: bytes | None = scope.get("raw_path")
+    if raw_path:
+        uri = raw_path.partition(b"?")[0].decode("latin-1")
+    else:
+        uri = quote(scope["path"], safe="/:@!$&'()*+,;=~-._")
+    return f"{uri}?{query}" if query else uri
+
+
+def _add_peers(environ: Environ, scope: Scope) -> None:
+    server = scope.get("server")
+    if server is None:
+        host, port = "localhost", None
+    else:
+        host, port = server
+    if port is None:  # a unix socket: its path is no host name
+        host = "localhost"
+        port = 443 if scope.get("scheme") == "https" else 80
+    environ["SERVER_NAME"] = host or "localhost"
+    environ["SERVER_PORT"] = str(port)
+    client = scope.get("client")
+    if client is None:
+        environ["REMOTE_ADDR"] = ""
+    else:
+        environ["REMOTE_ADDR"] = client[0] or ""
+        environ["REMOTE_PORT"] = str(client[1])
+
+
+def _add_tls(environ: Environ, tls: Mapping[str, Any]) -> None:
+    """Apache's SSL_* names for what the ASGI TLS extension offers."""
+    environ["HTTPS"] = "on"
+    version, cipher = tls.get("tls_version"), tls.get("cipher_suite")
+    if version is not None:
+        environ["SSL_PROTOCOL"] = TLS_VERSIONS.get(version, f"0x{version:04x}")
+    if cipher is not None:
+        environ["SSL_CIPHER"] = f"0x{cipher:04x}"
+    if tls.get("server_cert"):
+        environ["SSL_SERVER_CERT"] = tls["server_cert"]
+    chain = list(tls.get("client_cert_chain") or ())
+    error = tls.get("client_cert_error")
+    environ["SSL_CLIENT_VERIFY"] = f"FAILED:{error}" if error else "SUCCESS" if chain else "NONE"
+    for number, certificate in enumerate(chain):
+        environ["SSL_CLIENT_CERT" if not number else f"SSL_CLIENT_CERT_CHAIN_{number - 1}"] = (
+            certificate
+        )
+    if tls.get("client_cert_name"):
+        environ["SSL_CLIENT_S_DN"] = tls["client_cert_name"]

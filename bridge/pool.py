@@ -1,0 +1,484 @@
+"""Worker threads: jobs enter from event loops and other threads, and run here, one per thread.
+
+What enters: a :class:`Job` (through :meth:`WorkerPool.post`, the hot path: no future, no queue
+object) or a callable (through :meth:`WorkerPool.submit`, the ``concurrent.futures`` face).
+What leaves: nothing. A job tells its own owner when it is done.
+
+Rule 1. ``_lock`` guards every field below it. It is held for a few bytecodes and never while
+        foreign code runs.
+Rule 2. A worker that ends a job takes the next one itself. Only when there is none does it join
+        the end of ``_idle`` and wait at its own gate; the last to go idle is the first to be woken,
+        so few threads, and few database connections, stay hot.
+Rule 3. Posting wakes at most one worker, and none while one is still on its way (``_waking``).
+        On one interpreter a second thread only helps if the first one blocks. Whether it does shows
+        in how punctual the event loop is: see :meth:`WorkerPool._tick`.
+Rule 4. While jobs wait and threads are free, a tick is pending on some loop (``_ticker``), so a
+        job never waits for more than a tick behind a worker that blocks.
+Rule 5. A fork leaves the threads behind. The child starts with an empty pool.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from typing import ParamSpec, Protocol, TypeVar
+from weakref import WeakSet, ref
+
+from bridge.errors import PoolClosed, PoolSaturated
+
+__all__ = ["BorrowedPool", "Job", "Pool", "PoolStats", "WorkerPool"]
+
+logger = logging.getLogger("bridge.pool")
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+TICK_S = 0.001
+LATE_S = 0.002
+EXIT_JOIN_S = 5.0
+
+
+class Job(Protocol):
+    """Something a worker thread runs once."""
+
+    posted_at: float
+    """``time.monotonic()`` when it was posted; the pool measures the queue wait by it."""
+
+    def run(self) -> None:
+        """Run on a worker thread. Must not raise: nobody is there to catch it."""
+
+    def discard(self) -> None:
+        """Called instead of :meth:`run` when the pool is shut down before the job's turn came."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStats:
+    """A pool at one moment. Waits are in seconds and count jobs that have started."""
+
+    threads: int
+    idle: int
+    running: int
+    waiting: int
+    completed: int
+    refused: int
+    wait_total_s: float
+    wait_max_s: float
+
+
+class Pool(Protocol):
+    """What an adapter asks of the threads it runs its app on."""
+
+    def post(self, job: Job, loop: asyncio.AbstractEventLoop) -> None: ...
+
+    def stats(self) -> PoolStats: ...
+
+
+class _Meter:
+    """Counts of one pool. Guarded by that pool's lock."""
+
+    __slots__ = ("completed", "refused", "started", "wait_max_s", "wait_total_s")
+
+    def __init__(self) -> None:
+        self.completed = 0
+        self.refused = 0
+        self.started = 0
+        self.wait_total_s = 0.0
+        self.wait_max_s = 0.0
+
+    def start(self, job: Job) -> None:
+        wait_s = time.monotonic() - job.posted_at
+        self.started += 1
+        self.wait_total_s += wait_s
+        if wait_s > self.wait_max_s:
+            self.wait_max_s = wait_s
+
+
+class _Worker(threading.Thread):
+    """One thread of a pool, and the gate it waits at while idle.
+
+    An idle worker refers to its pool weakly, so a pool that is dropped takes its threads with it.
+    """
+
+    def __init__(self, pool: WorkerPool, name: str) -> None:
+        # A daemon, because a job stuck in foreign code must not keep the interpreter from exiting.
+        super().__init__(name=name, daemon=True)
+        self.pool = ref(pool)
+        self.gate = threading.Lock()
+        self.gate.acquire()
+        self.waking = True
+
+    def run(self) -> None:
+        pool = self.pool()
+        while pool is not None and self._run_jobs(pool):
+            del pool
+            self.gate.acquire()
+            pool = self.pool()
+
+    def _run_jobs(self, pool: WorkerPool) -> bool:
+        """Run jobs while there are any; False once this thread shall end."""
+        ended = False
+        while (job := pool._next(self, ended)) is not None:
+            try:
+                job.run()
+            except BaseException:
+                logger.exception("a job of pool %r raised; its thread goes on", pool.name)
+            del job  # an idle thread must not keep the last request alive
+            ended = True
+        return self in pool._workers
+
+
+class _Call(Future[T]):
+    """A submitted callable: a future that knows how to run itself."""
+
+    def __init__(self, call: Callable[[], T]) -> None:
+        super().__init__()
+        self.posted_at = time.monotonic()
+        self._call: Callable[[], T] | None = call
+
+    def run(self) -> None:
+        call, self._call = self._call, None
+        if call is None or not self.set_running_or_notify_cancel():
+            return
+        try:
+            result = call()
+        except BaseException as error:
+            self.set_exception(error)
+            del self  # the exception's traceback holds this frame: break the cycle
+        else:
+            self.set_result(result)
+
+    def discard(self) -> None:
+        self._call = None
+        self.cancel()
+
+
+class WorkerPool(Executor):
+    """Worker threads with a bounded backlog; a ``concurrent.futures.Executor``, too.
+
+    Threads start when jobs need them, never at construction, and are named ``{name}-{n}``.
+
+    :param threads: the most threads that ever run at once.
+    :param backlog: the most jobs that may wait while every thread is busy.
+    :param name: prefix of the thread names, and the pool's name in log lines.
+    """
+
+    def __init__(
+        self, threads: int = 40, *, backlog: int = 2048, name: str = "bridge-worker"
+    ) -> None:
+        self.max_threads = threads
+        self.backlog = backlog
+        self.name = name
+        self._reset()
+        _pools.add(self)
+
+    def __del__(self) -> None:
+        for worker in self._idle:
+            worker.gate.release()
+
+    def _reset(self) -> None:
+        self._lock = threading.Lock()
+        self._jobs: deque[Job] = deque()
+        self._idle: list[_Worker] = []
+        self._workers: dict[_Worker, None] = {}
+        self._waking = 0
+        self._ticker: asyncio.AbstractEventLoop | None = None
+        self._ticked_completed = 0
+        self._closed = False
+        self._on_empty: list[Callable[[], object]] = []
+        self._named = 0
+        self._meter = _Meter()
+
+    # -- entrances ------------------------------------------------------------------------------
+
+    def post(self, job: Job, loop: asyncio.AbstractEventLoop) -> None:
+        """Run ``job`` on a worker thread. Called on the thread of ``loop``; never blocks.
+
+        :raises PoolSaturated: every thread is busy and ``backlog`` jobs wait already.
+        :raises PoolClosed: the pool is shut down.
+        """
+        worker = None
+        tick = False
+        with self._lock:
+            self._admit(job)
+            if not self._waking:
+                worker = self._claim()
+            elif not self._is_ticking() and self._has_spare():
+                self._ticker = loop
+                tick = True
+        if worker is not None:
+            self._rouse(worker)
+        if tick:
+            loop.call_later(TICK_S, self._tick, loop, loop.time() + TICK_S)
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Run ``fn(*args, **kwargs)`` on a worker thread. From any thread; never blocks.
+
+        :returns: a future; cancelling it before its turn comes means ``fn`` never starts.
+        :raises PoolSaturated: every thread is busy and ``backlog`` jobs wait already.
+        :raises PoolClosed: the pool is shut down.
+        """
+        call = _Call(lambda: fn(*args, **kwargs))
+        with self._lock:
+            self._admit(call)
+            worker = self._claim() if len(self._jobs) > self._waking else None
+        if worker is not None:
+            self._rouse(worker)
+        return call
+
+    def stats(self) -> PoolStats:
+        """How the pool stands right now. From any thread."""
+        with self._lock:
+            meter = self._meter
+            return PoolStats(
+                threads=len(self._workers),
+                idle=len(self._idle),
+                running=meter.started - meter.completed,
+                waiting=len(self._jobs),
+                completed=meter.completed,
+                refused=meter.refused,
+                wait_total_s=meter.wait_total_s,
+                wait_max_s=meter.wait_max_s,
+            )
+
+    # -- leaving --------------------------------------------------------------------------------
+
+    def shutdown(
+        self, wait: bool = True, *, cancel_futures: bool = False, timeout_s: float | None = None
+    ) -> None:
+        """Take no more jobs; let the waiting ones run, then end the threads.
+
+        :param wait: join the threads before returning. A worker that calls this is not joined.
+        :param cancel_futures: discard the jobs that wait instead of running them.
+        :param timeout_s: the longest to wait, in seconds; None waits for as long as jobs run.
+        """
+        self.close(cancel_futures=cancel_futures)
+        if wait:
+            self.join(timeout_s)
+
+    def close(
+        self, on_empty: Callable[[], object] | None = None, *, cancel_futures: bool = False
+    ) -> None:
+        """Take no more jobs, and end each thread once there is nothing left for it. Never blocks.
+
+        :param on_empty: called once when the last thread is about to end, on that thread; at once
+            if there is none.
+        """
+        with self._lock:
+            self._closed = True
+            dropped = list(self._jobs) if cancel_futures else []
+            if cancel_futures:
+                self._jobs.clear()
+            idle, self._idle = self._idle, []
+            empty = not self._workers
+            if on_empty is not None and not empty:
+                self._on_empty.append(on_empty)
+        for job in dropped:
+            job.discard()
+        for worker in idle:
+            worker.gate.release()
+        if on_empty is not None and empty:
+            on_empty()
+
+    def join(self, timeout_s: float | None = None) -> list[str]:
+        """Wait for the threads of a closed pool to end.
+
+        :returns: the names of the threads that are still running after ``timeout_s`` seconds.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        with self._lock:
+            workers = [w for w in self._workers if w is not threading.current_thread()]
+        for worker in workers:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            worker.join(left)
+        return [worker.name for worker in workers if worker.is_alive()]
+
+    # -- under the lock -------------------------------------------------------------------------
+
+    def _admit(self, job: Job) -> None:
+        if self._closed:
+            raise PoolClosed(f"pool {self.name!r} is shut down and takes no more jobs")
+        jobs = self._jobs
+        if len(jobs) >= self.backlog and len(jobs) - self._free() >= self.backlog:
+            self._meter.refused += 1
+            raise PoolSaturated(
+                f"pool {self.name!r}: all {self.max_threads} threads are busy and "
+                f"{len(jobs)} jobs wait (backlog={self.backlog})"
+            )
+        jobs.append(job)
+
+    def _free(self) -> int:
+        """How many threads are not running a job: idle, on their way, or not started yet."""
+        return self.max_threads - (self._meter.started - self._meter.completed)
+
+    def _is_ticking(self) -> bool:
+        return self._ticker is not None and not self._ticker.is_closed()
+
+    def _has_spare(self) -> bool:
+        return bool(self._idle) or len(self._workers) < self.max_threads
+
+    def _claim(self) -> _Worker | None:
+        """The worker to rouse next, counted as on its way; None if all are busy already."""
+        if self._idle:
+            worker = self._idle.pop()
+            worker.waking = True
+        elif len(self._workers) < self.max_threads:
+            self._named += 1
+            worker = _Worker(self, f"{self.name}-{self._named}")
+            self._workers[worker] = None
+        else:
+            return None
+        self._waking += 1
+        return worker
+
+    # -- outside the lock -----------------------------------------------------------------------
+
+    @staticmethod
+    def _rouse(worker: _Worker) -> None:
+        if worker.ident is None:
+            worker.start()
+        else:
+            worker.gate.release()
+
+    def _tick(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
+        """On the loop: jobs were waiting a moment ago. Does another thread help?
+
+        The tick was asked for ``due``. If it comes on time, the interpreter is free, so the running
+        workers must be blocked in I/O: wake more. If it comes late, and jobs were finished in the
+        meantime, threads are already queueing for the interpreter: one more would only add to it.
+        """
+        late = loop.time() - due > LATE_S
+        with self._lock:
+            progress = self._meter.completed - self._ticked_completed
+            self._ticked_completed = self._meter.completed
+            ticking = bool(self._jobs) and self._has_spare()
+            self._ticker = loop if ticking else None
+            roused: list[_Worker] = []
+            if ticking and not (late and progress):
+                roused = self._claim_for_waiting()
+        for worker in roused:
+            self._rouse(worker)
+        if ticking:
+            loop.call_later(TICK_S, self._tick, loop, loop.time() + TICK_S)
+
+    def _claim_for_waiting(self) -> list[_Worker]:
+        """Half of the workers that the waiting jobs could use: 1, 2, 4 ... over a few ticks."""
+        wanted = (len(self._jobs) - self._waking + 1) // 2
+        claimed = (self._claim() for _ in range(wanted))
+        return [worker for worker in claimed if worker is not None]
+
+    def _next(self, worker: _Worker, ended: bool) -> Job | None:
+        """On a worker thread: the next job; None if there is none, and the worker now is idle."""
+        with self._lock:
+            if ended:
+                self._meter.completed += 1
+            if worker.waking:
+                worker.waking = False
+                self._waking -= 1
+            if self._jobs:
+                job = self._jobs.popleft()
+                self._meter.start(job)
+                return job
+            if not self._closed:
+                self._idle.append(worker)
+                return None
+            self._workers.pop(worker, None)
+            goodbyes = self._take_goodbyes()
+        for goodbye in goodbyes:
+            goodbye()
+        return None
+
+    def _take_goodbyes(self) -> list[Callable[[], object]]:
+        if self._workers:
+            return []
+        goodbyes, self._on_empty = self._on_empty, []
+        return goodbyes
+
+
+class BorrowedPool:
+    """A user's own executor as a :class:`Pool`: its threads, our bound on what waits.
+
+    :param executor: any ``concurrent.futures.Executor`` of threads. Never shut down from here.
+    :param backlog: the most jobs that may wait in it for us.
+    """
+
+    def __init__(self, executor: Executor, *, backlog: int) -> None:
+        self.executor = executor
+        self.backlog = backlog
+        self._lock = threading.Lock()
+        self._waiting = 0
+        self._meter = _Meter()
+
+    def post(self, job: Job, loop: asyncio.AbstractEventLoop) -> None:
+        """Run ``job`` on the executor.
+
+        :raises PoolSaturated: ``backlog`` jobs of ours wait in the executor already.
+        :raises PoolClosed: the executor is shut down.
+        """
+        with self._lock:
+            if self._waiting >= self.backlog:
+                self._meter.refused += 1
+                raise PoolSaturated(f"{self._waiting} jobs wait in {self.executor!r}")
+            self._waiting += 1
+        try:
+            self.executor.submit(self._run, job)
+        except RuntimeError as error:
+            with self._lock:
+                self._waiting -= 1
+            raise PoolClosed(f"{self.executor!r} takes no more jobs: {error}") from error
+
+    def _run(self, job: Job) -> None:
+        with self._lock:
+            self._waiting -= 1
+            self._meter.start(job)
+        try:
+            job.run()
+        finally:
+            with self._lock:
+                self._meter.completed += 1
+
+    def stats(self) -> PoolStats:
+        """Our share of the executor right now. Its threads cannot be counted from outside."""
+        with self._lock:
+            meter = self._meter
+            running = meter.started - meter.completed
+            return PoolStats(
+                threads=running,
+                idle=0,
+                running=running,
+                waiting=self._waiting,
+                completed=meter.completed,
+                refused=meter.refused,
+                wait_total_s=meter.wait_total_s,
+                wait_max_s=meter.wait_max_s,
+            )
+
+
+_pools: WeakSet[WorkerPool] = WeakSet()
+
+
+def _forget_threads() -> None:
+    for pool in list(_pools):
+        pool._reset()
+
+
+def _end_threads() -> None:
+    """At exit: let the running jobs end, but not forever."""
+    deadline = time.monotonic() + EXIT_JOIN_S
+    pools = list(_pools)
+    for pool in pools:
+        pool.close(cancel_futures=True)
+    for pool in pools:
+        pool.join(max(0.0, deadline - time.monotonic()))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_threads)
+atexit.register(_end_threads)

@@ -1,0 +1,234 @@
+"""Bounded byte pipes between an event loop and a worker thread, one class for each direction.
+
+Rule 1. One thread writes a pipe, one thread reads it. Each counter has a single writer.
+Rule 2. Chunks travel in a ``deque``, whose ``append`` and ``popleft`` are atomic on every build of
+        CPython. The lock is only for going to sleep: whoever sleeps says so under the lock, and
+        whoever may have to wake it looks under the lock.
+Rule 3. The loop is never blocked. A worker thread sleeps at a gate (a lock that is held while it
+        must wait); everything that can end its wait opens the gate: data or room, the end of the
+        stream, the client leaving.
+Rule 4. Neither pipe is ever more than its window ahead, give or take the one chunk that crosses it.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from bridge.errors import ClientDisconnected
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+__all__ = ["RequestBody", "ResponseBody"]
+
+
+class RequestBody(io.RawIOBase):
+    """Request body: the loop feeds it, the worker thread reads it as a raw binary stream.
+
+    Wrapped in an :class:`io.BufferedReader` it is a complete ``wsgi.input``.
+
+    :param window: how many bytes may be ahead of the app before :meth:`feed` says to stop.
+    :param on_room: called on the worker thread when the app wants more after that.
+    """
+
+    def __init__(self, window: int, on_room: Callable[[], object]) -> None:
+        super().__init__()
+        self._window = window
+        self._on_room = on_room
+        self._lock = threading.Lock()
+        self._gate = threading.Lock()
+        self._gate.acquire()
+        self._chunks: deque[bytes] = deque()
+        self._offset = 0  # of the first chunk: how much of it has been read
+        self._ahead = 0
+        self._paused = False
+        self._sleeping = False
+        self._ended = False
+        self._error: ClientDisconnected | None = None
+
+    # -- on the loop ----------------------------------------------------------------------------
+
+    def feed(self, chunk: bytes) -> bool:
+        """Add bytes. False means: wait for ``on_room`` before feeding more."""
+        with self._lock:
+            if chunk:
+                self._chunks.append(chunk)
+                self._ahead += len(chunk)
+            self._paused = self._ahead >= self._window
+            self._wake_reader()
+            return not self._paused
+
+    def pause(self) -> None:
+        """Nothing is coming until the app reads, which calls ``on_room``."""
+        with self._lock:
+            self._paused = True
+
+    def end(self) -> None:
+        """The body is complete."""
+        with self._lock:
+            self._ended = True
+            self._wake_reader()
+
+    def fail(self, reason: str) -> None:
+        """The body is cut short: reads raise :class:`ClientDisconnected`, and never look like EOF.
+
+        Bytes that have arrived can still be read first. Without effect after :meth:`end`.
+        """
+        with self._lock:
+            if not self._ended and self._error is None:
+                self._error = ClientDisconnected(reason)
+                self._wake_reader()
+
+    def _wake_reader(self) -> None:
+        if self._sleeping:
+            self._sleeping = False
+            self._gate.release()
+
+    # -- on the worker thread -------------------------------------------------------------------
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """Read at least one byte, waiting for it; 0 only at the clean end of the body.
+
+        :raises ClientDisconnected: the client left before it had sent everything.
+        """
+        view = memoryview(buffer).cast("B")
+        if not view:
+            return 0
+        while True:
+            with self._lock:
+                count = self._take(view)
+                if not count and not self._ended:
+                    if self._error is not None:
+                        raise self._error
+                    self._sleeping = True
+                room = self._paused and self._ahead <= self._window // 2 and not self._ended
+                if room:
+                    self._paused = False
+            if room:
+                self._on_room()
+            if count or self._ended:
+                return count
+            self._gate.acquire()
+
+    def _take(self, view: memoryview) -> int:
+        count = 0
+        chunks = self._chunks
+        while chunks and count < len(view):
+            chunk = chunks[0]
+            part = memoryview(chunk)[self._offset : self._offset + len(view) - count]
+            view[count : count + len(part)] = part
+            count += len(part)
+            self._offset += len(part)
+            if self._offset == len(chunk):
+                chunks.popleft()
+                self._offset = 0
+        self._ahead -= count
+        return count
+
+
+class ResponseBody:
+    """Response body: the worker thread writes it, the loop takes all that waits at once.
+
+    :param window: how many bytes the app may be ahead of what the server has accepted.
+    :param notify: called on the worker thread when the loop has something to take; not again
+        before it has taken it.
+    :ivar gone: nobody reads any more. Set on the loop, seen by the worker at its next chunk.
+    """
+
+    __slots__ = (
+        "_accepted",
+        "_chunks",
+        "_gate",
+        "_lock",
+        "_notified",
+        "_notify",
+        "_sleeping",
+        "_window",
+        "_written",
+        "gone",
+    )
+
+    def __init__(self, window: int, notify: Callable[[], object]) -> None:
+        self._window = window
+        self._notify = notify
+        self._lock = threading.Lock()
+        self._gate: threading.Lock | None = None  # made when the worker sleeps for the first time
+        self._chunks: deque[bytes] = deque()
+        self._written = 0  # by the worker only
+        self._accepted = 0  # by the loop only
+        self._notified = False
+        self._sleeping = False
+        self.gone = False
+
+    # -- on the worker thread -------------------------------------------------------------------
+
+    def write(self, chunk: bytes, *, notify: bool = True) -> bool:
+        """Add a chunk, sleeping first while the window is full. False: nobody reads any more."""
+        size = len(chunk)
+        if self._written - self._accepted + size > self._window:
+            self._sleep_until_room(size)
+        if self.gone:
+            return False
+        self._chunks.append(chunk)
+        self._written += size
+        if notify and not self._notified:
+            self.notify()
+        return True
+
+    def notify(self) -> None:
+        """Let the loop know that there is something to take, unless it knows already."""
+        if not self._notified:
+            self._notified = True
+            self._notify()
+
+    def hand_over(self) -> None:
+        """For what is not a chunk: notify the loop, and sleep until it accepts one byte for it."""
+        self._written += 1
+        self.notify()
+        self._sleep_until_room(self._window)
+
+    def _sleep_until_room(self, size: int) -> None:
+        while True:
+            with self._lock:
+                ahead = self._written - self._accepted
+                # A chunk larger than the window goes alone.
+                if self.gone or not ahead or ahead + size <= self._window:
+                    return
+                if self._gate is None:
+                    self._gate = threading.Lock()
+                    self._gate.acquire()
+                self._sleeping = True
+                gate = self._gate
+            gate.acquire()
+
+    # -- on the loop ----------------------------------------------------------------------------
+
+    def take(self) -> list[bytes]:
+        """All the chunks that wait, in order."""
+        self._notified = False  # first: a chunk that comes while we take notifies again
+        chunks = self._chunks
+        return [chunks.popleft() for _ in range(len(chunks))]
+
+    def accept(self, count: int) -> None:
+        """The server has accepted ``count`` bytes: make room."""
+        with self._lock:
+            self._accepted += count
+            self._wake_writer()
+
+    def leave(self) -> None:
+        """Nobody reads any more: the worker stops at its next chunk, or right now if it sleeps."""
+        with self._lock:
+            self.gone = True
+            self._wake_writer()
+
+    def _wake_writer(self) -> None:
+        if self._sleeping and self._gate is not None:
+            self._sleeping = False
+            self._gate.release()
