@@ -1,0 +1,180 @@
+"""Both examples on one port: ``python examples/demo.py`` (or ``make demo``).
+
+The Flask app and the Django site are imported through their own, untouched ``wsgi.py``. They stand
+side by side the way WSGI apps always did, through Werkzeug's dispatcher; the whole is wrapped once
+with ``bridge.to_asgi`` and served by uvicorn. The event loop runs on the main thread, both apps on
+the bridge's worker threads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import ipaddress
+import logging
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+FLASK_APP = HERE / "flask_app"
+DJANGO_SITE = HERE / "django_site"
+SHOP = "/shop"
+DEFAULT_PORT = 8000
+GRACE_S = 2  # how long open streams may take to end after Ctrl-C
+
+try:
+    import uvicorn
+    from rich.console import Console
+    from rich.panel import Panel
+    from rich.table import Table
+    from rich.text import Text
+    from werkzeug.middleware.dispatcher import DispatcherMiddleware
+
+    import bridge
+except ModuleNotFoundError as missing:
+    sys.exit(
+        f"The demo needs {missing.name}, which is not installed for {sys.executable}.\n"
+        "Run `make demo` in the repository's root: it installs everything it needs first."
+    )
+
+console = Console(highlight=False)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Prepare, serve, and return the exit code."""
+    options = _options(arguments)
+    _connect_the_two(options.host)
+    try:
+        with console.status("Preparing the shop's database …"):
+            _prepare_shop()
+        listener = _listen(options.host, options.port)
+    except (subprocess.CalledProcessError, OSError) as error:
+        console.print(f"[red]The demo cannot start:[/] {_in_words(error)}")
+        return 1
+    with listener:
+        app = bridge.to_asgi(wsgi_apps(), threads=options.threads)
+        console.print(_welcome(listener, options))
+        _serve(app, listener)
+    console.print("Stopped.")
+    return 0
+
+
+def wsgi_apps() -> Any:
+    """Flask at ``/`` and Django at ``/shop``: one WSGI app out of two."""
+    sys.path[:0] = [str(FLASK_APP), str(DJANGO_SITE)]
+    from config.wsgi import application as shop
+    from wsgi import app as office
+
+    return DispatcherMiddleware(office, {SHOP: shop})
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Serve both examples on one port.")
+    parser.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=DEFAULT_PORT,
+        help="0 for any free one; if it is taken, a free one is used too (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=40,
+        help="worker threads; each open live board holds one (default: %(default)s)",
+    )
+    return parser.parse_args(arguments)
+
+
+def _connect_the_two(host: str) -> None:
+    """Settings of both examples, unless the environment already has them."""
+    os.environ.setdefault("FLASK_SHOP_URL", f"{SHOP}/")
+    os.environ.setdefault("OFFICE_URL", "/")
+    if not _is_loopback(host):
+        os.environ.setdefault("ALLOWED_HOSTS", "*")
+
+
+def _prepare_shop() -> None:
+    """Migrate and seed, in processes of their own, so that this one only ever serves."""
+    for command in (["migrate", "--verbosity", "0"], ["seed"]):
+        subprocess.run(
+            [sys.executable, "manage.py", *command],
+            cwd=DJANGO_SITE,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Take the port now, so that the URL on the screen is true."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+    console.print(f"Port {port} is taken by another program; using a free one instead.")
+    return socket.create_server((host, 0), family=family)
+
+
+def _welcome(listener: socket.socket, options: argparse.Namespace) -> Panel:
+    url = _url(listener)
+    grid = Table.grid(padding=(0, 3))
+    grid.add_column(style="bold")
+    grid.add_row("Harbour Office", Text(f"{url}/", style=f"cyan link {url}/"), "Flask")
+    grid.add_row("Harbour Shop", Text(f"{url}{SHOP}/", style=f"cyan link {url}{SHOP}/"), "Django")
+    grid.add_row("Behind the counter", f"{url}{SHOP}/admin/", "admin / admin")
+    grid.add_row("")
+    grid.add_row("Server", f"uvicorn {uvicorn.__version__}", "ASGI")
+    grid.add_row("Adapter", "bridge.to_asgi", f"{options.threads} threads")
+    title = f"bridge {bridge.__version__}: two WSGI apps on an ASGI server"
+    return Panel(grid, title=title, subtitle="Ctrl-C stops", expand=False, padding=(1, 2))
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, quiet about streams that are still open when it stops.
+
+    A live board is open for as long as somebody looks at it. uvicorn logs each one that outlasts
+    the grace as an error with a traceback; here it is how a demo ends.
+    """
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+        await super().shutdown(sockets)
+
+
+def _serve(app: Any, listener: socket.socket) -> None:
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=GRACE_S)
+    try:
+        _Server(config).run(sockets=[listener])
+    except KeyboardInterrupt:  # uvicorn raises it again once everything is shut down
+        pass
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    if ipaddress.ip_address(host).is_unspecified:
+        host = "localhost"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _in_words(error: subprocess.CalledProcessError | OSError) -> str:
+    if isinstance(error, subprocess.CalledProcessError):
+        return f"`{' '.join(error.cmd[1:])}` failed:\n{error.stderr.strip()}"
+    return f"the address is not available: {error.strerror or error}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

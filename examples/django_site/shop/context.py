@@ -1,0 +1,34 @@
+"""What every page shows: the basket's count, the link to the office, how the request came in."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+import django
+from django.conf import settings
+from django.http import HttpRequest
+
+from shop.basket import Basket
+
+
+def page(request: HttpRequest) -> dict[str, Any]:
+    """A template context processor."""
+    return {
+        "basket_count": len(Basket(request)),
+        "office_url": settings.OFFICE_URL,
+        "stops": _stops(request.META),
+        "thread": threading.current_thread().name,
+        "pid": os.getpid(),
+    }
+
+
+def _stops(environ: dict[str, Any]) -> list[str]:
+    """The way of the request; ``asgi.scope`` is there only when it came through the bridge."""
+    scope = environ.get("asgi.scope")
+    protocol = str(environ.get("SERVER_PROTOCOL", "HTTP"))
+    framework = f"Django {django.get_version()}"
+    if scope is None:
+        return [protocol, "WSGI server", framework]
+    return [protocol, f"ASGI {scope['asgi']['version']} server", "bridge.to_asgi", framework]

@@ -1,0 +1,130 @@
+"""What the shop knows: products, and orders with their lines."""
+
+from __future__ import annotations
+
+import uuid
+from decimal import Decimal
+
+from django.conf import settings
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.db.models import F, Sum
+from django.urls import reverse
+
+
+class Product(models.Model):
+    """Something on the shelf. ``slug`` also names its picture in ``static/shop/art``."""
+
+    class Category(models.TextChoices):
+        """The shelves."""
+
+        DECK = "deck", "On deck"
+        NAVIGATION = "navigation", "Navigation"
+        GALLEY = "galley", "Galley"
+
+    name = models.CharField(max_length=80)
+    slug = models.SlugField(unique=True)
+    category = models.CharField(max_length=20, choices=Category.choices)
+    summary = models.CharField(max_length=120)
+    description = models.TextField()
+    price = models.DecimalField(
+        max_digits=7, decimal_places=2, validators=[MinValueValidator(Decimal("0.01"))]
+    )
+    stock = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        """The product's page."""
+        return reverse("shop:product", args=[self.slug])
+
+    @property
+    def picture(self) -> str:
+        """Path of the picture among the static files."""
+        return f"shop/art/{self.slug}.svg"
+
+
+class OrderQuerySet(models.QuerySet["Order"]):
+    """Orders, with what can be asked of many at once."""
+
+    def with_totals(self) -> OrderQuerySet:
+        """Add ``items`` (pieces) and ``sum`` (money) to each order, in the same query."""
+        return self.annotate(
+            items=Sum("lines__quantity"),
+            sum=Sum(F("lines__quantity") * F("lines__unit_price")),
+        )
+
+
+class Order(models.Model):
+    """What somebody ordered. ``number`` is hard to guess: whoever knows it may see the order."""
+
+    class Status(models.TextChoices):
+        """How far it is."""
+
+        PLACED = "placed", "Placed"
+        PACKED = "packed", "Packed"
+        SHIPPED = "shipped", "On its way"
+
+    class Delivery(models.TextChoices):
+        """How it gets to the customer."""
+
+        COLLECT = "collect", "I collect it at the quay"
+        POST = "post", "Send it by post boat"
+
+    number = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
+    customer = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="orders",
+    )
+    name = models.CharField("your name", max_length=80)
+    email = models.EmailField("e-mail")
+    delivery = models.CharField(max_length=10, choices=Delivery.choices, default=Delivery.COLLECT)
+    address = models.TextField(
+        blank=True, max_length=300, help_text="Only needed when the post boat is to bring it."
+    )
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.PLACED)
+    placed_at = models.DateTimeField(auto_now_add=True, db_index=True)
+
+    objects = OrderQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-placed_at", "-pk")
+
+    def __str__(self) -> str:
+        return f"Order {self.short_number}"
+
+    def get_absolute_url(self) -> str:
+        """The order's page."""
+        return reverse("shop:order", args=[self.number])
+
+    @property
+    def short_number(self) -> str:
+        """Enough of the number to tell orders apart at the counter."""
+        return self.number.hex[:8].upper()
+
+
+class OrderLine(models.Model):
+    """So many of one product, at the price of that day."""
+
+    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="lines")
+    product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="order_lines")
+    unit_price = models.DecimalField(max_digits=7, decimal_places=2)
+    quantity = models.PositiveIntegerField(validators=[MinValueValidator(1)])
+
+    class Meta:
+        ordering = ("pk",)
+
+    def __str__(self) -> str:
+        return f"{self.quantity} × {self.product}"
+
+    @property
+    def total(self) -> Decimal:
+        """Price of the line."""
+        return self.unit_price * self.quantity

@@ -1,0 +1,130 @@
+"""The pages: ordinary sync Django views."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+from django.contrib import messages
+from django.contrib.admin.views.decorators import staff_member_required
+from django.contrib.auth.decorators import login_required
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from shop import orders
+from shop.basket import Basket, BasketLine
+from shop.forms import CheckoutForm, QuantityForm, SearchForm
+from shop.models import Order, OrderLine, Product
+
+
+@require_safe
+def catalogue(request: HttpRequest) -> HttpResponse:
+    """All products, or those of one shelf, or those that match a search."""
+    form = SearchForm(request.GET)
+    products = Product.objects.all()
+    if form.is_valid():
+        words, category = form.cleaned_data["q"], form.cleaned_data["category"]
+        products = products.filter(Q(name__icontains=words) | Q(summary__icontains=words))
+        if category:
+            products = products.filter(category=category)
+    return render(request, "shop/catalogue.html", {"form": form, "products": products})
+
+
+def product(request: HttpRequest, slug: str) -> HttpResponse:
+    """One product, and the form that puts it into the basket."""
+    item = get_object_or_404(Product, slug=slug)
+    in_basket = Basket(request).quantity_of(item)
+    form = QuantityForm(request.POST or None, product=item, initial={"quantity": in_basket or 1})
+    if request.method == "POST" and form.is_valid():
+        Basket(request).put(item, form.cleaned_data["quantity"])
+        messages.success(request, f"{item.name} is in your basket.")
+        return redirect("shop:basket")
+    context = {"product": item, "form": form, "in_basket": in_basket}
+    return render(request, "shop/product.html", context)
+
+
+@require_safe
+def basket(request: HttpRequest) -> HttpResponse:
+    """What is in the basket, with a form for each line."""
+    lines = Basket(request).lines()
+    return render(request, "shop/basket.html", {"lines": lines, "total": _total(lines)})
+
+
+@require_POST
+def change_basket(request: HttpRequest, slug: str) -> HttpResponse:
+    """Change how many of a product are in the basket; none takes it out."""
+    item = get_object_or_404(Product, slug=slug)
+    form = QuantityForm(request.POST, product=item, least=0)
+    if form.is_valid():
+        Basket(request).put(item, form.cleaned_data["quantity"])
+        messages.success(request, "The basket is up to date.")
+    else:
+        messages.error(request, f"{item.name}: {form.errors['quantity'][0]}")
+    return redirect("shop:basket")
+
+
+def checkout(request: HttpRequest) -> HttpResponse:
+    """Ask for name and address; place the order."""
+    lines = Basket(request).lines()
+    if not lines:
+        messages.warning(request, "Your basket is empty.")
+        return redirect("shop:catalogue")
+    form = CheckoutForm(request.POST or None, initial=_known_of(request))
+    if request.method == "POST" and form.is_valid():
+        try:
+            return _place(request, form)
+        except orders.OutOfStock as error:
+            messages.error(request, str(error))
+            return redirect("shop:basket")
+    context = {"form": form, "lines": lines, "total": _total(lines)}
+    return render(request, "shop/checkout.html", context)
+
+
+@require_safe
+def order(request: HttpRequest, number: str) -> HttpResponse:
+    """One order. Its number is the key."""
+    found = get_object_or_404(Order.objects.prefetch_related("lines__product"), number=number)
+    context = {"order": found, "lines": found.lines.all(), "total": _total(found.lines.all())}
+    return render(request, "shop/order.html", context)
+
+
+@login_required
+@require_safe
+def my_orders(request: HttpRequest) -> HttpResponse:
+    """The orders of whoever is logged in."""
+    mine = Order.objects.with_totals().filter(customer=request.user)
+    return render(request, "shop/my_orders.html", {"orders": mine})
+
+
+@staff_member_required(login_url="login")
+@require_safe
+def export(request: HttpRequest) -> StreamingHttpResponse:
+    """All orders as CSV, streamed from the database to the client."""
+    return StreamingHttpResponse(
+        orders.csv_lines(),
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": 'attachment; filename="orders.csv"'},
+    )
+
+
+def _place(request: HttpRequest, form: CheckoutForm) -> HttpResponse:
+    new = form.save(commit=False)
+    new.customer = request.user if request.user.is_authenticated else None
+    basket = Basket(request)
+    orders.place(new, basket.lines())
+    basket.empty()
+    messages.success(request, "Thank you! Your order is placed.")
+    return redirect(new)
+
+
+def _known_of(request: HttpRequest) -> dict[str, str]:
+    """What the form can know of somebody who is logged in."""
+    if not request.user.is_authenticated:
+        return {}
+    return {"name": request.user.get_full_name(), "email": request.user.email}
+
+
+def _total(lines: Iterable[BasketLine | OrderLine]) -> Decimal:
+    return sum((line.total for line in lines), Decimal(0))

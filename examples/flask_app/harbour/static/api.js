@@ -1,0 +1,22 @@
+// Post to and read from the JSON API, and show the answer as it came.
+"use strict";
+
+const form = document.getElementById("try");
+const answer = document.getElementById("answer");
+
+async function send(options) {
+  try {
+    const response = await fetch(form.dataset.address, options);
+    const body = await response.json();
+    answer.textContent = `HTTP ${response.status}\n${JSON.stringify(body, null, 2)}`;
+  } catch (error) {
+    answer.textContent = `No answer: ${error.message}`;
+  }
+}
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  const body = document.getElementById("body").value;
+  send({ method: "POST", headers: { "Content-Type": "application/json" }, body });
+});
+document.getElementById("list").addEventListener("click", () => send({}));
