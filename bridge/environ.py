@@ -1,7 +1,7 @@
 """scope -> environ: an ASGI HTTP scope becomes a PEP 3333 environ. Pure; runs on any thread.
 
-What enters: an ``http`` scope of the ASGI spec 2.0 to 2.5, and the request body as a file object.
-What leaves: a plain dict in which every CGI value is a native string holding latin-1 decoded bytes,
+What enters: an ``http`` scope of the ASGI spec 2.0 to 2.5. What leaves: a plain dict, complete but
+for ``wsgi.input``, in which every CGI value is a native string holding latin-1 decoded bytes,
 as PEP 3333 ("Unicode Issues") asks.
 
 Nothing a client sends can set a key outside ``HTTP_*``, ``CONTENT_TYPE`` and ``CONTENT_LENGTH``:
@@ -90,8 +90,8 @@ class EnvironBuilder:
             "wsgi.file_wrapper": FileWrapper,
         }
 
-    def build(self, scope: Scope, body: object) -> Environ:
-        """The environ of ``scope``, with ``body`` as its ``wsgi.input``.
+    def build(self, scope: Scope) -> Environ:
+        """The environ of ``scope``, all but its ``wsgi.input``.
 
         :raises BadRequest: conflicting or malformed Content-Length, too many lines of one header.
         :raises AppProtocolError: ``trusted_environ`` returned something other than strings.
@@ -107,7 +107,6 @@ class EnvironBuilder:
         environ["SERVER_PROTOCOL"] = f"HTTP/{scope.get('http_version', '1.1')}"
         _add_peers(environ, scope)
         environ["wsgi.url_scheme"] = scheme = scope.get("scheme", "http")
-        environ["wsgi.input"] = body
         environ["wsgi.errors"] = sys.stderr
         environ["asgi.scope"] = scope
         if scheme == "https":

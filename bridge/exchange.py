@@ -17,10 +17,10 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterable
 from contextvars import copy_context
+from time import monotonic
 from typing import Any
 
 from asgiref.sync import SyncToAsync
@@ -35,8 +35,6 @@ from bridge.types import Environ, Message, OptExcInfo, ResponseHeaders, Scope, W
 __all__ = ["Exchange"]
 
 logger = logging.getLogger("bridge.wsgi_to_asgi")
-
-_asgiref_thread = SyncToAsync.threadlocal
 
 
 class Exchange:
@@ -78,7 +76,7 @@ class Exchange:
         self._environ = environ
         self._scope = scope
         self._loop = loop
-        self._drops_body = scope["method"] == "HEAD"
+        self._drops_body = False
         self._left: int | None = None  # bytes of Content-Length not yet written
         self._proposed: Head | None = None
         self.body = body
@@ -88,22 +86,19 @@ class Exchange:
         self.ended = False
         self.error: BaseException | None = None
         self.done = False
-        self.posted_at = time.monotonic()
+        self.posted_at = monotonic()
 
     # -- the pool's side: Job -------------------------------------------------------------------
 
     def run(self) -> None:
         """Serve the request. On a worker thread; never raises."""
         if not self.body.gone:  # the client may have left while the job waited
-            thread = _asgiref_thread
-            outer = getattr(thread, "main_event_loop", None)
-            # async_to_sync, inside the app, finds the server's own loop where asgiref looks for it.
-            thread.main_event_loop = self._loop
-            thread.main_event_loop_pid = os.getpid()
-            try:
-                self.context.run(self._serve)
-            finally:
-                thread.main_event_loop = outer
+            thread = SyncToAsync.threadlocal
+            if getattr(thread, "main_event_loop", None) is not self._loop:
+                # async_to_sync, inside the app, finds the server's own loop where asgiref looks.
+                thread.main_event_loop = self._loop
+                thread.main_event_loop_pid = os.getpid()
+            self.context.run(self._serve)
         self._finish()
 
     def discard(self) -> None:
@@ -161,8 +156,7 @@ class Exchange:
                 "a second call needs exc_info"
             )
         self._proposed = head = make_head(status, response_headers)
-        if head.bodyless:
-            self._drops_body = True
+        self._drops_body = head.bodyless or self._scope["method"] == "HEAD"
         return self.write
 
     def write(self, chunk: bytes) -> None:
@@ -172,8 +166,7 @@ class Exchange:
         """
         if not self._emit(_checked(chunk)) and self.body.gone:
             raise ClientDisconnected("the client left before the response was complete")
-        if self.ended:
-            self.body.notify()
+        self.body.notify()
 
     # -- the result -----------------------------------------------------------------------------
 
@@ -194,7 +187,7 @@ class Exchange:
     def _send_whole(self, chunks: list[bytes] | tuple[bytes, ...]) -> None:
         """All of the body is there: it leaves in one piece, and its length is known."""
         whole = _checked(chunks[0]) if len(chunks) == 1 else b"".join(map(_checked, chunks))
-        head = self._require_head()
+        head = self.require_head()
         if self.head is None and not head.bodyless:
             self._settle_length(head, len(whole))
         if self._emit(whole):
@@ -219,23 +212,21 @@ class Exchange:
                 f"the app returned {type(chunks).__name__}, which cannot be iterated; "
                 "PEP 3333 asks for an iterable of bytes"
             ) from None
-        emit = self._emit
+        emit, notify = self._emit, self.body.notify
         for chunk in iterator:
             if type(chunk) is not bytes:
                 chunk = _checked(chunk)
-            if chunk and not emit(chunk):
-                break
-            if self._drops_body and self._proposed is not None:
-                self._commit(0)  # the head is all there is to know
-            if self.ended:
-                self.body.notify()
-                if self._drops_body:
+            if chunk:
+                if not emit(chunk):
                     break
+                notify()
+            elif self._drops_body and self._proposed is not None:
+                break
         if not self.body.gone:
             self._end()
 
     def _send_file(self, wrapper: FileWrapper) -> None:
-        head = self._require_head()
+        head = self.require_head()
         message = None
         if self.head is None and not self._drops_body:
             extensions = self._scope.get("extensions") or {}
@@ -261,10 +252,10 @@ class Exchange:
         if self._left is None:
             return self.body.write(chunk)
         self._left = self._left_after(len(chunk), self._left)
-        if self._left:
-            return self.body.write(chunk)
-        self.ended = self.body.write(chunk, notify=False)  # the last chunk takes the end along
-        return self.ended
+        if not self.body.write(chunk):
+            return False
+        self.ended = not self._left  # the last chunk takes the end along
+        return True
 
     @staticmethod
     def _left_after(size: int, left: int) -> int:
@@ -277,7 +268,7 @@ class Exchange:
 
     def _commit(self, size: int) -> None:
         """From here on the head cannot be replaced. ``size``: of the first chunk, in bytes."""
-        head = self._require_head()
+        head = self.require_head()
         if self._drops_body:
             self.head = head
             self.ended = True
@@ -297,7 +288,11 @@ class Exchange:
             )
         self.ended = True
 
-    def _require_head(self) -> Head:
+    def require_head(self) -> Head:
+        """The head that the app has set.
+
+        :raises AppProtocolError: it has not called ``start_response``.
+        """
         if self._proposed is None:
             raise AppProtocolError("the app sent a response without calling start_response()")
         return self._proposed

@@ -361,7 +361,7 @@ class WorkerPool(Executor):
             ticking = bool(self._jobs) and self._has_spare()
             self._ticker = loop if ticking else None
             roused: list[_Worker] = []
-            if ticking and not (late and progress):
+            if ticking and not self._waking and not (late and progress):
                 roused = self._claim_for_waiting()
         for worker in roused:
             self._rouse(worker)

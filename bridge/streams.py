@@ -4,21 +4,24 @@ Rule 1. One thread writes a pipe, one thread reads it. Each counter has a single
 Rule 2. Chunks travel in a ``deque``, whose ``append`` and ``popleft`` are atomic on every build of
         CPython. The lock is only for going to sleep: whoever sleeps says so under the lock, and
         whoever may have to wake it looks under the lock.
-Rule 3. The loop is never blocked. A worker thread sleeps at a gate (a lock that is held while it
-        must wait); everything that can end its wait opens the gate: data or room, the end of the
-        stream, the client leaving.
+Rule 3. The loop is never blocked: it waits for a future, which the worker sets through the inbox.
+        A worker thread sleeps at a gate (a lock that is held while it must wait); everything that
+        can end its wait opens the gate: data or room, the end of the stream, the client leaving.
 Rule 4. Neither pipe is ever more than its window ahead, give or take the one chunk that crosses it.
+Rule 5. A pipe refers to nobody who refers to it: a request is freed when it ends, not by the
+        garbage collector.
 """
 
 from __future__ import annotations
 
 import io
 import threading
+from asyncio import Future, get_running_loop
 from collections import deque
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from bridge.errors import ClientDisconnected
+from bridge.inbox import LoopInbox
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -31,14 +34,14 @@ class RequestBody(io.RawIOBase):
 
     Wrapped in an :class:`io.BufferedReader` it is a complete ``wsgi.input``.
 
-    :param window: how many bytes may be ahead of the app before :meth:`feed` says to stop.
-    :param on_room: called on the worker thread when the app wants more after that.
+    :param inbox: of the loop that feeds it.
+    :param window: how many bytes may be ahead of the app.
     """
 
-    def __init__(self, window: int, on_room: Callable[[], object]) -> None:
+    def __init__(self, inbox: LoopInbox, window: int) -> None:
         super().__init__()
+        self._inbox = inbox
         self._window = window
-        self._on_room = on_room
         self._lock = threading.Lock()
         self._gate = threading.Lock()
         self._gate.acquire()
@@ -49,23 +52,34 @@ class RequestBody(io.RawIOBase):
         self._sleeping = False
         self._ended = False
         self._error: ClientDisconnected | None = None
+        self._room: Future[None] | None = None
 
     # -- on the loop ----------------------------------------------------------------------------
 
-    def feed(self, chunk: bytes) -> bool:
-        """Add bytes. False means: wait for ``on_room`` before feeding more."""
+    def feed(self, chunk: bytes) -> None:
+        """Add bytes. Before the next ones, wait for :meth:`room`."""
         with self._lock:
             if chunk:
                 self._chunks.append(chunk)
                 self._ahead += len(chunk)
             self._paused = self._ahead >= self._window
             self._wake_reader()
-            return not self._paused
 
     def pause(self) -> None:
-        """Nothing is coming until the app reads, which calls ``on_room``."""
+        """No room until the app reads for the first time."""
+        self._paused = True
+
+    async def room(self) -> None:
+        """Wait until the app has read enough for more to come."""
         with self._lock:
-            self._paused = True
+            if not self._paused:
+                return
+            self._room = get_running_loop().create_future()
+        await self._room
+
+    def _make_room(self) -> None:
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
 
     def end(self) -> None:
         """The body is complete."""
@@ -112,7 +126,7 @@ class RequestBody(io.RawIOBase):
                 if room:
                     self._paused = False
             if room:
-                self._on_room()
+                self._inbox.post(self._make_room)
             if count or self._ended:
                 return count
             self._gate.acquire()
@@ -136,9 +150,8 @@ class RequestBody(io.RawIOBase):
 class ResponseBody:
     """Response body: the worker thread writes it, the loop takes all that waits at once.
 
+    :param inbox: of the loop that takes.
     :param window: how many bytes the app may be ahead of what the server has accepted.
-    :param notify: called on the worker thread when the loop has something to take; not again
-        before it has taken it.
     :ivar gone: nobody reads any more. Set on the loop, seen by the worker at its next chunk.
     """
 
@@ -146,31 +159,38 @@ class ResponseBody:
         "_accepted",
         "_chunks",
         "_gate",
+        "_inbox",
         "_lock",
+        "_news",
         "_notified",
-        "_notify",
         "_sleeping",
+        "_waiter",
         "_window",
         "_written",
         "gone",
     )
 
-    def __init__(self, window: int, notify: Callable[[], object]) -> None:
+    def __init__(self, inbox: LoopInbox, window: int) -> None:
+        self._inbox = inbox
         self._window = window
-        self._notify = notify
         self._lock = threading.Lock()
         self._gate: threading.Lock | None = None  # made when the worker sleeps for the first time
         self._chunks: deque[bytes] = deque()
         self._written = 0  # by the worker only
         self._accepted = 0  # by the loop only
-        self._notified = False
         self._sleeping = False
+        self._notified = False
+        self._news = False
+        self._waiter: Future[None] | None = None
         self.gone = False
 
     # -- on the worker thread -------------------------------------------------------------------
 
-    def write(self, chunk: bytes, *, notify: bool = True) -> bool:
-        """Add a chunk, sleeping first while the window is full. False: nobody reads any more."""
+    def write(self, chunk: bytes) -> bool:
+        """Add a chunk, sleeping first while the window is full. False: nobody reads any more.
+
+        The loop does not know of it before :meth:`notify`.
+        """
         size = len(chunk)
         if self._written - self._accepted + size > self._window:
             self._sleep_until_room(size)
@@ -178,15 +198,13 @@ class ResponseBody:
             return False
         self._chunks.append(chunk)
         self._written += size
-        if notify and not self._notified:
-            self.notify()
         return True
 
     def notify(self) -> None:
         """Let the loop know that there is something to take, unless it knows already."""
         if not self._notified:
             self._notified = True
-            self._notify()
+            self._inbox.post(self._wake)
 
     def hand_over(self) -> None:
         """For what is not a chunk: notify the loop, and sleep until it accepts one byte for it."""
@@ -209,6 +227,19 @@ class ResponseBody:
             gate.acquire()
 
     # -- on the loop ----------------------------------------------------------------------------
+
+    def changed(self) -> Future[None]:
+        """Done as soon as the worker has notified since the last time."""
+        waiter = self._waiter = get_running_loop().create_future()
+        if self._news:
+            self._wake()
+        return waiter
+
+    def _wake(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        self._news = waiter is None
+        if waiter is not None and not waiter.done():  # done: the server has cancelled the request
+            waiter.set_result(None)
 
     def take(self) -> list[bytes]:
         """All the chunks that wait, in order."""

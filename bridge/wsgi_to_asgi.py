@@ -15,7 +15,6 @@ import io
 import logging
 from asyncio import AbstractEventLoop
 from concurrent.futures import Executor
-from typing import Any
 
 from bridge.config import ToAsgiOptions
 from bridge.context import adopt
@@ -25,7 +24,7 @@ from bridge.exchange import Exchange
 from bridge.inbox import LoopInbox, inbox_of
 from bridge.pool import BorrowedPool, PoolStats, WorkerPool
 from bridge.streams import RequestBody, ResponseBody
-from bridge.types import Environ, Receive, Scope, Send, WsgiApp
+from bridge.types import Environ, Message, Receive, Scope, Send, WsgiApp
 
 __all__ = ["WsgiToAsgi"]
 
@@ -118,14 +117,19 @@ class WsgiToAsgi:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         loop, inbox = self._sit()
         try:
-            environ = self._environs.build(scope, None)
+            environ = self._environs.build(scope)
         except BadRequest as error:
             await _answer(send, 400, str(error))
             return
-        request = _Request(loop, inbox, receive, send, self.options)
-        if not await request.open_body(environ):
-            return
-        exchange = request.expect(self.app, environ, scope)
+        request = _Request(receive, send, inbox, self.options)
+        if expects_continue(environ):
+            request.open_body(environ)
+        else:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            request.open_body(environ, message)
+        exchange = Exchange(self.app, environ, scope, loop, request.response)
         try:
             self._pool.post(exchange, loop)
         except (PoolSaturated, PoolClosed) as error:
@@ -133,7 +137,7 @@ class WsgiToAsgi:
             logger.warning("503 for %s %s: %s", scope["method"], scope["path"], error)
             await _answer(send, 503, "The server is busy. Please try again.", retry_after_s=1)
             return
-        await request.respond()
+        await request.respond(exchange)
 
     def _sit(self) -> tuple[AbstractEventLoop, LoopInbox]:
         try:
@@ -198,256 +202,202 @@ class WsgiToAsgi:
 
 
 class _Request:
-    """One HTTP request, on the event loop's thread: feeds the exchange and sends what it brings."""
+    """One HTTP request on the event loop's thread: feeds the app and sends what it brings."""
 
     __slots__ = (
         "_body",
         "_complete",
         "_declared",
-        "_exchange",
         "_inbox",
         "_listener",
-        "_loop",
-        "_news",
         "_options",
         "_receive",
         "_received",
-        "_response",
-        "_room",
         "_send",
         "_started",
-        "_waiter",
+        "response",
     )
 
     def __init__(
-        self,
-        loop: AbstractEventLoop,
-        inbox: LoopInbox,
-        receive: Receive,
-        send: Send,
-        options: ToAsgiOptions,
+        self, receive: Receive, send: Send, inbox: LoopInbox, options: ToAsgiOptions
     ) -> None:
-        self._loop = loop
-        self._inbox = inbox
         self._receive = receive
         self._send = send
+        self._inbox = inbox
         self._options = options
-        self._response = ResponseBody(options.response_window, self._notify)
-        self._exchange: Exchange
-        self._waiter: asyncio.Future[None] | None = None
-        self._news = False
+        self.response = ResponseBody(inbox, options.response_window)
         self._listener: asyncio.Task[None] | None = None
-        self._body: RequestBody | None = None
+        self._body: RequestBody | None = None  # only if it takes more than one message
         self._declared: int | None = None
         self._received = 0
-        self._room: asyncio.Future[None] | None = None
         self._started = False
         self._complete = False
 
     # -- the request body -----------------------------------------------------------------------
 
-    async def open_body(self, environ: Environ) -> bool:
-        """Set ``wsgi.input``. False: the client has left already.
+    def open_body(self, environ: Environ, message: Message | None = None) -> None:
+        """Set ``wsgi.input``.
 
-        A body that is complete in its first message is handed over whole. Anything longer is
-        read on as the app asks. A thread is taken only once the first message is there; but with
-        ``Expect: 100-continue`` the client waits for the app to read (RFC 9110, 10.1.1).
+        A body that is complete in its first message is handed over whole. Anything longer is read
+        on as the app asks for it.
+
+        :param message: the first one; None leaves it to the app to ask for it.
         """
-        if "CONTENT_LENGTH" in environ:
-            self._declared = int(environ["CONTENT_LENGTH"])
-        if environ.get("HTTP_EXPECT", "").lower() == "100-continue":
-            body = self._open_stream(environ)
+        declared = environ.get("CONTENT_LENGTH")
+        if declared is not None:
+            self._declared = int(declared)
+        if message is not None and not message.get("more_body", False):
+            whole: bytes = message.get("body", b"")
+            if declared is None and whole:
+                environ["CONTENT_LENGTH"] = str(len(whole))  # chunked, but now it is known
+            if declared is None or self._declared == len(whole):
+                environ["wsgi.input"] = io.BytesIO(whole)
+                return
+        self._body = body = RequestBody(self._inbox, self._options.body_window)
+        environ["wsgi.input"] = io.BufferedReader(body, READ_BUFFER)
+        if message is None:
             body.pause()
-            self._room = self._loop.create_future()
+        if message is None or self._feed(body, message):
             self._listen()
-            return True
-        message = await self._receive()
-        if message["type"] == "http.disconnect":
-            return False
-        first: bytes = message.get("body", b"")
-        if not message.get("more_body", False) and self._declared in (None, len(first)):
-            environ["wsgi.input"] = io.BytesIO(first)
-            if first:
-                environ["CONTENT_LENGTH"] = str(len(first))  # chunked or HTTP/2: now it is known
-            return True
-        self._feed(self._open_stream(environ), message)
-        self._listen()
-        return True
 
-    def _open_stream(self, environ: Environ) -> RequestBody:
-        self._body = RequestBody(self._options.body_window, self._ask_for_room)
-        environ["wsgi.input"] = io.BufferedReader(self._body, READ_BUFFER)
-        return self._body
-
-    def _feed(self, body: RequestBody, message: Any) -> bool:
-        """One ``http.request`` message into the body. False: that was the last."""
+    def _feed(self, body: RequestBody, message: Message) -> bool:
+        """One ``http.request`` message into the body. False: it was the last."""
         chunk: bytes = message.get("body", b"")
         self._received += len(chunk)
-        if not body.feed(chunk):
-            self._room = self._loop.create_future()
+        body.feed(chunk)
         if message.get("more_body", False):
             return True
-        if self._declared not in (None, self._received):
-            body.fail(f"the body ended after {self._received} of {self._declared} bytes")
-        else:
+        if self._declared is None or self._declared == self._received:
             body.end()
+        else:
+            body.fail(f"the body ended after {self._received} of {self._declared} bytes")
         return False
-
-    def _ask_for_room(self) -> None:
-        """On the worker thread: the app has read enough for more to come."""
-        self._inbox.post(self._make_room)
-
-    def _make_room(self) -> None:
-        if self._room is not None and not self._room.done():
-            self._room.set_result(None)
 
     # -- listening for the client ---------------------------------------------------------------
 
     def _listen(self) -> None:
         if self._listener is None:
-            self._listener = self._loop.create_task(self._hear_client(), name="bridge-receive")
+            self._listener = asyncio.create_task(self._hear_client(), name="bridge-receive")
 
     async def _hear_client(self) -> None:
         """A task, for requests that need it: feed the body, then wait for the client to leave."""
         try:
-            await self._hear()
+            await self._hear(self._body)
         except OSError as error:
             logger.debug("receive() raised: %r", error)
         except Exception:
             logger.exception("receive() raised; the request is taken for disconnected")
         self.leave()
 
-    async def _hear(self) -> None:
-        open_body = self._body
+    async def _hear(self, body: RequestBody | None) -> None:
         while True:
-            if self._room is not None:
-                await self._room
-                self._room = None
+            if body is not None:
+                await body.room()
             message = await self._receive()
             if message["type"] != "http.request":
                 return
-            if open_body is not None and not self._feed(open_body, message):
-                open_body = None
+            if body is not None and not self._feed(body, message):
+                body = None
 
     def leave(self) -> None:
         """The client has left, or the server gives up: whoever waits for either hears of it."""
-        self._response.leave()
+        self.response.leave()
         if self._body is not None:
             self._body.fail("the client left before the request body was complete")
 
     # -- the response ---------------------------------------------------------------------------
 
-    def expect(self, app: WsgiApp, environ: Environ, scope: Scope) -> Exchange:
-        """The job that will bring the response."""
-        self._exchange = Exchange(app, environ, scope, self._loop, self._response)
-        return self._exchange
-
-    def _notify(self) -> None:
-        """On the worker thread: there is something to take."""
-        self._inbox.post(self._wake)
-
-    def _wake(self) -> None:
-        waiter = self._waiter
-        if waiter is None:
-            self._news = True
-        elif not waiter.done():
-            waiter.set_result(None)
-
-    async def respond(self) -> None:
+    async def respond(self, exchange: Exchange) -> None:
         """Send the response as it comes, until the app is through with the request.
 
         :raises Exception: whatever the app raised before its response was complete.
         """
+        response = self.response
+        done = False
         try:
-            await self._deliver_all()
+            while not done:
+                await response.changed()
+                # In the opposite order to the worker's: see rule 2 of bridge.exchange.
+                done, ended = exchange.done, exchange.ended
+                chunks = response.take()
+                if self._complete or response.gone:
+                    continue
+                if chunks or ended:
+                    await self._deliver(exchange, chunks, ended)
+                if not ended:
+                    self._listen()  # it takes longer: notice when the client leaves
         except BaseException:
             self.leave()  # cancelled, or the server refused what the app sent
             raise
         finally:
             if self._listener is not None:
                 self._listener.cancel()
-        exchange = self._exchange
         adopt(exchange.context)
-        error, exchange.error = exchange.error, None
-        if error is not None:
-            self._report(error)
+        if exchange.error is not None:
+            self._report(exchange)
 
-    async def _deliver_all(self) -> None:
-        exchange = self._exchange
-        done = False
-        while not done:
-            await self._changed()
-            # In the opposite order to the worker's: see rule 2 of bridge.exchange.
-            done, ended = exchange.done, exchange.ended
-            chunks = self._response.take()
-            if self._complete or self._response.gone:
-                continue
-            if chunks or ended:
-                await self._deliver(chunks, ended)
-            if not ended:
-                self._listen()  # it takes longer: notice when the client leaves
-
-    async def _changed(self) -> None:
-        if not self._news:
-            self._waiter = self._loop.create_future()
-            await self._waiter
-            self._waiter = None
-        self._news = False
-
-    async def _deliver(self, chunks: list[bytes], ended: bool) -> None:
+    async def _deliver(self, exchange: Exchange, chunks: list[bytes], ended: bool) -> None:
+        """Send all that waits: the chunks as one message, after the head if they are the first."""
+        send = self._send
+        body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         try:
             if not self._started:
-                await self._start()
-            if self._exchange.file is not None:
-                await self._send(self._exchange.file)
-                self._response.accept(1)
+                self._started = True
+                head = exchange.require_head()
+                await send(
+                    {"type": "http.response.start", "status": head.status, "headers": head.headers}
+                )
+            if exchange.file is not None:
+                await send(exchange.file)
+                self.response.accept(1)
             else:
-                await self._send_body(chunks, ended)
+                if len(body) > self._options.response_window:
+                    body = await self._send_pieces(body)
+                await send({"type": "http.response.body", "body": body, "more_body": not ended})
+                self.response.accept(len(body))
             self._complete = ended
         except OSError as error:  # ASGI HTTP spec, "Disconnected Client": send() may raise it
             logger.debug("send() raised: %r", error)
             self.leave()
 
-    async def _start(self) -> None:
-        head = self._exchange.head
-        assert head is not None  # the worker commits the head before its first chunk
-        self._started = True
-        await self._send(
-            {"type": "http.response.start", "status": head.status, "headers": head.headers}
-        )
-
-    async def _send_body(self, chunks: list[bytes], ended: bool) -> None:
-        """Send all the chunks that wait as one message; a huge one in pieces, for backpressure."""
-        body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        if len(body) > self._options.response_window:
-            body = await self._send_pieces(body)
-        if body or ended:
-            await self._send({"type": "http.response.body", "body": body, "more_body": not ended})
-            self._response.accept(len(body))
-
     async def _send_pieces(self, body: bytes) -> bytes:
-        """All but the last window of ``body``, which is returned."""
+        """Send a huge body in pieces, for backpressure; all but the last, which is returned."""
         window = self._options.response_window
         view = memoryview(body)
         while len(view) > window:
             piece = bytes(view[:window])
             await self._send({"type": "http.response.body", "body": piece, "more_body": True})
-            self._response.accept(window)
+            self.response.accept(window)
             view = view[window:]
         return bytes(view)
 
-    def _report(self, error: BaseException) -> None:
+    def _report(self, exchange: Exchange) -> None:
         """Raise the app's error to the server, unless the response is complete.
 
         Then it is logged here: a server would close the connection for it, and with it the next
         request.
         """
-        if self._complete:
-            logger.error("the app failed after its response was complete", exc_info=error)
-        elif isinstance(error, Exception):
-            raise error
-        else:  # SystemExit and its like would end the event loop, CancelledError would lie to it
-            raise AppProtocolError(f"the app raised {error!r}, which is no Exception") from error
+        error, exchange.error = exchange.error, None
+        try:
+            if error is None:
+                return
+            if self._complete:
+                logger.error("the app failed after its response was complete", exc_info=error)
+            elif isinstance(error, Exception):
+                raise error
+            else:  # SystemExit and its like would end the event loop, CancelledError lie to it
+                raise AppProtocolError(f"the app raised {error!r}, no Exception") from error
+        finally:
+            del error  # its traceback holds this frame
+
+
+def expects_continue(environ: Environ) -> bool:
+    """Whether the client waits for the app to read the body (RFC 9110, 10.1.1).
+
+    Any other client sends its body anyway, so a thread is taken only once some of it is there.
+    """
+    expectation: str = environ.get("HTTP_EXPECT", "")
+    return expectation.lower() == "100-continue"
 
 
 async def _answer(send: Send, status: int, text: str, *, retry_after_s: int | None = None) -> None:

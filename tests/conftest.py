@@ -122,8 +122,11 @@ def servers(control: Control, tmp_path_factory: pytest.TempPathFactory) -> Itera
     running.close()
 
 
-def _site(servers: Servers, name: str) -> Iterator[Site]:
-    yield site_of(servers.get(name))
+def shared_site(servers: Servers, name: str) -> Iterator[Site]:
+    """What a fixture yields for one server: its site, and afterwards proof that it still runs."""
+    site = site_of(servers.get(name))
+    yield site
+    site.client.close()
     died = servers.died()
     assert not died, f"the test ended these servers: {[server.spec.name for server in died]}"
 
@@ -131,13 +134,13 @@ def _site(servers: Servers, name: str) -> Iterator[Site]:
 @pytest.fixture(params=ASGI_SERVERS)
 def site(request: pytest.FixtureRequest, servers: Servers) -> Iterator[Site]:
     """The conformance app through ``to_asgi``, on each ASGI server in turn."""
-    yield from _site(servers, request.param)
+    yield from shared_site(servers, request.param)
 
 
 @pytest.fixture(params=[name for name in ASGI_SERVERS if SERVERS[name].http == "1.1"])
 def http1_site(request: pytest.FixtureRequest, servers: Servers) -> Iterator[Site]:
     """The same on the servers with HTTP/1.1, for tests of what only HTTP/1.1 has."""
-    yield from _site(servers, request.param)
+    yield from shared_site(servers, request.param)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -25,7 +25,7 @@ def file_content() -> bytes:
 
 @route("/file", validated=False)
 def file(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """A file through ``wsgi.file_wrapper``: in memory, on disk, from an offset, or part of it."""
+    """A file, or part of it, through ``wsgi.file_wrapper``: in memory, on disk, with a name."""
     asked = query(environ)
     opened = _open_file(asked.get("kind", "disk"))
     opened.seek(int(asked.get("offset", "0")))
@@ -40,7 +40,8 @@ def file(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
 def _open_file(kind: str) -> Any:
     if kind == "memory":
         return io.BytesIO(file_content())
-    opened = tempfile.TemporaryFile()  # noqa: SIM115 (closed by the server, through the wrapper)
+    make = tempfile.NamedTemporaryFile if kind == "named" else tempfile.TemporaryFile
+    opened = make()  # closed by the server, through the wrapper
     opened.write(file_content())
     opened.flush()
     return opened

@@ -197,7 +197,7 @@ def check_order(sent: list[Message], message: Message) -> None:
         check_fields(message.get("headers", []))
         return
     assert kind == "http.response.body", f"{kind} after {sent[-1]['type']}"
-    assert type(message.get("body", b"")) is bytes, f"body is {type(message['body'])}"
+    assert isinstance(message.get("body", b""), bytes), f"body is {message['body']!r}"
     if len(sent) > 1:
         assert sent[-1].get("more_body", False), "a message after the response was complete"
 

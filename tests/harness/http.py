@@ -15,11 +15,11 @@ import json
 import socket
 import struct
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 HOST = "127.0.0.1"
-TIMEOUT_S = 30.0
+TIMEOUT_S = 15.0
 READ_SIZE = 65536
 
 Fields = Sequence[tuple[str, str]]
@@ -107,6 +107,9 @@ class Client(Protocol):
         self, method: str, path: str, headers: Fields = (), body: bytes | None = None
     ) -> Response:
         """One whole exchange, with a ``content-length`` if there is a body."""
+
+    def close(self) -> None:
+        """Close every exchange that was opened."""
 
 
 class Stream:
@@ -288,6 +291,7 @@ class Http1Client:
     port: int
     timeout_s: float = TIMEOUT_S
     http: str = "1.1"
+    opened: list[Http1Exchange] = field(default_factory=list, repr=False)
 
     def open(
         self, method: str, path: str, headers: Fields = (), *, has_body: bool = False
@@ -297,7 +301,8 @@ class Http1Client:
         framing = [("transfer-encoding", "chunked")] if chunked else []
         stream = Stream(self.port, self.timeout_s)
         stream.send(request_head(method, path, [*headers, *framing], self.port))
-        return Http1Exchange(stream, method, chunked=chunked)
+        self.opened.append(Http1Exchange(stream, method, chunked=chunked))
+        return self.opened[-1]
 
     def fetch(
         self, method: str, path: str, headers: Fields = (), body: bytes | None = None
@@ -310,6 +315,10 @@ class Http1Client:
             return exchange.read()
         finally:
             exchange.close()
+
+    def close(self) -> None:
+        while self.opened:
+            self.opened.pop().close()
 
 
 def request_head(method: str, path: str, headers: Fields, port: int) -> bytes:

@@ -8,7 +8,7 @@ test that takes none is a stalled client.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import h2.config
 import h2.connection
@@ -146,6 +146,7 @@ class Http2Client:
     port: int
     timeout_s: float = TIMEOUT_S
     http: str = "2"
+    opened: list[Http2Exchange] = field(default_factory=list, repr=False)
 
     def open(
         self, method: str, path: str, headers: Fields = (), *, has_body: bool = False
@@ -158,7 +159,8 @@ class Http2Client:
         ]
         fields = [(name.lower(), value) for name, value in headers]
         stream = Stream(self.port, self.timeout_s)
-        return Http2Exchange(stream, [*pseudo, *fields], has_body=has_body)
+        self.opened.append(Http2Exchange(stream, [*pseudo, *fields], has_body=has_body))
+        return self.opened[-1]
 
     def fetch(
         self, method: str, path: str, headers: Fields = (), body: bytes | None = None
@@ -172,3 +174,7 @@ class Http2Client:
             return exchange.read()
         finally:
             exchange.close()
+
+    def close(self) -> None:
+        while self.opened:
+            self.opened.pop().close()
