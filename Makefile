@@ -1,0 +1,60 @@
+# Two commands set everything up on a machine that has only Python 3.11+, git and make:
+#   make demo    installs what it needs and serves the examples
+#   make test    installs what it needs and runs the tests
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PORT ?= 8000
+PYTEST_ARGS ?=
+
+.PHONY: help demo test core check docs bench clean
+
+help:
+	@echo "make demo    serve the example Flask app and Django site on one port (PORT=$(PORT))"
+	@echo "make test    run all the tests"
+	@echo "make core    run the core tests: no browser, no database, no long runs"
+	@echo "make check   lint, format, types"
+	@echo "make docs    build the documentation into docs/_build/html"
+	@echo "make bench   measure against the peers, side by side"
+	@echo "make clean   remove what these commands made"
+	@echo "PYTHON=python3.13 VENV=.venv313 chooses another interpreter and its own environment"
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "$(PYTHON) is older than 3.11; choose another: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+	  || { echo "$(PYTHON) cannot make a virtual environment; on Debian: apt install python3-venv"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --upgrade pip
+
+$(VENV)/.demo: $(BIN)/python setup.cfg
+	@echo "Installing bridge and what the examples need (once) ..."
+	@$(BIN)/python -m pip install --quiet --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.dev: $(BIN)/python setup.cfg
+	@echo "Installing bridge and what the tests need (once; a few minutes) ..."
+	@$(BIN)/python -m pip install --quiet --editable '.[dev,docs]'
+	@touch $@
+
+demo: $(VENV)/.demo
+	@$(BIN)/python examples/demo.py --port $(PORT)
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+core: $(VENV)/.dev
+	$(BIN)/python -m pytest -m "not full and not browser" $(PYTEST_ARGS)
+
+check: $(VENV)/.dev
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy bridge tests
+
+docs: $(VENV)/.dev
+	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks --quick
+
+clean:
+	rm -rf .venv* docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

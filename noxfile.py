@@ -1,0 +1,66 @@
+"""A session for each chore: ``nox -l`` lists them, ``nox -s tests-3.13`` runs one."""
+
+from __future__ import annotations
+
+import nox
+
+PYTHONS = ["3.11", "3.12", "3.13"]
+
+nox.options.sessions = ["lint", "typing", "core", "docs"]
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """All the tests: servers, databases and the browser included."""
+    session.install("-e", ".[test]")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session(python=PYTHONS)
+def core(session: nox.Session) -> None:
+    """The tests without browser, database and long runs."""
+    session.install("-e", ".[test]")
+    session.run("pytest", "-m", "not full and not browser", *session.posargs)
+
+
+@nox.session
+def servers(session: nox.Session) -> None:
+    """Only the tests on real servers."""
+    session.install("-e", ".[test]")
+    session.run("pytest", "tests/servers", *session.posargs)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Long runs under a watchdog: no hang, no growth of threads, descriptors or memory."""
+    session.install("-e", ".[test]")
+    session.run("pytest", "tests/soak", "--soak", *session.posargs)
+
+
+@nox.session
+def typing(session: nox.Session) -> None:
+    """mypy --strict on the package and on the tests."""
+    session.install("-e", ".[dev]")
+    session.run("mypy", "bridge", "tests")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """ruff: rules and format."""
+    session.install("ruff>=0.8")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The documentation, warnings as errors."""
+    session.install("-e", ".[docs]")
+    session.run("sphinx-build", "-W", "--keep-going", "-b", "html", "docs", "docs/_build/html")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Side by side with the peers; needs wrk and two CPUs."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "benchmarks", *session.posargs)
