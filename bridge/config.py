@@ -6,21 +6,29 @@ What enters: keyword arguments as the user wrote them. What leaves: a frozen dat
 
 from __future__ import annotations
 
+from asyncio import AbstractEventLoop
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from bridge.environ import TrustedEnviron, UnderscoreHeaders
 from bridge.errors import ConfigError
 
 __all__ = [
+    "LifespanMode",
+    "LoopFactory",
     "ToAsgiOptions",
+    "ToWsgiOptions",
     "one_of",
     "optional_callable",
     "optional_positive_number",
     "positive_int",
     "positive_number",
 ]
+
+LifespanMode = Literal["auto", "on", "off"]
+LoopFactory = Callable[[], AbstractEventLoop]
 
 
 def positive_int(option: str, value: object) -> None:
@@ -82,3 +90,25 @@ class ToAsgiOptions:
             raise ConfigError(
                 "executor", self.executor, "threads: a request cannot cross processes"
             )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToWsgiOptions:
+    """Options of :class:`~bridge.AsgiToWsgi`; see there for what each means."""
+
+    lifespan: LifespanMode = "auto"
+    loop_factory: LoopFactory | None = None
+    body_window: int = 65536
+    response_window: int = 262144
+    startup_timeout_s: float = 30
+    shutdown_timeout_s: float = 30
+    task_timeout_s: float | None = None
+
+    def __post_init__(self) -> None:
+        one_of("lifespan", self.lifespan, ("auto", "on", "off"))
+        optional_callable("loop_factory", self.loop_factory, "() -> asyncio.AbstractEventLoop")
+        positive_int("body_window", self.body_window)
+        positive_int("response_window", self.response_window)
+        positive_number("startup_timeout_s", self.startup_timeout_s)
+        positive_number("shutdown_timeout_s", self.shutdown_timeout_s)
+        optional_positive_number("task_timeout_s", self.task_timeout_s)
