@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -48,9 +46,9 @@ class OrderAdmin(admin.ModelAdmin):
         return super().get_queryset(request).with_totals()
 
     @admin.display(ordering="sum")
-    def total(self, order: Order) -> Decimal | None:
-        """The sum in the list."""
-        return order.sum
+    def total(self, order: Order) -> str:
+        """The sum in the list; an order without lines has none."""
+        return f"€ {order.sum or 0:.2f}"
 
     @admin.action(description="Mark as on their way")
     def mark_as_shipped(self, request: HttpRequest, queryset: QuerySet) -> None:

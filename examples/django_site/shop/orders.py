@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator
+from decimal import Decimal
 
 from django.db import transaction
 from django.db.models import F
@@ -66,7 +67,9 @@ def csv_lines() -> Iterator[str]:
 
 
 def _cell(value: object) -> object:
-    """Keep spreadsheets from running what a customer typed (CSV injection)."""
+    """Money with its cents (SQLite drops them), and text that no spreadsheet runs as a formula."""
+    if isinstance(value, Decimal):
+        return f"{value:.2f}"
     if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
         return f"'{value}"
     return value

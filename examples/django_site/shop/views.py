@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from django.contrib import messages
-from django.contrib.admin.views.decorators import staff_member_required
-from django.contrib.auth.decorators import login_required
+from django.contrib.auth.decorators import login_required, permission_required
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -98,7 +97,8 @@ def my_orders(request: HttpRequest) -> HttpResponse:
     return render(request, "shop/my_orders.html", {"orders": mine})
 
 
-@staff_member_required(login_url="login")
+@login_required
+@permission_required("shop.view_order", raise_exception=True)
 @require_safe
 def export(request: HttpRequest) -> StreamingHttpResponse:
     """All orders as CSV, streamed from the database to the client."""

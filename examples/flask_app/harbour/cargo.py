@@ -16,6 +16,7 @@ import json
 import re
 import secrets
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
@@ -44,12 +45,13 @@ KEY = re.compile(r"[0-9a-f]{16,32}")
 
 @dataclass(frozen=True)
 class Crate:
-    """A file that came in whole."""
+    """A file that came in whole; ``loaded_at`` is ISO 8601 in UTC."""
 
     key: str
     name: str
     size_bytes: int
     sha256: str
+    loaded_at: str
 
 
 class Hold:
@@ -77,7 +79,7 @@ class Hold:
                 part.unlink()
                 raise
         part.replace(self._folder / key)
-        crate = Crate(key, name, size, sha256)
+        crate = Crate(key, name, size, sha256, datetime.now(UTC).isoformat())
         (self._folder / f"{key}.json").write_text(json.dumps(asdict(crate)), "utf-8")
         self._make_room()
         return crate
@@ -93,8 +95,9 @@ class Hold:
 
     def crates(self) -> list[Crate]:
         """The crates that are complete, newest first."""
-        labels = sorted(self._folder.glob("*.json"), key=_made_at, reverse=True)
-        return [crate for crate in map(_read_label, labels) if crate is not None]
+        labels = map(_read_label, self._folder.glob("*.json"))
+        crates = [crate for crate in labels if crate is not None]
+        return sorted(crates, key=lambda crate: crate.loaded_at, reverse=True)
 
     def path_of(self, crate: Crate) -> Path:
         """Where the content of a crate is."""
@@ -178,15 +181,8 @@ def _copy(body: IO[bytes], file: IO[bytes]) -> tuple[int, str]:
     return size, digest.hexdigest()
 
 
-def _made_at(label: Path) -> float:
-    """When a label was written; one thrown out by another request meanwhile is the oldest."""
-    try:
-        return label.stat().st_mtime
-    except FileNotFoundError:
-        return 0.0
-
-
 def _read_label(label: Path) -> Crate | None:
+    """What a label says; None if another request has thrown the crate out meanwhile."""
     try:
         return Crate(**json.loads(label.read_text("utf-8")))
     except FileNotFoundError:

@@ -1,0 +1,291 @@
+"""The Flask example under uvicorn, through the bridge, by plain HTTP."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import Site
+from tests.examples.conftest import visitor
+from tests.examples.pages import Page
+from tests.examples.projects import FLASK_APP
+from tests.harness.servers import Server, serve
+
+PAGES = ["/", "/log", "/live", "/cargo", "/tides", "/weather", "/api"]
+MIB = 1024 * 1024
+PATIENCE_S = 20.0
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_each_page_says_that_it_came_through_the_bridge(office: httpx.Client, path: str) -> None:
+    answer = office.get(path)
+    assert answer.status_code == 200
+    text = Page(answer.text).text
+    assert "ASGI 3.0 server bridge.to_asgi Flask" in text
+    assert "thread bridge-worker-" in text
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_each_page_loads_only_its_own_resources(office: httpx.Client, path: str) -> None:
+    answer = office.get(path)
+    assert answer.headers["content-security-policy"] == "default-src 'self'"
+    addresses = Page(answer.text).addresses
+    assert addresses
+    assert [address for address in addresses if not address.startswith(("/", "#"))] == []
+    for address in addresses:
+        if address.endswith((".css", ".js", ".svg")):
+            assert office.get(address).status_code == 200
+
+
+def test_the_same_app_still_runs_on_a_wsgi_server(tmp_path: Path) -> None:
+    env = {"FLASK_DATA_DIR": str(tmp_path)}
+    with serve("gunicorn-gthread", "wsgi:app", env=env, cwd=FLASK_APP) as server:
+        text = Page(httpx.get(server.url).text).text
+    assert "WSGI server Flask" in text
+    assert "bridge.to_asgi" not in text
+
+
+def test_the_form_writes_an_entry_and_thanks_once(office: httpx.Client, key: str) -> None:
+    answer = office.post("/log", data={"author": "Ada", "text": f"A schooner <{key}> & more"})
+    assert [step.status_code for step in answer.history] == [302]
+    assert "Thank you, Ada." in answer.text
+    assert f"A schooner <{key}> & more" in Page(answer.text).text
+    assert "Thank you" not in office.get("/log").text
+
+
+def test_a_wrong_form_comes_back_with_what_was_typed(office: httpx.Client) -> None:
+    answer = office.post("/log", data={"author": "Ada <3", "text": "  "})
+    assert answer.status_code == 422
+    page = Page(answer.text)
+    assert "Please fill this in." in page.text
+    assert page.fields["author"] == "Ada <3"
+
+
+def test_the_api_writes_reads_lists_and_removes(office: httpx.Client, key: str) -> None:
+    made = office.post("/api/log", json={"author": "Ada", "text": key})
+    assert made.status_code == 201
+    assert office.get(made.headers["location"]).json() == made.json()
+    assert made.json() in office.get("/api/log").json()["entries"]
+    assert office.delete(made.headers["location"]).status_code == 204
+    assert office.get(made.headers["location"]).status_code == 404
+    assert office.delete(made.headers["location"]).json()["status"] == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "part"),
+    [
+        ('{"author": "Ada"}', 400, "Please fill this in."),
+        ('{"author": "Ada", "text": "' + "x" * 501 + '"}', 400, "At most 500 characters"),
+        ('["Ada"]', 400, "must be a JSON object"),
+        ('{"author": ', 400, "error"),
+    ],
+)
+def test_the_api_says_what_is_wrong(
+    office: httpx.Client, body: str, status: int, part: str
+) -> None:
+    answer = office.post("/api/log", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/json"
+    assert part in answer.text
+
+
+def test_the_api_takes_only_json(office: httpx.Client) -> None:
+    answer = office.post("/api/log", data={"author": "Ada", "text": "Hello"})
+    assert answer.status_code == 415
+    assert answer.json()["status"] == 415
+
+
+def test_a_file_reaches_the_disk_while_it_is_still_being_sent(office_server: Server) -> None:
+    crate = secrets.token_hex(8)
+    first, second = secrets.token_bytes(MIB), secrets.token_bytes(MIB)
+
+    def body() -> Iterator[bytes]:
+        yield first
+        wait_until(lambda: received(office_server, crate) > MIB // 2)
+        yield second
+
+    with visitor(office_server.url) as client:
+        answer = client.put(f"/cargo/two%20halves.bin?crate={crate}", content=body())
+    assert answer.status_code == 201
+    said = answer.json()
+    assert (said["key"], said["name"]) == (crate, "two halves.bin")
+    assert said["size_bytes"] == 2 * MIB
+    assert said["sha256"] == hashlib.sha256(first + second).hexdigest()
+
+
+def test_a_file_comes_back_as_it_was(office: httpx.Client) -> None:
+    content = secrets.token_bytes(3 * MIB + 7)
+    crate = office.put("/cargo/Küste.bin", content=content).json()
+    answer = office.get(f"/cargo/crates/{crate['key']}/content")
+    assert answer.content == content
+    assert answer.headers["content-length"] == str(len(content))
+    assert "filename*=UTF-8''K%C3%BCste.bin" in answer.headers["content-disposition"]
+
+
+def test_the_form_without_javascript_uploads_too(office: httpx.Client, key: str) -> None:
+    answer = office.post("/cargo", files={"file": (f"{key}.txt", b"ahoy" * 50_000)})
+    assert f"{key}.txt is in the hold: 200,000 bytes." in answer.text
+    assert hashlib.sha256(b"ahoy" * 50_000).hexdigest() in answer.text
+
+
+def test_the_form_without_a_file_asks_for_one(office: httpx.Client) -> None:
+    assert "Choose a file first." in office.post("/cargo", data={"nothing": ""}).text
+
+
+def test_an_upload_cut_short_leaves_nothing_behind(
+    office_server: Server, office_data: Path
+) -> None:
+    crate = secrets.token_hex(8)
+    head = f"PUT /cargo/half?crate={crate} HTTP/1.1\r\nHost: office\r\nContent-Length: 1000\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", office_server.port)) as connection:
+        connection.sendall(head.encode() + b"x" * 600)
+        wait_until(lambda: (office_data / "cargo" / f"{crate}.part").exists())
+    wait_until(lambda: not (office_data / "cargo" / f"{crate}.part").exists())
+    assert list((office_data / "cargo").glob(f"{crate}*")) == []
+
+
+def test_a_key_can_be_used_once(office: httpx.Client) -> None:
+    crate = secrets.token_hex(8)
+    assert office.put(f"/cargo/one?crate={crate}", content=b"1").status_code == 201
+    answer = office.put(f"/cargo/two?crate={crate}", content=b"2")
+    assert answer.status_code == 409
+    assert office.get(f"/cargo/crates/{crate}/content").content == b"1"
+
+
+@pytest.mark.parametrize("crate", ["../../etc/passwd", "ABCDEF0123456789", "12", "0" * 33])
+def test_a_key_cannot_name_another_file(office: httpx.Client, crate: str) -> None:
+    answer = office.put("/cargo/one", params={"crate": crate}, content=b"1")
+    assert answer.status_code == 400
+    assert "hexadecimal" in answer.text
+
+
+def test_too_large_a_file_is_refused_before_it_is_sent(office_server: Server) -> None:
+    head = f"PUT /cargo/huge HTTP/1.1\r\nHost: office\r\nContent-Length: {5 * 1024**3}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", office_server.port)) as connection:
+        connection.settimeout(PATIENCE_S)
+        connection.sendall(head.encode() + b"x" * 1000)
+        assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
+
+
+def test_old_crates_make_room(office: httpx.Client) -> None:
+    keys = [office.put("/cargo/small", content=b"x").json()["key"] for _ in range(9)]
+    assert office.get(f"/cargo/crates/{keys[0]}/content").status_code == 404
+    assert office.get(f"/cargo/crates/{keys[1]}/content").status_code == 200
+
+
+def test_ten_years_of_tides_stream_without_a_length(office: httpx.Client) -> None:
+    with office.stream("GET", "/tides.csv", params={"days": 3653}) as answer:
+        assert "content-length" not in answer.headers
+        assert "tides-3653-days.csv" in answer.headers["content-disposition"]
+        lines = answer.iter_lines()
+        assert next(lines) == "time_utc,level_m"
+        assert sum(1 for _ in lines) == 3653 * 144
+
+
+@pytest.mark.parametrize("days", ["0", "3654", "-1", "a week", "9" * 9999])
+def test_a_wrong_number_of_days_is_refused(office: httpx.Client, days: str) -> None:
+    answer = office.get("/tides.csv", params={"days": days})
+    assert answer.status_code == 400
+    assert "takes a whole number from 1 to 3653" in answer.text
+
+
+def test_an_entry_arrives_on_every_open_board(office: httpx.Client, key: str) -> None:
+    with ExitStack() as open_boards:
+        boards = [open_boards.enter_context(Board(office)) for _ in range(3)]
+        office.post("/api/log", json={"author": "Ada", "text": key})
+        for board in boards:
+            assert board.wait_for("entry")["text"] == key
+
+
+def test_a_board_that_is_left_is_no_longer_counted(office: httpx.Client) -> None:
+    with Board(office) as stays:
+        with Board(office):
+            assert stays.wait_for("watchers", 2) == 2
+        assert stays.wait_for("watchers", 1) == 1
+
+
+def test_the_board_goes_on_by_itself(office: httpx.Client) -> None:
+    with Board(office) as board:
+        first, second = board.wait_for("reading"), board.wait_for("reading")
+    assert first["time"] < second["time"]
+    assert first["thread"] == second["thread"]
+    assert first["thread"].startswith("bridge-worker-")
+
+
+def test_the_async_view_runs_on_the_servers_event_loop(office: httpx.Client) -> None:
+    text = Page(office.get("/weather").text).text
+    assert "View on thread bridge-worker-" in text
+    assert "Coroutines on thread MainThread" in text
+
+
+def test_an_unhandled_error_is_one_page_and_one_traceback(
+    office: httpx.Client, office_site: Site
+) -> None:
+    answer = office.get("/storm")
+    assert answer.status_code == 500
+    assert "Something broke on our side" in answer.text
+    assert "storm glass" not in answer.text
+    assert office_site.log().count("RuntimeError: the storm glass fell off the wall") == 1
+
+
+def test_a_missing_page_names_near_misses(office: httpx.Client) -> None:
+    answer = office.get("/tide")
+    assert answer.status_code == 404
+    assert "/tides" in Page(answer.text).addresses
+
+
+def test_a_wrong_method_names_the_right_ones(office: httpx.Client) -> None:
+    answer = office.post("/tides")
+    assert answer.status_code == 405
+    assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
+
+
+class Board:
+    """One open live board: the events of its stream, in order."""
+
+    def __init__(self, client: httpx.Client) -> None:
+        self._stream = client.stream("GET", "/live/events")
+
+    def __enter__(self) -> Board:
+        answer = self._stream.__enter__()
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        self._lines = answer.iter_lines()
+        self.wait_for("watchers")  # only now is it on the board
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._stream.__exit__(*error)
+
+    def wait_for(self, event: str, value: object = None) -> Any:
+        """The data of the next event of this kind, and with this value if one is given."""
+        for line in self._lines:
+            if line != f"event: {event}":
+                continue
+            data = json.loads(next(self._lines).removeprefix("data: "))
+            if value is None or data == value:
+                return data
+        raise AssertionError(f"the stream ended before {event}")
+
+
+def received(server: Server, crate: str) -> int:
+    """How many bytes of a crate the app says are on disk."""
+    answer = httpx.get(f"{server.url}/cargo/crates/{crate}")
+    return int(answer.json()["received_bytes"])
+
+
+def wait_until(true: Any) -> None:
+    """Ask until it is true; fail after a while."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not true():
+        assert time.monotonic() < deadline, f"not true after {PATIENCE_S} s"
+        time.sleep(0.01)  # polling, with a deadline: what is on another process's disk has no event
