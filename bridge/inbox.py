@@ -51,8 +51,8 @@ class LoopInbox:
         loop = self._loop()
         try:
             if loop is not None:
-                loop.call_soon_threadsafe(self._drain)
                 self.wakeups += 1
+                loop.call_soon_threadsafe(self._drain)
                 return True
         except RuntimeError:  # the loop is closed
             pass

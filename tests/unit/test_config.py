@@ -1,0 +1,50 @@
+"""Options are checked when an adapter is made, and the error names everything."""
+
+from __future__ import annotations
+
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any
+
+import pytest
+
+import bridge
+from bridge import ConfigError, WsgiToAsgi
+
+
+def app(environ: Any, start_response: Any) -> list[bytes]:
+    return []
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "takes"),
+    [
+        ("threads", 0, "an int of 1 or more"),
+        ("threads", "4", "an int of 1 or more"),
+        ("threads", True, "an int of 1 or more"),
+        ("backlog", -1, "an int of 1 or more"),
+        ("body_window", 0, "an int of 1 or more"),
+        ("response_window", 1.5, "an int of 1 or more"),
+        ("duplicate_header_limit", None, "an int of 1 or more"),
+        ("shutdown_timeout_s", 0, "a number above 0"),
+        ("shutdown_timeout_s", float("nan"), "a number above 0"),
+        ("underscore_headers", "dorp", "one of 'drop', 'keep', 'refuse'"),
+        ("trusted_environ", {"REMOTE_USER": "x"}, "None or a callable"),
+        ("executor", 5, "None or a concurrent.futures.Executor"),
+    ],
+)
+def test_a_wrong_option_is_named(option: str, value: object, takes: str) -> None:
+    options: dict[str, Any] = {option: value}
+    with pytest.raises(ConfigError) as raised:
+        bridge.to_asgi(app, **options)
+    assert str(raised.value).startswith(f"{option}={value!r}: takes {takes}")
+    assert isinstance(raised.value, ValueError)
+
+
+def test_a_process_pool_cannot_run_an_app() -> None:
+    with ProcessPoolExecutor(1) as executor, pytest.raises(ConfigError, match="processes"):
+        WsgiToAsgi(app, executor=executor)
+
+
+def test_options_are_keyword_only() -> None:
+    with pytest.raises(TypeError):
+        WsgiToAsgi(app, 40)  # type: ignore[call-arg]
