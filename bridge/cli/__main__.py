@@ -1,0 +1,35 @@
+"""``bridge`` and ``python -m bridge``: the way in, which also says what is missing.
+
+What enters: ``sys.argv``. What leaves: the exit code. Main thread.
+"""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["main"]
+
+_EXTRA = frozenset({"typer", "rich", "click", "shellingham"})
+
+
+def main() -> int:
+    """Run the command line.
+
+    :returns: 2 if the extra ``[cli]`` is not installed; in all other cases typer exits itself.
+    """
+    try:
+        from bridge.cli.commands import app
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _EXTRA:
+            raise
+        print(
+            f'bridge: the command line needs {error.name}: pip install "wsgi-asgi-bridge[cli]"',
+            file=sys.stderr,
+        )
+        return 2
+    app(prog_name="bridge")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

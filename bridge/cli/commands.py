@@ -1,0 +1,222 @@
+"""The commands, as typer parses them and ``--help`` shows them.
+
+What enters: ``sys.argv``. What leaves: an exit code, by way of `typer.Exit`; what the user should
+read goes to stderr, as one line that starts with ``bridge:``, below the traceback of the app's own
+error where there is one.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+import bridge
+from bridge.cli.options import (
+    DEFAULT_GRACE_S,
+    DEFAULT_THREADS,
+    LogLevel,
+    RunOptions,
+    UsageError,
+    normal_root_path,
+)
+from bridge.cli.run import run
+from bridge.cli.servers import SERVERS
+from bridge.errors import AmbiguousApp, AppLoadError, BridgeError
+
+__all__ = ["app"]
+
+ServerName = StrEnum("ServerName", {name: name for name in SERVERS})  # type: ignore[misc]  # data
+
+
+app = typer.Typer(
+    name="bridge",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_WHERE, _HOW, _APP = "Where it listens", "How it runs", "What the app is"
+
+HELP = (
+    "Serve an app, WSGI or ASGI, on any server.\n\n"
+    "Finds out what the app is, wraps it where the server needs the other interface, and starts "
+    "the server. Ctrl-C and SIGTERM let open requests finish."
+)
+EPILOG = (
+    "[bold]Examples[/]\n\n"
+    "bridge run main:app\n\n"
+    "bridge run main.py --reload\n\n"
+    "bridge run \"site:create_app('production')\" --workers 4\n\n"
+    "bridge run path/to/django/project --server granian --threads 20\n\n"
+    "bridge run mysite.asgi:application --server gunicorn --uds /run/mysite.sock\n\n"
+    "[dim]Exit code: 0 after Ctrl-C or SIGTERM, 1 if the app or the server failed, 2 if the "
+    "command line cannot be carried out.[/]"
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"bridge {bridge.__version__} (Python {platform.python_version()})")
+        raise typer.Exit
+
+
+@app.callback(epilog="[bold]Start with[/]  bridge run --help")
+def main(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Say it and exit."),
+    ] = False,
+) -> None:
+    """WSGI apps under ASGI servers, and ASGI apps under WSGI servers."""
+
+
+@app.command("run", help=HELP, epilog=EPILOG)
+def run_command(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="TARGET",
+            show_default=False,
+            help="module:attr, \"module:factory('x')\", module, a .py file, or a folder with "
+            "manage.py.",
+        ),
+    ],
+    server: Annotated[
+        ServerName | None,
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=_HOW,
+            help=f"{', '.join(SERVERS)}. Default: the first of these that is installed.",
+        ),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, metavar="N", rich_help_panel=_HOW, help="Processes.")
+    ] = 1,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            rich_help_panel=_HOW,
+            help="Threads in each process, for WSGI apps and for WSGI servers. "
+            f"Default: {DEFAULT_THREADS}.",
+        ),
+    ] = None,
+    reload: Annotated[
+        bool, typer.Option("--reload", rich_help_panel=_HOW, help="Start over on changed files.")
+    ] = False,
+    grace_s: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            metavar="N",
+            rich_help_panel=_HOW,
+            help="Seconds to let open requests finish in, at the end.",
+        ),
+    ] = DEFAULT_GRACE_S,
+    log_level: Annotated[
+        LogLevel,
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=_HOW,
+            help=f"{', '.join(LogLevel)}. From warning on, requests are not logged.",
+        ),
+    ] = LogLevel.INFO,
+    host: Annotated[
+        str,
+        typer.Option(metavar="ADDRESS", rich_help_panel=_WHERE, help="0.0.0.0 is all there are."),
+    ] = "127.0.0.1",
+    port: Annotated[
+        int,
+        typer.Option(
+            min=0, max=65535, metavar="N", rich_help_panel=_WHERE, help="0 is any that is free."
+        ),
+    ] = 8000,
+    uds: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH", rich_help_panel=_WHERE, help="A unix socket, instead of the two above."
+        ),
+    ] = None,
+    root_path: Annotated[
+        str,
+        typer.Option(
+            metavar="PATH",
+            show_default=False,
+            rich_help_panel=_WHERE,
+            help="Where a proxy mounts the app, as /shop. It may strip that from requests or not.",
+        ),
+    ] = "",
+    interface: Annotated[
+        Literal["wsgi", "asgi"] | None,
+        typer.Option(
+            metavar="NAME", rich_help_panel=_APP, help="wsgi or asgi, for apps that do not show it."
+        ),
+    ] = None,
+    app_dir: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            file_okay=False,
+            metavar="PATH",
+            rich_help_panel=_APP,
+            help="Where its module is. Default: here.",
+        ),
+    ] = None,
+) -> None:
+    """Carry out ``bridge run``; :data:`HELP` is what the user sees."""
+    with _telling_errors():
+        options = RunOptions(
+            target=target,
+            host=host,
+            port=port,
+            uds=uds,
+            workers=workers,
+            threads=threads,
+            reload=reload,
+            root_path=normal_root_path(root_path),
+            log_level=log_level,
+            interface=interface,
+            grace_s=grace_s,
+            app_dir=app_dir,
+        )
+        raise typer.Exit(run(options, None if server is None else server.value))
+
+
+@contextmanager
+def _telling_errors() -> Iterator[None]:
+    """Turn our errors into words and an exit code. Others are bugs, and keep their traceback."""
+    try:
+        yield
+    except BridgeError as error:
+        if error.__cause__ is not None:
+            _print_traceback(error.__cause__)
+        print(f"bridge: {error}", file=sys.stderr)
+        raise typer.Exit(_exit_code(error)) from None
+
+
+def _exit_code(error: BridgeError) -> int:
+    is_usage = isinstance(error, UsageError | AmbiguousApp | AppLoadError)
+    return 2 if is_usage and error.__cause__ is None else 1
+
+
+def _print_traceback(cause: BaseException) -> None:
+    """The app's own part of it: without how we came to import the app."""
+    step = cause.__traceback__
+    while step is not None and _is_ours(step.tb_frame.f_globals.get("__name__", "")):
+        step = step.tb_next
+    traceback.print_exception(type(cause), cause, step)
+
+
+def _is_ours(module: str) -> bool:
+    return module.partition(".")[0] in ("bridge", "importlib", "_frozen_importlib")

@@ -1,0 +1,142 @@
+"""What ASGI servers lack to end well: with open requests finished, and in time.
+
+What enters: an app and the name of its server, in the process that runs the app, before the event
+loop does. What leaves: the app, made to end. What is for one server only says what that lacks; the
+versions it was seen in are hypercorn 0.18 and granian 2.8.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import signal
+import sys
+import threading
+from collections.abc import Awaitable, Callable
+from types import FrameType
+from typing import Any
+
+from asgiref.sync import markcoroutinefunction
+
+from bridge.cli.last_resort import LAST_S, leave_within
+from bridge.types import AsgiApp, Message, Receive, Scope, Send
+
+__all__ = ["KILL_AFTER_S", "end_well"]
+
+KILL_AFTER_S = 5
+"""Seconds that granian's master waits, beyond the grace, for a worker to clean up after it."""
+
+
+def end_well(app: AsgiApp, server: str, grace_s: float) -> AsgiApp:
+    """``app``, so that on ``server`` open requests get ``grace_s`` to finish, and no more.
+
+    Its lifespan shutdown gets as much again, and a little for the process to end.
+    """
+    app = _with_last_resort(app, grace_s + LAST_S)
+    if server == "hypercorn":
+        _let_hypercorn_close()
+        _let_hypercorn_workers_finish()
+    if server == "granian" and threading.current_thread() is threading.main_thread():
+        return _CutOff(app, grace_s)
+    return app
+
+
+def _with_last_resort(app: AsgiApp, seconds: float) -> AsgiApp:
+    """Let the process end within ``seconds`` of its lifespan shutdown, a server's last act."""
+
+    async def live(scope: Scope, receive: Receive, send: Send) -> None:
+        async def watched() -> Message:
+            message = await receive()
+            if message["type"] == "lifespan.shutdown":
+                leave_within(seconds)
+            return message
+
+        await app(scope, watched, send)
+
+    def asgi(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        return (live if scope["type"] == "lifespan" else app)(scope, receive, send)
+
+    return markcoroutinefunction(asgi)  # not async def, which would cost requests a coroutine each
+
+
+# -- hypercorn -------------------------------------------------------------------------------------
+
+
+def _let_hypercorn_close() -> None:
+    """Have ``Server.wait_closed()`` not wait for connections.
+
+    Hypercorn calls it before it starts to count its ``graceful_timeout``. Up to Python 3.12 it did
+    return at once, as hypercorn needs; since then (python/cpython#104344) it waits until the last
+    client has gone, and one endless stream keeps the process for ever.
+    """
+    if sys.version_info >= (3, 12):
+        asyncio.base_events.Server.wait_closed = _do_not_wait  # type: ignore[method-assign]
+
+
+async def _do_not_wait(server: asyncio.base_events.Server) -> None:
+    await asyncio.sleep(0)
+
+
+def _let_hypercorn_workers_finish() -> None:
+    """Have its worker processes ignore SIGTERM as long as their master lives.
+
+    They are told to end by an event, and finish their requests then; but the master kills all with
+    SIGTERM as soon as the first has finished. After its own end it still waits for each.
+    """
+    if multiprocessing.parent_process() is not None:
+        signal.signal(signal.SIGTERM, _leave_if_orphaned)
+
+
+def _leave_if_orphaned(number: int, frame: FrameType | None) -> None:
+    master = multiprocessing.parent_process()
+    if master is None or not master.is_alive():
+        raise SystemExit(0)
+
+
+# -- granian ---------------------------------------------------------------------------------------
+
+
+class _CutOff:
+    """Cancels what still runs when the grace is over.
+
+    Granian waits for open requests, and then kills the process with SIGKILL: no generator is
+    closed, no lifespan shut down. Its kill timeout is set beyond the grace, and this comes first.
+
+    The wish to end is seen by a handler put in front of granian's own at the first call, which is
+    when granian's is in place. All of it runs on the main thread, which is the event loop's.
+    """
+
+    def __init__(self, app: AsgiApp, grace_s: float) -> None:
+        self._app = app
+        self._grace_s = grace_s
+        self._running: set[asyncio.Task[Any]] = set()
+        self._is_watching = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not self._is_watching:
+            self._watch(asyncio.get_running_loop())
+        task = asyncio.current_task()
+        if scope["type"] == "lifespan" or task is None:
+            return await self._app(scope, receive, send)
+        self._running.add(task)
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._running.discard(task)
+
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._is_watching = True
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._before(signal.getsignal(number), loop))
+
+    def _before(self, handler: Any, loop: asyncio.AbstractEventLoop) -> Callable[..., None]:
+        def handle(number: int, frame: FrameType | None) -> None:
+            loop.call_soon_threadsafe(loop.call_later, self._grace_s, self._cancel_all)
+            if callable(handler):
+                handler(number, frame)
+
+        return handle
+
+    def _cancel_all(self) -> None:
+        for task in self._running:
+            task.cancel("the grace after SIGTERM or Ctrl-C is over")
