@@ -282,21 +282,25 @@ class _Request:
     async def _hear_client(self) -> None:
         """A task, for requests that need it: feed the body, then wait for the client to leave."""
         try:
-            await self._hear(self._body)
+            message = await self._hear(self._body)
         except OSError as error:
             logger.debug("receive() raised: %r", error)
         except Exception:
             logger.exception("receive() raised; the request is taken for disconnected")
+        else:
+            if message["type"] == "http.request":
+                return  # a server with more body than it announced: nothing follows from it
         self.leave()
 
-    async def _hear(self, body: RequestBody | None) -> None:
+    async def _hear(self, body: RequestBody | None) -> Message:
+        """The first message that is not part of the body."""
         while True:
             if body is not None:
                 await body.room()
             message = await self._receive()
-            if message["type"] != "http.request":
-                return
-            if body is not None and not self._feed(body, message):
+            if body is None or message["type"] != "http.request":
+                return message
+            if not self._feed(body, message):
                 body = None
 
     def leave(self) -> None:

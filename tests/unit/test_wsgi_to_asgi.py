@@ -249,3 +249,14 @@ def test_a_loop_that_is_not_asyncio_is_named() -> None:
     coroutine = WsgiToAsgi(hello)(http_scope(), receive, send)
     with pytest.raises(ServerProtocolError, match="asyncio or uvloop, not trio"):
         coroutine.__await__().send(None)
+
+
+async def test_a_server_that_never_stops_sending_body_does_not_block_the_loop() -> None:
+    def app(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
+        start_response("200 OK", [])
+        yield b"one"
+        yield b"two"
+
+    for _ in range(20):  # whether the listener starts at all depends on the threads
+        sent = await get(WsgiToAsgi(app))
+        assert b"".join(message.get("body", b"") for message in sent) == b"onetwo"
