@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -23,6 +24,7 @@ from tests.harness.http2 import Http2Client
 from tests.harness.servers import ASGI_SERVERS, SERVERS, Server, serve
 
 CONFORMANCE = "tests.apps.wsgi_targets:app"
+LOG_TIMEOUT_S = 5.0
 THREADS = 4
 """How many worker threads the servers that the tests share have."""
 
@@ -43,9 +45,16 @@ class Site:
     def port(self) -> int:
         return self.server.port
 
-    def log(self) -> str:
-        """What the server has logged since the test began."""
-        return self.server.log(self.mark)
+    def log(self, having: str = "") -> str:
+        """What the server has logged since the test began.
+
+        :param having: wait for this to appear first, a few seconds at most: some servers answer
+            before they log.
+        """
+        deadline = time.monotonic() + LOG_TIMEOUT_S
+        while having not in (log := self.server.log(self.mark)) and time.monotonic() < deadline:
+            time.sleep(0.02)  # polling, with a deadline: a file has no event to wait for
+        return log
 
 
 def site_of(server: Server) -> Site:
@@ -109,9 +118,14 @@ def control() -> Iterator[Control]:
 
 
 @pytest.fixture
-def key() -> str:
-    """A name that no other test uses, for reports, gates and error messages."""
-    return f"key-{uuid.uuid4().hex}"
+def key(control: Control) -> Iterator[str]:
+    """A name that no other test uses, for reports, gates and error messages.
+
+    Apps that still wait at a gate when the test is over, because it failed, are turned away.
+    """
+    name = f"key-{uuid.uuid4().hex}"
+    yield name
+    control.turn_away(name)
 
 
 @pytest.fixture(scope="session")

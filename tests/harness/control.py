@@ -68,7 +68,7 @@ class Control:
         self._waiting: Counter[Slot] = Counter()
         self._permits: Counter[Slot] = Counter()
         self._open: set[Slot] = set()
-        self._closed = False
+        self._over: set[str] = set()
         self._server = _Listener(self)
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="test-control"
@@ -128,11 +128,18 @@ class Control:
             self._open.add((key, name))
             self._changed.notify_all()
 
+    def turn_away(self, key: str = "") -> None:
+        """A test is over: whoever waits at a gate of its key, or comes to one, hears so.
+
+        :param key: the beginning of the keys that are over; all of them if empty.
+        """
+        with self._changed:
+            self._over.add(key)
+            self._changed.notify_all()
+
     def close(self) -> None:
         """Turn away whoever waits, and end the threads."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
+        self.turn_away()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -157,13 +164,16 @@ class Control:
     def _pass_gate(self, slot: Slot) -> bool:
         self._waiting[slot] += 1
         self._changed.notify_all()
-        self._changed.wait_for(lambda: self._may_pass(slot) or self._closed, GATE_TIMEOUT_S)
+        self._changed.wait_for(lambda: self._may_pass(slot) or self._is_over(slot), GATE_TIMEOUT_S)
         self._waiting[slot] -= 1
         if not self._may_pass(slot):
             return False
         if slot not in self._open:
             self._permits[slot] -= 1
         return True
+
+    def _is_over(self, slot: Slot) -> bool:
+        return any(slot[0].startswith(key) for key in self._over)
 
     def _may_pass(self, slot: Slot) -> bool:
         return slot in self._open or self._permits[slot] > 0

@@ -27,7 +27,7 @@ class Http2Exchange:
     def __init__(self, stream: Stream, fields: Fields, *, has_body: bool) -> None:
         self.stream = stream
         self._h2 = h2.connection.H2Connection(
-            h2.config.H2Configuration(client_side=True, header_encoding="utf-8")
+            h2.config.H2Configuration(client_side=True, header_encoding=None)
         )
         self._h2.initiate_connection()
         self._id = self._h2.get_next_available_stream_id()
@@ -91,6 +91,7 @@ class Http2Exchange:
         """Reset the stream; the connection stays open, so only HTTP/2 tells the server."""
         self._h2.reset_stream(self._id, h2.errors.ErrorCodes.CANCEL)
         self._flush()
+        self._cut = "the client itself left"
 
     def close(self) -> None:
         self.stream.close()

@@ -1,0 +1,312 @@
+"""Request and response bodies in messages: windows, backpressure, and bodies that are cut short."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import cast
+
+import pytest
+
+from bridge.errors import ClientDisconnected
+from bridge.inbox import LoopInbox
+from bridge.streams import RequestBody
+from bridge.types import Environ, Message, StartResponse
+from tests.apps import wsgi_conformance
+from tests.apps.wsgi_routes import PLAIN
+from tests.conformance.conftest import Bridged
+from tests.harness.asgi import Exchange, Leaving, body_message, call, http_scope, raw_headers
+
+WAIT_S = 10.0
+WINDOW = 1000
+
+
+def length_header(length: int) -> list[tuple[bytes, bytes]]:
+    return raw_headers(("content-length", str(length)))
+
+
+def test_a_complete_body_is_a_bytes_io(bridged: Bridged) -> None:
+    """No thread hand-over and no lock for what is there already."""
+    kinds: list[type] = []
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        kinds.append(type(environ["wsgi.input"]))
+        start_response("200 OK", PLAIN)
+        return [environ["wsgi.input"].read()]
+
+    assert call(bridged(app), http_scope("POST"), b"body").body == b"body"
+    assert kinds == [io.BytesIO]
+
+
+def test_a_longer_body_is_a_buffered_reader(bridged: Bridged) -> None:
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        source = environ["wsgi.input"]
+        assert isinstance(source, io.BufferedReader)
+        start_response("200 OK", PLAIN)
+        return [source.readline(), source.peek(1)[:1], source.read1(2), source.read()]
+
+    response = call(bridged(app), http_scope("POST"), b"line\nre", b"st")
+
+    assert response.body == b"line\nrrest"
+
+
+@pytest.mark.parametrize("pieces", [[b""], [b"", b""], [b"a"], [b"a", b""], [b"", b"a", b"", b"b"]])
+@pytest.mark.parametrize("how", ["read-64k", "readline", "readlines", "iter", "read-all"])
+def test_pieces_of_any_size_read_as_one_body(
+    bridged: Bridged, how: str, pieces: list[bytes]
+) -> None:
+    scope = http_scope("POST", "/upload", query=f"how={how}".encode())
+
+    seen = call(bridged(wsgi_conformance.app), scope, *pieces).json()
+
+    assert seen["length"] == len(b"".join(pieces))
+
+
+def test_the_app_starts_before_the_body_ends(bridged: Bridged) -> None:
+    started = threading.Event()
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        first = environ["wsgi.input"].read(5)
+        started.set()
+        start_response("200 OK", PLAIN)
+        return [first + environ["wsgi.input"].read()]
+
+    async def run() -> bytes:
+        async with Exchange(bridged(app), http_scope("POST")) as exchange:
+            exchange.feed(b"first", more=True)
+            assert await asyncio.to_thread(started.wait, WAIT_S)
+            exchange.feed(b" and rest")
+            return (await exchange.response()).body
+
+    assert asyncio.run(run()) == b"first and rest"
+
+
+def test_no_more_is_received_than_the_window_allows(bridged: Bridged) -> None:
+    """An endless upload that the app does not read: the server's own flow control stops it."""
+    go_on, enough = threading.Event(), 10 * WINDOW
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        assert go_on.wait(WAIT_S)
+        start_response("200 OK", PLAIN)
+        return [b"%d" % len(environ["wsgi.input"].read(enough))]
+
+    async def run() -> None:
+        taken = 0
+        asked_again = asyncio.Event()
+
+        async def receive() -> Message:
+            nonlocal taken
+            taken += 100
+            if taken > 2 * WINDOW:
+                asked_again.set()
+            await asyncio.sleep(0)
+            return body_message(b"x" * 100, more=True)
+
+        sent: list[Message] = []
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        adapter = bridged(app, body_window=WINDOW)
+        task = asyncio.ensure_future(adapter(http_scope("POST"), receive, send))
+        for _ in range(100):  # more turns of the loop than the window has messages
+            await asyncio.sleep(0)
+        assert taken <= WINDOW + 200
+        go_on.set()
+        await asyncio.wait_for(task, WAIT_S)
+        assert sent[-1]["body"] == b"%d" % enough
+        assert asked_again.is_set()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("leaving", ["raises", "silent"])
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_body_cut_short_raises_where_it_is_read(
+    bridged: Bridged, leaving: Leaving, declared: bool
+) -> None:
+    found: list[bytes | type[Exception]] = []
+    started = threading.Event()
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        source = environ["wsgi.input"]
+        found.append(source.read(4))
+        started.set()
+        try:
+            source.read(1)
+        except ClientDisconnected as error:
+            found.append(type(error))
+            raise
+        return []
+
+    async def run() -> Exchange:
+        headers = length_header(100) if declared else []
+        scope = http_scope("POST", headers=headers)
+        async with Exchange(bridged(app), scope, leaving=leaving) as exchange:
+            exchange.feed(b"part", more=True)
+            assert await asyncio.to_thread(started.wait, WAIT_S)
+            exchange.leave()
+            await exchange.finished()  # leaving is no error of the app
+        return exchange
+
+    assert asyncio.run(run()).sent == []
+    assert found == [b"part", ClientDisconnected]
+
+
+def test_a_server_that_ends_a_body_too_early_is_not_believed(bridged: Bridged) -> None:
+    """``more_body=False`` after 4 of 100 declared bytes: not a clean end either."""
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        with pytest.raises(ClientDisconnected, match="4 of 100"):
+            environ["wsgi.input"].read()
+        start_response("400 Bad Request", PLAIN)
+        return [b"cut short"]
+
+    response = call(bridged(app), http_scope("POST", headers=length_header(100)), b"part")
+
+    assert (response.status, response.body) == (400, b"cut short")
+
+
+def test_reading_again_after_the_cut_raises_again(bridged: Bridged) -> None:
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        for _ in range(3):
+            with pytest.raises(ClientDisconnected):
+                environ["wsgi.input"].read(1000)
+        start_response("200 OK", PLAIN)
+        return [b"done"]
+
+    response = call(bridged(app), http_scope("POST", headers=length_header(9)), b"p")
+
+    assert response.body == b"done"
+
+
+def test_reading_after_the_end_returns_nothing_again_and_again(bridged: Bridged) -> None:
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        source = environ["wsgi.input"]
+        found = [source.read(), source.read(), source.read(1), source.readline()]
+        start_response("200 OK", PLAIN)
+        return [repr(found).encode()]
+
+    response = call(bridged(app), http_scope("POST"), b"a", b"b")
+
+    assert response.body == repr([b"ab", b"", b"", b""]).encode()
+
+
+def test_the_app_is_no_further_ahead_than_the_window(bridged: Bridged) -> None:
+    """P3 in messages: a client that reads nothing holds the app at ``response_window`` bytes."""
+    made = 0
+    stopped = threading.Event()
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
+        nonlocal made
+        start_response("200 OK", PLAIN)
+        while not stopped.is_set():
+            made += 100
+            yield b"x" * 100
+
+    async def run() -> None:
+        async with Exchange(bridged(app, response_window=WINDOW), http_scope()) as exchange:
+            exchange.stall()
+            exchange.feed()
+            before = -1
+            while made != before:  # the thread stands still; a slow machine can only stop too soon
+                before = made
+                await asyncio.sleep(0.05)
+            assert 0 < made <= 2 * WINDOW + 200
+            exchange.resume()
+            await exchange.body_so_far(20 * WINDOW)
+            stopped.set()
+            await exchange.finished()
+
+    asyncio.run(run())
+
+
+def test_a_chunk_larger_than_the_window_is_sent_in_pieces(bridged: Bridged) -> None:
+    whole = bytes(range(256)) * 40
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", PLAIN)
+        return iter([whole])
+
+    async def run() -> Exchange:
+        async with Exchange(bridged(app, response_window=WINDOW), http_scope()) as exchange:
+            exchange.feed()
+            await exchange.response()
+        return exchange
+
+    exchange = asyncio.run(run())
+    assert exchange.partial().body == whole
+    assert max(len(message["body"]) for message in exchange.sent[1:]) <= WINDOW
+
+
+def test_chunks_that_wait_go_out_together(bridged: Bridged) -> None:
+    """One message for many small chunks while the server is busy: fewer wake-ups, fewer writes."""
+
+    all_made = threading.Event()
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
+        start_response("200 OK", PLAIN)
+        for _ in range(500):
+            yield b"x"
+        all_made.set()
+
+    async def run() -> Exchange:
+        async with Exchange(bridged(app), http_scope()) as exchange:
+            exchange.stall()
+            exchange.feed()
+            assert await asyncio.to_thread(all_made.wait, WAIT_S)
+            exchange.resume()
+            await exchange.response()
+        return exchange
+
+    exchange = asyncio.run(run())
+    assert exchange.partial().body == b"x" * 500
+    assert len(exchange.sent) < 250
+
+
+def test_expect_continue_is_not_received_before_the_app_reads(bridged: Bridged) -> None:
+    """A server sends 100 Continue at the first ``receive()``, so an app that refuses an upload by
+    its head alone must be able to answer without one (RFC 9110, 10.1.1).
+    """
+    received = 0
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("413 Too Large", PLAIN)
+        return [b"no, thanks"]
+
+    async def run() -> list[Message]:
+        async def receive() -> Message:
+            nonlocal received
+            received += 1
+            return body_message(b"never wanted")
+
+        sent: list[Message] = []
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        headers = [*length_header(12), (b"expect", b"100-continue")]
+        await bridged(app)(http_scope("POST", headers=headers), receive, send)
+        return sent
+
+    assert asyncio.run(run())[0]["status"] == 413
+    assert received == 0
+
+
+def test_a_body_that_comes_whole_while_the_app_falls_asleep_is_not_lost() -> None:
+    """The moment between "there is nothing yet" and sleeping: data and end arrive right there."""
+
+    class AtOnce:
+        """An event loop that is so fast that it has run before ``post`` returns."""
+
+        def post(self, callback: Callable[[], object]) -> bool:
+            body.feed(b"hello")
+            body.end()
+            return True
+
+    body = RequestBody(cast(LoopInbox, AtOnce()), WINDOW)
+    body.pause()
+
+    assert io.BufferedReader(body).read() == b"hello"

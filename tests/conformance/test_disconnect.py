@@ -1,0 +1,309 @@
+"""Clients that leave, in both ways that a server has to say so, and tasks that are cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
+
+import pytest
+
+from bridge.errors import ClientDisconnected
+from bridge.types import Environ, StartResponse
+from tests.apps.wsgi_routes import PLAIN
+from tests.conformance.conftest import Bridged
+from tests.harness.asgi import Exchange, Leaving, call, http_scope
+
+Logged = Callable[[], list[str]]
+BOTH: list[Leaving] = ["raises", "silent"]
+WAIT_S = 10.0
+user: ContextVar[str] = ContextVar("user", default="-")
+
+
+class Endless:
+    """Chunks for ever, as fast as they are taken; remembers how it was closed."""
+
+    def __init__(self) -> None:
+        self.threads: set[int] = set()
+        self.closed = threading.Event()
+        self.closed_on: int | None = None
+        self.closed_as = ""
+        self.closings = 0
+
+    def app(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        user.set("the app")
+        start_response("200 OK", PLAIN)
+        return self
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        self.threads.add(threading.get_ident())
+        return b"tick" * 25
+
+    def close(self) -> None:
+        self.closings += 1
+        self.closed_on = threading.get_ident()
+        self.closed_as = user.get()
+        self.closed.set()
+
+
+async def turns_of_the_loop() -> None:
+    """Let what is ready run: more turns than any message needs on its way through the adapter."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("leaving", BOTH)
+def test_close_runs_once_on_the_iterating_thread(
+    bridged: Bridged, logged: Logged, leaving: Leaving
+) -> None:
+    body = Endless()
+
+    async def run() -> None:
+        async with Exchange(bridged(body.app), http_scope(), leaving=leaving) as exchange:
+            exchange.feed()
+            await exchange.body_so_far(1000)
+            exchange.leave()
+            await exchange.finished()
+
+    asyncio.run(run())
+    assert body.closed.is_set()
+    assert body.threads == {body.closed_on}
+    assert body.closed_as == "the app"
+    assert body.closings == 1
+    assert logged() == []
+
+
+@pytest.mark.parametrize("leaving", BOTH)
+def test_leaving_wakes_an_app_that_waits_for_the_window(bridged: Bridged, leaving: Leaving) -> None:
+    body = Endless()
+
+    async def run() -> None:
+        adapter = bridged(body.app, response_window=100)
+        async with Exchange(adapter, http_scope(), leaving=leaving) as exchange:
+            exchange.feed()
+            await exchange.body_so_far(100)
+            exchange.stall()
+            exchange.leave()
+            await exchange.finished()
+
+    asyncio.run(run())
+    assert body.closed.is_set()
+
+
+@pytest.mark.parametrize("leaving", BOTH)
+def test_a_quiet_app_is_stopped_at_its_next_chunk(bridged: Bridged, leaving: Leaving) -> None:
+    """The app is busy between chunks; the client has left when the next one comes."""
+    go_on = threading.Event()
+    made: list[bytes] = []
+    closed: list[bool] = []
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
+        start_response("200 OK", PLAIN)
+        try:
+            for chunk in (b"first", b"second", b"third"):
+                made.append(chunk)
+                yield chunk
+                assert go_on.wait(WAIT_S)
+        finally:
+            closed.append(True)
+
+    async def run() -> None:
+        async with Exchange(bridged(app), http_scope(), leaving=leaving) as exchange:
+            exchange.feed()
+            await exchange.body_so_far(5)
+            exchange.leave()
+            await turns_of_the_loop()
+            go_on.set()
+            await exchange.finished()
+
+    asyncio.run(run())
+    assert closed == [True]
+    assert made in ([b"first"], [b"first", b"second"])
+
+
+@pytest.mark.parametrize("leaving", BOTH)
+def test_write_raises_once_the_client_has_left(
+    bridged: Bridged, logged: Logged, leaving: Leaving
+) -> None:
+    raised = threading.Event()
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        write = start_response("200 OK", PLAIN)
+        try:
+            while True:
+                write(b"tick" * 25)
+        except ClientDisconnected:
+            raised.set()
+            raise
+
+    async def run() -> None:
+        async with Exchange(bridged(app), http_scope(), leaving=leaving) as exchange:
+            exchange.feed()
+            await exchange.body_so_far(1000)
+            exchange.leave()
+            await exchange.finished()
+
+    asyncio.run(run())
+    assert raised.is_set()
+    assert logged() == []
+
+
+@pytest.mark.parametrize("leaving", BOTH)
+def test_ten_times_as_many_disconnects_as_threads_cost_no_thread(
+    bridged: Bridged, leaving: Leaving
+) -> None:
+    threads = 4
+    bodies: list[Endless] = []
+    together = threading.Barrier(threads)
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/together":
+            together.wait(WAIT_S)
+            start_response("200 OK", PLAIN)
+            return [b"all inside"]
+        bodies.append(Endless())
+        return bodies[-1].app(environ, start_response)
+
+    adapter = bridged(app, threads=threads)
+
+    async def leave_one() -> None:
+        async with Exchange(adapter, http_scope(), leaving=leaving) as exchange:
+            exchange.feed()
+            await exchange.body_so_far(100)
+            exchange.leave()
+            await exchange.finished()
+
+    async def ask_one() -> bytes:
+        async with Exchange(adapter, http_scope(path="/together")) as exchange:
+            exchange.feed()
+            return (await exchange.response()).body
+
+    async def run() -> list[bytes]:
+        for _ in range(10):
+            await asyncio.gather(*(leave_one() for _ in range(threads)))
+        return await asyncio.gather(*(ask_one() for _ in range(threads)))
+
+    assert asyncio.run(run()) == [b"all inside"] * threads
+    assert len(bodies) == 10 * threads
+    assert all(body.closed.is_set() for body in bodies)
+    assert adapter.stats().threads <= threads
+
+
+def test_a_client_that_leaves_before_its_turn_never_reaches_the_app(bridged: Bridged) -> None:
+    inside, go_on = threading.Event(), threading.Event()
+    paths: list[str] = []
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        paths.append(environ["PATH_INFO"])
+        inside.set()
+        assert go_on.wait(WAIT_S)
+        start_response("200 OK", PLAIN)
+        return [b"ok"]
+
+    async def run() -> None:
+        adapter = bridged(app, threads=1)
+        async with Exchange(adapter, http_scope(path="/first")) as first:
+            first.feed()
+            assert await asyncio.to_thread(inside.wait, WAIT_S)
+            async with Exchange(adapter, http_scope(path="/second")) as second:
+                second.feed(b"part", more=True)  # a body is still coming, so leaving is noticed
+                await turns_of_the_loop()
+                second.leave()
+                await turns_of_the_loop()
+                go_on.set()
+                await second.finished()
+                assert second.sent == []
+            await first.response()
+
+    asyncio.run(run())
+    assert paths == ["/first"]
+
+
+def test_a_cancelled_task_closes_the_iterator(bridged: Bridged) -> None:
+    """A server that shuts down cancels its tasks; the thread must not go on for ever."""
+    body = Endless()
+
+    async def run() -> None:
+        async with Exchange(bridged(body.app), http_scope()) as exchange:
+            exchange.feed()
+            await exchange.body_so_far(1000)
+            exchange.task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await exchange.finished()
+        assert await asyncio.to_thread(body.closed.wait, WAIT_S)
+
+    asyncio.run(run())
+    assert body.threads == {body.closed_on}
+
+
+def test_a_cancelled_task_wakes_an_app_that_reads_its_body(bridged: Bridged) -> None:
+    reading, woken = threading.Event(), threading.Event()
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        source = environ["wsgi.input"]
+        source.read(4)
+        reading.set()
+        try:
+            source.read(1)
+        except ClientDisconnected:
+            woken.set()
+            raise
+        return []
+
+    async def run() -> None:
+        async with Exchange(bridged(app), http_scope("POST")) as exchange:
+            exchange.feed(b"part", more=True)
+            assert await asyncio.to_thread(reading.wait, WAIT_S)
+            exchange.task.cancel()
+            assert await asyncio.to_thread(woken.wait, WAIT_S)
+
+    asyncio.run(run())
+
+
+def test_a_server_error_in_send_is_the_servers_own(bridged: Bridged) -> None:
+    """What is no disconnect is not swallowed as one: the iterator is closed, and it goes up."""
+    body = Endless()
+
+    async def run() -> None:
+        async def receive() -> dict[str, object]:
+            if not received:
+                received.append(1)
+                return {"type": "http.request", "body": b"", "more_body": False}
+            await asyncio.Event().wait()
+            raise AssertionError("unreachable")
+
+        async def send(message: object) -> None:
+            raise ValueError("the server refuses this message")
+
+        received: list[int] = []
+        with pytest.raises(ValueError, match="refuses"):
+            await asyncio.wait_for(bridged(body.app)(http_scope(), receive, send), WAIT_S)
+        assert await asyncio.to_thread(body.closed.wait, WAIT_S)
+
+    asyncio.run(run())
+
+
+def test_a_client_that_left_before_the_app_began_is_no_error(bridged: Bridged) -> None:
+    async def run() -> Exchange:
+        async with Exchange(bridged(Endless().app), http_scope()) as exchange:
+            exchange.leave()
+            await exchange.finished()
+        return exchange
+
+    assert asyncio.run(run()).sent == []
+
+
+@pytest.mark.parametrize("leaving", BOTH)
+def test_a_finished_response_is_not_disturbed_by_leaving(
+    bridged: Bridged, logged: Logged, leaving: Leaving
+) -> None:
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", PLAIN)
+        return [b"whole"]
+
+    assert call(bridged(app), http_scope()).body == b"whole"
+    assert logged() == []

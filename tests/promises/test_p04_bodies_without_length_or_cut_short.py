@@ -1,0 +1,46 @@
+"""P4: a chunked body arrives whole; a truncated one is an error and never a clean end.
+
+Seen at daphne #476, gunicorn #1265; a2wsgi gives an empty chunked body, and endless empty messages
+on a short one. ``tests/conformance/test_bodies.py`` has the same in messages.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from tests.conftest import Site
+from tests.harness.control import Control
+from tests.harness.http import Aborted, Fields
+
+
+def test_a_body_without_content_length_arrives_whole(site: Site) -> None:
+    pieces = [b"a", b"bc" * 5000, b"", b"d" * 70_000]
+    exchange = site.client.open("PUT", "/upload", has_body=True)
+    for piece in pieces:
+        exchange.send(piece)
+    exchange.end()
+
+    seen = exchange.read().json()
+
+    whole = b"".join(pieces)
+    assert (seen["length"], seen["sha256"]) == (len(whole), hashlib.sha256(whole).hexdigest())
+
+
+@pytest.mark.parametrize("fields", [[], [("content-length", "100000")]], ids=["chunked", "sized"])
+def test_a_truncated_body_is_an_error(
+    site: Site, control: Control, key: str, fields: Fields
+) -> None:
+    exchange = site.client.open("PUT", f"/upload/cut?key={key}", fields, has_body=True)
+    exchange.send(b"only a part")
+    if site.name != "daphne":  # which waits for the whole body before it asks any app
+        control.expect(key, "reading")
+    exchange.leave()
+
+    with pytest.raises((Aborted, OSError)):
+        exchange.read()
+    if site.name != "daphne":
+        (ended,) = control.expect(key, "ended")
+        assert ended["error"][0] == "ClientDisconnected"
+    assert site.client.fetch("GET", "/").status == 200

@@ -1,0 +1,139 @@
+"""P10: where an app is mounted: SCRIPT_NAME and PATH_INFO split at a ``/`` only, and the encoded
+path is kept, whoever mounts: the server's root path, Starlette, FastAPI, or both at once.
+
+Seen at a2wsgi #41, asgiref #424, starlette #430; measured elsewhere: ``/apple`` under ``/app`` gave
+``le``.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeAlias
+
+import pytest
+from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+import bridge
+from bridge.types import AsgiApp, Environ, StartResponse
+from tests.apps import wsgi_conformance
+from tests.conftest import CONFORMANCE, THREADS, Servers, Site, options, site_of
+from tests.harness.asgi import call, http_scope
+from tests.harness.servers import ASGI_SERVERS, SERVERS
+
+ROOTED = [name for name in ASGI_SERVERS if SERVERS[name].root_path is not None]
+
+
+Mounting: TypeAlias = Callable[[AsgiApp], AsgiApp]
+
+
+@pytest.fixture
+def pool() -> Iterator[bridge.WorkerPool]:
+    with bridge.WorkerPool(1) as pool:
+        yield pool
+
+
+def starlette_mount(adapter: AsgiApp) -> AsgiApp:
+    app: AsgiApp = Starlette(routes=[Mount("/app", adapter)])
+    return app
+
+
+def starlette_mount_in_mount(adapter: AsgiApp) -> AsgiApp:
+    app: AsgiApp = Starlette(routes=[Mount("/outer", routes=[Mount("/app", adapter)])])
+    return app
+
+
+def fastapi_mount(adapter: AsgiApp) -> AsgiApp:
+    app = FastAPI()
+    app.mount("/app", adapter)
+    return app
+
+
+def fastapi_root_path(adapter: AsgiApp) -> AsgiApp:
+    with warnings.catch_warnings():  # FastAPI 0.165 would rather have the server say it
+        warnings.simplefilter("ignore")
+        app = FastAPI(root_path="/proxy")
+    app.mount("/app", adapter)
+    return app
+
+
+@pytest.mark.parametrize(
+    ("mount", "path", "script_name", "path_info"),
+    [
+        (starlette_mount, "/app/echo", "/app", "/echo"),
+        (starlette_mount, "/app/echo/x/", "/app", "/echo/x/"),
+        (starlette_mount, "/app/app/echo", "/app", "/app/echo"),
+        (starlette_mount_in_mount, "/outer/app/echo", "/outer/app", "/echo"),
+        (fastapi_mount, "/app/echo", "/app", "/echo"),
+        (fastapi_root_path, "/proxy/app/echo", "/proxy/app", "/echo"),
+    ],
+)
+def test_a_framework_mounts_it(
+    pool: bridge.WorkerPool, mount: Mounting, path: str, script_name: str, path_info: str
+) -> None:
+    split: list[tuple[str, str]] = []
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        split.append((environ["SCRIPT_NAME"], environ["PATH_INFO"]))
+        return wsgi_conformance.app(environ, start_response)
+
+    call(mount(bridge.WsgiToAsgi(app, executor=pool)), http_scope(path=path))
+
+    assert split == [(script_name, path_info)]
+
+
+@pytest.mark.parametrize("mount", [starlette_mount, fastapi_mount])
+def test_a_longer_name_is_not_the_mounted_one(pool: bridge.WorkerPool, mount: Mounting) -> None:
+    adapter = bridge.WsgiToAsgi(wsgi_conformance.app, executor=pool)
+
+    response = call(mount(adapter), http_scope(path="/apple"))
+
+    assert (response.status, pool.stats().completed) == (404, 0)
+
+
+def test_the_encoded_path_goes_through_a_mount(pool: bridge.WorkerPool) -> None:
+    adapter = bridge.WsgiToAsgi(wsgi_conformance.app, executor=pool)
+    scope = http_scope(path="/app/echo/a/b", raw_path=b"/app/echo/a%2Fb")
+
+    environ = call(starlette_mount(adapter), scope).json()["environ"]
+
+    assert environ["PATH_INFO"] == "/echo/a/b"
+    assert environ["RAW_URI"] == "/app/echo/a%2Fb"
+
+
+@pytest.fixture(params=ROOTED)
+def rooted(request: pytest.FixtureRequest, servers: Servers) -> Iterator[Site]:
+    """Each server, told that it is mounted at ``/app``."""
+    spec = SERVERS[request.param]
+    assert spec.root_path is not None
+    args = tuple(spec.root_path("/app"))
+    server = servers.get(request.param, CONFORMANCE, env=options(threads=THREADS), args=args)
+    site = site_of(server)
+    yield site
+    site.client.close()
+
+
+INCLUDES_ROOT = ("uvicorn-h11", "uvicorn-httptools", "uvicorn-uvloop")
+"""uvicorn puts the root path in front of the request's path, as for a proxy that has stripped it.
+The others expect a proxy that has not: their scope has the request's path as it came."""
+
+
+def asked_for(site: Site, below: str) -> str:
+    """What a proxy in front of this server sends for ``/app`` plus ``below``."""
+    return below if site.name in INCLUDES_ROOT else f"/app{below}"
+
+
+def test_a_servers_root_path_becomes_script_name(rooted: Site) -> None:
+    environ = rooted.client.fetch("GET", asked_for(rooted, "/echo/x")).json()["environ"]
+
+    assert (environ["SCRIPT_NAME"], environ["PATH_INFO"]) == ("/app", "/echo/x")
+
+
+def test_a_path_that_only_begins_like_the_root_path_is_left_whole(rooted: Site) -> None:
+    path = "/echo/app" if rooted.name in INCLUDES_ROOT else "/echo/apple"
+
+    environ = rooted.client.fetch("GET", path).json()["environ"]
+
+    assert environ["PATH_INFO"] == path

@@ -1,0 +1,33 @@
+"""P25: SIGTERM with endless streams open: out within the grace, iterators closed.
+
+Seen at uvicorn #451 and MCP's sdk #514. ``tests/servers/test_to_asgi_shutdown.py`` has every
+server, among them those that kill their worker or wait for the client whatever the app does.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conftest import CONFORMANCE, options, site_of
+from tests.harness.control import Control
+from tests.harness.servers import SERVERS, serve
+
+GRACE_S = 1
+LIMIT_S = 15.0
+
+
+@pytest.mark.parametrize("name", ["uvicorn-httptools", "uvicorn-uvloop", "daphne"])
+@pytest.mark.parametrize("path", ["/endless", "/endless/generator"])
+def test_sigterm_closes_endless_streams(name: str, path: str, control: Control, key: str) -> None:
+    with serve(
+        name, CONFORMANCE, env=options(threads=3), args=SERVERS[name].grace(GRACE_S)
+    ) as server:
+        site = site_of(server)
+        for _ in range(3):
+            assert site.client.open("GET", f"{path}?key={key}").chunk()
+
+        ended = server.terminate(LIMIT_S)
+
+        control.expect(key, "closed", count=3)
+        assert ended.exit_code in (0, -15)
+        site.client.close()

@@ -1,0 +1,132 @@
+"""Apps that fail, and apps that break PEP 3333, on each ASGI server.
+
+The client sees a 500 if nothing was sent, an aborted response otherwise and never a clean short
+one; the log has one traceback; the thread serves the next request.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.apps.wsgi_faulty import FAULTS
+from tests.conftest import CONFORMANCE, Servers, Site, options, shared_site
+from tests.harness.control import Control
+from tests.harness.http import Aborted, Http1Client
+from tests.harness.servers import ASGI_SERVERS, serve
+
+BEFORE = ["/error", "/error/after-head", "/error/first-chunk", "/error/after-empty-chunk"]
+AFTER = ["/error/after-chunk", "/error/after-write", "/replace/late"]
+AT_ONCE = [name for name, fault in FAULTS.items() if not fault.aborts]
+LATER = [name for name, fault in FAULTS.items() if fault.aborts]
+
+
+def tracebacks(log: str, error: str) -> int:
+    """How many tracebacks end with this error: ``Boom: key``, with or without a module."""
+    return len(re.findall(rf"^[ |]*(?:[\w.]+\.)?{error}", log, re.MULTILINE))
+
+
+@pytest.fixture(params=[name for name in ASGI_SERVERS if name != "daphne"])
+def aborting_site(request: pytest.FixtureRequest, servers: Servers) -> Iterator[Site]:
+    """The servers that abort a response when the app raises. See the last test for daphne."""
+    yield from shared_site(servers, request.param)
+
+
+def assert_the_site_still_works(site: Site) -> None:
+    response = site.client.fetch("GET", "/")
+    assert (response.status, response.body) == (200, b"ready")
+
+
+@pytest.mark.parametrize("path", BEFORE)
+def test_an_error_before_the_first_byte_is_a_500(site: Site, key: str, path: str) -> None:
+    response = site.client.fetch("GET", f"{path}?key={key}")
+
+    assert response.status == 500
+    assert response.one("x-never") is None
+    assert_the_site_still_works(site)
+    assert tracebacks(site.log(having=f"Boom: {key}"), f"Boom: {key}") == 1
+
+
+@pytest.mark.parametrize("path", AFTER)
+def test_an_error_after_the_first_byte_aborts_the_response(
+    aborting_site: Site, control: Control, key: str, path: str
+) -> None:
+    exchange = aborting_site.client.open("GET", f"{path}?key={key}")
+    assert exchange.chunk() == b"a part"
+    control.open(key, "fail")
+
+    with pytest.raises(Aborted):
+        exchange.read()
+    assert_the_site_still_works(aborting_site)
+    assert tracebacks(aborting_site.log(having=f"Boom: {key}"), f"Boom: {key}") == 1
+
+
+def test_start_response_raises_exc_info_after_the_first_byte(
+    aborting_site: Site, control: Control, key: str
+) -> None:
+    exchange = aborting_site.client.open("GET", f"/replace/late?key={key}")
+    exchange.chunk()
+    control.open(key, "fail")
+
+    (raised,) = control.expect(key, "raised")
+    assert raised["message"] == key
+
+
+def test_every_breach_before_the_first_byte_is_a_500(site: Site, key: str) -> None:
+    """All at once, because daphne looks for failed apps once a second."""
+    asked = {name: site.client.open("GET", f"/faulty/{name}?key={key}") for name in AT_ONCE}
+
+    answers = {name: exchange.read() for name, exchange in asked.items()}
+
+    assert {name: answer.status for name, answer in answers.items()} == dict.fromkeys(AT_ONCE, 500)
+    assert not [name for name, answer in answers.items() if answer.all("x-bad")]
+    assert not [name for name, answer in answers.items() if answer.all("set-cookie")]
+    assert_the_site_still_works(site)
+    assert tracebacks(site.log(having="AppProtocolError: "), "AppProtocolError: ") == len(AT_ONCE)
+
+
+@pytest.mark.parametrize("name", LATER)
+def test_a_breach_after_the_first_byte_aborts_the_response(
+    aborting_site: Site, control: Control, key: str, name: str
+) -> None:
+    exchange = aborting_site.client.open("GET", f"/faulty/{name}?key={key}")
+    assert exchange.chunk() == b"a part"
+    control.open(key, "fail")
+
+    with pytest.raises(Aborted) as aborted:
+        exchange.read()
+    assert b"text" not in aborted.value.body
+    assert_the_site_still_works(aborting_site)
+    assert tracebacks(aborting_site.log(having="AppProtocolError: "), "AppProtocolError: ") == 1
+
+
+def test_an_error_in_close_is_logged_and_the_whole_response_stands(
+    site: Site, control: Control, key: str
+) -> None:
+    response = site.client.fetch("GET", f"/faulty/close-raises?key={key}")
+
+    assert (response.status, response.body) == (200, b"a part")
+    control.expect(key, "closed")
+    assert_the_site_still_works(site)
+    assert tracebacks(site.log(having=f"Boom: {key}"), f"Boom: {key}") == 1
+
+
+def test_daphne_leaves_a_failed_response_open(control: Control, key: str) -> None:
+    """daphne 4.2 cannot abort a response. ``Server.application_checker`` answers an exception with
+    a second ``http.response.start``, which ``WebRequest.handle_reply`` refuses with ValueError; the
+    checker then never runs again. A native ASGI app meets the same. All the bridge can promise
+    there is that the response never looks complete.
+    """
+    with serve("daphne", CONFORMANCE, env=options(threads=2)) as server:
+        exchange = Http1Client(server.port, timeout_s=3).open(
+            "GET", f"/error/after-chunk?key={key}"
+        )
+        assert exchange.chunk() == b"a part"
+        control.open(key, "fail")
+
+        with pytest.raises(TimeoutError):
+            exchange.read()
+        exchange.close()
+        assert tracebacks(server.log(), f"Boom: {key}") == 1
