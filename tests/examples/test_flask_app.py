@@ -267,8 +267,13 @@ class Board:
         self._stream.__exit__(*error)
 
     def wait_for(self, event: str, value: object = None) -> Any:
-        """The data of the next event of this kind, and with this value if one is given."""
+        """The data of the next event of this kind, and with this value if one is given.
+
+        A board never falls silent, so it is the events themselves that say when it is too late.
+        """
+        deadline = time.monotonic() + PATIENCE_S
         for line in self._lines:
+            assert time.monotonic() < deadline, f"no {event} after {PATIENCE_S} s"
             if line != f"event: {event}":
                 continue
             data = json.loads(next(self._lines).removeprefix("data: "))

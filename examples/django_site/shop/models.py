@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import uuid
 from decimal import Decimal
+from functools import cache
 
 from django.conf import settings
+from django.contrib.staticfiles import finders
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import F, Sum
@@ -13,7 +15,7 @@ from django.urls import reverse
 
 
 class Product(models.Model):
-    """Something on the shelf. ``slug`` also names its picture in ``static/shop/art``."""
+    """Something on the shelf. ``slug`` also names its drawing in ``static/shop/art``, if any."""
 
     class Category(models.TextChoices):
         """The shelves."""
@@ -45,7 +47,14 @@ class Product(models.Model):
     @property
     def picture(self) -> str:
         """Path of the picture among the static files."""
-        return f"shop/art/{self.slug}.svg"
+        return _picture(self.slug)
+
+
+@cache
+def _picture(slug: str) -> str:
+    """A drawing of the product itself, or of the parcel that it comes in."""
+    drawing = f"shop/art/{slug}.svg"
+    return drawing if finders.find(drawing) else "shop/art/parcel.svg"
 
 
 class OrderQuerySet(models.QuerySet["Order"]):

@@ -1,0 +1,102 @@
+"""``examples/demo.py``: both examples on one port, and how it starts and stops."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+
+from tests.examples.conftest import visitor
+from tests.examples.pages import Page
+from tests.examples.projects import DEMO, Demo, demo_environment, running_demo
+
+
+def test_both_examples_are_on_one_port_and_know_each_other(demo: Demo) -> None:
+    with visitor(demo.url) as client:
+        office, shop = Page(client.get("/").text), Page(client.get("/shop/").text)
+    assert "ASGI 3.0 server bridge.to_asgi Flask" in office.text
+    assert "ASGI 3.0 server bridge.to_asgi Django" in shop.text
+    assert "/shop/" in office.addresses
+    assert "/" in shop.addresses
+
+
+def test_everything_in_the_shop_stays_below_its_mount_point(demo: Demo) -> None:
+    with visitor(demo.url) as client:
+        for path in ("/shop", "/shop/", "/shop/products/hemp-rope/", "/shop/login/"):
+            page = Page(client.get(path).text)
+            outside = [a for a in page.addresses if not a.startswith(("/shop/", "#"))]
+            assert outside == ["/"]  # the office
+        assert client.get("/shop/orders/").url == f"{demo.url}/shop/login/?next=/shop/orders/"
+        assert client.get("/shop/admin/").url.path == "/shop/admin/login/"
+        styles = [a for a in Page(client.get("/shop/admin/").text).addresses if ".css" in a]
+        assert styles
+        assert {client.get(address).status_code for address in styles} == {200}
+
+
+def test_a_path_that_only_begins_like_the_shop_is_the_offices(demo: Demo) -> None:
+    answer = httpx.get(f"{demo.url}/shopping", headers={"Accept": "text/html"})
+    assert answer.status_code == 404
+    assert "Harbour Office" in answer.text
+
+
+def test_the_sessions_of_the_two_do_not_disturb_each_other(demo: Demo, key: str) -> None:
+    with visitor(demo.url) as client:
+        product = Page(client.get("/shop/products/harbour-tea/").text)
+        token = product.fields["csrfmiddlewaretoken"]
+        fields = {"quantity": "2", "csrfmiddlewaretoken": token}
+        assert "Basket 2" in Page(client.post("/shop/products/harbour-tea/", data=fields).text).text
+        written = client.post("/log", data={"author": "Ada", "text": key})
+        assert "Thank you, Ada." in written.text
+        assert "Basket 2" in Page(client.get("/shop/").text).text
+
+
+def test_a_port_that_is_taken_is_replaced_and_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with running_demo(tmp_path, "--port", str(port)) as demo:
+            assert demo.port != port
+            assert f"Port {port} is taken by another program" in demo.log()
+            assert httpx.get(demo.url).status_code == 200
+
+
+def test_ctrl_c_ends_it_quietly_with_a_live_board_open(tmp_path: Path) -> None:
+    with running_demo(tmp_path) as demo:
+        with httpx.stream("GET", f"{demo.url}/live/events") as stream:
+            assert next(stream.iter_lines()) == "retry: 2000"
+            assert demo.interrupt() == 0
+        assert "Traceback" not in demo.log()
+        assert demo.log().rstrip().endswith("Stopped.")
+
+
+def test_a_second_start_finds_what_the_first_one_left(tmp_path: Path, key: str) -> None:
+    with running_demo(tmp_path) as demo:
+        httpx.post(f"{demo.url}/api/log", json={"author": "Ada", "text": key})
+        assert demo.interrupt() == 0
+    with running_demo(tmp_path) as demo:
+        assert key in httpx.get(f"{demo.url}/api/log").text
+
+
+def test_a_database_that_cannot_be_used_is_said_in_words(tmp_path: Path) -> None:
+    env = {**demo_environment(tmp_path), "DATABASE_URL": "mysql://ada:secret@localhost/shop"}
+    done = subprocess.run(
+        [sys.executable, DEMO, "--port", "0"], env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "The demo cannot start" in done.stdout
+    assert "takes sqlite:///file.sqlite3 or postgresql://" in " ".join(done.stdout.split())
+    assert "secret" not in done.stdout + done.stderr
+
+
+def test_an_address_of_another_machine_is_said_in_words(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, DEMO, "--host", "192.0.2.1", "--port", "0"],
+        env=demo_environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "the address is not available" in done.stdout

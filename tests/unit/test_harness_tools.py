@@ -1,0 +1,27 @@
+"""What a missing program means for a test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.harness.tools import missing, program
+
+
+def test_a_missing_program_skips_at_a_desk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    with pytest.raises(pytest.skip.Exception, match="apt-get install krakend"):
+        missing("kraken", "krakend")
+
+
+def test_a_missing_program_fails_where_ci_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CI", "1")
+    with pytest.raises(pytest.fail.Exception, match="nothing is skipped"):
+        program("no-such-program", package="krakend")
+
+
+def test_a_program_may_be_named_by_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KRAKEN", "/opt/kraken")
+    assert program("sh", package="dash", variable="KRAKEN") == Path("/opt/kraken")
+    assert program("sh", package="dash").name == "sh"
