@@ -12,7 +12,7 @@ from typing import Any
 
 from asgiref import local
 
-__all__ = ["adopt"]
+__all__ = ["adopt", "rehome"]
 
 # asgiref >= 3.12 tags the data of a `Local` with the thread that owns it, and shows it to no other.
 # Moving a request to another thread on purpose means to move the ownership, too.
@@ -28,3 +28,12 @@ def adopt(context: Context) -> None:
             value = _rehome(value)
         if variable.get(_missing) is not value:
             variable.set(value)
+
+
+def rehome(context: Context) -> None:
+    """Let the current thread own asgiref's `Local` data in ``context``, which it has entered."""
+    if _storage is None or _rehome is None:
+        return
+    for variable, value in context.items():
+        if isinstance(value, _storage):
+            variable.set(_rehome(value))

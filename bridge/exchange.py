@@ -25,6 +25,7 @@ from typing import Any
 
 from asgiref.sync import SyncToAsync
 
+from bridge.context import rehome
 from bridge.environ import FileWrapper
 from bridge.errors import AppProtocolError, ClientDisconnected
 from bridge.filesend import plan_file
@@ -114,6 +115,7 @@ class Exchange:
 
     def _serve(self) -> None:
         result: Any = None
+        rehome(self.context)
         try:
             result = self._app(self._environ, self.start_response)
             self._send(result)

@@ -28,13 +28,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
-from typing import ParamSpec, Protocol, TypeVar
+from typing import ParamSpec, TypeVar
 from weakref import WeakSet, ref
 
 from bridge.errors import PoolClosed, PoolSaturated
+from bridge.jobs import Job, Meter, PoolStats
 
-__all__ = ["BorrowedPool", "Job", "Pool", "PoolStats", "WorkerPool"]
+__all__ = ["WorkerPool"]
 
 logger = logging.getLogger("bridge.pool")
 
@@ -44,61 +44,6 @@ T = TypeVar("T")
 TICK_S = 0.001
 LATE_S = 0.002
 EXIT_JOIN_S = 5.0
-
-
-class Job(Protocol):
-    """Something a worker thread runs once."""
-
-    posted_at: float
-    """``time.monotonic()`` when it was posted; the pool measures the queue wait by it."""
-
-    def run(self) -> None:
-        """Run on a worker thread. Must not raise: nobody is there to catch it."""
-
-    def discard(self) -> None:
-        """Called instead of :meth:`run` when the pool is shut down before the job's turn came."""
-
-
-@dataclass(frozen=True, slots=True)
-class PoolStats:
-    """A pool at one moment. Waits are in seconds and count jobs that have started."""
-
-    threads: int
-    idle: int
-    running: int
-    waiting: int
-    completed: int
-    refused: int
-    wait_total_s: float
-    wait_max_s: float
-
-
-class Pool(Protocol):
-    """What an adapter asks of the threads it runs its app on."""
-
-    def post(self, job: Job, loop: asyncio.AbstractEventLoop) -> None: ...
-
-    def stats(self) -> PoolStats: ...
-
-
-class _Meter:
-    """Counts of one pool. Guarded by that pool's lock."""
-
-    __slots__ = ("completed", "refused", "started", "wait_max_s", "wait_total_s")
-
-    def __init__(self) -> None:
-        self.completed = 0
-        self.refused = 0
-        self.started = 0
-        self.wait_total_s = 0.0
-        self.wait_max_s = 0.0
-
-    def start(self, job: Job) -> None:
-        wait_s = time.monotonic() - job.posted_at
-        self.started += 1
-        self.wait_total_s += wait_s
-        if wait_s > self.wait_max_s:
-            self.wait_max_s = wait_s
 
 
 class _Worker(threading.Thread):
@@ -194,7 +139,7 @@ class WorkerPool(Executor):
         self._closed = False
         self._on_empty: list[Callable[[], object]] = []
         self._named = 0
-        self._meter = _Meter()
+        self._meter = Meter()
 
     # -- entrances ------------------------------------------------------------------------------
 
@@ -400,65 +345,6 @@ class WorkerPool(Executor):
             return []
         goodbyes, self._on_empty = self._on_empty, []
         return goodbyes
-
-
-class BorrowedPool:
-    """A user's own executor as a :class:`Pool`: its threads, our bound on what waits.
-
-    :param executor: any ``concurrent.futures.Executor`` of threads. Never shut down from here.
-    :param backlog: the most jobs that may wait in it for us.
-    """
-
-    def __init__(self, executor: Executor, *, backlog: int) -> None:
-        self.executor = executor
-        self.backlog = backlog
-        self._lock = threading.Lock()
-        self._waiting = 0
-        self._meter = _Meter()
-
-    def post(self, job: Job, loop: asyncio.AbstractEventLoop) -> None:
-        """Run ``job`` on the executor.
-
-        :raises PoolSaturated: ``backlog`` jobs of ours wait in the executor already.
-        :raises PoolClosed: the executor is shut down.
-        """
-        with self._lock:
-            if self._waiting >= self.backlog:
-                self._meter.refused += 1
-                raise PoolSaturated(f"{self._waiting} jobs wait in {self.executor!r}")
-            self._waiting += 1
-        try:
-            self.executor.submit(self._run, job)
-        except RuntimeError as error:
-            with self._lock:
-                self._waiting -= 1
-            raise PoolClosed(f"{self.executor!r} takes no more jobs: {error}") from error
-
-    def _run(self, job: Job) -> None:
-        with self._lock:
-            self._waiting -= 1
-            self._meter.start(job)
-        try:
-            job.run()
-        finally:
-            with self._lock:
-                self._meter.completed += 1
-
-    def stats(self) -> PoolStats:
-        """Our share of the executor right now. Its threads cannot be counted from outside."""
-        with self._lock:
-            meter = self._meter
-            running = meter.started - meter.completed
-            return PoolStats(
-                threads=running,
-                idle=0,
-                running=running,
-                waiting=self._waiting,
-                completed=meter.completed,
-                refused=meter.refused,
-                wait_total_s=meter.wait_total_s,
-                wait_max_s=meter.wait_max_s,
-            )
 
 
 _pools: WeakSet[WorkerPool] = WeakSet()

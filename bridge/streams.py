@@ -116,18 +116,19 @@ class RequestBody(io.RawIOBase):
         if not view:
             return 0
         while True:
-            with self._lock:
+            with self._lock:  # what is decided below is decided by what is true here
                 count = self._take(view)
-                if not count and not self._ended:
+                ended = self._ended
+                if not count and not ended:
                     if self._error is not None:
                         raise self._error
                     self._sleeping = True
-                room = self._paused and self._ahead <= self._window // 2 and not self._ended
+                room = self._paused and self._ahead <= self._window // 2 and not ended
                 if room:
                     self._paused = False
             if room:
                 self._inbox.post(self._make_room)
-            if count or self._ended:
+            if count or ended:
                 return count
             self._gate.acquire()
 

@@ -14,8 +14,9 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 
 import pytest
 
+from bridge.borrowed_pool import BorrowedPool
 from bridge.errors import PoolClosed, PoolSaturated
-from bridge.pool import BorrowedPool, WorkerPool
+from bridge.pool import WorkerPool
 
 DEADLINE_S = 30
 

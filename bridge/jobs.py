@@ -1,0 +1,68 @@
+"""What a pool runs, what it tells about itself, and what an adapter asks of it. Pure.
+
+Shapes and counters only; :mod:`bridge.pool` and :mod:`bridge.borrowed_pool` are the two pools.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Protocol
+
+__all__ = ["Job", "Meter", "Pool", "PoolStats"]
+
+
+class Job(Protocol):
+    """Something a worker thread runs once."""
+
+    posted_at: float
+    """``time.monotonic()`` when it was posted; the pool measures the queue wait by it."""
+
+    def run(self) -> None:
+        """Run on a worker thread. Must not raise: nobody is there to catch it."""
+
+    def discard(self) -> None:
+        """Called instead of :meth:`run` when the pool is shut down before the job's turn came."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStats:
+    """A pool at one moment. Waits are in seconds and count jobs that have started."""
+
+    threads: int
+    idle: int
+    running: int
+    waiting: int
+    completed: int
+    refused: int
+    wait_total_s: float
+    wait_max_s: float
+
+
+class Pool(Protocol):
+    """What an adapter asks of the threads it runs its app on."""
+
+    def post(self, job: Job, loop: asyncio.AbstractEventLoop) -> None: ...
+
+    def stats(self) -> PoolStats: ...
+
+
+class Meter:
+    """Counts of one pool. Guarded by that pool's lock."""
+
+    __slots__ = ("completed", "refused", "started", "wait_max_s", "wait_total_s")
+
+    def __init__(self) -> None:
+        self.completed = 0
+        self.refused = 0
+        self.started = 0
+        self.wait_total_s = 0.0
+        self.wait_max_s = 0.0
+
+    def start(self, job: Job) -> None:
+        wait_s = time.monotonic() - job.posted_at
+        self.started += 1
+        self.wait_total_s += wait_s
+        if wait_s > self.wait_max_s:
+            self.wait_max_s = wait_s
