@@ -1,0 +1,159 @@
+"""Real WSGI frameworks through ``to_asgi``, on each ASGI server; Django's admin logged in."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.apps.wsgi_django import PASSWORD, USER
+from tests.conftest import Servers, Site, site_of
+from tests.harness.control import Control
+from tests.harness.servers import ASGI_SERVERS, ROOT
+from tests.servers.test_to_asgi_errors import tracebacks
+
+FRAMEWORKS = "tests.apps.wsgi_frameworks:app"
+NAMES = {
+    "flask": "Flask",
+    "django": "Django",
+    "falcon": "Falcon",
+    "bottle": "Bottle",
+    "pyramid": "Pyramid",
+}
+BIG = b"0123456789abcdef" * (5 << 16)  # 5 MiB
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite database with Django's tables and one superuser."""
+    path = tmp_path_factory.mktemp("django") / "db.sqlite3"
+    env = {**os.environ, "BRIDGE_TEST_DATABASE": str(path)}
+    command = [sys.executable, "-m", "tests.apps.wsgi_django"]
+    subprocess.run(command, env=env, cwd=ROOT, check=True, timeout=60)
+    return path
+
+
+@pytest.fixture(params=ASGI_SERVERS)
+def frameworks(request: pytest.FixtureRequest, servers: Servers, database: Path) -> Iterator[Site]:
+    env = {"BRIDGE_TEST_DATABASE": str(database)}
+    site = site_of(servers.get(request.param, FRAMEWORKS, env=env))
+    yield site
+    site.client.close()
+
+
+@pytest.fixture
+def browser(frameworks: Site) -> Iterator[httpx.Client]:
+    """A client with cookies and redirects, speaking the site's HTTP version."""
+    http2 = frameworks.client.http == "2"
+    url = frameworks.server.url
+    with httpx.Client(base_url=url, http1=not http2, http2=http2, timeout=15) as client:
+        yield client
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_hello_from_where_it_is_mounted(frameworks: Site, name: str) -> None:
+    response = frameworks.client.fetch("GET", f"/{name}/hello")
+
+    assert response.status == 200
+    assert response.body.decode() == f"Hello from {NAMES[name]} at /{name}/hello"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_that_is_not_there_is_the_frameworks_404(frameworks: Site, name: str) -> None:
+    assert frameworks.client.fetch("GET", f"/{name}/missing").status == 404
+
+
+@pytest.mark.parametrize("name", ["flask", "django"])
+def test_a_file_upload_arrives(browser: httpx.Client, name: str) -> None:
+    response = browser.post(
+        f"/{name}/upload", files={"file": ("big.bin", BIG)}, data={"note": "caf\xe9"}
+    )
+
+    assert response.json() == {"name": "big.bin", "size": len(BIG), "note": "caf\xe9"}
+
+
+def test_a_json_body_arrives_in_falcon(browser: httpx.Client) -> None:
+    response = browser.post("/falcon/hello", json={"a": [1, 2]})
+
+    assert response.json() == {"received": {"a": [1, 2]}}
+
+
+def test_a_form_arrives_in_bottle(browser: httpx.Client) -> None:
+    response = browser.post("/bottle/hello", data={"name": "ann"})
+
+    assert response.json() == {"received": "ann"}
+
+
+@pytest.mark.parametrize("name", ["flask", "django"])
+def test_a_streamed_response_leaves_chunk_by_chunk(
+    frameworks: Site, control: Control, key: str, name: str
+) -> None:
+    exchange = frameworks.client.open("GET", f"/{name}/stream?key={key}")
+    for number in range(3):
+        control.expect_waiting(key, "chunk")
+        control.release(key, "chunk")
+        assert exchange.chunk().startswith(f"chunk {number}".encode())
+
+    assert exchange.chunk() == b""
+
+
+@pytest.mark.parametrize("name", ["flask", "django"])
+def test_a_session_lives_in_its_cookie(browser: httpx.Client, name: str) -> None:
+    counts = [browser.get(f"/{name}/count").json()["count"] for _ in range(3)]
+
+    assert counts == [1, 2, 3]
+
+
+def test_flasks_async_views_run(frameworks: Site) -> None:
+    response = frameworks.client.fetch("GET", "/flask/async")
+
+    assert response.status == 200
+    assert response.body.startswith(b"an async view on ")
+
+
+def test_flask_sends_a_file_and_a_part_of_it(browser: httpx.Client) -> None:
+    whole = browser.get("/flask/download")
+    part = browser.get("/flask/download", headers={"range": "bytes=5-14"})
+
+    assert whole.content == b"0123456789" * 100_000
+    assert (part.status_code, part.content) == (206, b"5678901234")
+
+
+def test_flask_answers_its_own_errors_with_its_own_page(frameworks: Site, key: str) -> None:
+    """Flask catches and logs it; nothing reaches the adapter, so nothing is logged twice."""
+    response = frameworks.client.fetch("GET", f"/flask/error?key={key}")
+
+    assert response.status == 500
+    assert b"Internal Server Error" in response.body
+    log = frameworks.log(having=f"LookupError: {key}")
+    assert tracebacks(log, f"LookupError: {key}") == 1
+
+
+def test_django_admin_logs_in_and_adds_a_user(browser: httpx.Client, key: str) -> None:
+    def token(page: httpx.Response) -> dict[str, str]:
+        found = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)
+        assert found, page.text
+        return {"csrfmiddlewaretoken": found[1]}
+
+    page = browser.get("/django/admin/", follow_redirects=True)
+    assert page.url.path == "/django/admin/login/"
+    form = {**token(page), "username": USER, "password": PASSWORD, "next": "/django/admin/"}
+    index = browser.post("/django/admin/login/", data=form, follow_redirects=True)
+    assert index.status_code == 200
+    assert "Site administration" in index.text
+
+    page = browser.get("/django/admin/auth/user/add/")
+    passwords = {"password1": "correct horse", "password2": "correct horse"}
+    added = browser.post(
+        "/django/admin/auth/user/add/",
+        data={**token(page), "username": key, "usable_password": "true", **passwords},
+        follow_redirects=True,
+    )
+    assert f"{key}" in added.text
+    assert "was added successfully" in added.text

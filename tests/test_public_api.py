@@ -1,0 +1,84 @@
+"""What ``import bridge`` gives, and what it does not do: start, load or change anything."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import bridge
+
+PUBLIC = [
+    "AmbiguousApp",
+    "AppLoadError",
+    "AppProtocolError",
+    "BridgeError",
+    "ClientDisconnected",
+    "ConfigError",
+    "DeadlockError",
+    "LifespanFailed",
+    "PoolClosed",
+    "PoolSaturated",
+    "ProtocolError",
+    "ServerProtocolError",
+    "WorkerPool",
+    "WsgiToAsgi",
+    "__version__",
+    "interface_of",
+    "to_asgi",
+]
+
+AFTER_IMPORT = """
+import gc, json, sys, threading
+before = set(sys.modules)
+import bridge
+import asyncio
+loops = sum(isinstance(found, asyncio.AbstractEventLoop) for found in gc.get_objects())
+print(json.dumps({
+    "threads": [thread.name for thread in threading.enumerate()],
+    "loops": loops,
+    "packages": sorted({name.split(".")[0] for name in set(sys.modules) - before}),
+}))
+"""
+
+
+def test_the_public_names_are_these() -> None:
+    assert sorted(bridge.__all__) == PUBLIC
+
+
+def test_every_public_name_is_there_and_documented() -> None:
+    undocumented = [
+        name
+        for name in bridge.__all__
+        if name != "__version__" and not (getattr(bridge, name).__doc__ or "").strip()
+    ]
+
+    assert not undocumented
+
+
+def test_importing_starts_nothing_and_loads_no_extra() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", AFTER_IMPORT],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    found = json.loads(ran.stdout)
+
+    third_party = set(found["packages"]) - set(sys.stdlib_module_names) - {"bridge", "asgiref"}
+    assert third_party <= {"typing_extensions"}
+    assert found["threads"] == ["MainThread"]
+    assert found["loops"] == 0
+    assert ran.stderr == ""
+
+
+def test_every_error_is_a_bridge_error() -> None:
+    errors = [value for value in vars(bridge).values() if _is_error(value)]
+
+    assert len(errors) >= 10
+    assert all(issubclass(error, bridge.BridgeError) for error in errors)
+
+
+def _is_error(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, BaseException)
