@@ -179,6 +179,8 @@ def test_the_export_streams_every_order(shop: httpx.Client, key: str) -> None:
         assert "content-length" not in answer.headers
         rows = list(csv.DictReader(io.StringIO(answer.read().decode())))
     assert len(rows) > ORDERS
+    newest_first = sorted((row["placed_at"] for row in rows), reverse=True)
+    assert [row["placed_at"] for row in rows] == newest_first
     mine = [row for row in rows if key[:30] in row["name"]]
     assert [(row["name"][:6], row["items"], row["sum"]) for row in mine] == [
         ("'=HYPE", "2", "28.00")

@@ -61,11 +61,14 @@ class OrderQuerySet(models.QuerySet["Order"]):
     """Orders, with what can be asked of many at once."""
 
     def with_totals(self) -> OrderQuerySet:
-        """Add ``items`` (pieces) and ``sum`` (money) to each order, in the same query."""
+        """Add ``items`` (pieces) and ``sum`` (money) to each order, in the same query.
+
+        Newest first, said again: Django leaves ``Meta.ordering`` out of queries that group.
+        """
         return self.annotate(
             items=Sum("lines__quantity"),
             sum=Sum(F("lines__quantity") * F("lines__unit_price")),
-        )
+        ).order_by(*self.model._meta.ordering)
 
 
 class Order(models.Model):
