@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+PIP_INSTALL := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet
 PORT ?= 8000
 PYTEST_ARGS ?=
 
@@ -24,16 +25,16 @@ $(BIN)/python:
 	  || { echo "$(PYTHON) is older than 3.11; choose another: make PYTHON=python3.12 ..."; exit 1; }
 	@$(PYTHON) -m venv $(VENV) \
 	  || { echo "$(PYTHON) cannot make a virtual environment; on Debian: apt install python3-venv"; exit 1; }
-	@$(BIN)/python -m pip install --quiet --upgrade pip
+	@$(PIP_INSTALL) --upgrade pip
 
 $(VENV)/.demo: $(BIN)/python setup.cfg
 	@echo "Installing bridge and what the examples need (once) ..."
-	@$(BIN)/python -m pip install --quiet --editable '.[demo]'
+	@$(PIP_INSTALL) --editable '.[demo]'
 	@touch $@
 
 $(VENV)/.dev: $(BIN)/python setup.cfg
 	@echo "Installing bridge and what the tests need (once; a few minutes) ..."
-	@$(BIN)/python -m pip install --quiet --editable '.[dev,docs]'
+	@$(PIP_INSTALL) --editable '.[dev,docs]'
 	@touch $@
 
 demo: $(VENV)/.demo
