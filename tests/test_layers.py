@@ -25,6 +25,7 @@ LAYERS: list[tuple[str, set[str]]] = [
             "filesend",
             "headers",
             "interface",
+            "jobs",
             "messages",
             "scope",
             "wsgi_head",
@@ -33,8 +34,10 @@ LAYERS: list[tuple[str, set[str]]] = [
     (
         "concurrency",
         {
+            "borrowed_pool",
             "caller",
             "calls",
+            "doorbell",
             "inbox",
             "kept_loop",
             "loop",
@@ -46,11 +49,24 @@ LAYERS: list[tuple[str, set[str]]] = [
             "streams",
             "submitted",
             "sync",
+            "thread_sensitive",
             "to_loop",
             "to_thread",
         },
     ),
-    ("adapters", {"asgi_to_wsgi", "exchange", "lifespan", "wsgi_to_asgi"}),
+    (
+        "adapters",
+        {
+            "asgi_to_wsgi",
+            "exchange",
+            "exchange_app",
+            "exchange_caller",
+            "http_request",
+            "lifespan",
+            "live_app",
+            "wsgi_to_asgi",
+        },
+    ),
     (
         "above",
         {
