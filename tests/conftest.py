@@ -17,11 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tests.harness.control import VARIABLE, Control
 from tests.harness.http import Client, Http1Client
 from tests.harness.http2 import Http2Client
 from tests.harness.servers import ASGI_SERVERS, SERVERS, Server, serve
+
+settings.register_profile("bridge", deadline=None)  # a slow machine is no failure
+settings.load_profile("bridge")
 
 CONFORMANCE = "tests.apps.wsgi_targets:app"
 LOG_TIMEOUT_S = 5.0

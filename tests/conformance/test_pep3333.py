@@ -286,6 +286,15 @@ def test_exc_info_replaces_the_head(bridged: Bridged) -> None:
     assert response.one("x-second") == "2"
 
 
+def test_writing_nothing_does_not_commit_the_head(bridged: Bridged) -> None:
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", PLAIN)(b"")
+        start_response("500 Replaced", PLAIN, caught(Boom("why")))
+        return [b"error page"]
+
+    assert call(bridged(validator(app)), http_scope()).status == 500
+
+
 def test_a_replaced_head_drops_the_first_ones_length(bridged: Bridged) -> None:
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         start_response("200 OK", [*PLAIN, ("Content-Length", "1")])
