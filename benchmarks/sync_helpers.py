@@ -1,0 +1,183 @@
+"""`sync_to_async` and `async_to_sync`: ours and asgiref's, in turns, in one process.
+
+::
+
+    python benchmarks/sync_helpers.py             # free to use every CPU, then on one
+    python benchmarks/sync_helpers.py --loop uvloop --rounds 15
+
+Each line is one way to call a helper. Both sides run it in turns, round after round, so what else
+the machine does in the meantime falls on both alike; the numbers are medians over the rounds, in
+microseconds per call. "floor" is what the same hand-over costs with nothing around it: a lock to
+wake a thread, ``call_soon_threadsafe`` to come back.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import statistics
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Coroutine
+from time import perf_counter
+from typing import Any
+
+import asgiref.sync
+
+import bridge.sync
+
+Side = Any
+"""The module of one side: both have the same two names."""
+
+Measure = Callable[[Side, int], Coroutine[Any, Any, float]]
+
+
+def identity(value: int) -> int:
+    return value
+
+
+async def coroutine() -> int:
+    return 1
+
+
+# -- what is measured: each returns microseconds per call -----------------------------------------
+
+
+async def one_at_a_time(side: Side, calls: int, *, thread_sensitive: bool) -> float:
+    function = side.sync_to_async(identity, thread_sensitive=thread_sensitive)
+    await function(0)
+    start = perf_counter()
+    for number in range(calls):
+        await function(number)
+    return (perf_counter() - start) / calls * 1e6
+
+
+async def gathered(side: Side, calls: int, *, thread_sensitive: bool) -> float:
+    function = side.sync_to_async(identity, thread_sensitive=thread_sensitive)
+    await function(0)
+    start = perf_counter()
+    await asyncio.gather(*(function(number) for number in range(calls)))
+    return (perf_counter() - start) / calls * 1e6
+
+
+def repeat_sync(side: Side, calls: int) -> float:
+    function = side.async_to_sync(coroutine)
+    function()
+    start = perf_counter()
+    for _ in range(calls):
+        function()
+    return (perf_counter() - start) / calls * 1e6
+
+
+async def with_no_loop(side: Side, calls: int) -> float:
+    """In a plain thread, which no loop has called."""
+    return await asyncio.get_running_loop().run_in_executor(None, repeat_sync, side, calls)
+
+
+async def in_a_worker_thread(side: Side, calls: int) -> float:
+    """Under ``sync_to_async``: the coroutines run on the loop that called."""
+    function: Any = side.sync_to_async(repeat_sync, thread_sensitive=False)
+    result: float = await function(side, calls)
+    return result
+
+
+async def floor(calls: int) -> float:
+    gate = threading.Lock()
+    gate.acquire()
+    loop = asyncio.get_running_loop()
+    jobs: deque[asyncio.Future[int] | None] = deque()
+
+    def work() -> None:
+        while True:
+            gate.acquire()
+            job = jobs.popleft()
+            if job is None:
+                return
+            loop.call_soon_threadsafe(job.set_result, 1)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    start = perf_counter()
+    for _ in range(calls):
+        job: asyncio.Future[int] = loop.create_future()
+        jobs.append(job)
+        gate.release()
+        await job
+    spent = perf_counter() - start
+    jobs.append(None)
+    gate.release()
+    thread.join()
+    return spent / calls * 1e6
+
+
+MEASURES: dict[str, tuple[Measure, int]] = {
+    "sync_to_async, one at a time": (
+        lambda side, calls: one_at_a_time(side, calls, thread_sensitive=True),
+        1000,
+    ),
+    "  thread_sensitive=False": (
+        lambda side, calls: one_at_a_time(side, calls, thread_sensitive=False),
+        1000,
+    ),
+    "sync_to_async, gather of 5,000": (
+        lambda side, calls: gathered(side, calls, thread_sensitive=True),
+        5000,
+    ),
+    "  thread_sensitive=False ": (
+        lambda side, calls: gathered(side, calls, thread_sensitive=False),
+        5000,
+    ),
+    "async_to_sync, no loop": (with_no_loop, 200),
+    "async_to_sync, in a worker thread": (in_a_worker_thread, 1000),
+}
+
+
+# -- running --------------------------------------------------------------------------------------
+
+
+def runner_of(loop: str) -> Callable[[Coroutine[Any, Any, Any]], Any]:
+    if loop == "asyncio":
+        return asyncio.run
+    import uvloop
+
+    return uvloop.run
+
+
+async def rounds_of(measure: Measure, calls: int, rounds: int) -> tuple[float, float]:
+    theirs: list[float] = []
+    ours: list[float] = []
+    for _ in range(rounds):
+        theirs.append(await measure(asgiref.sync, calls))
+        ours.append(await measure(bridge.sync, calls))
+    return statistics.median(theirs), statistics.median(ours)
+
+
+def report(title: str, loop: str, rounds: int) -> None:
+    run = runner_of(loop)
+    print(f"\n{title}, {loop}, floor {run(floor(2000)):.1f} us")
+    print(f"{'':36}{'asgiref':>10}{'bridge':>10}{'ratio':>8}")
+    for name, (measure, calls) in MEASURES.items():
+        theirs, ours = run(rounds_of(measure, calls, rounds))
+        print(f"{name:36}{theirs:10.1f}{ours:10.1f}{theirs / ours:7.1f}x", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--loop", choices=("asyncio", "uvloop"), default="asyncio")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--only", choices=("free", "pinned"))
+    options = parser.parse_args()
+    print(f"Python {sys.version.split()[0]}, asgiref {asgiref.__version__}, {os.cpu_count()} CPUs")
+    if options.only != "pinned":
+        report("free to use every CPU", options.loop, options.rounds)
+    if options.only != "free" and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+        report("the process on one CPU", options.loop, options.rounds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,214 @@
+"""A thread that waits for a coroutine, and meanwhile runs the sync code sent back to it.
+
+What enters: jobs, from the event loop that runs the coroutine. What leaves: nothing; jobs tell
+their own owners. All of it runs on the thread that made the :class:`CallerThread`, while it is in
+:meth:`CallerThread.serve`.
+
+To asgiref it is a ``CurrentThreadExecutor``: asgiref's ``sync_to_async`` finds it in
+``AsyncToSync.executors.current`` and submits to it, and an executor of asgiref's own that has quit
+puts what it is given into the one outside of it. So it has asgiref's fields under asgiref's names.
+
+Rule 1. The lock of ``_work_ready`` guards ``_work_items``, ``_broken`` and the two flags below it,
+        and is never held while foreign code runs.
+Rule 2. It closes (``_broken``), under that lock, when the coroutine has ended and no job is left. A
+        job that comes later is refused, and its owner looks further out.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+from asgiref.current_thread_executor import CurrentThreadExecutor
+
+from bridge.errors import DeadlockError
+from bridge.submitted import Submitted
+
+__all__ = ["OWN_THREAD", "CallerThread"]
+
+OWN_THREAD = (
+    "this event loop runs on the very thread that its thread-sensitive sync code would have to run "
+    "on. Run the loop on another thread, or await sync_to_async(..., thread_sensitive=False)"
+)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Job(Protocol):
+    """What can be sent back to a waiting thread."""
+
+    def run(self) -> None:
+        """Run on the waiting thread. Must not raise."""
+
+    def discard(self) -> None:
+        """Called instead of :meth:`run` when no thread waits any more."""
+
+
+class _Ready:
+    """A condition with one thread that waits: the lock it waits at is made once.
+
+    Rule. Exactly one release of ``_gate`` follows each wait: whoever sets ``_waits`` back to False
+    has released it, or, after a timeout or an interrupt, takes it back.
+    """
+
+    __slots__ = ("_gate", "_waits", "lock")
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self._gate = threading.Lock()
+        self._gate.acquire()
+        self._waits = False
+
+    def __enter__(self) -> None:
+        self.lock.acquire()
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.lock.release()
+
+    def notify(self) -> None:
+        """Under the lock."""
+        if self._waits:
+            self._waits = False
+            self._gate.release()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Under the lock, which is let go meanwhile. False: nobody came in that time."""
+        self._waits = True
+        self.lock.release()
+        notified = False
+        try:
+            notified = self._gate.acquire(timeout=timeout_s)
+        finally:
+            self.lock.acquire()
+            if not notified and not self._waits:
+                notified = self._gate.acquire()
+            self._waits = False
+        return notified
+
+
+class CallerThread(CurrentThreadExecutor):
+    """The sync frame of one ``async_to_sync`` call.
+
+    :param outer: the executor of the sync frame further out, ours or asgiref's.
+    """
+
+    _work_items: deque[Any]
+    _work_ready: Any
+    _old_executor: Any
+
+    def __init__(self, outer: Any = None) -> None:
+        # Not super().__init__(): it takes an argument only since asgiref 3.9.
+        self._work_thread = threading.current_thread()
+        self._work_ready = ready = _Ready()
+        self._work_items = deque()
+        self._broken = False
+        self._old_executor = outer
+        self._lock = ready.lock
+        self._news = False
+        self._last = False
+
+    @property
+    def outer(self) -> Any:
+        """The executor of the sync frame further out, if any."""
+        return self._old_executor
+
+    # -- from the loop's thread -----------------------------------------------------------------
+
+    def post(self, job: Job) -> bool:
+        """Run ``job`` on the waiting thread. Never blocks.
+
+        :returns: False: the thread waits no longer.
+        :raises DeadlockError: called on that very thread.
+        """
+        if threading.current_thread() is self._work_thread:
+            raise DeadlockError(OWN_THREAD)
+        with self._lock:
+            if self._broken:
+                return False
+            self._work_items.append(job)
+            self._work_ready.notify()
+        return True
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """``concurrent.futures``: what asgiref calls.
+
+        :raises DeadlockError: called on the waiting thread itself.
+        :raises RuntimeError: neither this thread nor one further out waits any more.
+        """
+        job = Submitted(lambda: fn(*args, **kwargs))
+        if self.post(job):
+            return job.future
+        if self._old_executor is None:
+            raise RuntimeError("CurrentThreadExecutor already quit or is broken")
+        outer: Future[T] = self._old_executor.submit(fn, *args, **kwargs)
+        return outer
+
+    def notify(self, *, last: bool) -> None:
+        """There is news for the thread: once the jobs are done, it goes on.
+
+        :param last: the coroutine has ended. No job is taken after that.
+        """
+        with self._lock:
+            self._news = True
+            self._last = last
+            self._work_ready.notify()
+
+    # -- on the waiting thread ------------------------------------------------------------------
+
+    def serve(self, look_s: float) -> bool:
+        """Run jobs until there is news.
+
+        :param look_s: return after so many seconds in which nothing came.
+        :returns: whether there is news.
+        :raises BaseException: what a signal handler raised, such as ``KeyboardInterrupt``.
+        """
+        waited = True
+        while True:
+            with self._lock:
+                if not (self._work_items or self._news):
+                    if not waited:
+                        return False
+                    waited = self._work_ready.wait(look_s)
+                job = self._work_items.popleft() if self._work_items else None
+                if job is None and self._news:
+                    self._news = False
+                    self._broken = self._last
+                    return True
+            if job is not None:
+                job.run()
+                del job
+
+    def close(self) -> None:
+        """The thread leaves early: take no more jobs, and hand on what waits."""
+        with self._lock:
+            self._broken = True
+            jobs = list(self._work_items)
+            self._work_items.clear()
+        for job in jobs:
+            if not self._hand_on(job):
+                _discard(job)
+
+    def _hand_on(self, job: Job) -> bool:
+        """Give a job to the frame further out. False: there is none."""
+        outer = self._old_executor
+        try:
+            if isinstance(outer, CallerThread):
+                return outer.post(job) or outer._hand_on(job)
+            if outer is not None:
+                outer.submit(job.run)
+                return True
+        except RuntimeError:  # asgiref's has quit
+            pass
+        return False
+
+
+def _discard(job: Any) -> None:
+    discard = getattr(job, "discard", None)
+    if discard is not None:
+        discard()
+    else:
+        job.future.cancel()  # a work item of asgiref's

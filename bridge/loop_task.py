@@ -1,0 +1,272 @@
+"""A coroutine that runs on an event loop for a thread that waits for it.
+
+What enters: an awaitable, from a sync thread. What leaves: its result or exception, there. The
+coroutine runs as one task, in a copy of the thread's context that the thread adopts in the end.
+
+Rule 1. Who gets the ticket decides where the coroutine starts: the loop, and it starts there; or
+        the waiting thread, which has seen that the loop stopped, and it starts on another one.
+Rule 2. The task writes ``_result`` or ``_error``, then gives notice. The thread reads them after.
+Rule 3. The waiting thread looks up every second. It never goes on waiting for a loop that has
+        stopped: it moves the coroutine, or fails.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+from asyncio import AbstractEventLoop, CancelledError, Task
+from collections.abc import Awaitable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextvars import copy_context
+from typing import Any
+
+from asgiref.sync import AsyncToSync, SyncToAsync
+
+from bridge.caller import CallerThread
+from bridge.calls import current_call
+from bridge.context import adopt, rehome
+from bridge.errors import DeadlockError
+from bridge.inbox import inbox_of
+from bridge.kept_loop import kept_loop
+from bridge.loop import start_task
+from bridge.sensitive import CALLER_VARIABLE, waiting_caller
+
+__all__ = ["LoopTask", "refuse_on_loop"]
+
+LOOK_S = 1.0
+LOOKS = 3
+"""How often in a row the loop may be found stopped, once the coroutine has started on it."""
+
+_asgiref_thread = SyncToAsync.threadlocal
+_executors: Any = AsyncToSync.executors
+_loop_executors: dict[Any, Any] = AsyncToSync.loop_thread_executors
+
+
+def refuse_on_loop() -> None:
+    """:raises DeadlockError: an event loop runs on this thread: to wait here would stop it."""
+    if asyncio._get_running_loop() is not None:
+        raise DeadlockError(
+            "You cannot use async_to_sync in the same thread as an async event loop - "
+            "just await the async function directly."
+        )
+
+
+def _loop_of_this_thread() -> AbstractEventLoop | None:
+    """The loop that the sync code on this thread was called from, if it still runs."""
+    here = _asgiref_thread.__dict__
+    loop: AbstractEventLoop | None = here.get("main_event_loop")
+    if loop is None or not loop.is_running():
+        return None
+    return loop if here.get("main_event_loop_pid") == os.getpid() else None
+
+
+class LoopTask:
+    """One coroutine and the thread that waits for it. All but ``_on_*`` runs on that thread."""
+
+    __slots__ = (
+        "_awaitable",
+        "_call",
+        "_caller",
+        "_context",
+        "_error",
+        "_gives_notice",
+        "_handled",
+        "_loop",
+        "_outer",
+        "_result",
+        "_task",
+        "_tasks",
+        "_ticket",
+        "ended",
+    )
+
+    def __init__(self, awaitable: Awaitable[Any]) -> None:
+        self._awaitable = awaitable
+        self._outer = waiting_caller()
+        self._caller = CallerThread(self._outer)
+        self._context = copy_context()
+        self._handled = sys.exception()
+        self._call = current_call()
+        self._tasks: list[Task[Any]] | None = _asgiref_thread.__dict__.get("task_context")
+        self._ticket = threading.Lock()
+        self._loop: AbstractEventLoop
+        self._task: Task[None] | None = None
+        self._gives_notice = True
+        self._result: Any = None
+        self._error: BaseException | None = None
+        self.ended = False
+
+    # -- beginning ------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Start on the loop this thread was called from, or else on the one the process keeps."""
+        if not self.begin_on_the_callers_loop():
+            self.begin_on_the_kept_loop()
+
+    def begin_on_the_callers_loop(self) -> bool:
+        """False: there is no such loop, or it runs no more."""
+        loop = _loop_of_this_thread()
+        return loop is not None and self._post_to(loop)
+
+    def begin_on_the_kept_loop(self) -> None:
+        self._post_to(kept_loop())
+
+    def _post_to(self, loop: AbstractEventLoop) -> bool:
+        self._loop = loop
+        return inbox_of(loop).post(self._on_start)
+
+    def run_on_new_loop(self, executor: Executor | None) -> None:
+        """Run to the end on a loop of its own, in ``executor`` or else in a thread of its own."""
+        self._gives_notice = False  # the thread waits for the end of the loop
+        runner = executor or ThreadPoolExecutor(1, thread_name_prefix="bridge-new-loop")
+        future = runner.submit(asyncio.run, self._on_new_loop())
+        future.add_done_callback(lambda _: self._caller.notify(last=True))
+        while not self._serve():
+            pass
+        if executor is None:
+            runner.shutdown()
+        future.result()
+
+    # -- waiting --------------------------------------------------------------------------------
+
+    def wait(self) -> None:
+        """Run what the coroutine sends back to this thread, until there is news of it.
+
+        :raises DeadlockError: its loop has stopped.
+        :raises BaseException: what a signal handler raised, once the coroutine has unwound.
+        """
+        looks = 0
+        while not self._serve():
+            looks = 0 if self._loop.is_running() else looks + 1
+            if looks:
+                self._leave_stopped_loop(looks)
+
+    def _serve(self) -> bool:
+        try:
+            return self._caller.serve(LOOK_S)
+        except BaseException:
+            self._interrupt()
+            raise
+
+    def _leave_stopped_loop(self, looks: int) -> None:
+        if self._ticket.acquire(False):
+            self._ticket.release()
+            self.begin_on_the_kept_loop()
+        elif self._loop.is_closed() or looks >= LOOKS:
+            self._caller.close()
+            raise DeadlockError(
+                f"{self._awaitable!r} runs on an event loop that has been stopped, and this thread "
+                "waits for it. Whoever runs the loop must await the sync code before stopping"
+            )
+
+    def _interrupt(self) -> None:
+        """A signal handler raised. The coroutine is cancelled and unwinds first."""
+        inbox_of(self._loop).post(self._on_cancel)
+        try:
+            while not (self._caller.serve(LOOK_S) and self.ended) and self._loop.is_running():
+                pass
+        finally:
+            self._caller.close()
+
+    def cancel(self) -> None:
+        """Cancel the coroutine. From any thread; returns at once."""
+        inbox_of(self._loop).post(self._on_cancel)
+
+    def outcome(self) -> Any:
+        """The coroutine's result, or raises what it raised."""
+        adopt(self._context, but=CALLER_VARIABLE)
+        if CALLER_VARIABLE is None:
+            _executors.current = self._outer
+        error, self._error = self._error, None
+        if error is None:
+            return self._result
+        try:
+            raise error
+        finally:
+            del error  # its traceback holds this frame: break the cycle
+
+    # -- on the loop's thread -------------------------------------------------------------------
+
+    def _on_start(self) -> None:
+        if not self._ticket.acquire(False):
+            return
+        self._loop = loop = asyncio.get_running_loop()
+        try:
+            self._context.run(self._on_enter)
+            if loop.get_task_factory() is None:
+                start_task(loop, self._on_run(), self._context)
+                return
+            self._task = loop.create_task(self._on_run(), context=self._context)
+            self._task.add_done_callback(self._on_end)
+        except BaseException as error:  # from a task factory of the user's
+            self._error = error
+            self._on_end(None)
+
+    def _on_enter(self) -> None:
+        rehome(self._context)
+        _executors.current = self._caller
+
+    async def _on_run(self) -> None:
+        self._task = task = asyncio.current_task()
+        assert task is not None
+        if self._tasks is not None:
+            self._tasks.append(task)
+        if self._call is not None and self._call.owes_cancellation:
+            self._call.owes_cancellation = False
+            task.cancel()
+        try:
+            if self._handled is None:
+                self._result = await self._awaitable
+            else:
+                self._result = await self._on_run_handling(self._handled)
+        except (
+            BaseException
+        ) as error:  # SystemExit, too: it is the waiting thread's, not the loop's
+            self._error = error
+        finally:
+            if self._tasks is not None:
+                self._tasks.remove(task)
+            self._end()
+
+    async def _on_run_handling(self, handled: BaseException) -> Any:
+        """The waiting thread is inside an except block: so is the coroutine."""
+        traceback = handled.__traceback__
+        try:
+            raise handled
+        except BaseException:
+            handled.__traceback__ = traceback
+            return await self._awaitable
+
+    def _on_end(self, task: Task[None] | None) -> None:
+        """Once more, for a task that was cancelled before its first step."""
+        if self.ended:
+            return
+        if self._error is None:
+            self._error = CancelledError()
+        close = getattr(self._awaitable, "close", None)
+        if close is not None:
+            close()
+        self._end()
+
+    def _end(self) -> None:
+        self.ended = True
+        if self._gives_notice:
+            self._caller.notify(last=True)
+
+    def _on_cancel(self) -> None:
+        if self._ticket.acquire(False):
+            self._on_end(None)
+        elif self._task is not None:
+            self._task.cancel()
+
+    async def _on_new_loop(self) -> None:
+        loop = asyncio.get_running_loop()
+        _loop_executors[loop] = self._caller
+        try:
+            self._on_start()
+            if self._task is not None:
+                await asyncio.wait((self._task,))
+        finally:
+            del _loop_executors[loop]

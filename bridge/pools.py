@@ -1,0 +1,250 @@
+"""Named pools of worker threads, one of each name per process, and limits within them.
+
+What enters: calls, from event loops. What leaves: the same calls, to the pool's threads. A pool is
+made at its first use, never at import.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from asyncio import AbstractEventLoop
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from typing import ParamSpec, TypeVar
+from weakref import WeakSet
+
+from bridge.config import positive_int
+from bridge.errors import ConfigError, PoolSaturated
+from bridge.jobs import Job, PoolStats
+from bridge.pool import WorkerPool
+from bridge.submitted import Submitted
+
+__all__ = ["Limit", "default_pool", "iteration_pool", "limit", "pool", "stats"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+BACKLOG = 100_000
+"""Calls that may wait for a pool. asgiref has no bound; this one only stops a runaway."""
+
+DEFAULT = "bridge-sync"
+ITERATION = "bridge-iterate"
+ITERATION_THREADS = 128
+
+_lock = threading.Lock()
+_pools: dict[str, WorkerPool] = {}
+_limits: WeakSet[Limit] = WeakSet()
+
+
+def pool(name: str, *, threads: int | None = None, backlog: int | None = None) -> WorkerPool:
+    """The pool of this name, made at the first call, for one purpose: ``executor=pool("pdf")``.
+
+    :param name: also the prefix of its threads' names.
+    :param threads: the most that run at once. By default as many as asyncio's own executor has:
+        ``min(32, cpus + 4)``.
+    :param backlog: the most calls that may wait.
+    :raises ConfigError: the pool exists, with another number of threads or backlog.
+    """
+    with _lock:
+        found = _pools.get(name)
+        if found is None:
+            made = _make(name, threads, backlog)
+            _pools[name] = made
+            return made
+    _check_same("threads", threads, found.max_threads, name)
+    _check_same("backlog", backlog, found.backlog, name)
+    return found
+
+
+def _make(name: str, threads: int | None, backlog: int | None) -> WorkerPool:
+    threads = min(32, (os.cpu_count() or 1) + 4) if threads is None else threads
+    backlog = BACKLOG if backlog is None else backlog
+    positive_int("threads", threads)
+    positive_int("backlog", backlog)
+    return WorkerPool(threads, backlog=backlog, name=name)
+
+
+def _check_same(option: str, asked: int | None, given: int, name: str) -> None:
+    if asked is not None and asked != given:
+        raise ConfigError(option, asked, f"{given}, with which pool {name!r} was made")
+
+
+def default_pool() -> WorkerPool:
+    """Where ``thread_sensitive=False`` calls run when they name no executor."""
+    found = _pools.get(DEFAULT)
+    return pool(DEFAULT) if found is None else found
+
+
+def iteration_pool() -> WorkerPool:
+    """Where iterations and context managers with ``thread_sensitive=False`` have their threads.
+
+    Each keeps one from beginning to end, so they get a pool of their own: a consumer that is slow
+    must not keep ordinary calls waiting.
+    """
+    return pool(ITERATION, threads=ITERATION_THREADS)
+
+
+def limit(n: int, *, executor: WorkerPool | None = None, name: str | None = None) -> Limit:
+    """At most ``n`` calls of a group at once; the others wait in their order.
+
+    >>> thumbnails = bridge.sync.limit(2)  # doctest: +SKIP
+    >>> shrink = bridge.sync_to_async(shrink, thread_sensitive=False, executor=thumbnails)
+
+    :param n: how many may run at the same time.
+    :param executor: the pool whose threads they run on; by default the bridge's own.
+    :param name: for :func:`stats`.
+    :raises ConfigError: ``n`` is not an int of 1 or more.
+    """
+    positive_int("n", n)
+    return Limit(n, executor, name or f"limit-{n}")
+
+
+class Limit(Executor):
+    """A share of a pool: at most ``n`` of its threads. Make it with :func:`limit`.
+
+    Rule 1. ``_lock`` guards the fields below it and is never held while foreign code runs.
+    Rule 2. A turn that has run its job takes the next that waits, on the same thread. It gives the
+            thread back when there is none. So while jobs wait, a turn is being taken.
+    """
+
+    def __init__(self, n: int, executor: WorkerPool | None, name: str) -> None:
+        self.n = n
+        self.name = name
+        self._given = executor
+        self._reset()
+        _limits.add(self)
+
+    def _reset(self) -> None:
+        self._lock = threading.Lock()
+        self._taken = 0
+        self._waiting: deque[Job] = deque()
+        self._completed = 0
+        self._refused = 0
+        self._wait_total_s = 0.0
+        self._wait_max_s = 0.0
+
+    def post(self, job: Job, loop: AbstractEventLoop) -> None:
+        """Run ``job`` in its turn. Called on the thread of ``loop``; never blocks.
+
+        :raises PoolSaturated: too many jobs wait, here or in the pool.
+        """
+        if self._may_go(job):
+            self._go(lambda pool: pool.post(_Turn(self, job), loop))
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Run ``fn(*args, **kwargs)`` in its turn. From any thread; never blocks.
+
+        :raises PoolSaturated: too many jobs wait, here or in the pool.
+        """
+        job = Submitted(lambda: fn(*args, **kwargs))
+        if self._may_go(job):
+            self._go(lambda pool: pool.submit(_Turn(self, job).run))
+        return job.future
+
+    def stats(self) -> PoolStats:
+        """How the group stands right now. From any thread."""
+        with self._lock:
+            return PoolStats(
+                threads=self._taken,
+                idle=0,
+                running=self._taken,
+                waiting=len(self._waiting),
+                completed=self._completed,
+                refused=self._refused,
+                wait_total_s=self._wait_total_s,
+                wait_max_s=self._wait_max_s,
+            )
+
+    def _may_go(self, job: Job) -> bool:
+        """True: a turn is free, and now taken for it. False: it waits for one."""
+        with self._lock:
+            if self._taken < self.n:
+                self._taken += 1
+                return True
+            if len(self._waiting) >= BACKLOG:
+                self._refused += 1
+                raise PoolSaturated(
+                    f"limit {self.name!r}: {self.n} calls run and {BACKLOG} wait for their turn"
+                )
+            self._waiting.append(job)
+            return False
+
+    def _go(self, start: Callable[[WorkerPool], object]) -> None:
+        try:
+            start(default_pool() if self._given is None else self._given)
+        except BaseException:
+            for job in self._give_up_turn():
+                job.discard()
+            raise
+
+    def _give_up_turn(self) -> list[Job]:
+        """The pool takes no more. Returns the jobs that nobody would ever run."""
+        with self._lock:
+            self._taken -= 1
+            if self._taken:
+                return []
+            lost = list(self._waiting)
+            self._waiting.clear()
+            return lost
+
+    def _start(self, job: Job) -> None:
+        wait_s = time.monotonic() - job.posted_at
+        with self._lock:
+            self._wait_total_s += wait_s
+            self._wait_max_s = max(self._wait_max_s, wait_s)
+
+    def _next(self) -> Job | None:
+        with self._lock:
+            self._completed += 1
+            if self._waiting:
+                return self._waiting.popleft()
+            self._taken -= 1
+            return None
+
+
+class _Turn:
+    """A job of the pool that runs jobs of a limit, one after the other."""
+
+    __slots__ = ("_job", "_limit", "posted_at")
+
+    def __init__(self, limit: Limit, job: Job) -> None:
+        self._limit = limit
+        self._job = job
+        self.posted_at = job.posted_at
+
+    def run(self) -> None:
+        job: Job | None = self._job
+        while job is not None:
+            self._limit._start(job)
+            job.run()
+            job = self._limit._next()
+
+    def discard(self) -> None:
+        """The pool was shut down: so are the jobs that wait for this turn."""
+        self._job.discard()
+        for job in self._limit._give_up_turn():
+            job.discard()
+
+
+def stats() -> dict[str, PoolStats]:
+    """Every pool of :func:`pool` by its name, ``bridge-sync`` among them, and every limit."""
+    with _lock:
+        pools = dict(_pools)
+    found = {name: pool.stats() for name, pool in pools.items()}
+    found.update({limit.name: limit.stats() for limit in list(_limits)})
+    return found
+
+
+def _forget_turns() -> None:
+    """In a forked child: the threads that had a turn stayed with the parent."""
+    global _lock
+    _lock = threading.Lock()
+    for limit in list(_limits):
+        limit._reset()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_turns)

@@ -1,0 +1,209 @@
+"""Which thread a thread-sensitive call runs on: the same one that asgiref would choose.
+
+What enters: a :class:`~bridge.calls.Call`, on the loop's thread, in its caller's context. What
+leaves: the same call, posted to a thread. asgiref's own state decides, so a call made through ours
+and one made through asgiref's, by Django's ORM for instance, land on one thread, and find there the
+same database connection. From the first that applies:
+
+1. the thread that waits in ``async_to_sync`` for the code that runs here, or one further out;
+2. the thread of the ``ThreadSensitiveContext`` that is entered here;
+3. the thread that waits for this event loop, where asgiref made one for it;
+4. the single thread that is asgiref's for the whole process.
+
+A thread that waits no longer is passed over; asgiref fails there with "CurrentThreadExecutor
+already quit". A call that would wait for the very thread it runs on is refused.
+
+asgiref >= 3.8 is supported. What came later is looked for and not required: the chain of waiting
+threads (3.9), ``AsyncSingleThreadContext`` (3.10) and the executor of a ``ThreadSensitiveContext``
+(3.13).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextvars import ContextVar, Token
+from typing import Any, cast
+
+from asgiref.sync import AsyncToSync, SyncToAsync
+from asgiref.sync import ThreadSensitiveContext as AsgirefContext
+
+from bridge.caller import OWN_THREAD, CallerThread
+from bridge.calls import Call
+from bridge.errors import DeadlockError
+from bridge.inbox import inbox_of
+from bridge.serial import post_in_order
+
+__all__ = ["CALLER_VARIABLE", "ThreadSensitiveContext", "post_thread_sensitive", "waiting_caller"]
+
+_executors: Any = AsyncToSync.executors
+_loop_executors: dict[Any, Any] = AsyncToSync.loop_thread_executors
+_context: ContextVar[Any] = SyncToAsync.thread_sensitive_context
+_context_executors: Any = SyncToAsync.context_to_thread_executor
+_occupied: ContextVar[Any] = SyncToAsync.deadlock_context
+
+# Reading an asgiref `Local` that was never set costs more than all the rest of the choice, so its
+# context variable is asked first.
+_variable = getattr(getattr(_executors, "_storage", None), "_data", None)
+CALLER_VARIABLE = _variable if isinstance(_variable, ContextVar) else None
+
+
+def waiting_caller() -> Any:
+    """The executor of the thread that waits for this code: ours, asgiref's or None."""
+    if CALLER_VARIABLE is not None and CALLER_VARIABLE.get(None) is None:
+        return None
+    return getattr(_executors, "current", None)
+
+
+def post_thread_sensitive(call: Call) -> None:
+    """Run ``call`` on the thread that is right for it. On the thread of its loop.
+
+    :raises DeadlockError: that thread waits for this very call.
+    :raises RuntimeError: the task has outlived its ``ThreadSensitiveContext`` with an executor.
+    """
+    caller = waiting_caller()
+    if caller is not None and _post_to_caller(call, caller):
+        return
+    context = _context.get(None)
+    if context is not None and not _has_exited(context):
+        executor = _executor_of(context)
+        _refuse_own_thread(executor)
+        post_in_order(call, executor)
+        return
+    loop_caller = _loop_executors.get(call.loop)
+    if loop_caller is not None and _post_to_caller(call, loop_caller):
+        return
+    _post_to_single_thread(call, orphan=caller is not None)
+
+
+def _post_to_caller(call: Call, caller: Any) -> bool:
+    """False: neither that thread nor one further out waits any more."""
+    while isinstance(caller, CallerThread):
+        if caller.post(call):
+            return True
+        caller = caller.outer
+    if caller is None:
+        return False
+    _refuse_own_thread(caller)
+    try:
+        post_in_order(call, caller)
+    except RuntimeError:  # asgiref's "already quit"
+        return False
+    return True
+
+
+def _has_exited(context: Any) -> bool:
+    """Whether a task has outlived its context. It is not given a new thread for that.
+
+    :raises RuntimeError: the context had an executor; asgiref promises this error.
+    """
+    if getattr(context, "_exited", False):
+        raise RuntimeError(
+            "ThreadSensitiveContext has exited. Tasks created inside a context with an executor "
+            "must finish before it exits."
+        )
+    return getattr(context, "token", None) is None
+
+
+def _executor_of(context: Any) -> Executor:
+    executor = _context_executors.get(context)
+    if executor is None:
+        executor = _context_executors.setdefault(context, ThreadPoolExecutor(max_workers=1))
+    return cast(Executor, executor)
+
+
+def _post_to_single_thread(call: Call, *, orphan: bool) -> None:
+    """
+    :param orphan: the sync code that started this coroutine has gone on without it: even if it
+        still runs on the single thread, it does not wait for this call.
+    """
+    executor = SyncToAsync.single_thread_executor
+    _refuse_own_thread(executor)
+    if not orphan and _occupied.get(False):
+        raise DeadlockError(_OCCUPIED)
+    call.occupies = True
+    post_in_order(call, executor)
+
+
+def _refuse_own_thread(executor: Any) -> None:
+    """:raises DeadlockError: the loop runs on the thread that it asks to run something else."""
+    here = threading.current_thread()
+    if getattr(executor, "_work_thread", None) is here or here in getattr(executor, "_threads", ()):
+        raise DeadlockError(OWN_THREAD)
+
+
+_OCCUPIED = (
+    "thread-sensitive sync code runs on one thread, and that thread is busy with the sync code "
+    "that started this coroutine: it would deadlock. Start the coroutine with async_to_sync() "
+    "there, or await sync_to_async(..., thread_sensitive=False)"
+)
+
+
+class ThreadSensitiveContext(AsgirefContext):
+    """Async context manager: thread-sensitive calls inside run on a thread of this context's own.
+
+    asgiref's, and seen by asgiref as such, but leaving it never blocks the event loop and costs no
+    second thread: it waits for the sync code that still runs, as a coroutine.
+
+    :param executor: run them here instead; any executor that runs one job at a time on one thread.
+        It stays the caller's to shut down. Such a context can be entered once.
+    """
+
+    def __init__(self, *, executor: Executor | None = None) -> None:
+        self.token: Token[Any] | None = None
+        self._executor = executor
+        self._exited = False
+        self._hidden: Any = None
+
+    async def __aenter__(self) -> ThreadSensitiveContext:
+        if self._executor is not None:
+            self._enter_anew()
+        elif _context.get(None) is None:
+            self.token = _context.set(self)
+        return self
+
+    def _enter_anew(self) -> None:
+        if self.token is not None:
+            raise RuntimeError("ThreadSensitiveContext is already entered")
+        if self._exited:
+            raise RuntimeError("ThreadSensitiveContext with an executor cannot be entered again")
+        self.token = _context.set(self)
+        _context_executors[self] = self._executor
+        # A thread that waits further out would go first; here the executor does.
+        self._hidden = waiting_caller()
+        _executors.current = None
+
+    async def __aexit__(self, exc: Any, value: Any, tb: Any) -> None:
+        if self.token is None:
+            return
+        _context.reset(self.token)
+        self.token = None
+        executor = _context_executors.pop(self, None)
+        if self._executor is not None:
+            _executors.current = self._hidden
+            self._hidden = None
+            self._exited = True
+        elif executor is not None:
+            await _end(executor)
+
+
+async def _end(executor: Executor) -> None:
+    """Wait for what runs on ``executor``; its thread ends by itself after that."""
+    loop = asyncio.get_running_loop()
+    inbox = inbox_of(loop)
+    idle = asyncio.Event()
+    executor.submit(inbox.post, idle.set)
+    executor.shutdown(wait=False)
+    await idle.wait()
+
+
+def _replace_single_thread() -> None:
+    """In a forked child: asgiref's thread is the parent's, and its executor does not know."""
+    if getattr(SyncToAsync.single_thread_executor, "_threads", None):
+        SyncToAsync.single_thread_executor = ThreadPoolExecutor(max_workers=1)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_replace_single_thread)

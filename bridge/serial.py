@@ -1,0 +1,123 @@
+"""Our calls on an executor of somebody else's, which runs one job at a time.
+
+What enters: :class:`~bridge.calls.Call` objects, from event loops. What leaves: the same calls, run
+on the executor's thread, in the order in which they and everyone else's jobs came.
+
+An executor's ``submit`` costs several times as much as the rest of a call: a future, a condition, a
+queue. So calls that come while an earlier one still waits or runs join its batch, and one
+``submit`` carries them all.
+
+Rule 1. A call joins a batch only while that batch is the last thing in the executor's queue. So a
+        job that somebody else submits is never overtaken, and never kept waiting by calls that
+        came after it. The queue's length tells; an executor that does not show its queue gets one
+        ``submit`` per call. (A job submitted in the very instant in which the thread takes the
+        batch out of the queue may still be overtaken, by calls that nobody had promised an order.)
+Rule 2. A batch ends, under the lock, only when it is empty; from then on nothing joins it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from asgiref.current_thread_executor import CurrentThreadExecutor
+
+from bridge.calls import Call
+
+__all__ = ["SerialQueue", "post_in_order"]
+
+
+class _Batch:
+    __slots__ = ("calls", "started")
+
+    def __init__(self, call: Call) -> None:
+        self.calls = deque((call,))
+        self.started = False
+
+
+class SerialQueue:
+    """The batches on their way to one executor. It knows the executor only while it posts."""
+
+    __slots__ = ("_last", "_lock")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last: _Batch | None = None
+
+    def post(self, call: Call, executor: Executor) -> None:
+        """Run ``call`` on ``executor`` after everything that is there already.
+
+        ``submit`` is called under the lock: the kinds of executor that come here run nothing in it.
+
+        :raises RuntimeError: the executor takes no more jobs.
+        """
+        with self._lock:
+            last = self._last
+            if last is not None and self._is_at_the_end(last, executor):
+                last.calls.append(call)
+                return
+            batch = _Batch(call)
+            executor.submit(self._run, batch)
+            self._last = batch
+
+    @staticmethod
+    def _is_at_the_end(batch: _Batch, executor: Executor) -> bool:
+        """Rule 1. A batch that has started is in the queue no more; one that waits is all of it."""
+        return _waiting_in(executor) == (0 if batch.started else 1)
+
+    def _run(self, batch: _Batch) -> None:
+        batch.started = True
+        while (call := self._next(batch)) is not None:
+            call.run()
+            del call  # an idle thread must not keep the last call alive
+
+    def _next(self, batch: _Batch) -> Call | None:
+        with self._lock:
+            if batch.calls:
+                return batch.calls.popleft()
+            if self._last is batch:
+                self._last = None
+            return None
+
+
+def _waiting_in(executor: Any) -> int:
+    """How many jobs wait in an executor that :func:`_shows_its_queue`."""
+    if type(executor) is ThreadPoolExecutor:
+        return executor._work_queue.qsize()
+    return len(executor._work_items)
+
+
+def _shows_its_queue(executor: Executor) -> bool:
+    """Whether the length of its queue can be read: else each call is submitted on its own."""
+    if type(executor) is ThreadPoolExecutor:
+        return hasattr(getattr(executor, "_work_queue", None), "qsize")
+    return type(executor) is CurrentThreadExecutor and hasattr(executor, "_work_items")
+
+
+_queues: WeakKeyDictionary[Executor, SerialQueue] = WeakKeyDictionary()
+
+
+def post_in_order(call: Call, executor: Executor) -> None:
+    """Run ``call`` on a single-threaded executor, in its turn.
+
+    :raises RuntimeError: the executor takes no more jobs.
+    """
+    queue = _queues.get(executor)
+    if queue is None:
+        if not _shows_its_queue(executor):
+            executor.submit(call.run)
+            return
+        queue = _queues.setdefault(executor, SerialQueue())
+    queue.post(call, executor)
+
+
+def _forget_batches() -> None:
+    _queues.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_batches)

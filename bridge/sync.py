@@ -1,0 +1,26 @@
+"""The helpers between sync and async code; see :doc:`/explanation/sync` for how they fit together.
+
+What enters: functions, coroutine functions. What leaves: the other kind. Which thread runs what is
+said where each is made.
+"""
+
+from __future__ import annotations
+
+from bridge.calls import cancelled
+from bridge.pools import Limit, limit, pool, stats
+from bridge.sensitive import ThreadSensitiveContext
+from bridge.to_loop import AsyncToSync, async_to_sync
+from bridge.to_thread import SyncToAsync, sync_to_async
+
+__all__ = [
+    "AsyncToSync",
+    "Limit",
+    "SyncToAsync",
+    "ThreadSensitiveContext",
+    "async_to_sync",
+    "cancelled",
+    "limit",
+    "pool",
+    "stats",
+    "sync_to_async",
+]

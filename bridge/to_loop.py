@@ -1,0 +1,129 @@
+"""`async_to_sync`: a coroutine function as a sync function.
+
+What enters: calls, from sync code. What leaves: their results. The coroutine runs on an event loop
+of another thread, as a task; the calling thread waits, and meanwhile runs the thread-sensitive sync
+code that the coroutine sends back to it.
+
+Which loop, from the first that applies (asgiref's choice, but for the last):
+
+1. with ``force_new_loop``, or inside asgiref's ``AsyncSingleThreadContext``: a new one;
+2. the loop that this sync code was called from, through ``sync_to_async`` or a bridge's adapter;
+3. the loop that the process keeps: see ADR 3.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import Any, Generic, ParamSpec, TypeVar, overload
+
+from asgiref.sync import AsyncToSync as AsgirefAsyncToSync
+
+from bridge.loop_task import LoopTask, refuse_on_loop
+from bridge.to_thread import is_async
+
+__all__ = ["AsyncToSync", "async_to_sync"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_single_thread = getattr(AsgirefAsyncToSync, "async_single_thread_context", None)
+
+
+class AsyncToSync(Generic[P, R]):
+    """What :func:`async_to_sync` returns. A sync callable, also as a method."""
+
+    def __init__(self, awaitable: Callable[P, Awaitable[R]], force_new_loop: bool = False) -> None:
+        if not (callable(awaitable) and is_async(awaitable)):
+            warnings.warn("async_to_sync was passed a non-async-marked callable", stacklevel=3)
+        functools.update_wrapper(self, awaitable, updated=())  # not the marker of a coroutine
+        self.awaitable = awaitable
+        self.force_new_loop = force_new_loop
+        if hasattr(awaitable, "__self__"):
+            self.__self__ = awaitable.__self__
+
+    def __repr__(self) -> str:
+        return f"async_to_sync({self.awaitable!r})"
+
+    def __get__(self, parent: Any, objtype: Any = None) -> Callable[..., R]:
+        return functools.update_wrapper(functools.partial(self.__call__, parent), self.awaitable)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        refuse_on_loop()
+        task = LoopTask(self.awaitable(*args, **kwargs))
+        if self.force_new_loop:
+            task.run_on_new_loop(_single_thread_executor())
+        elif task.begin_on_the_callers_loop():
+            task.wait()
+        elif _single_thread_context() is not None:
+            task.run_on_new_loop(_single_thread_executor())
+        else:
+            task.begin_on_the_kept_loop()
+            task.wait()
+        result: R = task.outcome()
+        return result
+
+
+def _single_thread_context() -> Any:
+    """asgiref's `AsyncSingleThreadContext`, if this code is inside of one (asgiref >= 3.10)."""
+    return None if _single_thread is None else _single_thread.get(None)
+
+
+def _single_thread_executor() -> Executor | None:
+    context = _single_thread_context()
+    if context is None:
+        return None
+    executors = AsgirefAsyncToSync.context_to_thread_executor
+    if context not in executors:
+        executors[context] = ThreadPoolExecutor(max_workers=1)
+    return executors[context]
+
+
+@overload
+def async_to_sync(
+    *, force_new_loop: bool = False
+) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, R]]: ...
+
+
+@overload
+def async_to_sync(
+    awaitable: Callable[P, Coroutine[Any, Any, R]], *, force_new_loop: bool = False
+) -> Callable[P, R]: ...
+
+
+@overload
+def async_to_sync(
+    awaitable: Callable[P, Awaitable[R]], *, force_new_loop: bool = False
+) -> Callable[P, R]: ...
+
+
+def async_to_sync(
+    awaitable: Callable[P, Awaitable[R]] | None = None, *, force_new_loop: bool = False
+) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, R]] | Callable[P, R]:
+    """Make a coroutine function callable from sync code, which waits for its result.
+
+    Also a decorator, with or without arguments, for functions and methods.
+
+    The coroutine runs on the loop that the sync code was called from: under ``sync_to_async``, or
+    inside a WSGI app behind :func:`~bridge.to_asgi`, that is the server's own loop. Where there is
+    no such loop it runs on one that the process keeps, so a client or connection that one call
+    opens can be used in the next, from any thread. A task that the coroutine starts there and does
+    not await lives on; asgiref, which makes a loop per call, cancels it.
+
+    Meanwhile the calling thread runs what the coroutine calls through thread-sensitive
+    ``sync_to_async``, ours or asgiref's. Context variables, asgiref ``Local`` data and the
+    exception being handled are the caller's; what the coroutine changes in them the caller sees.
+
+    ``KeyboardInterrupt``, or whatever else a signal handler raises, cancels the coroutine, and is
+    raised when that has unwound; a second one is raised at once.
+
+    :param awaitable: a coroutine function, or a callable that returns an awaitable.
+    :param force_new_loop: run on a new loop in a new thread, which end with the call.
+    :raises DeadlockError: when called: an event loop runs on this very thread, or the loop the
+        coroutine was running on has been stopped.
+    """
+    if awaitable is None:
+        return lambda awaitable: AsyncToSync(awaitable, force_new_loop)
+    return AsyncToSync(awaitable, force_new_loop)
