@@ -2,8 +2,8 @@
 
 What enters: callables, from any thread. What leaves: the same callables, run on the loop's thread.
 
-Rule 1. The loop is woken once for many posts. Only the post that finds the inbox asleep calls
-        ``call_soon_threadsafe``; posts until the next drain ride along.
+Rule 1. The loop is woken once for many posts. Only the post that finds the inbox asleep rings the
+        :class:`~bridge.doorbell.Doorbell`; posts until the next drain ride along.
 Rule 2. A drain marks the inbox asleep *before* it takes anything out, so a post that comes during
         a drain is either taken by it or wakes the loop again. Nothing is ever left behind; the
         worst case is one wake-up too many.
@@ -17,7 +17,9 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from weakref import WeakKeyDictionary, ref
+from weakref import WeakKeyDictionary
+
+from bridge.doorbell import Doorbell
 
 logger = logging.getLogger("bridge.inbox")
 
@@ -30,12 +32,12 @@ class LoopInbox:
     :ivar wakeups: how often the loop has been woken, for tests and statistics.
     """
 
-    __slots__ = ("_awake", "_loop", "_posts", "wakeups")
+    __slots__ = ("_awake", "_bell", "_posts", "wakeups")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._posts: deque[Callable[[], object]] = deque()
         self._awake = False
-        self._loop = ref(loop)  # weak: the inbox is the value under its loop in a weak dict
+        self._bell = Doorbell(loop)  # weak: the inbox is the value under its loop in a weak dict
         self.wakeups = 0
 
     def post(self, callback: Callable[[], object]) -> bool:
@@ -48,15 +50,10 @@ class LoopInbox:
 
     def _wake(self) -> bool:
         self._awake = True
-        loop = self._loop()
-        try:
-            if loop is not None:
-                self.wakeups += 1
-                loop.call_soon_threadsafe(self._drain)
-                return True
-        except RuntimeError:  # the loop is closed
-            pass
-        self._awake = False
+        self.wakeups += 1
+        if self._bell.ring(self._drain):
+            return True
+        self._awake = False  # the loop is closed
         self._posts.clear()
         return False
 
@@ -72,6 +69,9 @@ class LoopInbox:
                 callback()
             except Exception:
                 logger.exception("a callback posted to the event loop failed")
+            except BaseException:  # SystemExit of a task ends the loop, which may run once more
+                self._wake()
+                raise
         if posts and not self._awake:
             self._wake()
 
