@@ -232,18 +232,24 @@ async def lifespan(app: AsgiApp) -> AsyncIterator[dict[str, Any]]:
     """
     inbox: asyncio.Queue[Message] = asyncio.Queue()
     outbox: asyncio.Queue[Message] = asyncio.Queue()
+
+    async def phase(name: str) -> None:
+        inbox.put_nowait({"type": f"lifespan.{name}"})
+        async with asyncio.timeout(TIMEOUT_S):
+            answer = await outbox.get()
+        assert answer["type"] == f"lifespan.{name}.complete", answer
+
     state: dict[str, Any] = {}
     scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": state}
     task = asyncio.ensure_future(app(scope, inbox.get, outbox.put))
-    for phase in ("startup", "shutdown"):
-        inbox.put_nowait({"type": f"lifespan.{phase}"})
+    try:
+        await phase("startup")
+        yield state
+        await phase("shutdown")
         async with asyncio.timeout(TIMEOUT_S):
-            answer = await outbox.get()
-        assert answer["type"] == f"lifespan.{phase}.complete", answer
-        if phase == "startup":
-            yield state
-    async with asyncio.timeout(TIMEOUT_S):
-        await task
+            await asyncio.shield(task)
+    finally:
+        task.cancel()
 
 
 def raw_headers(*fields: tuple[str, str]) -> RawHeaders:
