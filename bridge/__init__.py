@@ -2,6 +2,7 @@
 
 >>> import bridge
 >>> app = bridge.to_asgi(flask_app)  # doctest: +SKIP
+>>> app = bridge.to_wsgi(fastapi_app)  # doctest: +SKIP
 
 Importing this package starts no thread and no event loop, and imports none of the extras.
 """
@@ -9,7 +10,8 @@ Importing this package starts no thread and no event loop, and imports none of t
 from __future__ import annotations
 
 from bridge._version import __version__
-from bridge.convert import to_asgi
+from bridge.asgi_to_wsgi import AsgiToWsgi
+from bridge.convert import to_asgi, to_wsgi
 from bridge.errors import (
     AmbiguousApp,
     AppLoadError,
@@ -32,6 +34,7 @@ __all__ = [
     "AmbiguousApp",
     "AppLoadError",
     "AppProtocolError",
+    "AsgiToWsgi",
     "BridgeError",
     "ClientDisconnected",
     "ConfigError",
@@ -46,4 +49,5 @@ __all__ = [
     "__version__",
     "interface_of",
     "to_asgi",
+    "to_wsgi",
 ]

@@ -9,12 +9,14 @@ from __future__ import annotations
 from concurrent.futures import Executor
 from typing import Any, TypedDict, Unpack, cast
 
+from bridge.asgi_to_wsgi import AsgiToWsgi
+from bridge.config import LifespanMode, LoopFactory
 from bridge.environ import TrustedEnviron, UnderscoreHeaders
 from bridge.interface import interface_of
 from bridge.types import AsgiApp, WsgiApp
 from bridge.wsgi_to_asgi import WsgiToAsgi
 
-__all__ = ["to_asgi"]
+__all__ = ["to_asgi", "to_wsgi"]
 
 
 class ToAsgiKeywords(TypedDict, total=False):
@@ -46,3 +48,32 @@ def to_asgi(app: AsgiApp | WsgiApp | Any, **options: Unpack[ToAsgiKeywords]) -> 
     if interface_of(app) == "asgi":
         return cast("AsgiApp", app)
     return WsgiToAsgi(cast("WsgiApp", app), **options)
+
+
+class ToWsgiKeywords(TypedDict, total=False):
+    """What :func:`to_wsgi` passes on to :class:`~bridge.AsgiToWsgi`."""
+
+    lifespan: LifespanMode
+    loop_factory: LoopFactory | None
+    body_window: int
+    response_window: int
+    startup_timeout_s: float
+    shutdown_timeout_s: float
+    task_timeout_s: float | None
+
+
+def to_wsgi(app: AsgiApp | WsgiApp | Any, **options: Unpack[ToWsgiKeywords]) -> WsgiApp:
+    """Make ``app`` servable by gunicorn, waitress, mod_wsgi, Passenger and any other WSGI server.
+
+    ::
+
+        app = bridge.to_wsgi(fastapi_app)    # gunicorn main:app
+
+    :param app: an ASGI app, or a WSGI app, which comes back unchanged.
+    :param options: those of :class:`~bridge.AsgiToWsgi`.
+    :raises AmbiguousApp: which of the two it is cannot be told; the message says how to choose.
+    :raises ConfigError: an option is wrong.
+    """
+    if interface_of(app) == "wsgi":
+        return cast("WsgiApp", app)
+    return AsgiToWsgi(cast("AsgiApp", app), **options)

@@ -30,15 +30,15 @@ from contextvars import Context
 from time import monotonic
 from typing import Any, TypeVar
 
+from bridge.config import LoopFactory
 from bridge.errors import DeadlockError
 from bridge.inbox import LoopInbox, inbox_of
 
-__all__ = ["LoopFactory", "LoopThread", "lease", "start_task"]
+__all__ = ["LoopThread", "lease", "start_task"]
 
 logger = logging.getLogger("bridge.loop")
 
 T = TypeVar("T")
-LoopFactory = Callable[[], AbstractEventLoop]
 
 WIND_DOWN_S = 5.0
 STALL_S = 1.0
@@ -63,7 +63,7 @@ class LoopThread(threading.Thread):
         self.loop: AbstractEventLoop
         self.inbox: LoopInbox
         self._stopping = False
-        self._started: Future[None] = Future()
+        self._made: Future[None] = Future()
         self._probed_at: float | None = None
 
     def begin(self) -> None:
@@ -72,16 +72,16 @@ class LoopThread(threading.Thread):
         :raises BaseException: whatever the loop factory raised.
         """
         self.start()
-        self._started.result()  # ends as soon as the factory returns or raises
+        self._made.result()  # ends as soon as the factory returns or raises
 
     def run(self) -> None:
         try:
             self.loop = (self.factory or _new_loop)()
             self.inbox = inbox_of(self.loop)
         except BaseException as error:
-            self._started.set_exception(error)
+            self._made.set_exception(error)
             return
-        self._started.set_result(None)
+        self._made.set_result(None)
         try:
             while not self._stopping:
                 self._run_on()
@@ -103,17 +103,31 @@ class LoopThread(threading.Thread):
                 return
             if _threads.get(self.factory) is self:
                 del _threads[self.factory]
-        self.inbox.post(self._stop)
+        self.inbox.post(self._halt)
 
-    def _stop(self) -> None:
+    def _halt(self) -> None:
         self._stopping = True
         self.loop.stop()
 
     # -- from other threads ---------------------------------------------------------------------
 
     def is_current(self) -> bool:
-        """Whether the caller is on this thread, where waiting for the loop would never end."""
+        """Whether the caller is on this thread."""
         return threading.get_ident() == self.ident
+
+    def refuse_current(self) -> None:
+        """:raises DeadlockError: called on this thread, where waiting for the loop never ends."""
+        if threading.get_ident() == self.ident:
+            raise DeadlockError(
+                "an ASGI app behind to_wsgi was called as a WSGI app on the thread of its own "
+                "event loop, which would wait for itself. Call it from a worker thread "
+                "(await bridge.sync_to_async(...)), or await the ASGI app itself"
+            )
+
+    def join_if_released(self, timeout_s: float) -> None:
+        """Wait for the thread to end, if nobody holds a lease any more."""
+        if not self.leases:
+            self.join(timeout_s)
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
         """Run a coroutine on the loop. From any thread. For what is done once, not per request."""
@@ -136,13 +150,14 @@ class LoopThread(threading.Thread):
                 "the event loop has been blocked for more than %g s, and every request with it, "
                 "by\n%s",
                 STALL_S,
-                self._stack(),
+                self.stack(),
             )
 
     def _answer_probe(self) -> None:
         self._probed_at = None
 
-    def _stack(self) -> str:
+    def stack(self) -> str:
+        """What the loop's thread is doing, as lines of a traceback."""
         frame = sys._current_frames().get(self.ident or 0)
         return "".join(traceback.format_stack(frame)) if frame else "(its thread has ended)"
 
@@ -157,12 +172,8 @@ def lease(factory: LoopFactory | None = None) -> LoopThread:
     """
     with _lock:
         thread = _threads.get(factory)
-        if thread is not None and thread.is_current():
-            raise DeadlockError(
-                "an ASGI app behind to_wsgi was called as a WSGI app on the thread of its own "
-                "event loop, which would wait for itself. Call it from a worker thread "
-                "(bridge.sync_to_async), or call the ASGI app itself"
-            )
+        if thread is not None:
+            thread.refuse_current()
         if thread is None or not thread.is_alive():
             thread = LoopThread(factory)
             thread.begin()  # under the lock: two first requests must not start two loops

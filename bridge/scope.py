@@ -17,7 +17,7 @@ from urllib.parse import quote, unquote_to_bytes
 from bridge.environ import BadRequest
 from bridge.types import Environ, RawHeaders, Scope
 
-__all__ = ["body_length", "build_scope", "is_websocket"]
+__all__ = ["LengthRequired", "body_length", "build_scope", "is_websocket"]
 
 NAME_CACHE_SIZE = 1024
 ASGI_VERSION = {"version": "3.0", "spec_version": "2.5"}
@@ -47,6 +47,10 @@ _OWN_KEYS = frozenset(
 _NO_HEADERS = ("HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH")
 
 _names: dict[str, bytes | None] = {}
+
+
+class LengthRequired(BadRequest):
+    """A chunked body, and the server cannot say where it ends. Answered with 411."""
 
 
 def build_scope(environ: Environ, state: Mapping[str, Any]) -> Scope:
@@ -93,8 +97,8 @@ def is_websocket(environ: Environ) -> bool:
 def body_length(environ: Environ) -> int | None:
     """How long the request body is, in bytes; None if it ends where ``wsgi.input`` does.
 
-    :raises BadRequest: Content-Length is not a number, or the body is chunked and the server does
-        not say where it ends (411).
+    :raises BadRequest: Content-Length is not a number.
+    :raises LengthRequired: the body is chunked, and the server leaves it so.
     """
     coding = environ.get("HTTP_TRANSFER_ENCODING")
     length: str = environ.get("CONTENT_LENGTH") or ""
@@ -107,7 +111,14 @@ def body_length(environ: Environ) -> int | None:
             return 0  # RFC 9112, 6.3: without either header there is none
     if environ.get("wsgi.input_terminated"):
         return None
-    return _length(length) if length else 0
+    if length:
+        return _length(length)
+    if coding is None:
+        return 0
+    raise LengthRequired(
+        "this server passes chunked request bodies on as they are, so nobody can tell where they "
+        "end. Send a Content-Length"
+    )
 
 
 def _length(text: str) -> int:

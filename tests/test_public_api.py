@@ -12,6 +12,7 @@ PUBLIC = [
     "AmbiguousApp",
     "AppLoadError",
     "AppProtocolError",
+    "AsgiToWsgi",
     "BridgeError",
     "ClientDisconnected",
     "ConfigError",
@@ -26,6 +27,7 @@ PUBLIC = [
     "__version__",
     "interface_of",
     "to_asgi",
+    "to_wsgi",
 ]
 
 AFTER_IMPORT = """

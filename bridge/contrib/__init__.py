@@ -1,0 +1,1 @@
+"""Adapters to particular servers and frameworks. Importing this package imports none of them."""

@@ -1,0 +1,425 @@
+"""One request on its way through `AsgiToWsgi`, seen from the event loop that runs the app.
+
+What enters: a scope, and what the caller's thread reads from ``wsgi.input``. What leaves, through
+the slots that ``bridge.exchange_caller`` reads: the response, and wishes that only that thread can
+fulfil.
+
+Rule 1. All methods run on the loop's thread. The app is one task; its first step runs at once.
+Rule 2. The loop writes its slots in the order ``head``, ``chunks``, ``error``, ``over``, and
+        signals after each step; the caller reads them the other way round. So whatever it sees set,
+        it also sees what came before.
+Rule 3. Only the loop releases ``gate``, and only while it is locked; only the caller acquires it.
+        So there is never more than one signal on its way, and never one too few.
+Rule 4. The caller reads the body and runs thread-sensitive sync code. Once the response is complete
+        it goes away; from then on such code runs on a thread of its own.
+Rule 5. An error is raised to the caller as long as the response is not complete, and logged after
+        that. Never both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+from asyncio import CancelledError, Future, Task, TimerHandle
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future as ThreadFuture
+from contextvars import copy_context
+from functools import partial
+from threading import Lock
+from typing import TYPE_CHECKING, TypeVar
+
+from bridge.context import holds_locals, rehome
+from bridge.errors import AppProtocolError, ClientDisconnected, PoolClosed
+from bridge.loop import start_task
+from bridge.messages import HTTP_RESPONSE
+from bridge.submitted import Submitted
+from bridge.thread_sensitive import CallerJobs, enter_caller, hide_outer_caller
+from bridge.types import Message, Scope
+from bridge.wsgi_head import WsgiHead, make_wsgi_head
+
+if TYPE_CHECKING:
+    from bridge.live_app import LiveApp
+
+__all__ = ["AppSide"]
+
+logger = logging.getLogger("bridge.asgi_to_wsgi")
+
+T = TypeVar("T")
+
+DISCONNECT_GRACE_S = 0.5
+"""How long an app may go on after ``http.disconnect`` before its task is cancelled."""
+
+MAX_WRAPPINGS = 20
+
+
+class AppSide:
+    """The app's task, and its ``receive`` and ``send``.
+
+    :param body_length: of the request, in bytes; None if it ends where the input does.
+    :ivar gate: the caller sleeps at it.
+    :ivar context: what the app runs in: a copy of the caller's.
+    :ivar head: of the response.
+    :ivar chunks: of the body, for the caller to take.
+    :ivar file: instead of chunks, the path of a file to send.
+    :ivar error: why the response will never be complete.
+    :ivar over: nothing more will come: the response is complete, or there is an ``error``.
+    :ivar wanted: how many bytes of the body the app is ready for; the caller sets it back to 0.
+    :ivar jobs: sync code for the caller to run, if there ever was any.
+    :ivar accepted: how many bytes the server has taken; the caller's to count.
+    :ivar stalled: the app waits for that. Guarded by ``LiveApp.lock``.
+    """
+
+    # What few requests change is a default of the class: an ordinary one costs less that way.
+    _arrived: Message | None = None
+    _asked = False
+    _body_due = True
+    _complete = False
+    _cut = False
+    _ended = False
+    _gone = False
+    _left: int | None = None
+    """Bytes of Content-Length not yet sent."""
+    _timed_out = False
+    _timer: TimerHandle | None = None
+    _waiters: tuple[Future[None], ...] = ()
+    _written = 0
+    accepted = 0
+    error: BaseException | None = None
+    file: str | None = None
+    head: WsgiHead
+    jobs: CallerJobs | None = None
+    over = False
+    stalled = False
+    task: Task[None] | None = None
+    wanted = 0
+
+    def __init__(self, live: LiveApp, scope: Scope, body_length: int | None) -> None:
+        self._live = live
+        self._scope = scope
+        self._body_length = body_length
+        self._drops_body = scope["method"] == "HEAD"
+        self._state = HTTP_RESPONSE.start
+        self.context = copy_context()
+        self.chunks: deque[bytes] = deque()
+        self.gate = Lock()
+        self.gate.acquire()
+
+    def _signal(self) -> None:
+        if self.gate.locked():  # Rule 3
+            self.gate.release()
+
+    @property
+    def is_whole(self) -> bool:
+        """For the caller: all of the response is there, and it is needed for nothing else."""
+        return self.over and self.jobs is None and self.error is None and self.file is None
+
+    # -- the task -------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Call the app, and run it up to where it waits for something."""
+        live = self._live
+        if live.closing:
+            self._fail(PoolClosed(f"{live.name} is shut down"))
+            return
+        if holds_locals(self.context):
+            self.context.run(self._move_in)
+        task = start_task(live.loop, self._run(), self.context)
+        if task.done():
+            return
+        self.task = task
+        live.runs.add(self)
+        timeout_s = live.options.task_timeout_s
+        if timeout_s is not None:
+            self._timer = live.loop.call_later(timeout_s, self._time_out)
+
+    def _move_in(self) -> None:
+        rehome(self.context)
+        hide_outer_caller()
+
+    async def _run(self) -> None:
+        enter_caller(self)
+        try:
+            await self._live.app(self._scope, self.receive, self.send)
+        except BaseException as error:  # SystemExit, too: it must not end the loop
+            self._finish(error)
+        else:
+            self._finish(None)
+
+    def _finish(self, error: BaseException | None) -> None:
+        self._ended = True
+        self.task = None
+        if self._timer is not None:
+            self._timer.cancel()
+        self._live.runs.discard(self)
+        if self.over or self._gone:
+            self._report(error)
+        else:
+            self._fail(self._explain(error))
+        self._tell()
+
+    def _time_out(self) -> None:
+        self._timed_out = True
+        self.cancel()
+
+    def cancel(self) -> None:
+        """Cancel the task, if it still runs."""
+        if self.task is not None:
+            self.task.cancel()
+
+    def abandon(self) -> None:
+        """The task has ignored its cancellation, and the loop stops: do not let the caller wait."""
+        if not self.over:
+            self._fail(PoolClosed(f"{self._live.name} was shut down when {self._state}"))
+
+    # -- errors ---------------------------------------------------------------------------------
+
+    def _fail(self, error: BaseException) -> None:
+        self._gone = True  # tasks that the app has left behind send to nobody
+        self.error = error
+        self.over = True
+        self._signal()
+
+    def _explain(self, error: BaseException | None) -> BaseException:
+        """Why there is no response, or no end of it."""
+        where = f"{HTTP_RESPONSE.name}: {self._live.name}"
+        if self._cut and (error is None or isinstance(error, OSError)):
+            # With this errno servers close the connection and say nothing.
+            return ClientDisconnected(errno.ECONNRESET, "the client left in mid-request")
+        if error is None:
+            return AppProtocolError(f"{where} returned when {self._state}")
+        if not isinstance(error, CancelledError):
+            return error
+        if self._timed_out:
+            timeout_s = self._live.options.task_timeout_s
+            return AppProtocolError(f"{where} took longer than {timeout_s=:g} when {self._state}")
+        if self._live.closing:
+            return PoolClosed(f"{self._live.name} was shut down when {self._state}")
+        cancelled = AppProtocolError(f"{where} cancelled itself when {self._state}")
+        cancelled.__cause__ = error
+        return cancelled
+
+    def _report(self, error: BaseException | None) -> None:
+        """Rule 5: nobody is there to raise it to."""
+        name = self._live.name
+        if error is None:
+            return
+        if isinstance(error, CancelledError):
+            if self._timed_out:
+                timeout_s = self._live.options.task_timeout_s
+                logger.warning("%s went on for task_timeout_s=%g: cancelled", name, timeout_s)
+        elif self._gone and _comes_from_disconnect(error):
+            logger.debug("%s: the client left: %r", name, error)
+        else:
+            when = "its client had left" if self._gone else "its response was complete"
+            logger.error("%s failed after %s", name, when, exc_info=error)
+
+    # -- news from the caller -------------------------------------------------------------------
+
+    def arrive(self, data: bytes, more: bool) -> None:
+        """A piece of the body that was ``wanted``."""
+        self._asked = False
+        self._body_due = more
+        self._arrived = {"type": "http.request", "body": data, "more_body": more}
+        self._tell()
+
+    def cut(self) -> None:
+        """The body has ended before its end: the app sees a disconnect, but may still answer."""
+        self._cut = True
+        self._tell()
+
+    def disconnect(self) -> None:
+        """The server takes no more of the response."""
+        self.let_caller_go()
+        if self._complete or self._ended or self._gone:
+            return
+        self._gone = True
+        self._tell()
+        self._live.loop.call_later(DISCONNECT_GRACE_S, self.cancel)
+
+    def make_room(self) -> None:
+        """The server has taken some of the response."""
+        self._tell()
+
+    def let_caller_go(self) -> None:
+        """The caller runs no more sync code."""
+        if self.jobs is None:
+            self.jobs = CallerJobs(gone=True)
+        self.jobs.let_go()
+
+    # -- waiting --------------------------------------------------------------------------------
+
+    async def _news(self) -> None:
+        """Wait until something has changed. Several tasks may."""
+        waiting = (waiter for waiter in self._waiters if not waiter.done())  # not cancelled
+        waiter = self._live.loop.create_future()
+        self._waiters = (*waiting, waiter)
+        await waiter
+
+    def _tell(self) -> None:
+        waiters, self._waiters = self._waiters, ()
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    # -- receive --------------------------------------------------------------------------------
+
+    async def receive(self) -> Message:
+        """The next piece of the body; then nothing, until the client leaves or all is sent."""
+        while not (self.over or self._cut or self._gone or self._ended):
+            if self._arrived is not None:
+                message, self._arrived = self._arrived, None
+                return message
+            if self._body_due:
+                if self._body_length == 0:
+                    self._body_due = False
+                    return {"type": "http.request", "body": b"", "more_body": False}
+                self._ask()
+            await self._news()
+        return {"type": "http.disconnect"}
+
+    def _ask(self) -> None:
+        if not self._asked:
+            self._asked = True
+            self.wanted = self._live.options.body_window
+            self._signal()
+
+    # -- send -----------------------------------------------------------------------------------
+
+    async def send(self, message: Message) -> None:
+        """A message of the response.
+
+        :raises AppProtocolError: it must not come now, or not in this form.
+        :raises ClientDisconnected: nobody reads the response any more (ASGI HTTP spec,
+            "Disconnected Client").
+        """
+        if self._gone:
+            raise ClientDisconnected("the client left before the response was complete")
+        state = HTTP_RESPONSE.after(self._state, message)
+        kind = message["type"]
+        if kind == "http.response.body":
+            self._send_body(message.get("body", b""), message.get("more_body", False))
+        elif kind == "http.response.start":
+            self.head = head = make_wsgi_head(message)
+            self._left = head.content_length
+            self._drops_body = self._drops_body or head.bodyless
+        else:
+            await self._send_extension(kind, message)
+        self._state = state
+        if self._written - self.accepted > self._live.options.response_window:
+            await self._room()
+
+    def _send_body(self, body: bytes, more: bool) -> None:
+        if type(body) is not bytes:
+            body = _as_bytes(body)
+        if self._drops_body:
+            self._drop(body)
+        else:
+            if self._left is not None:
+                self._count(len(body), more)
+            if body or not self._written:
+                self.chunks.append(body)
+                self._written += len(body)
+        if not more:
+            self._end()
+        else:
+            self._signal()
+
+    def _drop(self, body: bytes) -> None:
+        """HEAD, 204 and 304: the response is over with its head, whatever the app goes on to send.
+
+        When that would have filled the window, nobody is going to empty it.
+        """
+        self._written += len(body)
+        self._gone = self._written > self._live.options.response_window
+        self.over = True
+
+    def _count(self, size: int, more: bool) -> None:
+        """Keep the promise of Content-Length, where it is made good or broken."""
+        left = self._left or 0
+        if size > left:
+            raise AppProtocolError(
+                f"the body is longer than its content-length: {size} bytes came where {left} "
+                "were left"
+            )
+        if not more and size < left:
+            raise AppProtocolError(
+                f"the body is shorter than its content-length: {left - size} bytes are missing"
+            )
+        self._left = left - size
+
+    def _end(self) -> None:
+        """The response is complete."""
+        self._complete = True
+        self.over = True
+        self._signal()
+        if self._waiters:
+            self._tell()
+
+    async def _room(self) -> None:
+        """Wait until the server has taken enough for more to come."""
+        window = self._live.options.response_window
+        while not (self.over or self._gone):
+            with self._live.lock:
+                if self._written - self.accepted <= window:
+                    return
+                self.stalled = True
+            await self._news()
+        if self._gone:
+            raise ClientDisconnected("the client left before the response was complete")
+
+    async def _send_extension(self, kind: str, message: Message) -> None:
+        if kind == "http.response.pathsend":
+            path = message.get("path")
+            if not isinstance(path, str):
+                raise AppProtocolError(f"{kind}: path is {path!r}; the ASGI spec asks for a str")
+            self.file = None if self._drops_body else path
+            self._end()
+        elif kind.startswith("http.response.zerocopysend"):
+            raise AppProtocolError(f"{kind}: this scope does not offer the extension")
+        elif kind == "http.response.early_hint":
+            await self._send_hints(message)
+        else:
+            logger.debug("%s: dropped %s, which WSGI cannot send", self._live.name, kind)
+
+    async def _send_hints(self, message: Message) -> None:
+        """``wsgi.early_hints``, as gunicorn and others have it: writes to the client's socket."""
+        hint = self._scope.get("wsgi_environ", {}).get("wsgi.early_hints")
+        if hint is not None and not self.over:
+            links = [("Link", bytes(link).decode("latin-1")) for link in message["links"]]
+            await asyncio.wrap_future(self.run_on_caller(partial(hint, links)))
+
+    # -- sync code on the caller's thread -------------------------------------------------------
+
+    def run_on_caller(self, call: Callable[[], T]) -> ThreadFuture[T]:
+        """Run ``call`` on the thread that waits for this request. From any thread."""
+        job = Submitted(call)
+        if self._live.thread.is_current():
+            self._post(job)
+        else:
+            self._live.inbox.post(partial(self._post, job))
+        return job.future
+
+    def _post(self, job: Submitted) -> None:
+        if self.jobs is None:
+            self.jobs = CallerJobs(gone=self.over)
+        self.jobs.post(job)
+        self._signal()
+
+
+def _as_bytes(body: object) -> bytes:
+    if isinstance(body, (bytes, bytearray, memoryview)):
+        return bytes(body)
+    raise AppProtocolError(
+        f"http.response.body: body is {type(body).__name__}; the ASGI spec asks for bytes"
+    )
+
+
+def _comes_from_disconnect(error: BaseException | None) -> bool:
+    """Whether the app only passes on what ``send`` has raised; frameworks wrap it."""
+    for _ in range(MAX_WRAPPINGS):
+        if error is None or isinstance(error, ClientDisconnected):
+            break
+        error = error.__cause__ or error.__context__
+    return isinstance(error, ClientDisconnected)

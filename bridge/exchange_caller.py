@@ -1,0 +1,253 @@
+"""One request on its way through `AsgiToWsgi`, seen from the WSGI server's thread.
+
+What enters: an environ and ``start_response``. What leaves: the response as an iterable. In
+between, this thread sleeps at the gate of the :class:`~bridge.exchange_app.AppSide`, and does for
+the app what only this thread can: read ``wsgi.input``, run thread-sensitive sync code.
+
+Rule 1. ``wsgi.input`` is only touched on this thread, only when the app has asked for more, and
+        never past the end of the body.
+Rule 2. ``start_response`` is called when the first piece of the body is there. What goes wrong
+        before is raised to the server, which can still send a clean error.
+Rule 3. Each turn looks for a wish of the app before it sleeps. A signal may stand for several.
+Rule 4. Context variables that the app has set are shown to this thread until ``close()``, and taken
+        back then: the thread goes on to another request.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import Context, ContextVar, Token
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from bridge.context import holds_locals, rehome
+from bridge.environ import FileWrapper
+from bridge.errors import BridgeError, ClientDisconnected, PoolClosed
+from bridge.thread_sensitive import HIDDEN
+from bridge.types import Environ, StartResponse
+
+if TYPE_CHECKING:
+    from bridge.exchange_app import AppSide
+    from bridge.live_app import LiveApp
+
+__all__ = ["CallerSide", "show_context", "sleep"]
+
+logger = logging.getLogger("bridge.asgi_to_wsgi")
+
+LOOK_S = 1.0
+"""How often a waiting thread looks whether the loop is alive and well."""
+
+FILE_BLOCK = 65536
+
+
+def sleep(live: LiveApp, side: AppSide) -> None:
+    """Wait for the app's next signal. Ends when it comes, or when the loop's thread has ended.
+
+    :raises BaseException: what a signal handler raises, such as the SystemExit of a gunicorn worker
+        that is told to abort. The app is told that nobody waits any more.
+    """
+    try:
+        while not side.gate.acquire(timeout=LOOK_S):
+            if not live.thread.is_alive():
+                raise PoolClosed(f"{live.name} is shut down")
+            live.thread.probe()
+    except BaseException:
+        live.inbox.post(side.disconnect)
+        raise
+
+
+class CallerSide:
+    """A response that took more than one hand-over: PEP 3333's iterable.
+
+    :param body_length: of the request, in bytes; None if it ends where ``wsgi.input`` does.
+    """
+
+    def __init__(
+        self, live: LiveApp, side: AppSide, environ: Environ, body_length: int | None
+    ) -> None:
+        self._live = live
+        self._side = side
+        self._environ = environ
+        self._body_left = body_length
+        self._taken = 0  # bytes that the server works on
+        self._shown: list[tuple[ContextVar[Any], Token[Any]]] = []
+        self._closed = False
+
+    # -- until the head is sent -----------------------------------------------------------------
+
+    def respond(self, start_response: StartResponse) -> Iterable[bytes]:
+        """Wait for the beginning of the response.
+
+        :raises Exception: what the app raised, if it has not begun one.
+        """
+        side = self._side
+        try:
+            while not (side.over or side.chunks):
+                self._wait()
+            if not side.chunks and side.error is not None:
+                raise self._take_error()
+            return self._begin(start_response)
+        except BaseException:
+            self.close()  # the server has nothing that it could close
+            raise
+
+    def _begin(self, start_response: StartResponse) -> Iterable[bytes]:
+        side = self._side
+        head = side.head
+        self._show_context()
+        if side.file is None:
+            start_response(head.status, head.headers)
+            return self
+        file = _ResponseFile(side.file, self.close)  # first: it may not be there
+        start_response(head.status, head.headers)
+        wrap = self._environ.get("wsgi.file_wrapper", FileWrapper)
+        wrapped: Iterable[bytes] = wrap(file, FILE_BLOCK)
+        return wrapped
+
+    # -- what the app needs this thread for -----------------------------------------------------
+
+    def _wait(self) -> None:
+        """Fulfil a wish of the app; if it has none, sleep until there is a signal."""
+        side = self._side
+        if side.jobs is not None and side.jobs.run():
+            return
+        if side.wanted:
+            size, side.wanted = side.wanted, 0
+            self._read(size)
+        else:
+            sleep(self._live, side)
+
+    def _read(self, size: int) -> None:
+        """Read some of the body, and send it to the app."""
+        left = self._body_left
+        try:
+            data = self._read_some(size if left is None else min(size, left))
+        except Exception as error:
+            logger.debug("%s: reading wsgi.input raised %r", self._live.name, error, exc_info=error)
+            data = None
+        if data is None or (left and not data):
+            self._live.inbox.post(self._side.cut)
+            return
+        if left is None:
+            more = bool(data)
+        else:
+            self._body_left = left - len(data)
+            more = self._body_left > 0
+        self._live.inbox.post(partial(self._side.arrive, data, more))
+
+    def _read_some(self, size: int) -> bytes | None:
+        """What is there, where the server can tell; else it waits until there is ``size``."""
+        stream = self._environ["wsgi.input"]
+        read = getattr(stream, "read1", None) or stream.read
+        data: bytes | None = read(size)
+        return data
+
+    # -- the body -------------------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        side = self._side
+        if self._taken:
+            self._accept()
+        while True:
+            over = side.over  # first: then all the chunks are there, too
+            if side.chunks:
+                return self._take()
+            if over:
+                break
+            self._wait()
+        self._show_context()
+        if side.error is not None:
+            raise self._take_error()
+        raise StopIteration
+
+    def _take(self) -> bytes:
+        """All the chunks that wait."""
+        chunks = self._side.chunks
+        count = len(chunks)
+        taken = chunks.popleft() if count == 1 else b"".join(chunks.popleft() for _ in range(count))
+        self._taken = len(taken)
+        return taken
+
+    def _accept(self) -> None:
+        """The server asks for more, so it is through with what it has taken."""
+        side = self._side
+        with self._live.lock:
+            side.accepted += self._taken
+            stalled, side.stalled = side.stalled, False
+        self._taken = 0
+        if stalled:
+            self._live.inbox.post(side.make_room)
+
+    def close(self) -> None:
+        """PEP 3333: the server is done, whether the response is or not."""
+        if self._closed:
+            return
+        self._closed = True
+        side = self._side
+        if side.jobs is not None:
+            side.jobs.run()  # what the app does at the end belongs on this thread, too
+        if side.jobs is not None or side.chunks or not side.over:
+            self._live.inbox.post(side.disconnect)
+        if side.error is not None:
+            logger.error("%s failed", self._live.name, exc_info=self._take_error())
+        self._hide_context()
+
+    def _take_error(self) -> BaseException:
+        """Why the response ends here, as the server should get it.
+
+        A server takes an OSError for one of its own sockets: it closes the connection, without a
+        500 and often without a line in its log.
+        """
+        error, self._side.error = self._side.error, None
+        assert error is not None
+        if not isinstance(error, OSError) or isinstance(error, ClientDisconnected):
+            return error
+        wrapped = BridgeError(f"{self._live.name} raised {error!r}")
+        wrapped.__cause__ = error
+        return wrapped
+
+    # -- context variables ----------------------------------------------------------------------
+
+    def _show_context(self) -> None:
+        show_context(self._side.context, self._shown)
+
+    def _hide_context(self) -> None:
+        while self._shown:
+            variable, token = self._shown.pop()
+            try:
+                variable.reset(token)
+            except ValueError:  # closed in another context, which never saw it
+                pass
+
+
+def show_context(context: Context, shown: list[tuple[ContextVar[Any], Token[Any]]]) -> None:
+    """Set what the app has set in the current context, too, and note how to undo it."""
+    if holds_locals(context):
+        context = context.copy()
+        context.run(rehome, context)
+    for variable, value in context.items():
+        if variable not in HIDDEN and variable.get(_missing) is not value:
+            shown.append((variable, variable.set(value)))
+
+
+_missing: Any = object()
+
+
+class _ResponseFile(io.FileIO):
+    """A file that the app has sent by its path.
+
+    :param on_close: called once the server has closed it.
+    """
+
+    def __init__(self, path: str, on_close: Callable[[], object]) -> None:
+        super().__init__(path, "rb")
+        self._on_close = on_close
+
+    def close(self) -> None:
+        super().close()
+        self._on_close()

@@ -1,0 +1,197 @@
+"""An ASGI app, up and running in this process: its loop, its lifespan, its tasks.
+
+What enters: an app and its options, on the thread of the first request. What leaves: a
+:class:`LiveApp` that requests run on, from any thread, until :meth:`LiveApp.close`.
+
+Rule 1. ``runs`` and ``closing`` belong to the loop's thread.
+Rule 2. Closing happens in this order: no new requests; those under way, and what they have left
+        running, get ``shutdown_timeout_s``; what is left then is cancelled; the lifespan is shut
+        down; the lease on the loop is given back.
+Rule 3. Every app that is live is closed before the interpreter ends, while threads can still be
+        started: what runs at shutdown may need one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import logging
+import os
+import threading
+from asyncio import AbstractEventLoop
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+from bridge.config import ToWsgiOptions
+from bridge.errors import LifespanFailed
+from bridge.inbox import LoopInbox
+from bridge.lifespan import LifespanRunner, app_name
+from bridge.loop import LoopThread, lease
+from bridge.types import AsgiApp
+
+if TYPE_CHECKING:
+    from bridge.exchange_app import AppSide
+
+__all__ = ["LiveApp", "close_live_apps"]
+
+logger = logging.getLogger("bridge.asgi_to_wsgi")
+
+CANCEL_GRACE_S = 1.0
+LOOP_GRACE_S = 2.0
+"""How much longer than a coroutine's own timeout to wait for the loop to carry it out."""
+
+
+class LiveApp:
+    """Made by :meth:`LiveApp.start`.
+
+    :ivar pid: the process that it lives in. A fork leaves it behind.
+    :ivar runs: the requests whose task has not ended.
+    :ivar closing: no more requests.
+    :ivar lock: guards ``AppSide.stalled``.
+    """
+
+    def __init__(self, app: AsgiApp, options: ToWsgiOptions, thread: LoopThread) -> None:
+        self.app = app
+        self.name = app_name(app)
+        self.options = options
+        self.pid = os.getpid()
+        self.thread = thread
+        self.loop: AbstractEventLoop = thread.loop
+        self.inbox: LoopInbox = thread.inbox
+        self.runs: set[AppSide] = set()
+        self.closing = False
+        self.lock = Lock()
+        self._lifespan = LifespanRunner(
+            app, options.lifespan, startup_timeout_s=options.startup_timeout_s
+        )
+        self.state: dict[str, Any] = self._lifespan.state
+        self._closed: Future[None] = Future()
+        self._closer: asyncio.Task[None] | None = None
+
+    @classmethod
+    def start(cls, app: AsgiApp, options: ToWsgiOptions) -> LiveApp:
+        """Lease a loop, and run the lifespan's startup on it. Blocks until that is done.
+
+        :raises LifespanFailed: it failed, or took longer than ``startup_timeout_s``.
+        :raises DeadlockError: called on the thread of that loop.
+        """
+        live = cls(app, options, lease(options.loop_factory))
+        try:
+            live._start_lifespan()
+        except BaseException:
+            live.thread.release()
+            raise
+        _live_apps.add(live)
+        _close_at_exit()
+        return live
+
+    def _start_lifespan(self) -> None:
+        started = self.thread.submit(self._lifespan.startup())
+        try:
+            started.result(self.options.startup_timeout_s + LOOP_GRACE_S)
+        except FutureTimeoutError:
+            started.cancel()
+            raise LifespanFailed(
+                f"startup of {self.name} took longer than startup_timeout_s="
+                f"{self.options.startup_timeout_s:g}: it blocks the event loop at\n"
+                f"{self.thread.stack()}"
+            ) from None
+        except BaseException:
+            started.cancel()
+            raise
+
+    # -- closing --------------------------------------------------------------------------------
+
+    def begin_close(self) -> None:
+        """Let it close. From any thread, also as a finalizer: never blocks, takes no lock."""
+        if self.pid == os.getpid():
+            self.inbox.post(self._begin_close)
+
+    def close(self) -> None:
+        """Close, and wait until it is. Does nothing the second time.
+
+        :raises LifespanFailed: shutdown failed, or took too long.
+        :raises DeadlockError: called on the thread of the loop.
+        """
+        self.thread.refuse_current()
+        self.begin_close()
+        longest_s = self.options.shutdown_timeout_s + 2 * CANCEL_GRACE_S + LOOP_GRACE_S
+        try:
+            self._closed.result(longest_s)
+        except FutureTimeoutError:
+            logger.error(
+                "%s could not be shut down: the event loop is blocked at\n%s",
+                self.name,
+                self.thread.stack(),
+            )
+        self.thread.join_if_released(LOOP_GRACE_S)
+
+    def _begin_close(self) -> None:
+        if not self.closing:
+            self.closing = True
+            self._closer = self.loop.create_task(self._close(), name="bridge-close")
+
+    async def _close(self) -> None:
+        deadline = self.loop.time() + self.options.shutdown_timeout_s
+        try:
+            await self._drain()
+            await self._lifespan.shutdown(max(deadline - self.loop.time(), CANCEL_GRACE_S))
+        except Exception as error:
+            self._closed.set_exception(error)
+        else:
+            self._closed.set_result(None)
+        finally:
+            self.thread.release()
+
+    async def _drain(self) -> None:
+        """Wait for the tasks of all requests; cancel what takes too long."""
+        if not await self._ended(self.options.shutdown_timeout_s):
+            logger.warning(
+                "%s: cancelled %d task(s) that still ran after shutdown_timeout_s=%g",
+                self.name,
+                len(self.runs),
+                self.options.shutdown_timeout_s,
+            )
+            for run in tuple(self.runs):
+                run.cancel()
+            await self._ended(CANCEL_GRACE_S)
+        for run in tuple(self.runs):
+            run.abandon()
+
+    async def _ended(self, timeout_s: float) -> bool:
+        tasks = [run.task for run in self.runs if run.task is not None]
+        if tasks:
+            await asyncio.wait(tasks, timeout=timeout_s)
+        return not self.runs
+
+
+_live_apps: WeakSet[LiveApp] = WeakSet()
+_closes_at_exit = False
+
+
+def close_live_apps() -> None:
+    """Close every app that is live in this process, all at the same time. Logs what fails."""
+    apps = [live for live in _live_apps if live.pid == os.getpid()]
+    for live in apps:
+        live.begin_close()
+    for live in apps:
+        try:
+            live.close()
+        except LifespanFailed as error:
+            logger.error("%s", error, exc_info=error.__cause__)
+
+
+def _close_at_exit() -> None:
+    """Rule 3. ``atexit`` comes too late: executors refuse jobs by then."""
+    global _closes_at_exit
+    if _closes_at_exit:
+        return
+    _closes_at_exit = True
+    try:
+        register = threading._register_atexit  # type: ignore[attr-defined]  # what executors use
+        register(close_live_apps)
+    except (AttributeError, RuntimeError):
+        atexit.register(close_live_apps)
