@@ -28,6 +28,15 @@ from bridge.errors import (
 )
 from bridge.interface import interface_of
 from bridge.pool import WorkerPool
+from bridge.sync import (
+    ThreadSensitiveContext,
+    async_to_sync,
+    enter_in_loop,
+    enter_in_threads,
+    iterate_in_loop,
+    iterate_in_threads,
+    sync_to_async,
+)
 from bridge.wsgi_to_asgi import WsgiToAsgi
 
 __all__ = [
@@ -44,10 +53,17 @@ __all__ = [
     "PoolSaturated",
     "ProtocolError",
     "ServerProtocolError",
+    "ThreadSensitiveContext",
     "WorkerPool",
     "WsgiToAsgi",
     "__version__",
+    "async_to_sync",
+    "enter_in_loop",
+    "enter_in_threads",
     "interface_of",
+    "iterate_in_loop",
+    "iterate_in_threads",
+    "sync_to_async",
     "to_asgi",
     "to_wsgi",
 ]

@@ -83,6 +83,7 @@ class Call:
         been told yet: the next one that it starts is cancelled.
     :ivar occupies: it runs on asgiref's single thread.
     :ivar ended: the thread is through with it.
+    :ivar must_run: its turn comes even if its caller is cancelled: it ends what has begun.
     """
 
     __slots__ = (
@@ -104,6 +105,7 @@ class Call:
         "ended",
         "error",
         "loop",
+        "must_run",
         "occupies",
         "owes_cancellation",
         "posted_at",
@@ -137,6 +139,7 @@ class Call:
         self.abandoned = False
         self.arrived = False
         self.ended = False
+        self.must_run = False
         self.occupies = False
         self.owes_cancellation = False
         self.posted_at = monotonic()
@@ -220,10 +223,14 @@ class Call:
         finally:
             del error  # its traceback holds this frame: break the cycle
 
+    def withdraw(self) -> bool:
+        """True: it had not started, and never will."""
+        return self._ticket.acquire(False)
+
     def _hand_on_cancellation(self) -> bool:
         """The caller is cancelled. True: not yet, the coroutine inside the function is, first."""
-        if self._ticket.acquire(False):
-            return False  # it had not started, and never will
+        if not self.must_run and self.withdraw():
+            return False
         if self.tasks and not self.arrived:
             _cancel(self.tasks[0], self.loop)
             return True

@@ -17,7 +17,7 @@ import os
 import sys
 import threading
 from asyncio import AbstractEventLoop, CancelledError, Task
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any
@@ -170,15 +170,37 @@ class LoopTask:
         finally:
             self._caller.close()
 
+    def give_notice(self) -> None:
+        """Let the waiting thread go on, though the coroutine has not ended. From the coroutine."""
+        self._caller.notify(last=False)
+
+    def post(self, callback: Callable[[], object]) -> None:
+        """Run a callback on the coroutine's loop. From any thread; returns at once."""
+        inbox_of(self._loop).post(callback)
+
+    def abandon(self) -> None:
+        """Cancel the coroutine without waiting for it. From any thread, a finalizer too."""
+        self.cancel()
+        self._caller.close()
+
+    def is_here(self) -> bool:
+        """Whether this is the thread that began it, and the only one that may wait for it."""
+        here = threading.current_thread()
+        return self._caller._work_thread is here and asyncio._get_running_loop() is None
+
+    def adopt(self) -> None:
+        """See, on the waiting thread, what the coroutine has set in context variables."""
+        adopt(self._context, but=CALLER_VARIABLE)
+        if CALLER_VARIABLE is None:
+            _executors.current = self._outer
+
     def cancel(self) -> None:
         """Cancel the coroutine. From any thread; returns at once."""
         inbox_of(self._loop).post(self._on_cancel)
 
     def outcome(self) -> Any:
         """The coroutine's result, or raises what it raised."""
-        adopt(self._context, but=CALLER_VARIABLE)
-        if CALLER_VARIABLE is None:
-            _executors.current = self._outer
+        self.adopt()
         error, self._error = self._error, None
         if error is None:
             return self._result

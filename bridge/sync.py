@@ -7,6 +7,9 @@ said where each is made.
 from __future__ import annotations
 
 from bridge.calls import cancelled
+from bridge.enter import enter_in_loop, enter_in_threads
+from bridge.iterate_loop import iterate_in_loop
+from bridge.iterate_threads import iterate_in_threads
 from bridge.pools import Limit, limit, pool, stats
 from bridge.sensitive import ThreadSensitiveContext
 from bridge.to_loop import AsyncToSync, async_to_sync
@@ -19,6 +22,10 @@ __all__ = [
     "ThreadSensitiveContext",
     "async_to_sync",
     "cancelled",
+    "enter_in_loop",
+    "enter_in_threads",
+    "iterate_in_loop",
+    "iterate_in_threads",
     "limit",
     "pool",
     "stats",

@@ -20,7 +20,7 @@ from bridge.errors import ConfigError
 from bridge.pools import default_pool
 from bridge.sensitive import post_thread_sensitive
 
-__all__ = ["SyncToAsync", "is_async", "post_to_executor", "sync_to_async"]
+__all__ = ["SyncToAsync", "check_executor", "is_async", "post_to_executor", "sync_to_async"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -38,7 +38,7 @@ class SyncToAsync(Generic[P, R]):
     ) -> None:
         if not callable(func) or is_async(func):
             raise TypeError("sync_to_async can only be applied to sync functions.")
-        _check_executor(thread_sensitive, executor)
+        check_executor(thread_sensitive, executor)
         functools.update_wrapper(self, func)
         self.func = func
         self.context = context
@@ -84,7 +84,11 @@ def is_async(func: Any) -> bool:
     return iscoroutinefunction(func) or iscoroutinefunction(call)
 
 
-def _check_executor(thread_sensitive: bool, executor: Any) -> None:
+def check_executor(thread_sensitive: bool, executor: Any) -> None:
+    """
+    :raises TypeError: the executor comes with ``thread_sensitive``.
+    :raises ConfigError: its workers are processes.
+    """
     if executor is None:
         return
     if thread_sensitive:

@@ -1,0 +1,156 @@
+"""`iterate_in_loop`: an async iterable for sync code.
+
+What enters: an async iterable, from a sync thread. What leaves: its items, there. One task on the
+event loop iterates, at most a window ahead; the thread takes what is there, and waits, as in
+``async_to_sync``, only when nothing is.
+
+Rule 1. The source is made, asked and closed in one task, in one context.
+Rule 2. ``_lock`` guards the buffer and the flag that says whether the consumer waits for it.
+Rule 3. An error of the source comes after the items before it.
+Rule 4. Who leaves early cancels the task, and waits until the source is closed; unless this is the
+        garbage collector, on some other thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from asyncio import CancelledError
+from collections import deque
+from collections.abc import AsyncIterable, Generator, Iterator
+from typing import Generic, TypeVar
+
+from bridge.config import positive_int
+from bridge.loop_task import LoopTask, refuse_on_loop
+
+__all__ = ["iterate_in_loop"]
+
+T = TypeVar("T")
+
+
+def iterate_in_loop(iterable: AsyncIterable[T], *, window: int = 64) -> Generator[T, None, None]:
+    """Iterate over an async iterable from sync code, on the event loop ``async_to_sync`` would use.
+
+    >>> for event in bridge.iterate_in_loop(subscription):  # doctest: +SKIP
+    ...     print(event)
+
+    The source runs in one task, ahead of the consumer by at most the window. While the consumer
+    waits for an item, its thread runs the thread-sensitive sync code that the source calls. Leaving
+    the loop early (or closing the returned generator) cancels the task, closes the source there
+    (its ``aclose()``, if it has one) and waits for both.
+
+    :param iterable: an async generator, a stream, a subscription.
+    :param window: how many items the source may be ahead of the consumer.
+    :raises TypeError: ``iterable`` cannot be iterated asynchronously.
+    :raises ConfigError: ``window`` is not an int of 1 or more.
+    :raises DeadlockError: when an item is asked for: an event loop runs on this very thread.
+    """
+    positive_int("window", window)
+    if not hasattr(iterable, "__aiter__"):
+        hint = "; a sync one needs no helper" if hasattr(iterable, "__iter__") else ""
+        raise TypeError(f"iterate_in_loop takes an async iterable, not {iterable!r}{hint}")
+    return _pumped(iterable, window)
+
+
+def _pumped(iterable: AsyncIterable[T], window: int) -> Generator[T, None, None]:
+    refuse_on_loop()
+    pump = _Pump(iterable, window)
+    pump.begin()
+    try:
+        while pump.wait():
+            yield from pump.take()
+    finally:
+        pump.close()
+
+
+class _Pump(Generic[T]):
+    """An async iterable, and the task that iterates it. ``_on_loop`` runs there."""
+
+    def __init__(self, iterable: AsyncIterable[T], window: int) -> None:
+        self._iterable = iterable
+        self._window = window
+        self._task = LoopTask(self._on_loop())
+        self._produced = 0
+        self._consumed = 0
+        self._room: asyncio.Future[None] | None = None
+        # Below: both sides.
+        self._lock = threading.Lock()
+        self._buffer: deque[T] = deque()
+        self._hungry = False
+
+    # -- on the consumer's thread ---------------------------------------------------------------
+
+    def begin(self) -> None:
+        self._task.begin()
+
+    def wait(self) -> bool:
+        """Wait until there are items. False: there will be no more.
+
+        :raises BaseException: what the source raised, once its items are taken.
+        """
+        while self._must_wait():
+            self._task.wait()
+        if self._buffer:
+            return True
+        self._task.outcome()
+        return False
+
+    def _must_wait(self) -> bool:
+        with self._lock:
+            self._hungry = not self._buffer and not self._task.ended
+            return self._hungry
+
+    def take(self) -> Iterator[T]:
+        """The items that are there."""
+        while self._buffer:
+            item = self._buffer.popleft()
+            self._consumed += 1
+            if self._room is not None and self._produced - self._consumed <= self._window // 2:
+                self._task.post(self._make_room)
+            yield item
+
+    def close(self) -> None:
+        """End the task, and wait for it if this is the thread that it may come back to.
+
+        :raises BaseException: what the source raised while it was closed.
+        """
+        if self._task.ended:
+            return
+        if not self._task.is_here():
+            self._task.abandon()
+            return
+        self._task.cancel()
+        while not self._task.ended:
+            self._task.wait()
+        try:
+            self._task.outcome()
+        except CancelledError:
+            pass
+
+    # -- on the loop's thread -------------------------------------------------------------------
+
+    async def _on_loop(self) -> None:
+        source = aiter(self._iterable)
+        try:
+            async for item in source:
+                self._deliver(item)
+                while self._produced - self._consumed >= self._window:
+                    self._room = asyncio.get_running_loop().create_future()
+                    await self._room
+                    self._room = None
+        finally:
+            close = getattr(source, "aclose", None)
+            if close is not None:
+                await close()
+
+    def _deliver(self, item: T) -> None:
+        self._produced += 1
+        with self._lock:
+            self._buffer.append(item)
+            hungry, self._hungry = self._hungry, False
+        if hungry:
+            self._task.give_notice()
+
+    def _make_room(self) -> None:
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)

@@ -1,0 +1,55 @@
+"""A worker thread that is kept for a while: for what must begin, go on and end on one thread.
+
+What enters: calls, from the loop that has the lease. What leaves: the same calls, run one after the
+other on one thread of a pool. The thread is the pool's again after :meth:`ThreadLease.release`.
+"""
+
+from __future__ import annotations
+
+import time
+from asyncio import AbstractEventLoop
+from queue import SimpleQueue
+from typing import Any
+
+from bridge.calls import Call
+from bridge.pools import iteration_pool
+
+__all__ = ["ThreadLease"]
+
+
+class ThreadLease:
+    """A job of the pool, which lasts as long as the lease.
+
+    :param executor: whose thread; None is a pool kept for this.
+    :raises PoolSaturated: the pool has no room for it.
+    """
+
+    def __init__(self, executor: Any, loop: AbstractEventLoop) -> None:
+        self.posted_at = time.monotonic()
+        self._calls: SimpleQueue[Call | None] = SimpleQueue()
+        post = getattr(executor or iteration_pool(), "post", None)
+        if post is None:
+            executor.submit(self.run)
+        else:
+            post(self, loop)
+
+    def post(self, call: Call) -> None:
+        """Run ``call`` on the thread, after what is there already. Never blocks."""
+        self._calls.put(call)
+
+    def release(self) -> None:
+        """Give the thread back, once it has run what is there. From anywhere, a finalizer too."""
+        self._calls.put(None)
+
+    def run(self) -> None:
+        """On the thread: ends with the lease, whose holder ends it in every case."""
+        while (call := self._calls.get()) is not None:
+            call.run()
+            del call  # a waiting thread must not keep the last call alive
+
+    def discard(self) -> None:
+        """The pool was shut down before it had a thread for this lease."""
+        while not self._calls.empty():
+            call = self._calls.get()
+            if call is not None:
+                call.discard()
