@@ -100,7 +100,7 @@ def write_gated(environ: Environ, start_response: StartResponse) -> Iterable[byt
 
 @route("/headers")
 def headers(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """Repeated fields, mixed case and bytes above 127."""
+    """Repeated fields, mixed case, bytes above 127 and space around a value, as Django has it."""
     start_response(
         "299 Odd But Legal",
         [
@@ -110,6 +110,7 @@ def headers(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
             ("Set-Cookie", "b=2; Path=/"),
             ("X-Latin", "caf\xe9"),
             ("X-Empty", ""),
+            ("X-Padded", " value "),
             ("Vary", "Accept"),
             ("Vary", "Cookie"),
         ],

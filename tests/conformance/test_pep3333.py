@@ -369,6 +369,19 @@ def test_reason_phrases_may_be_empty(bridged: Bridged) -> None:
     assert call(bridged(answering([b"x"], "200 ")), http_scope()).status == 200
 
 
+@pytest.mark.parametrize("value", [" padded", "padded ", "\tpadded\t", "  padded  "])
+def test_whitespace_around_a_field_value_is_taken_off(bridged: Bridged, value: str) -> None:
+    """It is not part of the value (RFC 9110, 5.5), and h11 refuses it. Django up to 5.2 makes
+    ``Set-Cookie`` with a leading space, so sessions and CSRF depend on this.
+    """
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", [*PLAIN, ("X-Padded", value)])
+        return [b"ok"]
+
+    assert call(bridged(app), http_scope()).one("x-padded") == "padded"
+
+
 def test_subclasses_of_str_and_bytes_are_accepted(bridged: Bridged) -> None:
     class Text(str):
         pass

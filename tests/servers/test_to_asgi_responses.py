@@ -46,6 +46,7 @@ def test_header_fields_arrive_in_order_with_repeats(site: Site) -> None:
     assert response.all("set-cookie") == ["a=1; Path=/", "b=2; Path=/"]
     assert response.one("x-mixed-case") == "Value"
     assert response.one("x-empty") == ""
+    assert response.one("x-padded") == "value"
     assert ",".join(response.all("vary")).replace(" ", "") == "Accept,Cookie"
 
 
