@@ -5,7 +5,8 @@ event loop iterates, at most a window ahead; the thread takes what is there, and
 ``async_to_sync``, only when nothing is.
 
 Rule 1. The source is made, asked and closed in one task, in one context.
-Rule 2. ``_lock`` guards the buffer and the flag that says whether the consumer waits for it.
+Rule 2. ``_lock`` guards the buffer, the counts, and the two signs of waiting: the consumer's for
+        an item (``_hungry``), the task's for room (``_room``). Each looks before it sets its own.
 Rule 3. An error of the source comes after the items before it.
 Rule 4. Who leaves early cancels the task, and waits until the source is closed; unless this is the
         garbage collector, on some other thread.
@@ -18,6 +19,7 @@ import threading
 from asyncio import CancelledError
 from collections import deque
 from collections.abc import AsyncIterable, Generator, Iterator
+from functools import partial
 from typing import Generic, TypeVar
 
 from bridge.config import positive_int
@@ -70,13 +72,13 @@ class _Pump(Generic[T]):
         self._iterable = iterable
         self._window = window
         self._task = LoopTask(self._on_loop())
-        self._produced = 0
-        self._consumed = 0
-        self._room: asyncio.Future[None] | None = None
         # Below: both sides.
         self._lock = threading.Lock()
         self._buffer: deque[T] = deque()
+        self._produced = 0
+        self._consumed = 0
         self._hungry = False
+        self._room: asyncio.Future[None] | None = None
 
     # -- on the consumer's thread ---------------------------------------------------------------
 
@@ -103,10 +105,14 @@ class _Pump(Generic[T]):
     def take(self) -> Iterator[T]:
         """The items that are there."""
         while self._buffer:
-            item = self._buffer.popleft()
-            self._consumed += 1
-            if self._room is not None and self._produced - self._consumed <= self._window // 2:
-                self._task.post(self._make_room)
+            with self._lock:
+                item = self._buffer.popleft()
+                self._consumed += 1
+                room = None
+                if self._produced - self._consumed <= self._window // 2:
+                    room, self._room = self._room, None
+            if room is not None:
+                self._task.post(partial(_settle, room))
             yield item
 
     def close(self) -> None:
@@ -133,24 +139,28 @@ class _Pump(Generic[T]):
         source = aiter(self._iterable)
         try:
             async for item in source:
-                self._deliver(item)
-                while self._produced - self._consumed >= self._window:
-                    self._room = asyncio.get_running_loop().create_future()
-                    await self._room
-                    self._room = None
+                room = self._deliver(item)
+                if room is not None:
+                    await room
         finally:
             close = getattr(source, "aclose", None)
             if close is not None:
                 await close()
 
-    def _deliver(self, item: T) -> None:
-        self._produced += 1
+    def _deliver(self, item: T) -> asyncio.Future[None] | None:
+        """Returns what to await before the next item, if the window is full."""
         with self._lock:
             self._buffer.append(item)
+            self._produced += 1
             hungry, self._hungry = self._hungry, False
+            if self._produced - self._consumed >= self._window:
+                self._room = asyncio.get_running_loop().create_future()
+            room = self._room
         if hungry:
             self._task.give_notice()
+        return room
 
-    def _make_room(self) -> None:
-        if self._room is not None and not self._room.done():
-            self._room.set_result(None)
+
+def _settle(room: asyncio.Future[None]) -> None:
+    if not room.done():
+        room.set_result(None)
