@@ -77,7 +77,8 @@ def make_head(status: str, response_headers: ResponseHeaders) -> Head:
             _check_value(raw_name, value)
         if raw_name == b"content-length":
             length = _parse_length(value, length)
-        headers.append((raw_name, value.encode("latin-1")))
+        # RFC 9110, 5.5: space around a value is not part of it. Django up to 5.2 sets cookies so.
+        headers.append((raw_name, value.strip(" \t").encode("latin-1")))
     bodyless = code == 204 or code == 304
     if bodyless and length is not None:
         headers = [pair for pair in headers if pair[0] != b"content-length"]

@@ -112,6 +112,6 @@ def test_whatever_passes_cannot_split_a_response(name: str, value: str) -> None:
         return
     for raw_name, raw_value in head.headers:
         assert raw_name == name.lower().encode("ascii")
-        assert raw_value == value.encode("latin-1")
+        assert raw_value == value.strip(" \t").encode("latin-1")
         assert not set(b"\r\n\0") & (set(raw_name) | set(raw_value))
         assert not set(b": ") & set(raw_name)
