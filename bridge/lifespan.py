@@ -177,7 +177,9 @@ class LifespanRunner:
 
     def _failed(self, phase: str) -> LifespanFailed:
         if self._failure is not None:
-            why = self._failure
+            # Starlette sends a whole traceback, and raises the exception, too: one is enough.
+            why = self._failure.strip()
+            why = why if self._error is None else why.rpartition("\n")[2]
         elif self._error is not None:
             why = f"{type(self._error).__name__}: {self._error}"
         else:

@@ -33,6 +33,7 @@ from typing import Any, TypeVar
 from bridge.config import LoopFactory
 from bridge.errors import DeadlockError
 from bridge.inbox import LoopInbox, inbox_of
+from bridge.native import NativeThread
 
 __all__ = ["LoopThread", "lease", "start_task"]
 
@@ -48,7 +49,7 @@ _threads: dict[LoopFactory | None, LoopThread] = {}
 _inherited: list[LoopThread] = []
 
 
-class LoopThread(threading.Thread):
+class LoopThread(NativeThread):
     """An event loop and the thread that runs it. Made by :func:`lease`.
 
     :ivar loop: the loop; runs from the moment it can be seen here.
@@ -210,7 +211,7 @@ if sys.version_info >= (3, 12):
     def start_task(
         loop: AbstractEventLoop, coroutine: Coroutine[Any, Any, None], context: Context
     ) -> Task[None]:
-        """A task in ``context`` whose first step has run already. On the thread of ``loop``."""
+        """A task in ``context`` whose first step has run already. For callbacks of ``loop``."""
         return Task(coroutine, loop=loop, context=context, eager_start=True)
 
 else:
@@ -218,7 +219,7 @@ else:
     def start_task(
         loop: AbstractEventLoop, coroutine: Coroutine[Any, Any, None], context: Context
     ) -> Task[None]:
-        """A task in ``context`` whose first step has run already. On the thread of ``loop``.
+        """A task in ``context`` whose first step has run already. For callbacks of ``loop``.
 
         A new task asks its loop to call its first step soon. Here the loop notes the call instead,
         for just that moment, and the step is made at once.

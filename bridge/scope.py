@@ -64,6 +64,8 @@ def build_scope(environ: Environ, state: Mapping[str, Any]) -> Scope:
     if not path.isascii():
         path = path.encode("latin-1").decode("utf-8", "replace")
         root_path = root_path.encode("latin-1").decode("utf-8", "replace")
+    elif not path and environ.get("RAW_URI") == "*":
+        path = "*"  # OPTIONS *: the server as a whole
     protocol: str = environ["SERVER_PROTOCOL"]
     scope: Scope = {
         "type": "http",
@@ -136,7 +138,7 @@ def _raw_path(environ: Environ) -> bytes:
     uri: str | None = environ.get("RAW_URI") or environ.get("REQUEST_URI")
     if uri:
         raw = uri.partition("?")[0]
-        if raw == path and "%" not in raw:
+        if (raw == path and "%" not in raw) or (raw == "*" and not path):
             return raw.encode("latin-1")
         if raw[:1] != "/":
             raw = _origin_form(raw)
