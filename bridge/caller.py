@@ -25,6 +25,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 from asgiref.current_thread_executor import CurrentThreadExecutor
 
 from bridge.errors import DeadlockError
+from bridge.native import RealLock
 from bridge.submitted import Submitted
 
 __all__ = ["OWN_THREAD", "CallerThread"]
@@ -58,8 +59,8 @@ class _Ready:
     __slots__ = ("_gate", "_waits", "lock")
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self._gate = threading.Lock()
+        self.lock = RealLock()
+        self._gate = threading.Lock()  # this may be a greenlet's
         self._gate.acquire()
         self._waits = False
 

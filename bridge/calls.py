@@ -25,7 +25,6 @@ from asyncio import AbstractEventLoop, CancelledError, Task
 from collections.abc import Callable, Generator
 from contextvars import Context, ContextVar, copy_context
 from sys import exception
-from threading import Lock
 from time import monotonic
 from typing import Any, cast
 
@@ -34,6 +33,7 @@ from asgiref.sync import SyncToAsync
 from bridge.context import adopt, holds_locals, rehome
 from bridge.errors import PoolClosed
 from bridge.inbox import inbox_of
+from bridge.native import RealLock
 
 __all__ = ["Call", "cancelled", "current_call"]
 
@@ -128,7 +128,7 @@ class Call:
         self._handled = exception()
         self.loop = loop
         self._inbox = inbox_of(loop)
-        self._ticket = Lock()
+        self._ticket = RealLock()
         self._result: Any = None
         self._asyncio_future_blocking = False
         self._cancelled: CancelledError | None = None
@@ -225,7 +225,8 @@ class Call:
 
     def withdraw(self) -> bool:
         """True: it had not started, and never will."""
-        return self._ticket.acquire(False)
+        withdrawn: bool = self._ticket.acquire(False)
+        return withdrawn
 
     def _hand_on_cancellation(self) -> bool:
         """The caller is cancelled. True: not yet, the coroutine inside the function is, first."""

@@ -12,7 +12,6 @@ Rule 2. What was entered is left, even if nobody waits for it any more: a cancel
 from __future__ import annotations
 
 import asyncio
-import threading
 from asyncio import CancelledError
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -23,6 +22,7 @@ from typing import Any, TypeVar
 from bridge.calls import Call
 from bridge.lease import ThreadLease
 from bridge.loop_task import LoopTask, refuse_on_loop
+from bridge.native import RealLock
 from bridge.sensitive import post_thread_sensitive
 from bridge.to_thread import check_executor
 
@@ -65,7 +65,7 @@ class _InThreads(AbstractAsyncContextManager[T, bool | None]):
         self._lease: ThreadLease | None = None
         # Below: both sides. Who comes second, the thread with what it entered or the caller with
         # its cancellation, sees to it that it is left.
-        self._lock = threading.Lock()
+        self._lock = RealLock()
         self._entered = False
         self._abandoned = False
 

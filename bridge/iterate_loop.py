@@ -15,7 +15,6 @@ Rule 4. Who leaves early cancels the task, and waits until the source is closed;
 from __future__ import annotations
 
 import asyncio
-import threading
 from asyncio import CancelledError
 from collections import deque
 from collections.abc import AsyncIterable, Generator, Iterator
@@ -24,6 +23,7 @@ from typing import Generic, TypeVar
 
 from bridge.config import positive_int
 from bridge.loop_task import LoopTask, refuse_on_loop
+from bridge.native import RealLock
 
 __all__ = ["iterate_in_loop"]
 
@@ -73,7 +73,7 @@ class _Pump(Generic[T]):
         self._window = window
         self._task = LoopTask(self._on_loop())
         # Below: both sides.
-        self._lock = threading.Lock()
+        self._lock = RealLock()
         self._buffer: deque[T] = deque()
         self._produced = 0
         self._consumed = 0

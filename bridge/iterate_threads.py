@@ -14,7 +14,6 @@ Rule 4. Who leaves early closes the source, in its turn on its thread. A cancell
 from __future__ import annotations
 
 import asyncio
-import threading
 import weakref
 from asyncio import AbstractEventLoop, CancelledError
 from collections import deque
@@ -28,6 +27,7 @@ from bridge.calls import Call
 from bridge.config import positive_int
 from bridge.inbox import inbox_of
 from bridge.lease import ThreadLease
+from bridge.native import RealLock
 from bridge.sensitive import post_thread_sensitive
 from bridge.to_thread import check_executor
 
@@ -113,7 +113,7 @@ class _Source(Generic[T]):
         self._left = False
         self._closing = False
         # Below: both sides.
-        self._lock = threading.Lock()
+        self._lock = RealLock()
         self._buffer: deque[T] = deque()
         self._hungry = False
         # Below: the thread's, until the loop knows that no batch is running.

@@ -7,8 +7,8 @@ other on one thread of a pool. The thread is the pool's again after :meth:`Threa
 from __future__ import annotations
 
 import time
+from _queue import SimpleQueue  # not queue's, which gevent replaces: a real thread waits at it
 from asyncio import AbstractEventLoop
-from queue import SimpleQueue
 from typing import Any
 
 from bridge.calls import Call

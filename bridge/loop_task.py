@@ -31,6 +31,7 @@ from bridge.errors import DeadlockError
 from bridge.inbox import inbox_of
 from bridge.kept_loop import kept_loop
 from bridge.loop import start_task
+from bridge.native import RealLock
 from bridge.sensitive import CALLER_VARIABLE, waiting_caller
 
 __all__ = ["LoopTask", "refuse_on_loop"]
@@ -90,7 +91,7 @@ class LoopTask:
         self._handled = sys.exception()
         self._call = current_call()
         self._tasks: list[Task[Any]] | None = _asgiref_thread.__dict__.get("task_context")
-        self._ticket = threading.Lock()
+        self._ticket = RealLock()
         self._loop: AbstractEventLoop
         self._task: Task[None] | None = None
         self._gives_notice = True

@@ -33,6 +33,7 @@ from weakref import WeakSet, ref
 
 from bridge.errors import PoolClosed, PoolSaturated
 from bridge.jobs import Job, Meter, PoolStats
+from bridge.native import NativeThread, RealLock
 
 __all__ = ["WorkerPool"]
 
@@ -46,7 +47,7 @@ LATE_S = 0.002
 EXIT_JOIN_S = 5.0
 
 
-class _Worker(threading.Thread):
+class _Worker(NativeThread):
     """One thread of a pool, and the gate it waits at while idle.
 
     An idle worker refers to its pool weakly, so a pool that is dropped takes its threads with it.
@@ -56,7 +57,7 @@ class _Worker(threading.Thread):
         # A daemon, because a job stuck in foreign code must not keep the interpreter from exiting.
         super().__init__(name=name, daemon=True)
         self.pool = ref(pool)
-        self.gate = threading.Lock()
+        self.gate = RealLock()
         self.gate.acquire()
         self.waking = True
 
@@ -129,7 +130,7 @@ class WorkerPool(Executor):
             worker.gate.release()
 
     def _reset(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = RealLock()
         self._jobs: deque[Job] = deque()
         self._idle: list[_Worker] = []
         self._workers: dict[_Worker, None] = {}

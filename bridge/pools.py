@@ -7,7 +7,6 @@ made at its first use, never at import.
 from __future__ import annotations
 
 import os
-import threading
 import time
 from asyncio import AbstractEventLoop
 from collections import deque
@@ -19,6 +18,7 @@ from weakref import WeakSet
 from bridge.config import positive_int
 from bridge.errors import ConfigError, PoolSaturated
 from bridge.jobs import Job, PoolStats
+from bridge.native import RealLock
 from bridge.pool import WorkerPool
 from bridge.submitted import Submitted
 
@@ -34,7 +34,7 @@ DEFAULT = "bridge-sync"
 ITERATION = "bridge-iterate"
 ITERATION_THREADS = 128
 
-_lock = threading.Lock()
+_lock = RealLock()
 _pools: dict[str, WorkerPool] = {}
 _limits: WeakSet[Limit] = WeakSet()
 
@@ -118,7 +118,7 @@ class Limit(Executor):
         _limits.add(self)
 
     def _reset(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = RealLock()
         self._taken = 0
         self._waiting: deque[Job] = deque()
         self._completed = 0
@@ -241,7 +241,7 @@ def stats() -> dict[str, PoolStats]:
 def _forget_turns() -> None:
     """In a forked child: the threads that had a turn stayed with the parent."""
     global _lock
-    _lock = threading.Lock()
+    _lock = RealLock()
     for limit in list(_limits):
         limit._reset()
 

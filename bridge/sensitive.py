@@ -34,6 +34,7 @@ from bridge.caller import OWN_THREAD, CallerThread
 from bridge.calls import Call
 from bridge.errors import DeadlockError
 from bridge.inbox import inbox_of
+from bridge.native import refuse_greenlets
 from bridge.serial import post_in_order
 
 __all__ = ["CALLER_VARIABLE", "ThreadSensitiveContext", "post_thread_sensitive", "waiting_caller"]
@@ -110,6 +111,7 @@ def _has_exited(context: Any) -> bool:
 def _executor_of(context: Any) -> Executor:
     executor = _context_executors.get(context)
     if executor is None:
+        refuse_greenlets("the thread of a ThreadSensitiveContext")
         executor = _context_executors.setdefault(context, ThreadPoolExecutor(max_workers=1))
     return cast(Executor, executor)
 
@@ -120,6 +122,8 @@ def _post_to_single_thread(call: Call, *, orphan: bool) -> None:
         still runs on the single thread, it does not wait for this call.
     """
     executor = SyncToAsync.single_thread_executor
+    if not executor._threads:
+        refuse_greenlets("thread-sensitive sync code that no thread waits for")
     _refuse_own_thread(executor)
     if not orphan and _occupied.get(False):
         raise DeadlockError(_OCCUPIED)

@@ -18,7 +18,6 @@ Rule 2. A batch ends, under the lock, only when it is empty; from then on nothin
 from __future__ import annotations
 
 import os
-import threading
 from collections import deque
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
@@ -27,6 +26,7 @@ from weakref import WeakKeyDictionary
 from asgiref.current_thread_executor import CurrentThreadExecutor
 
 from bridge.calls import Call
+from bridge.native import RealLock
 
 __all__ = ["SerialQueue", "post_in_order"]
 
@@ -45,7 +45,7 @@ class SerialQueue:
     __slots__ = ("_last", "_lock")
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = RealLock()
         self._last: _Batch | None = None
 
     def post(self, call: Call, executor: Executor) -> None:

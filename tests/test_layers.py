@@ -46,6 +46,7 @@ LAYERS: list[tuple[str, set[str]]] = [
             "lease",
             "loop",
             "loop_task",
+            "native",
             "pool",
             "pools",
             "sensitive",

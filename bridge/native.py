@@ -1,0 +1,98 @@
+"""Threads of the operating system, also where gevent has turned ``threading``'s into greenlets.
+
+What enters: a thread's ``run``. What leaves: the same, on a thread of its own.
+
+gevent and eventlet replace ``threading`` by greenlets, which all live in one thread. An event loop
+or a blocking function put into such a "thread" holds up every other; and what asyncio knows of a
+thread, the loop that runs there, is then the same for all of them. So under gevent our threads come
+from gevent's own thread pool, which is of real ones. eventlet has none that could wake a greenlet.
+
+A lock that a thread of ours waits at, or that is held for a few bytecodes between two threads, is a
+:data:`RealLock`. Only one that a greenlet of the user's may wait at is ``threading.Lock``.
+"""
+
+from __future__ import annotations
+
+import _thread
+import sys
+import threading
+from typing import Any
+
+from bridge.errors import DeadlockError
+
+__all__ = ["NativeThread", "RealLock", "patched_by", "refuse_greenlets"]
+
+
+def _find_real_lock() -> Any:
+    gevent = sys.modules.get("gevent.monkey")
+    if gevent is not None:
+        return gevent.get_original("_thread", "allocate_lock")
+    return _thread.allocate_lock
+
+
+RealLock: Any = _find_real_lock()
+"""Makes a lock of the interpreter's, whether or not ``threading`` is patched, now or later."""
+
+
+def patched_by() -> str | None:
+    """Who has replaced ``threading`` by greenlets: ``"gevent"``, ``"eventlet"`` or None."""
+    gevent = sys.modules.get("gevent.monkey")
+    if gevent is not None and gevent.is_module_patched("threading"):
+        return "gevent"
+    eventlet = sys.modules.get("eventlet.patcher")
+    if eventlet is not None and eventlet.is_monkey_patched("thread"):
+        return "eventlet"
+    return None
+
+
+def refuse_greenlets(what: str) -> None:
+    """
+    :raises DeadlockError: ``threading`` is patched, and ``what`` needs a thread not made here.
+    """
+    patcher = patched_by()
+    if patcher is not None:
+        raise DeadlockError(
+            f"{what} needs a real thread, and {patcher}.monkey has replaced threads by greenlets "
+            "of one thread, where it would never run. Patch with thread=False, or use a worker "
+            "class with threads"
+        )
+
+
+class NativeThread(threading.Thread):
+    """A thread that is real even under gevent.
+
+    :raises DeadlockError: from ``start()``, under eventlet.
+    """
+
+    _native: Any = None
+    _native_ident: int | None = None
+
+    def start(self) -> None:
+        patcher = patched_by()
+        if patcher is None:
+            super().start()
+            return
+        if patcher != "gevent":
+            refuse_greenlets(f"thread {self.name!r}")
+        from gevent.threadpool import ThreadPool  # type: ignore[import-untyped]  # has no stubs
+
+        self._native_ident = 0
+        self._native = ThreadPool(1).spawn(self._run_native)
+
+    def _run_native(self) -> None:
+        self._native_ident = threading.get_ident()
+        self.run()
+
+    @property
+    def ident(self) -> int | None:
+        """As ``threading.get_ident()`` says on this thread; 0 until it has begun."""
+        return super().ident if self._native is None else self._native_ident
+
+    def is_alive(self) -> bool:
+        return super().is_alive() if self._native is None else not self._native.ready()
+
+    def join(self, timeout: float | None = None) -> None:
+        if self._native is None:
+            super().join(timeout)
+        else:
+            self._native.wait(timeout)
