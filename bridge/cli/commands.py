@@ -28,6 +28,7 @@ from bridge.cli.options import (
     normal_root_path,
 )
 from bridge.cli.run import run
+from bridge.cli.serve import treat_sigterm_as_ctrl_c
 from bridge.cli.servers import SERVERS
 from bridge.errors import AmbiguousApp, AppLoadError, BridgeError
 
@@ -196,8 +197,11 @@ def run_command(
 @contextmanager
 def _telling_errors() -> Iterator[None]:
     """Turn our errors into words and an exit code. Others are bugs, and keep their traceback."""
+    treat_sigterm_as_ctrl_c()  # there may be a long import before a server handles it
     try:
         yield
+    except KeyboardInterrupt:
+        raise typer.Exit from None
     except BridgeError as error:
         if error.__cause__ is not None:
             _print_traceback(error.__cause__)

@@ -8,7 +8,9 @@ versions it was seen in are hypercorn 0.18 and granian 2.8.
 from __future__ import annotations
 
 import asyncio
+import functools
 import multiprocessing
+import os
 import signal
 import sys
 import threading
@@ -21,8 +23,9 @@ from asgiref.sync import markcoroutinefunction
 from bridge.cli.last_resort import LAST_S, leave_within
 from bridge.types import AsgiApp, Message, Receive, Scope, Send
 
-__all__ = ["KILL_AFTER_S", "end_well"]
+__all__ = ["KILL_AFTER_S", "end_well", "prepare_master"]
 
+AGAIN_AFTER_S = 0.5
 KILL_AFTER_S = 5
 """Seconds that granian's master waits, beyond the grace, for a worker to clean up after it."""
 
@@ -83,17 +86,33 @@ def _let_hypercorn_workers_finish() -> None:
     They are told to end by an event, and finish their requests then; but the master kills all with
     SIGTERM as soon as the first has finished. After its own end it still waits for each.
     """
-    if multiprocessing.parent_process() is not None:
-        signal.signal(signal.SIGTERM, _leave_if_orphaned)
-
-
-def _leave_if_orphaned(number: int, frame: FrameType | None) -> None:
     master = multiprocessing.parent_process()
-    if master is None or not master.is_alive():
+    if master is not None:
+        signal.signal(signal.SIGTERM, functools.partial(_leave_if_orphaned, master.pid))
+
+
+def _leave_if_orphaned(master: int | None, number: int, frame: FrameType | None) -> None:
+    if os.getppid() != master:
         raise SystemExit(0)
 
 
-# -- granian ---------------------------------------------------------------------------------------
+# -- granian -------------------------------------------------------------------------------------
+
+
+def prepare_master(module: str) -> None:
+    """Before the server starts, in the process that is to be the master of its workers.
+
+    A worker that granian forks has its master's handlers until it has its own, after the import of
+    the app. A SIGTERM in that time was lost, and the master waited for that worker for ever.
+    """
+    if module == "granian" and hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=functools.partial(_leave_at_once, os.getpid()))
+
+
+def _leave_at_once(master: int) -> None:
+    if os.getppid() == master:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C: the master has it too
 
 
 class _CutOff:
@@ -127,13 +146,18 @@ class _CutOff:
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
         self._is_watching = True
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._before(signal.getsignal(number), loop))
+            handler = signal.getsignal(number)
+            if callable(handler):
+                signal.signal(number, self._before(handler, loop))
 
-    def _before(self, handler: Any, loop: asyncio.AbstractEventLoop) -> Callable[..., None]:
+    def _before(
+        self, handler: Callable[..., Any], loop: asyncio.AbstractEventLoop
+    ) -> Callable[..., None]:
         def handle(number: int, frame: FrameType | None) -> None:
             loop.call_soon_threadsafe(loop.call_later, self._grace_s, self._cancel_all)
-            if callable(handler):
-                handler(number, frame)
+            # Once more a moment later: granian loses a signal that comes while it starts.
+            loop.call_soon_threadsafe(loop.call_later, AGAIN_AFTER_S, handler, number, frame)
+            handler(number, frame)
 
         return handle
 

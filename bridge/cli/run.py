@@ -50,7 +50,7 @@ def run(options: RunOptions, server_name: str | None) -> int:
     options = _at_free_address(options)
     _target_spec(spec, options, app_dir).to_environment()
     _tell(spec, options, loaded, interface)
-    return _hand_over(spec, options, interface, loaded)
+    return _hand_over(spec, options, loaded)
 
 
 def _interface(loaded: LoadedApp) -> Interface:
@@ -139,10 +139,8 @@ def _notes(spec: ServerSpec, interface: Interface) -> list[str]:
 # -- handing over ----------------------------------------------------------------------------------
 
 
-def _hand_over(
-    spec: ServerSpec, options: RunOptions, interface: Interface, loaded: LoadedApp
-) -> int:
-    arguments = spec.arguments(replace(options, app_dir=_watched(options, loaded)), interface)
+def _hand_over(spec: ServerSpec, options: RunOptions, loaded: LoadedApp) -> int:
+    arguments = spec.arguments(replace(options, app_dir=_watched(options, loaded)))
     if spec.serves_here(options):
         return run_server(spec.module, arguments)
     # Workers may drain and then shut down their lifespan after the master has done its part.

@@ -39,7 +39,7 @@ class ServerSpec:
     name: str
     speaks: Interface
     module: str
-    arguments: Callable[[RunOptions, Interface], list[str]]
+    arguments: Callable[[RunOptions], list[str]]
     requirement: str
     cannot: Mapping[str, str] = field(default_factory=dict)
     needs: Mapping[str, tuple[str, str]] = field(default_factory=dict)
@@ -70,7 +70,7 @@ def _is_single(options: RunOptions) -> bool:
 # -- command lines ---------------------------------------------------------------------------------
 
 
-def _uvicorn(options: RunOptions, interface: Interface) -> list[str]:
+def _uvicorn(options: RunOptions) -> list[str]:
     where = ["--host", options.host, "--port", str(options.port)]
     if options.uds is not None:
         where = ["--uds", str(options.uds)]
@@ -84,7 +84,7 @@ def _uvicorn(options: RunOptions, interface: Interface) -> list[str]:
     return [SERVED, *where, *many, *watch, *fixed, *grace]
 
 
-def _hypercorn(options: RunOptions, interface: Interface) -> list[str]:
+def _hypercorn(options: RunOptions) -> list[str]:
     # With no workers it serves in its own process, which suits one; reloading needs a child.
     workers = "0" if _is_single(options) else str(options.workers)
     watch = ["--reload"] if options.reload else []
@@ -94,7 +94,7 @@ def _hypercorn(options: RunOptions, interface: Interface) -> list[str]:
     return [f"asgi:{SERVED}", *where, "--workers", workers, *watch, *logs, *grace]
 
 
-def _granian(options: RunOptions, interface: Interface) -> list[str]:
+def _granian(options: RunOptions) -> list[str]:
     where = ["--host", options.host, "--port", str(options.port)]
     if options.uds is not None:
         where = ["--uds", str(options.uds)]
@@ -108,7 +108,7 @@ def _granian(options: RunOptions, interface: Interface) -> list[str]:
     return [SERVED, *where, *fixed, *watch, *logs, *kill]
 
 
-def _daphne(options: RunOptions, interface: Interface) -> list[str]:
+def _daphne(options: RunOptions) -> list[str]:
     where = ["--bind", options.host, "--port", str(options.port)]
     if options.uds is not None:
         where = ["-u", str(options.uds)]
@@ -116,17 +116,17 @@ def _daphne(options: RunOptions, interface: Interface) -> list[str]:
     return [*where, "--verbosity", str(verbosity), SERVED]
 
 
-def _gunicorn(options: RunOptions, interface: Interface) -> list[str]:
-    threads = ["--worker-class", "gthread", "--threads", str(options.thread_count)]
-    lifespan = ["--config", "python:bridge.contrib.gunicorn"] if interface == "asgi" else []
+def _gunicorn(options: RunOptions) -> list[str]:
+    fixed = ["--config", "python:bridge.cli.gunicorn_config", "--worker-class", "gthread"]
+    threads = ["--threads", str(options.thread_count)]
     watch = ["--reload"] if options.reload else []
     logs = ["--log-level", options.log_level.value, *_access_log_file(options)]
     many = ["--workers", str(options.workers)]
     grace = ["--graceful-timeout", str(options.grace_s)]
-    return [SERVED, "--bind", _bind(options), *many, *threads, *lifespan, *watch, *logs, *grace]
+    return [SERVED, "--bind", _bind(options), *fixed, *many, *threads, *watch, *logs, *grace]
 
 
-def _waitress(options: RunOptions, interface: Interface) -> list[str]:
+def _waitress(options: RunOptions) -> list[str]:
     where = ["--host", options.host, "--port", str(options.port)]
     if options.uds is not None:
         where = ["--uds", str(options.uds)]

@@ -88,8 +88,7 @@ def _adapt(loaded: LoadedApp, spec: TargetSpec) -> Any:
         return loaded.app
     if spec.speaks == "asgi":
         return bridge.WsgiToAsgi(loaded.app, threads=spec.threads, shutdown_timeout_s=spec.grace_s)
-    to_wsgi: Any = bridge.AsgiToWsgi  # type: ignore[attr-defined]
-    return to_wsgi(loaded.app, shutdown_timeout_s=spec.grace_s)
+    return bridge.AsgiToWsgi(loaded.app, shutdown_timeout_s=spec.grace_s)
 
 
 def _show_our_log(level: str) -> None:

@@ -18,6 +18,9 @@ from waitress import wasyncore  # type: ignore[import-untyped]  # no stubs
 from waitress.server import create_server  # type: ignore[import-untyped]  # no stubs
 from waitress.task import ThreadedTaskDispatcher  # type: ignore[import-untyped]  # no stubs
 
+from bridge.asgi_to_wsgi import start_adapters
+from bridge.live_app import close_live_apps
+
 __all__ = ["main"]
 
 logger = logging.getLogger("waitress")
@@ -39,10 +42,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     dispatcher.set_thread_count(options.threads)
     server = create_server(app, channels, _dispatcher=dispatcher, **_where(options))
     try:
+        start_adapters()
         server.print_listen("Serving on http://{}:{}")
         wasyncore.loop(timeout=1, map=channels)
     except (SystemExit, KeyboardInterrupt):
         _drain(dispatcher, channels, options.grace_s)
+        close_live_apps()
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

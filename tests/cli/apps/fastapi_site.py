@@ -1,0 +1,62 @@
+"""A FastAPI app as users have them, with a lifespan."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import PlainTextResponse, StreamingResponse
+
+from tests.harness.control import gate, report
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, str]]:
+    """Tell the test of both ends of it, where one asks."""
+    if "CALLS" in os.environ:
+        report(os.environ["CALLS"], "startup", pid=os.getpid())
+    yield {"resource": "made at startup"}
+    if "CALLS" in os.environ:
+        report(os.environ["CALLS"], "shutdown", pid=os.getpid())
+
+
+app = FastAPI(lifespan=lifespan)
+
+
+@app.get("/")
+async def facts(request: Request) -> dict[str, Any]:
+    """Who answered, and where the app believes it is mounted."""
+    return {
+        "framework": "fastapi",
+        "pid": os.getpid(),
+        "root_path": request.scope["root_path"],
+        "path": request.scope["path"],
+        "url": str(request.url),
+        "resource": getattr(request.state, "resource", None),
+    }
+
+
+@app.get("/gated/{key}")
+async def gated(key: str) -> PlainTextResponse:
+    """An answer that takes until the test opens the gate."""
+    await asyncio.to_thread(gate, key, "go")
+    return PlainTextResponse("finished")
+
+
+@app.get("/endless/{key}")
+async def endless(key: str) -> StreamingResponse:
+    """A stream without an end."""
+    return StreamingResponse(_ticks(key))
+
+
+async def _ticks(key: str) -> AsyncIterator[bytes]:
+    try:
+        while True:
+            yield b"tick\n"
+            await asyncio.sleep(0.05)
+    finally:
+        report(key, "closed")

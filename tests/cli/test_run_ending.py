@@ -1,0 +1,120 @@
+"""SIGTERM and Ctrl-C: open requests finish, endless ones are cut off, nothing is left behind."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.cli.running import (
+    MULTI,
+    SERVERS,
+    TARGETS,
+    client_of,
+    end,
+    facts,
+    left_behind,
+    running,
+    start,
+    tell_to_end,
+    wait_until_ending,
+)
+from tests.harness.control import Control
+from tests.harness.http import Aborted
+from tests.harness.servers import Server
+
+pytestmark = pytest.mark.usefixtures("control")
+
+TERM, INT = signal.SIGTERM, signal.SIGINT
+
+
+@pytest.mark.parametrize(("framework", "number"), [("flask", INT), ("fastapi", TERM)])
+@pytest.mark.parametrize("server", SERVERS)
+def test_an_open_request_finishes_before_the_end(
+    server: str, framework: str, number: signal.Signals, control: Control, key: str
+) -> None:
+    with running(server, TARGETS[framework]) as site:
+        _finishes(site, number, control, key)
+
+
+@pytest.mark.parametrize("number", [INT, TERM])
+@pytest.mark.parametrize("server", MULTI)
+def test_an_open_request_finishes_on_one_of_two_workers(
+    server: str, number: signal.Signals, control: Control, key: str
+) -> None:
+    with running(server, TARGETS["flask"], "--workers", "2") as site:
+        _finishes(site, number, control, key)
+
+
+def _finishes(site: Server, number: signal.Signals, control: Control, key: str) -> None:
+    with closing(client_of(site).open("GET", f"/gated/{key}")) as exchange:
+        control.expect_waiting(key, "go")
+        tell_to_end(site, number)
+        wait_until_ending(site)
+        control.open(key, "go")
+        response = exchange.read()
+    assert (response.status, response.body) == (200, b"finished")
+    assert site.process.wait(30) == 0
+    assert left_behind(site) == []
+
+
+@pytest.mark.parametrize("framework", ["flask", "fastapi"])
+@pytest.mark.parametrize("server", SERVERS)
+def test_an_endless_stream_is_cut_off_after_the_grace(
+    server: str, framework: str, control: Control, key: str
+) -> None:
+    with running(server, TARGETS[framework], "--grace-s", "1") as site:
+        _is_cut_off(site, key)
+        if server != "gunicorn":  # which leaves its threads as they are, and ends the process
+            control.expect(key, "closed")
+
+
+@pytest.mark.parametrize("server", MULTI)
+def test_an_endless_stream_on_two_workers_is_cut_off_after_the_grace(server: str, key: str) -> None:
+    with running(server, TARGETS["flask"], "--grace-s", "1", "--workers", "2") as site:
+        _is_cut_off(site, key)
+
+
+def _is_cut_off(site: Server, key: str) -> None:
+    with closing(client_of(site).open("GET", f"/endless/{key}")) as exchange:
+        assert exchange.chunk().startswith(b"tick")
+        assert end(site, TERM) == 0
+        assert left_behind(site) == []
+        with pytest.raises(Aborted):
+            exchange.read()
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_thread_that_never_returns_does_not_keep_the_process(
+    server: str, control: Control, key: str
+) -> None:
+    with running(server, TARGETS["flask"], "--grace-s", "1") as site:
+        with closing(client_of(site).open("GET", f"/hang/{key}")):
+            control.expect(key, "hanging")
+            assert end(site, TERM) == 0
+        assert left_behind(site) == []
+
+
+@pytest.mark.parametrize("server", MULTI)
+@pytest.mark.parametrize("number", [INT, TERM])
+def test_no_worker_is_left_behind(server: str, number: signal.Signals) -> None:
+    with running(server, TARGETS["flask"], "--workers", "2") as site:
+        assert len({facts(site)["pid"] for _ in range(3)} | {site.pid}) > 1
+        assert end(site, number) == 0
+        assert left_behind(site) == []
+
+
+@pytest.mark.parametrize("number", [INT, TERM])
+def test_a_signal_while_the_app_is_imported_ends_with_0(
+    number: signal.Signals, tmp_path: Path, control: Control, key: str
+) -> None:
+    (tmp_path / "slow.py").write_text(
+        f"from tests.harness.control import gate\ngate({key!r}, 'import')\n"
+    )
+    process = start("slow.py", cwd=tmp_path)
+    control.expect_waiting(key, "import")
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (0, "", "")

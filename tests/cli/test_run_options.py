@@ -1,0 +1,236 @@
+"""Each option of `bridge run` does what it says, on every server that has it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import socket
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.running import (
+    ASGI_SERVERS,
+    MULTI,
+    SERVERS,
+    TARGETS,
+    WSGI_SERVERS,
+    client_of,
+    facts,
+    running,
+    start,
+)
+from tests.harness.control import Control
+from tests.harness.servers import Server
+
+pytestmark = pytest.mark.usefixtures("control")
+
+TIMEOUT_S = 30.0
+
+
+# -- where -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_uds_listens_on_a_unix_socket_and_removes_a_stale_one(server: str, tmp_path: Path) -> None:
+    path = tmp_path / "site.sock"
+    with closing(socket.socket(socket.AF_UNIX)) as stale:
+        stale.bind(str(path))
+    process = start(TARGETS["flask"], "--server", server, "--uds", str(path))
+    try:
+        told = _ask_unix(path)
+        assert told["framework"] == "flask"
+    finally:
+        process.terminate()
+        _, err = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 0, err
+    assert f"bridge: URL: unix:{path}\n" in err
+
+
+def _ask_unix(path: Path) -> dict[str, Any]:
+    deadline = time.monotonic() + TIMEOUT_S
+    while True:
+        with closing(socket.socket(socket.AF_UNIX)) as client:
+            try:
+                client.connect(str(path))
+            except OSError:
+                assert time.monotonic() < deadline, "it does not listen"
+                time.sleep(0.02)  # polling, with a deadline: a socket file has no event
+                continue
+            client.sendall(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+            received = b"".join(iter(lambda: client.recv(65536), b""))
+            told: dict[str, Any] = json.loads(received.partition(b"\r\n\r\n")[2])
+            return told
+
+
+def test_port_0_chooses_a_free_port_and_says_which() -> None:
+    process = start(TARGETS["flask"], "--port", "0")
+    assert process.stderr is not None
+    try:
+        url = next(line for line in process.stderr if line.startswith("bridge: URL: "))
+        port = int(url.rstrip("/\n").rpartition(":")[2])
+        assert port > 0
+    finally:
+        process.terminate()
+        process.communicate(timeout=TIMEOUT_S)
+
+
+@pytest.mark.parametrize("path", ["/", "/shop/"])
+@pytest.mark.parametrize("framework", TARGETS)
+@pytest.mark.parametrize("server", ["uvicorn", "hypercorn", "gunicorn"])
+def test_root_path_is_where_the_app_is_mounted(server: str, framework: str, path: str) -> None:
+    """Whether the proxy in front strips the path or leaves it."""
+    with running(server, TARGETS[framework], "--root-path", "shop/") as site:
+        told = facts(site, path)
+        assert told["root_path"] == "/shop"
+        assert told["path"] == ("/shop/" if framework == "fastapi" else "/")
+        assert told["url"] == "http://site.example/shop/"
+        assert f"bridge: URL: http://127.0.0.1:{site.port}/shop/\n" in site.log()
+
+
+@pytest.mark.parametrize("server", ["granian", "daphne", "waitress"])
+def test_root_path_means_the_same_on_the_other_servers(server: str) -> None:
+    with running(server, TARGETS["flask"], "--root-path", "/shop") as site:
+        assert facts(site)["url"] == facts(site, "/shop/")["url"] == "http://site.example/shop/"
+
+
+# -- how -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("server", ASGI_SERVERS)
+def test_threads_is_how_many_requests_of_a_wsgi_app_run_at_once(
+    server: str, control: Control, key: str
+) -> None:
+    with running(server, TARGETS["flask"], "--threads", "2") as site:
+        _only_two_at_once(site, control, key)
+
+
+@pytest.mark.parametrize("server", WSGI_SERVERS)
+def test_threads_are_those_of_a_wsgi_server(server: str, control: Control, key: str) -> None:
+    with running(server, TARGETS["flask"], "--threads", "2") as site:
+        _only_two_at_once(site, control, key)
+        assert "bridge: threads: 2\n" in site.log()
+
+
+def _only_two_at_once(site: Server, control: Control, key: str) -> None:
+    client = client_of(site)
+    waiting = [client.open("GET", f"/gated/{key}") for _ in range(3)]
+    control.expect_waiting(key, "go", 2)
+    control.release(key, "go")
+    control.expect_waiting(key, "go", 2)
+    assert control.waiting(key, "go") == 2
+    control.open(key, "go")
+    for exchange in waiting:
+        assert exchange.read().body == b"finished"
+        exchange.close()
+
+
+@pytest.mark.parametrize("server", MULTI)
+def test_workers_are_processes(server: str, control: Control, key: str) -> None:
+    with running(
+        server,
+        TARGETS["fastapi" if server != "gunicorn" else "flask"],
+        "--workers",
+        "2",
+        env={"CALLS": key},
+    ) as site:
+        if server != "gunicorn":
+            pids = {told["pid"] for told in control.expect(key, "startup", 2)}
+            assert len(pids) == 2
+            assert facts(site)["pid"] in pids
+        assert facts(site)["pid"] != site.pid
+        assert "bridge: processes: 2\n" in site.log()
+
+
+@pytest.mark.parametrize("server", ["uvicorn", "hypercorn", "gunicorn"])
+def test_reload_starts_over_when_a_file_changes(server: str, tmp_path: Path) -> None:
+    module = tmp_path / "changing.py"
+    source = (
+        "def app(environ, start_response):\n    start_response('200 OK', [])\n    return [b'{}']\n"
+    )
+    module.write_text(source.format("before"))
+    with running(server, "changing.py", "--reload", "--grace-s", "1", cwd=tmp_path) as site:
+        assert client_of(site).fetch("GET", "/").body == b"before"
+        _change_until_served(site, module, source)
+
+
+def test_reload_watches_the_folder_of_a_file_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "here").mkdir()
+    module = tmp_path / "elsewhere" / "changing.py"
+    source = (
+        "def app(environ, start_response):\n    start_response('200 OK', [])\n    return [b'{}']\n"
+    )
+    module.write_text(source.format("before"))
+    with running("uvicorn", str(module), "--reload", cwd=tmp_path / "here") as site:
+        assert client_of(site).fetch("GET", "/").body == b"before"
+        _change_until_served(site, module, source)
+
+
+def _change_until_served(site: Server, module: Path, source: str) -> None:
+    """Change the file, more than once: a reloader sees no change before it has begun to look."""
+    deadline = time.monotonic() + TIMEOUT_S
+    module.write_text(source.format("afterwards"))
+    for later in itertools.count(time.time() + 5, 5):
+        assert time.monotonic() < deadline, f"it did not reload:\n{site.log()}"
+        os.utime(module, (later, later))
+        if _serves_within(1.5, site, b"afterwards"):
+            return
+
+
+def _serves_within(seconds: float, site: Server, body: bytes) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            if client_of(site).fetch("GET", "/").body == body:
+                return True
+        except (OSError, EOFError, AssertionError):  # it is starting over
+            pass
+        time.sleep(0.05)  # polling, with a deadline: the server tells nobody that it is back
+    return False
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_log_level_warning_silences_requests(server: str) -> None:
+    with running(server, TARGETS["flask"], "--log-level", "warning") as site:
+        facts(site)
+        told = site.log()
+    lines = [line for line in told.splitlines() if not line.startswith("bridge: ")]
+    assert lines == []
+
+
+@pytest.mark.parametrize("server", ["uvicorn", "granian", "hypercorn", "daphne", "gunicorn"])
+def test_requests_are_logged_at_level_info(server: str) -> None:
+    with running(server, TARGETS["flask"]) as site:
+        facts(site)
+        assert "GET /" in site.log()
+
+
+# -- what ------------------------------------------------------------------------------------------
+
+UNTOLD = """
+def app(*args):
+    if len(args) == 2:
+        args[1]("200 OK", [])
+        return [b"called as WSGI"]
+    return asgi(*args)
+
+
+async def asgi(scope, receive, send):
+    assert scope["type"] == "http"
+    await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body", "body": b"called as ASGI"})
+"""
+
+
+@pytest.mark.parametrize("interface", ["wsgi", "asgi"])
+@pytest.mark.parametrize("server", ["uvicorn", "daphne", "gunicorn"])
+def test_interface_says_what_cannot_be_told(server: str, interface: str, tmp_path: Path) -> None:
+    (tmp_path / "untold.py").write_text(UNTOLD)
+    with running(server, "untold.py", "--interface", interface, cwd=tmp_path) as site:
+        assert client_of(site).fetch("GET", "/").body == f"called as {interface.upper()}".encode()
+        assert f"bridge: interface: {interface.upper()} (as you said)\n" in site.log()

@@ -1,0 +1,110 @@
+"""`bridge run` serves each kind of app on each server, says so, and ends with 0."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from tests.cli.running import (
+    ASGI_SERVERS,
+    SERVERS,
+    TARGETS,
+    client_of,
+    end,
+    facts,
+    left_behind,
+    running,
+)
+from tests.harness.control import Control
+
+pytestmark = pytest.mark.usefixtures("control")
+
+ADAPTER = {
+    ("flask", "asgi"): "bridge.WsgiToAsgi",
+    ("django", "asgi"): "bridge.WsgiToAsgi",
+    ("fastapi", "wsgi"): "bridge.AsgiToWsgi",
+}
+
+
+@pytest.mark.parametrize("framework", TARGETS)
+@pytest.mark.parametrize("server", SERVERS)
+def test_each_app_is_served_by_each_server(server: str, framework: str) -> None:
+    with running(server, TARGETS[framework]) as site:
+        told = facts(site)
+        assert told["framework"] == framework
+        assert told["url"] == "http://site.example/"
+        assert end(site, signal.SIGINT) == 0
+        assert left_behind(site) == []
+        log = site.log()
+    speaks = "asgi" if server in ASGI_SERVERS else "wsgi"
+    adapter = ADAPTER.get((framework, speaks), f"none: {server} speaks {speaks.upper()} itself")
+    assert f"bridge: adapter: {adapter}\n" in log
+    assert f"bridge: interface: {'ASGI' if framework == 'fastapi' else 'WSGI'}\n" in log
+    assert f"bridge: server: {server} " in log
+    assert f"bridge: URL: http://127.0.0.1:{site.port}/\n" in log
+    assert "Traceback" not in log
+
+
+@pytest.mark.parametrize("server", ["uvicorn", "gunicorn"])
+def test_static_files_of_a_django_folder_are_served_in_debug(server: str) -> None:
+    with running(server, "django_shop") as site:
+        response = client_of(site).fetch("GET", "/static/admin/css/base.css")
+        assert response.status == 200
+        assert response.one("content-type") == "text/css"
+        assert "bridge: note: DEBUG is on: static files are served from /static/" in site.log()
+
+
+@pytest.mark.parametrize("server", ["uvicorn", "hypercorn", "waitress"])
+def test_a_factory_is_called_once_where_the_app_is_served_in_the_same_process(
+    server: str, control: Control, key: str
+) -> None:
+    target = "flask_site:create_app('shop', shout=True)"
+    with running(server, target, env={"CALLS": key}) as site:
+        assert client_of(site).fetch("GET", "/").body == b"SHOP"
+    assert len(control.reports(key, "made")) == 1
+
+
+@pytest.mark.parametrize("server", ["granian", "gunicorn", "daphne"])
+def test_a_server_of_workers_starts_without_the_app_in_its_memory(
+    server: str, control: Control, key: str
+) -> None:
+    with running(server, "flask_site:create_app('shop')", env={"CALLS": key}) as site:
+        assert client_of(site).fetch("GET", "/").body == b"shop"
+    # Once to look what it is, in the process that then started over; once to serve it.
+    assert len(control.reports(key, "made")) == 2
+
+
+@pytest.mark.parametrize("server", ["uvicorn", "granian", "hypercorn", "gunicorn", "waitress"])
+def test_lifespan_runs_once_where_the_app_is_served(
+    server: str, control: Control, key: str
+) -> None:
+    with running(server, TARGETS["fastapi"], env={"CALLS": key}) as site:
+        told = facts(site)
+        assert told["resource"] == "made at startup"
+        assert end(site, signal.SIGTERM) == 0
+    assert [report["pid"] for report in control.expect(key, "startup")] == [told["pid"]]
+    assert [report["pid"] for report in control.expect(key, "shutdown")] == [told["pid"]]
+
+
+def test_that_daphne_runs_no_lifespan_is_said() -> None:
+    with running("daphne", TARGETS["fastapi"]) as site:
+        assert "bridge: note: daphne runs no lifespan" in site.log()
+
+
+@pytest.mark.parametrize("target", ["flask_site.py", "flask_site", "../apps/flask_site.py:app"])
+def test_a_target_by_file_or_module_alone(target: str) -> None:
+    with running("uvicorn", target) as site:
+        assert facts(site)["framework"] == "flask"
+
+
+@pytest.mark.parametrize("server", ["uvicorn", "gunicorn"])
+def test_app_dir_is_where_modules_are_looked_for(server: str) -> None:
+    with running(
+        server,
+        "wsgi:application",
+        "--app-dir",
+        "django_shop/shop",
+        env={"PYTHONPATH": "django_shop"},
+    ) as site:
+        assert facts(site)["framework"] == "django"
