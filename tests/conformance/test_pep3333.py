@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from wsgiref.validate import validator
@@ -419,3 +420,20 @@ def test_call_iteration_and_close_share_one_thread(bridged: Bridged) -> None:
     assert len(threads) == 5
     assert len(set(threads)) == 1
     assert threads[0] != threading.get_ident()
+
+
+@pytest.mark.parametrize("length", [b"0", b"10", b"100000", b"200000"])
+def test_a_wrapped_file_ends_at_its_content_length(bridged: Bridged, length: bytes) -> None:
+    """PEP 3333, Optional Platform-Specific File Handling: "continue until the end is reached, or
+    until Content-Length bytes have been written". So a longer file is no mistake of the app.
+    """
+    content = bytes(range(256)) * 1000
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("206 Partial Content", [*PLAIN, ("Content-Length", length.decode())])
+        wrapped: Iterable[bytes] = environ["wsgi.file_wrapper"](io.BytesIO(content))
+        return wrapped
+
+    response = call(bridged(app), http_scope())
+
+    assert response.body == content[: int(length)]
