@@ -42,11 +42,13 @@ class FileWrapper:
     :param filelike: an object with ``read(size) -> bytes``; its ``close()`` is called at the end.
     :param blksize: a suggested block size in bytes. Smaller than 64 KiB is rounded up: a block
         costs the same whatever its size.
+    :ivar left: how many bytes to read at most; the adapter sets it to the Content-Length.
     """
 
     def __init__(self, filelike: Any, blksize: int = 8192) -> None:
         self.filelike = filelike
         self.blksize = max(blksize, 65536)
+        self.left: int | None = None
         if hasattr(filelike, "close"):
             self.close = filelike.close
 
@@ -54,9 +56,12 @@ class FileWrapper:
         return self
 
     def __next__(self) -> bytes:
-        block: bytes = self.filelike.read(self.blksize)
+        size = self.blksize if self.left is None else min(self.blksize, self.left)
+        block: bytes = self.filelike.read(size) if size else b""
         if not block:
             raise StopIteration
+        if self.left is not None:
+            self.left -= len(block)
         return block
 
 

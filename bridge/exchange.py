@@ -234,6 +234,7 @@ class Exchange:
             extensions = self._scope.get("extensions") or {}
             message = plan_file(wrapper.filelike, head.content_length, extensions)
         if message is None:
+            wrapper.left = head.content_length  # PEP 3333: a file is sent up to there
             self._send_iterable(wrapper)
             return
         self.head = head
