@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable
+from contextvars import copy_context
 from threading import Lock, get_ident
 from weakref import WeakSet, finalize
 
@@ -20,7 +21,7 @@ from bridge.config import LifespanMode, LoopFactory, ToWsgiOptions
 from bridge.environ import BadRequest
 from bridge.errors import LifespanFailed
 from bridge.exchange_app import AppSide
-from bridge.exchange_caller import CallerSide, sleep
+from bridge.exchange_caller import CallerSide, changes_nothing, sleep
 from bridge.live_app import LiveApp
 from bridge.scope import LengthRequired, body_length, build_scope, is_websocket
 from bridge.types import AsgiApp, Environ, StartResponse
@@ -29,9 +30,6 @@ from bridge.wsgi_head import status_line
 __all__ = ["AsgiToWsgi", "start_adapters"]
 
 logger = logging.getLogger("bridge.asgi_to_wsgi")
-
-OWN_VARIABLES = 2
-"""How many context variables the bridge itself sets for the app."""
 
 
 class AsgiToWsgi:
@@ -111,12 +109,12 @@ class AsgiToWsgi:
         except BadRequest as error:
             status = 411 if isinstance(error, LengthRequired) else 400
             return _answer(start_response, status, str(error))
-        side = AppSide(live, scope, length)
+        context = copy_context()
+        side = AppSide(live, scope, length, context)
         live.inbox.post(side.start)
         sleep(live, side)
-        if not side.is_whole or len(side.context) != OWN_VARIABLES:
-            return CallerSide(live, side, environ, length).respond(start_response)
-        del side.context
+        if not (side.is_whole and changes_nothing(context)):
+            return CallerSide(live, side, environ, length, context).respond(start_response)
         head = side.head
         start_response(head.status, head.headers)
         return [*side.chunks]

@@ -25,7 +25,7 @@ from asyncio import CancelledError, Future, Task, TimerHandle
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future as ThreadFuture
-from contextvars import copy_context
+from contextvars import Context
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
@@ -58,8 +58,8 @@ class AppSide:
     """The app's task, and its ``receive`` and ``send``.
 
     :param body_length: of the request, in bytes; None if it ends where the input does.
+    :param context: for the app to run in. It will refer to this object, which so forgets it.
     :ivar gate: the caller sleeps at it.
-    :ivar context: what the app runs in: a copy of the caller's.
     :ivar head: of the response.
     :ivar chunks: of the body, for the caller to take.
     :ivar file: instead of chunks, the path of a file to send.
@@ -95,13 +95,15 @@ class AppSide:
     task: Task[None] | None = None
     wanted = 0
 
-    def __init__(self, live: LiveApp, scope: Scope, body_length: int | None) -> None:
+    def __init__(
+        self, live: LiveApp, scope: Scope, body_length: int | None, context: Context
+    ) -> None:
         self._live = live
         self._scope = scope
         self._body_length = body_length
         self._drops_body = scope["method"] == "HEAD"
         self._state = HTTP_RESPONSE.start
-        self.context = copy_context()
+        self._context = context
         self.chunks: deque[bytes] = deque()
         self.gate = Lock()
         self.gate.acquire()
@@ -120,12 +122,14 @@ class AppSide:
     def start(self) -> None:
         """Call the app, and run it up to where it waits for something."""
         live = self._live
+        context = self._context
+        del self._context
         if live.closing:
             self._fail(PoolClosed(f"{live.name} is shut down"))
             return
-        if holds_locals(self.context):
-            self.context.run(self._move_in)
-        task = start_task(live.loop, self._run(), self.context)
+        if holds_locals(context):
+            context.run(_move_in, context)
+        task = start_task(live.loop, self._run(), context)
         if task.done():
             return
         self.task = task
@@ -133,10 +137,6 @@ class AppSide:
         timeout_s = live.options.task_timeout_s
         if timeout_s is not None:
             self._timer = live.loop.call_later(timeout_s, self._time_out)
-
-    def _move_in(self) -> None:
-        rehome(self.context)
-        hide_outer_caller()
 
     async def _run(self) -> None:
         enter_caller(self)
@@ -192,8 +192,8 @@ class AppSide:
         if not isinstance(error, CancelledError):
             return error
         if self._timed_out:
-            timeout_s = self._live.options.task_timeout_s
-            return AppProtocolError(f"{where} took longer than {timeout_s=:g} when {self._state}")
+            option = f"task_timeout_s={self._live.options.task_timeout_s:g}"
+            return AppProtocolError(f"{where} took longer than {option}, when {self._state}")
         if self._live.closing:
             return PoolClosed(f"{self._live.name} was shut down when {self._state}")
         cancelled = AppProtocolError(f"{where} cancelled itself when {self._state}")
@@ -406,6 +406,12 @@ class AppSide:
             self.jobs = CallerJobs(gone=self.over)
         self.jobs.post(job)
         self._signal()
+
+
+def _move_in(context: Context) -> None:
+    """Make what asgiref holds in ``context``, now entered, right for the loop's thread."""
+    rehome(context)
+    hide_outer_caller()
 
 
 def _as_bytes(body: object) -> bytes:

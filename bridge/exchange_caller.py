@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from bridge.exchange_app import AppSide
     from bridge.live_app import LiveApp
 
-__all__ = ["CallerSide", "show_context", "sleep"]
+__all__ = ["CallerSide", "changes_nothing", "show_context", "sleep"]
 
 logger = logging.getLogger("bridge.asgi_to_wsgi")
 
@@ -62,15 +62,22 @@ class CallerSide:
     """A response that took more than one hand-over: PEP 3333's iterable.
 
     :param body_length: of the request, in bytes; None if it ends where ``wsgi.input`` does.
+    :param context: that the app runs in.
     """
 
     def __init__(
-        self, live: LiveApp, side: AppSide, environ: Environ, body_length: int | None
+        self,
+        live: LiveApp,
+        side: AppSide,
+        environ: Environ,
+        body_length: int | None,
+        context: Context,
     ) -> None:
         self._live = live
         self._side = side
         self._environ = environ
         self._body_left = body_length
+        self._context = context
         self._taken = 0  # bytes that the server works on
         self._shown: list[tuple[ContextVar[Any], Token[Any]]] = []
         self._closed = False
@@ -100,7 +107,10 @@ class CallerSide:
         if side.file is None:
             start_response(head.status, head.headers)
             return self
-        file = _ResponseFile(side.file, self.close)  # first: it may not be there
+        try:
+            file = _ResponseFile(side.file, self.close)  # before the head: it may not be there
+        except OSError as error:
+            raise self._for_server(error) from error
         start_response(head.status, head.headers)
         wrap = self._environ.get("wsgi.file_wrapper", FileWrapper)
         wrapped: Iterable[bytes] = wrap(file, FILE_BLOCK)
@@ -198,23 +208,27 @@ class CallerSide:
         self._hide_context()
 
     def _take_error(self) -> BaseException:
-        """Why the response ends here, as the server should get it.
+        """Why the response ends here."""
+        error, self._side.error = self._side.error, None
+        assert error is not None  # whoever calls has looked
+        return self._for_server(error)
+
+    def _for_server(self, error: BaseException) -> BaseException:
+        """What to raise for an error of the app.
 
         A server takes an OSError for one of its own sockets: it closes the connection, without a
         500 and often without a line in its log.
         """
-        error, self._side.error = self._side.error, None
-        assert error is not None
         if not isinstance(error, OSError) or isinstance(error, ClientDisconnected):
             return error
-        wrapped = BridgeError(f"{self._live.name} raised {error!r}")
+        wrapped = BridgeError(f"{self._live.name} raised {type(error).__name__}: {error}")
         wrapped.__cause__ = error
         return wrapped
 
     # -- context variables ----------------------------------------------------------------------
 
     def _show_context(self) -> None:
-        show_context(self._side.context, self._shown)
+        show_context(self._context, self._shown)
 
     def _hide_context(self) -> None:
         while self._shown:
@@ -223,6 +237,15 @@ class CallerSide:
                 variable.reset(token)
             except ValueError:  # closed in another context, which never saw it
                 pass
+
+
+def changes_nothing(context: Context) -> bool:
+    """Whether there is nothing in ``context`` that this thread does not have."""
+    if len(context) == len(HIDDEN):
+        return True
+    return all(
+        variable in HIDDEN or variable.get(_missing) is value for variable, value in context.items()
+    )
 
 
 def show_context(context: Context, shown: list[tuple[ContextVar[Any], Token[Any]]]) -> None:

@@ -1,0 +1,1 @@
+"""`AsgiToWsgi` in this process: the test is the WSGI server."""
