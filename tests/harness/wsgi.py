@@ -12,7 +12,7 @@ from __future__ import annotations
 import io
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 from wsgiref.util import setup_testing_defaults
@@ -31,11 +31,13 @@ def environ_of(
     query: str = "",
     body: bytes | None = None,
     headers: tuple[tuple[str, str], ...] = (),
+    keys: Mapping[str, Any] | None = None,
     **further: Any,
 ) -> Environ:
-    """An environ as gunicorn makes it; ``further`` keys replace or add.
+    """An environ as gunicorn makes it.
 
     :param path: with latin-1 decoded bytes, as PEP 3333 has it.
+    :param keys: replace or add; so do ``further`` ones.
     """
     environ: Environ = {
         "REQUEST_METHOD": method,
@@ -56,6 +58,7 @@ def environ_of(
         environ["CONTENT_LENGTH"] = str(len(body))
     for name, value in headers:
         environ["HTTP_" + name.upper().replace("-", "_")] = value
+    environ.update(keys or {})
     environ.update(further)
     return environ
 

@@ -21,7 +21,7 @@ def http_app(body: Body) -> AsgiApp:
     return app
 
 
-def start(status: int = 200, *headers: tuple[bytes, bytes], **further: Any) -> dict[str, Any]:
+def start(status: Any = 200, *headers: Any, **further: Any) -> dict[str, Any]:
     """An ``http.response.start`` message, with a type where ``wsgiref.validate`` wants one."""
     fields = headers if status in (204, 304) else ((b"content-type", b"text/plain"), *headers)
     return {"type": "http.response.start", "status": status, "headers": fields, **further}

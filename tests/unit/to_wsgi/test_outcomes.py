@@ -232,7 +232,7 @@ def test_an_exception_dies_with_its_request(adapted: Adapted) -> None:
     try:
         stream = OneWay()
         seen = weakref.ref(stream)
-        environ = environ_of("POST", CONTENT_LENGTH="1", **{"wsgi.input": stream})
+        environ = environ_of("POST", CONTENT_LENGTH="1", keys={"wsgi.input": stream})
         try:
             app(environ, lambda *head: lambda chunk: None)
         except Boom:

@@ -71,7 +71,7 @@ def test_a_body_of_any_size_arrives_whole(adapted: Adapted, size: int) -> None:
 def test_a_request_without_a_body_never_touches_the_input(adapted: Adapted) -> None:
     watched = Watched(b"the next request")
 
-    assert call(adapted(echo), environ_of(**{"wsgi.input": watched})).body == b""
+    assert call(adapted(echo), environ_of(keys={"wsgi.input": watched})).body == b""
     assert watched.asked == []
 
 
@@ -82,7 +82,7 @@ def test_an_app_that_does_not_read_leaves_the_body_alone(adapted: Adapted) -> No
     async def refuses(scope: Scope, receive: Receive, send: Send) -> None:
         await answer(send, b"too large", 413)
 
-    environ = environ_of("POST", CONTENT_LENGTH="100", **{"wsgi.input": watched})
+    environ = environ_of("POST", CONTENT_LENGTH="100", keys={"wsgi.input": watched})
     response = call(adapted(refuses), environ, validate=False)
 
     assert response.status == 413
@@ -93,7 +93,7 @@ def test_an_app_that_does_not_read_leaves_the_body_alone(adapted: Adapted) -> No
 def test_nothing_is_read_past_the_end(adapted: Adapted, read1: bool) -> None:
     watched = Watched(b"x" * 150 + b"the next request")
     stream = watched if read1 else WithoutRead1(watched)
-    environ = environ_of("POST", CONTENT_LENGTH="150", **{"wsgi.input": stream})
+    environ = environ_of("POST", CONTENT_LENGTH="150", keys={"wsgi.input": stream})
 
     response = call(adapted(echo, body_window=100), environ, validate=False)
 
@@ -115,7 +115,7 @@ def test_an_app_reads_while_the_body_is_still_coming(adapted: Adapted) -> None:
         rest, _ = await read_all(receive)
         await answer(send, rest)
 
-    environ = environ_of("POST", CONTENT_LENGTH="11", **{"wsgi.input": stream})
+    environ = environ_of("POST", CONTENT_LENGTH="11", keys={"wsgi.input": stream})
     request = Background(call, adapted(eager), environ, validate=False)
     stream.feed(b"first")
     assert first_seen.wait(TIMEOUT_S)
@@ -135,7 +135,7 @@ def test_a_chunked_body_ends_where_the_server_says(adapted: Adapted) -> None:
         seen.append(kinds)
         await answer(send, body)
 
-    environ = environ_of("POST", **CHUNKED, **{"wsgi.input": stream})
+    environ = environ_of("POST", keys={**CHUNKED, "wsgi.input": stream})
     request = Background(call, adapted(collects), environ, validate=False)
     stream.feed(b"one", b"two", b"")
 
@@ -144,7 +144,7 @@ def test_a_chunked_body_ends_where_the_server_says(adapted: Adapted) -> None:
 
 
 def test_an_empty_chunked_body_is_complete_and_empty(adapted: Adapted) -> None:
-    assert call(adapted(echo), environ_of("POST", **CHUNKED)).body == b""
+    assert call(adapted(echo), environ_of("POST", keys=CHUNKED)).body == b""
 
 
 @pytest.mark.parametrize("window", [1, 10, 64])
@@ -184,7 +184,7 @@ def test_a_body_that_is_cut_short_is_a_disconnect_and_no_end(
     """P4. The client may have closed only its half: an app that answers is heard."""
     stream = OneWay()
     stream.feed(*filter(None, [arrived]), b"")
-    environ = environ_of("POST", CONTENT_LENGTH="10", **{"wsgi.input": stream})
+    environ = environ_of("POST", CONTENT_LENGTH="10", keys={"wsgi.input": stream})
 
     response = call(adapted(tells), environ, validate=False)
 
@@ -198,7 +198,7 @@ def test_an_error_of_the_input_is_a_disconnect(
     caplog.set_level("DEBUG", logger="bridge")
     stream = OneWay()
     stream.feed(b"four", OSError("connection reset"))
-    environ = environ_of("POST", **CHUNKED, **{"wsgi.input": stream})
+    environ = environ_of("POST", keys={**CHUNKED, "wsgi.input": stream})
 
     response = call(adapted(tells), environ, validate=False)
 
@@ -276,7 +276,7 @@ def test_a_receive_that_is_given_up_loses_no_bytes(adapted: Adapted) -> None:
         body, _ = await read_all(receive)
         await answer(send, body)
 
-    environ = environ_of("POST", CONTENT_LENGTH="4", **{"wsgi.input": stream})
+    environ = environ_of("POST", CONTENT_LENGTH="4", keys={"wsgi.input": stream})
     request = Background(call, adapted(impatient), environ, validate=False)
     assert given_up.wait(TIMEOUT_S)
     stream.feed(b"four")

@@ -28,9 +28,10 @@ def test_an_ordinary_response_is_a_list_of_its_body(adapted: Adapted) -> None:
     app = adapted(sends(start(201, (b"x-a", b"1"), LENGTH_4), piece(b"fine", more=False)))
     seen: list[Any] = []
 
-    result = app(environ_of(), lambda *head: seen.append(head) or (lambda chunk: None))
+    def start_response(*head: Any) -> Any:
+        seen.append(head)
 
-    assert result == [b"fine"]
+    assert app(environ_of(), start_response) == [b"fine"]
     (head,) = seen
     fields = [("content-type", "text/plain"), ("x-a", "1"), ("content-length", "4")]
     assert head == ("201 Created", fields)
@@ -278,7 +279,7 @@ def test_early_hints_go_out_through_the_server_on_its_thread(adapted: Adapted) -
     def hint(headers: Any) -> None:
         hinted.append((headers, threading.current_thread()))
 
-    response = call(adapted(http_app(hints)), environ_of(**{"wsgi.early_hints": hint}))
+    response = call(adapted(http_app(hints)), environ_of(keys={"wsgi.early_hints": hint}))
 
     assert response.body == b"fine"
     assert hinted == [([("Link", "</a.css>; rel=preload")], threading.current_thread())]
