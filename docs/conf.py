@@ -1,0 +1,77 @@
+"""How Sphinx builds these pages. Nothing is fetched: no inventories, no fonts, no scripts."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE.parent), str(HERE / "_ext")]
+
+import bridge  # noqa: E402  # after the path to it
+
+project = "bridge"
+author = "the authors of bridge"
+copyright = "the authors of bridge. MIT licence"
+version = release = bridge.__version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "command_help", "type_names"]
+exclude_patterns = ["_build"]
+root_doc = "index"
+
+# -- Markdown --------------------------------------------------------------------------------------
+
+myst_enable_extensions = ["attrs_block", "colon_fence", "deflist"]
+myst_heading_anchors = 3
+
+# -- Python ----------------------------------------------------------------------------------------
+
+add_module_names = False
+default_role = "code"  # `name` in a docstring
+autodoc_class_signature = "mixed"
+autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
+autodoc_type_aliases = {
+    name: name
+    for name in (
+        *("AsgiApp", "WsgiApp", "Environ", "Scope", "StartResponse"),
+        *("ToAsgiKeywords", "ToWsgiKeywords", "LoopFactory", "LifespanMode"),
+    )
+}
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
+python_maximum_signature_line_length = 72
+python_use_unqualified_type_names = True
+
+# -- HTML ------------------------------------------------------------------------------------------
+
+html_theme = "furo"
+html_title = f"bridge {release}"
+html_static_path = ["_static"]
+html_css_files = ["bridge.css"]
+html_favicon = "_static/bridge.svg"
+html_show_sphinx = False
+html_copy_source = False
+html_show_sourcelink = False
+pygments_style = "a11y-high-contrast-light"
+pygments_dark_style = "a11y-high-contrast-dark"
+html_theme_options = {
+    "light_logo": "bridge.svg",
+    "dark_logo": "bridge.svg",
+    "sidebar_hide_name": False,
+    "footer_icons": [],
+    "light_css_variables": {
+        "color-brand-primary": "#0a5a78",
+        "color-brand-content": "#0a5a78",
+        "color-brand-visited": "#0a5a78",
+        "color-bridge-signal": "#b8321f",
+        "color-code-background": "#f3f6f7",
+    },
+    "dark_css_variables": {
+        "color-brand-primary": "#78c6e2",
+        "color-brand-content": "#78c6e2",
+        "color-brand-visited": "#78c6e2",
+        "color-bridge-signal": "#ff8a73",
+        "color-code-background": "#10181d",
+    },
+}
