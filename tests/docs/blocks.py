@@ -1,0 +1,101 @@
+"""The code blocks of a page: what is in them, where they are, and what the page says about them.
+
+What enters: the text of a Markdown file. What leaves: a :class:`Block` for each fenced block, in
+order. Pure.
+
+An HTML comment right above a block speaks about it, and can be seen in the source of the page::
+
+    <!-- not run: it needs a database -->   (it is not run, and this is why)
+    <!-- path: /report.csv -->              (ask the app for this, instead of /)
+    <!-- file: main.py -->                  (a caption, where Markdown is shown without Sphinx)
+    <!-- fails -->                          (its commands must fail)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+__all__ = ["Block", "blocks_of", "pages"]
+
+ROOT = Path(__file__).resolve().parents[2]
+
+_FENCE = re.compile(r"(?P<indent> *)(?P<marks>`{3,})(?P<info>[^`]*)")
+_INFO = re.compile(r"(?:\{code-block\}\s*)?(?P<language>[\w+-]*)")
+_OPTION = re.compile(r":(?P<name>[\w-]+):\s*(?P<value>.*)")
+_NOTE = re.compile(r"<!--\s*(?P<name>[a-z ]+?)(?::\s*(?P<value>.*?))?\s*-->")
+
+
+@dataclass(frozen=True)
+class Block:
+    """One fenced block.
+
+    :ivar language: as the fence has it; for ``{code-block} python`` it is ``python``.
+    :ivar line: of its first line of code, counted from 1.
+    :ivar caption: the name of the file that it is, where it is one.
+    :ivar notes: the comments above it, by the word before the colon.
+    """
+
+    language: str
+    code: str
+    line: int
+    caption: str | None = None
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_run(self) -> bool:
+        return "not run" not in self.notes
+
+
+def pages() -> list[Path]:
+    """Every page whose code is run: the documentation's own, and the README."""
+    found = sorted((ROOT / "docs").rglob("*.md"))
+    return [ROOT / "README.md", *(page for page in found if "_build" not in page.parts)]
+
+
+def blocks_of(text: str) -> Iterator[Block]:
+    """The fenced blocks of a page, in order.
+
+    :raises ValueError: a block is not closed.
+    """
+    lines = text.splitlines()
+    notes: dict[str, str] = {}
+    number = 0
+    while number < len(lines):
+        fence = _FENCE.fullmatch(lines[number])
+        if fence is not None:
+            end = _end_of(fence, lines, number)
+            yield _block(fence, lines, number, end, notes)
+            number, notes = end, {}
+        elif note := _NOTE.fullmatch(lines[number].strip()):
+            notes[note["name"]] = note["value"] or ""
+        elif lines[number].strip():
+            notes = {}
+        number += 1
+
+
+def _end_of(fence: re.Match[str], lines: list[str], start: int) -> int:
+    for number in range(start + 1, len(lines)):
+        if re.fullmatch(rf" *{fence['marks']}`*\s*", lines[number]):
+            return number
+    raise ValueError(f"line {start + 1}: this block is not closed")
+
+
+def _block(
+    fence: re.Match[str], lines: list[str], start: int, end: int, notes: Mapping[str, str]
+) -> Block:
+    info = _INFO.match(fence["info"].strip())
+    is_directive = fence["info"].strip().startswith("{")
+    options: dict[str, str] = {}
+    first = start + 1
+    while is_directive and first < end and (option := _OPTION.fullmatch(lines[first].strip())):
+        options[option["name"]] = option["value"]
+        first += 1
+    while is_directive and first < end and not lines[first].strip():
+        first += 1
+    indent = len(fence["indent"])
+    code = "".join(f"{line[indent:]}\n" for line in lines[first:end])
+    language = info["language"] if info else ""
+    return Block(language, code, first + 1, options.get("caption", notes.get("file")), notes)

@@ -1,0 +1,90 @@
+"""nginx with the configuration that a page shows, in the foreground and without rights of its own.
+
+What enters: ``server`` blocks as on the page. What leaves: a running nginx on a free port of this
+machine, or what it said when it refused its configuration.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.docs.console import at_port
+from tests.harness.servers import HOST
+
+__all__ = ["nginx", "path_of_nginx"]
+
+START_TIMEOUT_S = 20.0
+POLL_S = 0.02
+
+AROUND = """
+daemon off;
+master_process off;
+pid {folder}/nginx.pid;
+error_log stderr;
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    {servers}
+}}
+"""
+
+
+def path_of_nginx() -> str | None:
+    """Where nginx is; Debian puts it where only root's ``PATH`` leads."""
+    return shutil.which("nginx", path=f"{os.environ['PATH']}{os.pathsep}/usr/sbin")
+
+
+@contextmanager
+def nginx(servers: str, folder: Path, upstream_port: int | None) -> Iterator[int]:
+    """Run nginx for the length of the block, and give the port it listens on.
+
+    :param servers: its ``server`` blocks, which listen on port 80 and pass to port 8000.
+    :param upstream_port: what is really behind; None where it is a unix socket.
+    """
+    port = _free_port()
+    servers = re.sub(r"listen 80;", f"listen {HOST}:{port};", servers)
+    if upstream_port is not None:
+        servers = at_port(servers, upstream_port)
+    config = folder / "nginx.conf"
+    config.write_text(AROUND.format(folder=folder, servers=servers), "utf-8")
+    log = (folder / "nginx.log").open("w+")
+    command = [path_of_nginx() or "nginx", "-p", str(folder), "-c", str(config)]
+    process = subprocess.Popen(command, stderr=log, stdout=log)
+    try:
+        _wait_until_listening(process, port, log.name)
+        yield port
+    finally:
+        process.kill()
+        process.wait()
+        log.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind((HOST, 0))
+        return int(found.getsockname()[1])
+
+
+def _wait_until_listening(process: subprocess.Popen[bytes], port: int, log: str) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        assert process.poll() is None, f"nginx ended:\n{Path(log).read_text()}"
+        try:
+            socket.create_connection((HOST, port), timeout=1).close()
+            return
+        except OSError:
+            time.sleep(POLL_S)  # polling, with a deadline: a port has no event to wait for
+    raise AssertionError(f"nginx did not listen:\n{Path(log).read_text()}")

@@ -1,0 +1,265 @@
+"""Carries out a page of the documentation: ``python -m tests.docs.page docs/tutorial/flask.md``.
+
+What enters: the path of a page. What leaves: exit code 0 if all of its code does what the page
+says; else a traceback whose last entry leads into the page. Runs in a process of its own, in a
+folder of its own, on the main thread.
+
+Rule 1. The ``python`` blocks of a page are one program, in order. One with a caption is a file of
+        that name instead; commands that follow it, or its app, must make use of it.
+Rule 2. A block that defines ``app`` or ``application`` gets a request, through the bridge; a file
+        that does, in a process of its own (`tests.docs.asking`).
+Rule 3. A function ``test_...`` that a block defines is called.
+Rule 4. ``pycon`` blocks are doctests.
+Rule 5. A server that a ``console`` block starts is started, on a free port, and asked for a page.
+        It runs until the next one starts, so the commands that follow can speak to it.
+Rule 6. All other commands are run, and must print what the page shows. Those of ``pip`` and
+        ``make`` are not: of them only the extras and the targets are checked.
+Rule 7. An ``nginx`` block is run by nginx, in front of that server, for the commands that follow.
+Rule 8. A block with a caption in any other language is written to its file.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import doctest
+import inspect
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from configparser import ConfigParser
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.docs.asking import APPS, ask
+from tests.docs.blocks import ROOT, Block, blocks_of
+from tests.docs.console import Command, at_port, commands_of, logs, prints, server_words
+from tests.docs.nginx import nginx
+from tests.docs.unix_socket import served_on
+from tests.harness.http import Http1Client
+from tests.harness.servers import Address, Server, ServerSpec, serve
+
+__all__ = ["PageRun", "run"]
+
+COMMAND_TIMEOUT_S = 120.0
+
+
+def run(page: Path) -> None:
+    """Carry out every block of ``page``.
+
+    :raises AssertionError: something is not as the page says.
+    """
+    with tempfile.TemporaryDirectory(prefix="bridge-docs-") as folder, ExitStack() as stack:
+        stack.callback(os.chdir, os.getcwd())
+        os.chdir(folder)
+        stack.enter_context(PageRun(page)).carry_out()
+
+
+@dataclass
+class PageRun:
+    """One page on its way, in the current directory."""
+
+    page: Path
+    namespace: dict[str, Any] = field(default_factory=lambda: {"__name__": "page"})
+    server: Server | None = None
+    nginx_port: int | None = None
+    _untried: list[str] = field(default_factory=list)
+    _serving: ExitStack = field(default_factory=ExitStack)
+
+    def __enter__(self) -> PageRun:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stop_serving()
+
+    def carry_out(self) -> None:
+        steps: dict[str, Callable[[Block], None]] = {
+            "python": self._python,
+            "pycon": self._doctest,
+            "console": self._console,
+            "nginx": self._nginx,
+        }
+        for block in blocks_of(self.page.read_text("utf-8")):
+            if not block.is_run:
+                continue
+            if block.caption is not None:
+                self._file(block, block.caption)
+            elif block.language in steps:
+                steps[block.language](block)
+        assert not self._untried, f"nothing on the page makes use of {self._untried}"
+
+    def _file(self, block: Block, name: str) -> None:
+        path = Path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(block.code, "utf-8")
+        if block.language != "python":
+            return
+        apps = dict.fromkeys(each for each in _defined(block.code) if each in APPS)
+        if not apps:
+            self._untried.append(name)
+        for app in apps:
+            module = ".".join(path.with_suffix("").parts)
+            words = ["-W", "error", "-m", "tests.docs.asking", f"{module}:{app}"]
+            self._check([sys.executable, *words, block.notes.get("path", "/")], block)
+
+    def _check(self, command: list[str], block: Block) -> None:
+        ran = subprocess.run(
+            command,
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=COMMAND_TIMEOUT_S,
+        )
+        assert ran.returncode == 0, f"{self._where(block)}: {block.caption}\n{ran.stdout}"
+        self._untried.clear()
+
+    def _where(self, block: Block) -> str:
+        return f"{self.page}:{block.line}"
+
+    # -- python ---------------------------------------------------------------------------------
+
+    def _python(self, block: Block) -> None:
+        if os.getcwd() not in sys.path:
+            sys.path.insert(0, os.getcwd())
+        before = dict(self.namespace)
+        # The blank lines put the lines of the code where they are in the page.
+        source = "\n" * (block.line - 1) + block.code
+        exec(compile(source, str(self.page), "exec"), self.namespace)
+        new = {k: v for k, v in self.namespace.items() if v is not before.get(k)}
+        for name in APPS:
+            if name in new:
+                asyncio.run(ask(new[name], block.notes.get("path", "/")))
+        for name, value in new.items():
+            if name.startswith("test_") and inspect.isfunction(value):
+                _call_test(value)
+
+    def _doctest(self, block: Block) -> None:
+        test = doctest.DocTestParser().get_doctest(
+            block.code, self.namespace, "pycon", str(self.page), block.line - 1
+        )
+        said: list[str] = []
+        outcome = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(
+            test, out=said.append, clear_globs=False
+        )
+        self.namespace.update(test.globs)
+        assert not outcome.failed, "".join(said)
+
+    # -- console --------------------------------------------------------------------------------
+
+    def _console(self, block: Block) -> None:
+        for command in commands_of(block.code):
+            self._untried.clear()
+            if command.is_server and "fails" not in block.notes:
+                self._serve(command, block)
+            elif command.words[0] == "pip":
+                _check_extras(command)
+            elif command.words[0] == "make":
+                _check_targets(command)
+            elif command.words[0] == "cd":
+                os.chdir(command.words[1])
+            elif command.words[0] == "export":
+                os.environ.update(dict(word.split("=", 1) for word in command.words[1:]))
+            else:
+                self._run(command, block)
+
+    def _serve(self, command: Command, block: Block) -> None:
+        self._stop_serving()
+        if "--uds" in command.words:
+            self._serving.enter_context(served_on(command))
+            return
+
+        def words(at: Address, target: str) -> list[str]:
+            return server_words(command, at.port)
+
+        spec = ServerSpec(command.words[0], "asgi", words)
+        self.server = self._serving.enter_context(serve(spec, "", cwd=Path.cwd()))
+        path = block.notes.get("path", "/")
+        exchange = Http1Client(self.server.port).open("GET", path)
+        head = exchange.head()
+        exchange.leave()  # it may have no end
+        log = self.server.log()
+        assert head.status < 400, f"{self._where(block)}: {path}: {head}\n{log}"
+        missing = logs(at_port(command.shown, self.server.port), log)
+        assert not missing, f"{self._where(block)}: not in the log: {missing}\n{log}"
+
+    def _stop_serving(self) -> None:
+        self.server = self.nginx_port = None
+        self._serving.close()
+
+    def _nginx(self, block: Block) -> None:
+        folder = self._serving.enter_context(tempfile.TemporaryDirectory(prefix="bridge-nginx-"))
+        upstream = None if self.server is None else self.server.port
+        self.nginx_port = self._serving.enter_context(nginx(block.code, Path(folder), upstream))
+
+    def _run(self, command: Command, block: Block) -> None:
+        text, shown = command.text, command.shown
+        if self.server is not None:
+            text, shown = at_port(text, self.server.port), at_port(shown, self.server.port)
+        if self.nginx_port is not None:
+            text = text.replace("http://localhost/", f"http://localhost:{self.nginx_port}/")
+        ran = subprocess.run(
+            ["sh", "-c", text],
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=COMMAND_TIMEOUT_S,
+        )
+        what = f"{self._where(block)}: $ {text}\n{ran.stdout}"
+        assert (ran.returncode != 0) is ("fails" in block.notes), what
+        assert prints(shown, ran.stdout), f"{what}--- but the page shows ---\n{shown}"
+
+
+def _defined(code: str) -> list[str]:
+    """The names that a module's top level assigns, or defines as functions."""
+    found: list[str] = []
+    for node in ast.parse(code).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            found.append(node.name)
+        elif isinstance(node, ast.Assign):
+            found += [each.id for each in node.targets if isinstance(each, ast.Name)]
+    return found
+
+
+def _call_test(test: Callable[[], Any]) -> None:
+    if inspect.iscoroutinefunction(test):
+        asyncio.run(test())
+    else:
+        test()
+
+
+def _check_extras(command: Command) -> None:
+    setup = ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    for names in re.findall(r"(?:\.|wsgi-asgi-bridge)\[([^]]+)\]", command.text):
+        for name in names.split(","):
+            assert setup.has_option("options.extras_require", name), f"no extra {name!r}"
+
+
+def _check_targets(command: Command) -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    for target in command.words[1:]:
+        assert "=" in target or f"\n{target}:" in makefile, f"no target {target!r}"
+
+
+def _environment() -> dict[str, str]:
+    paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
+    return {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": os.pathsep.join(path for path in paths if path),
+        "NO_COLOR": "1",
+        "COLUMNS": "100",
+    }
+
+
+if __name__ == "__main__":
+    run(Path(sys.argv[1]).resolve())

@@ -1,0 +1,382 @@
+"""The comparison with other adapters says what they really do, in the versions it names.
+
+Each row of the page's first table is one observation here, made through every adapter. With other
+versions installed the page speaks of something else, and the tests are left out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
+from importlib.metadata import version
+from typing import Any, TypeAlias
+
+import pytest
+
+import bridge
+from bridge.types import AsgiApp, Environ, Receive, Scope, Send, StartResponse, WsgiApp
+from tests.docs.blocks import ROOT
+from tests.harness.asgi import Exchange, call, http_scope
+
+PAGE = ROOT / "docs" / "explanation" / "peers.md"
+VERSIONS = {"a2wsgi": "1.10.10", "asgiref": "3.13.0", "uvicorn": "0.54.0", "hypercorn": "0.18.0"}
+CHUNKS = 200
+
+Adapt: TypeAlias = Callable[[WsgiApp], AsgiApp]
+variable: ContextVar[str] = ContextVar("variable", default="")
+
+pytestmark = pytest.mark.skipif(
+    any(version(name) != wanted for name, wanted in VERSIONS.items()),
+    reason="other versions are installed than those that the page is about",
+)
+
+
+# -- the adapters ----------------------------------------------------------------------------------
+
+
+def through_a2wsgi(app: WsgiApp) -> AsgiApp:
+    from a2wsgi import WSGIMiddleware
+
+    adapter: Any = WSGIMiddleware(app)  # type: ignore[arg-type]  # its own types of the same things
+    return adapter  # type: ignore[no-any-return]  # as above
+
+
+def through_asgiref(app: WsgiApp) -> AsgiApp:
+    from asgiref.wsgi import WsgiToAsgi
+
+    adapter: AsgiApp = WsgiToAsgi(app)  # type: ignore[no-untyped-call]  # asgiref.wsgi has no types
+    return adapter
+
+
+def through_uvicorn(app: WsgiApp) -> AsgiApp:
+    from uvicorn.middleware.wsgi import _WSGIMiddleware
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # it points to a2wsgi
+        adapter: Any = _WSGIMiddleware(app)  # type: ignore[arg-type]  # as a2wsgi
+    return adapter  # type: ignore[no-any-return]  # as above
+
+
+def through_hypercorn(app: WsgiApp) -> AsgiApp:
+    from hypercorn.app_wrappers import WSGIWrapper
+
+    wrapper = WSGIWrapper(app, 16 * 1024 * 1024)
+
+    async def adapter(scope: Scope, receive: Receive, send: Send) -> None:
+        loop = asyncio.get_running_loop()
+
+        async def spawn(*work: Any) -> Any:
+            return await loop.run_in_executor(None, *work)
+
+        def call_soon(func: Callable[..., Any], *args: Any) -> Any:
+            return asyncio.run_coroutine_threadsafe(func(*args), loop).result()
+
+        await wrapper(scope, receive, send, spawn, call_soon)  # type: ignore[arg-type]  # as above
+
+    return adapter
+
+
+ADAPTERS: dict[str, Adapt] = {
+    "bridge": bridge.WsgiToAsgi,
+    "a2wsgi": through_a2wsgi,
+    "asgiref": through_asgiref,
+    "uvicorn": through_uvicorn,
+    "hypercorn": through_hypercorn,
+}
+
+
+# -- the observations, by the first words of their rows --------------------------------------------
+
+
+def environ_of(adapt: Adapt, scope: Scope) -> Environ:
+    seen: list[Environ] = []
+
+    def app(environ: Environ, start_response: StartResponse) -> list[bytes]:
+        seen.append(environ)
+        start_response("200 OK", [])
+        return [b"seen"]
+
+    call(adapt(app), scope)
+    return seen[0]
+
+
+def two_at_once(adapt: Adapt) -> str:
+    meeting = threading.Barrier(2, timeout=1)
+    met: list[bool] = []
+
+    def app(environ: Environ, start_response: StartResponse) -> list[bytes]:
+        try:
+            meeting.wait()
+            met.append(True)
+        except threading.BrokenBarrierError:
+            met.append(False)
+        start_response("200 OK", [])
+        return [b"done"]
+
+    async def both() -> None:
+        adapter = adapt(app)
+        async with Exchange(adapter, http_scope()) as one, Exchange(adapter, http_scope()) as two:
+            one.feed()
+            two.feed()
+            await one.finished()
+            await two.finished()
+
+    asyncio.run(both())
+    return "yes" if all(met) else "no"
+
+
+def starts_early(adapt: Adapt) -> str:
+    called = threading.Event()
+    body_ended = threading.Event()
+    early: list[bool] = []
+
+    def app(environ: Environ, start_response: StartResponse) -> list[bytes]:
+        early.append(not body_ended.is_set())
+        called.set()
+        environ["wsgi.input"].read()
+        start_response("200 OK", [])
+        return [b"read"]
+
+    async def feed_in_two() -> None:
+        async with Exchange(adapt(app), http_scope("POST")) as exchange:
+            exchange.feed(b"first half", more=True)
+            await asyncio.to_thread(called.wait, 0.3)  # an app that starts early has started then
+            body_ended.set()
+            exchange.feed(b"second half")
+            await exchange.finished()
+
+    asyncio.run(feed_in_two())
+    return "yes" if early == [True] else "no"
+
+
+def cut_short(adapt: Adapt) -> str:
+    ended: list[str] = []
+
+    def app(environ: Environ, start_response: StartResponse) -> list[bytes]:
+        try:
+            environ["wsgi.input"].read()
+            ended.append("a clean end")
+        except OSError:
+            ended.append("an error")
+        start_response("200 OK", [])
+        return [b""]
+
+    async def leave_in_the_body() -> None:
+        scope = http_scope("POST", headers=[(b"content-length", b"100")])
+        async with Exchange(adapt(app), scope, leaving="silent") as exchange:
+            exchange.feed(b"part", more=True)
+            exchange.leave()
+            try:
+                await exchange.finished()
+            except ValueError:  # asgiref's own: the app never ran
+                ended.append("an error")
+
+    asyncio.run(leave_in_the_body())
+    return ended[0]
+
+
+def cookies(adapt: Adapt) -> str:
+    scope = http_scope(headers=[(b"cookie", b"a=1"), (b"cookie", b"b=2")])
+    joined: str = environ_of(adapt, scope)["HTTP_COOKIE"]
+    return f"`{joined.removeprefix('a=1').removesuffix('b=2')}`"
+
+
+def underscore(adapt: Adapt) -> str:
+    environ = environ_of(adapt, http_scope(headers=[(b"x_user", b"eve")]))
+    return "`HTTP_X_USER`" if environ.get("HTTP_X_USER") == "eve" else "nothing"
+
+
+def apple(adapt: Adapt) -> str:
+    return f"`{environ_of(adapt, http_scope(path='/apple', root_path='/app'))['PATH_INFO']}`"
+
+
+def raw_uri(adapt: Adapt) -> str:
+    return "yes" if "RAW_URI" in environ_of(adapt, http_scope()) else "no"
+
+
+def file_wrapper(adapt: Adapt) -> str:
+    return "yes" if "wsgi.file_wrapper" in environ_of(adapt, http_scope()) else "no"
+
+
+def errors(adapt: Adapt) -> str:
+    stream = environ_of(adapt, http_scope())["wsgi.errors"]
+    return "stderr" if stream is sys.stderr else "stdout" if stream is sys.stdout else repr(stream)
+
+
+def write(adapt: Adapt) -> str:
+    found: list[str] = []
+
+    def app(environ: Environ, start_response: StartResponse) -> list[bytes]:
+        writer = start_response("200 OK", [])
+        found.append("works" if callable(writer) else "missing")
+        return [b"body"]
+
+    call(adapt(app), http_scope())
+    return found[0]
+
+
+def exc_info(adapt: Adapt) -> str:
+    def app(environ: Environ, start_response: StartResponse) -> list[bytes]:
+        start_response("200 OK", [])
+        try:
+            raise LookupError("too late for 200")
+        except LookupError:
+            start_response("404 Not Found", [], sys.exc_info())
+        return [b"sorry"]
+
+    async def status() -> int:
+        async with Exchange(adapt(app), http_scope()) as exchange:
+            exchange.feed()
+            sent = await exchange.until(1)
+            try:
+                await exchange.finished()
+            except LookupError:
+                pass  # a2wsgi and uvicorn raise it after the body
+            return int(sent[0]["status"])
+
+    return {200: "old head", 404: "new head"}[asyncio.run(status())]
+
+
+def empty(adapt: Adapt) -> str:
+    def app(environ: Environ, start_response: StartResponse) -> list[bytes]:
+        start_response("200 OK", [])
+        return []
+
+    try:
+        return "response" if call(adapt(app), http_scope()).status == 200 else "?"
+    except AssertionError as error:
+        return "no head" if "first message is http.response.body" in str(error) else str(error)
+
+
+class Body:
+    """An iterable of one chunk that knows whether it was closed."""
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter([b"body"])
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def close(adapt: Adapt) -> str:
+    body = Body()
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", [])
+        return body
+
+    call(adapt(app), http_scope())
+    return "called" if body.closed else "not called"
+
+
+def leaving(adapt: Adapt) -> str:
+    made: list[int] = []
+    left = threading.Event()
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
+        start_response("200 OK", [])
+        for number in range(CHUNKS):
+            if number == 1:
+                left.wait(15)
+            made.append(number)
+            yield b"chunk"
+            threading.Event().wait(0.001)  # a moment in which the adapter could hear of it
+
+    async def leave() -> None:
+        async with Exchange(adapt(app), http_scope(), leaving="silent") as exchange:
+            exchange.feed()
+            await exchange.until(2)
+            exchange.leave()
+            left.set()
+            await exchange.finished()
+
+    asyncio.run(leave())
+    return "goes on" if len(made) == CHUNKS else "stops"
+
+
+def context(adapt: Adapt) -> str:
+    seen: list[str] = []
+
+    def app(environ: Environ, start_response: StartResponse) -> list[bytes]:
+        seen.append(variable.get())
+        variable.set("inner")
+        start_response("200 OK", [])
+        return [b"body"]
+
+    async def outer(scope: Scope, receive: Receive, send: Send) -> None:
+        variable.set("outer")
+        await adapt(app)(scope, receive, send)
+        seen.append(variable.get())
+
+    call(outer, http_scope())
+    ways = ["in"] * (seen[0] == "outer") + ["out"] * (seen[1] == "inner")
+    return ", ".join(ways) or "none"
+
+
+OBSERVED: dict[str, Callable[[Adapt], str]] = {
+    "Two requests at once": two_at_once,
+    "The app starts before a long body ends": starts_early,
+    "A request body that is cut short": cut_short,
+    "Two `Cookie` lines are joined with": cookies,
+    "`x_user: eve` becomes": underscore,
+    "`PATH_INFO` of `/apple`, root path `/app`": apple,
+    "`RAW_URI`": raw_uri,
+    "`wsgi.file_wrapper`": file_wrapper,
+    "`wsgi.errors`": errors,
+    "`write()`": write,
+    "`exc_info` before the first byte": exc_info,
+    "The app returns `[]`": empty,
+    "`close()` of the iterable": close,
+    "The client leaves; the server says so by `receive` only": leaving,
+    "Context variables": context,
+}
+
+
+# -- the page --------------------------------------------------------------------------------------
+
+
+def table() -> dict[str, dict[str, str]]:
+    """The first table of the page: row -> adapter -> cell."""
+    section = PAGE.read_text("utf-8").partition("## Tried")[2].partition("\n## ")[0]
+    rows = [
+        [cell.strip() if "`" not in cell else cell[1:-1] for cell in line.split("|")[1:-1]]
+        for line in section.splitlines()
+        if line.startswith("|") and "---" not in line
+    ]
+    head, *body = rows
+    return {row[0]: dict(zip(head[1:], row[1:], strict=True)) for row in body}
+
+
+@pytest.fixture(autouse=True)
+def quiet_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two streams that can be told apart, whatever pytest has made of the real ones."""
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+
+
+def test_the_page_names_the_versions_that_are_tried() -> None:
+    text = PAGE.read_text("utf-8")
+
+    assert [name for name, number in VERSIONS.items() if f"{name} {number}" not in text] == []
+
+
+def test_every_row_is_tried() -> None:
+    assert list(table()) == list(OBSERVED)
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+@pytest.mark.parametrize("row", OBSERVED)
+def test_a_cell_is_what_happens(row: str, adapter: str) -> None:
+    with ThreadPoolExecutor(1) as thread:  # asyncio's default executor ends with its loop
+        observed = thread.submit(OBSERVED[row], ADAPTERS[adapter]).result(60)
+
+    assert table()[row][adapter] == observed

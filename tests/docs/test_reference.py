@@ -1,0 +1,92 @@
+"""The documentation names what exists: public names, options, extras, tests."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from configparser import ConfigParser
+from pathlib import Path
+
+import pytest
+
+import bridge
+from tests.docs.blocks import ROOT, pages
+
+DOCS = ROOT / "docs"
+NOT_FOR_USERS = {"demo", "test", "dev", "docs"}
+
+
+def reference() -> str:
+    return "\n".join(page.read_text("utf-8") for page in (DOCS / "reference").glob("*.md"))
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    text = reference()
+    documented = set(re.findall(r"^\.\. auto\w+:: (?:bridge\.)?(\w+)\b", text, re.MULTILINE))
+
+    assert set(bridge.__all__) - documented == {"__version__"}
+
+
+def test_a_signature_that_the_reference_gives_itself_is_the_real_one() -> None:
+    """Where a function has overloads, one signature is easier to read than all of them."""
+    given = re.findall(r"^\.\. autofunction:: (\w+)(\(.*\))$", reference(), re.MULTILINE)
+
+    assert given
+    assert [(name, text) for name, text in given if text != plain_signature(name)] == []
+
+
+def plain_signature(name: str) -> str:
+    """The signature without its annotations."""
+    signature = inspect.signature(getattr(bridge, name))
+    bare = [each.replace(annotation=each.empty) for each in signature.parameters.values()]
+    return str(signature.replace(parameters=bare, return_annotation=signature.empty))
+
+
+def test_every_key_of_the_environ_is_in_the_reference() -> None:
+    page = (DOCS / "reference" / "environ.md").read_text("utf-8")
+    source = inspect.getsource(bridge.environ) + inspect.getsource(bridge.http_request)
+    keys = set(re.findall(r'environ\["([\w.]+)"\]', source))
+    keys |= set(re.findall(r'^ +"([\w.]+)":', source, re.MULTILINE))
+
+    assert {key for key in keys if f"`{key}`" not in page} == set()
+
+
+def test_every_extra_is_in_the_table() -> None:
+    setup = ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    index = (DOCS / "index.md").read_text("utf-8")
+
+    extras = set(setup["options.extras_require"]) - NOT_FOR_USERS
+    assert {name for name in extras if f"| `{name}` |" not in index} == set()
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_files_that_a_page_names_exist(page: Path) -> None:
+    text = page.read_text("utf-8")
+    tests = {path.name for path in (ROOT / "tests").rglob("test_*.py")}
+    paths = re.findall(r"`((?:tests|docs|examples|benchmarks)/[\w./-]*)`", text)
+    named = re.findall(r"`(?:[\w/]+/)?(test_p\d\d_\w+\.py)`", text)
+
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+    assert [name for name in named if name not in tests] == []
+
+
+def test_every_promise_that_has_a_test_is_on_the_page() -> None:
+    page = (DOCS / "explanation" / "guarantees.md").read_text("utf-8")
+    promises = [path.name for path in (ROOT / "tests" / "promises").glob("test_p*.py")]
+
+    assert promises
+    assert [name for name in promises if f"`{name}`" not in page] == []
+
+
+def test_every_error_is_explained() -> None:
+    text = (DOCS / "reference" / "errors.md").read_text("utf-8")
+    errors = [
+        name
+        for name in bridge.__all__
+        if inspect.isclass(getattr(bridge, name))
+        and issubclass(getattr(bridge, name), bridge.BridgeError)
+    ]
+
+    assert errors
+    assert [name for name in errors if f":: {name}\n" not in text] == []
