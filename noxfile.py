@@ -11,8 +11,8 @@ nox.options.sessions = ["lint", "typing", "core", "docs"]
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """All the tests: servers, databases and the browser included."""
-    session.install("-e", ".[test]")
+    """All the tests: servers, databases, the browser and the documentation included."""
+    session.install("-e", ".[test,docs]")
     session.run("pytest", *session.posargs)
 
 
