@@ -111,10 +111,14 @@ class AsgiToWsgi:
             return _answer(start_response, status, str(error))
         context = copy_context()
         side = AppSide(live, scope, length, context)
-        live.inbox.post(side.start)
-        sleep(live, side)
-        if not (side.is_whole and changes_nothing(context)):
-            return CallerSide(live, side, environ, length, context).respond(start_response)
+        try:
+            live.inbox.post(side.start)
+            sleep(live, side)
+            if not (side.is_whole and changes_nothing(context)):
+                return CallerSide(live, side, environ, length, context).respond(start_response)
+        except BaseException:  # also what a signal handler raises, anywhere in here
+            live.inbox.post(side.disconnect)
+            raise
         head = side.head
         start_response(head.status, head.headers)
         return [*side.chunks]

@@ -46,16 +46,12 @@ def sleep(live: LiveApp, side: AppSide) -> None:
     """Wait for the app's next signal. Ends when it comes, or when the loop's thread has ended.
 
     :raises BaseException: what a signal handler raises, such as the SystemExit of a gunicorn worker
-        that is told to abort. The app is told that nobody waits any more.
+        that is told to abort.
     """
-    try:
-        while not side.gate.acquire(timeout=LOOK_S):
-            if not live.thread.is_alive():
-                raise PoolClosed(f"{live.name} is shut down")
-            live.thread.probe()
-    except BaseException:
-        live.inbox.post(side.disconnect)
-        raise
+    while not side.gate.acquire(timeout=LOOK_S):
+        if not live.thread.is_alive():
+            raise PoolClosed(f"{live.name} is shut down")
+        live.thread.probe()
 
 
 class CallerSide:
