@@ -156,12 +156,15 @@ class AsgiToWsgi:
         :raises LifespanFailed: the app's shutdown failed, or took too long.
         :raises DeadlockError: called on the thread of the app's own event loop.
         """
+        live = self._live
+        if live is None or live.pid != os.getpid():
+            return
+        live.thread.refuse_current()
         with self._lock:
-            live, self._live = self._live, None
+            self._live = None
             if self._finalizer is not None:
                 self._finalizer.detach()
-        if live is not None and live.pid == os.getpid():
-            live.close()
+        live.close()
 
     def _after_fork(self) -> None:
         self._lock = Lock()  # another thread of the parent may have held it

@@ -105,6 +105,11 @@ class LiveApp:
 
     # -- closing --------------------------------------------------------------------------------
 
+    @property
+    def closed(self) -> bool:
+        """Whether it has been closed, well or badly."""
+        return self._closed.done()
+
     def begin_close(self) -> None:
         """Let it close. From any thread, also as a finalizer: never blocks, takes no lock."""
         if self.pid == os.getpid():
@@ -174,7 +179,8 @@ _closes_at_exit = False
 
 def close_live_apps() -> None:
     """Close every app that is live in this process, all at the same time. Logs what fails."""
-    apps = [live for live in _live_apps if live.pid == os.getpid()]
+    pid = os.getpid()
+    apps = [live for live in _live_apps if live.pid == pid and not live.closed]
     for live in apps:
         live.begin_close()
     for live in apps:

@@ -201,7 +201,10 @@ async def _wind_down(loop: AbstractEventLoop) -> None:
         for task in stuck:
             logger.warning("%r ignores its cancellation and is left behind", task)
     await loop.shutdown_asyncgens()
-    await loop.shutdown_default_executor()
+    try:
+        await loop.shutdown_default_executor()  # needs a thread, to wait in
+    except RuntimeError:  # Python 3.12.0 and 3.12.1 start none at exit (python/cpython#113964)
+        logger.debug("the default executor is left to the interpreter", exc_info=True)
 
 
 # -- the first step of a task ----------------------------------------------------------------------

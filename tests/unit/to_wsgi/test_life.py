@@ -1,0 +1,462 @@
+"""An adapter's life: what starts when, once per process, and how it all ends."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+import bridge
+from bridge.asgi_to_wsgi import start_adapters
+from bridge.contrib import gunicorn
+from bridge.loop import LoopThread
+from bridge.types import AsgiApp, Receive, Scope, Send
+from tests.harness.wsgi import TIMEOUT_S, Background, call, environ_of
+from tests.unit.to_wsgi.apps import answer, http_app, sends
+from tests.unit.to_wsgi.conftest import Adapted, leases
+
+Log = Callable[[], list[str]]
+
+
+def living(*, fail: Callable[[], Any] | None = None) -> tuple[AsgiApp, list[str]]:
+    """An app with a lifespan, and the list of what happened to it."""
+    events: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            events.append("request")
+            await answer(send, repr(sorted(scope["state"].items())).encode())
+            scope["state"]["mine"] = True
+            return
+        await receive()
+        events.append("startup")
+        if fail is not None:
+            fail()
+            await send({"type": "lifespan.startup.failed", "message": "no database"})
+            return
+        scope["state"]["pool"] = "open"
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        events.append("shutdown")
+        await send({"type": "lifespan.shutdown.complete"})
+
+    return app, events
+
+
+def loops() -> list[LoopThread]:
+    """The threads of event loops that are not on their way to their end."""
+    threads = [thread for thread in threading.enumerate() if isinstance(thread, LoopThread)]
+    return [thread for thread in threads if thread.leases]
+
+
+# -- starting --------------------------------------------------------------------------------------
+
+
+def test_nothing_starts_before_the_first_request(adapted: Adapted) -> None:
+    before = threading.active_count()
+    app, events = living()
+
+    adapter = adapted(app)
+
+    assert (events, threading.active_count()) == ([], before)
+    call(adapter, environ_of())
+    assert events == ["startup", "request"]
+
+
+def test_the_lifespan_runs_once_and_each_request_gets_a_copy_of_its_state(
+    adapted: Adapted,
+) -> None:
+    """P13."""
+    app, events = living()
+    adapter = adapted(app)
+
+    bodies = {call(adapter, environ_of()).body for _ in range(3)}
+    adapter.close()
+
+    assert bodies == {b"[('pool', 'open')]"}
+    assert events == ["startup", "request", "request", "request", "shutdown"]
+
+
+def test_many_first_requests_at_once_start_the_app_once(adapted: Adapted) -> None:
+    app, events = living()
+    adapter = adapted(app)
+
+    requests = [Background(call, adapter, environ_of()) for _ in range(8)]
+
+    assert [request.result().status for request in requests] == [200] * 8
+    assert events.count("startup") == 1
+
+
+def test_starting_by_hand_starts_every_adapter_of_the_process(adapted: Adapted) -> None:
+    app, events = living()
+    adapters = [adapted(app), adapted(app)]
+
+    start_adapters()
+    start_adapters()
+
+    assert events == ["startup", "startup"]
+    assert adapters[0].start().thread is adapters[1].start().thread, "they share a loop"
+
+
+def test_lifespan_off_runs_none(adapted: Adapted) -> None:
+    app, events = living()
+
+    assert call(adapted(app, lifespan="off"), environ_of()).body == b"[]"
+    assert events == ["request"]
+
+
+def test_a_failed_startup_is_an_error_of_every_request_and_is_not_tried_again(
+    adapted: Adapted, bridge_log: Log
+) -> None:
+    app, events = living(fail=lambda: None)
+    adapter = adapted(app)
+
+    for _ in range(2):
+        with pytest.raises(bridge.LifespanFailed, match=r"startup of .*living.* no database"):
+            call(adapter, environ_of())
+
+    assert events == ["startup"]
+    assert bridge_log() == [], "the server logs what is raised to it"
+
+
+def test_a_startup_that_takes_too_long_is_an_error_and_no_hang(adapted: Adapted) -> None:
+    async def hangs(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.Event().wait()
+
+    adapter = adapted(hangs, startup_timeout_s=0.01)
+
+    with pytest.raises(bridge.LifespanFailed, match=r"hangs took longer than startup_timeout_s=0"):
+        call(adapter, environ_of())
+
+
+def test_a_startup_that_blocks_the_loop_is_an_error_that_shows_where(
+    adapted: Adapted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.live_app.LOOP_GRACE_S", 0.01)
+    go_on = threading.Event()
+
+    async def blocks(scope: Scope, receive: Receive, send: Send) -> None:
+        go_on.wait(TIMEOUT_S)
+
+    adapter = adapted(blocks, startup_timeout_s=0.01)
+
+    with pytest.raises(bridge.LifespanFailed, match=r"it blocks the event loop at(.|\n)*in blocks"):
+        call(adapter, environ_of())
+    go_on.set()
+
+
+def test_lifespan_on_wants_a_lifespan(adapted: Adapted) -> None:
+    with pytest.raises(bridge.LifespanFailed, match="this app has no lifespan"):
+        call(adapted(sends(), lifespan="on"), environ_of())
+
+
+def test_frameworks_share_what_they_opened_at_startup(adapted: Adapted) -> None:
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Any]]:
+        yield {"number": 7}
+
+    async def endpoint(request: Request) -> PlainTextResponse:
+        return PlainTextResponse(str(request.state.number))
+
+    app = Starlette(routes=[Route("/", endpoint)], lifespan=lifespan)
+
+    assert call(adapted(app), environ_of()).body == b"7"
+
+
+# -- ending ----------------------------------------------------------------------------------------
+
+
+def test_a_closed_adapter_ends_its_loop_and_starts_again_with_the_next_request(
+    adapted: Adapted,
+) -> None:
+    app, events = living()
+    adapter = adapted(app, loop_factory=lambda: asyncio.new_event_loop())
+    call(adapter, environ_of())
+    (thread,) = (thread for thread in loops() if thread.factory is adapter.options.loop_factory)
+
+    adapter.close()
+    adapter.close()
+
+    assert not thread.is_alive()
+    assert events == ["startup", "request", "shutdown"]
+    assert call(adapter, environ_of()).status == 200
+    assert events[3:] == ["startup", "request"]
+
+
+def test_a_dropped_adapter_shuts_its_app_down(adapted: Adapted) -> None:
+    app, events = living()
+    adapter = bridge.AsgiToWsgi(app, loop_factory=lambda: asyncio.new_event_loop())
+    call(adapter, environ_of())
+    thread = adapter.start().thread
+
+    del adapter
+    gc.collect()
+    thread.join(TIMEOUT_S)
+
+    assert not thread.is_alive()
+    assert events == ["startup", "request", "shutdown"]
+
+
+def test_a_hundred_adapters_made_and_dropped_leave_no_thread() -> None:
+    """P12."""
+    before = set(threading.enumerate())
+
+    def factory() -> asyncio.AbstractEventLoop:
+        return asyncio.new_event_loop()
+
+    app, events = living()
+    for _ in range(100):
+        call(bridge.AsgiToWsgi(app, loop_factory=factory), environ_of())
+    gc.collect()
+    for thread in set(threading.enumerate()) - before:
+        if isinstance(thread, LoopThread) and thread.factory is factory:
+            thread.join(TIMEOUT_S)
+
+    left = {t for t in set(threading.enumerate()) - before if isinstance(t, LoopThread)}
+    assert not left
+    assert events.count("shutdown") == 100
+
+
+def test_closing_waits_for_requests_and_for_their_background_work(
+    adapted: Adapted, bridge_log: Log
+) -> None:
+    inside, go_on = threading.Event(), threading.Event()
+    done: list[str] = []
+
+    @http_app
+    async def works(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/background":
+            await answer(send)
+        inside.set()
+        assert await asyncio.to_thread(go_on.wait, TIMEOUT_S)
+        done.append(scope["path"])
+        if scope["path"] == "/slow":
+            await answer(send)
+
+    adapter = adapted(works)
+    assert call(adapter, environ_of(path="/background")).body == b"fine"
+    slow = Background(call, adapter, environ_of(path="/slow"))
+    assert inside.wait(TIMEOUT_S)
+    while len(adapter.start().runs) < 2:
+        pass  # the second request is on its way
+    closing = Background(adapter.close)
+    go_on.set()
+    closing.result()
+
+    assert slow.result().body == b"fine"
+    assert sorted(done) == ["/background", "/slow"]
+    assert bridge_log() == []
+
+
+def test_what_does_not_end_is_cancelled_at_the_end_of_the_grace(
+    adapted: Adapted, bridge_log: Log
+) -> None:
+    inside = threading.Event()
+    cancelled: list[str] = []
+
+    @http_app
+    async def stays(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/background":
+            await answer(send)
+        else:
+            inside.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.append(scope["path"])
+
+    adapter = adapted(stays, shutdown_timeout_s=0.01)
+    assert call(adapter, environ_of(path="/background")).body == b"fine"
+    request = Background(call, adapter, environ_of(path="/request"))
+    assert inside.wait(TIMEOUT_S)
+    adapter.close()
+
+    with pytest.raises(bridge.PoolClosed, match="was shut down when no response has started"):
+        request.result()
+    assert sorted(cancelled) == ["/background", "/request"]
+    assert "cancelled 2 task(s) that still ran after shutdown_timeout_s=0.01" in bridge_log()[0]
+
+
+def test_a_request_that_ignores_its_cancellation_does_not_hold_its_caller(
+    adapted: Adapted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.live_app.CANCEL_GRACE_S", 0.01)
+    monkeypatch.setattr("bridge.loop.WIND_DOWN_S", 0.01)
+    inside = threading.Event()
+
+    @http_app
+    async def stubborn(scope: Scope, receive: Receive, send: Send) -> None:
+        inside.set()
+        never = asyncio.Event()
+        for _ in range(3):
+            try:
+                await never.wait()
+            except asyncio.CancelledError:
+                continue
+
+    adapter = adapted(stubborn, shutdown_timeout_s=0.01)
+    request = Background(call, adapter, environ_of())
+    assert inside.wait(TIMEOUT_S)
+    adapter.close()
+
+    with pytest.raises(bridge.PoolClosed):
+        request.result()
+
+
+def test_a_failed_shutdown_is_raised_by_close(adapted: Adapted) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.failed", "message": "still busy"})
+
+    adapter = adapted(app)
+    adapter.start()
+
+    with pytest.raises(bridge.LifespanFailed, match="still busy"):
+        adapter.close()
+
+
+def test_closing_on_the_loops_own_thread_is_refused(adapted: Adapted) -> None:
+    closed: list[bridge.AsgiToWsgi] = []
+
+    @http_app
+    async def closes(scope: Scope, receive: Receive, send: Send) -> None:
+        closed[0].close()
+
+    closed.append(adapted(closes))
+
+    with pytest.raises(bridge.DeadlockError):
+        call(closed[0], environ_of())
+
+
+def test_the_hooks_of_gunicorn_start_and_stop_every_app() -> None:
+    before = leases()
+    app, events = living()
+    adapter = bridge.AsgiToWsgi(app)
+
+    gunicorn.post_worker_init(None)
+    assert events == ["startup"]
+    gunicorn.worker_exit(None, None)
+    assert events == ["startup", "shutdown"]
+
+    assert leases() == before
+    with pytest.raises(bridge.PoolClosed, match="is shut down"):
+        call(adapter, environ_of())
+
+
+# -- processes -------------------------------------------------------------------------------------
+
+AT_EXIT = """
+import asyncio, threading
+import bridge
+
+async def app(scope, receive, send):
+    if scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body"})
+        await asyncio.sleep(0.01)
+        print("the background work is done")
+        return
+    await receive()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    print("shutdown in", await asyncio.to_thread(lambda: "a new thread"))
+    await send({"type": "lifespan.shutdown.complete"})
+
+environ = {"REQUEST_METHOD": "GET", "SERVER_PROTOCOL": "HTTP/1.1"}
+adapter = bridge.to_wsgi(app)
+adapter(environ, lambda *head: None)
+print("main ends")
+"""
+
+
+@pytest.mark.skipif(
+    sys.version_info[:3] in ((3, 12, 0), (3, 12, 1)),
+    reason="these start no thread at exit (python/cpython#113964)",
+)
+def test_at_exit_the_work_is_done_and_the_app_is_shut_down() -> None:
+    """Also when its shutdown needs a thread: ``atexit`` would come too late for that."""
+    ran = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", "-c", AT_EXIT],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    lines = ["main ends", "the background work is done", "shutdown in a new thread"]
+    assert (ran.stdout.splitlines(), ran.stderr) == (lines, "")
+
+
+def test_a_fork_starts_the_app_anew_and_leaves_the_parents_alone(adapted: Adapted) -> None:
+    """P12: gunicorn --preload, after a request in the master."""
+    app, events = living()
+    adapter = adapted(app)
+    call(adapter, environ_of())
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if not pid:  # the child: report, and leave without the test runner's own exit
+        try:
+            response = call(adapter, environ_of())
+            adapter.close()
+            os.write(writing, repr([response.body, *events]).encode())
+        finally:
+            os._exit(0)
+    os.waitpid(pid, 0)
+    told = os.read(reading, 1000).decode()
+    os.close(reading)
+    os.close(writing)
+
+    happened = ["startup", "request", "startup", "request", "shutdown"]
+    assert told == repr([b"[('pool', 'open')]", *happened])
+    assert events == ["startup", "request"]
+    assert call(adapter, environ_of()).status == 200
+
+
+def test_a_fork_in_the_middle_of_a_startup_does_not_inherit_its_lock(adapted: Adapted) -> None:
+    starting, go_on = threading.Event(), threading.Event()
+    parent = os.getpid()
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await answer(send)
+            return
+        await receive()
+        if os.getpid() == parent:
+            starting.set()
+            await asyncio.to_thread(go_on.wait, TIMEOUT_S)
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    adapter = adapted(slow)
+    request = Background(call, adapter, environ_of())
+    assert starting.wait(TIMEOUT_S)
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if not pid:
+        try:
+            os.write(writing, call(adapter, environ_of()).body)
+        finally:
+            os._exit(0)
+    os.waitpid(pid, 0)
+    told = os.read(reading, 1000)
+    os.close(reading)
+    os.close(writing)
+    go_on.set()
+
+    assert told == b"fine"
+    assert request.result().body == b"fine"
