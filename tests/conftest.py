@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -159,6 +160,16 @@ def site(request: pytest.FixtureRequest, servers: Servers) -> Iterator[Site]:
 def http1_site(request: pytest.FixtureRequest, servers: Servers) -> Iterator[Site]:
     """The same on the servers with HTTP/1.1, for tests of what only HTTP/1.1 has."""
     yield from shared_site(servers, request.param)
+
+
+def pytest_configure() -> None:
+    """SIGTERM, as ``timeout`` sends it, ends a run as Ctrl-C does: the servers end with it."""
+    signal.signal(signal.SIGTERM, _interrupt)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    signal.signal(number, signal.SIG_IGN)  # timeout sends it twice; once is enough to clean up
+    raise KeyboardInterrupt
 
 
 @pytest.hookimpl(wrapper=True)

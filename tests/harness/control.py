@@ -71,7 +71,10 @@ class Control:
         self._over: set[str] = set()
         self._server = _Listener(self)
         self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="test-control"
+            target=self._server.serve_forever,
+            kwargs={"poll_interval": 0.05},
+            name="test-control",
+            daemon=True,  # a run that is interrupted must end all the same
         )
         self._thread.start()
 
