@@ -142,6 +142,8 @@ class AppSide:
         enter_caller(self)
         try:
             await self._live.app(self._scope, self.receive, self.send)
+        except GeneratorExit:  # the loop was closed under it: see abandon()
+            raise
         except BaseException as error:  # SystemExit, too: it must not end the loop
             self._finish(error)
         else:
