@@ -207,4 +207,5 @@ def test_addresses_are_taken_out_of_a_command_line() -> None:
 def test_dots_stand_for_anything_in_output_and_log() -> None:
     assert prints("version ... of it\n", "version 1.2 of it\n")
     assert not prints("version ... of it\n", "no version\n")
+    assert prints("at 14:03:27\n", "at 09:59:01\n")
     assert logs("started [...]\nmissing\n", "12:00 started [77] now\n") == ["missing"]
