@@ -7,6 +7,7 @@ where reading the file in blocks is the only correct way. Runs on the worker thr
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 from collections.abc import Mapping
@@ -40,7 +41,7 @@ def plan_file(
     if count < 0 or (content_length is not None and content_length > count):
         return None  # too short: reading it finds out, and says so
     whole = offset == 0 and content_length in (None, count)
-    if pathsend and whole and _is_same_file(getattr(filelike, "name", None), status):
+    if pathsend and whole and _leads_to(filelike, status):
         return {"type": "http.response.pathsend", "path": os.path.abspath(filelike.name)}
     if not zerocopy:
         return None
@@ -53,11 +54,15 @@ def plan_file(
     }
 
 
-def _is_same_file(name: object, status: os.stat_result) -> bool:
-    """Whether the path still leads to the open file: a server opens it anew."""
-    if not isinstance(name, str):
+def _leads_to(filelike: Any, status: os.stat_result) -> bool:
+    """Whether a server that opens the file by its path finds this very file.
+
+    granian opens it some time after ``send`` has returned, so a file that goes when it is closed,
+    as temporary ones do, must not be sent by its path: only what plain ``open()`` returns is.
+    """
+    if type(filelike) not in (io.BufferedReader, io.FileIO):
         return False
     try:
-        return os.path.samestat(os.stat(name), status)
-    except OSError:
+        return isinstance(filelike.name, str) and os.path.samestat(os.stat(filelike.name), status)
+    except (AttributeError, OSError):
         return False

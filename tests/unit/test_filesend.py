@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,13 @@ def test_a_path_that_leads_elsewhere_by_now_is_not_used(path: Path) -> None:
         assert plan_file(file, None, PATHSEND) is None
         path.write_bytes(b"another one")
         assert plan_file(file, None, PATHSEND) is None
+
+
+def test_a_file_that_goes_when_it_is_closed_is_not_sent_by_its_path(tmp_path: Path) -> None:
+    with tempfile.NamedTemporaryFile(dir=tmp_path) as file:
+        file.write(b"0123456789")
+        file.seek(0)
+        assert plan_file(file, 10, PATHSEND) is None
 
 
 def test_what_is_no_regular_file_is_read_in_blocks(path: Path) -> None:
