@@ -1,0 +1,117 @@
+"""The WSGI servers that `to_wsgi` is tried on, beside those of :mod:`tests.harness.servers`.
+
+What enters: ``python -m tests.harness.wsgi_servers <server> <target> <fd>``. What leaves: wsgiref's
+and Werkzeug's development servers on the main thread, until SIGTERM; and for the tests a
+:class:`~tests.harness.servers.ServerSpec` of each, with what it can and cannot do.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+
+from werkzeug.serving import make_server
+
+from tests.harness.servers import HOST, SERVERS, Address, ServerSpec
+
+PRELOAD_WORKERS = 2
+
+
+@dataclass(frozen=True)
+class WsgiServer:
+    """A server, and what its users have to know about it.
+
+    :ivar concurrent: serves several requests at the same time.
+    :ivar streams_bodies: the app can read a request body while it is still coming.
+    :ivar dechunks: decodes chunked request bodies.
+    :ivar pieces: how large a piece it waits for before it gives any of it out, in bytes; 1 where
+        bytes come as they arrive.
+    :ivar latin_1: passes header values on that are not ASCII.
+    :ivar waits_for_client: writes no further ahead than socket buffers and a few megabytes.
+    """
+
+    spec: ServerSpec
+    concurrent: bool = True
+    streams_bodies: bool = True
+    dechunks: bool = True
+    pieces: int = 1
+    latin_1: bool = True
+    waits_for_client: bool = True
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+
+def _ours(name: str) -> ServerSpec:
+    def command(at: Address, target: str) -> list[str]:
+        return ["tests.harness.wsgi_servers", name, target, str(at.fd)]
+
+    return ServerSpec(name, "wsgi", command, inherits_socket=True)
+
+
+def _preload(at: Address, target: str) -> list[str]:
+    command = SERVERS["gunicorn-gthread"].command(at, target)
+    return [*command, "--preload", "--workers", str(PRELOAD_WORKERS)]
+
+
+_ALL = [
+    WsgiServer(SERVERS["gunicorn-sync"], concurrent=False, pieces=65536),
+    WsgiServer(SERVERS["gunicorn-gthread"], pieces=65536),
+    WsgiServer(
+        replace(SERVERS["gunicorn-gthread"], name="gunicorn-preload", command=_preload),
+        pieces=65536,
+    ),
+    # Both keep the whole request body, and hand the response to a buffer of their own.
+    WsgiServer(SERVERS["waitress"], streams_bodies=False),
+    WsgiServer(SERVERS["granian-wsgi"], pieces=65536, latin_1=False),
+    WsgiServer(_ours("wsgiref"), concurrent=False, dechunks=False),
+    WsgiServer(_ours("werkzeug")),
+]
+
+WSGI: Mapping[str, WsgiServer] = {server.name: server for server in _ALL}
+
+
+# -- the servers that have no command line of their own --------------------------------------------
+
+
+class _QuietHandler(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        """No line for each request."""
+
+
+def _wsgiref(app: Any, fd: int) -> Any:
+    server = WSGIServer((HOST, 0), _QuietHandler, bind_and_activate=False)
+    server.socket.close()
+    server.socket = socket.socket(fileno=fd)
+    server.server_name, server.server_port = server.socket.getsockname()
+    server.setup_environ()
+    server.server_activate()
+    server.set_app(app)
+    return server
+
+
+def _werkzeug(app: Any, fd: int) -> Any:
+    with socket.socket(fileno=os.dup(fd)) as listener:
+        listener.listen(128)
+    return make_server(HOST, 0, app, threaded=True, fd=fd)
+
+
+def main(name: str, target: str, fd: str) -> None:
+    """Serve ``module:attr`` until SIGTERM."""
+    module, _, attribute = target.partition(":")
+    app = getattr(importlib.import_module(module), attribute)
+    server = {"wsgiref": _wsgiref, "werkzeug": _werkzeug}[name](app, int(fd))
+    signal.signal(signal.SIGTERM, lambda *args: sys.exit(0))
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

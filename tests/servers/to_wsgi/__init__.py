@@ -1,0 +1,1 @@
+"""ASGI apps through `to_wsgi` on real WSGI servers."""

@@ -1,0 +1,105 @@
+"""Running WSGI servers, each started once and kept for the session."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Site, site_of
+from tests.harness.control import Control
+from tests.harness.servers import Server, serve
+from tests.harness.wsgi_servers import WSGI, WsgiServer
+
+TARGET = "tests.apps.asgi_targets:app"
+GTHREAD_THREADS = 4
+BODY_WINDOW = 65536
+
+
+def options(**values: object) -> dict[str, str]:
+    """The environment that gives the target these options of ``to_wsgi``."""
+    return {"BRIDGE_TEST_OPTIONS": json.dumps(values)}
+
+
+@dataclass(frozen=True)
+class WsgiSite(Site):
+    """A running WSGI server, and what it can do."""
+
+    can: WsgiServer
+
+
+@dataclass
+class WsgiServers:
+    """Starts each server once, and keeps it until the session ends."""
+
+    logs: Path
+    _stack: ExitStack = field(default_factory=ExitStack)
+    _running: dict[tuple[object, ...], Server] = field(default_factory=dict)
+
+    def site(
+        self,
+        name: str,
+        target: str = TARGET,
+        *,
+        env: Mapping[str, str] | None = None,
+        args: tuple[str, ...] = (),
+    ) -> WsgiSite:
+        """The site on the server of this name, target and options."""
+        key = (name, target, *sorted((env or {}).items()), *args)
+        running = self._running.get(key)
+        if running is None or running.process.poll() is not None:
+            log_dir = self.logs / f"{len(self._running)}-{name}"
+            log_dir.mkdir()
+            serving = serve(WSGI[name].spec, target, env=env, args=args, log_dir=log_dir)
+            running = self._running[key] = self._stack.enter_context(serving)
+        site = site_of(running)
+        return WsgiSite(site.server, site.client, site.mark, WSGI[name])
+
+    def close(self) -> None:
+        self._stack.close()
+
+
+@pytest.fixture(scope="session")
+def wsgi_servers(
+    control: Control, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[WsgiServers]:
+    running = WsgiServers(tmp_path_factory.mktemp("wsgi-servers"))
+    yield running
+    running.close()
+
+
+def _site(wsgi_servers: WsgiServers, name: str) -> Iterator[WsgiSite]:
+    site = wsgi_servers.site(name)
+    yield site
+    site.client.close()
+    assert site.server.process.poll() is None, f"the test ended {name}"
+
+
+@pytest.fixture(params=list(WSGI))
+def wsgi_site(request: pytest.FixtureRequest, wsgi_servers: WsgiServers) -> Iterator[WsgiSite]:
+    """The conformance app through ``to_wsgi``, on each WSGI server in turn."""
+    yield from _site(wsgi_servers, request.param)
+
+
+@pytest.fixture(params=[name for name, server in WSGI.items() if server.concurrent])
+def threaded_site(request: pytest.FixtureRequest, wsgi_servers: WsgiServers) -> Iterator[WsgiSite]:
+    """The same on the servers that serve several requests at the same time."""
+    yield from _site(wsgi_servers, request.param)
+
+
+@pytest.fixture(params=[name for name, server in WSGI.items() if server.dechunks])
+def dechunking_site(
+    request: pytest.FixtureRequest, wsgi_servers: WsgiServers
+) -> Iterator[WsgiSite]:
+    """The same on the servers that decode chunked request bodies."""
+    yield from _site(wsgi_servers, request.param)
+
+
+@pytest.fixture
+def gthread_site(wsgi_servers: WsgiServers) -> Iterator[WsgiSite]:
+    """The conformance app under gunicorn's gthread worker."""
+    yield from _site(wsgi_servers, "gunicorn-gthread")
