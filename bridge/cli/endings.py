@@ -23,6 +23,8 @@ from asgiref.sync import markcoroutinefunction
 from bridge.cli.last_resort import LAST_S, leave_within
 from bridge.types import AsgiApp, Message, Receive, Scope, Send
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 __all__ = ["KILL_AFTER_S", "end_well", "prepare_master"]
 
 AGAIN_AFTER_S = 0.5
@@ -39,9 +41,13 @@ def end_well(app: AsgiApp, server: str, grace_s: float) -> AsgiApp:
     if server == "hypercorn":
         _let_hypercorn_close()
         _let_hypercorn_workers_finish()
-    if server == "granian" and threading.current_thread() is threading.main_thread():
+    if server == "granian" and _has_signals():
         return _CutOff(app, grace_s)
     return app
+
+
+def _has_signals() -> bool:
+    return os.name == "posix" and threading.current_thread() is threading.main_thread()
 
 
 def _with_last_resort(app: AsgiApp, seconds: float) -> AsgiApp:
@@ -122,7 +128,9 @@ class _CutOff:
     closed, no lifespan shut down. Its kill timeout is set beyond the grace, and this comes first.
 
     The wish to end is seen by a handler put in front of granian's own at the first call, which is
-    when granian's is in place. All of it runs on the main thread, which is the event loop's.
+    when granian's is in place. Until then signals wait. The first is raised again until the end,
+    because granian may lose one that comes while it starts. All of it runs on the main thread,
+    which is the event loop's.
     """
 
     def __init__(self, app: AsgiApp, grace_s: float) -> None:
@@ -130,6 +138,8 @@ class _CutOff:
         self._grace_s = grace_s
         self._running: set[asyncio.Task[Any]] = set()
         self._is_watching = False
+        self._is_ending = False
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not self._is_watching:
@@ -145,21 +155,30 @@ class _CutOff:
 
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
         self._is_watching = True
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _SIGNALS:
             handler = signal.getsignal(number)
             if callable(handler):
                 signal.signal(number, self._before(handler, loop))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
     def _before(
         self, handler: Callable[..., Any], loop: asyncio.AbstractEventLoop
     ) -> Callable[..., None]:
         def handle(number: int, frame: FrameType | None) -> None:
-            loop.call_soon_threadsafe(loop.call_later, self._grace_s, self._cancel_all)
-            # Once more a moment later: granian loses a signal that comes while it starts.
-            loop.call_soon_threadsafe(loop.call_later, AGAIN_AFTER_S, handler, number, frame)
+            loop.call_soon_threadsafe(self._begin, loop, number)
             handler(number, frame)
 
         return handle
+
+    def _begin(self, loop: asyncio.AbstractEventLoop, number: int) -> None:
+        if not self._is_ending:
+            self._is_ending = True
+            loop.call_later(self._grace_s, self._cancel_all)
+            loop.call_later(AGAIN_AFTER_S, self._raise_again, loop, number)
+
+    def _raise_again(self, loop: asyncio.AbstractEventLoop, number: int) -> None:
+        signal.raise_signal(number)
+        loop.call_later(AGAIN_AFTER_S, self._raise_again, loop, number)
 
     def _cancel_all(self) -> None:
         for task in self._running:

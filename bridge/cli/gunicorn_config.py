@@ -13,10 +13,9 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from bridge.contrib import gunicorn
-from bridge.contrib.gunicorn import worker_exit
+from bridge.contrib.gunicorn import post_worker_init, worker_exit
 
-__all__ = ["post_worker_init", "when_ready", "worker_exit"]
+__all__ = ["post_fork", "post_worker_init", "when_ready", "worker_exit"]
 
 
 def when_ready(server: Any) -> None:
@@ -24,10 +23,15 @@ def when_ready(server: Any) -> None:
     signal.signal(signal.SIGINT, _gracefully_first(server.signal))
 
 
-def post_worker_init(worker: Any) -> None:
-    """gunicorn's hook: a worker has loaded the app. Ctrl-C reaches it too; its master decides."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    gunicorn.post_worker_init(worker)
+def post_fork(server: Any, worker: Any) -> None:
+    """gunicorn's hook: a worker begins. Ctrl-C in a terminal reaches it too; the master decides."""
+    init_signals = worker.init_signals
+
+    def ignore_ctrl_c() -> None:
+        init_signals()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    worker.init_signals = ignore_ctrl_c  # called before the app is imported, which may take long
 
 
 def _gracefully_first(handler: Callable[[int, FrameType | None], None]) -> Callable[..., None]:

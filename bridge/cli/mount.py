@@ -52,14 +52,21 @@ def mount_asgi(app: AsgiApp, root_path: str) -> AsgiApp:
 
 
 def mount_wsgi(app: WsgiApp, root_path: str) -> WsgiApp:
-    """``app`` with ``root_path`` as its ``SCRIPT_NAME``, and not in ``PATH_INFO`` (PEP 3333)."""
+    """``app`` with ``root_path`` as its ``SCRIPT_NAME``, and not in ``PATH_INFO`` (PEP 3333).
+
+    ``RAW_URI`` and ``REQUEST_URI``, where the server gives them, begin with it too.
+    """
     if not root_path:
         return app
     root = root_path.encode("utf-8").decode("latin-1")
+    raw_root = quote(root_path)
 
     def mounted(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         environ["PATH_INFO"] = _below(root, environ.get("PATH_INFO", ""))[len(root) :]
         environ["SCRIPT_NAME"] = root + environ.get("SCRIPT_NAME", "")
+        for key in ("RAW_URI", "REQUEST_URI"):
+            if environ.get(key, "").startswith("/"):
+                environ[key] = _uri_below(raw_root, environ[key])
         return app(environ, start_response)
 
     return mounted
@@ -67,6 +74,11 @@ def mount_wsgi(app: WsgiApp, root_path: str) -> WsgiApp:
 
 def _below(root: str, path: str) -> str:
     return path if _is_below(root, path, "/") else root + path
+
+
+def _uri_below(root: str, uri: str) -> str:
+    path, question_mark, query = uri.partition("?")
+    return _below(root, path) + question_mark + query
 
 
 def _is_below(root: Any, path: Any, slash: Any) -> bool:

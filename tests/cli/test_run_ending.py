@@ -118,3 +118,14 @@ def test_a_signal_while_the_app_is_imported_ends_with_0(
     process.send_signal(number)
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out, err) == (0, "", "")
+
+
+def test_a_second_ctrl_c_makes_gunicorn_drop_what_is_open(control: Control, key: str) -> None:
+    """The first is a wish to finish, as on all servers; gunicorn's own first would drop it."""
+    with running("gunicorn", TARGETS["flask"], "--grace-s", "60") as site:
+        with closing(client_of(site).open("GET", f"/gated/{key}")):
+            control.expect_waiting(key, "go")
+            tell_to_end(site, INT)
+            wait_until_ending(site)
+            assert end(site, INT) == 0
+        assert left_behind(site) == []

@@ -1,0 +1,133 @@
+"""`--root-path`: whether a proxy strips it or not, the app sees the same."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import Any
+from wsgiref.util import setup_testing_defaults
+
+import pytest
+
+import bridge
+from bridge.cli.mount import mount_asgi, mount_wsgi, plain_asgi
+from bridge.types import Receive, Scope, Send
+
+
+async def _receive() -> Any:
+    raise AssertionError("nothing is received")
+
+
+async def _send(message: Any) -> None:
+    raise AssertionError("nothing is sent")
+
+
+def _scope_seen(mount: str, **scope: Any) -> dict[str, Any]:
+    seen: list[Any] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope)
+
+    mounted = mount_asgi(app, mount)
+    asyncio.run(_call(mounted, {"type": "http", **scope}))
+    return dict(seen[0])
+
+
+async def _call(app: Any, scope: Any) -> None:
+    await app(scope, _receive, _send)
+
+
+def _environ_seen(root_path: str, **environ: str) -> dict[str, Any]:
+    seen: list[dict[str, Any]] = []
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        seen.append(environ)
+        return []
+
+    setup_testing_defaults(environ)
+    mount_wsgi(app, root_path)(environ, lambda *args: lambda data: None)
+    return seen[0]
+
+
+PATHS = [
+    ("/", "/"),
+    ("/x/y", "/x/y"),
+    ("/shop/x", "/x"),
+    ("/shop/", "/"),
+    ("/shop", ""),
+    ("/shopping", "/shopping"),
+]
+
+
+@pytest.mark.parametrize(("path", "inside"), PATHS)
+def test_asgi_path_includes_the_root_once(path: str, inside: str) -> None:
+    scope = _scope_seen("/shop", path=path, raw_path=path.encode(), root_path="")
+    assert scope["root_path"] == "/shop"
+    assert scope["path"] == "/shop" + inside
+    assert scope["raw_path"] == b"/shop" + inside.encode()
+
+
+@pytest.mark.parametrize(("path", "inside"), PATHS)
+def test_wsgi_path_info_leaves_the_root_out(path: str, inside: str) -> None:
+    environ = _environ_seen("/shop", PATH_INFO=path, SCRIPT_NAME="", RAW_URI=f"{path}?q=/shop")
+    assert environ["SCRIPT_NAME"] == "/shop"
+    assert environ["PATH_INFO"] == inside
+    assert environ["RAW_URI"] == f"/shop{inside}?q=/shop"
+    assert "REQUEST_URI" not in environ
+
+
+def test_a_root_that_is_not_ascii_is_utf_8_in_latin_1_and_quoted_in_raw_paths() -> None:
+    scope = _scope_seen("/käse", path="/x", raw_path=b"/x")
+    assert scope["path"] == "/käse/x"
+    assert scope["raw_path"] == b"/k%C3%A4se/x"
+    environ = _environ_seen("/käse", PATH_INFO="/x", REQUEST_URI="/x")
+    assert environ["SCRIPT_NAME"] == "/kÃ¤se"
+    assert environ["REQUEST_URI"] == "/k%C3%A4se/x"
+
+
+def test_a_root_of_the_servers_own_stays_inside() -> None:
+    assert _scope_seen("/shop", path="/x", root_path="/deep")["root_path"] == "/shop/deep"
+    assert _environ_seen("/shop", SCRIPT_NAME="/deep")["SCRIPT_NAME"] == "/shop/deep"
+
+
+def test_websockets_are_mounted_and_lifespan_is_left_alone() -> None:
+    assert _scope_seen("/shop", type="websocket", path="/ws")["path"] == "/shop/ws"
+    assert _scope_seen("/shop", type="lifespan") == {"type": "lifespan"}
+
+
+def test_the_servers_scope_is_not_changed() -> None:
+    scope = {"type": "http", "path": "/x", "root_path": ""}
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["path"] = "changed"
+
+    asyncio.run(_call(mount_asgi(app, "/shop"), scope))
+    assert scope == {"type": "http", "path": "/x", "root_path": ""}
+
+
+def test_asterisk_form_is_left_alone() -> None:
+    assert _environ_seen("/shop", RAW_URI="*")["RAW_URI"] == "*"
+
+
+def test_without_a_root_the_app_comes_back_itself() -> None:
+    asgi, wsgi = bridge.to_asgi(lambda environ, start_response: []), object()
+    assert mount_asgi(asgi, "") is asgi
+    assert mount_wsgi(wsgi, "") is wsgi  # type: ignore[arg-type]  # never called
+
+
+def test_an_app_that_looks_like_asgi_2_is_wrapped_and_others_are_not() -> None:
+    async def function(scope: Scope, receive: Receive, send: Send) -> None: ...
+
+    class Plain:
+        def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
+            return function(scope, receive, send)
+
+    class Async:
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+
+    instance = Async()
+    assert plain_asgi(function) is function
+    assert plain_asgi(instance) is instance
+    plain = plain_asgi(Plain())
+    assert inspect.iscoroutinefunction(plain)
+    asyncio.run(_call(plain, {"type": "http"}))
