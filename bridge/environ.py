@@ -109,7 +109,8 @@ class EnvironBuilder:
         environ["QUERY_STRING"] = query
         uri = _raw_uri(scope, query)
         environ["RAW_URI"] = environ["REQUEST_URI"] = uri
-        environ["SERVER_PROTOCOL"] = f"HTTP/{scope.get('http_version', '1.1')}"
+        version = scope.get("http_version", "1.1")
+        environ["SERVER_PROTOCOL"] = "HTTP/1.0" if version == "1" else f"HTTP/{version}"  # granian
         _add_peers(environ, scope)
         environ["wsgi.url_scheme"] = scheme = scope.get("scheme", "http")
         environ["wsgi.errors"] = sys.stderr
