@@ -23,6 +23,7 @@ from concurrent.futures import Future
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from asgiref.current_thread_executor import CurrentThreadExecutor
+from asgiref.sync import SyncToAsync
 
 from bridge.errors import DeadlockError
 from bridge.native import RealLock
@@ -125,11 +126,11 @@ class CallerThread(CurrentThreadExecutor):
         :returns: False: the thread waits no longer.
         :raises DeadlockError: called on that very thread.
         """
-        if threading.current_thread() is self._work_thread:
-            raise DeadlockError(OWN_THREAD)
         with self._lock:
             if self._broken:
                 return False
+            if threading.current_thread() is self._work_thread:
+                raise DeadlockError(OWN_THREAD)
             self._work_items.append(job)
             self._work_ready.notify()
         return True
@@ -140,7 +141,7 @@ class CallerThread(CurrentThreadExecutor):
         :raises DeadlockError: called on the waiting thread itself.
         :raises RuntimeError: neither this thread nor one further out waits any more.
         """
-        job = Submitted(lambda: fn(*args, **kwargs))
+        job = Submitted(lambda: _leaving_no_trace(lambda: fn(*args, **kwargs)))
         if self.post(job):
             return job.future
         if self._old_executor is None:
@@ -205,6 +206,21 @@ class CallerThread(CurrentThreadExecutor):
         except RuntimeError:  # asgiref's has quit
             pass
         return False
+
+
+def _leaving_no_trace(call: Callable[[], T]) -> T:
+    """asgiref's jobs tell their thread which loop they were called from, and leave it at that.
+
+    The thread goes on to other things when the coroutine has ended. A loop that still runs by then,
+    as the kept one does, must not be taken for its caller.
+    """
+    thread = SyncToAsync.threadlocal.__dict__
+    outer = thread.copy()
+    try:
+        return call()
+    finally:
+        thread.clear()
+        thread.update(outer)
 
 
 def _discard(job: Any) -> None:

@@ -12,12 +12,13 @@ from typing import Any
 
 from asgiref import local
 
-__all__ = ["adopt", "holds_locals", "rehome"]
+__all__ = ["TAGS_LOCALS", "adopt", "holds_locals", "rehome"]
 
 # asgiref >= 3.12 tags the data of a `Local` with the thread that owns it, and shows it to no other.
 # Moving a request to another thread on purpose means to move the ownership, too.
 _storage: type | None = getattr(local, "_Storage", None)
 _rehome: Callable[[Any], Any] | None = getattr(local, "_rehome", None)
+TAGS_LOCALS = _storage is not None and _rehome is not None
 _missing = object()
 
 

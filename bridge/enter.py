@@ -163,8 +163,12 @@ class _InLoop(AbstractContextManager[T, bool | None]):
     def __enter__(self) -> T:
         refuse_on_loop()
         self._task = LoopTask(self._on_loop())
-        self._task.begin()
-        self._task.wait()
+        try:
+            self._task.begin()
+            self._task.wait()
+        except BaseException:  # from a signal handler
+            self._task.unwind()
+            raise
         if self._task.ended:
             self._task.outcome()
         self._task.adopt()
@@ -178,8 +182,12 @@ class _InLoop(AbstractContextManager[T, bool | None]):
     ) -> bool | None:
         refuse_on_loop()
         self._task.post(lambda: self._on_left(exc))
-        while not self._task.ended:
-            self._task.wait()
+        try:
+            while not self._task.ended:
+                self._task.wait()
+        except BaseException:  # from a signal handler
+            self._task.unwind()
+            raise
         try:
             self._task.outcome()
         except BaseException as error:

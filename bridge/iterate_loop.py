@@ -57,8 +57,8 @@ def iterate_in_loop(iterable: AsyncIterable[T], *, window: int = 64) -> Generato
 def _pumped(iterable: AsyncIterable[T], window: int) -> Generator[T, None, None]:
     refuse_on_loop()
     pump = _Pump(iterable, window)
-    pump.begin()
     try:
+        pump.begin()
         while pump.wait():
             yield from pump.take()
     finally:

@@ -32,7 +32,7 @@ from bridge.inbox import inbox_of
 from bridge.kept_loop import kept_loop
 from bridge.loop import start_task
 from bridge.native import RealLock
-from bridge.sensitive import CALLER_VARIABLE, waiting_caller
+from bridge.sensitive import CALLER_VARIABLE, set_waiting_caller, waiting_caller
 
 __all__ = ["LoopTask", "refuse_on_loop"]
 
@@ -41,7 +41,7 @@ LOOKS = 3
 """How often in a row the loop may be found stopped, once the coroutine has started on it."""
 
 _asgiref_thread = SyncToAsync.threadlocal
-_executors: Any = AsyncToSync.executors
+
 _loop_executors: dict[Any, Any] = AsyncToSync.loop_thread_executors
 
 
@@ -72,10 +72,10 @@ class LoopTask:
         "_caller",
         "_context",
         "_error",
-        "_gives_notice",
         "_handled",
         "_loop",
         "_outer",
+        "_over",
         "_result",
         "_task",
         "_tasks",
@@ -92,9 +92,9 @@ class LoopTask:
         self._call = current_call()
         self._tasks: list[Task[Any]] | None = _asgiref_thread.__dict__.get("task_context")
         self._ticket = RealLock()
-        self._loop: AbstractEventLoop
+        self._loop: AbstractEventLoop | None = None
         self._task: Task[None] | None = None
-        self._gives_notice = True
+        self._over: asyncio.Future[None] | None = None  # on a new loop: what its end waits for
         self._result: Any = None
         self._error: BaseException | None = None
         self.ended = False
@@ -120,11 +120,10 @@ class LoopTask:
 
     def run_on_new_loop(self, executor: Executor | None) -> None:
         """Run to the end on a loop of its own, in ``executor`` or else in a thread of its own."""
-        self._gives_notice = False  # the thread waits for the end of the loop
         runner = executor or ThreadPoolExecutor(1, thread_name_prefix="bridge-new-loop")
         future = runner.submit(asyncio.run, self._on_new_loop())
         future.add_done_callback(lambda _: self._caller.notify(last=True))
-        while not self._serve():
+        while not self._caller.serve(LOOK_S):
             pass
         if executor is None:
             runner.shutdown()
@@ -136,38 +135,35 @@ class LoopTask:
         """Run what the coroutine sends back to this thread, until there is news of it.
 
         :raises DeadlockError: its loop has stopped.
-        :raises BaseException: what a signal handler raised, once the coroutine has unwound.
+        :raises BaseException: what a signal handler raised; see :meth:`unwind`.
         """
         looks = 0
-        while not self._serve():
-            looks = 0 if self._loop.is_running() else looks + 1
-            if looks:
-                self._leave_stopped_loop(looks)
+        while not self._caller.serve(LOOK_S):
+            loop = self._loop
+            looks = 0 if loop is None or loop.is_running() else looks + 1
+            if looks and loop is not None:
+                self._leave(loop, looks)
 
-    def _serve(self) -> bool:
-        try:
-            return self._caller.serve(LOOK_S)
-        except BaseException:
-            self._interrupt()
-            raise
-
-    def _leave_stopped_loop(self, looks: int) -> None:
+    def _leave(self, loop: AbstractEventLoop, looks: int) -> None:
         if self._ticket.acquire(False):
             self._ticket.release()
             self.begin_on_the_kept_loop()
-        elif self._loop.is_closed() or looks >= LOOKS:
+        elif loop.is_closed() or looks >= LOOKS:
             self._caller.close()
             raise DeadlockError(
                 f"{self._awaitable!r} runs on an event loop that has been stopped, and this thread "
                 "waits for it. Whoever runs the loop must await the sync code before stopping"
             )
 
-    def _interrupt(self) -> None:
-        """A signal handler raised. The coroutine is cancelled and unwinds first."""
-        inbox_of(self._loop).post(self._on_cancel)
+    def unwind(self) -> None:
+        """A signal handler raised here. Cancel the coroutine, and let it unwind first.
+
+        :raises BaseException: what a second one raised, at once.
+        """
         try:
-            while not (self._caller.serve(LOOK_S) and self.ended) and self._loop.is_running():
-                pass
+            self.cancel()
+            while not self.ended and self._loop is not None and self._loop.is_running():
+                self._caller.serve(LOOK_S)
         finally:
             self._caller.close()
 
@@ -177,7 +173,8 @@ class LoopTask:
 
     def post(self, callback: Callable[[], object]) -> None:
         """Run a callback on the coroutine's loop. From any thread; returns at once."""
-        inbox_of(self._loop).post(callback)
+        if self._loop is not None:
+            inbox_of(self._loop).post(callback)
 
     def abandon(self) -> None:
         """Cancel the coroutine without waiting for it. From any thread, a finalizer too."""
@@ -193,11 +190,11 @@ class LoopTask:
         """See, on the waiting thread, what the coroutine has set in context variables."""
         adopt(self._context, but=CALLER_VARIABLE)
         if CALLER_VARIABLE is None:
-            _executors.current = self._outer
+            set_waiting_caller(self._outer)
 
     def cancel(self) -> None:
         """Cancel the coroutine. From any thread; returns at once."""
-        inbox_of(self._loop).post(self._on_cancel)
+        self.post(self._on_cancel)
 
     def outcome(self) -> Any:
         """The coroutine's result, or raises what it raised."""
@@ -229,7 +226,7 @@ class LoopTask:
 
     def _on_enter(self) -> None:
         rehome(self._context)
-        _executors.current = self._caller
+        set_waiting_caller(self._caller)
 
     async def _on_run(self) -> None:
         self._task = task = asyncio.current_task()
@@ -275,8 +272,10 @@ class LoopTask:
 
     def _end(self) -> None:
         self.ended = True
-        if self._gives_notice:
+        if self._over is None:
             self._caller.notify(last=True)
+        elif not self._over.done():
+            self._over.set_result(None)
 
     def _on_cancel(self) -> None:
         if self._ticket.acquire(False):
@@ -286,10 +285,10 @@ class LoopTask:
 
     async def _on_new_loop(self) -> None:
         loop = asyncio.get_running_loop()
+        self._over = loop.create_future()
         _loop_executors[loop] = self._caller
         try:
-            self._on_start()
-            if self._task is not None:
-                await asyncio.wait((self._task,))
+            loop.call_soon(self._on_start)  # not here: this is inside of a task
+            await self._over
         finally:
             del _loop_executors[loop]

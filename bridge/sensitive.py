@@ -32,12 +32,19 @@ from asgiref.sync import ThreadSensitiveContext as AsgirefContext
 
 from bridge.caller import OWN_THREAD, CallerThread
 from bridge.calls import Call
+from bridge.context import TAGS_LOCALS
 from bridge.errors import DeadlockError
 from bridge.inbox import inbox_of
 from bridge.native import refuse_greenlets
 from bridge.serial import post_in_order
 
-__all__ = ["CALLER_VARIABLE", "ThreadSensitiveContext", "post_thread_sensitive", "waiting_caller"]
+__all__ = [
+    "CALLER_VARIABLE",
+    "ThreadSensitiveContext",
+    "post_thread_sensitive",
+    "set_waiting_caller",
+    "waiting_caller",
+]
 
 _executors: Any = AsyncToSync.executors
 _loop_executors: dict[Any, Any] = AsyncToSync.loop_thread_executors
@@ -49,6 +56,7 @@ _occupied: ContextVar[Any] = SyncToAsync.deadlock_context
 # context variable is asked first.
 _variable = getattr(getattr(_executors, "_storage", None), "_data", None)
 CALLER_VARIABLE = _variable if isinstance(_variable, ContextVar) else None
+"""Where that `Local` keeps its data: no more than that is known of it here."""
 
 
 def waiting_caller() -> Any:
@@ -56,6 +64,16 @@ def waiting_caller() -> Any:
     if CALLER_VARIABLE is not None and CALLER_VARIABLE.get(None) is None:
         return None
     return getattr(_executors, "current", None)
+
+
+def set_waiting_caller(caller: Any) -> None:
+    """Send thread-sensitive code of the current context to ``caller``."""
+    data = None if CALLER_VARIABLE is None or TAGS_LOCALS else CALLER_VARIABLE.get(None)
+    if CALLER_VARIABLE is not None and isinstance(data, dict):
+        # asgiref < 3.9 changes the dict, which the contexts that copied this one share.
+        CALLER_VARIABLE.set({**data, "current": caller})
+    else:
+        _executors.current = caller
 
 
 def post_thread_sensitive(call: Call) -> None:
@@ -134,7 +152,8 @@ def _post_to_single_thread(call: Call, *, orphan: bool) -> None:
 def _refuse_own_thread(executor: Any) -> None:
     """:raises DeadlockError: the loop runs on the thread that it asks to run something else."""
     here = threading.current_thread()
-    if getattr(executor, "_work_thread", None) is here or here in getattr(executor, "_threads", ()):
+    waits_here = getattr(executor, "_work_thread", None) is here and not executor._broken
+    if waits_here or here in getattr(executor, "_threads", ()):
         raise DeadlockError(OWN_THREAD)
 
 
@@ -177,7 +196,7 @@ class ThreadSensitiveContext(AsgirefContext):
         _context_executors[self] = self._executor
         # A thread that waits further out would go first; here the executor does.
         self._hidden = waiting_caller()
-        _executors.current = None
+        set_waiting_caller(None)
 
     async def __aexit__(self, exc: Any, value: Any, tb: Any) -> None:
         if self.token is None:
@@ -186,7 +205,7 @@ class ThreadSensitiveContext(AsgirefContext):
         self.token = None
         executor = _context_executors.pop(self, None)
         if self._executor is not None:
-            _executors.current = self._hidden
+            set_waiting_caller(self._hidden)
             self._hidden = None
             self._exited = True
         elif executor is not None:

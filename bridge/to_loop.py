@@ -21,6 +21,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from asgiref.sync import AsyncToSync as AsgirefAsyncToSync
 
+from bridge.errors import DeadlockError
 from bridge.loop_task import LoopTask, refuse_on_loop
 from bridge.to_thread import is_async
 
@@ -53,6 +54,21 @@ class AsyncToSync(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         refuse_on_loop()
         task = LoopTask(self.awaitable(*args, **kwargs))
+        try:
+            self._run(task)
+        except DeadlockError:
+            raise
+        except BaseException:
+            task.unwind()
+            raise
+        result: R = task.outcome()
+        return result
+
+    def _run(self, task: LoopTask) -> None:
+        """To the end, on the loop that is right for it.
+
+        :raises BaseException: what a signal handler raised.
+        """
         if self.force_new_loop:
             task.run_on_new_loop(_single_thread_executor())
         elif task.begin_on_the_callers_loop():
@@ -62,8 +78,6 @@ class AsyncToSync(Generic[P, R]):
         else:
             task.begin_on_the_kept_loop()
             task.wait()
-        result: R = task.outcome()
-        return result
 
 
 def _single_thread_context() -> Any:

@@ -1,0 +1,1 @@
+"""`bridge.sync`: against asgiref's promises, beside asgiref, and under stress."""

@@ -1,0 +1,54 @@
+"""Tests of the helpers may be coroutines: each runs on asyncio's loop, and again on uvloop's."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import asgiref.sync
+import pytest
+import uvloop
+
+import bridge.sync
+
+RUNNERS: dict[str, Callable[..., Any]] = {"asyncio": asyncio.run, "uvloop": uvloop.run}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give each coroutine test, and each that asks for ``run``, both loops in turn."""
+    if inspect.iscoroutinefunction(metafunc.function):
+        metafunc.fixturenames.append("run")
+    if "run" in metafunc.fixturenames:
+        metafunc.parametrize("run", list(RUNNERS.values()), ids=list(RUNNERS))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run ``async def`` tests, and fail one that takes unreasonably long."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    names = pyfuncitem._fixtureinfo.argnames
+    arguments = {name: pyfuncitem.funcargs[name] for name in names}
+
+    async def main() -> None:
+        async with asyncio.timeout(60):
+            await pyfuncitem.obj(**arguments)
+
+    run: Callable[..., Any] = pyfuncitem.callspec.params["run"]  # type: ignore[assignment]  # object
+    run(main())
+    return True
+
+
+@pytest.fixture
+def main_thread() -> threading.Thread:
+    """The thread that the test runs on."""
+    return threading.current_thread()
+
+
+@pytest.fixture(params=["bridge", "asgiref"])
+def outer(request: pytest.FixtureRequest) -> Any:
+    """Whose helpers the code further out uses; further in, it is always ours."""
+    return bridge.sync if request.param == "bridge" else asgiref.sync

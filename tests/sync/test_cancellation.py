@@ -1,0 +1,319 @@
+"""Cancellation and timeouts: the caller returns on time, and the thread can know (P19)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from typing import Any
+
+import pytest
+
+import bridge.sync
+from bridge import WorkerPool, async_to_sync, sync_to_async
+
+DEADLINE_S = 30
+
+
+class Job:
+    """A sync function that says when it has started, and waits to be let go."""
+
+    def __init__(self) -> None:
+        self.started = threading.Event()
+        self.go_on = threading.Event()
+        self.ended = threading.Event()
+        self.saw: list[bool] = []
+
+    def __call__(self) -> str:
+        self.saw.append(bridge.sync.cancelled())
+        self.started.set()
+        assert self.go_on.wait(DEADLINE_S)
+        self.saw.append(bridge.sync.cancelled())
+        self.ended.set()
+        return "done"
+
+    async def running(self) -> None:
+        while not self.started.is_set():
+            await asyncio.sleep(0.001)
+
+    async def let_go(self) -> None:
+        self.go_on.set()
+        while not self.ended.is_set():
+            await asyncio.sleep(0.001)
+
+
+@pytest.fixture
+def job() -> Any:
+    job = Job()
+    yield job
+    job.go_on.set()
+
+
+@pytest.fixture(params=[True, False], ids=["thread-sensitive", "pool"])
+def sensitive(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+async def test_a_cancelled_caller_does_not_wait_and_the_job_can_see_it(
+    job: Job, sensitive: bool
+) -> None:
+    call = asyncio.create_task(sync_to_async(job, thread_sensitive=sensitive)())
+    await job.running()
+    call.cancel("enough")
+
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert not job.ended.is_set()
+    await job.let_go()
+    assert job.saw == [False, True]
+    assert bridge.sync.cancelled() is False
+
+
+async def test_a_timeout_is_on_time(job: Job, sensitive: bool) -> None:
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await sync_to_async(job, thread_sensitive=sensitive)()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(sync_to_async(job, thread_sensitive=sensitive)(), 0.01)
+
+    assert not job.ended.is_set()
+
+
+async def test_a_job_that_waits_for_its_turn_never_starts(job: Job, sensitive: bool) -> None:
+    pool = WorkerPool(1, name="narrow")
+    options: Any = {"thread_sensitive": sensitive, "executor": None if sensitive else pool}
+    ran: list[str] = []
+    first = asyncio.create_task(sync_to_async(job, **options)())
+    await job.running()
+    second = asyncio.create_task(sync_to_async(ran.append, **options)("second"))
+    third = asyncio.create_task(sync_to_async(ran.append, **options)("third"))
+    await asyncio.sleep(0)
+    second.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await second
+    job.go_on.set()
+    await asyncio.gather(first, third)
+
+    assert ran == ["third"]
+    pool.shutdown()
+
+
+async def test_calls_that_come_after_a_cancelled_one_still_wait_for_it(job: Job) -> None:
+    """Thread-sensitive code never runs twice at once, even if nobody waits for the first."""
+    call = asyncio.create_task(sync_to_async(job)())
+    await job.running()
+    call.cancel()
+    await asyncio.wait((call,))
+    after = asyncio.create_task(sync_to_async(job.ended.is_set)())
+    await asyncio.sleep(0.01)
+    assert not after.done()
+    job.go_on.set()
+
+    assert await after is True
+
+
+async def test_a_result_that_comes_too_late_goes_nowhere(job: Job, sensitive: bool) -> None:
+    variable: list[str] = []
+
+    async def caller() -> None:
+        try:
+            await sync_to_async(job, thread_sensitive=sensitive)()
+        except asyncio.CancelledError:
+            variable.append("cancelled")
+            await asyncio.sleep(0)
+            variable.append("went on")
+            raise
+
+    call = asyncio.create_task(caller())
+    await job.running()
+    call.cancel()
+    await job.let_go()
+
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert variable == ["cancelled", "went on"]
+
+
+async def test_an_error_that_comes_too_late_is_logged_once(
+    job: Job, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> None:
+        job()
+        raise ValueError("too late")
+
+    call = asyncio.create_task(sync_to_async(fail)())
+    await job.running()
+    call.cancel()
+    await asyncio.wait((call,))
+    with caplog.at_level(logging.ERROR, "bridge.sync"):
+        await job.let_go()
+        await sync_to_async(abs)(1)
+
+    assert [str(record.exc_info[1]) for record in caplog.records if record.exc_info] == ["too late"]
+
+
+async def test_a_shielded_call_is_not_cancelled(job: Job) -> None:
+    call = asyncio.ensure_future(sync_to_async(job)())
+    waiter = asyncio.create_task(asyncio.wait_for(asyncio.shield(call), 0.01))
+    with pytest.raises(TimeoutError):
+        await waiter
+    job.go_on.set()
+
+    assert await call == "done"
+    assert job.saw == [False, False]
+
+
+# -- cancellation that goes through sync code to a coroutine ---------------------------------------
+
+
+async def test_the_coroutine_that_the_sync_code_waits_for_is_cancelled(outer: Any) -> None:
+    steps: list[str] = []
+    started = asyncio.Event()
+
+    async def innermost() -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            steps.append("coroutine")
+            raise
+
+    def middle() -> None:
+        try:
+            outer.async_to_sync(innermost)()
+        finally:
+            steps.append("sync code")
+
+    call = asyncio.create_task(sync_to_async(middle)())
+    await started.wait()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+
+    assert steps == ["coroutine", "sync code"], "all of it has unwound before the caller goes on"
+
+
+async def test_it_goes_through_three_levels() -> None:
+    steps: list[str] = []
+    started = asyncio.Event()
+
+    async def innermost() -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            steps.append("innermost")
+
+    def sync_2() -> None:
+        try:
+            async_to_sync(innermost)()
+        finally:
+            steps.append("sync 2")
+
+    async def between() -> None:
+        try:
+            await sync_to_async(sync_2)()
+        finally:
+            steps.append("between")
+
+    def sync_1() -> None:
+        try:
+            async_to_sync(between)()
+        finally:
+            steps.append("sync 1")
+
+    call = asyncio.create_task(sync_to_async(sync_1)())
+    await started.wait()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+
+    assert steps == ["innermost", "sync 2", "between", "sync 1"]
+
+
+async def test_a_coroutine_may_refuse_to_be_cancelled(outer: Any) -> None:
+    """asgiref #434: as behind ``asyncio.shield``, the call then has a result."""
+    started = asyncio.Event()
+
+    async def stubborn() -> str:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            pass
+        return "finished all the same"
+
+    call = asyncio.create_task(sync_to_async(outer.async_to_sync(stubborn))())
+    await started.wait()
+    call.cancel()
+
+    assert await call == "finished all the same"
+
+
+async def test_a_second_cancellation_is_not_waited_for(job: Job) -> None:
+    started = asyncio.Event()
+
+    async def innermost() -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    def middle() -> None:
+        try:
+            async_to_sync(innermost)()
+        finally:
+            job()
+
+    call = asyncio.create_task(sync_to_async(middle)())
+    await started.wait()
+    call.cancel()
+    await job.running()
+    call.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert not job.ended.is_set()
+    await job.let_go()
+    assert job.saw == [False, True]
+
+
+async def test_the_next_coroutine_of_an_abandoned_function_is_cancelled(job: Job) -> None:
+    """asgiref #535: a cancellation between two coroutines must not get lost."""
+    outcome: list[BaseException] = []
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    async def innermost() -> None:
+        await asyncio.Event().wait()
+
+    def middle() -> None:
+        job()
+        try:
+            async_to_sync(innermost)()
+        except BaseException as error:
+            outcome.append(error)
+        loop.call_soon_threadsafe(ended.set)
+
+    call = asyncio.create_task(sync_to_async(middle)())
+    await job.running()
+    call.cancel()
+    await asyncio.wait((call,))
+    job.go_on.set()
+    await ended.wait()
+
+    assert isinstance(outcome[0], asyncio.CancelledError)
+
+
+async def test_a_timeout_further_out_reaches_a_coroutine_on_a_loop_of_its_own() -> None:
+    steps: list[str] = []
+
+    async def innermost() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            steps.append("cancelled")
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await sync_to_async(async_to_sync(innermost, force_new_loop=True))()
+
+    assert steps == ["cancelled"]

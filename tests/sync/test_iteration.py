@@ -1,0 +1,439 @@
+"""`iterate_in_threads` and `iterate_in_loop` (P19: asgiref #142, django #14526)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import gc
+import threading
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from asgiref.sync import SyncToAsync
+
+from bridge import (
+    ConfigError,
+    DeadlockError,
+    WorkerPool,
+    async_to_sync,
+    iterate_in_loop,
+    iterate_in_threads,
+    sync_to_async,
+)
+
+DEADLINE_S = 30
+
+
+def here() -> threading.Thread:
+    return threading.current_thread()
+
+
+class Source:
+    """A sync iterable that notes what is done with it, and on which thread."""
+
+    def __init__(self, items: int, *, error_at: int | None = None) -> None:
+        self.items = items
+        self.error_at = error_at
+        self.made = 0
+        self.threads: set[threading.Thread] = set()
+        self.closed_on: list[threading.Thread] = []
+
+    def __iter__(self) -> Iterator[int]:
+        try:
+            while self.made < self.items:
+                self.threads.add(here())
+                if self.made == self.error_at:
+                    raise ValueError(f"item {self.made}")
+                self.made += 1
+                yield self.made
+        finally:
+            self.closed_on.append(here())
+
+
+@pytest.fixture(params=[True, False], ids=["thread-sensitive", "kept-thread"])
+def sensitive(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+# -- sync source, async consumer -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("items", [0, 1, 5, 1000])
+@pytest.mark.parametrize("window", [1, 2, 64])
+async def test_every_item_arrives_in_order(items: int, window: int, sensitive: bool) -> None:
+    source = Source(items)
+
+    seen = [
+        item async for item in iterate_in_threads(source, window=window, thread_sensitive=sensitive)
+    ]
+
+    assert seen == list(range(1, items + 1))
+    assert len(source.closed_on) == 1
+
+
+async def test_the_source_runs_on_one_thread(sensitive: bool) -> None:
+    source = Source(500)
+    async for _ in iterate_in_threads(source, window=8, thread_sensitive=sensitive):
+        await asyncio.sleep(0)
+
+    assert len(source.threads) == 1
+    assert here() not in source.threads
+    assert source.closed_on == list(source.threads)
+
+
+async def test_it_shares_the_thread_of_thread_sensitive_calls() -> None:
+    source = Source(10)
+    async for _ in iterate_in_threads(source):
+        pass
+
+    assert source.threads == {await sync_to_async(here)()}
+    assert source.threads == set(SyncToAsync.single_thread_executor._threads)
+
+
+def test_under_async_to_sync_it_runs_on_the_waiting_thread() -> None:
+    async def consume() -> set[threading.Thread]:
+        return {thread async for thread in iterate_in_threads(here() for _ in range(200))}
+
+    assert async_to_sync(consume)() == {here()}
+
+
+async def test_the_first_item_arrives_before_the_second_is_made(sensitive: bool) -> None:
+    """P21, for any sync iterator."""
+    go_on = threading.Event()
+
+    def source() -> Iterator[str]:
+        yield "first"
+        assert go_on.wait(DEADLINE_S)
+        yield "second"
+
+    seen = []
+    async for item in iterate_in_threads(source(), thread_sensitive=sensitive):
+        seen.append(item)
+        go_on.set()
+
+    assert seen == ["first", "second"]
+
+
+async def test_the_source_is_never_more_than_a_window_ahead(sensitive: bool) -> None:
+    source = Source(200)
+    ahead = []
+    async for item in iterate_in_threads(source, window=4, thread_sensitive=sensitive):
+        if item % 10 == 0:
+            # Whatever the thread can do now, it has done when a call behind it is through.
+            for _ in range(3):
+                await sync_to_async(abs)(1)
+        ahead.append(source.made - item)
+
+    assert max(ahead) <= 4
+
+
+async def test_a_slow_consumer_keeps_no_thread_from_others() -> None:
+    source = Source(1000)
+    stream = iterate_in_threads(source, window=2)
+    await anext(stream)
+
+    assert await sync_to_async(abs)(-1) == 1
+    await stream.aclose()
+
+
+async def test_an_error_comes_after_the_items_before_it(sensitive: bool) -> None:
+    stream = iterate_in_threads(Source(9, error_at=3), thread_sensitive=sensitive)
+
+    assert [await anext(stream) for _ in range(3)] == [1, 2, 3]
+    with pytest.raises(ValueError, match="item 3"):
+        await anext(stream)
+
+
+async def test_leaving_early_closes_the_source_on_its_thread(sensitive: bool) -> None:
+    source = Source(1000)
+    async with contextlib.aclosing(
+        iterate_in_threads(source, window=4, thread_sensitive=sensitive)
+    ) as stream:
+        async for item in stream:
+            if item == 3:
+                break
+
+    assert source.closed_on == list(source.threads)
+
+
+async def test_an_iteration_that_is_dropped_is_closed_soon(sensitive: bool) -> None:
+    source = Source(1000)
+    async for item in iterate_in_threads(source, thread_sensitive=sensitive):
+        if item == 3:
+            break
+    while not source.closed_on:
+        gc.collect()
+        await asyncio.sleep(0.001)
+
+    assert source.closed_on == list(source.threads)
+
+
+async def test_a_cancelled_consumer_does_not_wait_for_a_source_that_blocks(
+    sensitive: bool,
+) -> None:
+    go_on = threading.Event()
+    closed = threading.Event()
+    saw: list[bool] = []
+
+    def source() -> Iterator[int]:
+        import bridge.sync
+
+        try:
+            yield 1
+            assert go_on.wait(DEADLINE_S)
+            saw.append(bridge.sync.cancelled())
+            yield 2
+        finally:
+            closed.set()
+
+    async def consume() -> None:
+        async for _ in iterate_in_threads(source(), thread_sensitive=sensitive):
+            pass
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(consume(), 0.05)
+    assert not closed.is_set()
+    go_on.set()
+    while not closed.is_set():
+        await asyncio.sleep(0.001)
+
+    assert saw == [True]
+
+
+async def test_closing_before_the_first_item_closes_nothing_and_asks_nothing() -> None:
+    source = Source(3)
+    stream = iterate_in_threads(source)
+    await stream.aclose()
+
+    assert source.made == 0
+
+
+async def test_the_source_has_the_context_of_its_consumer() -> None:
+    variable = contextvars.ContextVar("variable", default="unset")
+    variable.set("the consumer's")
+
+    def source() -> Iterator[str]:
+        yield variable.get()
+        variable.set("the source's")
+        yield variable.get()
+
+    seen = [item async for item in iterate_in_threads(source(), window=1)]
+
+    assert seen == ["the consumer's", "the source's"]
+    assert variable.get() == "the consumer's"
+
+
+async def test_a_kept_thread_comes_from_the_pool_and_goes_back() -> None:
+    pool = WorkerPool(1, name="one")
+    for _ in range(3):
+        source = Source(3)
+        async for _ in iterate_in_threads(source, thread_sensitive=False, executor=pool):
+            assert pool.stats().running == 1
+        while pool.stats().running:
+            await asyncio.sleep(0.001)
+    pool.shutdown()
+
+
+async def test_a_pool_that_is_shut_down_ends_the_iteration() -> None:
+    pool = WorkerPool(1, name="one")
+    hold = threading.Event()
+    pool.submit(hold.wait, DEADLINE_S)
+    stream = iterate_in_threads([1], thread_sensitive=False, executor=pool)
+    item = asyncio.ensure_future(anext(stream))
+    await asyncio.sleep(0)
+    pool.close(cancel_futures=True)
+
+    with pytest.raises(RuntimeError, match="shut down"):
+        await item
+    hold.set()
+
+
+def test_what_cannot_be_iterated_is_refused_at_once() -> None:
+    async def items() -> AsyncIterator[int]:
+        yield 1
+
+    wrong: Any = 1
+    with pytest.raises(TypeError, match="takes an iterable, not 1"):
+        iterate_in_threads(wrong)
+    wrong = items()
+    with pytest.raises(TypeError, match="an async one needs no helper"):
+        iterate_in_threads(wrong)
+    with pytest.raises(ConfigError, match="window=0: takes an int of 1 or more"):
+        iterate_in_threads([], window=0)
+    wrong = []
+    with pytest.raises(TypeError, match="a sync one needs no helper"):
+        iterate_in_loop(wrong)
+    with pytest.raises(ConfigError, match="window"):
+        iterate_in_loop(items(), window=-1)
+
+
+# -- async source, sync consumer -------------------------------------------------------------------
+
+
+class AsyncSource:
+    """The same, the other way round."""
+
+    def __init__(self, items: int, *, error_at: int | None = None) -> None:
+        self.items = items
+        self.error_at = error_at
+        self.made = 0
+        self.tasks: set[Any] = set()
+        self.closed_in: list[Any] = []
+
+    async def __aiter__(self) -> AsyncIterator[int]:
+        try:
+            while self.made < self.items:
+                self.tasks.add(asyncio.current_task())
+                if self.made == self.error_at:
+                    raise ValueError(f"item {self.made}")
+                if self.made % 3 == 0:
+                    await asyncio.sleep(0)
+                self.made += 1
+                yield self.made
+        finally:
+            await asyncio.sleep(0)
+            self.closed_in.append(asyncio.current_task())
+
+
+@pytest.mark.parametrize("items", [0, 1, 5, 1000])
+@pytest.mark.parametrize("window", [1, 2, 64])
+def test_every_item_of_an_async_source_arrives_in_order(items: int, window: int) -> None:
+    source = AsyncSource(items)
+
+    assert list(iterate_in_loop(source, window=window)) == list(range(1, items + 1))
+    assert len(source.closed_in) == 1
+    assert len(source.tasks) <= 1
+
+
+def test_an_async_source_is_never_more_than_a_window_ahead() -> None:
+    source = AsyncSource(200)
+    ahead = []
+    for item in iterate_in_loop(source, window=4):
+        async_to_sync(asyncio.sleep)(0)
+        ahead.append(source.made - item)
+
+    assert max(ahead) <= 4
+
+
+def test_an_error_of_an_async_source_comes_after_the_items_before_it() -> None:
+    stream = iterate_in_loop(AsyncSource(9, error_at=3))
+
+    assert [next(stream) for _ in range(3)] == [1, 2, 3]
+    with pytest.raises(ValueError, match="item 3"):
+        next(stream)
+
+
+def test_leaving_early_closes_an_async_source_in_its_task() -> None:
+    source = AsyncSource(1000)
+    for item in iterate_in_loop(source, window=4):
+        if item == 3:
+            break
+    gc.collect()
+
+    assert set(source.closed_in) == source.tasks
+
+
+def test_its_sync_code_runs_on_the_consumers_thread() -> None:
+    async def source() -> AsyncIterator[threading.Thread]:
+        for _ in range(100):
+            yield await sync_to_async(here)()
+
+    assert set(iterate_in_loop(source())) == {here()}
+
+
+def test_closing_waits_for_sync_code_of_the_source() -> None:
+    closed_on = []
+
+    async def source() -> AsyncIterator[int]:
+        try:
+            yield 1
+            yield 2
+        finally:
+            closed_on.append(await sync_to_async(here)())
+
+    stream = iterate_in_loop(source(), window=1)
+    next(stream)
+    stream.close()
+
+    assert closed_on == [here()]
+
+
+def test_an_error_while_closing_is_raised() -> None:
+    async def source() -> AsyncIterator[int]:
+        try:
+            yield 1
+            await asyncio.Event().wait()
+        finally:
+            raise ValueError("cannot close")
+
+    stream = iterate_in_loop(source())
+    next(stream)
+    with pytest.raises(ValueError, match="cannot close"):
+        stream.close()
+
+
+def test_an_iteration_dropped_on_another_thread_is_closed_there_without_waiting() -> None:
+    closed = threading.Event()
+
+    async def source() -> AsyncIterator[int]:
+        try:
+            yield 1
+            await asyncio.Event().wait()
+        finally:
+            closed.set()
+
+    stream = iterate_in_loop(source())
+    next(stream)
+    thread = threading.Thread(target=stream.close)
+    thread.start()
+    thread.join(DEADLINE_S)
+
+    assert closed.wait(DEADLINE_S)
+
+
+async def test_under_sync_to_async_it_iterates_on_the_callers_loop() -> None:
+    async def source() -> AsyncIterator[asyncio.AbstractEventLoop]:
+        yield asyncio.get_running_loop()
+
+    loops = await sync_to_async(lambda: list(iterate_in_loop(source())))()
+
+    assert loops == [asyncio.get_running_loop()]
+
+
+async def test_on_a_running_loop_it_refuses() -> None:
+    stream = iterate_in_loop(AsyncSource(1))
+
+    with pytest.raises(DeadlockError):
+        next(stream)
+
+
+async def test_a_cancelled_caller_reaches_the_source() -> None:
+    started = asyncio.Event()
+    ended: list[str] = []
+
+    async def source() -> AsyncIterator[int]:
+        try:
+            started.set()
+            await asyncio.Event().wait()
+            yield 1
+        except asyncio.CancelledError:
+            ended.append("cancelled")
+            raise
+
+    call = asyncio.create_task(sync_to_async(lambda: list(iterate_in_loop(source())))())
+    await started.wait()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+
+    assert ended == ["cancelled"]
+
+
+async def test_there_and_back_again() -> None:
+    """A sync source, streamed by async code, consumed by sync code, streamed once more."""
+    source = iterate_in_threads(range(300), thread_sensitive=False)
+    again = iterate_in_threads(iterate_in_loop(source), thread_sensitive=False)
+
+    assert [item async for item in again] == list(range(300))

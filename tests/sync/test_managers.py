@@ -1,0 +1,330 @@
+"""`enter_in_threads` and `enter_in_loop` (P19: asgiref #38)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import threading
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+
+from bridge import (
+    DeadlockError,
+    WorkerPool,
+    async_to_sync,
+    enter_in_loop,
+    enter_in_threads,
+    sync_to_async,
+)
+
+DEADLINE_S = 30
+
+
+def here() -> threading.Thread:
+    return threading.current_thread()
+
+
+class Manager:
+    """A sync context manager that notes what is done with it, and on which thread."""
+
+    def __init__(self, *, suppress: bool = False) -> None:
+        self.steps: list[tuple[str, threading.Thread]] = []
+        self.errors: list[Any] = []
+        self.suppress = suppress
+        self.may_enter = threading.Event()
+        self.may_enter.set()
+
+    def __enter__(self) -> str:
+        assert self.may_enter.wait(DEADLINE_S)
+        self.steps.append(("enter", here()))
+        return "value"
+
+    def __exit__(self, *exc_info: Any) -> bool:
+        self.steps.append(("exit", here()))
+        self.errors.append(exc_info[1])
+        return self.suppress
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name, _ in self.steps]
+
+    async def is_left(self) -> None:
+        while "exit" not in self.names:
+            await asyncio.sleep(0.001)
+
+
+@pytest.fixture(params=[True, False], ids=["thread-sensitive", "kept-thread"])
+def sensitive(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+# -- sync manager, async code ----------------------------------------------------------------------
+
+
+async def test_it_is_entered_and_left_on_one_thread(sensitive: bool) -> None:
+    manager = Manager()
+    async with enter_in_threads(manager, thread_sensitive=sensitive) as value:
+        assert value == "value"
+        assert manager.names == ["enter"]
+
+    assert manager.names == ["enter", "exit"]
+    assert len({thread for _, thread in manager.steps}) == 1
+    assert here() not in {thread for _, thread in manager.steps}
+
+
+async def test_thread_sensitive_code_runs_inside_of_it() -> None:
+    manager = Manager()
+    async with enter_in_threads(manager):
+        assert await sync_to_async(here)() is manager.steps[0][1]
+
+
+async def test_a_lock_that_only_its_thread_may_release(sensitive: bool) -> None:
+    async with enter_in_threads(threading.RLock(), thread_sensitive=sensitive):
+        await asyncio.sleep(0)
+
+
+async def test_an_error_reaches_it_and_passes(sensitive: bool) -> None:
+    manager = Manager()
+    error = ValueError("from the body")
+    with pytest.raises(ValueError, match="from the body"):
+        async with enter_in_threads(manager, thread_sensitive=sensitive):
+            raise error
+
+    assert manager.errors == [error]
+
+
+async def test_it_may_suppress_an_error() -> None:
+    async with enter_in_threads(Manager(suppress=True)):
+        raise ValueError
+
+
+async def test_a_cancelled_body_is_left(sensitive: bool) -> None:
+    manager = Manager()
+    entered = asyncio.Event()
+
+    async def body() -> None:
+        async with enter_in_threads(manager, thread_sensitive=sensitive):
+            entered.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(body())
+    await entered.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert isinstance(manager.errors[0], asyncio.CancelledError)
+
+
+async def test_a_caller_cancelled_while_entering_leaves_nothing_entered(sensitive: bool) -> None:
+    manager = Manager()
+    manager.may_enter.clear()
+
+    async def body() -> None:
+        async with enter_in_threads(manager, thread_sensitive=sensitive):
+            raise AssertionError("cancelled before")
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(body(), 0.02)
+    assert manager.names == []
+    manager.may_enter.set()
+    await manager.is_left()
+
+    assert manager.names == ["enter", "exit"]
+    assert isinstance(manager.errors[0], asyncio.CancelledError)
+
+
+async def test_a_caller_cancelled_before_its_turn_enters_nothing() -> None:
+    manager = Manager()
+    hold = threading.Event()
+    first = asyncio.create_task(sync_to_async(hold.wait)(DEADLINE_S))
+    await asyncio.sleep(0)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.02), enter_in_threads(manager):
+            pass
+    hold.set()
+    await first
+    await sync_to_async(abs)(1)
+
+    assert manager.names == []
+
+
+async def test_a_caller_cancelled_while_leaving_still_leaves() -> None:
+    manager = Manager()
+    hold = threading.Event()
+    leaving = asyncio.Event()
+    blockers = []
+
+    async def body() -> None:
+        async with enter_in_threads(manager):
+            blockers.append(asyncio.ensure_future(sync_to_async(hold.wait)(DEADLINE_S)))
+            await asyncio.sleep(0)
+            leaving.set()
+
+    task = asyncio.create_task(body())
+    await leaving.wait()
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    hold.set()
+    await manager.is_left()
+
+
+async def test_a_kept_thread_goes_back_to_its_pool() -> None:
+    pool = WorkerPool(1, name="one")
+    for _ in range(3):
+        async with enter_in_threads(Manager(), thread_sensitive=False, executor=pool):
+            assert pool.stats().running == 1
+        while pool.stats().running:
+            await asyncio.sleep(0.001)
+    pool.shutdown()
+
+
+async def test_context_variables_of_a_manager_are_seen_inside() -> None:
+    variable = contextvars.ContextVar("variable", default="unset")
+
+    @contextlib.contextmanager
+    def manager() -> Iterator[None]:
+        token = variable.set("set by the manager")
+        yield
+        assert variable.get() == "set by the body"
+        variable.set(token.old_value if token.old_value is not token.MISSING else "unset")
+
+    async with enter_in_threads(manager()):
+        assert variable.get() == "set by the manager"
+        variable.set("set by the body")
+
+    assert variable.get() == "unset"
+
+
+def test_what_is_no_context_manager_is_refused_at_once() -> None:
+    wrong: Any = 1
+    with pytest.raises(TypeError, match="takes an object with __enter__ and __exit__, not 1"):
+        enter_in_threads(wrong)
+    wrong = asyncio.Lock()
+    with pytest.raises(TypeError, match="an async one needs no helper"):
+        enter_in_threads(wrong)
+    wrong = threading.Lock()
+    with pytest.raises(TypeError, match="a sync one needs no helper"):
+        enter_in_loop(wrong)
+
+
+# -- async manager, sync code ----------------------------------------------------------------------
+
+
+class AsyncManager:
+    """The same, the other way round."""
+
+    def __init__(self, *, suppress: bool = False, error: BaseException | None = None) -> None:
+        self.steps: list[tuple[str, Any]] = []
+        self.errors: list[Any] = []
+        self.suppress = suppress
+        self.error = error
+
+    async def __aenter__(self) -> str:
+        await asyncio.sleep(0)
+        if self.error is not None:
+            raise self.error
+        self.steps.append(("enter", asyncio.current_task()))
+        return "value"
+
+    async def __aexit__(self, *exc_info: Any) -> bool:
+        await asyncio.sleep(0)
+        self.steps.append(("exit", asyncio.current_task()))
+        self.errors.append(exc_info[1])
+        return self.suppress
+
+
+def test_it_is_entered_and_left_in_one_task() -> None:
+    manager = AsyncManager()
+    with enter_in_loop(manager) as value:
+        assert value == "value"
+
+    assert [name for name, _ in manager.steps] == ["enter", "exit"]
+    assert len({task for _, task in manager.steps}) == 1
+
+
+def test_a_task_group_works_across_it() -> None:
+    done = []
+
+    async def work() -> None:
+        await asyncio.sleep(0)
+        done.append(True)
+
+    with enter_in_loop(asyncio.TaskGroup()) as group:
+
+        async def start() -> None:
+            group.create_task(work())
+
+        async_to_sync(start)()
+
+    assert done == [True]
+
+
+def test_an_error_of_the_body_reaches_it_and_passes_unchanged() -> None:
+    manager = AsyncManager()
+    error = ValueError("from the body")
+    with pytest.raises(ValueError, match="from the body") as caught, enter_in_loop(manager):
+        raise error
+
+    assert caught.value is error
+    assert manager.errors == [error]
+
+
+def test_an_async_manager_may_suppress_an_error() -> None:
+    with enter_in_loop(AsyncManager(suppress=True)):
+        raise ValueError
+
+
+def test_an_async_manager_may_raise_another() -> None:
+    @contextlib.asynccontextmanager
+    async def manager() -> AsyncIterator[None]:
+        try:
+            yield
+        except ValueError as error:
+            raise KeyError("another") from error
+
+    with pytest.raises(KeyError, match="another") as caught, enter_in_loop(manager()):
+        raise ValueError("the first")
+    assert isinstance(caught.value.__cause__, ValueError)
+
+
+def test_an_async_manager_that_cannot_be_entered() -> None:
+    with pytest.raises(ValueError, match="no"), enter_in_loop(AsyncManager(error=ValueError("no"))):
+        raise AssertionError("not entered")
+
+
+def test_sync_code_of_an_async_manager_runs_on_the_calling_thread() -> None:
+    threads = []
+
+    @contextlib.asynccontextmanager
+    async def manager() -> AsyncIterator[None]:
+        threads.append(await sync_to_async(here)())
+        yield
+        threads.append(await sync_to_async(here)())
+
+    with enter_in_loop(manager()):
+        pass
+
+    assert threads == [here(), here()]
+
+
+def test_context_variables_of_an_async_manager_are_seen_inside() -> None:
+    variable = contextvars.ContextVar("variable", default="unset")
+
+    @contextlib.asynccontextmanager
+    async def manager() -> AsyncIterator[None]:
+        variable.set("set by the manager")
+        yield
+
+    with enter_in_loop(manager()):
+        assert variable.get() == "set by the manager"
+
+
+async def test_on_a_running_loop_an_async_manager_is_refused() -> None:
+    with pytest.raises(DeadlockError), enter_in_loop(AsyncManager()):
+        pass

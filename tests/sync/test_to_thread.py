@@ -1,0 +1,303 @@
+"""`sync_to_async`, as asgiref's documentation describes it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import gc
+import inspect
+import sys
+import threading
+import weakref
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+
+import pytest
+from asgiref.local import Local
+from asgiref.sync import iscoroutinefunction
+
+from bridge import ConfigError, WorkerPool, sync_to_async
+
+DEADLINE_S = 30
+
+
+def here() -> threading.Thread:
+    return threading.current_thread()
+
+
+async def test_a_call_returns_what_the_function_returns() -> None:
+    def add(left: int, *, right: int) -> int:
+        return left + right
+
+    assert await sync_to_async(add)(1, right=2) == 3
+    assert await sync_to_async(add, thread_sensitive=False)(1, right=2) == 3
+
+
+async def test_a_call_raises_what_the_function_raises() -> None:
+    error = ValueError("no")
+
+    def fail() -> None:
+        raise error
+
+    with pytest.raises(ValueError, match="no") as caught:
+        await sync_to_async(fail)()
+
+    assert caught.value is error
+
+
+async def test_stop_iteration_does_not_vanish() -> None:
+    """A future cannot carry it, and a coroutine cannot raise it."""
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        await sync_to_async(next)(iter(()))
+
+
+async def test_the_loop_goes_on_while_the_function_blocks() -> None:
+    opened = threading.Event()
+    call = asyncio.create_task(sync_to_async(opened.wait)(DEADLINE_S))
+    await asyncio.sleep(0)
+    opened.set()
+
+    assert await call
+
+
+async def test_thread_sensitive_calls_run_one_after_the_other_on_one_thread() -> None:
+    running = 0
+    most = 0
+
+    def work() -> threading.Thread:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        running -= 1
+        return here()
+
+    threads = await asyncio.gather(*(sync_to_async(work)() for _ in range(50)))
+
+    assert len(set(threads)) == 1
+    assert threads[0] is not here()
+    assert most == 1
+
+
+async def test_other_calls_run_at_the_same_time() -> None:
+    meet = threading.Barrier(3)
+    wait = sync_to_async(meet.wait, thread_sensitive=False)
+
+    places = await asyncio.gather(*(wait(DEADLINE_S) for _ in range(3)))
+
+    assert sorted(places) == [0, 1, 2]
+
+
+async def test_other_calls_run_on_the_pool_of_the_bridge() -> None:
+    thread = await sync_to_async(here, thread_sensitive=False)()
+
+    assert thread.name.startswith("bridge-sync-")
+
+
+async def test_an_executor_runs_the_calls_that_name_it() -> None:
+    with ThreadPoolExecutor(1, "mine") as executor:
+        named = sync_to_async(here, thread_sensitive=False, executor=executor)
+        assert (await named()).name.startswith("mine")
+    pool = WorkerPool(1, name="pool-of-mine")
+    named = sync_to_async(here, thread_sensitive=False, executor=pool)
+    assert (await named()).name.startswith("pool-of-mine")
+    pool.shutdown()
+
+
+def test_an_executor_needs_thread_sensitive_false() -> None:
+    with pytest.raises(TypeError, match="executor must not be set when thread_sensitive is True"):
+        sync_to_async(here, executor=ThreadPoolExecutor(1))
+
+
+def test_an_executor_of_processes_is_refused() -> None:
+    with ProcessPoolExecutor(1) as executor, pytest.raises(ConfigError, match="processes"):
+        sync_to_async(here, thread_sensitive=False, executor=executor)
+
+
+def test_an_async_function_is_refused_in_every_disguise() -> None:
+    async def function() -> None: ...
+
+    class Callable:
+        async def __call__(self) -> None: ...
+
+    for disguise in (function, functools.partial(function), Callable(), 1):
+        with pytest.raises(TypeError, match="sync_to_async can only be applied to sync functions"):
+            sync_to_async(disguise)  # type: ignore[arg-type]  # that is the point
+
+
+async def test_it_is_a_decorator_with_and_without_arguments() -> None:
+    @sync_to_async
+    def plain() -> int:
+        """Its docstring."""
+        return 1
+
+    @sync_to_async(thread_sensitive=False)
+    def with_arguments() -> int:
+        return 2
+
+    assert (await plain(), await with_arguments()) == (1, 2)
+    assert plain.__doc__ == "Its docstring."
+    assert plain.__name__ == "plain"
+    assert repr(plain).startswith("sync_to_async(")
+
+
+async def test_it_works_on_methods_partials_and_callable_objects() -> None:
+    class Shelf:
+        def __init__(self) -> None:
+            self.height = 3
+
+        @sync_to_async
+        def decorated(self, more: int) -> int:
+            return self.height + more
+
+        def plain(self) -> int:
+            return self.height
+
+        def __call__(self) -> int:
+            return -self.height
+
+    shelf = Shelf()
+    wrapped = sync_to_async(shelf.plain)
+
+    assert await shelf.decorated(1) == 4
+    assert await wrapped() == 3
+    assert wrapped.__self__ is shelf  # type: ignore[attr-defined]  # Django looks for it
+    assert await sync_to_async(shelf)() == -3
+    assert await sync_to_async(functools.partial(max, 1))(2) == 2
+
+
+def test_the_result_counts_as_a_coroutine_function() -> None:
+    wrapped = sync_to_async(here)
+
+    assert iscoroutinefunction(wrapped)
+    assert asyncio.iscoroutinefunction(wrapped) or sys.version_info >= (3, 12)
+    if sys.version_info >= (3, 12):
+        assert inspect.iscoroutinefunction(wrapped)
+
+
+async def test_context_variables_cross_both_ways() -> None:
+    variable = contextvars.ContextVar("variable", default="unset")
+    variable.set("outside")
+
+    def swap() -> str:
+        before = variable.get()
+        variable.set("inside")
+        return before
+
+    assert await sync_to_async(swap)() == "outside"
+    assert variable.get() == "inside"
+
+
+async def test_context_variables_of_one_call_never_reach_another() -> None:
+    """P26, P27: worker threads are used again and again."""
+    variable = contextvars.ContextVar("variable", default="unset")
+
+    async def request(number: int) -> str:
+        seen = await sync_to_async(variable.get, thread_sensitive=False)()
+        await sync_to_async(variable.set, thread_sensitive=False)(f"request {number}")
+        return seen
+
+    assert set(await asyncio.gather(*(request(number) for number in range(40)))) == {"unset"}
+    assert variable.get() == "unset"
+
+
+async def test_a_given_context_is_the_one_it_runs_in() -> None:
+    variable = contextvars.ContextVar("variable", default="unset")
+    context = contextvars.copy_context()
+
+    await sync_to_async(variable.set, context=context)("inside")
+
+    assert context[variable] == "inside"
+    assert variable.get() == "unset"
+
+
+async def test_asgiref_locals_cross_both_ways() -> None:
+    local = Local()
+    local.value = "outside"
+
+    def swap() -> str:
+        before: str = local.value
+        local.value = "inside"
+        return before
+
+    assert await sync_to_async(swap)() == "outside"
+    assert local.value == "inside"
+
+
+async def test_what_is_thread_critical_stays_on_its_thread() -> None:
+    local = Local(thread_critical=True)
+    local.value = "outside"
+
+    assert not await sync_to_async(hasattr)(local, "value")
+
+
+async def test_the_exception_being_handled_is_handled_inside() -> None:
+    def handled() -> BaseException | None:
+        return sys.exc_info()[1]
+
+    error = ValueError("being handled")
+    try:
+        raise error
+    except ValueError:
+        depth = len(list(_frames(error)))
+        assert await sync_to_async(handled)() is error
+        assert len(list(_frames(error))) == depth, "its traceback has grown"
+    assert await sync_to_async(handled)() is None
+
+
+def _frames(error: BaseException) -> list[object]:
+    frames: list[object] = []
+    traceback = error.__traceback__
+    while traceback is not None:
+        frames.append(traceback.tb_frame)
+        traceback = traceback.tb_next
+    return frames
+
+
+async def test_a_bare_raise_inside_raises_what_is_being_handled() -> None:
+    def reraise() -> None:
+        raise  # the caller handles an exception
+
+    try:
+        raise ValueError("outer")
+    except ValueError:
+        with pytest.raises(ValueError, match="outer"):
+            await sync_to_async(reraise)()
+
+
+async def test_a_call_leaves_nothing_behind() -> None:
+    class Thing:
+        pass
+
+    def take(thing: Thing) -> None:
+        raise ValueError
+
+    thing = Thing()
+    gone = weakref.ref(thing)
+    gc.collect()
+    gc.disable()
+    try:
+        for thread_sensitive in (True, False):
+            with pytest.raises(ValueError):
+                await sync_to_async(take, thread_sensitive=thread_sensitive)(thing)
+        await sync_to_async(here)()  # the thread has let go of the call before
+        await sync_to_async(here, thread_sensitive=False)()
+        del thing
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+async def test_a_task_group_collects_the_calls() -> None:
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(sync_to_async(abs)(-number)) for number in range(5)]
+
+    assert [task.result() for task in tasks] == [0, 1, 2, 3, 4]
+
+
+async def test_gather_collects_results_and_exceptions() -> None:
+    results = await asyncio.gather(
+        sync_to_async(int)("1"), sync_to_async(int)("x"), return_exceptions=True
+    )
+
+    assert results[0] == 1
+    assert isinstance(results[1], ValueError)
