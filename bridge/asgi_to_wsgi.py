@@ -21,7 +21,7 @@ from bridge.config import LifespanMode, LoopFactory, ToWsgiOptions
 from bridge.environ import BadRequest
 from bridge.errors import LifespanFailed
 from bridge.exchange_app import AppSide
-from bridge.exchange_caller import CallerSide, changes_nothing, sleep
+from bridge.exchange_caller import LOOK_S, CallerSide, changes_nothing
 from bridge.live_app import LiveApp
 from bridge.scope import LengthRequired, body_length, build_scope, is_websocket
 from bridge.types import AsgiApp, Environ, StartResponse
@@ -113,7 +113,7 @@ class AsgiToWsgi:
         side = AppSide(live, scope, length, context)
         try:
             live.inbox.post(side.start)
-            sleep(live, side)
+            side.gate.acquire(timeout=LOOK_S)
             if not (side.is_whole and changes_nothing(context)):
                 return CallerSide(live, side, environ, length, context).respond(start_response)
         except BaseException:  # also what a signal handler raises, anywhere in here

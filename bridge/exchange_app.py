@@ -19,7 +19,6 @@ Rule 5. An error is raised to the caller as long as the response is not complete
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 from asyncio import CancelledError, Future, Task, TimerHandle
 from collections import deque
@@ -30,6 +29,7 @@ from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
+from bridge.client_watch import client_left
 from bridge.context import holds_locals, rehome
 from bridge.errors import AppProtocolError, ClientDisconnected, PoolClosed
 from bridge.loop import start_task
@@ -187,8 +187,7 @@ class AppSide:
         """Why there is no response, or no end of it."""
         where = f"{HTTP_RESPONSE.name}: {self._live.name}"
         if self._cut and (error is None or isinstance(error, OSError)):
-            # With this errno servers close the connection and say nothing.
-            return ClientDisconnected(errno.ECONNRESET, "the client left in mid-request")
+            return client_left()
         if error is None:
             return AppProtocolError(f"{where} returned when {self._state}")
         if not isinstance(error, CancelledError):

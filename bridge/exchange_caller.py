@@ -22,6 +22,7 @@ from contextvars import Context, ContextVar, Token
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from bridge.client_watch import watch_client
 from bridge.context import holds_locals, rehome
 from bridge.environ import FileWrapper
 from bridge.errors import BridgeError, ClientDisconnected, PoolClosed
@@ -32,26 +33,14 @@ if TYPE_CHECKING:
     from bridge.exchange_app import AppSide
     from bridge.live_app import LiveApp
 
-__all__ = ["CallerSide", "changes_nothing", "show_context", "sleep"]
+__all__ = ["LOOK_S", "CallerSide", "changes_nothing", "show_context"]
 
 logger = logging.getLogger("bridge.asgi_to_wsgi")
 
 LOOK_S = 1.0
-"""How often a waiting thread looks whether the loop is alive and well."""
+"""How often a waiting thread looks whether the loop is well, and the client still there."""
 
 FILE_BLOCK = 65536
-
-
-def sleep(live: LiveApp, side: AppSide) -> None:
-    """Wait for the app's next signal. Ends when it comes, or when the loop's thread has ended.
-
-    :raises BaseException: what a signal handler raises, such as the SystemExit of a gunicorn worker
-        that is told to abort.
-    """
-    while not side.gate.acquire(timeout=LOOK_S):
-        if not live.thread.is_alive():
-            raise PoolClosed(f"{live.name} is shut down")
-        live.thread.probe()
 
 
 class CallerSide:
@@ -74,6 +63,8 @@ class CallerSide:
         self._environ = environ
         self._body_left = body_length
         self._context = context
+        self._watch = watch_client(environ)
+        self._begun = False
         self._taken = 0  # bytes that the server works on
         self._shown: list[tuple[ContextVar[Any], Token[Any]]] = []
         self._closed = False
@@ -100,6 +91,7 @@ class CallerSide:
         side = self._side
         head = side.head
         self._show_context()
+        self._begun = True
         if side.file is None:
             start_response(head.status, head.headers)
             return self
@@ -122,8 +114,24 @@ class CallerSide:
         if side.wanted:
             size, side.wanted = side.wanted, 0
             self._read(size)
-        else:
-            sleep(self._live, side)
+        elif not side.gate.acquire(timeout=LOOK_S):
+            self._look()
+
+    def _look(self) -> None:
+        """Nothing has come for a while. Is there anything still to come, and anyone to take it?"""
+        live = self._live
+        if not live.thread.is_alive():
+            raise PoolClosed(f"{live.name} is shut down")
+        live.thread.probe()
+        if self._body_left != 0:
+            return  # there may be bytes of the body before the end of the connection
+        if self._watch is not None and self._watch.has_left():
+            # Before the response it may only have closed the sending half, and wait for the answer
+            # (RFC 9112, 9.6): the app is told, and may answer. In mid-response it counts as gone,
+            # as for every ASGI server.
+            if self._begun:
+                raise self._watch.farewell()
+            live.inbox.post(self._side.cut)
 
     def _read(self, size: int) -> None:
         """Read some of the body, and send it to the app."""
@@ -138,6 +146,7 @@ class CallerSide:
             return
         if left is None:
             more = bool(data)
+            self._body_left = None if more else 0
         else:
             self._body_left = left - len(data)
             more = self._body_left > 0
@@ -156,6 +165,17 @@ class CallerSide:
         return self
 
     def __next__(self) -> bytes:
+        try:
+            chunk = self._next()
+        except BaseException:
+            self.close()  # after an error not every server does
+            raise
+        if chunk is None:
+            raise StopIteration
+        return chunk
+
+    def _next(self) -> bytes | None:
+        """The next piece of the body; None at its end."""
         side = self._side
         if self._taken:
             self._accept()
@@ -169,7 +189,7 @@ class CallerSide:
         self._show_context()
         if side.error is not None:
             raise self._take_error()
-        raise StopIteration
+        return None
 
     def _take(self) -> bytes:
         """All the chunks that wait."""

@@ -59,7 +59,7 @@ async def faulty(scope: Scope, receive: Receive, send: Send) -> None:
         await send(message)
 
 
-@route("/silent")
-async def silent(scope: Scope, receive: Receive, send: Send) -> None:
+@route("/exit")
+async def leave(scope: Scope, receive: Receive, send: Send) -> None:
     """Raises SystemExit, which must not end the server."""
     raise SystemExit(query(scope)["key"])

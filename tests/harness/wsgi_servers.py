@@ -34,7 +34,9 @@ class WsgiServer:
     :ivar pieces: how large a piece it waits for before it gives any of it out, in bytes; 1 where
         bytes come as they arrive.
     :ivar latin_1: passes header values on that are not ASCII.
-    :ivar waits_for_client: writes no further ahead than socket buffers and a few megabytes.
+    :ivar shows_client: lets an app find out that its client has left, without writing to it.
+    :ivar buffers: how much of a response it takes for a client that reads nothing, in bytes,
+        beside what fits into sockets.
     """
 
     spec: ServerSpec
@@ -43,7 +45,8 @@ class WsgiServer:
     dechunks: bool = True
     pieces: int = 1
     latin_1: bool = True
-    waits_for_client: bool = True
+    shows_client: bool = True
+    buffers: int = 0
 
     @property
     def name(self) -> str:
@@ -62,6 +65,11 @@ def _preload(at: Address, target: str) -> list[str]:
     return [*command, "--preload", "--workers", str(PRELOAD_WORKERS)]
 
 
+def _waitress(at: Address, target: str) -> list[str]:
+    # Without a look ahead it does not listen to a client while it serves its request.
+    return ["waitress", f"--listen={HOST}:{at.port}", "--channel-request-lookahead=1", target]
+
+
 _ALL = [
     WsgiServer(SERVERS["gunicorn-sync"], concurrent=False, pieces=65536),
     WsgiServer(SERVERS["gunicorn-gthread"], pieces=65536),
@@ -69,10 +77,12 @@ _ALL = [
         replace(SERVERS["gunicorn-gthread"], name="gunicorn-preload", command=_preload),
         pieces=65536,
     ),
-    # Both keep the whole request body, and hand the response to a buffer of their own.
-    WsgiServer(SERVERS["waitress"], streams_bodies=False),
-    WsgiServer(SERVERS["granian-wsgi"], pieces=65536, latin_1=False),
-    WsgiServer(_ours("wsgiref"), concurrent=False, dechunks=False),
+    # It collects request bodies, and has a buffer for responses (outbuf_high_watermark).
+    WsgiServer(
+        replace(SERVERS["waitress"], command=_waitress), streams_bodies=False, buffers=16 << 20
+    ),
+    WsgiServer(SERVERS["granian-wsgi"], pieces=65536, latin_1=False, shows_client=False),
+    WsgiServer(_ours("wsgiref"), concurrent=False, dechunks=False, shows_client=False),
     WsgiServer(_ours("werkzeug")),
 ]
 

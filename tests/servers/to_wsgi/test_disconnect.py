@@ -1,0 +1,100 @@
+"""Clients that leave an ASGI app behind a WSGI server (P14): the app ends, and nothing is lost."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+import pytest
+
+from bridge.exchange_caller import LOOK_S
+from tests.harness.control import Control
+from tests.harness.http import Exchange, Http1Client
+from tests.servers.to_wsgi.conftest import GTHREAD_THREADS, WsgiSite
+
+SETTLE_S = 10.0
+ENDLESS = {"/endless": ["ClientDisconnected"], "/endless/listening": ["http.disconnect"]}
+
+
+def start_endless(site: WsgiSite, path: str) -> Exchange:
+    exchange = site.client.open("GET", path)
+    assert exchange.chunk().startswith(b"data: first")
+    return exchange
+
+
+@pytest.mark.parametrize("path", ENDLESS)
+def test_an_app_that_streams_hears_of_it_within_a_second(
+    wsgi_site: WsgiSite, control: Control, key: str, path: str
+) -> None:
+    exchange = start_endless(wsgi_site, f"{path}?key={key}")
+    control.expect(key, "started")
+    exchange.leave()
+
+    (closed,) = control.expect(key, "closed")
+    assert closed["why"] in ENDLESS[path]
+    assert wsgi_site.client.fetch("GET", "/").status == 200
+    assert "Boom" not in wsgi_site.log()
+    assert "Traceback" not in wsgi_site.log()
+
+
+@pytest.mark.parametrize("path", ["/silent", "/silent/listening"])
+def test_an_app_that_is_silent_hears_of_it_too(
+    wsgi_site: WsgiSite, control: Control, key: str, path: str
+) -> None:
+    """Nothing is written that could fail; an idle event stream must not hold its thread."""
+    if not wsgi_site.can.shows_client:
+        pytest.skip("this server tells nothing of its clients")
+    exchange = wsgi_site.client.open("GET", f"{path}?key={key}")
+    control.expect(key, "started")
+    exchange.leave()
+
+    control.expect(key, "closed")
+    assert wsgi_site.client.fetch("GET", "/").status == 200
+    assert "Traceback" not in wsgi_site.log()
+
+
+def test_a_client_that_closes_its_sending_half_still_gets_its_answer(
+    gthread_site: WsgiSite, control: Control, key: str
+) -> None:
+    """RFC 9112, 9.6. It looks like a client that has left, until something is sent to it."""
+    exchange = Http1Client(gthread_site.port).open("GET", f"/hold?key={key}")
+    exchange.stream.socket.shutdown(socket.SHUT_WR)
+    control.expect_waiting(key, "hold")
+    time.sleep(2 * LOOK_S)  # the time to notice it, wrongly
+    control.release(key, "hold")
+
+    assert exchange.read().status == 200
+    exchange.close()
+
+
+def test_two_thousand_clients_that_leave_in_mid_stream_cost_nothing(
+    gthread_site: WsgiSite, control: Control, key: str
+) -> None:
+    """No task, no thread and no file descriptor more than before."""
+    leave_in_mid_stream(gthread_site, control, f"{key}-warm", 8)
+    before = gthread_site.client.fetch("GET", "/process").json()
+    fds = gthread_site.server.fds()
+
+    leave_in_mid_stream(gthread_site, control, key, 2000)
+
+    # The last of them are on their way out: they have reported, and not returned yet.
+    deadline = time.monotonic() + SETTLE_S
+    while time.monotonic() < deadline:
+        after = gthread_site.client.fetch("GET", "/process").json()
+        fds_after = gthread_site.server.fds()
+        if after["tasks"] <= before["tasks"] and fds_after <= fds:
+            break
+        time.sleep(0.02)  # polling, with a deadline: the end of a task sends no event
+    assert after["tasks"] <= before["tasks"]
+    assert after["threads"] == before["threads"]
+    assert fds_after <= fds
+
+
+def leave_in_mid_stream(site: WsgiSite, control: Control, key: str, count: int) -> None:
+    """As many at a time as the server has threads."""
+    path = f"/endless/listening?key={key}"
+    for done in range(0, count, GTHREAD_THREADS):
+        leaving = [start_endless(site, path) for _ in range(GTHREAD_THREADS)]
+        for exchange in leaving:
+            exchange.leave()
+        control.expect(key, "closed", count=done + GTHREAD_THREADS)
