@@ -190,16 +190,17 @@ class AppSide:
             return client_left()
         if error is None:
             return AppProtocolError(f"{where} returned when {self._state}")
-        if not isinstance(error, CancelledError):
+        if isinstance(error, Exception):
             return error
+        if not isinstance(error, CancelledError):
+            # waitress, for one, leaves the client of such a request waiting forever.
+            return _caused(error, f"{where} raised {error!r}, which is no Exception")
         if self._timed_out:
             option = f"task_timeout_s={self._live.options.task_timeout_s:g}"
             return AppProtocolError(f"{where} took longer than {option}, when {self._state}")
         if self._live.closing:
             return PoolClosed(f"{self._live.name} was shut down when {self._state}")
-        cancelled = AppProtocolError(f"{where} cancelled itself when {self._state}")
-        cancelled.__cause__ = error
-        return cancelled
+        return _caused(error, f"{where} cancelled itself when {self._state}")
 
     def _report(self, error: BaseException | None) -> None:
         """Rule 5: nobody is there to raise it to."""
@@ -413,6 +414,12 @@ def _move_in(context: Context) -> None:
     """Make what asgiref holds in ``context``, now entered, right for the loop's thread."""
     rehome(context)
     hide_outer_caller()
+
+
+def _caused(cause: BaseException, text: str) -> AppProtocolError:
+    error = AppProtocolError(text)
+    error.__cause__ = cause
+    return error
 
 
 def _as_bytes(body: object) -> bytes:

@@ -12,6 +12,7 @@ import pytest
 
 from tests.conftest import Site, site_of
 from tests.harness.control import Control
+from tests.harness.http import Client
 from tests.harness.servers import Server, serve
 from tests.harness.wsgi_servers import WSGI, WsgiServer
 
@@ -39,6 +40,7 @@ class WsgiServers:
     logs: Path
     _stack: ExitStack = field(default_factory=ExitStack)
     _running: dict[tuple[object, ...], Server] = field(default_factory=dict)
+    _clients: list[Client] = field(default_factory=list)
 
     def site(
         self,
@@ -57,14 +59,20 @@ class WsgiServers:
             serving = serve(WSGI[name].spec, target, env=env, args=args, log_dir=log_dir)
             running = self._running[key] = self._stack.enter_context(serving)
         site = site_of(running)
+        self._clients.append(site.client)
         return WsgiSite(site.server, site.client, site.mark, WSGI[name])
+
+    def close_clients(self) -> None:
+        """A test is over."""
+        while self._clients:
+            self._clients.pop().close()
 
     def close(self) -> None:
         self._stack.close()
 
 
 @pytest.fixture(scope="session")
-def wsgi_servers(
+def all_wsgi_servers(
     control: Control, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[WsgiServers]:
     running = WsgiServers(tmp_path_factory.mktemp("wsgi-servers"))
@@ -72,10 +80,16 @@ def wsgi_servers(
     running.close()
 
 
+@pytest.fixture
+def wsgi_servers(all_wsgi_servers: WsgiServers) -> Iterator[WsgiServers]:
+    """Running WSGI servers, shared by the session; the connections to them are this test's."""
+    yield all_wsgi_servers
+    all_wsgi_servers.close_clients()
+
+
 def _site(wsgi_servers: WsgiServers, name: str) -> Iterator[WsgiSite]:
     site = wsgi_servers.site(name)
     yield site
-    site.client.close()
     assert site.server.process.poll() is None, f"the test ended {name}"
 
 

@@ -154,5 +154,4 @@ def test_wsgiref_validate_finds_nothing(wsgi_servers: WsgiServers, name: str, ke
     assert site.client.fetch("GET", "/large?blocks=10").body == BLOCK * 10
     assert site.client.fetch("HEAD", "/").body == b""
     assert head_of(site, ("set-cookie", "a=1"), status=404).status == 404
-    site.client.close()
     assert "AssertionError" not in site.log()

@@ -11,6 +11,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+from weakref import WeakSet
 
 import pytest
 from starlette.applications import Starlette
@@ -99,6 +100,13 @@ def test_many_first_requests_at_once_start_the_app_once(adapted: Adapted) -> Non
     assert events.count("startup") == 1
 
 
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No adapter but those of this test: others may still wait for the garbage collector."""
+    monkeypatch.setattr("bridge.asgi_to_wsgi._adapters", WeakSet())
+
+
+@pytest.mark.usefixtures("alone")
 def test_starting_by_hand_starts_every_adapter_of_the_process(adapted: Adapted) -> None:
     app, events = living()
     adapters = [adapted(app), adapted(app)]
@@ -340,6 +348,7 @@ def test_closing_on_the_loops_own_thread_is_refused(adapted: Adapted) -> None:
         call(closed[0], environ_of())
 
 
+@pytest.mark.usefixtures("alone")
 def test_the_hooks_of_gunicorn_start_and_stop_every_app() -> None:
     before = leases()
     app, events = living()

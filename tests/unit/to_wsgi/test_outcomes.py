@@ -132,15 +132,24 @@ def raises(error: BaseException, *before: Any) -> Any:
 
 
 @pytest.mark.parametrize("before", [[], [start()]])
-@pytest.mark.parametrize("error", [Boom("broken"), SystemExit(3), KeyboardInterrupt()])
 def test_what_an_app_raises_before_its_body_is_raised_to_the_server(
-    adapted: Adapted, bridge_log: Log, error: BaseException, before: list[Any]
+    adapted: Adapted, bridge_log: Log, before: list[Any]
 ) -> None:
-    with pytest.raises(type(error)) as caught:
+    error = Boom("broken")
+    with pytest.raises(Boom) as caught:
         call(adapted(raises(error, *before)), environ_of())
 
     assert caught.value is error
     assert bridge_log() == []
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()])
+def test_what_is_no_exception_becomes_one(adapted: Adapted, error: BaseException) -> None:
+    """It must neither end the loop nor pass through a server that expects exceptions."""
+    with pytest.raises(bridge.AppProtocolError, match="which is no Exception") as caught:
+        call(adapted(raises(error)), environ_of())
+
+    assert caught.value.__cause__ is error
 
 
 @pytest.mark.parametrize(
@@ -212,7 +221,7 @@ def test_the_next_request_is_served_after_any_of_these(adapted: Adapted) -> None
         await answer(send)
 
     app = adapted(moody)
-    with pytest.raises(SystemExit):
+    with pytest.raises(bridge.AppProtocolError, match="SystemExit"):
         call(app, environ_of(path="/exit"))
 
     assert call(app, environ_of()).body == b"fine"
