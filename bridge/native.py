@@ -16,9 +16,12 @@ from __future__ import annotations
 import _thread
 import sys
 import threading
+import time
 from typing import Any
 
 from bridge.errors import DeadlockError
+
+POLL_S = 0.002
 
 __all__ = ["NativeThread", "RealLock", "patched_by", "refuse_greenlets"]
 
@@ -64,8 +67,9 @@ class NativeThread(threading.Thread):
     :raises DeadlockError: from ``start()``, under eventlet.
     """
 
-    _native: Any = None
+    _is_native = False
     _native_ident: int | None = None
+    _native_ended = False
 
     def start(self) -> None:
         patcher = patched_by()
@@ -76,23 +80,32 @@ class NativeThread(threading.Thread):
             refuse_greenlets(f"thread {self.name!r}")
         from gevent.threadpool import ThreadPool  # type: ignore[import-untyped]  # has no stubs
 
+        self._is_native = True
         self._native_ident = 0
-        self._native = ThreadPool(1).spawn(self._run_native)
+        ThreadPool(1).spawn(self._run_native)
 
     def _run_native(self) -> None:
         self._native_ident = threading.get_ident()
-        self.run()
+        try:
+            self.run()
+        finally:
+            self._native_ended = True
 
     @property
     def ident(self) -> int | None:
         """As ``threading.get_ident()`` says on this thread; 0 until it has begun."""
-        return super().ident if self._native is None else self._native_ident
+        return self._native_ident if self._is_native else super().ident
 
     def is_alive(self) -> bool:
-        return super().is_alive() if self._native is None else not self._native.ready()
+        if not self._is_native:
+            return super().is_alive()
+        return not self._native_ended
 
     def join(self, timeout: float | None = None) -> None:
-        if self._native is None:
+        if not self._is_native:
             super().join(timeout)
-        else:
-            self._native.wait(timeout)
+            return
+        # gevent would tell only the thread that has started this one, and that may be gone by now.
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while not self._native_ended and (deadline is None or time.monotonic() < deadline):
+            time.sleep(POLL_S)  # gevent's: other greenlets go on

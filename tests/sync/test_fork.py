@@ -1,0 +1,117 @@
+"""A fork leaves threads and loops behind; both helpers go on in the child (P12, asgiref #194)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+import warnings
+from collections.abc import Callable
+
+import pytest
+
+import bridge.sync
+from bridge import async_to_sync, iterate_in_threads, sync_to_async
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+
+LIMIT_S = 20
+
+
+def here() -> threading.Thread:
+    return threading.current_thread()
+
+
+async def this_loop() -> asyncio.AbstractEventLoop:
+    return asyncio.get_running_loop()
+
+
+def in_a_child(work: Callable[[], object]) -> str:
+    """What ``work`` returned in a fork of this process, as text; or how it failed."""
+    reader, writer = os.pipe()
+    with warnings.catch_warnings():
+        # Python warns of exactly what is tried here: a fork of a process that has threads.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
+    if pid == 0:
+        _be_the_child(work, writer)
+    os.close(writer)
+    with open(reader) as answer:
+        text = answer.read()
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 0, f"the child failed: {text}"
+    return text
+
+
+def _be_the_child(work: Callable[[], object], writer: int) -> None:
+    code = 1
+    try:
+        threading.Timer(LIMIT_S, os._exit, (3,)).start()
+        text = str(work())
+        code = 0
+    except BaseException as error:
+        text = repr(error)
+    os.write(writer, text.encode())
+    sys.stdout.flush()
+    os._exit(code)
+
+
+def use_everything() -> None:
+    """Start every thread and loop that the helpers keep."""
+
+    async def main() -> None:
+        await sync_to_async(here)()
+        await sync_to_async(here, thread_sensitive=False)()
+        await sync_to_async(here, thread_sensitive=False, executor=bridge.sync.limit(1))()
+        async for _ in iterate_in_threads([1], thread_sensitive=False):
+            pass
+
+    asyncio.run(main())
+    async_to_sync(main)()
+
+
+def test_both_helpers_work_in_a_child_whose_parent_has_used_them() -> None:
+    use_everything()
+
+    def work() -> str:
+        use_everything()
+        return "done"
+
+    assert in_a_child(work) == "done"
+    use_everything()
+
+
+def test_the_child_keeps_a_loop_of_its_own() -> None:
+    parents = async_to_sync(this_loop)()
+
+    def work() -> bool:
+        childs = async_to_sync(this_loop)()
+        return childs is not parents and childs is async_to_sync(this_loop)()
+
+    assert in_a_child(work) == "True"
+    assert async_to_sync(this_loop)() is parents
+
+
+def test_the_child_has_a_single_thread_of_its_own_and_shares_it_with_asgiref() -> None:
+    import asgiref.sync
+
+    use_everything()
+
+    async def both() -> bool:
+        ours = await sync_to_async(here)()
+        return ours is await asgiref.sync.sync_to_async(here)()
+
+    assert in_a_child(lambda: asyncio.run(both())) == "True"
+
+
+async def test_sync_code_that_forks_does_not_run_on_its_parents_loop() -> None:
+    async def answer() -> int:
+        await asyncio.sleep(0)
+        return 42
+
+    def fork() -> str:
+        return in_a_child(async_to_sync(answer))
+
+    assert await sync_to_async(fork)() == "42"
+    assert await sync_to_async(fork, thread_sensitive=False)() == "42"
