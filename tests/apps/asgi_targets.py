@@ -56,3 +56,13 @@ async def asgi_hanging(scope: Scope, receive: Receive, send: Send) -> None:
 
 app = bridge.to_wsgi(asgi, **OPTIONS)
 validated = validator(app)
+
+
+def failing() -> object:
+    """An app that says that it cannot start."""
+    return bridge.to_wsgi(asgi_failing)
+
+
+def hanging() -> object:
+    """An app that never says anything."""
+    return bridge.to_wsgi(asgi_hanging, startup_timeout_s=0.2)
