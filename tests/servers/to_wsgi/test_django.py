@@ -1,0 +1,88 @@
+"""Django's ASGI handler under gunicorn's gthread worker, on PostgreSQL.
+
+Sync views and the ORM run on the threads of the WSGI server, so a database connection lasts, as it
+does under Django's WSGI handler, and there are never more of them than threads (P9).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.harness.http import Http1Client
+from tests.harness.postgres import PostgresServer, postgres_server
+from tests.harness.wsgi import Background
+from tests.servers.to_wsgi.conftest import GTHREAD_THREADS, WsgiServers, WsgiSite
+
+CLIENTS = 8
+REQUESTS = 50
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[PostgresServer]:
+    with postgres_server(max_connections=GTHREAD_THREADS + 4) as server:
+        yield server
+
+
+@pytest.fixture(params=["app", "channels()"])
+def site(
+    request: pytest.FixtureRequest, wsgi_servers: WsgiServers, postgres: PostgresServer
+) -> WsgiSite:
+    address = f"127.0.0.1:{postgres.port}:bridge:postgres"
+    return wsgi_servers.site(
+        "gunicorn-gthread",
+        f"tests.apps.asgi_django:{request.param}",
+        env={"BRIDGE_TEST_POSTGRES": address},
+    )
+
+
+def ask_often(port: int, path: str) -> set[tuple[int, int]]:
+    """The connections and threads that served a client's requests."""
+    client = Http1Client(port)
+    answers = [client.fetch("GET", path) for _ in range(REQUESTS)]
+    assert {answer.status for answer in answers} == {200}
+    return {(answer.json()["backend"], answer.json()["thread"]) for answer in answers}
+
+
+@pytest.mark.parametrize("path", ["/sync", "/async"])
+def test_there_are_as_many_connections_as_threads_and_they_last(
+    site: WsgiSite, postgres: PostgresServer, path: str
+) -> None:
+    """P9's counterpart. Native ASGI opened one connection for each request."""
+    clients = [Background(ask_often, site.port, path) for _ in range(CLIENTS)]
+    seen = set().union(*(client.result() for client in clients))
+
+    threads = {thread for _, thread in seen}
+    assert len(threads) <= GTHREAD_THREADS
+    assert len(seen) == len(threads), "each thread kept its connection"
+
+
+def test_an_async_view_stays_on_one_thread(site: WsgiSite) -> None:
+    assert site.client.fetch("GET", "/async").json()["same"] is True
+
+
+def test_a_request_is_finished_on_the_thread_that_served_it(site: WsgiSite) -> None:
+    """That is where Django gives the connection back."""
+    served = {site.client.fetch("GET", "/sync").json()["thread"] for _ in range(8)}
+
+    finished = set(site.client.fetch("GET", "/finished").json()["threads"])
+    assert served <= finished
+
+
+def test_it_reads_forms(site: WsgiSite) -> None:
+    headers = [("content-type", "application/x-www-form-urlencoded")]
+
+    response = site.client.fetch("POST", "/echo", headers, b"name=ada&rest=" + b"x" * 200_000)
+
+    assert response.json() == {"length": 200_014, "posted": "ada"}
+
+
+def test_it_streams(site: WsgiSite) -> None:
+    assert site.client.fetch("GET", "/stream").body == b"0;1;2;"
+
+
+def test_an_error_is_500_and_logged_by_django_alone(site: WsgiSite, key: str) -> None:
+    assert site.client.fetch("GET", f"/breaks?key={key}").status == 500
+    lines = site.log(having=f"LookupError: {key}").splitlines()
+    assert lines.count(f"LookupError: {key}") == 1

@@ -1,0 +1,132 @@
+"""Every ASGI framework under gunicorn's gthread worker, through `to_wsgi`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import pytest
+
+from tests.apps.asgi_frameworks import PARTS
+from tests.harness.control import Control
+from tests.servers.to_wsgi.conftest import WsgiServers, WsgiSite
+
+FRAMEWORKS = ["fastapi", "starlette", "quart", "falcon", "sanic"]
+NAMES = {"fastapi": "FastAPI", "starlette": "Starlette", "quart": "Quart", "falcon": "Falcon"}
+FILE = bytes(range(256)) * 4096  # 1 MiB
+
+
+@pytest.fixture(params=FRAMEWORKS)
+def framework(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def site(wsgi_servers: WsgiServers, framework: str) -> WsgiSite:
+    target = f"tests.apps.asgi_frameworks:{framework}_app"
+    return wsgi_servers.site("gunicorn-gthread", target)
+
+
+def multipart(note: str, name: str, data: bytes) -> tuple[list[tuple[str, str]], bytes]:
+    """A form with a text field and a file."""
+    boundary = "the-boundary"
+    body = (
+        (
+            f'--{boundary}\r\nContent-Disposition: form-data; name="note"\r\n\r\n{note}\r\n'
+            f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
+            f"Content-Type: application/octet-stream\r\n\r\n"
+        ).encode()
+        + data
+        + f"\r\n--{boundary}--\r\n".encode()
+    )
+    return [("content-type", f"multipart/form-data; boundary={boundary}")], body
+
+
+def test_it_says_hello_from_what_it_made_at_startup(site: WsgiSite, framework: str) -> None:
+    """P13: where a framework makes something at startup, it is there."""
+    response = site.client.fetch("GET", "/hello")
+
+    assert response.status == 200
+    assert response.json()["hello"] == f"hello from {NAMES.get(framework, 'Sanic')}"
+
+
+def test_it_reads_json(site: WsgiSite) -> None:
+    value = {"text": "caf\xe9", "numbers": list(range(1000))}
+    body = json.dumps(value).encode()
+
+    response = site.client.fetch("POST", "/echo", [("content-type", "application/json")], body)
+
+    assert response.json() == value
+
+
+def test_it_takes_an_upload(site: WsgiSite) -> None:
+    headers, body = multipart("a note", "data.bin", FILE)
+
+    response = site.client.fetch("POST", "/upload", headers, body)
+
+    assert response.status == 200, response
+    sha256 = hashlib.sha256(FILE).hexdigest()
+    assert response.json() == {"note": "a note", "name": "data.bin", "sha256": sha256}
+
+
+def test_it_streams(site: WsgiSite, control: Control, key: str) -> None:
+    exchange = site.client.open("GET", f"/stream?key={key}")
+    for number in range(PARTS):
+        control.release(key, "part")
+        assert exchange.chunk() == f"part {number};".encode()
+    assert exchange.chunk() == b""
+
+
+def test_it_works_in_the_background(site: WsgiSite, control: Control, key: str) -> None:
+    """P15."""
+    response = site.client.fetch("POST", f"/background?key={key}", body=b"")
+
+    assert response.status == 202
+    assert control.reports(key, "worked") == []
+    control.release(key, "work")
+    control.expect(key, "worked")
+
+
+def test_it_says_404(site: WsgiSite) -> None:
+    assert site.client.fetch("GET", "/nowhere").status == 404
+
+
+def test_a_client_that_leaves_its_stream_is_no_error(
+    site: WsgiSite, control: Control, key: str
+) -> None:
+    exchange = site.client.open("GET", f"/stream?key={key}")
+    control.release(key, "part")
+    assert exchange.chunk()
+    exchange.leave()
+    control.open(key, "part")
+
+    assert site.client.fetch("GET", "/hello").status == 200
+    assert "Traceback" not in site.log()
+
+
+# -- what only some have ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("framework", ["fastapi"])
+def test_a_dependency_of_fastapi_is_closed_after_its_request(
+    site: WsgiSite, control: Control, key: str
+) -> None:
+    assert site.client.fetch("GET", f"/hello?key={key}").json()["session"] == "session"
+    control.expect(key, "session closed")
+
+
+@pytest.mark.parametrize("framework", ["fastapi"])
+def test_a_sync_endpoint_of_fastapi_answers(site: WsgiSite) -> None:
+    assert site.client.fetch("GET", "/sync/ada").json() == {"hello": "ada"}
+
+
+@pytest.mark.parametrize("framework", ["fastapi"])
+def test_fastapi_serves_its_documentation(site: WsgiSite) -> None:
+    assert site.client.fetch("GET", "/docs").status == 200
+    assert "/upload" in site.client.fetch("GET", "/openapi.json").json()["paths"]
+
+
+@pytest.mark.parametrize("framework", ["starlette"])
+def test_a_base_http_middleware_of_starlette_works(site: WsgiSite) -> None:
+    assert site.client.fetch("GET", "/hello").one("x-stamp") == "starlette"
