@@ -7,13 +7,14 @@ BIN := $(VENV)/bin
 PIP_INSTALL := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet
 PORT ?= 8000
 PYTEST_ARGS ?=
+CORE := -m "not full and not browser"
 
 .PHONY: help demo test core check docs bench clean
 
 help:
 	@echo "make demo    serve the example Flask app and Django site on one port (PORT=$(PORT))"
 	@echo "make test    run all the tests"
-	@echo "make core    run the core tests: no browser, no database, no long runs"
+	@echo "make core    run the core tests: one server each way, no browser, no long runs"
 	@echo "make check   lint, format, types"
 	@echo "make docs    build the documentation into docs/_build/html"
 	@echo "make bench   measure against the peers, side by side"
@@ -44,7 +45,8 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 core: $(VENV)/.dev
-	$(BIN)/python -m pytest -m "not full and not browser" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(CORE) tests/unit tests/conformance tests/sync tests/test_*.py $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(CORE) -k "uvicorn or gthread" tests/servers tests/promises $(PYTEST_ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/python -m ruff check .

@@ -18,9 +18,12 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def core(session: nox.Session) -> None:
-    """The tests without browser, database and long runs."""
+    """The tests on one server each way, without browser and long runs."""
     session.install("-e", ".[test]")
-    session.run("pytest", "-m", "not full and not browser", *session.posargs)
+    marks = ["-m", "not full and not browser"]
+    folders = ["tests/unit", "tests/conformance", "tests/sync"]
+    session.run("pytest", *marks, *folders, *session.posargs)
+    session.run("pytest", *marks, "-k", "uvicorn or gthread", "tests/servers", *session.posargs)
 
 
 @nox.session

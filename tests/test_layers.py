@@ -38,6 +38,7 @@ LAYERS: list[tuple[str, set[str]]] = [
             "caller",
             "calls",
             "doorbell",
+            "elastic",
             "enter",
             "inbox",
             "iterate_loop",
@@ -63,6 +64,7 @@ LAYERS: list[tuple[str, set[str]]] = [
         "adapters",
         {
             "asgi_to_wsgi",
+            "client_watch",
             "exchange",
             "exchange_app",
             "exchange_caller",
