@@ -1,0 +1,106 @@
+"""An MCP server under gunicorn's gthread worker, driven by the client of package ``mcp`` (P14)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from mcp.client import Client
+from mcp.client.sse import sse_client
+
+from tests.harness.control import Control
+from tests.servers.to_wsgi.conftest import WsgiServers, WsgiSite
+
+TIMEOUT_S = 30
+TRANSPORTS = ["streamable-http", "sse"]
+
+
+@pytest.fixture(params=TRANSPORTS)
+def transport(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def site(wsgi_servers: WsgiServers, transport: str) -> WsgiSite:
+    target = {"streamable-http": "http_app()", "sse": "sse_app()"}[transport]
+    return wsgi_servers.site(
+        "gunicorn-gthread", f"tests.apps.asgi_mcp:{target}", args=("--threads", "10")
+    )
+
+
+def client_of(site: WsgiSite, transport: str) -> Client:
+    if transport == "sse":
+        return Client(sse_client(f"{site.server.url}/sse"))
+    return Client(f"{site.server.url}/mcp")
+
+
+def test_its_tools_are_listed_and_called(site: WsgiSite, transport: str) -> None:
+    async def talk() -> tuple[list[str], Any]:
+        async with asyncio.timeout(TIMEOUT_S), client_of(site, transport) as client:
+            listed = await client.list_tools()
+            answer = await client.call_tool("add", {"a": 2, "b": 3})
+            return [tool.name for tool in listed.tools], answer
+
+    names, answer = asyncio.run(talk())
+
+    assert names == ["add", "count", "wait"]
+    assert answer.content[0].text == "5"
+
+
+def test_progress_arrives_while_the_tool_runs(
+    site: WsgiSite, transport: str, control: Control, key: str
+) -> None:
+    seen: list[float] = []
+
+    async def talk() -> Any:
+        async def note(
+            progress: float, total: float | None = None, message: str | None = None
+        ) -> None:
+            seen.append(progress)
+            control.release(key, "step")  # the next step waits for this one to arrive
+
+        async with asyncio.timeout(TIMEOUT_S), client_of(site, transport) as client:
+            return await client.call_tool("count", {"steps": 3, "key": key}, progress_callback=note)
+
+    answer = asyncio.run(talk())
+
+    assert answer.content[0].text == "counted to 3"
+    assert seen == [1, 2, 3]
+
+
+def test_several_clients_are_served_at_the_same_time(site: WsgiSite, transport: str) -> None:
+    async def one(number: int) -> str:
+        async with client_of(site, transport) as client:
+            answer: Any = await client.call_tool("add", {"a": number, "b": 1})
+            return str(answer.content[0].text)
+
+    async def talk() -> list[str]:
+        async with asyncio.timeout(TIMEOUT_S):
+            return await asyncio.gather(*(one(number) for number in range(4)))
+
+    assert asyncio.run(talk()) == ["1", "2", "3", "4"]
+
+
+def test_clients_that_leave_in_mid_call_cost_no_thread(
+    site: WsgiSite, transport: str, control: Control, key: str
+) -> None:
+    """More of them than the server has threads, one after the other."""
+
+    async def leave(number: int) -> None:
+        async with asyncio.timeout(TIMEOUT_S), client_of(site, transport) as client:
+            calling = asyncio.create_task(client.call_tool("wait", {"key": f"{key}-{number}"}))
+            await asyncio.to_thread(control.expect, f"{key}-{number}", "started")
+            calling.cancel()
+            await asyncio.wait([calling])
+
+    for number in range(12):
+        asyncio.run(leave(number))
+        control.expect(f"{key}-{number}", "ended")
+
+    async def talk() -> Any:
+        async with asyncio.timeout(TIMEOUT_S), client_of(site, transport) as client:
+            return await client.call_tool("add", {"a": 2, "b": 3})
+
+    assert asyncio.run(talk()).content[0].text == "5"
