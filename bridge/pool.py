@@ -332,7 +332,7 @@ class WorkerPool(Executor):
                 job = self._jobs.popleft()
                 self._meter.start(job)
                 return job
-            if not self._closed:
+            if not self._closed and worker in self._workers:
                 self._idle.append(worker)
                 return None
             self._workers.pop(worker, None)

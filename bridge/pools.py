@@ -7,6 +7,7 @@ made at its first use, never at import.
 from __future__ import annotations
 
 import os
+import threading
 import time
 from asyncio import AbstractEventLoop
 from collections import deque
@@ -16,6 +17,7 @@ from typing import ParamSpec, TypeVar
 from weakref import WeakSet
 
 from bridge.config import positive_int
+from bridge.elastic import ElasticPool, waiting_threads
 from bridge.errors import ConfigError, PoolSaturated
 from bridge.jobs import Job, PoolStats
 from bridge.native import RealLock
@@ -35,7 +37,7 @@ ITERATION = "bridge-iterate"
 ITERATION_THREADS = 128
 
 _lock = RealLock()
-_pools: dict[str, WorkerPool] = {}
+_pools: dict[str, ElasticPool] = {}
 _limits: WeakSet[Limit] = WeakSet()
 
 
@@ -43,7 +45,8 @@ def pool(name: str, *, threads: int | None = None, backlog: int | None = None) -
     """The pool of this name, made at the first call, for one purpose: ``executor=pool("pdf")``.
 
     :param name: also the prefix of its threads' names.
-    :param threads: the most that run at once. By default as many as asyncio's own executor has:
+    :param threads: the most that run at once, not counting those that wait in ``async_to_sync``
+        for a call on this same pool. By default as many as asyncio's own executor has:
         ``min(32, cpus + 4)``.
     :param backlog: the most calls that may wait.
     :raises ConfigError: the pool exists, with another number of threads or backlog.
@@ -54,17 +57,17 @@ def pool(name: str, *, threads: int | None = None, backlog: int | None = None) -
             made = _make(name, threads, backlog)
             _pools[name] = made
             return made
-    _check_same("threads", threads, found.max_threads, name)
+    _check_same("threads", threads, found.size, name)
     _check_same("backlog", backlog, found.backlog, name)
     return found
 
 
-def _make(name: str, threads: int | None, backlog: int | None) -> WorkerPool:
+def _make(name: str, threads: int | None, backlog: int | None) -> ElasticPool:
     threads = min(32, (os.cpu_count() or 1) + 4) if threads is None else threads
     backlog = BACKLOG if backlog is None else backlog
     positive_int("threads", threads)
     positive_int("backlog", backlog)
-    return WorkerPool(threads, backlog=backlog, name=name)
+    return ElasticPool(threads, backlog=backlog, name=name)
 
 
 def _check_same(option: str, asked: int | None, given: int, name: str) -> None:
@@ -108,6 +111,8 @@ class Limit(Executor):
     Rule 1. ``_lock`` guards the fields below it and is never held while foreign code runs.
     Rule 2. A turn that has run its job takes the next that waits, on the same thread. It gives the
             thread back when there is none. So while jobs wait, a turn is being taken.
+    Rule 3. A call made from inside of one of the group, by way of async code, takes no turn of its
+            own: it belongs to the one that waits for it.
     """
 
     def __init__(self, n: int, executor: WorkerPool | None, name: str) -> None:
@@ -120,6 +125,7 @@ class Limit(Executor):
     def _reset(self) -> None:
         self._lock = RealLock()
         self._taken = 0
+        self._taken_by: set[threading.Thread] = set()
         self._waiting: deque[Job] = deque()
         self._completed = 0
         self._refused = 0
@@ -131,7 +137,9 @@ class Limit(Executor):
 
         :raises PoolSaturated: too many jobs wait, here or in the pool.
         """
-        if self._may_go(job):
+        if not self._taken_by.isdisjoint(waiting_threads()):
+            self._pool.post(job, loop)
+        elif self._may_go(job):
             self._go(lambda pool: pool.post(_Turn(self, job), loop))
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
@@ -158,6 +166,10 @@ class Limit(Executor):
                 wait_max_s=self._wait_max_s,
             )
 
+    @property
+    def _pool(self) -> WorkerPool:
+        return default_pool() if self._given is None else self._given
+
     def _may_go(self, job: Job) -> bool:
         """True: a turn is free, and now taken for it. False: it waits for one."""
         with self._lock:
@@ -174,7 +186,7 @@ class Limit(Executor):
 
     def _go(self, start: Callable[[WorkerPool], object]) -> None:
         try:
-            start(default_pool() if self._given is None else self._given)
+            start(self._pool)
         except BaseException:
             for job in self._give_up_turn():
                 job.discard()
@@ -217,10 +229,12 @@ class _Turn:
 
     def run(self) -> None:
         job: Job | None = self._job
+        self._limit._taken_by.add(threading.current_thread())
         while job is not None:
             self._limit._start(job)
             job.run()
             job = self._limit._next()
+        self._limit._taken_by.discard(threading.current_thread())
 
     def discard(self) -> None:
         """The pool was shut down: so are the jobs that wait for this turn."""

@@ -47,7 +47,7 @@ from django.urls import path  # noqa: E402
 
 
 class Note(models.Model):
-    text = models.CharField(max_length=100)
+    text: Any = models.CharField(max_length=100)
 
     class Meta:
         app_label = "notes"

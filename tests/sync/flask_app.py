@@ -64,5 +64,5 @@ def served(app: Flask) -> Any:
 theirs = served(make_app())
 
 _with_ours = make_app()
-_with_ours.async_to_sync = bridge.async_to_sync  # type: ignore[method-assign]  # Flask offers this
+_with_ours.async_to_sync = bridge.async_to_sync  # type: ignore[method-assign,assignment]  # as Flask says
 ours = served(_with_ours)

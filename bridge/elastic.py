@@ -1,0 +1,104 @@
+"""A pool that nested calls cannot exhaust.
+
+What enters: jobs, from event loops. What leaves: the same jobs, to the pool's threads.
+
+Sync code on a thread of a pool calls async code (``async_to_sync``), which calls sync code on the
+same pool: once every thread waits like that, none is left for what they wait for. asgiref's helpers
+stop there for good, with asyncio's executor of ``min(32, cpus + 4)`` threads.
+
+Rule 1. A thread that waits for the code that posts a job does not count, until that job is done:
+        another may run meanwhile. Who waits is known from the context the job is posted in. (It
+        may go on a moment before it counts again: the size is kept but for such moments.)
+Rule 2. Such a job goes first. What has begun ends before anything new begins, so the threads that
+        wait are never many more than the pool's size times the depth of the calls.
+Rule 3. As many spare threads as the pool's size are kept for the next time; others are let go.
+"""
+
+from __future__ import annotations
+
+import threading
+from asyncio import AbstractEventLoop
+from collections import Counter
+from collections.abc import Container
+from typing import Any
+
+from bridge.jobs import Job
+from bridge.pool import WorkerPool
+from bridge.sensitive import waiting_caller
+
+__all__ = ["ElasticPool", "waiting_threads"]
+
+
+def waiting_threads() -> list[threading.Thread]:
+    """The threads that wait in ``async_to_sync``, ours or asgiref's, for this code."""
+    threads = []
+    caller: Any = waiting_caller()
+    while caller is not None:
+        threads.append(caller._work_thread)
+        caller = getattr(caller, "_old_executor", None)  # asgiref >= 3.9
+    return threads
+
+
+class ElasticPool(WorkerPool):
+    """
+    :param threads: the most threads that run a job and do not wait for another.
+    """
+
+    def __init__(self, threads: int, *, backlog: int, name: str) -> None:
+        self.size = threads
+        super().__init__(threads, backlog=backlog, name=name)
+
+    def _reset(self) -> None:
+        super()._reset()
+        self._waiting_workers: Counter[threading.Thread] = Counter()
+        self.max_threads = self.size
+
+    def post(self, job: Job, loop: AbstractEventLoop) -> None:
+        """As :meth:`WorkerPool.post`, in the context that waits for ``job``."""
+        known: Container[threading.Thread] = self._workers
+        workers = [thread for thread in waiting_threads() if thread in known]
+        if not workers:
+            super().post(job, loop)
+            return
+        nested = _Nested(self, job, workers)
+        with self._lock:
+            self._admit(nested)
+            self._jobs.rotate(1)  # it goes first
+            self._waiting_workers.update(workers)
+            self.max_threads = self.size + len(self._waiting_workers)
+            worker = self._claim()
+        if worker is not None:
+            self._rouse(worker)
+
+    def _end_wait(self, workers: list[threading.Thread]) -> None:
+        with self._lock:
+            self._waiting_workers -= Counter(workers)
+            self.max_threads = self.size + len(self._waiting_workers)
+            dismissed = []
+            while self._idle and len(self._workers) > self.max_threads + self.size:
+                dismissed.append(self._idle.pop(0))
+                del self._workers[dismissed[-1]]
+        for worker in dismissed:
+            worker.gate.release()
+
+
+class _Nested:
+    """A job that threads of its own pool wait for."""
+
+    __slots__ = ("_job", "_pool", "_workers", "posted_at")
+
+    def __init__(self, pool: ElasticPool, job: Job, workers: list[threading.Thread]) -> None:
+        self._pool = pool
+        self._job = job
+        self._workers = workers
+        self.posted_at = job.posted_at
+
+    def run(self) -> None:
+        try:
+            self._job.run()
+        finally:
+            self._pool._end_wait(self._workers)
+
+    def discard(self) -> None:
+        self._job.discard()
+        self._pool._end_wait(self._workers)

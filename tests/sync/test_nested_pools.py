@@ -1,0 +1,97 @@
+"""Calls nested on one pool, deeper and wider than the pool: asgiref's helpers stop there for good."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any
+
+import bridge.sync
+from bridge import sync_to_async
+
+DEADLINE_S = 30
+
+
+def nested(outer: Any, executor: Any, depth: int, leaf: Any) -> Any:
+    """Sync code on a pool that waits for async code that waits for sync code on that pool ..."""
+
+    def sync() -> Any:
+        return leaf() if depth == 0 else outer.async_to_sync(between)()
+
+    async def between() -> Any:
+        return await nested(outer, executor, depth - 1, leaf)()
+
+    return sync_to_async(sync, thread_sensitive=False, executor=executor)
+
+
+async def test_calls_nested_deeper_than_the_pool_end(outer: Any) -> None:
+    pool = bridge.sync.pool("two", threads=2)
+    calls = [nested(outer, pool, 5, lambda: "leaf")() for _ in range(20)]
+
+    assert await asyncio.gather(*calls) == ["leaf"] * 20
+
+
+async def test_hardly_more_than_the_pool_has_run_at_once(outer: Any) -> None:
+    """One that has just ended may still count as one that is waited for."""
+    lock = threading.Lock()
+    inside = 0
+    most = 0
+
+    def leaf() -> None:
+        nonlocal inside, most
+        with lock:
+            inside += 1
+            most = max(most, inside)
+        threading.Event().wait(0.002)
+        with lock:
+            inside -= 1
+
+    pool = bridge.sync.pool("three", threads=3)
+    await asyncio.gather(*(nested(outer, pool, 2, leaf)() for _ in range(20)))
+
+    assert most <= 6
+
+
+async def test_what_has_begun_goes_first_so_few_threads_are_needed(outer: Any) -> None:
+    pool = bridge.sync.pool("few", threads=2)
+    await asyncio.gather(*(nested(outer, pool, 1, lambda: None)() for _ in range(300)))
+
+    assert pool.stats().threads < 100
+
+
+async def test_spare_threads_are_let_go(outer: Any) -> None:
+    pool = bridge.sync.pool("spare", threads=2)
+    await asyncio.gather(*(nested(outer, pool, 8, lambda: None)() for _ in range(10)))
+    for _ in range(3):
+        await nested(outer, pool, 1, lambda: None)()
+
+    assert pool.stats().threads <= 5
+    assert pool.stats().waiting == 0
+
+
+async def test_a_cancelled_nested_call_gives_its_thread_back() -> None:
+    pool = bridge.sync.pool("cancelled", threads=1)
+    started = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    go_on = threading.Event()
+
+    def leaf() -> None:
+        loop.call_soon_threadsafe(started.set)
+        go_on.wait(DEADLINE_S)
+
+    task = asyncio.create_task(nested(bridge.sync, pool, 1, leaf)())
+    await started.wait()
+    task.cancel()
+    await asyncio.wait((task,))
+    go_on.set()
+
+    assert await sync_to_async(abs, thread_sensitive=False, executor=pool)(-1) == 1
+    assert pool.max_threads == 1
+
+
+async def test_a_call_inside_of_a_limit_belongs_to_the_one_that_waits_for_it(outer: Any) -> None:
+    group = bridge.sync.limit(1)
+    calls = [nested(outer, group, 4, lambda: "leaf")() for _ in range(10)]
+
+    assert await asyncio.gather(*calls) == ["leaf"] * 10
+    assert group.stats().running == 0
