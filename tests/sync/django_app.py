@@ -87,9 +87,8 @@ async def through_every_helper(key: str) -> list[tuple[int, int]]:
     ]
     async with bridge.enter_in_threads(transaction.atomic()):
         seen.append(await one(key))
-    async for place in bridge.iterate_in_threads(where(key) for _ in range(3)):
-        seen.append(place)
-    return seen
+    places = bridge.iterate_in_threads(where(key) for _ in range(3))
+    return [*seen, *[place async for place in places]]
 
 
 async def one(key: str) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Django's ORM called through Django's helpers and through ours: one connection, one transaction."""
+"""Django's ORM through Django's helpers and through ours: one connection, one transaction."""
 
 from __future__ import annotations
 

@@ -51,8 +51,9 @@ async def test_no_more_than_the_limit_run_at_once() -> None:
     assert await asyncio.gather(*calls) == list(range(10))
     assert crowd.most == 3
     assert (stats.running, stats.waiting) == (3, 7)
+    while group.stats().running:  # the last turns end a moment after their calls
+        await asyncio.sleep(0.001)
     assert group.stats().completed == 10
-    assert group.stats().running == 0
     assert group.stats().wait_max_s > 0
 
 
@@ -126,7 +127,7 @@ async def test_a_pool_that_is_shut_down_fails_the_calls_that_wait() -> None:
     assert [type(result) for result in results] == [PoolClosed] * 3
     with pytest.raises(PoolClosed):
         await work(1)
-    assert group.stats().running == 0
+    assert group.stats().running == 0, "no turn is lost"
     hold.set()
 
 
