@@ -86,7 +86,8 @@ async def test_a_cancelled_nested_call_gives_its_thread_back() -> None:
     go_on.set()
 
     assert await sync_to_async(abs, thread_sensitive=False, executor=pool)(-1) == 1
-    assert pool.max_threads == 1
+    while pool.max_threads > 1:  # a moment after the call
+        await asyncio.sleep(0.001)
 
 
 async def test_a_call_inside_of_a_limit_belongs_to_the_one_that_waits_for_it(outer: Any) -> None:
