@@ -1,0 +1,65 @@
+"""A Flask ``async def`` view behind the bridge on uvicorn, and on gunicorn's gthread.
+
+::
+
+    python -m benchmarks.flask_async --quick
+
+The view awaits once, for nothing, so what is measured is the way to the event loop and back. With
+"ours" the app is told to use `bridge.async_to_sync`, as Flask's documentation describes; otherwise
+Flask calls asgiref's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+from flask import Flask
+
+import bridge
+from benchmarks.side_by_side import gthread, measure, show, uvicorn
+
+
+def _make_app() -> Flask:
+    app = Flask(__name__)
+
+    @app.get("/")
+    async def hello() -> str:
+        await asyncio.sleep(0)
+        return "Hello, world!"
+
+    return app
+
+
+theirs = _make_app()
+ours = _make_app()
+ours.async_to_sync = bridge.async_to_sync  # type: ignore[method-assign,assignment]  # as Flask says
+
+bridge_theirs = bridge.to_asgi(theirs)
+bridge_ours = bridge.to_asgi(ours)
+
+
+def main(
+    rounds: Annotated[int, typer.Option(min=1, help="How often each is measured.")] = 5,
+    seconds: Annotated[int, typer.Option(min=1, help="How long each time, in seconds.")] = 5,
+    connections: Annotated[int, typer.Option(min=1, help="wrk's connections.")] = 32,
+    quick: Annotated[bool, typer.Option("--quick", help="3 rounds of 2 seconds.")] = False,
+) -> None:
+    """Measure the four ways to serve the view, in turn, and print the ratios."""
+    if quick:
+        rounds, seconds = 3, 2
+    here = "benchmarks.flask_async:"
+    contenders = [
+        uvicorn("bridge, ours", here + "bridge_ours"),
+        uvicorn("bridge", here + "bridge_theirs"),
+        gthread("gthread, ours", here + "ours"),
+        gthread("gthread", here + "theirs"),
+    ]
+    title = "Flask async view"
+    measure(title, contenders, rounds=rounds, seconds=seconds, connections=connections)
+    show(f"{title}, {connections} connections", contenders, against="bridge, ours")
+
+
+if __name__ == "__main__":
+    typer.run(main)
