@@ -25,6 +25,7 @@ TrustedEnviron = Callable[[Scope], Mapping[str, str]]
 UnderscoreHeaders = Literal["drop", "keep", "refuse"]
 
 NAME_CACHE_SIZE = 1024
+_RENEWED = ("HTTP_", "CONTENT_", "wsgi.")  # made of the scope, or of its server
 TLS_VERSIONS = {0x0300: "SSLv3", 0x0301: "TLSv1", 0x0302: "TLSv1.1", 0x0303: "TLSv1.2"}
 TLS_VERSIONS[0x0304] = "TLSv1.3"
 
@@ -121,6 +122,9 @@ class EnvironBuilder:
         extensions = scope.get("extensions")
         if extensions and extensions.get("tls") is not None:
             _add_tls(environ, extensions["tls"])
+        earlier: Environ | None = scope.get("wsgi_environ")
+        if earlier is not None:
+            _pass_on(environ, earlier)
         if self._trusted_environ is not None:
             environ.update(_checked(self._trusted_environ(scope)))
         return environ
@@ -176,6 +180,13 @@ class EnvironBuilder:
                 environ[key] = "; ".join(values)  # RFC 6265, 5.4; RFC 9113, 8.2.3
             else:
                 environ[key] = ",".join(values)  # RFC 9110, 5.2
+
+
+def _pass_on(environ: Environ, earlier: Environ) -> None:
+    """What a WSGI server or middleware has set before the request first crossed the bridge."""
+    for key, value in earlier.items():
+        if not key.startswith(_RENEWED):
+            environ.setdefault(key, value)
 
 
 def _checked(trusted: Mapping[str, str]) -> Mapping[str, str]:

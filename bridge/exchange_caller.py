@@ -247,6 +247,8 @@ class CallerSide:
         show_context(self._context, self._shown)
 
     def _hide_context(self) -> None:
+        if "asgi.scope" in self._environ:
+            return  # it crossed the bridge before: this context is its own, and has a reader
         while self._shown:
             variable, token = self._shown.pop()
             try:

@@ -82,6 +82,7 @@ class WsgiExchange:
         self.status = ""
         self.headers: ResponseHeaders = []
         self._starts = 0
+        self._written: list[bytes] = []
         checked: Callable[..., Any] = validator(app) if validate else app
         self._result: Any = checked(environ, self._start_response)
         self._chunks: Iterator[bytes] = iter(self._result)
@@ -98,7 +99,7 @@ class WsgiExchange:
         self._starts += 1
         assert self._starts == 1 or exc_info, "start_response was called twice"
         self.status, self.headers = status, headers
-        return lambda chunk: None
+        return self._written.append
 
     def chunk(self) -> bytes:
         """The next piece of the body that is not empty; empty once it has ended."""
@@ -106,6 +107,14 @@ class WsgiExchange:
 
     def __iter__(self) -> Iterator[bytes]:
         return self._chunks
+
+    def _all(self) -> Iterator[bytes]:
+        """The body, with what went through ``write()`` at the time when it did."""
+        for chunk in self._chunks:
+            yield from self._written
+            self._written.clear()
+            yield chunk
+        yield from self._written
 
     def close(self) -> None:
         """What a server does at the end, or when its client has left."""
@@ -116,7 +125,7 @@ class WsgiExchange:
     def read(self) -> Response:
         """The whole response, closed."""
         try:
-            body = b"".join(self._chunks)
+            body = b"".join(self._all())
         finally:
             self.close()
         fields = tuple((name.lower(), value) for name, value in self.headers)

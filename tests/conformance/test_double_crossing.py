@@ -1,0 +1,464 @@
+"""An app that crosses the bridge twice behaves as the bare app does: any request, any app.
+
+``to_wsgi(to_asgi(app))`` for WSGI apps, ``to_asgi(to_wsgi(app))`` for ASGI apps. Both adapters take
+part in every request, so whatever one of them adds, drops or changes shows here. What may differ is
+said in one place each: :func:`settled` and :func:`environ_differs`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import Context, ContextVar
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote, quote_from_bytes
+
+import bottle  # type: ignore[import-untyped]  # no stubs
+import flask
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, StreamingResponse
+from starlette.routing import Route
+
+import bridge
+from bridge.types import AsgiApp, Environ, Message, Receive, Scope, Send, StartResponse, WsgiApp
+from tests.apps import asgi_conformance, wsgi_conformance, wsgi_faulty  # noqa: F401 (its routes)
+from tests.harness.asgi import exchange, http_scope, lifespan
+from tests.harness.http import Response
+from tests.harness.wsgi import WsgiExchange, call, environ_of
+
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+FIELD_BYTES = [*range(0x20, 0x7F), *range(0x80, 0x100)]
+
+field_names = st.text("abcdefghijklmnopqrstuvwxyz-", min_size=1, max_size=12).map("x-{}".format)
+field_values = st.lists(st.sampled_from(FIELD_BYTES), max_size=20).map(bytes)
+fields = st.lists(st.tuples(field_names.map(str.encode), field_values), max_size=6)
+segments = st.binary(max_size=12).filter(lambda part: b"/" not in part)
+queries = st.lists(st.sampled_from(range(0x21, 0x7F)), max_size=30).map(lambda q: bytes(q).decode())
+bodies = st.none() | st.binary(max_size=3000)
+
+
+class Twice:
+    """Adapters around adapters, closed together."""
+
+    def __init__(self) -> None:
+        self.runner = asyncio.Runner()
+        self._outer: list[bridge.AsgiToWsgi] = []
+        self._inner: list[bridge.WsgiToAsgi] = []
+        self._made: dict[Any, Any] = {}
+
+    def wsgi(self, app: WsgiApp) -> WsgiApp:
+        """The WSGI app, over and back."""
+        if app not in self._made:
+            inner = bridge.WsgiToAsgi(app, threads=2)
+            self._made[app] = outer = bridge.AsgiToWsgi(inner, lifespan="on", body_window=1000)
+            self._outer.append(outer)
+        found: WsgiApp = self._made[app]
+        return found
+
+    def asgi(self, app: AsgiApp) -> AsgiApp:
+        """The ASGI app, over and back."""
+        if app not in self._made:
+            inner = bridge.AsgiToWsgi(app, body_window=1000)
+            self._made[app] = outer = bridge.WsgiToAsgi(inner, threads=2)
+            self._outer.append(inner)
+            self._inner.append(outer)
+        found: AsgiApp = self._made[app]
+        return found
+
+    def ask(self, app: AsgiApp, scope: Scope, *body: bytes) -> Response:
+        return self.runner.run(exchange(app, scope, *body))
+
+    def close(self) -> None:
+        for inner in self._inner:
+            self.runner.run(self._end(inner))
+        for outer in self._outer:
+            outer.close()
+        self.runner.close()
+
+    async def _end(self, adapter: bridge.WsgiToAsgi) -> None:
+        async with lifespan(adapter):
+            pass
+
+
+@pytest.fixture(scope="module")
+def twice() -> Iterator[Twice]:
+    twice = Twice()
+    yield twice
+    twice.close()
+
+
+def settled(response: Response, method: str) -> Response:
+    """A response as it leaves any server: no body where HTTP has none, space around values gone.
+
+    The length of a body that is all there may be said by the server, too, so it is left out.
+    """
+    headers = tuple(
+        sorted(
+            (name, value.strip()) for name, value in response.headers if name != "content-length"
+        )
+    )
+    if method == "HEAD" or response.status in (204, 304):
+        return replace(response, headers=headers, body=b"")
+    return replace(response, headers=headers)
+
+
+def outcome(ask: Callable[[], Response], method: str) -> Response | str:
+    """The response, or the kind and text of the error; an OSError may come wrapped."""
+    try:
+        return settled(ask(), method)
+    except bridge.BridgeError as error:
+        return str(error.__cause__ or error).partition(" raised ")[2] or type(error).__name__
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+
+
+# -- WSGI apps -------------------------------------------------------------------------------------
+
+WSGI_PATHS = [
+    "/",
+    "/upload?how=read-all",
+    "/upload?how=read-7",
+    "/upload?how=readline",
+    "/upload?how=readlines",
+    "/upload?how=iter",
+    "/upload?how=none",
+    "/upload/unvalidated",
+    "/status?line=" + quote("201 Made&body=x", safe="=&"),
+    "/status?line=" + quote("204 Nothing&body=x", safe="=&"),
+    "/status?line=" + quote("304 Same&body=x", safe="=&"),
+    "/empty-list",
+    "/empty-chunks",
+    "/lazy",
+    "/lazy/empty",
+    "/write",
+    "/headers",
+    "/replace",
+    "/replace/lazy",
+    "/nowhere",
+]
+
+
+def wsgi_environ(draw: st.DrawFn, path: str) -> Callable[[], Environ]:
+    """Makes the same environ as often as it is asked."""
+    method, body = draw(st.sampled_from(METHODS)), draw(bodies)
+    if method == "HEAD" and path.startswith("/replace"):
+        method = "GET"  # the answer to HEAD is settled at the first chunk, even an empty one
+    extra = {
+        f"HTTP_{n.decode().upper().replace('-', '_')}": v.decode("latin-1") for n, v in draw(fields)
+    }
+    path, _, query = path.partition("?")
+    return lambda: environ_of(
+        method,
+        path,
+        query=query,
+        body=body,
+        keys={"CONTENT_TYPE": "application/octet-stream", **extra},
+    )
+
+
+@st.composite
+def conformance_environs(draw: st.DrawFn) -> Callable[[], Environ]:
+    return wsgi_environ(draw, draw(st.sampled_from(WSGI_PATHS)))
+
+
+@given(conformance_environs())
+def test_the_wsgi_conformance_app_answers_the_same(
+    twice: Twice, make: Callable[[], Environ]
+) -> None:
+    app, method = wsgi_conformance.app, make()["REQUEST_METHOD"]
+
+    bare = outcome(lambda: call(app, make(), validate=False), method)
+    crossed = outcome(lambda: call(twice.wsgi(app), make(), validate=False), method)
+
+    assert crossed == bare
+
+
+def reflect(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Everything in the environ that can be written down, and the body."""
+    body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    shown = {key: value for key, value in environ.items() if type(value) is str}
+    shown["body"] = hashlib.sha256(body).hexdigest()
+    shown["x.object"] = repr(environ.get("x.object"))
+    answer = json.dumps(shown).encode()
+    start_response("200 OK", [("Content-Type", "application/json")])
+    return [answer]
+
+
+def environ_differs(key: str) -> bool:
+    """What the second environ may have of its own."""
+    return key in ("SERVER_SOFTWARE", "RAW_URI", "REQUEST_URI")
+
+
+@st.composite
+def any_environs(draw: st.DrawFn) -> Callable[[], Environ]:
+    """Any path, of any bytes, below a mount point in UTF-8; and keys that only this server has."""
+    make = wsgi_environ(draw, "/")
+    script_name = draw(st.sampled_from(["", "/mount", "/mount/two", "/caf\xc3\xa9"]))
+    parts = draw(st.lists(segments, min_size=1, max_size=4))
+    path_info = "/" + b"/".join(parts).decode("latin-1")
+    query = draw(queries)
+    raw = quote_from_bytes((script_name + path_info).encode("latin-1"))
+    further = {
+        "SCRIPT_NAME": script_name,
+        "PATH_INFO": path_info,
+        "QUERY_STRING": query,
+        "RAW_URI": f"{raw}?{query}" if query else raw,
+        "REMOTE_USER": "ada",
+        "x.text": "kept",
+        "x.object": ("any", "object"),
+        "SSL_CLIENT_S_DN": "CN=ada",
+    }
+    return lambda: {**make(), **further}
+
+
+@given(any_environs())
+def test_a_wsgi_app_sees_the_same_environ(twice: Twice, make: Callable[[], Environ]) -> None:
+    bare = call(reflect, {**make(), "REQUEST_METHOD": "POST"}, validate=False).json()
+    crossed = call(twice.wsgi(reflect), {**make(), "REQUEST_METHOD": "POST"}, validate=False).json()
+
+    kept = {key: value for key, value in bare.items() if not environ_differs(key)}
+    assert {key: crossed.get(key) for key in kept} == kept
+    assert crossed["RAW_URI"] == crossed["REQUEST_URI"]
+
+
+flask_app = flask.Flask(__name__)
+flask_app.config["PROPAGATE_EXCEPTIONS"] = False
+
+
+@flask_app.route("/form", methods=["GET", "POST"])
+def form() -> Any:
+    values = flask.request.values.to_dict(flat=False)
+    response = flask.jsonify(values=values, args=dict(flask.request.args))
+    response.set_cookie("a", "1")
+    response.set_cookie("b", "2")
+    return response
+
+
+@flask_app.route("/stream")
+def stream() -> Any:
+    return flask.Response((f"{n};" for n in range(5)), mimetype="text/plain")
+
+
+@flask_app.route("/name/<name>")
+def name(name: str) -> Any:
+    return flask.redirect(flask.url_for("name", name=name, _external=True, q="x"))
+
+
+bottle_app = bottle.Bottle()
+
+
+@bottle_app.route("/form", method=["GET", "POST"])  # type: ignore[untyped-decorator]  # no stubs
+def bottle_form() -> Any:
+    return {key: bottle.request.forms.getall(key) for key in bottle.request.forms}
+
+
+@pytest.mark.parametrize("app", [flask_app, bottle_app])
+@given(
+    method=st.sampled_from(METHODS),
+    path=st.sampled_from(["/form", "/stream", "/name/caf\xc3\xa9", "/nowhere", "/form/"]),
+    query=queries,
+    values=st.lists(st.tuples(st.text(max_size=5), st.text(max_size=20)), max_size=5),
+)
+def test_a_framework_answers_the_same(
+    twice: Twice, app: Any, method: str, path: str, query: str, values: list[tuple[str, str]]
+) -> None:
+    body = "&".join(f"{quote(k)}={quote(v)}" for k, v in values).encode()
+    kind = "application/x-www-form-urlencoded"
+
+    def make() -> Environ:
+        return environ_of(method, path, query=query, body=body, keys={"CONTENT_TYPE": kind})
+
+    bare = outcome(lambda: call(app, make(), validate=False), method)
+    crossed = outcome(lambda: call(twice.wsgi(app), make(), validate=False), method)
+
+    assert crossed == bare
+
+
+# -- ASGI apps -------------------------------------------------------------------------------------
+
+
+async def reflect_scope(scope: Scope, receive: Receive, send: Send) -> None:
+    """Everything in the scope that can be written down, and the body."""
+    assert scope["type"] == "http"
+    digest, more = hashlib.sha256(), True
+    while more:
+        message: Message = await receive()
+        digest.update(message.get("body", b""))
+        more = message.get("more_body", False)
+    shown = asgi_conformance.plain({k: v for k, v in scope.items() if k != "wsgi_environ"})
+    answer = json.dumps({**shown, "body": digest.hexdigest()}).encode()
+    headers = [(b"content-type", b"application/json"), (b"set-cookie", b"a"), (b"set-cookie", b"b")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    for start in range(0, len(answer), 500):
+        piece = answer[start : start + 500]
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body"})
+
+
+@st.composite
+def any_scopes(draw: st.DrawFn) -> Scope:
+    """As uvicorn makes them, of any legal request."""
+    root_path = draw(st.sampled_from(["", "/mount", "/caf\xe9"]))
+    path = root_path + "/" + draw(st.text(st.characters(exclude_categories=["Cs"]), max_size=12))
+    cookies = draw(st.lists(st.sampled_from([b"a=1", b"b=2"]), max_size=2))
+    return http_scope(
+        draw(st.sampled_from(METHODS)),
+        path,
+        raw_path=quote(path, safe="/").encode(),
+        root_path=root_path,
+        query=draw(queries).encode(),
+        headers=[*draw(fields), *((b"cookie", cookie) for cookie in cookies)],
+        session={"user": 7},
+        extensions={"tls": {"tls_version": None}, "mine": {"any": "thing"}},
+    )
+
+
+def scope_differs(key: str) -> bool:
+    """What the second scope may have of its own."""
+    return key in ("asgi", "state", "extensions")
+
+
+def framed(scope: Scope, body: list[bytes]) -> Scope:
+    """The scope with the header that says how its body is framed, as a server gives it."""
+    length = sum(map(len, body))
+    framing = (b"content-length", b"%d" % length) if length else None
+    return {**scope, "headers": [*scope["headers"], *filter(None, [framing])]}
+
+
+@given(any_scopes(), st.lists(st.binary(max_size=2500), max_size=4))
+def test_an_asgi_app_sees_the_same_scope_and_answers_the_same(
+    twice: Twice, scope: Scope, body: list[bytes]
+) -> None:
+    scope = {**framed(scope, body), "method": "POST"}
+
+    bare = twice.ask(reflect_scope, {**scope}, *body)
+    crossed = twice.ask(twice.asgi(reflect_scope), {**scope}, *body)
+
+    assert settled(crossed, "POST").headers == settled(bare, "POST").headers
+    seen = crossed.json()
+    kept = {key: value for key, value in bare.json().items() if not scope_differs(key)}
+    assert {key: seen.get(key) for key in kept} == kept
+    assert seen["extensions"]["mine"] == {"any": "thing"}
+    assert seen["extensions"]["tls"] == {"tls_version": None}
+
+
+async def starlette_form(request: Request) -> JSONResponse:
+    values = await request.form()
+    return JSONResponse([[key, str(value)] for key, value in values.multi_items()])
+
+
+async def starlette_stream(request: Request) -> StreamingResponse:
+    async def numbers() -> Any:
+        for number in range(5):
+            yield f"{number};"
+            await asyncio.sleep(0)
+
+    return StreamingResponse(numbers(), media_type="text/plain")
+
+
+async def starlette_name(request: Request) -> JSONResponse:
+    return JSONResponse({"name": request.path_params["name"], "url": str(request.url)})
+
+
+starlette_app = Starlette(
+    routes=[
+        Route("/form", starlette_form, methods=["GET", "POST"]),
+        Route("/stream", starlette_stream),
+        Route("/name/{name}", starlette_name),
+    ]
+)
+
+ASGI_PATHS = ["/form", "/stream", "/name/caf\xe9", "/nowhere", "/form/"]
+ASGI_APPS: list[Any] = [starlette_app, asgi_conformance.http_app]
+
+
+@pytest.mark.parametrize("app", ASGI_APPS, ids=["starlette", "conformance"])
+@given(
+    method=st.sampled_from(METHODS),
+    path=st.sampled_from([*ASGI_PATHS, "/", "/unread", "/duplex", "/large"]),
+    body=st.lists(st.binary(max_size=2500), max_size=3),
+)
+def test_an_asgi_app_answers_the_same(
+    twice: Twice, app: AsgiApp, method: str, path: str, body: list[bytes]
+) -> None:
+    kind = (b"content-type", b"application/x-www-form-urlencoded")
+    query = b"blocks=3" if path == "/large" else b""
+    scope = framed(http_scope(method, path, query=query, headers=[kind]), body)
+    scope["raw_path"] = quote(path).encode()
+
+    bare = outcome(lambda: twice.ask(app, {**scope}, *body), method)
+    crossed = outcome(lambda: twice.ask(twice.asgi(app), {**scope}, *body), method)
+
+    assert crossed == bare
+
+
+# -- errors and context variables ------------------------------------------------------------------
+
+user: ContextVar[str] = ContextVar("user", default="-")
+
+
+class Boom(Exception):
+    pass
+
+
+def test_an_exception_crosses_twice_unchanged(twice: Twice) -> None:
+    broken = Boom("broken")
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        raise broken
+
+    with pytest.raises(Boom) as caught:
+        call(twice.wsgi(app), environ_of())
+    assert caught.value is broken
+
+    async def asgi_app(scope: Scope, receive: Receive, send: Send) -> None:
+        raise broken
+
+    with pytest.raises(Boom) as caught:
+        twice.ask(twice.asgi(asgi_app), http_scope())
+    assert caught.value is broken
+
+
+def test_context_variables_cross_twice_from_wsgi(twice: Twice) -> None:
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        body = user.get().encode()
+        user.set("app")
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [body]
+
+    crossed = twice.wsgi(app)
+
+    def serve() -> None:
+        user.set("server")
+        with WsgiExchange(crossed, environ_of()) as exchange:
+            assert exchange.chunk() == b"server"
+            assert user.get() == "app"
+        assert user.get() == "server"
+
+    Context().run(serve)
+
+
+def test_context_variables_cross_twice_from_asgi(twice: Twice) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        body = user.get().encode()
+        user.set("app")
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": body})
+
+    crossed = twice.asgi(app)
+    seen: list[str] = []
+
+    async def server(scope: Scope, receive: Receive, send: Send) -> None:
+        user.set("server")
+        await crossed(scope, receive, send)
+        seen.append(user.get())
+
+    assert twice.ask(server, http_scope()).body == b"server"
+    assert seen == ["app"]
