@@ -215,7 +215,9 @@ def test_an_app_that_leaves_a_cut_request_unanswered_has_done_nothing_wrong(
 
     environ = environ_of("POST", CONTENT_LENGTH="10")
 
-    with pytest.raises(bridge.ClientDisconnected, match="the client left before the response") as caught:
+    with pytest.raises(
+        bridge.ClientDisconnected, match="the client left before the response"
+    ) as caught:
         call(adapted(gives_up), environ)
 
     assert caught.value.errno == 104, "servers close the connection for it, and say nothing"
