@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.side_by_side import Contender, measure, show, uvicorn
+from benchmarks.side_by_side import Contender, gthread, measure, show, uvicorn
 
 APPS = "benchmarks.apps:"
 
@@ -36,9 +36,18 @@ def chunks() -> list[Contender]:
     ]
 
 
+def asgi() -> list[Contender]:
+    return [
+        gthread("bridge", APPS + "bridge_wsgi"),
+        gthread("a2wsgi", APPS + "a2wsgi_wsgi"),
+        gthread("bare WSGI", APPS + "hello"),
+    ]
+
+
 WORK: dict[str, tuple[str, Callable[[], list[Contender]]]] = {
     "hello": ("WSGI hello on uvicorn", hello),
     "flask": ("Flask hello on uvicorn", flask),
+    "asgi": ("ASGI hello on gunicorn gthread, 10 threads", asgi),
     "chunks": ("1,000 chunks of 64 bytes on uvicorn", chunks),
 }
 

@@ -56,3 +56,8 @@ a2wsgi_chunks = a2wsgi.WSGIMiddleware(chunks, workers=THREADS)
 
 asgiref_hello: Any = AsgirefWsgiToAsgi(hello)  # type: ignore[no-untyped-call] # no annotations
 asgiref_flask: Any = AsgirefWsgiToAsgi(flask)  # type: ignore[no-untyped-call] # no annotations
+
+# -- the other way round, for WSGI servers ---------------------------------------------------------
+
+bridge_wsgi = bridge.to_wsgi(bare_asgi, lifespan="off")
+a2wsgi_wsgi: Any = a2wsgi.ASGIMiddleware(bare_asgi)  # type: ignore[arg-type] # its own aliases
