@@ -23,11 +23,9 @@ from asgiref.sync import markcoroutinefunction
 from bridge.cli.last_resort import LAST_S, leave_within
 from bridge.types import AsgiApp, Message, Receive, Scope, Send
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
 __all__ = ["KILL_AFTER_S", "end_well", "prepare_master"]
 
-AGAIN_AFTER_S = 0.5
+SERVES_AFTER_S = 0.1
 KILL_AFTER_S = 5
 """Seconds that granian's master waits, beyond the grace, for a worker to clean up after it."""
 
@@ -127,25 +125,27 @@ class _CutOff:
     Granian waits for open requests, and then kills the process with SIGKILL: no generator is
     closed, no lifespan shut down. Its kill timeout is set beyond the grace, and this comes first.
 
-    The wish to end is seen by a handler put in front of granian's own at the first call, which is
-    when granian's is in place. Until then signals wait. The first is raised again until the end,
-    because granian may lose one that comes while it starts. All of it runs on the main thread,
-    which is the event loop's.
+    Rule 1. The wish to end is seen by a handler in front of granian's own, which is in place when
+            the lifespan begins.
+    Rule 2. One wish is passed on, and not two: granian can lock up at a second. So Ctrl-C, which a
+            terminal sends to all, is left to the master; SIGTERM follows from there.
+    Rule 3. Granian's loop runs once for the lifespan's startup and again to serve. A wish in
+            between would be lost, and is repeated when it serves.
+
+    All of it runs on the main thread, which is the event loop's.
     """
 
     def __init__(self, app: AsgiApp, grace_s: float) -> None:
         self._app = app
         self._grace_s = grace_s
         self._running: set[asyncio.Task[Any]] = set()
-        self._is_watching = False
-        self._is_ending = False
-        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        self._has_missed = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not self._is_watching:
-            self._watch(asyncio.get_running_loop())
+        if scope["type"] == "lifespan":
+            return await self._live(scope, receive, send)
         task = asyncio.current_task()
-        if scope["type"] == "lifespan" or task is None:
+        if task is None:
             return await self._app(scope, receive, send)
         self._running.add(task)
         try:
@@ -153,32 +153,41 @@ class _CutOff:
         finally:
             self._running.discard(task)
 
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        loop = asyncio.get_running_loop()
+        self._watch(loop)
+
+        async def watched(message: Message) -> None:
+            loop.call_later(SERVES_AFTER_S, self._catch_up)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except BaseException:  # no lifespan, it may be: it serves nonetheless
+            loop.call_later(SERVES_AFTER_S, self._catch_up)
+            raise
+
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._is_watching = True
-        for number in _SIGNALS:
-            handler = signal.getsignal(number)
-            if callable(handler):
-                signal.signal(number, self._before(handler, loop))
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        loop.remove_signal_handler(signal.SIGINT)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        handler = signal.getsignal(signal.SIGTERM)
+        if callable(handler):
+            signal.signal(signal.SIGTERM, functools.partial(self._begin, loop, handler))
 
-    def _before(
-        self, handler: Callable[..., Any], loop: asyncio.AbstractEventLoop
-    ) -> Callable[..., None]:
-        def handle(number: int, frame: FrameType | None) -> None:
-            loop.call_soon_threadsafe(self._begin, loop, number)
-            handler(number, frame)
+    def _begin(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        handler: Callable[..., Any],
+        number: int,
+        frame: FrameType | None,
+    ) -> None:
+        self._has_missed = not loop.is_running()
+        loop.call_soon_threadsafe(loop.call_later, self._grace_s, self._cancel_all)
+        handler(number, frame)
 
-        return handle
-
-    def _begin(self, loop: asyncio.AbstractEventLoop, number: int) -> None:
-        if not self._is_ending:
-            self._is_ending = True
-            loop.call_later(self._grace_s, self._cancel_all)
-            loop.call_later(AGAIN_AFTER_S, self._raise_again, loop, number)
-
-    def _raise_again(self, loop: asyncio.AbstractEventLoop, number: int) -> None:
-        signal.raise_signal(number)
-        loop.call_later(AGAIN_AFTER_S, self._raise_again, loop, number)
+    def _catch_up(self) -> None:
+        if self._has_missed:
+            signal.raise_signal(signal.SIGTERM)
 
     def _cancel_all(self) -> None:
         for task in self._running:

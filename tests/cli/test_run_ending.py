@@ -86,11 +86,23 @@ def _is_cut_off(site: Server, key: str) -> None:
             exchange.read()
 
 
-@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize(
+    ("server", "framework"),
+    [
+        ("uvicorn", "flask"),
+        ("uvicorn", "fastapi"),
+        ("granian", "flask"),
+        ("hypercorn", "fastapi"),
+        ("daphne", "fastapi"),
+        ("gunicorn", "flask"),
+        ("gunicorn", "fastapi"),
+        ("waitress", "fastapi"),
+    ],
+)
 def test_a_thread_that_never_returns_does_not_keep_the_process(
-    server: str, control: Control, key: str
+    server: str, framework: str, control: Control, key: str
 ) -> None:
-    with running(server, TARGETS["flask"], "--grace-s", "1") as site:
+    with running(server, TARGETS[framework], "--grace-s", "1") as site:
         with closing(client_of(site).open("GET", f"/hang/{key}")):
             control.expect(key, "hanging")
             assert end(site, TERM) == 0

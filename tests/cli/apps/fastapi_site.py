@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -60,3 +61,11 @@ async def _ticks(key: str) -> AsyncIterator[bytes]:
             await asyncio.sleep(0.05)
     finally:
         report(key, "closed")
+
+
+@app.get("/hang/{key}")
+def hang(key: str) -> str:
+    """A view on a thread of anyio's that never returns, and that Python waits for at its end."""
+    report(key, "hanging")
+    threading.Event().wait()
+    return "never"
