@@ -50,7 +50,7 @@ def test_shutdown_ends_the_threads() -> None:
             assert our_threads() - before
 
     asyncio.run(run())
-    assert our_threads() == before
+    assert our_threads() <= before
 
 
 def test_shutdown_waits_for_the_requests_that_run() -> None:
@@ -198,4 +198,4 @@ def test_a_dropped_adapter_takes_its_threads_with_it() -> None:
 
     for thread in our_threads() - before:
         thread.join(WAIT_S)
-    assert our_threads() == before
+    assert our_threads() <= before  # those of other tests may have ended meanwhile
