@@ -83,6 +83,7 @@ class Call:
         been told yet: the next one that it starts is cancelled.
     :ivar occupies: it runs on asgiref's single thread.
     :ivar ended: the thread is through with it.
+    :ivar settles_later: a pool runs it that calls :meth:`settle`.
     :ivar must_run: its turn comes even if its caller is cancelled: it ends what has begun.
     """
 
@@ -109,6 +110,7 @@ class Call:
         "occupies",
         "owes_cancellation",
         "posted_at",
+        "settles_later",
         "tasks",
     )
 
@@ -142,6 +144,7 @@ class Call:
         self.must_run = False
         self.occupies = False
         self.owes_cancellation = False
+        self.settles_later = False
         self.posted_at = monotonic()
 
     def __bool__(self) -> bool:
@@ -160,17 +163,24 @@ class Call:
         thread["main_event_loop_pid"] = _pid
         thread["task_context"] = self.tasks = []
         thread[CALL] = self
+        context = self.context
         try:
-            if self.occupies or self._handled is not None or holds_locals(self.context):
-                self._result = self.context.run(self._run)
+            if self.occupies or self._handled is not None or (context and holds_locals(context)):
+                self._result = context.run(self._run)
             else:
-                self._result = self.context.run(self._func, *self._args, **self._kwargs)
+                self._result = context.run(self._func, *self._args, **self._kwargs)
         except BaseException as error:
             self.error = error
         thread.clear()
         thread.update(outer)
         self.ended = True
-        self._inbox.post(self._arrive)
+        if not self.settles_later:
+            self._inbox.post(self._arrive)
+
+    def settle(self) -> None:
+        """Tell the loop; from a pool that does so when its thread is free again."""
+        if self.settles_later and self.ended:
+            self._inbox.post(self._arrive)
 
     def discard(self) -> None:
         """The pool was shut down before this call's turn came."""
@@ -180,7 +190,8 @@ class Call:
             self._inbox.post(self._arrive)
 
     def _run(self) -> Any:
-        rehome(self.context)
+        if self.context:
+            rehome(self.context)
         if not self.occupies:
             return self._call()
         token = _occupied.set(self)
@@ -213,7 +224,7 @@ class Call:
                 if not self._hand_on_cancellation():
                     raise
                 yield from self._await_unwinding()
-        if self._shares_context:
+        if self._shares_context and self.context:
             adopt(self.context)
         error, self.error = self.error, None
         if error is None:

@@ -55,6 +55,9 @@ class ElasticPool(WorkerPool):
 
     def post(self, job: Job, loop: AbstractEventLoop) -> None:
         """As :meth:`WorkerPool.post`, in the context that waits for ``job``."""
+        if waiting_caller() is None:  # as mostly
+            super().post(job, loop)
+            return
         known: Container[threading.Thread] = self._workers
         workers = [thread for thread in waiting_threads() if thread in known]
         if not workers:
@@ -98,6 +101,11 @@ class _Nested:
             self._job.run()
         finally:
             self._pool._end_wait(self._workers)
+
+    def settle(self) -> None:
+        settle = getattr(self._job, "settle", None)
+        if settle is not None:
+            settle()
 
     def discard(self) -> None:
         self._job.discard()

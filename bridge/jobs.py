@@ -14,7 +14,12 @@ __all__ = ["Job", "Meter", "Pool", "PoolStats"]
 
 
 class Job(Protocol):
-    """Something a worker thread runs once."""
+    """Something a worker thread runs once.
+
+    A job may also have a method ``settle()``: a worker calls it after :meth:`run`, when it is free
+    for another. Telling a waiting event loop there, and not at the end of ``run()``, lets the loop
+    find this very worker idle for what it posts next, instead of waking another.
+    """
 
     posted_at: float
     """``time.monotonic()`` when it was posted; the pool measures the queue wait by it."""

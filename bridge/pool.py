@@ -70,14 +70,17 @@ class _Worker(NativeThread):
 
     def _run_jobs(self, pool: WorkerPool) -> bool:
         """Run jobs while there are any; False once this thread shall end."""
-        ended = False
-        while (job := pool._next(self, ended)) is not None:
+        job = pool._next(self, False)
+        while job is not None:
             try:
                 job.run()
             except BaseException:
                 logger.exception("a job of pool %r raised; its thread goes on", pool.name)
-            del job  # an idle thread must not keep the last request alive
-            ended = True
+            settle = getattr(job, "settle", None)
+            job = pool._next(self, True)
+            if settle is not None:
+                settle()
+            del settle  # an idle thread must not keep the last request alive
         return self in pool._workers
 
 

@@ -17,10 +17,11 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 
 from bridge.calls import Call
 from bridge.errors import ConfigError
-from bridge.pools import default_pool
+from bridge.pool import WorkerPool
+from bridge.pools import Limit, default_pool
 from bridge.sensitive import post_thread_sensitive
 
-__all__ = ["SyncToAsync", "check_executor", "is_async", "post_to_executor", "sync_to_async"]
+__all__ = ["SyncToAsync", "check_executor", "is_async", "sync_to_async"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -42,10 +43,8 @@ class SyncToAsync(Generic[P, R]):
         functools.update_wrapper(self, func)
         self.func = func
         self.context = context
-        self._post = (
-            post_thread_sensitive
-            if thread_sensitive
-            else functools.partial(post_to_executor, executor=executor)
+        self._post: Callable[[Call], None] = (
+            post_thread_sensitive if thread_sensitive else _poster_to(executor)
         )
         markcoroutinefunction(self)
         if hasattr(func, "__self__"):
@@ -64,18 +63,35 @@ class SyncToAsync(Generic[P, R]):
         return outcome
 
 
-def post_to_executor(call: Call, executor: Any) -> None:
-    """Run ``call`` on any thread of ``executor``; None means the bridge's own pool.
+def _poster_to(executor: Any) -> Callable[[Call], None]:
+    """What runs a call on any thread of ``executor``; None means the bridge's own pool.
 
-    :raises PoolSaturated: too many calls wait for the pool.
+    :raises PoolSaturated: from what is returned: too many calls wait for the pool.
     """
     if executor is None:
-        executor = default_pool()
-    post = getattr(executor, "post", None)
-    if post is None:
-        executor.submit(call.run)
-    else:
-        post(call, call.loop)
+        return _post_to_default_pool
+    if isinstance(executor, WorkerPool):
+        return functools.partial(_post_to_pool, executor)
+    if isinstance(executor, Limit):
+        return functools.partial(_post_to_limit, executor)
+    return functools.partial(_submit_to, executor)
+
+
+def _post_to_default_pool(call: Call) -> None:
+    _post_to_pool(default_pool(), call)
+
+
+def _post_to_limit(limit: Limit, call: Call) -> None:
+    limit.post(call, call.loop)
+
+
+def _submit_to(executor: Executor, call: Call) -> None:
+    executor.submit(call.run)
+
+
+def _post_to_pool(pool: WorkerPool, call: Call) -> None:
+    call.settles_later = True
+    pool.post(call, call.loop)
 
 
 def is_async(func: Any) -> bool:
