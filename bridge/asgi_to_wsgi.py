@@ -23,6 +23,7 @@ from bridge.errors import LifespanFailed
 from bridge.exchange_app import AppSide
 from bridge.exchange_caller import LOOK_S, CallerSide, changes_nothing
 from bridge.live_app import LiveApp
+from bridge.pulled_body import PulledBody
 from bridge.scope import LengthRequired, body_length, build_scope, is_websocket
 from bridge.types import AsgiApp, Environ, StartResponse
 from bridge.wsgi_head import status_line
@@ -80,7 +81,7 @@ class AsgiToWsgi:
         )
         self._lock = Lock()
         self._live: LiveApp | None = None
-        self._failed: tuple[int, LifespanFailed] | None = None  # and in which process
+        self._failed: LifespanFailed | None = None
         self._finalizer: finalize[..., AsgiToWsgi] | None = None
         _adapters.add(self)
 
@@ -97,9 +98,9 @@ class AsgiToWsgi:
         :raises Exception: what the app raised before its response began.
         """
         live = self._live
-        if live is None or live.pid != os.getpid():
+        if live is None:
             live = self.start()
-        if live.thread.ident == get_ident():
+        if get_ident() == live.ident:
             live.thread.refuse_current()
         if "HTTP_UPGRADE" in environ and is_websocket(environ):
             return _answer(start_response, 426, NO_WEBSOCKET)
@@ -109,13 +110,15 @@ class AsgiToWsgi:
         except BadRequest as error:
             status = 411 if isinstance(error, LengthRequired) else 400
             return _answer(start_response, status, str(error))
+        window = self.options.body_window
+        body = None if length == 0 else PulledBody(environ, length, window)
         context = copy_context()
-        side = AppSide(live, scope, length, context)
+        side = AppSide(live, scope, body, context)
         try:
             live.inbox.post(side.start)
             side.gate.acquire(timeout=LOOK_S)
             if not (side.is_whole and changes_nothing(context)):
-                return CallerSide(live, side, environ, length, context).respond(start_response)
+                return CallerSide(live, side, environ, context).respond(start_response)
         except BaseException:  # also what a signal handler raises, anywhere in here
             live.inbox.post(side.disconnect)
             raise
@@ -133,14 +136,14 @@ class AsgiToWsgi:
         """
         with self._lock:
             live = self._live
-            if live is not None and live.pid == os.getpid():
+            if live is not None:
                 return live
-            if self._failed is not None and self._failed[0] == os.getpid():
-                raise LifespanFailed(str(self._failed[1])) from self._failed[1].__cause__
+            if self._failed is not None:
+                raise LifespanFailed(str(self._failed)) from self._failed.__cause__
             try:
                 live = LiveApp.start(self.app, self.options)
             except LifespanFailed as error:
-                self._failed = (os.getpid(), error)
+                self._failed = error
                 raise
             self._finalizer = finalize(self, live.begin_close)
             self._finalizer.atexit = False  # bridge.live_app sees to that, and waits
@@ -157,7 +160,7 @@ class AsgiToWsgi:
         :raises DeadlockError: called on the thread of the app's own event loop.
         """
         live = self._live
-        if live is None or live.pid != os.getpid():
+        if live is None:
             return
         live.thread.refuse_current()
         with self._lock:
@@ -167,7 +170,12 @@ class AsgiToWsgi:
         live.close()
 
     def _after_fork(self) -> None:
-        self._lock = Lock()  # another thread of the parent may have held it
+        """In the child: nothing has started, or failed to, and nobody holds the lock."""
+        self._lock = Lock()
+        self._live = None
+        self._failed = None
+        if self._finalizer is not None:
+            self._finalizer.detach()
 
 
 _adapters: WeakSet[AsgiToWsgi] = WeakSet()

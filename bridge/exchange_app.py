@@ -1,11 +1,11 @@
 """One request on its way through `AsgiToWsgi`, seen from the event loop that runs the app.
 
 What enters: a scope, and what the caller's thread reads from ``wsgi.input``. What leaves, through
-the slots that ``bridge.exchange_caller`` reads: the response, and wishes that only that thread can
+the fields that ``bridge.exchange_caller`` reads: the response, and wishes that only that thread can
 fulfil.
 
 Rule 1. All methods run on the loop's thread. The app is one task; its first step runs at once.
-Rule 2. The loop writes its slots in the order ``head``, ``chunks``, ``error``, ``over``, and
+Rule 2. The loop writes its fields in the order ``head``, ``chunks``, ``error``, ``over``, and
         signals after each step; the caller reads them the other way round. So whatever it sees set,
         it also sees what came before.
 Rule 3. Only the loop releases ``gate``, and only while it is locked; only the caller acquires it.
@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from asyncio import CancelledError, Future, Task, TimerHandle
+from asyncio import Future, Task, TimerHandle
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future as ThreadFuture
@@ -29,11 +29,12 @@ from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
-from bridge.client_watch import client_left
 from bridge.context import holds_locals, rehome
 from bridge.errors import AppProtocolError, ClientDisconnected, PoolClosed
+from bridge.exchange_errors import Ending, explain, report
 from bridge.loop import start_task
 from bridge.messages import HTTP_RESPONSE
+from bridge.pulled_body import PulledBody
 from bridge.submitted import Submitted
 from bridge.thread_sensitive import CallerJobs, enter_caller, hide_outer_caller
 from bridge.types import Message, Scope
@@ -51,62 +52,55 @@ T = TypeVar("T")
 DISCONNECT_GRACE_S = 0.5
 """How long an app may go on after ``http.disconnect`` before its task is cancelled."""
 
-MAX_WRAPPINGS = 20
-
 
 class AppSide:
     """The app's task, and its ``receive`` and ``send``.
 
-    :param body_length: of the request, in bytes; None if it ends where the input does.
     :param context: for the app to run in. It will refer to this object, which so forgets it.
     :ivar gate: the caller sleeps at it.
+    :ivar body: of the request; None if there is none.
     :ivar head: of the response.
-    :ivar chunks: of the body, for the caller to take.
+    :ivar chunks: of the response's body, for the caller to take.
     :ivar file: instead of chunks, the path of a file to send.
     :ivar error: why the response will never be complete.
     :ivar over: nothing more will come: the response is complete, or there is an ``error``.
-    :ivar wanted: how many bytes of the body the app is ready for; the caller sets it back to 0.
     :ivar jobs: sync code for the caller to run, if there ever was any.
     :ivar accepted: how many bytes the server has taken; the caller's to count.
     :ivar stalled: the app waits for that. Guarded by ``LiveApp.lock``.
+    :ivar task: the app's, as long as it runs.
     """
 
-    # What few requests change is a default of the class: an ordinary one costs less that way.
-    _arrived: Message | None = None
-    _asked = False
-    _body_due = True
-    _complete = False
-    _cut = False
-    _ended = False
-    _gone = False
-    _left: int | None = None
-    """Bytes of Content-Length not yet sent."""
-    _timed_out = False
-    _timer: TimerHandle | None = None
-    _waiters: tuple[Future[None], ...] = ()
-    _written = 0
-    accepted = 0
-    error: BaseException | None = None
-    file: str | None = None
     head: WsgiHead
-    jobs: CallerJobs | None = None
-    over = False
-    stalled = False
-    task: Task[None] | None = None
-    wanted = 0
 
     def __init__(
-        self, live: LiveApp, scope: Scope, body_length: int | None, context: Context
+        self, live: LiveApp, scope: Scope, body: PulledBody | None, context: Context
     ) -> None:
         self._live = live
         self._scope = scope
-        self._body_length = body_length
-        self._drops_body = scope["method"] == "HEAD"
+        self._context: Context | None = context
         self._state = HTTP_RESPONSE.start
-        self._context = context
-        self.chunks: deque[bytes] = deque()
+        self._drops_body = scope["method"] == "HEAD"
+        self._left: int | None = None  # bytes of Content-Length not yet sent
+        self._written = 0
+        self._complete = False
+        self._heard = body is not None  # without a body, the app is told so once
+        self._cut = False
+        self._gone = False
+        self._ended = False
+        self._timed_out = False
+        self._timer: TimerHandle | None = None
+        self._waiters: tuple[Future[None], ...] = ()
         self.gate = Lock()
         self.gate.acquire()
+        self.body = body
+        self.chunks: deque[bytes] = deque()
+        self.file: str | None = None
+        self.error: BaseException | None = None
+        self.over = False
+        self.jobs: CallerJobs | None = None
+        self.accepted = 0
+        self.stalled = False
+        self.task: Task[None] | None = None
 
     def _signal(self) -> None:
         if self.gate.locked():  # Rule 3
@@ -121,13 +115,12 @@ class AppSide:
 
     def start(self) -> None:
         """Call the app, and run it up to where it waits for something."""
-        live = self._live
-        context = self._context
-        del self._context
-        if live.closing:
+        live, context = self._live, self._context
+        self._context = None
+        if live.closing or context is None:
             self._fail(PoolClosed(f"{live.name} is shut down"))
             return
-        if holds_locals(context):
+        if context and holds_locals(context):
             context.run(_move_in, context)
         task = start_task(live.loop, self._run(), context)
         if task.done():
@@ -151,15 +144,32 @@ class AppSide:
 
     def _finish(self, error: BaseException | None) -> None:
         self._ended = True
-        self.task = None
+        if self.task is not None:
+            self._live.runs.discard(self)
+            self.task = None
         if self._timer is not None:
             self._timer.cancel()
-        self._live.runs.discard(self)
-        if self.over or self._gone:
-            self._report(error)
-        else:
-            self._fail(self._explain(error))
+        if not (self.over or self._gone):
+            self._fail(explain(error, self._ending()))
+        elif error is not None:
+            report(error, self._ending())
         self._tell()
+
+    def _ending(self) -> Ending:
+        """What is known of how the request ends."""
+        return Ending(
+            self._live,
+            self._state,
+            cut=self._cut,
+            gone=self._gone,
+            timed_out=self._timed_out,
+        )
+
+    def _fail(self, error: BaseException) -> None:
+        self._gone = True  # tasks that the app has left behind send to nobody
+        self.error = error
+        self.over = True
+        self._signal()
 
     def _time_out(self) -> None:
         self._timed_out = True
@@ -175,65 +185,24 @@ class AppSide:
         if not self.over:
             self._fail(PoolClosed(f"{self._live.name} was shut down when {self._state}"))
 
-    # -- errors ---------------------------------------------------------------------------------
-
-    def _fail(self, error: BaseException) -> None:
-        self._gone = True  # tasks that the app has left behind send to nobody
-        self.error = error
-        self.over = True
-        self._signal()
-
-    def _explain(self, error: BaseException | None) -> BaseException:
-        """Why there is no response, or no end of it."""
-        where = f"{HTTP_RESPONSE.name}: {self._live.name}"
-        if self._cut and (error is None or isinstance(error, OSError)):
-            return client_left()
-        if error is None:
-            return AppProtocolError(f"{where} returned when {self._state}")
-        if isinstance(error, Exception):
-            return error
-        if not isinstance(error, CancelledError):
-            # waitress, for one, leaves the client of such a request waiting forever.
-            return _caused(error, f"{where} raised {error!r}, which is no Exception")
-        if self._timed_out:
-            option = f"task_timeout_s={self._live.options.task_timeout_s:g}"
-            return AppProtocolError(f"{where} took longer than {option}, when {self._state}")
-        if self._live.closing:
-            return PoolClosed(f"{self._live.name} was shut down when {self._state}")
-        return _caused(error, f"{where} cancelled itself when {self._state}")
-
-    def _report(self, error: BaseException | None) -> None:
-        """Rule 5: nobody is there to raise it to."""
-        name = self._live.name
-        if error is None:
-            return
-        if isinstance(error, CancelledError):
-            if self._timed_out:
-                timeout_s = self._live.options.task_timeout_s
-                logger.warning("%s went on for task_timeout_s=%g: cancelled", name, timeout_s)
-        elif self._gone and _comes_from_disconnect(error):
-            logger.debug("%s: the client left: %r", name, error)
-        else:
-            when = "its client had left" if self._gone else "its response was complete"
-            logger.error("%s failed after %s", name, when, exc_info=error)
-
     # -- news from the caller -------------------------------------------------------------------
 
-    def arrive(self, data: bytes, more: bool) -> None:
-        """A piece of the body that was ``wanted``."""
-        self._asked = False
-        self._body_due = more
-        self._arrived = {"type": "http.request", "body": data, "more_body": more}
+    def arrive(self, data: bytes | None, more: bool) -> None:
+        """A piece of the body that the app has asked for; None if it is cut short."""
+        if data is None or self.body is None:
+            self._cut = True
+        else:
+            self.body.arrive(data, more)
         self._tell()
 
-    def cut(self) -> None:
-        """The body has ended before its end: the app sees a disconnect, but may still answer."""
+    def lose_client(self) -> None:
+        """The client has closed its side: the app is told so, but may still answer."""
         self._cut = True
         self._tell()
 
     def disconnect(self) -> None:
         """The server takes no more of the response."""
-        self.let_caller_go()
+        self._post_to_caller_no_more()
         if self._complete or self._ended or self._gone:
             return
         self._gone = True
@@ -243,12 +212,6 @@ class AppSide:
     def make_room(self) -> None:
         """The server has taken some of the response."""
         self._tell()
-
-    def let_caller_go(self) -> None:
-        """The caller runs no more sync code."""
-        if self.jobs is None:
-            self.jobs = CallerJobs(gone=True)
-        self.jobs.let_go()
 
     # -- waiting --------------------------------------------------------------------------------
 
@@ -260,32 +223,31 @@ class AppSide:
         await waiter
 
     def _tell(self) -> None:
-        waiters, self._waiters = self._waiters, ()
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+        if self._waiters:
+            waiters, self._waiters = self._waiters, ()
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
 
     # -- receive --------------------------------------------------------------------------------
 
     async def receive(self) -> Message:
         """The next piece of the body; then nothing, until the client leaves or all is sent."""
-        while not (self.over or self._cut or self._gone or self._ended):
-            if self._arrived is not None:
-                message, self._arrived = self._arrived, None
-                return message
-            if self._body_due:
-                if self._body_length == 0:
-                    self._body_due = False
-                    return {"type": "http.request", "body": b"", "more_body": False}
-                self._ask()
+        while not (self.over or self._gone or self._ended):
+            if not self._heard:
+                self._heard = True
+                return {"type": "http.request", "body": b"", "more_body": False}
+            body = self.body
+            if body is not None:
+                message = body.take()
+                if message is not None:
+                    return message
+                if not self._cut and body.ask():
+                    self._signal()
+            if self._cut:
+                break
             await self._news()
         return {"type": "http.disconnect"}
-
-    def _ask(self) -> None:
-        if not self._asked:
-            self._asked = True
-            self.wanted = self._live.options.body_window
-            self._signal()
 
     # -- send -----------------------------------------------------------------------------------
 
@@ -323,10 +285,10 @@ class AppSide:
             if body or not self._written:
                 self.chunks.append(body)
                 self._written += len(body)
-        if not more:
-            self._end()
-        else:
+        if more:
             self._signal()
+        else:
+            self._end()
 
     def _drop(self, body: bytes) -> None:
         """HEAD, 204 and 304: the response is over with its head, whatever the app goes on to send.
@@ -356,8 +318,7 @@ class AppSide:
         self._complete = True
         self.over = True
         self._signal()
-        if self._waiters:
-            self._tell()
+        self._tell()
 
     async def _room(self) -> None:
         """Wait until the server has taken enough for more to come."""
@@ -398,16 +359,21 @@ class AppSide:
         """Run ``call`` on the thread that waits for this request. From any thread."""
         job = Submitted(call)
         if self._live.thread.is_current():
-            self._post(job)
+            self._post_to_caller(job)
         else:
-            self._live.inbox.post(partial(self._post, job))
+            self._live.inbox.post(partial(self._post_to_caller, job))
         return job.future
 
-    def _post(self, job: Submitted) -> None:
+    def _post_to_caller(self, job: Submitted) -> None:
         if self.jobs is None:
             self.jobs = CallerJobs(gone=self.over)
         self.jobs.post(job)
         self._signal()
+
+    def _post_to_caller_no_more(self) -> None:
+        if self.jobs is None:
+            self.jobs = CallerJobs(gone=True)
+        self.jobs.let_go()
 
 
 def _move_in(context: Context) -> None:
@@ -416,24 +382,9 @@ def _move_in(context: Context) -> None:
     hide_outer_caller()
 
 
-def _caused(cause: BaseException, text: str) -> AppProtocolError:
-    error = AppProtocolError(text)
-    error.__cause__ = cause
-    return error
-
-
 def _as_bytes(body: object) -> bytes:
     if isinstance(body, (bytes, bytearray, memoryview)):
         return bytes(body)
     raise AppProtocolError(
         f"http.response.body: body is {type(body).__name__}; the ASGI spec asks for bytes"
     )
-
-
-def _comes_from_disconnect(error: BaseException | None) -> bool:
-    """Whether the app only passes on what ``send`` has raised; frameworks wrap it."""
-    for _ in range(MAX_WRAPPINGS):
-        if error is None or isinstance(error, ClientDisconnected):
-            break
-        error = error.__cause__ or error.__context__
-    return isinstance(error, ClientDisconnected)

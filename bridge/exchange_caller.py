@@ -4,12 +4,10 @@ What enters: an environ and ``start_response``. What leaves: the response as an 
 between, this thread sleeps at the gate of the :class:`~bridge.exchange_app.AppSide`, and does for
 the app what only this thread can: read ``wsgi.input``, run thread-sensitive sync code.
 
-Rule 1. ``wsgi.input`` is only touched on this thread, only when the app has asked for more, and
-        never past the end of the body.
-Rule 2. ``start_response`` is called when the first piece of the body is there. What goes wrong
+Rule 1. ``start_response`` is called when the first piece of the body is there. What goes wrong
         before is raised to the server, which can still send a clean error.
-Rule 3. Each turn looks for a wish of the app before it sleeps. A signal may stand for several.
-Rule 4. Context variables that the app has set are shown to this thread until ``close()``, and taken
+Rule 2. Each turn looks for a wish of the app before it sleeps. A signal may stand for several.
+Rule 3. Context variables that the app has set are shown to this thread until ``close()``, and taken
         back then: the thread goes on to another request.
 """
 
@@ -25,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 from bridge.client_watch import watch_client
 from bridge.context import holds_locals, rehome
 from bridge.environ import FileWrapper
-from bridge.errors import BridgeError, ClientDisconnected, PoolClosed
+from bridge.errors import PoolClosed
+from bridge.exchange_errors import for_server
 from bridge.thread_sensitive import HIDDEN
 from bridge.types import Environ, StartResponse
 
@@ -46,22 +45,13 @@ FILE_BLOCK = 65536
 class CallerSide:
     """A response that took more than one hand-over: PEP 3333's iterable.
 
-    :param body_length: of the request, in bytes; None if it ends where ``wsgi.input`` does.
     :param context: that the app runs in.
     """
 
-    def __init__(
-        self,
-        live: LiveApp,
-        side: AppSide,
-        environ: Environ,
-        body_length: int | None,
-        context: Context,
-    ) -> None:
+    def __init__(self, live: LiveApp, side: AppSide, environ: Environ, context: Context) -> None:
         self._live = live
         self._side = side
         self._environ = environ
-        self._body_left = body_length
         self._context = context
         self._watch = watch_client(environ)
         self._begun = False
@@ -98,7 +88,7 @@ class CallerSide:
         try:
             file = _ResponseFile(side.file, self.close)  # before the head: it may not be there
         except OSError as error:
-            raise self._for_server(error) from error
+            raise for_server(error, self._live.name) from error
         start_response(head.status, head.headers)
         wrap = self._environ.get("wsgi.file_wrapper", FileWrapper)
         wrapped: Iterable[bytes] = wrap(file, FILE_BLOCK)
@@ -111,9 +101,9 @@ class CallerSide:
         side = self._side
         if side.jobs is not None and side.jobs.run():
             return
-        if side.wanted:
-            size, side.wanted = side.wanted, 0
-            self._read(size)
+        body = side.body
+        if body is not None and body.wanted:
+            self._live.inbox.post(partial(side.arrive, *body.read()))
         elif not side.gate.acquire(timeout=LOOK_S):
             self._look()
 
@@ -123,41 +113,16 @@ class CallerSide:
         if not live.thread.is_alive():
             raise PoolClosed(f"{live.name} is shut down")
         live.thread.probe()
-        if self._body_left != 0:
-            return  # there may be bytes of the body before the end of the connection
+        body = self._side.body
+        if body is not None and not body.is_read:
+            return  # there may be bytes of it before the end of the connection
         if self._watch is not None and self._watch.has_left():
             # Before the response it may only have closed the sending half, and wait for the answer
             # (RFC 9112, 9.6): the app is told, and may answer. In mid-response it counts as gone,
             # as for every ASGI server.
             if self._begun:
                 raise self._watch.farewell()
-            live.inbox.post(self._side.cut)
-
-    def _read(self, size: int) -> None:
-        """Read some of the body, and send it to the app."""
-        left = self._body_left
-        try:
-            data = self._read_some(size if left is None else min(size, left))
-        except Exception as error:
-            logger.debug("%s: reading wsgi.input raised %r", self._live.name, error, exc_info=error)
-            data = None
-        if data is None or (left and not data):
-            self._live.inbox.post(self._side.cut)
-            return
-        if left is None:
-            more = bool(data)
-            self._body_left = None if more else 0
-        else:
-            self._body_left = left - len(data)
-            more = self._body_left > 0
-        self._live.inbox.post(partial(self._side.arrive, data, more))
-
-    def _read_some(self, size: int) -> bytes | None:
-        """What is there, where the server can tell; else it waits until there is ``size``."""
-        stream = self._environ["wsgi.input"]
-        read = getattr(stream, "read1", None) or stream.read
-        data: bytes | None = read(size)
-        return data
+            live.inbox.post(self._side.lose_client)
 
     # -- the body -------------------------------------------------------------------------------
 
@@ -227,19 +192,7 @@ class CallerSide:
         """Why the response ends here."""
         error, self._side.error = self._side.error, None
         assert error is not None  # whoever calls has looked
-        return self._for_server(error)
-
-    def _for_server(self, error: BaseException) -> BaseException:
-        """What to raise for an error of the app.
-
-        A server takes an OSError for one of its own sockets: it closes the connection, without a
-        500 and often without a line in its log.
-        """
-        if not isinstance(error, OSError) or isinstance(error, ClientDisconnected):
-            return error
-        wrapped = BridgeError(f"{self._live.name} raised {type(error).__name__}: {error}")
-        wrapped.__cause__ = error
-        return wrapped
+        return for_server(error, self._live.name)
 
     # -- context variables ----------------------------------------------------------------------
 

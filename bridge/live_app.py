@@ -48,6 +48,7 @@ class LiveApp:
     """Made by :meth:`LiveApp.start`.
 
     :ivar pid: the process that it lives in. A fork leaves it behind.
+    :ivar ident: of the loop's thread.
     :ivar runs: the requests whose task has not ended.
     :ivar closing: no more requests.
     :ivar lock: guards ``AppSide.stalled``.
@@ -59,6 +60,7 @@ class LiveApp:
         self.options = options
         self.pid = os.getpid()
         self.thread = thread
+        self.ident = thread.ident
         self.loop: AbstractEventLoop = thread.loop
         self.inbox: LoopInbox = thread.inbox
         self.runs: set[AppSide] = set()

@@ -27,6 +27,28 @@ _ERRORS: Mapping[Sender, type[ProtocolError]] = {
     "server": ServerProtocolError,
 }
 
+_SERVER = frozenset(
+    (
+        "http.request",
+        "http.disconnect",
+        "lifespan.startup",
+        "lifespan.shutdown",
+        "websocket.connect",
+        "websocket.receive",
+        "websocket.disconnect",
+    )
+)
+_EXTENSIONS = frozenset(
+    (
+        "http.response.debug",
+        "http.response.early_hint",
+        "http.response.pathsend",
+        "http.response.push",
+        "http.response.zerocopysend",
+        "websocket.http.response.start",
+    )
+)
+
 # type -> (the flag that splits it, without the flag, with it)
 _SPLIT: Mapping[str, tuple[str, str, str]] = {
     kind: (flag, kind, f"{kind} with {flag}")
@@ -76,7 +98,7 @@ class Conversation:
             return _ERRORS[sender](
                 f'{where} {message!r}; an ASGI message is a dict with a str under "type"'
             )
-        allowed = " or ".join(self.moves[state]) or "nothing"
+        allowed = " or ".join(_allowed(self.moves[state], sender)) or "nothing"
         return _ERRORS[sender](f"{where} {_event(message)} when {state}; allowed was {allowed}")
 
 
@@ -86,6 +108,16 @@ def _event(message: Mapping[str, Any]) -> str:
     if split is None:
         return kind
     return split[2] if message.get(split[0]) else split[1]
+
+
+def _allowed(row: Mapping[str, State], sender: Sender) -> list[str]:
+    """What this side may say, extensions left out: they need a server that offers them."""
+    kinds = dict.fromkeys(event.partition(" ")[0] for event in row)
+    return [
+        kind
+        for kind in kinds
+        if (kind in _SERVER) == (sender == "server") and kind not in _EXTENSIONS
+    ]
 
 
 def _unchanged(*messages: str, state: State) -> dict[str, State]:

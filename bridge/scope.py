@@ -212,21 +212,23 @@ def _split_again(headers: RawHeaders, originals: RawHeaders) -> RawHeaders:
 
 def _client(environ: Environ) -> tuple[str, int] | None:
     host = environ.get("REMOTE_ADDR")
-    if not host:
-        return None
-    port = environ.get("REMOTE_PORT", "")
-    return host, int(port) if str(port).isdigit() else 0
+    return (host, _port(environ.get("REMOTE_PORT")) or 0) if host else None
 
 
 def _server(environ: Environ) -> tuple[str, int | None] | None:
-    name, port = environ.get("SERVER_NAME"), environ.get("SERVER_PORT", "")
     if not environ.get("REMOTE_ADDR"):
         path = _unix_socket(environ)
         if path is not None:
             return path, None
-    if not name:
+    name = environ.get("SERVER_NAME")
+    return (name, _port(environ.get("SERVER_PORT"))) if name else None
+
+
+def _port(text: Any) -> int | None:
+    try:
+        return int(text)
+    except (TypeError, ValueError):  # waitress says "None", gunicorn nothing on a Unix socket
         return None
-    return name, int(port) if str(port).isdigit() else None
 
 
 def _unix_socket(environ: Environ) -> str | None:

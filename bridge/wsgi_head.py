@@ -55,9 +55,12 @@ def make_wsgi_head(message: Message) -> WsgiHead:
     code = message.get("status")
     if type(code) is not int or not 200 <= code <= 999:
         code = _check_status(code)
+    fields = message.get("headers", ())
+    if type(fields) is not list:
+        fields = _iterable(fields)
     headers: ResponseHeaders = []
     length: int | None = None
-    for item in _iterable(message.get("headers", ())):
+    for item in fields:
         try:
             raw_name, raw_value = item
             name = _names[raw_name]
