@@ -207,7 +207,7 @@ def test_log_level_warning_silences_requests(server: str) -> None:
 def test_requests_are_logged_at_level_info(server: str) -> None:
     with running(server, TARGETS["flask"]) as site:
         facts(site)
-        assert "GET /" in site.log()
+        site.wait_for_log("GET /")
 
 
 # -- what ------------------------------------------------------------------------------------------

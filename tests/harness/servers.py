@@ -220,6 +220,18 @@ class Server:
             log.seek(since)
             return log.read().decode("utf-8", "replace")
 
+    def wait_for_log(self, text: str, times: int = 1, timeout_s: float = 30.0) -> str:
+        """The log, once ``text`` is in it ``times`` times: servers log a request after its answer.
+
+        :raises ServerFailed: that did not happen within ``timeout_s``. The message ends with the log.
+        """
+        deadline = time.monotonic() + timeout_s
+        while (log := self.log()).count(text) < times:
+            if time.monotonic() > deadline:
+                raise ServerFailed(f"no {text!r} in the log of {self.spec.name}:\n{log}")
+            time.sleep(POLL_S)
+        return log
+
     def log_size(self) -> int:
         """How much it has written so far, in bytes: a mark for :meth:`log`."""
         return self.log_path.stat().st_size

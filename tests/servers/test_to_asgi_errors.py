@@ -129,4 +129,4 @@ def test_daphne_leaves_a_failed_response_open(control: Control, key: str) -> Non
         with pytest.raises(TimeoutError):
             exchange.read()
         exchange.close()
-        assert tracebacks(server.log(), f"Boom: {key}") == 1
+        assert tracebacks(server.wait_for_log(f"Boom: {key}"), f"Boom: {key}") == 1
