@@ -223,7 +223,7 @@ class Server:
     def wait_for_log(self, text: str, times: int = 1, timeout_s: float = 30.0) -> str:
         """The log, once ``text`` is in it ``times`` times: servers log a request after its answer.
 
-        :raises ServerFailed: that did not happen within ``timeout_s``. The message ends with the log.
+        :raises ServerFailed: it is not there after ``timeout_s``. The message ends with the log.
         """
         deadline = time.monotonic() + timeout_s
         while (log := self.log()).count(text) < times:

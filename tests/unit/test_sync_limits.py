@@ -9,7 +9,7 @@ import pytest
 
 import bridge.sync
 from bridge import ConfigError, PoolClosed, WorkerPool, sync_to_async
-from bridge.pools import Limit
+from bridge.sync.pools import Limit
 
 DEADLINE_S = 30
 
@@ -132,7 +132,7 @@ async def test_a_pool_that_is_shut_down_fails_the_calls_that_wait() -> None:
 
 
 async def test_too_many_that_wait_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bridge.pools.BACKLOG", 2)
+    monkeypatch.setattr("bridge.sync.pools.BACKLOG", 2)
     crowd = Crowd()
     group = bridge.sync.limit(1, name="narrow")
     enter = sync_to_async(crowd.enter, thread_sensitive=False, executor=group)

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from bridge.calls import Call
-from bridge.serial import post_in_order
+from bridge.sync.calls import Call
+from bridge.sync.serial import post_in_order
 
 DEADLINE_S = 30
 
 
 class Counting(ThreadPoolExecutor):
-    """Of a kind that `bridge.serial` does not know: it gets one ``submit`` for each call."""
+    """Of a kind that `bridge.sync.serial` does not know: it gets one ``submit`` for each call."""
 
     submits = 0
 

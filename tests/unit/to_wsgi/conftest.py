@@ -10,8 +10,8 @@ from typing import Any, Protocol
 import pytest
 
 import bridge
-from bridge import kept_loop
 from bridge.loop import LoopThread
+from bridge.sync import kept_loop
 from bridge.types import AsgiApp
 
 

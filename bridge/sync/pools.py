@@ -17,12 +17,12 @@ from typing import ParamSpec, TypeVar
 from weakref import WeakSet
 
 from bridge.config import positive_int
-from bridge.elastic import ElasticPool, waiting_threads
 from bridge.errors import ConfigError, PoolSaturated
 from bridge.jobs import Job, PoolStats
 from bridge.native import RealLock
 from bridge.pool import WorkerPool
 from bridge.submitted import Submitted
+from bridge.sync.elastic import ElasticPool, waiting_threads
 
 __all__ = ["Limit", "default_pool", "iteration_pool", "limit", "pool", "stats"]
 

@@ -1,7 +1,7 @@
 """Our calls on an executor of somebody else's, which runs one job at a time.
 
-What enters: :class:`~bridge.calls.Call` objects, from event loops. What leaves: the same calls, run
-on the executor's thread, in the order in which they and everyone else's jobs came.
+What enters: :class:`~bridge.sync.calls.Call` objects, from event loops. What leaves: the
+same calls, run on the executor's thread, in the order in which they and everyone else's jobs came.
 
 An executor's ``submit`` costs several times as much as the rest of a call: a future, a condition, a
 queue. So calls that come while an earlier one still waits or runs join its batch, and one
@@ -25,8 +25,8 @@ from weakref import WeakKeyDictionary
 
 from asgiref.current_thread_executor import CurrentThreadExecutor
 
-from bridge.calls import Call
 from bridge.native import RealLock
+from bridge.sync.calls import Call
 
 __all__ = ["SerialQueue", "post_in_order"]
 

@@ -24,15 +24,15 @@ from typing import Any
 
 from asgiref.sync import AsyncToSync, SyncToAsync
 
-from bridge.caller import CallerThread
-from bridge.calls import current_call
 from bridge.context import adopt, rehome
 from bridge.errors import DeadlockError
 from bridge.inbox import inbox_of
-from bridge.kept_loop import kept_loop
 from bridge.loop import start_task
 from bridge.native import RealLock
-from bridge.sensitive import CALLER_VARIABLE, set_waiting_caller, waiting_caller
+from bridge.sync.caller import CallerThread
+from bridge.sync.calls import current_call
+from bridge.sync.kept_loop import kept_loop
+from bridge.sync.sensitive import CALLER_VARIABLE, set_waiting_caller, waiting_caller
 
 __all__ = ["LoopTask", "refuse_on_loop"]
 

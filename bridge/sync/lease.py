@@ -11,8 +11,8 @@ from _queue import SimpleQueue  # not queue's, which gevent replaces: a real thr
 from asyncio import AbstractEventLoop
 from typing import Any
 
-from bridge.calls import Call
-from bridge.pools import iteration_pool
+from bridge.sync.calls import Call
+from bridge.sync.pools import iteration_pool
 
 __all__ = ["ThreadLease"]
 

@@ -24,7 +24,7 @@ from typing import Any
 
 from bridge.jobs import Job
 from bridge.pool import WorkerPool
-from bridge.sensitive import waiting_caller
+from bridge.sync.sensitive import waiting_caller
 
 __all__ = ["ElasticPool", "waiting_threads"]
 

@@ -1,6 +1,6 @@
 """Which thread a thread-sensitive call runs on: the same one that asgiref would choose.
 
-What enters: a :class:`~bridge.calls.Call`, on the loop's thread, in its caller's context. What
+What enters: a :class:`~bridge.sync.calls.Call`, on the loop's thread, in its caller's context. What
 leaves: the same call, posted to a thread. asgiref's own state decides, so a call made through ours
 and one made through asgiref's, by Django's ORM for instance, land on one thread, and find there the
 same database connection. From the first that applies:
@@ -30,13 +30,13 @@ from typing import Any, cast
 from asgiref.sync import AsyncToSync, SyncToAsync
 from asgiref.sync import ThreadSensitiveContext as AsgirefContext
 
-from bridge.caller import OWN_THREAD, CallerThread
-from bridge.calls import Call
 from bridge.context import TAGS_LOCALS
 from bridge.errors import DeadlockError
 from bridge.inbox import inbox_of
 from bridge.native import refuse_greenlets
-from bridge.serial import post_in_order
+from bridge.sync.caller import OWN_THREAD, CallerThread
+from bridge.sync.calls import Call
+from bridge.sync.serial import post_in_order
 
 __all__ = [
     "CALLER_VARIABLE",

@@ -22,8 +22,8 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 from asgiref.sync import AsyncToSync as AsgirefAsyncToSync
 
 from bridge.errors import DeadlockError
-from bridge.loop_task import LoopTask, refuse_on_loop
-from bridge.to_thread import is_async
+from bridge.sync.loop_task import LoopTask, refuse_on_loop
+from bridge.sync.to_thread import is_async
 
 __all__ = ["AsyncToSync", "async_to_sync"]
 

@@ -23,13 +23,13 @@ from contextvars import copy_context
 from time import monotonic
 from typing import Generic, TypeVar
 
-from bridge.calls import Call
 from bridge.config import positive_int
 from bridge.inbox import inbox_of
-from bridge.lease import ThreadLease
 from bridge.native import RealLock
-from bridge.sensitive import post_thread_sensitive
-from bridge.to_thread import check_executor
+from bridge.sync.calls import Call
+from bridge.sync.lease import ThreadLease
+from bridge.sync.sensitive import post_thread_sensitive
+from bridge.sync.to_thread import check_executor
 
 __all__ = ["iterate_in_threads"]
 

@@ -22,8 +22,8 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from bridge.config import positive_int
-from bridge.loop_task import LoopTask, refuse_on_loop
 from bridge.native import RealLock
+from bridge.sync.loop_task import LoopTask, refuse_on_loop
 
 __all__ = ["iterate_in_loop"]
 

@@ -19,12 +19,12 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from types import TracebackType
 from typing import Any, TypeVar
 
-from bridge.calls import Call
-from bridge.lease import ThreadLease
-from bridge.loop_task import LoopTask, refuse_on_loop
 from bridge.native import RealLock
-from bridge.sensitive import post_thread_sensitive
-from bridge.to_thread import check_executor
+from bridge.sync.calls import Call
+from bridge.sync.lease import ThreadLease
+from bridge.sync.loop_task import LoopTask, refuse_on_loop
+from bridge.sync.sensitive import post_thread_sensitive
+from bridge.sync.to_thread import check_executor
 
 __all__ = ["enter_in_loop", "enter_in_threads"]
 

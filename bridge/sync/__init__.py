@@ -6,14 +6,14 @@ said where each is made.
 
 from __future__ import annotations
 
-from bridge.calls import cancelled
-from bridge.enter import enter_in_loop, enter_in_threads
-from bridge.iterate_loop import iterate_in_loop
-from bridge.iterate_threads import iterate_in_threads
-from bridge.pools import Limit, limit, pool, stats
-from bridge.sensitive import ThreadSensitiveContext
-from bridge.to_loop import AsyncToSync, async_to_sync
-from bridge.to_thread import SyncToAsync, sync_to_async
+from bridge.sync.calls import cancelled
+from bridge.sync.enter import enter_in_loop, enter_in_threads
+from bridge.sync.iterate_loop import iterate_in_loop
+from bridge.sync.iterate_threads import iterate_in_threads
+from bridge.sync.pools import Limit, limit, pool, stats
+from bridge.sync.sensitive import ThreadSensitiveContext
+from bridge.sync.to_loop import AsyncToSync, async_to_sync
+from bridge.sync.to_thread import SyncToAsync, sync_to_async
 
 __all__ = [
     "AsyncToSync",

@@ -1,7 +1,7 @@
 """`sync_to_async`: a sync function as a coroutine function.
 
 What enters: calls, from coroutines. What leaves: their results. The function runs on the thread
-that :mod:`bridge.sensitive` chooses, or, with ``thread_sensitive=False``, on a pool's.
+that :mod:`bridge.sync.sensitive` chooses, or, with ``thread_sensitive=False``, on a pool's.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 
-from bridge.calls import Call
 from bridge.errors import ConfigError
 from bridge.pool import WorkerPool
-from bridge.pools import Limit, default_pool
-from bridge.sensitive import post_thread_sensitive
+from bridge.sync.calls import Call
+from bridge.sync.pools import Limit, default_pool
+from bridge.sync.sensitive import post_thread_sensitive
 
 __all__ = ["SyncToAsync", "check_executor", "is_async", "sync_to_async"]
 
@@ -157,7 +157,7 @@ def sync_to_async(
     :param func: any callable that is not async. A generator function gives its generator back
         unstarted: see :func:`~bridge.iterate_in_threads`.
     :param thread_sensitive: run on the thread that all thread-sensitive code of this caller runs
-        on, asgiref's included, one call after the other; see :mod:`bridge.sensitive` for which.
+        on, asgiref's included, one call after the other; :mod:`bridge.sync.sensitive` says which.
         False: run on any thread of a pool, at the same time as others.
     :param executor: with ``thread_sensitive=False``, the threads to run on: a
         :class:`~bridge.WorkerPool`, a :func:`bridge.sync.limit`, or any
