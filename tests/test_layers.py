@@ -73,6 +73,7 @@ LAYERS: list[tuple[str, set[str]]] = [
             "django_project",
             "importing",
             "loader",
+            "migrate",
         },
     ),
 ]

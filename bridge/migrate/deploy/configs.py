@@ -1,0 +1,100 @@
+"""The configuration of gunicorn, uwsgi and nginx.
+
+What enters: a path and its text. What leaves: values and directives, with their lines. A gunicorn
+configuration is Python; it is read with LibCST, and not run.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import libcst as cst
+
+from bridge.migrate.deploy.records import (
+    ConfigValue,
+    NginxConfig,
+    NginxDirective,
+    ServerConfig,
+)
+from bridge.migrate.literals import evaluate
+from bridge.migrate.module import CannotRead, Module
+
+__all__ = ["configs_in", "nginx_in"]
+
+_INI = re.compile(r"^[ \t]*([\w-]+)[ \t]*=[ \t]*([^\n]*?)[ \t]*\r?$", re.MULTILINE)
+_NGINX_TOKEN = re.compile(
+    r"""\#[^\n]* | "(?:\\.|[^"\\])*" | '(?:\\.|[^'\\])*' | [{};] | (?:\$\{\w+\}|[^\s{};"'])+""",
+    re.VERBOSE,
+)
+
+
+def configs_in(path: Path, text: str) -> Iterator[ServerConfig]:
+    """The configuration that a file is, if any."""
+    if path.suffix == ".py" and "gunicorn" in path.name:
+        yield ServerConfig(path, "gunicorn", _python_values(path))
+    elif path.suffix == ".ini" and "[uwsgi]" in text:
+        yield ServerConfig(path, "uwsgi", _ini_values(text, text.index("[uwsgi]")))
+
+
+def _python_values(path: Path) -> dict[str, ConfigValue]:
+    module = Module(path, "")
+    names: dict[str, Any] = {}
+    values: dict[str, ConfigValue] = {}
+    try:
+        assigned = module.nodes(cst.Assign)
+    except CannotRead:
+        return {}
+    for node in assigned:
+        target = node.targets[0].target
+        if isinstance(target, cst.Name) and not module.enclosing(node, cst.FunctionDef):
+            names[target.value] = evaluate(node.value, names)
+            line, _ = module.position(node)
+            values[target.value] = ConfigValue(names[target.value], line)
+    return values
+
+
+def _ini_values(text: str, start: int) -> dict[str, ConfigValue]:
+    end = text.find("\n[", start)
+    found = _INI.finditer(text, start, len(text) if end < 0 else end)
+    return {
+        each.group(1): ConfigValue(each.group(2), text.count("\n", 0, each.start(1)) + 1)
+        for each in found
+    }
+
+
+def nginx_in(path: Path, text: str) -> Iterator[NginxConfig]:
+    """The nginx configuration that a file is, if it passes requests on."""
+    is_named = path.suffix in (".conf", ".template", ".nginx", ".j2") or "nginx" in path.name
+    is_site = path.parent.name in ("sites-available", "sites-enabled", "conf.d")
+    if (is_named or is_site) and re.search(r"\b(proxy|uwsgi)_pass\b", text):
+        yield NginxConfig(path, text, tuple(_directives(text)))
+
+
+def _directives(text: str) -> Iterator[NginxDirective]:
+    blocks: list[str] = []
+    words: list[re.Match[str]] = []
+    for token in _NGINX_TOKEN.finditer(text):
+        match token.group():
+            case "{":
+                blocks.append(" ".join(word.group() for word in words))
+                words = []
+            case "}":
+                blocks = blocks[:-1]
+                words = []
+            case ";" if words:
+                yield _directive(text, words, token.end(), tuple(blocks))
+                words = []
+            case value if not value.startswith("#") and value != ";":
+                words.append(token)
+
+
+def _directive(
+    text: str, words: list[re.Match[str]], end: int, blocks: tuple[str, ...]
+) -> NginxDirective:
+    start = words[0].start()
+    args = tuple(word.group().strip("\"'") for word in words[1:])
+    line = text.count("\n", 0, start) + 1
+    return NginxDirective(words[0].group(), args, blocks, line, start, end)

@@ -1,0 +1,167 @@
+"""Where command lines stand: Procfile, Dockerfile, compose, systemd, supervisor, shell scripts.
+
+What enters: a path and its text. What leaves: for each server started there a
+:class:`~bridge.migrate.deploy.records.StartCommand`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from bridge.migrate.deploy.records import StartCommand
+from bridge.migrate.deploy.shell import PROGRAMS, Started, Word, started_by, started_in
+
+__all__ = ["commands_in"]
+
+Kind = Literal["procfile", "dockerfile", "yaml", "systemd", "supervisor", "shell"]
+
+_LINE = r"(?:\\\r?\n|[^\n])*"
+_PROCFILE = re.compile(rf"^[\w-]+:({_LINE})", re.MULTILINE)
+_DOCKER = re.compile(
+    rf"^[ \t]*(?:HEALTHCHECK .*?)?(?:CMD|ENTRYPOINT)[ \t]+({_LINE})", re.MULTILINE | re.IGNORECASE
+)
+_SYSTEMD = re.compile(rf"^ExecStart[ \t]*=[ \t]*[-@:+!]*({_LINE})", re.MULTILINE)
+_SUPERVISOR = re.compile(r"^command[ \t]*=[ \t]*([^\n]*(?:\n[ \t]+[^\n]*)*)", re.MULTILINE)
+_YAML_KEY = re.compile(
+    r"^(?P<indent>[ \t]*)(?:- )?(?:command|entrypoint|args|startCommand)[ \t]*:[ \t]*"
+    r"(?P<rest>[^\n]*)",
+    re.MULTILINE,
+)
+_YAML_ITEM = re.compile(r"\n[ \t]*-[ \t]+([^\n]*)")
+_JSON_ITEM = re.compile(r'"((?:\\.|[^"\\])*)"|\'([^\']*)\'')
+
+
+def commands_in(path: Path, text: str) -> Iterator[StartCommand]:
+    """The servers that a file starts; none if it is no deploy file."""
+    if not any(program in text for program in (*PROGRAMS, "runserver")):
+        return
+    kind = _kind(path, text)
+    if kind == "yaml":
+        yield from _in_yaml(path, text)
+    elif kind == "shell":
+        yield from _in_shell(path, kind, text, 0, len(text))
+    elif kind is not None:
+        for found in _PATTERNS[kind].finditer(text):
+            yield from _in_line(path, kind, text, *found.span(1))
+
+
+_PATTERNS: dict[Kind, re.Pattern[str]] = {
+    "procfile": _PROCFILE,
+    "dockerfile": _DOCKER,
+    "systemd": _SYSTEMD,
+    "supervisor": _SUPERVISOR,
+}
+
+
+def _kind(path: Path, text: str) -> Kind | None:
+    name = path.name.lower()
+    if name.startswith("procfile"):
+        return "procfile"
+    if name.startswith(("dockerfile", "containerfile")) or name.endswith(".dockerfile"):
+        return "dockerfile"
+    if name.endswith((".yml", ".yaml")):
+        return "yaml"
+    if name.endswith(".service"):
+        return "systemd"
+    if name.endswith((".conf", ".ini")) and "[program:" in text:
+        return "supervisor"
+    return "shell" if _is_script(name, text) else None
+
+
+def _is_script(name: str, text: str) -> bool:
+    if name.endswith((".sh", ".bash")):
+        return True
+    return "." not in name and re.match(r"#!.*\b(ba|da|z)?sh\b", text) is not None
+
+
+def _in_line(path: Path, kind: Kind, text: str, start: int, end: int) -> Iterator[StartCommand]:
+    if text[start:end].lstrip().startswith("["):
+        yield from _in_json(path, kind, text, start, end)
+    else:
+        yield from _in_shell(path, kind, text, start, end)
+
+
+def _in_shell(path: Path, kind: Kind, text: str, start: int, end: int) -> Iterator[StartCommand]:
+    for started in started_in(text, start, end):
+        yield _record(path, kind, text, started)
+
+
+def _in_json(path: Path, kind: Kind, text: str, start: int, end: int) -> Iterator[StartCommand]:
+    """``["gunicorn", "mysite.wsgi"]``, or ``["sh", "-c", "gunicorn mysite.wsgi"]``"""
+    found = [*_JSON_ITEM.finditer(text, start, end)]
+    words = [Word(each.group(1) or each.group(2) or "", each.start(), each.end()) for each in found]
+    started = started_by(words)
+    if started is not None:
+        yield _record(path, kind, text, started, "exec")
+    elif len(words) > 2 and re.fullmatch(r"-\w*c", words[1].value):
+        yield from _in_shell(path, kind, text, words[2].start + 1, words[2].end - 1)
+
+
+def _in_yaml(path: Path, text: str) -> Iterator[StartCommand]:
+    for found in _YAML_KEY.finditer(text):
+        rest, (start, end) = found.group("rest").strip(), found.span("rest")
+        if rest.startswith("["):
+            closing = text.find("]", start)
+            yield from _in_json(path, "yaml", text, start, closing + 1 if closing >= 0 else end)
+        elif rest[:1] in ("|", ">"):
+            block = _yaml_block(text, end, len(found.group("indent")))
+            yield from _in_folded(path, text, end, block, folds=rest.startswith(">"))
+        elif rest[:1] in ("'", '"') and rest[-1:] == rest[:1]:
+            inner = text.index(rest, start)
+            yield from _in_shell(path, "yaml", text, inner + 1, inner + len(rest) - 1)
+        elif rest and not rest.startswith("#"):
+            yield from _in_shell(path, "yaml", text, start, end)
+        else:
+            yield from _in_yaml_list(path, text, end)
+
+
+def _yaml_block(text: str, start: int, indent: int) -> int:
+    """Where a block of lines that are indented deeper than its key ends."""
+    position = start
+    for line in text[start:].splitlines(keepends=True)[1:]:
+        deeper = len(line) - len(line.lstrip()) > indent
+        if line.strip() and not deeper:
+            break
+        position += len(line)
+    first = text.find("\n", start)
+    return position + (first - start + 1 if first >= 0 else 0)
+
+
+def _in_folded(
+    path: Path, text: str, start: int, end: int, *, folds: bool
+) -> Iterator[StartCommand]:
+    """A block scalar. ``>`` makes one line of many: for the search, newlines count as spaces."""
+    block = text[start:end]
+    searched = block.rstrip("\n").replace("\n", " ") if folds else block
+    for started in started_in(text[:start] + searched, start):
+        yield _record(path, "yaml", text, started)
+
+
+def _in_yaml_list(path: Path, text: str, start: int) -> Iterator[StartCommand]:
+    words: list[Word] = []
+    while item := _YAML_ITEM.match(text, start):
+        value = item.group(1).strip()
+        begin = text.index(value, item.start(1)) if value else item.start(1)
+        words.append(Word(value.strip("\"'"), begin, begin + len(value)))
+        start = item.end()
+    started = started_by(words)
+    if started is not None:
+        yield _record(path, "yaml", text, started, "list")
+    elif len(words) > 2 and re.fullmatch(r"-\w*c", words[1].value):
+        yield from _in_shell(path, "yaml", text, words[2].start, words[2].end)
+
+
+def _record(
+    path: Path,
+    kind: Kind,
+    text: str,
+    started: Started,
+    form: Literal["shell", "exec", "list"] = "shell",
+) -> StartCommand:
+    start, end = started.words[0].start, started.words[-1].end
+    argv = (started.program, *(word.value for word in started.words[1:]))
+    line = text.count("\n", 0, start) + 1
+    return StartCommand(path, kind, line, started.program, argv, start, end, text[start:end], form)

@@ -1,0 +1,93 @@
+"""What the running project told about itself, under its own interpreter.
+
+What enters: the JSON of :mod:`bridge.migrate.introspect_script`. What leaves: typed values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["Facts", "MiddlewareFact", "ViewFact"]
+
+
+@dataclass(frozen=True)
+class MiddlewareFact:
+    """One entry of ``MIDDLEWARE``, probed live.
+
+    :ivar path: as it stands in the settings.
+    :ivar file: where it is defined; empty if that cannot be told.
+    :ivar line: from 1; 0 if unknown.
+    :ivar hooks: which of ``process_request``, ``process_response``, ``process_view``,
+        ``process_exception`` and ``process_template_response`` it has.
+    :ivar is_used: False if it raised ``MiddlewareNotUsed``.
+    :ivar is_mixin: whether it is a ``MiddlewareMixin``.
+    :ivar overrides_call: whether a ``MiddlewareMixin`` has a ``__call__`` of its own.
+    :ivar native_hooks: hooks that have an async form of their own, and cost no hop.
+    :ivar error: why it could not be probed; empty if it could.
+    """
+
+    path: str
+    file: str = ""
+    line: int = 0
+    sync_capable: bool = True
+    async_capable: bool = False
+    is_used: bool = True
+    is_mixin: bool = False
+    overrides_call: bool = False
+    hooks: tuple[str, ...] = ()
+    native_hooks: tuple[str, ...] = ()
+    error: str = ""
+
+    @property
+    def is_sync_only(self) -> bool:
+        return not self.async_capable
+
+
+@dataclass(frozen=True)
+class ViewFact:
+    """One view of the URLconf.
+
+    :ivar route: the whole pattern, as ``shop/<int:pk>/``.
+    :ivar name: its dotted name.
+    :ivar file: where it is defined; empty if that cannot be told.
+    :ivar is_async: whether Django awaits it.
+    :ivar is_template: whether it answers with a ``TemplateResponse``, as far as its class says.
+    """
+
+    route: str
+    name: str
+    file: str = ""
+    line: int = 0
+    is_async: bool = False
+    is_template: bool = False
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All of it.
+
+    :ivar python: the version of the project's Python.
+    :ivar django: the version of its Django.
+    :ivar settings: those that rules ask for, as far as JSON can hold them.
+    :ivar packages: the versions of installed packages that rules ask for, by name.
+    """
+
+    python: str = ""
+    django: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
+    middleware: tuple[MiddlewareFact, ...] = ()
+    views: tuple[ViewFact, ...] = ()
+    packages: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Facts:
+        """From what the script printed."""
+        middleware = tuple(MiddlewareFact(**_tuples(each)) for each in data["middleware"])
+        views = tuple(ViewFact(**each) for each in data["views"])
+        plain = {key: data[key] for key in ("python", "django", "settings", "packages")}
+        return cls(middleware=middleware, views=views, **plain)
+
+
+def _tuples(data: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}

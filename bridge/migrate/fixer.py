@@ -1,0 +1,137 @@
+"""Carry out fixes, in memory, until none is left.
+
+What enters: a project, rules, and whether unsafe fixes are wanted. What leaves: the new texts of
+the files that change. Nothing is written here; see :mod:`bridge.migrate.writing`.
+
+Fixes that touch the same text wait for the next pass, when the rules look at the changed text. So
+a second run changes nothing: the first one ended when there was nothing left to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bridge.migrate.findings import Edit, Finding, Fix, NewFile
+from bridge.migrate.module import Text
+from bridge.migrate.project import Project
+from bridge.migrate.rule import Rule
+from bridge.migrate.runner import Report, check
+
+__all__ = ["Changes", "fix", "fixable", "unified_diff"]
+
+_MOST_PASSES = 10
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What fixing comes to.
+
+    :ivar before: the text of each changed file as it is; None for a new one.
+    :ivar after: its new text.
+    :ivar fixed: the findings whose fixes were carried out.
+    :ivar left: what a check finds afterwards.
+    """
+
+    before: dict[Path, Text | None]
+    after: dict[Path, Text]
+    fixed: tuple[Finding, ...]
+    left: Report
+
+
+def fixable(finding: Finding, *, unsafe: bool) -> bool:
+    """Whether it has a fix that may be carried out."""
+    return finding.fix is not None and (finding.fix.safe or unsafe)
+
+
+def fix(project: Project, rules: Sequence[Rule], *, unsafe: bool, report: Report) -> Changes:
+    """Carry out all fixes.
+
+    :param unsafe: unsafe ones as well.
+    :param report: what a check of the project, as it is, found.
+    """
+    fixed: list[Finding] = []
+    after: dict[Path, Text] = {}
+    for _ in range(_MOST_PASSES):
+        texts, done = _one_pass(project, report.findings, unsafe)
+        if not texts:
+            break
+        after.update(texts)
+        fixed.extend(done)
+        project = project.with_texts(after)
+        report = check(project, rules)
+    before = {path: project.original(path) for path in after}
+    changed = {path: text for path, text in after.items() if text != before[path]}
+    return Changes({path: before[path] for path in changed}, changed, tuple(fixed), report)
+
+
+def _one_pass(
+    project: Project, findings: Iterable[Finding], unsafe: bool
+) -> tuple[dict[Path, Text], list[Finding]]:
+    taken: dict[Path, set[Edit]] = defaultdict(set)
+    new: dict[Path, Text] = {}
+    done: list[Finding] = []
+    for finding in findings:
+        if finding.fix is None or not fixable(finding, unsafe=unsafe):
+            continue
+        if _take(project, finding.fix, taken, new):
+            done.append(finding)
+    texts = {path: _edited(project.text_of(path), edits) for path, edits in taken.items()}
+    return {**texts, **new}, done
+
+
+def _take(project: Project, fix: Fix, taken: dict[Path, set[Edit]], new: dict[Path, Text]) -> bool:
+    """Take the edits of one fix, all or none."""
+    for edit in fix.edits:
+        if isinstance(edit, NewFile) and (edit.path in new or project.exists(edit.path)):
+            return False
+        if isinstance(edit, Edit) and not _fits(edit, taken[edit.path]):
+            return False
+    for edit in fix.edits:
+        if isinstance(edit, NewFile):
+            new[edit.path] = Text(edit.text, "utf-8", "\n")
+        else:
+            taken[edit.path].add(edit)
+    return bool(fix.edits)
+
+
+def _fits(edit: Edit, taken: set[Edit]) -> bool:
+    """Whether it overlaps none; the same edit again, such as one more import, is done once."""
+    return edit in taken or all(
+        (edit.end <= other.start or edit.start >= other.end)
+        and (edit.start, edit.end) != (other.start, other.end)
+        for other in taken
+    )
+
+
+def _edited(text: Text, edits: Iterable[Edit]) -> Text:
+    new = text.text
+    for edit in sorted(edits, key=lambda each: (each.start, each.end), reverse=True):
+        inserted = re.sub(r"\r?\n", lambda _: text.newline, edit.text)
+        new = new[: edit.start] + inserted + new[edit.end :]
+    return Text(new, text.encoding, text.newline)
+
+
+def unified_diff(project: Project, changes: Changes) -> str:
+    """The changes as ``git apply`` and ``patch -p1`` take them."""
+    parts: list[str] = []
+    for path in sorted(changes.after):
+        name, before = project.relative(path), changes.before[path]
+        parts += difflib.unified_diff(
+            _lines(before),
+            _lines(changes.after[path]),
+            "/dev/null" if before is None else f"a/{name}",
+            f"b/{name}",
+        )
+    return "".join(part if part.endswith("\n") else f"{part}\n{_NO_NEWLINE}\n" for part in parts)
+
+
+_NO_NEWLINE = "\\ No newline at end of file"
+
+
+def _lines(text: Text | None) -> list[str]:
+    return [] if text is None else re.findall(r"[^\n]*\n|[^\n]+", text.text)

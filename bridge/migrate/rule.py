@@ -1,0 +1,151 @@
+"""What a rule is, and where rules are found.
+
+What enters: the modules of :mod:`bridge.migrate.rules`. What leaves: one instance of each rule, in
+the order of their codes. A rule has no state; it may run in any process.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from bridge.migrate.findings import Finding, Fix, Severity, Source
+
+if TYPE_CHECKING:
+    import libcst as cst
+
+    from bridge.migrate.module import Module
+    from bridge.migrate.project import Project
+
+__all__ = ["Rule", "all_rules", "select_rules"]
+
+
+class Rule:
+    """One thing to find. A subclass gives the class variables and one or both of the methods.
+
+    :cvar code: letter and number, as ``M202``.
+    :cvar name: in words with hyphens, as ``middleware-overrides-call``.
+    :cvar summary: what is found, in one line, for tables.
+    :cvar native: the usual severity under the framework's own ASGI handler; None: not at all.
+    :cvar bridge: the same through `bridge`.
+    :cvar sources: what it looks at.
+    :cvar fix: ``"safe"``, ``"unsafe"``, or empty if it offers none.
+    :cvar triggers: :meth:`check_module` gets only modules whose text has one of these. Empty: it
+        gets none.
+    """
+
+    code: ClassVar[str]
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    native: ClassVar[Severity | None]
+    bridge: ClassVar[Severity | None]
+    sources: ClassVar[tuple[Source, ...]] = (Source.SOURCES,)
+    fix: ClassVar[str] = ""
+    triggers: ClassVar[tuple[str, ...]] = ()
+
+    def check_module(self, module: Module, project: Project) -> Iterable[Finding]:
+        """Look at one module by itself. May run in another process than the rest."""
+        return ()
+
+    def check_project(self, project: Project) -> Iterable[Finding]:
+        """Look at the project as a whole: settings, deploy files, what introspection told."""
+        return ()
+
+    # -- making findings ---------------------------------------------------------------------------
+
+    def at(
+        self,
+        module: Module,
+        node: cst.CSTNode,
+        message: str,
+        help: str,
+        *,
+        fix: Fix | None = None,
+        source: Source = Source.SOURCES,
+        severity: tuple[Severity | None, Severity | None] | None = None,
+    ) -> Finding:
+        """A finding at a node.
+
+        :param severity: native and bridge, where they are not the rule's usual ones.
+        """
+        line, column = module.position(node)
+        native, bridge = severity or (self.native, self.bridge)
+        return Finding(
+            self.code,
+            module.path,
+            line,
+            column,
+            message,
+            help,
+            source,
+            native,
+            bridge,
+            module.line(line).strip(),
+            fix,
+        )
+
+    def at_line(
+        self,
+        path: Path,
+        line: int,
+        message: str,
+        help: str,
+        *,
+        line_text: str = "",
+        column: int = 1,
+        fix: Fix | None = None,
+        source: Source = Source.DEPLOY,
+        severity: tuple[Severity | None, Severity | None] | None = None,
+    ) -> Finding:
+        """A finding at a line of any file; at line 0, of the file or folder as a whole."""
+        native, bridge = severity or (self.native, self.bridge)
+        column = column if line else 0
+        return Finding(
+            self.code,
+            path,
+            line,
+            column,
+            message,
+            help,
+            source,
+            native,
+            bridge,
+            line_text.strip(),
+            fix,
+        )
+
+
+@functools.cache
+def all_rules() -> tuple[Rule, ...]:
+    """Every rule there is, in the order of their codes."""
+    rules = sorted(_found(), key=lambda rule: rule.code)
+    codes = [rule.code for rule in rules]
+    twice = {code for code in codes if codes.count(code) > 1}
+    if twice:
+        raise RuntimeError(f"two rules have the same code: {', '.join(sorted(twice))}")
+    return tuple(rules)
+
+
+def _found() -> Iterator[Rule]:
+    package = importlib.import_module("bridge.migrate.rules")
+    for info in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        module = importlib.import_module(info.name)
+        for _, value in inspect.getmembers(module, inspect.isclass):
+            if issubclass(value, Rule) and value.__module__ == info.name and "code" in vars(value):
+                yield value()
+
+
+def select_rules(select: Iterable[str] = (), ignore: Iterable[str] = ()) -> tuple[Rule, ...]:
+    """The rules whose codes start with one of ``select`` (all if empty) and none of ``ignore``."""
+    chosen, dropped = tuple(select), tuple(ignore)
+    return tuple(
+        rule
+        for rule in all_rules()
+        if (not chosen or rule.code.startswith(chosen))
+        and not (dropped and rule.code.startswith(dropped))
+    )

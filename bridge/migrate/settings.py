@@ -1,0 +1,236 @@
+"""The settings of a Django project: as written, and as they turned out to be.
+
+What enters: the project's modules and, where it was introspected, what Django said. What leaves:
+a :class:`Setting` by its name: the value, where it is written, and how we know.
+
+Read from the sources, ``from .base import *`` is followed, as are ``+=``, ``append``, ``insert``,
+``extend`` and ``remove``. Of branches, ``if`` bodies are taken to run, in the order they stand in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import libcst as cst
+
+from bridge.migrate.findings import Source
+from bridge.migrate.imports import module_of
+from bridge.migrate.literals import UNKNOWN, evaluate
+from bridge.migrate.module import CannotRead, Module
+
+__all__ = ["Setting", "Settings", "read_settings"]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting.
+
+    :ivar value: lists and tuples as a list. :data:`~bridge.migrate.literals.UNKNOWN`, or such an
+        item in it, for what only the running project could tell.
+    :ivar source: R where the running project told it, else S.
+    :ivar module: where it was assigned last; None where it is Django's own default.
+    :ivar node: that assignment, or call of ``append``.
+    :ivar times: how many statements had a part in the value: 1 for a plain assignment.
+    """
+
+    value: Any
+    source: Source
+    module: Module | None
+    node: cst.CSTNode | None
+    times: int = 1
+
+    @property
+    def is_known(self) -> bool:
+        """Whether all of it could be told."""
+        return self.value is not UNKNOWN and not (
+            isinstance(self.value, list) and UNKNOWN in self.value
+        )
+
+    @property
+    def literal(self) -> cst.BaseExpression | None:
+        """The expression, where the whole value comes from one plain assignment."""
+        if self.times == 1 and isinstance(self.node, cst.Assign | cst.AnnAssign):
+            return self.node.value
+        return None
+
+
+class Settings:
+    """All settings of one project, by name."""
+
+    def __init__(self, written: dict[str, Setting], told: dict[str, Any] | None = None) -> None:
+        self._written = written
+        self._told = told or {}
+
+    def get(self, name: str) -> Setting | None:
+        """The setting, or None if the project does not set it (nor Django, when it was asked)."""
+        written = self._written.get(name)
+        if name not in self._told:
+            return written
+        module, node = (written.module, written.node) if written else (None, None)
+        times = written.times if written else 0
+        return Setting(self._told[name], Source.RUNTIME, module, node, times)
+
+    def value(self, name: str, default: Any = None) -> Any:
+        """The value; ``default`` where it is not set or unknown."""
+        setting = self.get(name)
+        return default if setting is None or setting.value is UNKNOWN else setting.value
+
+    def strings(self, name: str) -> list[str]:
+        """The known strings of a setting that is a list, such as ``MIDDLEWARE``."""
+        value = self.value(name)
+        return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
+
+    def names(self) -> set[str]:
+        """Every name that is set."""
+        return {*self._written, *self._told}
+
+
+def read_settings(find: Callable[[str], Module | None], name: str) -> dict[str, Setting]:
+    """The settings of a module, as written.
+
+    :param find: gives the project's module of a name.
+    :param name: the settings module's.
+    """
+    reader = _Reader(find)
+    reader.read(name)
+    return reader.found
+
+
+class _Reader:
+    """Goes through settings modules from top to bottom, as Python would."""
+
+    def __init__(self, find: Callable[[str], Module | None]) -> None:
+        self.found: dict[str, Setting] = {}
+        self._values: dict[str, Any] = {}
+        self._find = find
+        self._seen: set[str] = set()
+
+    def read(self, name: str) -> None:
+        module = self._find(name)
+        if module is None or name in self._seen:
+            return
+        self._seen.add(name)
+        try:
+            body = module.tree.body
+        except CannotRead:
+            return  # told as a problem when the file itself is checked
+        self._block(module, body)
+
+    def _block(self, module: Module, body: Sequence[cst.CSTNode]) -> None:
+        for statement in body:
+            if isinstance(statement, cst.SimpleStatementLine):
+                for small in statement.body:
+                    self._statement(module, small)
+            elif isinstance(statement, cst.If | cst.Try | cst.With | cst.Else):
+                self._compound(module, statement)
+
+    def _compound(self, module: Module, node: cst.If | cst.Try | cst.With | cst.Else) -> None:
+        self._block(module, node.body.body)
+        if isinstance(node, cst.If | cst.Try) and node.orelse is not None:
+            before = dict(self.found), dict(self._values)
+            self._compound(module, node.orelse)
+            if isinstance(node, cst.If):  # of two branches, the first decides what both set
+                self.found.update(before[0])
+                self._values.update(before[1])
+
+    def _statement(self, module: Module, node: cst.BaseSmallStatement) -> None:
+        match node:
+            case cst.ImportFrom(names=cst.ImportStar()):
+                self.read(module_of(module, node) or "")
+            case cst.Assign(targets=[cst.AssignTarget(target=cst.Name(value=name))], value=value):
+                self._set(module, node, name, evaluate(value, self._values), 1)
+            case cst.AnnAssign(target=cst.Name(value=name), value=cst.BaseExpression() as value):
+                self._set(module, node, name, evaluate(value, self._values), 1)
+            case cst.AugAssign(target=cst.Name(value=name), operator=cst.AddAssign()):
+                added = evaluate(node.value, self._values)
+                self._change(module, node, name, lambda old: _plus(old, added))
+            case cst.Expr(value=cst.Call() as call):
+                self._call(module, call)
+            case cst.Assign(
+                targets=[cst.AssignTarget(target=cst.Subscript() as target)], value=value
+            ):
+                self._item(module, node, target, evaluate(value, self._values))
+            case _:
+                pass
+
+    def _set(self, module: Module, node: cst.CSTNode, name: str, value: Any, times: int) -> None:
+        self._values[name] = value
+        if name.isupper():
+            self.found[name] = Setting(value, Source.SOURCES, module, node, times)
+
+    def _change(
+        self, module: Module, node: cst.CSTNode, name: str, change: Callable[[Any], Any]
+    ) -> None:
+        before = self.found[name].times if name in self.found else 0
+        value = change(self._values.get(name, UNKNOWN))
+        self._set(module, node, name, value, before + 1)
+
+    def _call(self, module: Module, call: cst.Call) -> None:
+        match call.func:
+            case cst.Attribute(value=cst.Name(value=name), attr=cst.Name(value=method)):
+                arguments = [evaluate(each.value, self._values) for each in call.args]
+                if method in _METHODS and name in self._values:
+                    self._change(module, call, name, lambda old: _METHODS[method](old, arguments))
+            case _:
+                pass
+
+    def _item(self, module: Module, node: cst.CSTNode, target: cst.Subscript, value: Any) -> None:
+        """``DATABASES["default"]["CONN_MAX_AGE"] = 60``"""
+        keys: list[Any] = []
+        inner: cst.BaseExpression = target
+        while isinstance(inner, cst.Subscript):
+            match inner.slice:
+                case [cst.SubscriptElement(slice=cst.Index(value=key))]:
+                    keys.append(evaluate(key, self._values))
+                case _:
+                    return
+            inner = inner.value
+        if isinstance(inner, cst.Name):
+            path = keys[::-1]
+            self._change(module, node, inner.value, lambda old: _with_item(old, path, value))
+
+
+def _plus(old: Any, added: Any) -> Any:
+    if isinstance(old, list) or isinstance(added, list):
+        left = old if isinstance(old, list) else [UNKNOWN]
+        return [*left, *(added if isinstance(added, list) else [UNKNOWN])]
+    return UNKNOWN
+
+
+def _with_item(old: Any, path: list[Any], value: Any) -> Any:
+    if not path:
+        return value
+    if not isinstance(old, dict) or not isinstance(path[0], str | int):
+        return old
+    return {**old, path[0]: _with_item(old.get(path[0], {}), path[1:], value)}
+
+
+def _append(old: Any, arguments: list[Any]) -> Any:
+    return [*old, arguments[0]] if isinstance(old, list) and arguments else old
+
+
+def _extend(old: Any, arguments: list[Any]) -> Any:
+    return _plus(old, arguments[0] if arguments else UNKNOWN)
+
+
+def _insert(old: Any, arguments: list[Any]) -> Any:
+    match old, arguments:
+        case list(), [int(at), value]:
+            return [*old[:at], value, *old[at:]]
+        case list(), [_, value]:  # at an index that is computed
+            return [value, *old]
+    return old
+
+
+def _remove(old: Any, arguments: list[Any]) -> Any:
+    return [each for each in old if each not in arguments] if isinstance(old, list) else old
+
+
+_METHODS: dict[str, Callable[[Any, list[Any]], Any]] = {
+    "append": _append,
+    "extend": _extend,
+    "insert": _insert,
+    "remove": _remove,
+}

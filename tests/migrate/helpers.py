@@ -1,0 +1,106 @@
+"""What tests of rules are made of: a project from a dictionary, and what one rule says to it.
+
+What enters: the texts of files by their paths. What leaves: findings, or an assertion. Everything
+runs in the test's process, through the same runner and fixer as the command.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from bridge.migrate.facts import Facts
+from bridge.migrate.findings import Finding, Target
+from bridge.migrate.fixer import fix
+from bridge.migrate.project import Project, open_project
+from bridge.migrate.rule import select_rules
+from bridge.migrate.runner import check
+
+__all__ = ["check_noop", "check_transformed", "findings", "fixed", "project_of"]
+
+PATH = "shop/code.py"
+"""Where a single file is put, unless a test says otherwise."""
+
+
+@contextmanager
+def project_of(
+    files: Mapping[str, str], *, target: str = "native", facts: Facts | None = None
+) -> Iterator[Project]:
+    """A project with these files, in a folder of its own."""
+    with tempfile.TemporaryDirectory(prefix="bridge-migrate-") as folder:
+        for name, text in files.items():
+            path = Path(folder, name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(text.encode())
+        yield open_project(Path(folder), target=Target(target), facts=facts)
+
+
+def findings(
+    files: Mapping[str, str], code: str, *, target: str = "native", facts: Facts | None = None
+) -> list[Finding]:
+    """What one rule finds in a project; paths are relative, as Path, to compare and print."""
+    with project_of(files, target=target, facts=facts) as project:
+        found = check(project, select_rules([code])).findings
+        return [replace(each, path=Path(project.relative(each.path))) for each in found]
+
+
+def fixed(
+    files: Mapping[str, str],
+    code: str,
+    *,
+    target: str = "native",
+    unsafe: bool = True,
+    facts: Facts | None = None,
+) -> dict[str, str]:
+    """The files after one rule's fixes, new ones included. A second fix must change nothing."""
+    rules = select_rules([code])
+    with project_of(files, target=target, facts=facts) as project:
+        changes = fix(project, rules, unsafe=unsafe, report=check(project, rules))
+        again = project.with_texts(changes.after)
+        second = fix(again, rules, unsafe=unsafe, report=check(again, rules))
+        assert not second.fixed, f"a second fix does more: {second.fixed}"
+        new = {project.relative(path): text.text for path, text in changes.after.items()}
+        return {**files, **new}
+
+
+def check_noop(
+    code: str,
+    text: str,
+    *,
+    path: str = PATH,
+    files: Mapping[str, str] | None = None,
+    target: str = "native",
+    facts: Facts | None = None,
+) -> None:
+    """The rule finds nothing in this file.
+
+    :param files: the other files of the project.
+    """
+    found = findings({**(files or {}), path: text}, code, target=target, facts=facts)
+    assert found == [], found
+
+
+def check_transformed(
+    code: str,
+    before: str,
+    after: str,
+    *,
+    path: str = PATH,
+    files: Mapping[str, str] | None = None,
+    target: str = "native",
+    safe: bool = True,
+    facts: Facts | None = None,
+) -> None:
+    """The rule's fix makes ``after`` of ``before``, changes nothing else, and nothing twice.
+
+    :param safe: whether ``fix`` does so without ``--unsafe-fixes``.
+    """
+    project = {**(files or {}), path: before}
+    result = fixed(project, code, target=target, facts=facts)
+    assert result[path] == after
+    assert {**result, path: before} == project, "other files changed"
+    safely = fixed(project, code, target=target, unsafe=False, facts=facts)
+    assert (safely[path] == after) is safe, "safe" if safely[path] == after else "unsafe"
