@@ -22,6 +22,7 @@ from tests.harness.servers import ROOT
 EXAMPLES = ROOT / "examples"
 FLASK_APP = EXAMPLES / "flask_app"
 DJANGO_SITE = EXAMPLES / "django_site"
+ASGI_TOUR = EXAMPLES / "asgi_tour"
 DEMO = EXAMPLES / "demo.py"
 ORDERS = 40
 START_TIMEOUT_S = 60.0
