@@ -1,33 +1,29 @@
-"""Several servers measured in turn with wrk, A B C A B C, so that a slow moment hits them all.
+"""Several servers measured in turn, A B C A B C, so that a slow moment hits them all.
 
-What enters: contenders, each a command line that listens on a port. What leaves: for each, the
-requests per second of every round. Servers run on one CPU and wrk on another, where there are two.
+What enters: contenders, each a command line that listens on a port, and a way to load them. What
+leaves: in each contender, one :class:`Sample` a round. Servers run on one CPU and what loads them
+on another, where there are two. Everything happens on the caller's thread, one load at a time.
 """
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
-import socket
 import statistics
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
-from typing import TextIO
 
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-BOOT_S = 30.0
-EXIT_S = 5.0
-PORT = "{port}"
-"""Stands for the port in a contender's command."""
+from bridge.cli.bench.load import Answer, ask, has_wrk
+from bridge.cli.bench.processes import PORT, Running, running
+
+WARMUP_S = 1
+
+Sample = dict[str, float]
+"""One measurement: its numbers by name, such as ``rate`` and ``p99_ms``. What is unknown is left
+out."""
 
 
 @dataclass
@@ -35,54 +31,206 @@ class Contender:
     """One way to serve the same thing.
 
     :ivar command: without the interpreter; ``{port}`` stands for the port.
-    :ivar rates: requests per second, one number a round.
-    :ivar failed: how many responses were errors, or did not come.
+    :ivar env: for the server. Contenders with one command and one environment share one server.
+    :ivar path: what is asked for.
+    :ivar connections: how many, where it is not the same for all contenders.
+    :ivar samples: one a round.
     """
 
     name: str
     command: Sequence[str]
-    rates: list[float] = field(default_factory=list)
-    failed: int = 0
+    env: Mapping[str, str] = field(default_factory=dict)
+    path: str = "/"
+    connections: int | None = None
+    samples: list[Sample] = field(default_factory=list)
+
+    def values(self, metric: str) -> list[float]:
+        """That number of every round; nothing if a round does not have it."""
+        found = [sample[metric] for sample in self.samples if metric in sample]
+        return found if len(found) == len(self.samples) else []
+
+    def median_of(self, metric: str) -> float | None:
+        values = self.values(metric)
+        return statistics.median(values) if values else None
+
+    @property
+    def rates(self) -> list[float]:
+        """Requests per second, one number a round."""
+        return self.values("rate")
 
     @property
     def median(self) -> float:
         return statistics.median(self.rates)
 
+    @property
+    def failed(self) -> int:
+        """How many responses were errors, or did not come."""
+        return round(sum(self.values("failed")))
 
-def uvicorn(name: str, target: str) -> Contender:
+
+Load = Callable[[Contender, Running, int, int], Sample]
+"""Loads one server for so many seconds through so many connections."""
+
+
+def uvicorn(name: str, target: str, **env: str) -> Contender:
     """``target`` on uvicorn with uvloop and httptools."""
     options = "--loop uvloop --http httptools --no-access-log --log-level warning --lifespan off"
-    return Contender(name, ["-m", "uvicorn", target, "--port", PORT, *options.split()])
+    return Contender(name, ["-m", "uvicorn", target, "--port", PORT, *options.split()], env)
 
 
-def gthread(name: str, target: str, threads: int = 10) -> Contender:
+def gthread(name: str, target: str, threads: int = 10, **env: str) -> Contender:
     """``target`` on one gunicorn worker with threads."""
-    options = f"--worker-class gthread --threads {threads} --keep-alive 60 --log-level error"
-    return Contender(
-        name, ["-m", "gunicorn", target, "--bind", f"127.0.0.1:{PORT}", *options.split()]
-    )
+    options = f"--worker-class gthread --threads {threads} --keep-alive 60"
+    return gunicorn(name, target, *options.split(), **env)
+
+
+def gunicorn(name: str, target: str, *options: str, **env: str) -> Contender:
+    """``target`` on one gunicorn worker."""
+    fixed = ["--no-control-socket", "--log-level", "error", "--worker-connections", "4000"]
+    where = ["--bind", f"127.0.0.1:{PORT}"]
+    return Contender(name, ["-m", "gunicorn", target, *where, *fixed, *options], env)
+
+
+def load_with_wrk(contender: Contender, server: Running, seconds: int, connections: int) -> Sample:
+    """Requests as fast as they are answered."""
+    before = server.cpu_s()
+    url = server.url(contender.path)
+    answer = ask(url, connections=contender.connections or connections, seconds=seconds)
+    return sample_of(answer, server, before)
+
+
+def sample_of(answer: Answer, server: Running, cpu_before_s: float | None) -> Sample:
+    """The numbers of one load.
+
+    :param cpu_before_s: what the server had used when it began.
+    """
+    after, peak = server.cpu_s(), server.peak_mb()
+    sample = {
+        "rate": answer.rate,
+        "p50_ms": answer.p50_ms,
+        "p99_ms": answer.p99_ms,
+        "mb_per_s": answer.bytes / answer.seconds / 1e6,
+        "failed": float(answer.failed),
+    }
+    if peak is not None:
+        sample["peak_mb"] = peak
+    if after is not None and cpu_before_s is not None and answer.requests:
+        sample["cpu_us"] = (after - cpu_before_s) / answer.requests * 1e6
+    return sample
+
+
+class Clock:
+    """The progress bar: it counts the seconds that all that is asked for will take."""
+
+    def __init__(self, total_s: float, *, shown: bool = True) -> None:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TimeRemainingColumn(),
+        )
+        self._progress = Progress(
+            *columns, transient=True, console=Console(stderr=True), disable=not shown
+        )
+        self._task: TaskID = self._progress.add_task("", total=total_s)
+
+    def __enter__(self) -> Clock:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._progress.stop()
+
+    def tick(self, seconds: float, doing: str) -> None:
+        self._progress.update(self._task, advance=seconds, description=doing)
+
+
+def planned_s(contenders: Sequence[Contender], *, rounds: int, seconds: int) -> float:
+    """How long :func:`measure` will take, in seconds, more or less."""
+    return len(contenders) * (rounds * seconds + 2 * WARMUP_S)
 
 
 def measure(
-    title: str, contenders: Sequence[Contender], *, rounds: int, seconds: int, connections: int
+    title: str,
+    contenders: Sequence[Contender],
+    *,
+    rounds: int,
+    seconds: int,
+    connections: int,
+    load: Load = load_with_wrk,
+    fresh: bool = False,
+    clock: Clock | None = None,
 ) -> None:
-    """Warm every contender up, then measure them in turn; the results are left in them."""
-    if shutil.which("wrk") is None:
+    """Warm every contender up, then measure them in turn; the results are left in them.
+
+    :param fresh: start the server anew for each round, instead of once.
+    :raises SystemExit: wrk is not installed.
+    """
+    if not has_wrk():
         raise SystemExit("wrk is not installed; on Debian: apt install wrk")
-    with ExitStack() as stack, Progress(transient=True, console=Console(stderr=True)) as progress:
-        bar = progress.add_task(title, total=len(contenders) * (rounds + 1))
-        ports = []
-        for contender in contenders:
-            ports.append(stack.enter_context(_serving(contender)))
-            _load(contender, ports[-1], 1, connections)
-            progress.advance(bar)
-        for contender in contenders:
-            contender.rates.clear()
-            contender.failed = 0
+    for contender in contenders:
+        contender.samples.clear()
+    with ExitStack() as stack:
+        if clock is None:
+            total = planned_s(contenders, rounds=rounds, seconds=seconds)
+            clock = stack.enter_context(Clock(total))
+        turns = Turns(title, load, seconds, connections, clock)
+        if fresh:
+            turns.in_fresh_servers(contenders, rounds)
+        else:
+            turns.in_warm_servers(contenders, rounds)
+
+
+@dataclass(frozen=True)
+class Turns:
+    """One comparison that is going on."""
+
+    title: str
+    load: Load
+    seconds: int
+    connections: int
+    clock: Clock
+
+    def in_warm_servers(self, contenders: Sequence[Contender], rounds: int) -> None:
+        servers: dict[object, Running] = {}
+        with ExitStack() as stack:
+            for contender in contenders:
+                key = _server_of(contender)
+                if key not in servers:
+                    servers[key] = stack.enter_context(_serve(contender))
+                    self._take(contender, servers[key], WARMUP_S)
+                self.clock.tick(2 * WARMUP_S, self.title)
+            for contender in contenders:
+                contender.samples.clear()
+            for _ in range(rounds):
+                for contender in contenders:
+                    self._take(contender, servers[_server_of(contender)], self.seconds)
+                    self.clock.tick(self.seconds, f"{self.title}: {contender.name}")
+
+    def in_fresh_servers(self, contenders: Sequence[Contender], rounds: int) -> None:
         for _ in range(rounds):
-            for contender, port in zip(contenders, ports, strict=True):
-                _load(contender, port, seconds, connections)
-                progress.advance(bar)
+            for contender in contenders:
+                with _serve(contender) as server:
+                    self._take(contender, server, self.seconds)
+                self.clock.tick(self.seconds, f"{self.title}: {contender.name}")
+        self.clock.tick(2 * WARMUP_S * len(contenders), self.title)
+
+    def _take(self, contender: Contender, server: Running, seconds: int) -> None:
+        contender.samples.append(self.load(contender, server, seconds, self.connections))
+
+
+def _server_of(contender: Contender) -> tuple[object, ...]:
+    return (*contender.command, *sorted(contender.env.items()))
+
+
+def _serve(contender: Contender) -> AbstractContextManager[Running]:
+    return running(contender.name, contender.command, env=contender.env)
+
+
+def pairs(base: Contender, other: Contender, metric: str = "rate") -> list[float]:
+    """``base`` divided by ``other``, round by round."""
+    both = zip(base.values(metric), other.values(metric), strict=True)
+    return [ours / theirs for ours, theirs in both if theirs]
 
 
 def show(title: str, contenders: Sequence[Contender], *, against: str) -> None:
@@ -92,76 +240,11 @@ def show(title: str, contenders: Sequence[Contender], *, against: str) -> None:
     for column in ("", "requests/s", "min - max", f"{against} is", "failed"):
         table.add_column(column, justify="left" if not column else "right")
     for contender in contenders:
-        pairs = [ours / theirs for ours, theirs in zip(base.rates, contender.rates, strict=True)]
         table.add_row(
             contender.name,
             f"{contender.median:,.0f}",
             f"{min(contender.rates):,.0f} - {max(contender.rates):,.0f}",
-            "" if contender is base else f"{statistics.median(pairs):.2f} x",
+            "" if contender is base else f"{statistics.median(pairs(base, contender)):.2f} x",
             str(contender.failed or ""),
         )
     Console().print(table)
-
-
-def _pin(cpu: int) -> list[str]:
-    usable = sorted(os.sched_getaffinity(0))
-    return ["taskset", "-c", str(usable[cpu % len(usable)])] if shutil.which("taskset") else []
-
-
-@contextmanager
-def _serving(contender: Contender) -> Iterator[int]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    arguments = [part.replace(PORT, str(port)) for part in contender.command]
-    with tempfile.TemporaryFile("w+") as log:  # a pipe that nobody reads would stop the server
-        process = subprocess.Popen(
-            [*_pin(0), sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=log
-        )
-        try:
-            _wait_for(process, port, contender, log)
-            yield port
-        finally:
-            _end(process)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(EXIT_S)
-    except subprocess.TimeoutExpired:  # asgiref's adapter under load leaves uvicorn waiting
-        process.kill()
-        process.wait()
-
-
-def _wait_for(
-    process: subprocess.Popen[bytes], port: int, contender: Contender, log: TextIO
-) -> None:
-    deadline = time.monotonic() + BOOT_S
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            log.seek(0)
-            raise SystemExit(f"{contender.name} did not start:\n{log.read()}")
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
-        except OSError:
-            time.sleep(0.05)
-    raise SystemExit(f"{contender.name} does not listen after {BOOT_S:.0f} s")
-
-
-def _load(contender: Contender, port: int, seconds: int, connections: int) -> None:
-    output = subprocess.run(
-        [*_pin(1), "wrk", "-t1", f"-c{connections}", f"-d{seconds}", f"http://127.0.0.1:{port}/"],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=seconds + BOOT_S,
-    ).stdout
-    rate = re.search(r"Requests/sec:\s+([\d.]+)", output)
-    if rate is None:
-        raise SystemExit(f"{contender.name}: wrk said\n{output}")
-    contender.rates.append(float(rate[1]))
-    failures = re.findall(r"Non-2xx or 3xx responses: (\d+)", output)
-    failures += re.findall(r"(?:connect|read|write|timeout) (\d+)", output)
-    contender.failed += sum(map(int, failures))
