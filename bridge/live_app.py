@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from bridge.config import ToWsgiOptions
-from bridge.errors import LifespanFailed
+from bridge.errors import DeadlockError, LifespanFailed
 from bridge.inbox import LoopInbox
 from bridge.lifespan import LifespanRunner, app_name
 from bridge.loop import LoopThread, lease
@@ -190,6 +190,10 @@ def close_live_apps() -> None:
             live.close()
         except LifespanFailed as error:
             logger.error("%s", error, exc_info=error.__cause__)
+        except DeadlockError:  # uWSGI ends the process on whichever thread its signal lands
+            logger.error(
+                "%s was not shut down: the process ends on the thread of its event loop", live.name
+            )
 
 
 def _close_at_exit() -> None:

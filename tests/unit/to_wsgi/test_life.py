@@ -22,6 +22,7 @@ from starlette.routing import Route
 import bridge
 from bridge.asgi_to_wsgi import start_adapters
 from bridge.contrib import gunicorn
+from bridge.live_app import close_live_apps
 from bridge.loop import LoopThread
 from bridge.types import AsgiApp, Receive, Scope, Send
 from tests.harness.wsgi import TIMEOUT_S, Background, call, environ_of
@@ -363,6 +364,24 @@ def test_the_hooks_of_gunicorn_start_and_stop_every_app() -> None:
     assert leases() == before
     with pytest.raises(bridge.PoolClosed, match="is shut down"):
         call(adapter, environ_of())
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_process_that_ends_on_the_loops_own_thread_says_so(bridge_log: Log) -> None:
+    """uWSGI with ``--lazy-apps`` runs ``exit()`` on whichever thread gets its SIGTERM."""
+    app, events = living()
+    adapter = bridge.AsgiToWsgi(app)
+    live = adapter.start()
+
+    async def exits() -> None:
+        close_live_apps()
+
+    live.thread.submit(exits()).result(TIMEOUT_S)
+
+    [line] = [line for line in bridge_log() if "not shut down" in line]
+    assert line.endswith("was not shut down: the process ends on the thread of its event loop")
+    adapter.close()
+    assert events == ["startup", "shutdown"]
 
 
 # -- processes -------------------------------------------------------------------------------------
