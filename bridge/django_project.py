@@ -111,14 +111,12 @@ def _djangos_own(target: str) -> Any:
 
 
 def _with_static_files(app: Any, settings: Any) -> tuple[Any, tuple[str, ...]]:
-    has_app = "django.contrib.staticfiles" in settings.INSTALLED_APPS
-    has_whitenoise = any("whitenoise" in each for each in settings.MIDDLEWARE)
-    if not (settings.DEBUG and has_app and settings.STATIC_URL) or has_whitenoise:
-        return app, ()
-    from django.contrib.staticfiles.handlers import StaticFilesHandler
+    from bridge.contrib.django import static
 
+    if not static.wanted():
+        return app, ()
     note = f"DEBUG is on: static files are served from {settings.STATIC_URL}"
-    return StaticFilesHandler(app), (note,)
+    return static.DevelopmentFiles(app), (note,)
 
 
 def _default_settings(manage: Path, target: str) -> str:

@@ -1,0 +1,86 @@
+"""`get_asgi_application`: a drop-in for Django's own, with sync views at the speed of WSGI.
+
+::
+
+    from bridge.contrib.django import get_asgi_application
+
+    application = get_asgi_application()
+
+What enters: the settings, as Django reads them. What leaves: an ASGI app. Runs where the project's
+``asgi.py`` is imported: on the main thread, before any event loop. Importing this module imports
+nothing of Django.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Unpack, cast
+
+from bridge.config import LifespanMode, one_of, positive_number
+from bridge.convert import ToAsgiKeywords
+from bridge.errors import AmbiguousApp, ConfigError
+from bridge.interface import interface_of
+from bridge.types import AsgiApp
+
+if TYPE_CHECKING:
+    from bridge.contrib.django.application import DjangoApplication
+
+__all__ = ["get_asgi_application"]
+
+
+def get_asgi_application(
+    websocket: AsgiApp | Mapping[str, Any] | None = None,
+    *,
+    lifespan: LifespanMode = "auto",
+    startup_timeout_s: float = 30,
+    **options: Unpack[ToAsgiKeywords],
+) -> DjangoApplication:
+    """Set Django up and return the project as an ASGI app.
+
+    Takes the place of ``django.core.asgi.get_asgi_application``. Sync views run through Django's
+    WSGI handler, whole, on long-lived worker threads; async views run on the event loop, through
+    Django's ASGI handler, where their middleware can. Settings are read; none is needed.
+
+    :param websocket: the ASGI app that gets the WebSockets, such as Channels' ``URLRouter`` in its
+        ``AuthMiddlewareStack``; or a mapping of path prefixes to such apps, as
+        :class:`bridge.Router` takes it. Without one they are refused, with a log line.
+    :param lifespan: of the ``websocket`` app: ``"auto"`` runs it if it has one, ``"on"`` makes it
+        an error if it has none, ``"off"`` leaves it out. Django itself has none.
+    :param startup_timeout_s: the longest that this app's startup may take.
+    :param options: those of :class:`~bridge.WsgiToAsgi`: ``threads``, ``backlog``,
+        ``trusted_environ`` and so on. ``trusted_environ`` is for async views, too.
+    :raises ConfigError: an option is wrong.
+    :raises ImproperlyConfigured: Django's, of wrong settings.
+    """
+    import django
+
+    positive_number("startup_timeout_s", startup_timeout_s)
+    one_of("lifespan", lifespan, ("auto", "on", "off"))
+    django.setup(set_prefix=False)
+    from bridge.contrib.django.application import DjangoApplication
+
+    return DjangoApplication(_websocket_app(websocket), lifespan, startup_timeout_s, **options)
+
+
+def _websocket_app(websocket: Any) -> AsgiApp | None:
+    """:raises ConfigError: it is no ASGI app."""
+    if websocket is None:
+        return None
+    if isinstance(websocket, Mapping):
+        from bridge.router import Router  # type: ignore[import-not-found,unused-ignore]
+
+        return cast("AsgiApp", Router({}, websocket=websocket))
+    if isinstance(websocket, (list, tuple)):
+        raise ConfigError(
+            "websocket",
+            websocket,
+            "an ASGI app, or {prefix: ASGI app}. A list of URL patterns becomes one through "
+            "channels.routing.URLRouter(...)",
+        )
+    try:
+        is_asgi = interface_of(websocket) == "asgi"
+    except AmbiguousApp as error:
+        raise ConfigError("websocket", websocket, f"an ASGI app. {error}") from error
+    if not is_asgi:
+        raise ConfigError("websocket", websocket, "an ASGI app; a WSGI app knows no WebSockets")
+    return cast("AsgiApp", websocket)

@@ -1,0 +1,141 @@
+"""Django's two handlers, as they stand behind one application.
+
+What enters: an environ on a worker thread, or a scope on the event loop. What leaves: Django's
+response. Each differs from Django's own in a few lines:
+
+:class:`WsgiSide`
+    streams what an async iterator yields (Django collects it first), reads a request body that
+    comes without Content-Length, and gives the request its ``scope``.
+:class:`AsgiSide`
+    closes the database connections of a request with its thread, which ends with it: whatever
+    ``CONN_MAX_AGE`` says, nobody could use them again. Trusted keys reach ``request.META``.
+
+Both tell which URLconf a middleware has chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from io import BytesIO
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
+from django.core.handlers.asgi import ASGIHandler, ASGIRequest
+from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
+from django.core.signals import request_finished
+from django.db import connections
+
+from bridge.contrib.django.chain import ChainRecorder
+from bridge.environ import TrustedEnviron
+from bridge.sync import iterate_in_loop
+from bridge.types import Environ, Scope
+
+__all__ = ["AsgiSide", "WsgiSide"]
+
+OnUrlconf = Callable[[Any], None]
+"""Told of each URLconf that a middleware has set as ``request.urlconf``. Any thread."""
+
+
+class BridgedRequest(WSGIRequest):
+    """A `WSGIRequest` that came through `to_asgi`, or from a WSGI server."""
+
+    def __init__(self, environ: Environ) -> None:
+        super().__init__(environ)
+        if "CONTENT_LENGTH" not in environ and _may_have_body(environ):
+            self._stream: Any = _Unannounced(environ["wsgi.input"])
+
+    @property
+    def scope(self) -> Scope | None:
+        """The ASGI scope, as ``ASGIRequest`` has it; None on a WSGI server."""
+        return self.environ.get("asgi.scope")
+
+
+def _may_have_body(environ: Environ) -> bool:
+    """Whether a request without Content-Length may have one, whose end the stream knows."""
+    whole = type(environ["wsgi.input"]) is BytesIO  # then to_asgi has seen that it is empty
+    return not whole and bool(environ.get("wsgi.input_terminated"))
+
+
+class _Unannounced:
+    """A body of unknown length, which ends by itself (``wsgi.input_terminated``).
+
+    Django compares Content-Length with ``DATA_UPLOAD_MAX_MEMORY_SIZE`` before it reads a body into
+    memory. Here there is none to compare: it is the reading that stops.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self.readline = stream.readline
+
+    def read(self, size: int | None = None) -> bytes:
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        if (size is not None and size >= 0) or limit is None:
+            part: bytes = self._stream.read(-1 if size is None else size)
+            return part
+        body: bytes = self._stream.read(limit + 1)
+        if len(body) > limit:
+            raise RequestDataTooBig("Request body exceeded settings.DATA_UPLOAD_MAX_MEMORY_SIZE.")
+        return body
+
+
+class WsgiSide(ChainRecorder, WSGIHandler):
+    """Django's WSGI handler."""
+
+    request_class = BridgedRequest
+
+    def __init__(self, on_urlconf: OnUrlconf) -> None:
+        self._on_urlconf = on_urlconf
+        super().__init__()
+
+    def get_response(self, request: Any) -> Any:
+        """Django's own; an async iterator is iterated on the event loop, an item at a time."""
+        response: Any = super().get_response(request)
+        if response.streaming and response.is_async:
+            response.streaming_content = iterate_in_loop(response.streaming_content, window=1)
+        return response
+
+    def resolve_request(self, request: Any) -> Any:
+        """Django's own."""
+        match = super().resolve_request(request)
+        _report(request, self._on_urlconf)
+        return match
+
+
+class AsgiSide(ChainRecorder, ASGIHandler):
+    """Django's ASGI handler."""
+
+    def __init__(self, on_urlconf: OnUrlconf, trusted_environ: TrustedEnviron | None) -> None:
+        self._on_urlconf = on_urlconf
+        super().__init__()
+        if trusted_environ is not None:
+            self.request_class = partial(_trusting, trusted_environ)  # type: ignore[assignment]  # Django only calls it
+
+    def resolve_request(self, request: Any) -> Any:
+        """Django's own."""
+        match = super().resolve_request(request)
+        _report(request, self._on_urlconf)
+        return match
+
+
+def _trusting(trusted_environ: TrustedEnviron, scope: Scope, body_file: Any) -> ASGIRequest:
+    request = ASGIRequest(scope, body_file)
+    request.META.update(trusted_environ(scope))
+    return request
+
+
+def _report(request: Any, on_urlconf: OnUrlconf) -> None:
+    urlconf = getattr(request, "urlconf", None)
+    if urlconf is not None:
+        on_urlconf(urlconf)
+
+
+def _close_connections(**_: Any) -> None:
+    """On the request's own thread of `sync_to_async`, after Django's ``close_old_connections``."""
+    connections.close_all()
+
+
+request_finished.connect(
+    _close_connections, sender=AsgiSide, dispatch_uid="bridge.contrib.django.handlers"
+)

@@ -1,0 +1,59 @@
+"""The project of :mod:`tests.django.project` on a server, with settings as a test needs them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import pytest
+
+from tests.conftest import Servers, Site, site_of
+
+TARGET = "tests.django.project:app"
+SERVER = "uvicorn-httptools"
+
+
+class Projects(Protocol):
+    """Gives a running project with these settings and options, shared by whoever asks for them."""
+
+    def __call__(
+        self,
+        settings: dict[str, Any] | None = None,
+        options: dict[str, Any] | None = None,
+        *,
+        server: str = SERVER,
+        args: tuple[str, ...] = (),
+        env: dict[str, str] | None = None,
+    ) -> Site: ...
+
+
+@pytest.fixture
+def project(servers: Servers) -> Iterator[Projects]:
+    opened: list[Site] = []
+
+    def get(
+        settings: dict[str, Any] | None = None,
+        options: dict[str, Any] | None = None,
+        *,
+        server: str = SERVER,
+        args: tuple[str, ...] = (),
+        env: dict[str, str] | None = None,
+    ) -> Site:
+        variables = {
+            "BRIDGE_TEST_DJANGO": json.dumps(settings or {}),
+            "BRIDGE_TEST_DJANGO_OPTIONS": json.dumps(options or {}),
+            **(env or {}),
+        }
+        opened.append(site_of(servers.get(server, TARGET, env=variables, args=args)))
+        return opened[-1]
+
+    yield get
+    for site in opened:
+        site.client.close()
+
+
+@pytest.fixture
+def site(project: Projects) -> Site:
+    """The project as it is, with an app for its WebSockets."""
+    return project(options={"websocket": True})

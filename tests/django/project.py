@@ -1,0 +1,265 @@
+"""A Django project in one file, with a view of every kind. Runs in a server process of its own.
+
+What enters: settings to add or to replace, as JSON in ``BRIDGE_TEST_DJANGO``; options of
+`get_asgi_application` in ``BRIDGE_TEST_DJANGO_OPTIONS``. What leaves: ``app``, whose views answer
+with JSON that says where they ran.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import threading
+from functools import partial, wraps
+from typing import Any
+
+from asgiref.sync import markcoroutinefunction
+from django.conf import settings
+
+HERE = __name__
+
+STARTPROJECT = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+DEFAULTS: dict[str, Any] = {
+    "SECRET_KEY": "only for tests",
+    "ALLOWED_HOSTS": ["*"],
+    "ROOT_URLCONF": "tests.django.urls",
+    "INSTALLED_APPS": [
+        "django.contrib.auth",
+        "django.contrib.contenttypes",
+        "django.contrib.sessions",
+        "django.contrib.messages",
+        "django.contrib.staticfiles",
+        "django.contrib.admin",
+    ],
+    "MIDDLEWARE": [
+        *STARTPROJECT,
+        "django.middleware.locale.LocaleMiddleware",
+        f"{HERE}.OtherUrlconf",
+        f"{HERE}.NotUsed",
+    ],
+    "TEMPLATES": [{"BACKEND": "django.template.backends.django.DjangoTemplates"}],
+    "STATIC_URL": "static/",
+    "USE_TZ": True,
+    "LANGUAGES": [("en", "English"), ("de", "Deutsch")],
+    "DATABASES": {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+    "DEFAULT_AUTO_FIELD": "django.db.models.BigAutoField",
+    "DATA_UPLOAD_MAX_MEMORY_SIZE": 1000,
+    "LOGGING": {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "handlers": {"stderr": {"class": "logging.StreamHandler"}},
+        "loggers": {
+            name: {"handlers": ["stderr"], "level": "INFO"} for name in ("django", "bridge")
+        },
+    },
+}
+
+if not settings.configured:
+    settings.configure(**{**DEFAULTS, **json.loads(os.environ.get("BRIDGE_TEST_DJANGO", "{}"))})
+
+from django.core.exceptions import MiddlewareNotUsed  # noqa: E402  # needs the settings
+from django.http import HttpRequest, JsonResponse, StreamingHttpResponse  # noqa: E402
+from django.utils.deprecation import MiddlewareMixin  # noqa: E402
+from django.views import View  # noqa: E402
+
+from bridge.contrib.django import get_asgi_application  # noqa: E402
+from tests.harness.control import gate, report  # noqa: E402
+
+# -- what the views say ----------------------------------------------------------------------------
+
+
+def facts(request: Any, **more: Any) -> dict[str, Any]:
+    """Where a view runs."""
+    try:
+        loop = id(asyncio.get_running_loop())
+    except RuntimeError:
+        loop = None
+    return {
+        "request": type(request).__name__,
+        "thread": threading.current_thread().name,
+        "loop": loop,
+        "path": request.path,
+        "path_info": request.path_info,
+        "user": str(getattr(request, "user", "")),
+        "remote_user": request.META.get("REMOTE_USER"),
+        "urlconf": str(getattr(request, "urlconf", None)),
+        **more,
+    }
+
+
+def sync_view(request: HttpRequest, **arguments: Any) -> JsonResponse:
+    """A plain function."""
+    return JsonResponse(facts(request, kind="sync", arguments=str(arguments)))
+
+
+async def async_view(request: HttpRequest, **arguments: Any) -> JsonResponse:
+    """A coroutine function."""
+    return JsonResponse(facts(request, kind="async", arguments=str(arguments)))
+
+
+class SyncClass(View):
+    """Sync methods."""
+
+    def get(self, request: HttpRequest) -> JsonResponse:
+        return sync_view(request)
+
+
+class AsyncClass(View):
+    """Async methods: ``view_is_async``."""
+
+    async def get(self, request: HttpRequest) -> JsonResponse:
+        return await async_view(request)
+
+
+class MarkedInstance:
+    """A callable object that says it is a coroutine function."""
+
+    def __init__(self) -> None:
+        markcoroutinefunction(self)
+
+    async def __call__(self, request: HttpRequest) -> JsonResponse:
+        return await async_view(request)
+
+
+def wrapped_in_sync(view: Any) -> Any:
+    """A decorator from before async views: nobody awaits what it returns."""
+
+    @wraps(view)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return view(*args, **kwargs)
+
+    return wrapper
+
+
+async_partial = partial(async_view, by="partial")
+
+
+def echo(request: HttpRequest) -> JsonResponse:
+    """The request's body, whatever its length was announced as."""
+    return JsonResponse(facts(request, kind="sync", body=request.body.decode()))
+
+
+def spoken(request: Any) -> JsonResponse:
+    """What a sync view sees of the scope."""
+    return JsonResponse({"type": request.scope["type"], "state": str(request.scope.get("state"))})
+
+
+# -- streams ---------------------------------------------------------------------------------------
+
+
+def sync_stream(request: HttpRequest, key: str) -> StreamingHttpResponse:
+    """Chunks from a plain generator, one for each time that the gate lets it through."""
+
+    def chunks() -> Any:
+        try:
+            for number in range(3):
+                gate(key, "chunk")
+                yield f"{number};"
+        finally:
+            report(key, "closed", thread=threading.current_thread().name)
+
+    return StreamingHttpResponse(chunks())
+
+
+async def async_stream(request: HttpRequest, key: str) -> StreamingHttpResponse:
+    """The same from an async generator."""
+    kind = type(request).__name__
+
+    async def chunks() -> Any:
+        try:
+            for number in range(3):
+                await asyncio.to_thread(gate, key, "chunk")
+                yield f"{number};"
+        finally:
+            report(key, "closed", thread=threading.current_thread().name, request=kind)
+
+    return StreamingHttpResponse(chunks())
+
+
+# -- middleware ------------------------------------------------------------------------------------
+
+
+class OtherUrlconf(MiddlewareMixin):
+    """Gives a request that asks for it another URLconf, as packages for several hosts do."""
+
+    def process_request(self, request: Any) -> None:
+        if "x-urlconf" in request.headers:
+            request.urlconf = request.headers["x-urlconf"]
+
+
+def NotUsed(get_response: Any) -> Any:
+    """Sync-only, and takes itself out."""
+    raise MiddlewareNotUsed
+
+
+def sync_only(get_response: Any) -> Any:
+    """A middleware as they were always written."""
+
+    def middleware(request: HttpRequest) -> Any:
+        response = get_response(request)
+        response["x-sync-only"] = "passed"
+        return response
+
+    return middleware
+
+
+class OwnCall(MiddlewareMixin):
+    """Inherits ``async_capable = True`` and does not keep it."""
+
+    def __call__(self, request: HttpRequest) -> Any:
+        response: Any = self.get_response(request)
+        response["x-own-call"] = "passed"
+        return response
+
+
+# -- the app ---------------------------------------------------------------------------------------
+
+
+async def websocket(scope: Any, receive: Any, send: Any) -> None:
+    """An ASGI app with a lifespan, that says what it was started with."""
+    if scope["type"] == "lifespan":
+        await receive()
+        if os.environ.get("BRIDGE_TEST_FAILS") == "startup":
+            await send({"type": "lifespan.startup.failed", "message": "no tide today"})
+            return
+        print("websocket app: startup", flush=True)
+        scope["state"]["tide"] = "high"
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        print("websocket app: shutdown", flush=True)
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    assert scope["type"] == "websocket"
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (message := await receive())["type"] == "websocket.receive":
+        text = f"{scope['state']['tide']}: {message['text']}"
+        await send({"type": "websocket.send", "text": text})
+
+
+def trusted(scope: Any) -> dict[str, str]:
+    """What an authenticating proxy says, of those that may say it: here, anyone."""
+    names = [value.decode() for name, value in scope["headers"] if name == b"x-proxy-user"]
+    return {"REMOTE_USER": names[0]} if names else {}
+
+
+options = json.loads(os.environ.get("BRIDGE_TEST_DJANGO_OPTIONS", "{}"))
+if options.pop("websocket", False):
+    options["websocket"] = websocket
+if options.pop("trusted", False):
+    options["trusted_environ"] = trusted
+app = get_asgi_application(**options)
+
+if os.environ.get("BRIDGE_TEST_MIGRATE"):
+    from django.core.management import call_command
+
+    call_command("migrate", verbosity=0)
