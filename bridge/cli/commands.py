@@ -19,6 +19,7 @@ from typing import Annotated, Literal
 import typer
 
 import bridge
+from bridge.cli.migrate import app as migrate_app
 from bridge.cli.options import (
     DEFAULT_GRACE_S,
     DEFAULT_THREADS,
@@ -45,6 +46,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.add_typer(migrate_app, name="migrate")
 
 _WHERE, _HOW, _APP = "Where it listens", "How it runs", "What the app is"
 

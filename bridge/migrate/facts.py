@@ -24,6 +24,7 @@ class MiddlewareFact:
     :ivar is_mixin: whether it is a ``MiddlewareMixin``.
     :ivar overrides_call: whether a ``MiddlewareMixin`` has a ``__call__`` of its own.
     :ivar native_hooks: hooks that have an async form of their own, and cost no hop.
+    :ivar trusts_header: whether it takes a user name from a request header under ASGI.
     :ivar error: why it could not be probed; empty if it could.
     """
 
@@ -37,6 +38,7 @@ class MiddlewareFact:
     overrides_call: bool = False
     hooks: tuple[str, ...] = ()
     native_hooks: tuple[str, ...] = ()
+    trusts_header: bool = False
     error: str = ""
 
     @property

@@ -58,12 +58,19 @@ class Project:
 
     def with_texts(self, texts: Mapping[Path, Text]) -> Project:
         """The same project, as if these files had been written."""
+        return self._like(self.facts, self.target, texts)
+
+    def with_facts(self, facts: Facts | None, target: Target | None = None) -> Project:
+        """The same project, having told this about itself, and moving there."""
+        return self._like(facts, target or self.target, self._texts)
+
+    def _like(self, facts: Facts | None, target: Target, texts: Mapping[Path, Text]) -> Project:
         return Project(
             self.root,
             self.files,
-            target=self.target,
+            target=target,
             settings_module=self._chosen_settings,
-            facts=self.facts,
+            facts=facts,
             texts=texts,
         )
 

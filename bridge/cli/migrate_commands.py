@@ -1,0 +1,172 @@
+"""What ``bridge migrate`` does, command by command.
+
+What enters: options. What leaves: text on stdout, a line for each thing that went wrong on stderr,
+and the exit code. Main thread.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from bridge.errors import MigrationError
+from bridge.migrate import explain as explaining
+from bridge.migrate.baseline import new_findings, read_baseline, write_baseline
+from bridge.migrate.configuration import choices
+from bridge.migrate.fixer import Changes, unified_diff
+from bridge.migrate.fixer import fix as carry_out
+from bridge.migrate.outputs import FORMATS
+from bridge.migrate.outputs.grouping import count
+from bridge.migrate.runner import Progress as Told
+from bridge.migrate.session import Session, run_check
+from bridge.migrate.writing import is_dirty, write_texts
+
+__all__ = ["check", "explain", "fix"]
+
+
+def check(path: Path, given: Mapping[str, Any], format: str, update_baseline: bool) -> int:
+    """``bridge migrate check``"""
+    session = _session(path, given)
+    if update_baseline:
+        return _update_baseline(session)
+    _print(FORMATS[format](session))
+    return _ended(session)
+
+
+def _update_baseline(session: Session) -> int:
+    file = session.choices.baseline
+    if file is None:
+        raise MigrationError(
+            "--update-baseline needs --baseline FILE, or baseline in pyproject.toml"
+        )
+    if session.failure:
+        return _ended(session)  # a baseline without what introspection finds would be too short
+    number = write_baseline(file, session.project, session.found)
+    _tell(f"{count(number, 'finding')} written to {file}")
+    return 0
+
+
+def fix(
+    path: Path, given: Mapping[str, Any], write: bool, unsafe_fixes: bool, allow_dirty: bool
+) -> int:
+    """``bridge migrate fix``"""
+    if write and not allow_dirty:
+        _refuse_dirty(path)
+    session = _session(path, given)
+    changes = carry_out(session.project, session.rules, unsafe=unsafe_fixes, report=session.report)
+    _print(unified_diff(session.project, changes))
+    if write:
+        write_texts(changes.after)
+    _tell(_outcome(changes, write))
+    return _ended(_after(session, changes))
+
+
+def _refuse_dirty(path: Path) -> None:
+    changed = is_dirty(path if path.is_dir() else path.parent)
+    if changed:
+        shown = ", ".join(changed[:3]) + (", ..." if len(changed) > 3 else "")
+        raise MigrationError(
+            f"git has changes that are not committed ({shown}): commit them first, so that the "
+            "fixes can be seen and undone by themselves, or use --allow-dirty"
+        )
+
+
+def _outcome(changes: Changes, written: bool) -> str:
+    if not changes.after:
+        return "Nothing to fix."
+    done = f"{count(len(changes.fixed), 'fix' if len(changes.fixed) == 1 else 'fixe')}"
+    files = count(len(changes.after), "file")
+    if written:
+        return f"{done} written to {files}. {count(len(changes.left.findings), 'finding')} left."
+    return f"{done} in {files} would be written with --write."
+
+
+def _after(session: Session, changes: Changes) -> Session:
+    """The session as it is once the fixes are written."""
+    left = changes.left.findings
+    if session.choices.baseline is not None:
+        known = read_baseline(session.choices.baseline)
+        left = tuple(new_findings(known, session.project, left))
+    return replace(session, report=replace(changes.left, findings=left))
+
+
+def explain(rule: str | None) -> int:
+    """``bridge migrate explain``"""
+    _print(explaining.list_rules() if rule is None else explaining.explain(rule))
+    return 0
+
+
+# -- around all of them ----------------------------------------------------------------------------
+
+
+def _session(path: Path, given: Mapping[str, Any]) -> Session:
+    folder = path if path.is_dir() else path.parent
+    with _progress() as told:
+        return run_check(path, choices(folder, given), told)
+
+
+def _ended(session: Session) -> int:
+    """Tell what could not be looked at. Returns the exit code."""
+    for problem in session.report.problems:
+        where = session.project.relative(problem.path)
+        _tell(
+            f"{where}:{problem.line}: {problem.message}"
+            if problem.line
+            else f"{where} {problem.message}"
+        )
+    if session.failure:
+        _tell(session.failure)
+    return session.exit_code
+
+
+def _tell(text: str) -> None:
+    print(f"bridge: {text}", file=sys.stderr)
+
+
+def _print(text: str) -> None:
+    """Text on stdout, coloured on a terminal only."""
+    console = Console(soft_wrap=True, highlight=False)
+    if not console.is_terminal:
+        sys.stdout.write(text)
+        return
+    for line in text.splitlines():
+        console.print(line, style=_style(line), markup=False)
+
+
+_STYLES = (
+    ("--- ", "bold"),
+    ("+++ ", "bold"),
+    ("@@", "cyan"),
+    ("+", "green"),
+    ("-", "red"),
+    ("Found", "bold"),
+    ("  help:", "cyan"),
+    ("    help:", "cyan"),
+)
+
+
+def _style(line: str) -> str:
+    if line[:1].isalpha() and (" critical: " in line or " error: " in line):
+        return "bold red"
+    if line[:1].isalpha() and (" warning: " in line or " info: " in line):
+        return "bold yellow"
+    return next((style for start, style in _STYLES if line.startswith(start)), "none")
+
+
+@contextmanager
+def _progress() -> Iterator[Told]:
+    """A progress bar on stderr, where that is a terminal."""
+    console = Console(stderr=True)
+    columns = (TextColumn("Checking"), BarColumn(), MofNCompleteColumn(), TextColumn("files"))
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task("check", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,237 @@
+"""Asks a Django project about itself. Runs under the project's own interpreter, from its stdin.
+
+What enters: the path of a file to write to, as the only argument; ``DJANGO_SETTINGS_MODULE`` in the
+environment; the project's folder as the current one. What leaves: JSON in that file. Main thread of
+a process of its own.
+
+Needs the standard library of Python 3.8 or newer and the project's Django, and nothing else: it is
+handed over as text, and `bridge` need not be installed there.
+"""
+
+from __future__ import annotations
+
+import inspect
+import io
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SETTINGS = (
+    "ALLOWED_HOSTS ASGI_APPLICATION CACHES CHANNEL_LAYERS DATABASES DEBUG "
+    "FILE_UPLOAD_HANDLERS FORCE_SCRIPT_NAME INSTALLED_APPS MIDDLEWARE ROOT_URLCONF "
+    "SECURE_PROXY_SSL_HEADER SESSION_ENGINE STATICFILES_STORAGE STATIC_URL STORAGES "
+    "USE_X_FORWARDED_HOST USE_X_FORWARDED_PORT WHITENOISE_AUTOREFRESH WSGI_APPLICATION"
+)
+PACKAGES = (
+    "a2wsgi asgiref channels daphne django django-debug-toolbar djangorestframework flask "
+    "flask-sock flask-socketio gevent gunicorn eventlet hypercorn granian uvicorn uwsgi whitenoise "
+    "wsgi-asgi-bridge"
+)
+HOOKS = "process_request process_view process_template_response process_exception process_response"
+SECRET = ("PASSWORD", "USER", "SECRET", "KEY", "TOKEN", "PASSFILE", "SERVICE")
+
+
+def main(out: str) -> None:
+    import django
+
+    django.setup()
+    from django.conf import settings
+
+    facts = {
+        "python": ".".join(str(part) for part in sys.version_info[:3]),
+        "django": django.get_version(),
+        "settings": told_settings(settings),
+        "middleware": [probe_middleware(path) for path in settings.MIDDLEWARE],
+        "views": views(settings),
+        "packages": packages(),
+    }
+    with open(out, "w", encoding="utf-8") as file:
+        json.dump(facts, file)
+
+
+# -- settings --------------------------------------------------------------------------------------
+
+
+def told_settings(settings: Any) -> dict[str, Any]:
+    names = [name for name in SETTINGS.split() if hasattr(settings, name)]
+    return {name: plain(getattr(settings, name)) for name in names}
+
+
+def plain(value: Any) -> Any:
+    """What JSON can hold, without secrets. Anything else as text."""
+    if isinstance(value, dict):
+        items = ((str(key), each) for key, each in value.items())
+        return {key: plain(each) for key, each in items if not is_secret(key)}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(each) for each in value]
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return str(value) if type(value).__module__.startswith(("django.", "pathlib")) else repr(value)
+
+
+def is_secret(key: str) -> bool:
+    return any(word in key.upper() for word in SECRET)
+
+
+# -- middleware ------------------------------------------------------------------------------------
+
+
+def probe_middleware(path: str) -> dict[str, Any]:
+    from django.core.exceptions import MiddlewareNotUsed
+    from django.utils.module_loading import import_string
+
+    fact: dict[str, Any] = {"path": path}
+    try:
+        factory = import_string(path)
+        fact.update(described(factory))
+        instance = made(factory, fact["async_capable"])
+    except MiddlewareNotUsed:
+        fact["is_used"] = False
+        return fact
+    except Exception as error:
+        fact["error"] = f"{type(error).__name__}: {error}"
+        return fact
+    fact.update(hooks(factory, instance))
+    return fact
+
+
+def described(factory: Any) -> dict[str, Any]:
+    file, line = place(factory)
+    return {
+        "file": file,
+        "line": line,
+        "sync_capable": bool(getattr(factory, "sync_capable", True)),
+        "async_capable": bool(getattr(factory, "async_capable", False)),
+    }
+
+
+def made(factory: Any, is_async: bool) -> Any:
+    """An instance, as Django makes it when the server starts."""
+
+    def get_response(request: object) -> None:
+        raise RuntimeError("bridge migrate only looks")
+
+    async def get_response_async(request: object) -> None:
+        raise RuntimeError("bridge migrate only looks")
+
+    return factory(get_response_async if is_async else get_response)
+
+
+def hooks(factory: Any, instance: Any) -> dict[str, Any]:
+    from django.utils.deprecation import MiddlewareMixin
+
+    present = [name for name in HOOKS.split() if hasattr(instance, name)]
+    is_class = inspect.isclass(factory)
+    is_mixin = is_class and issubclass(factory, MiddlewareMixin)
+    own_call = is_mixin and factory.__call__ is not MiddlewareMixin.__call__
+    own_acall = is_mixin and factory.__acall__ is not MiddlewareMixin.__acall__
+    native = [name for name in present if is_native(instance, name)]
+    if own_acall or own_call or not is_mixin:  # it calls these two itself, if it does
+        native += [name for name in ("process_request", "process_response") if name in present]
+    return {
+        "hooks": present,
+        "native_hooks": sorted(set(native)),
+        "is_mixin": is_mixin,
+        "overrides_call": own_call and not inspect.iscoroutinefunction(factory.__call__),
+        "trusts_header": trusts_header(instance),
+    }
+
+
+def is_native(instance: Any, name: str) -> bool:
+    return inspect.iscoroutinefunction(getattr(instance, name))
+
+
+def trusts_header(instance: Any) -> bool:
+    """Whether it reads the user's name from a request header, when it runs under ASGI.
+
+    Asked with a request that has such a header, and nothing else.
+    """
+    try:
+        from django.contrib.auth.middleware import RemoteUserMiddleware
+        from django.core.handlers.asgi import ASGIRequest
+
+        if not isinstance(instance, RemoteUserMiddleware):
+            return False
+        headers = [(b"remote-user", b"bridge-migrate")]
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": headers}
+        return instance.get_username(ASGIRequest(scope, io.BytesIO())) == "bridge-migrate"
+    except Exception:
+        return False
+
+
+# -- views -----------------------------------------------------------------------------------------
+
+
+def views(settings: Any) -> list[dict[str, Any]]:
+    from django.urls import get_resolver
+
+    if not getattr(settings, "ROOT_URLCONF", None):
+        return []
+    return list(walk(get_resolver().url_patterns, ""))
+
+
+def walk(patterns: Any, prefix: str) -> Iterator[dict[str, Any]]:
+    for pattern in patterns:
+        route = prefix + str(pattern.pattern).lstrip("^")
+        if hasattr(pattern, "url_patterns"):
+            yield from walk(pattern.url_patterns, route)
+        else:
+            yield view_fact(pattern.callback, route)
+
+
+def view_fact(view: Any, route: str) -> dict[str, Any]:
+    cls = getattr(view, "view_class", None) or getattr(view, "cls", None)
+    subject = cls or unwrapped(view)
+    file, line = place(subject)
+    module = getattr(subject, "__module__", "") or ""
+    name = getattr(subject, "__qualname__", type(subject).__qualname__)
+    return {
+        "route": route,
+        "name": f"{module}.{name}",
+        "file": file,
+        "line": line,
+        "is_async": is_coroutine_function(view),
+        "is_template": cls is not None and hasattr(cls, "render_to_response"),
+    }
+
+
+def is_coroutine_function(view: Any) -> bool:
+    """As Django decides it: views of classes are marked, and are no coroutine functions."""
+    from asgiref.sync import iscoroutinefunction  # Django needs asgiref
+
+    return bool(iscoroutinefunction(view))
+
+
+def unwrapped(view: Any) -> Any:
+    while hasattr(view, "func"):  # functools.partial
+        view = view.func
+    return inspect.unwrap(view)
+
+
+def place(subject: Any) -> tuple[str, int]:
+    try:
+        return inspect.getsourcefile(subject) or "", inspect.getsourcelines(subject)[1]
+    except (OSError, TypeError):
+        return "", 0
+
+
+# -- packages --------------------------------------------------------------------------------------
+
+
+def packages() -> dict[str, str]:
+    from importlib import metadata
+
+    found: dict[str, str] = {}
+    for name in PACKAGES.split():
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
