@@ -3,6 +3,7 @@
 >>> import bridge
 >>> app = bridge.to_asgi(flask_app)  # doctest: +SKIP
 >>> app = bridge.to_wsgi(fastapi_app)  # doctest: +SKIP
+>>> app = bridge.Router({"/": flask_app, "/api": fastapi_app})  # doctest: +SKIP
 
 Importing this package starts no thread and no event loop, and imports none of the extras.
 """
@@ -27,7 +28,9 @@ from bridge.errors import (
     ServerProtocolError,
 )
 from bridge.interface import interface_of
+from bridge.mounts import Mount
 from bridge.pool import WorkerPool
+from bridge.router import Router
 from bridge.sync import (
     ThreadSensitiveContext,
     async_to_sync,
@@ -37,6 +40,7 @@ from bridge.sync import (
     iterate_in_threads,
     sync_to_async,
 )
+from bridge.universal import universal
 from bridge.wsgi_to_asgi import WsgiToAsgi
 
 __all__ = [
@@ -49,9 +53,11 @@ __all__ = [
     "ConfigError",
     "DeadlockError",
     "LifespanFailed",
+    "Mount",
     "PoolClosed",
     "PoolSaturated",
     "ProtocolError",
+    "Router",
     "ServerProtocolError",
     "ThreadSensitiveContext",
     "WorkerPool",
@@ -66,4 +72,5 @@ __all__ = [
     "sync_to_async",
     "to_asgi",
     "to_wsgi",
+    "universal",
 ]

@@ -12,6 +12,7 @@ from typing import Any, TypedDict, Unpack, cast
 from bridge.asgi_to_wsgi import AsgiToWsgi
 from bridge.config import LifespanMode, LoopFactory
 from bridge.environ import TrustedEnviron, UnderscoreHeaders
+from bridge.faces import Universal
 from bridge.interface import interface_of
 from bridge.types import AsgiApp, WsgiApp
 from bridge.wsgi_to_asgi import WsgiToAsgi
@@ -45,7 +46,7 @@ def to_asgi(app: AsgiApp | WsgiApp | Any, **options: Unpack[ToAsgiKeywords]) -> 
     :raises AmbiguousApp: which of the two it is cannot be told; the message says how to choose.
     :raises ConfigError: an option is wrong.
     """
-    if interface_of(app) == "asgi":
+    if interface_of(app) == "asgi":  # what is universal, too
         return cast("AsgiApp", app)
     return WsgiToAsgi(cast("WsgiApp", app), **options)
 
@@ -74,6 +75,6 @@ def to_wsgi(app: AsgiApp | WsgiApp | Any, **options: Unpack[ToWsgiKeywords]) -> 
     :raises AmbiguousApp: which of the two it is cannot be told; the message says how to choose.
     :raises ConfigError: an option is wrong.
     """
-    if interface_of(app) == "wsgi":
+    if isinstance(app, Universal) or interface_of(app) == "wsgi":
         return cast("WsgiApp", app)
     return AsgiToWsgi(cast("AsgiApp", app), **options)

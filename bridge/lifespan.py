@@ -10,12 +10,15 @@ Rule 2. ``"auto"`` takes an app for one without a lifespan if it raises, or retu
         ``lifespan.startup.failed`` is an error always. (uvicorn's meanings.)
 Rule 3. No wait is longer than its timeout. An app that ignores its cancellation is left behind.
 Rule 4. An error is raised to whoever waits for it, or logged if nobody does; never both.
+Rule 5. An event loop that ends cancels all its tasks at once. Where nobody but us tells the app to
+        shut down, its task stays until it has been told (``is_ending``).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from bridge.config import LifespanMode
@@ -36,14 +39,26 @@ class LifespanRunner:
     :param app: an ASGI 3 app.
     :param mode: ``"auto"``, ``"on"`` or ``"off"``.
     :param startup_timeout_s: the longest that startup may take.
+    :param state: the namespace that the app is given to fill; a new one if None.
+    :param is_ending: whether a cancellation that comes now is the loop's end, and ``shutdown`` is
+        still going to be called. None: it never is.
     :ivar state: what the app has left for its requests; each gets a copy.
     """
 
-    def __init__(self, app: AsgiApp, mode: LifespanMode, *, startup_timeout_s: float) -> None:
-        self.state: dict[str, Any] = {}
+    def __init__(
+        self,
+        app: AsgiApp,
+        mode: LifespanMode,
+        *,
+        startup_timeout_s: float,
+        state: dict[str, Any] | None = None,
+        is_ending: Callable[[], bool] | None = None,
+    ) -> None:
+        self.state: dict[str, Any] = {} if state is None else state
         self._app = app
         self._mode = mode
         self._startup_timeout_s = startup_timeout_s
+        self._is_ending = is_ending
         self._conversation: State = LIFESPAN.start
         self._inbox: asyncio.Queue[Message] = asyncio.Queue()
         self._answered = asyncio.Event()
@@ -99,6 +114,10 @@ class LifespanRunner:
         if self._failure is not None or self._error is not None:
             raise self._failed("shutdown")
 
+    async def abandon(self) -> None:
+        """End the app's task, if it has one, without telling the app to shut down."""
+        await self._end(grace_s=0)
+
     # -- the app's task -------------------------------------------------------------------------
 
     async def _run(self) -> None:
@@ -118,9 +137,17 @@ class LifespanRunner:
             self._answered.set()
 
     async def _receive(self) -> Message:
-        message = await self._inbox.get()
+        message = await self._next()
         self._conversation = LIFESPAN.after(self._conversation, message, "server")
         return message
+
+    async def _next(self) -> Message:
+        while True:
+            try:
+                return await self._inbox.get()
+            except asyncio.CancelledError:
+                if self._is_ending is None or not self._is_ending():
+                    raise
 
     async def _send(self, message: Message) -> None:
         self._conversation = LIFESPAN.after(self._conversation, message)
@@ -156,6 +183,7 @@ class LifespanRunner:
             await asyncio.wait([task], timeout=grace_s)
         if not task.done():
             self._awaited = False
+            self._is_ending = None
             task.cancel()
             await asyncio.wait([task], timeout=GRACE_S)
 
@@ -176,6 +204,8 @@ class LifespanRunner:
             logger.debug("%s has no lifespan: %r", app_name(self._app), error)
 
     def _failed(self, phase: str) -> LifespanFailed:
+        if isinstance(self._error, LifespanFailed):  # ours: it says which app, and why
+            return self._error
         if self._failure is not None:
             # Starlette sends a whole traceback, and raises the exception, too: one is enough.
             why = self._failure.strip()

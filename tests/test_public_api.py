@@ -18,9 +18,11 @@ PUBLIC = [
     "ConfigError",
     "DeadlockError",
     "LifespanFailed",
+    "Mount",
     "PoolClosed",
     "PoolSaturated",
     "ProtocolError",
+    "Router",
     "ServerProtocolError",
     "ThreadSensitiveContext",
     "WorkerPool",
@@ -35,6 +37,7 @@ PUBLIC = [
     "sync_to_async",
     "to_asgi",
     "to_wsgi",
+    "universal",
 ]
 
 AFTER_IMPORT = """

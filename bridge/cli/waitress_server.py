@@ -20,6 +20,7 @@ from waitress.task import ThreadedTaskDispatcher  # type: ignore[import-untyped]
 
 from bridge.asgi_to_wsgi import start_adapters
 from bridge.live_app import close_live_apps
+from bridge.router import start_routers
 
 __all__ = ["main"]
 
@@ -43,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     server = create_server(app, channels, _dispatcher=dispatcher, **_where(options))
     try:
         start_adapters()
+        start_routers()
         server.print_listen("Serving on http://{}:{}")
         wasyncore.loop(timeout=1, map=channels)
     except (SystemExit, KeyboardInterrupt):

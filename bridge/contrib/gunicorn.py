@@ -1,4 +1,4 @@
-"""gunicorn's hooks, so that it starts and stops the apps behind `to_wsgi` with its workers.
+"""gunicorn's hooks: the apps behind `to_wsgi` and in a Router start and stop with its workers.
 
 ::
 
@@ -22,6 +22,7 @@ from typing import Any
 
 from bridge.asgi_to_wsgi import start_adapters
 from bridge.live_app import close_live_apps
+from bridge.router import start_routers
 
 __all__ = ["post_worker_init", "worker_exit"]
 
@@ -32,6 +33,17 @@ def post_worker_init(worker: Any) -> None:
     :raises LifespanFailed: an app's startup failed.
     """
     start_adapters()
+    if _calls_wsgi(worker):
+        start_routers()
+
+
+def _calls_wsgi(worker: Any) -> bool:
+    """Whether this class of workers calls a universal app as WSGI. Others send it a lifespan."""
+    from gunicorn.workers.base_async import AsyncWorker  # type: ignore[import-untyped]  # no stubs
+    from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]  # no stubs
+    from gunicorn.workers.sync import SyncWorker  # type: ignore[import-untyped]  # no stubs
+
+    return isinstance(worker, (AsyncWorker, SyncWorker, ThreadWorker))
 
 
 def worker_exit(server: Any, worker: Any) -> None:

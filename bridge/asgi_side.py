@@ -1,0 +1,272 @@
+"""A Router's ASGI face: the scope becomes the app's view of it, and is passed on.
+
+What enters: scopes, on the event loop of an ASGI server, or on ours for the WSGI face. What leaves:
+a call of the mounted ASGI app with a scope of its own, or of the adapter to the WSGI face.
+
+ASGI HTTP spec 2.3: ``root_path`` is where the app is mounted, and ``path`` includes it. Where a
+server has taken it off ``path``, it is put back for mounted apps. ``raw_path`` is what the client
+sent, and changes only with ``path``.
+
+Where the app is mounted at ``/`` and has left nothing in the lifespan's state, it gets the server's
+own scope: there is nothing to change. No coroutine of ours is between the server and an app.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Awaitable, Mapping
+from typing import Any
+from urllib.parse import quote, unquote_to_bytes
+
+from bridge.errors import LifespanFailed, ServerProtocolError
+from bridge.lifespan import app_name
+from bridge.lives import Share
+from bridge.mounts import Place, Plan
+from bridge.prefixes import PrefixTable, normal_root, shown
+from bridge.router_options import RouterOptions
+from bridge.shared_life import SharedLife
+from bridge.types import AsgiApp, Receive, Scope, Send
+from bridge.wsgi_side import NOT_FOUND
+
+__all__ = ["AsgiSide"]
+
+logger = logging.getLogger("bridge.router")
+
+PATH_SAFE = "/:@!$&'()*+,;=~-._"
+
+_ROUTERS_OWN = ("router", "app_root_path", "endpoint", "path_params", "route")
+"""What Starlette's routing leaves in a scope for the rest of the same app. A mounted app is another
+one: with these it would build the URLs of the outer one."""
+
+
+class _Route:
+    """One app, and how its scope differs from the server's."""
+
+    __slots__ = ("app", "below", "prefix", "raw_prefix", "share")
+
+    def __init__(self, app: AsgiApp, place: Place, share: Share) -> None:
+        self.app = app
+        self.prefix = place.prefix
+        self.raw_prefix = quote(place.prefix, safe=PATH_SAFE).encode("ascii")
+        self.share = share
+        self.below = place.sees_below
+
+
+class AsgiSide:
+    """Finds the app of a scope, and calls it.
+
+    :param life: of the mounted apps.
+    :param pools: the adapters of WSGI apps.
+    :param shares: what apps leave in their state, by the app's id.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        life: SharedLife,
+        pools: Mapping[RouterOptions, AsgiApp],
+        shares: Mapping[int, Share],
+    ) -> None:
+        self._life = life
+        self._pools = pools
+        self._shares = shares
+        self._http = PrefixTable({p: self._http_route(place) for p, place in plan.http.items()})
+        self._websocket = PrefixTable(
+            {p: self._websocket_route(place) for p, place in plan.websocket.items()}
+        )
+
+    def _http_route(self, place: Place) -> _Route:
+        if place.app is None:
+            return _as_it_is(_not_found)
+        if place.asgi is None:  # PEP 3333's face changes the environ
+            return _as_it_is(self._pools[place.pool])
+        return _Route(place.asgi, place, self._share(place))
+
+    def _websocket_route(self, place: Place) -> _Route:
+        if place.app is None:
+            return _as_it_is(_not_found)
+        if place.asgi is None:
+            return _as_it_is(_refusing(place))
+        return _Route(place.asgi, place, self._share(place))
+
+    def _share(self, place: Place) -> Share:
+        return self._shares.get(id(place.asgi)) or Share()
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """ASGI 3, for the server."""
+        kind = scope["type"]
+        if kind == "http":
+            table = self._http
+        elif kind == "websocket":
+            table = self._websocket
+        else:
+            return self._live(scope, receive, send, raises=False)
+        if not self._life.up:
+            return self._call_when_up(scope, receive, send)
+        path = scope["path"]
+        root = scope.get("root_path")
+        if root:
+            path = _below(root, path)[0]
+        route = table.find(path)
+        if route is None:
+            return _not_found(scope, receive, send)
+        share = route.share
+        added = share.added if len(share.own) == share.count else share.look()
+        if route.prefix or added or "router" in scope:
+            scope = _seen_by(route, added, scope)
+        return route.app(scope, receive, send)
+
+    async def hosted(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI 3, for the adapter below the WSGI face: failures of a lifespan are raised."""
+        if scope["type"] == "lifespan":
+            await self._live(scope, receive, send, raises=True)
+        else:
+            await self(scope, receive, send)
+
+    async def _call_when_up(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._life.ensure()
+        await self(scope, receive, send)
+
+    # -- lifespan -------------------------------------------------------------------------------
+
+    async def _live(self, scope: Scope, receive: Receive, send: Send, *, raises: bool) -> None:
+        if scope["type"] != "lifespan":
+            raise ServerProtocolError(
+                f"scope type {scope['type']!r}; a Router takes 'http', 'websocket' and 'lifespan'"
+            )
+        await receive()
+        try:
+            await self._life.enter(scope.get("state"), with_pools=not raises)
+        except LifespanFailed as error:
+            if raises:
+                raise
+            await send({"type": "lifespan.startup.failed", "message": _told(error)})
+            return
+        try:
+            await send({"type": "lifespan.startup.complete"})
+            while (await receive())["type"] != "lifespan.shutdown":
+                pass
+        except BaseException:
+            await self._life.abandon()
+            raise
+        try:
+            await self._life.leave()
+        except LifespanFailed as error:
+            if raises:
+                raise
+            await send({"type": "lifespan.shutdown.failed", "message": _told(error)})
+        else:
+            await send({"type": "lifespan.shutdown.complete"})
+
+
+def _as_it_is(app: AsgiApp) -> _Route:
+    """A route to what takes the server's own scope."""
+    route = _Route.__new__(_Route)
+    route.app, route.prefix, route.raw_prefix, route.below = app, "", b"", False
+    route.share = Share()
+    return route
+
+
+def _told(error: LifespanFailed) -> str:
+    """For the server's log: servers write the message, and nothing else."""
+    if error.__cause__ is None:
+        return str(error)
+    return f"{error}\n{''.join(traceback.format_exception(error.__cause__))}".rstrip()
+
+
+# -- the app's view --------------------------------------------------------------------------------
+
+
+def _below(root_path: str, path: str) -> tuple[str, bool]:
+    """What follows ``root_path`` in ``path``, and whether ``path`` includes it at all."""
+    root = normal_root(root_path)
+    if path.startswith(root):
+        rest = path[len(root) :]
+        if not rest or rest[0] == "/":
+            return rest, True
+    return path, False
+
+
+def _seen_by(route: _Route, added: dict[str, Any], scope: Scope) -> Scope:
+    """A copy of the scope, as the app sees it (ASGI spec: "Middleware" must not change its own)."""
+    seen = {**scope}
+    if added:
+        seen["state"] = {**(scope.get("state") or {}), **added}
+    if "router" in seen:
+        for key in _ROUTERS_OWN:
+            seen.pop(key, None)
+    prefix = route.prefix
+    if prefix:
+        root_path = scope.get("root_path")
+        if root_path:
+            _put_below(seen, root_path)
+            root_path = seen["root_path"]
+        seen["root_path"] = prefix if not root_path else root_path + prefix
+    if route.below:
+        _cut_off(seen)
+    return seen
+
+
+def _put_below(seen: dict[str, Any], root_path: str) -> None:
+    """Make ``root_path`` normal, and ``path`` include it."""
+    seen["root_path"] = root = normal_root(root_path)
+    path = seen["path"]
+    if _below(root, path)[1]:
+        return
+    seen["path"] = root + path
+    raw_path = seen.get("raw_path")
+    if raw_path is not None:
+        seen["raw_path"] = quote(root, safe=PATH_SAFE).encode("ascii") + raw_path
+
+
+def _cut_off(seen: dict[str, Any]) -> None:
+    """Take ``root_path`` off ``path`` and ``raw_path``."""
+    root, path = seen["root_path"], seen["path"]
+    seen["path"] = path[len(root) :] or "/"
+    raw_path = seen.get("raw_path")
+    if raw_path is not None:
+        raw_root = b"/".join(raw_path.split(b"/", root.count("/") + 1)[: root.count("/") + 1])
+        if unquote_to_bytes(raw_root) == root.encode("utf-8"):
+            seen["raw_path"] = raw_path[len(raw_root) :] or b"/"
+        else:  # an encoded slash in the prefix itself
+            seen["raw_path"] = quote(seen["path"], safe=PATH_SAFE).encode("ascii")
+
+
+# -- where there is no app -------------------------------------------------------------------------
+
+
+async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    """404; for a WebSocket, too, where the server can (extension "WebSocket Denial Response")."""
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", b"%d" % len(NOT_FOUND)),
+    ]
+    start, body = "http.response.start", "http.response.body"
+    if scope["type"] == "websocket":
+        await receive()  # websocket.connect
+        if "websocket.http.response" not in (scope.get("extensions") or {}):
+            await send({"type": "websocket.close", "code": 1000, "reason": "not found"})
+            return
+        start, body = f"websocket.{start}", f"websocket.{body}"
+    await send({"type": start, "status": 404, "headers": headers})
+    text = b"" if scope.get("method") == "HEAD" else NOT_FOUND
+    await send({"type": body, "body": text, "more_body": False})
+
+
+def _refusing(place: Place) -> AsgiApp:
+    """What answers the WebSockets of a WSGI app."""
+
+    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()  # websocket.connect
+        logger.warning(
+            "refused the WebSocket %s: what is mounted at %r, %s, is a WSGI app and cannot speak "
+            "it. Mount an ASGI app with websocket={%r: app}",
+            scope["path"],
+            shown(place.prefix),
+            app_name(place.app),
+            shown(place.prefix),
+        )
+        await send({"type": "websocket.close", "code": 1000, "reason": "not a WebSocket"})
+
+    return refuse

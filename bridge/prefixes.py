@@ -1,0 +1,96 @@
+"""Which mount a path belongs to: the longest prefix that ends where a segment does. Pure.
+
+What enters: prefixes as the user writes them, and decoded paths. What leaves: normal prefixes (the
+root is the empty one, no other ends in a slash), and what is mounted there. Any thread.
+
+Finding costs two or three dict look-ups, however many mounts there are: as many segments are looked
+at as the longest prefix has.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Generic, TypeVar
+
+from bridge.errors import ConfigError
+
+__all__ = ["PrefixTable", "normal_prefix", "normal_root", "shown"]
+
+T = TypeVar("T")
+
+_ENCODED = re.compile("%[0-9A-Fa-f]{2}")
+_PATTERN = re.compile(r"[*{}<>]")
+_WHAT = "a path that begins with a slash, such as '/api' ('/' matches all)"
+
+
+def normal_prefix(text: object) -> str:
+    """``/api/`` and ``/api`` as ``/api``; ``/`` as the empty prefix.
+
+    :raises ConfigError: it is no decoded path that begins with a slash. Says what is wrong.
+    """
+    if not isinstance(text, str) or not text.startswith("/"):
+        raise ConfigError("prefix", text, _WHAT)
+    prefix = text.removesuffix("/")
+    wrong = _wrong(prefix)
+    if wrong:
+        raise ConfigError("prefix", text, f"{_WHAT}; {wrong}")
+    return prefix
+
+
+def _wrong(prefix: str) -> str | None:
+    if "?" in prefix or "#" in prefix:
+        return "a query or fragment is no part of it"
+    if _ENCODED.search(prefix):
+        return "write it decoded, as '/café' for '/caf%C3%A9'"
+    if _PATTERN.search(prefix):
+        return "it is no pattern: everything below it belongs to it anyway"
+    segments = prefix.split("/")[1:]
+    if {"", ".", ".."} & set(segments):
+        return "no segment of it may be empty, '.' or '..'"
+    return None
+
+
+def shown(prefix: str) -> str:
+    """A normal prefix as messages show it: the root as ``/``."""
+    return prefix or "/"
+
+
+def normal_root(root_path: str) -> str:
+    """A server's ``root_path`` with a slash in front and none at its end; ``/`` as nothing."""
+    root = root_path.rstrip("/")
+    return root if not root or root[0] == "/" else f"/{root}"
+
+
+class PrefixTable(Generic[T]):
+    """What is mounted where.
+
+    :param entries: by normal prefix.
+    """
+
+    __slots__ = ("_depth", "_entries", "_root")
+
+    def __init__(self, entries: Mapping[str, T]) -> None:
+        self._entries = dict(entries)
+        self._root = self._entries.pop("", None)
+        self._depth = max((prefix.count("/") for prefix in self._entries), default=0)
+
+    def find(self, path: str) -> T | None:
+        """The entry with the longest prefix that ``path`` is, or is below; None without one.
+
+        :param path: decoded, as ASGI's ``path`` or PEP 3333's ``PATH_INFO`` are.
+        """
+        if not self._depth:
+            return self._root
+        end = 0
+        for _ in range(self._depth):
+            end = path.find("/", end + 1)
+            if end < 0:
+                end = len(path)
+                break
+        while end > 0:
+            entry = self._entries.get(path[:end])
+            if entry is not None:
+                return entry
+            end = path.rfind("/", 0, end)
+        return self._root

@@ -1,0 +1,99 @@
+"""Prefixes: which are taken, and which one a path belongs to."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.errors import ConfigError
+from bridge.prefixes import PrefixTable, normal_prefix, normal_root
+
+MOUNTED = ["", "/api", "/api/v1", "/app", "/a/b/c"]
+
+
+@pytest.mark.parametrize(
+    ("text", "normal"),
+    [("/", ""), ("/api", "/api"), ("/api/", "/api"), ("/a/b/", "/a/b"), ("/café", "/café")],
+)
+def test_a_slash_at_the_end_makes_no_difference(text: str, normal: str) -> None:
+    assert normal_prefix(text) == normal
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("api", "begins with a slash"),
+        ("", "begins with a slash"),
+        (None, "begins with a slash"),
+        (b"/api", "begins with a slash"),
+        ("/a//b", "may be empty"),
+        ("//", "may be empty"),
+        ("/a/../b", "'..'"),
+        ("/a/.", "'.'"),
+        ("/caf%C3%A9", "decoded"),
+        ("/a?b", "query"),
+        ("/a#b", "fragment"),
+        ("/api/*", "no pattern"),
+        ("/{user}", "no pattern"),
+        ("/<user>", "no pattern"),
+    ],
+)
+def test_what_is_no_prefix_is_named_with_the_reason(text: object, why: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        normal_prefix(text)
+
+    assert f"prefix={text!r}" in str(refused.value)
+    assert why in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "prefix"),
+    [
+        ("/", ""),
+        ("", ""),
+        ("*", ""),
+        ("/api", "/api"),
+        ("/api/", "/api"),
+        ("/api/x", "/api"),
+        ("/apiary", ""),
+        ("/api/v1", "/api/v1"),
+        ("/api/v12", "/api"),
+        ("/api/v1/x/y/z", "/api/v1"),
+        ("/app", "/app"),
+        ("/apple", ""),
+        ("/a/b", ""),
+        ("/a/b/c", "/a/b/c"),
+        ("/a/b/c/d", "/a/b/c"),
+        ("//api", ""),
+        ("/api//v1", "/api"),
+    ],
+)
+def test_the_longest_prefix_that_ends_at_a_segment_is_found(path: str, prefix: str) -> None:
+    assert PrefixTable({each: each for each in MOUNTED}).find(path) == prefix
+
+
+def test_without_a_root_there_may_be_nothing() -> None:
+    table = PrefixTable({"/api": 1})
+
+    assert [table.find(path) for path in ("/", "/apis", "/api/x")] == [None, None, 1]
+
+
+segments = st.lists(st.sampled_from(["a", "b", "ab", ""]), max_size=5)
+
+
+@given(st.sets(st.sampled_from(["/a", "/a/b", "/b", "/ab", "/a/b/a", "/b/b"])), segments)
+def test_finding_is_the_longest_match_by_definition(prefixes: set[str], parts: list[str]) -> None:
+    path = "/" + "/".join(parts)
+    matching = [each for each in prefixes if path == each or path.startswith(each + "/")]
+
+    found = PrefixTable({each: each for each in prefixes}).find(path)
+
+    assert found == max(matching, key=len, default=None)
+
+
+@pytest.mark.parametrize(
+    ("root_path", "normal"), [("", ""), ("/", ""), ("/app/", "/app"), ("app", "/app")]
+)
+def test_a_root_path_is_taken_as_servers_write_it(root_path: str, normal: str) -> None:
+    assert normal_root(root_path) == normal
