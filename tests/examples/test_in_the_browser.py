@@ -16,17 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import (
-    Browser,
-    BrowserContext,
-    ConsoleMessage,
-    Page,
-    Request,
-    Response,
-    expect,
-)
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.examples.projects import Demo
+from tests.examples.windows import WIDER_BY, WITHOUT_LABEL, watched_window
 
 pytestmark = pytest.mark.browser
 
@@ -37,38 +30,13 @@ NOTE_PROGRESS = """
   window.seen = { sent: [], written: [] };
   document.addEventListener("cargo", ({ detail }) => seen[detail.bar].push(detail.percent));
 """
-WITHOUT_LABEL = """() => [...document.querySelectorAll("input, textarea, select")]
-  .filter((field) => field.type !== "hidden" && !field.labels.length && !field.ariaLabel)
-  .map((field) => field.outerHTML)"""
-REFUSED = "Failed to load resource"  # the console's words for any status from 400 on
-WIDER_BY = "() => document.documentElement.scrollWidth - window.innerWidth"
 
 
 @pytest.fixture
 def context(browser: Browser, demo: Demo) -> Iterator[BrowserContext]:
     """A browser window with cookies of its own, watched for complaints."""
-    complaints: list[str] = []
-
-    def note_console(message: ConsoleMessage) -> None:
-        if message.type == "error" and not message.text.startswith(REFUSED):
-            complaints.append(message.text)
-
-    def note_request(request: Request) -> None:
-        if not request.url.startswith((demo.url, "blob:", "data:")):
-            complaints.append(f"loads {request.url}")
-
-    def note_response(response: Response) -> None:
-        if response.status >= 400 and response.request.resource_type != "document":
-            complaints.append(f"{response.status} for {response.url}")
-
-    context = browser.new_context(base_url=demo.url, viewport={"width": 1100, "height": 800})
-    context.on("console", note_console)
-    context.on("request", note_request)
-    context.on("response", note_response)
-    context.on("weberror", lambda error: complaints.append(str(error.error)))
-    yield context
-    context.close()
-    assert complaints == []
+    with watched_window(browser, demo.url) as window:
+        yield window
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 "use strict";
 
 const byId = (id) => document.getElementById(id);
-const SHOWN = 120, LISTED = 12;
+const SHOWN = 60, LISTED = 12;
 const levels = [];
 let last = null, opened = 0;
 
