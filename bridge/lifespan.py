@@ -65,6 +65,7 @@ class LifespanRunner:
         self._started = False
         self._awaited = False
         self._failure: str | None = None
+        self._unasked: str | None = None
         self._error: BaseException | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -133,6 +134,9 @@ class LifespanRunner:
                 self._error = error
             elif not isinstance(error, asyncio.CancelledError):
                 logger.error("the lifespan of %s failed", app_name(self._app), exc_info=error)
+        else:
+            if self._unasked is not None:
+                logger.error("the lifespan of %s failed: %s", app_name(self._app), self._unasked)
         finally:
             self._answered.set()
 
@@ -155,8 +159,14 @@ class LifespanRunner:
         if kind == "lifespan.startup.complete":
             self._started = True
         elif kind.endswith(".failed"):
-            self._failure = str(message.get("message") or "it gave no reason")
+            self._fail(str(message.get("message") or "it gave no reason"))
         self._answered.set()
+
+    def _fail(self, reason: str) -> None:
+        if self._awaited:
+            self._failure = reason
+        else:  # while it should be running
+            self._unasked = reason
 
     # -- asking the app -------------------------------------------------------------------------
 

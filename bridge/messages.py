@@ -261,7 +261,8 @@ LIFESPAN = Conversation(
             "lifespan.startup.complete": _RUNNING,
             "lifespan.startup.failed": _ENDED,
         },
-        _RUNNING: {"lifespan.shutdown": _STOPPING},
+        # Starlette says so unasked, when a lifespan ends that should not have.
+        _RUNNING: {"lifespan.shutdown": _STOPPING, "lifespan.shutdown.failed": _ENDED},
         _STOPPING: {
             "lifespan.shutdown.complete": _ENDED,
             "lifespan.shutdown.failed": _ENDED,

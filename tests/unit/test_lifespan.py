@@ -306,3 +306,28 @@ def test_an_app_that_answers_twice_is_told_so() -> None:
     asyncio.run(runner_of(app).startup())
 
     assert "when the app is running" in refused[0]
+
+
+def test_a_failure_that_nobody_asked_for_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Starlette sends ``lifespan.shutdown.failed`` when its lifespan ends by itself."""
+
+    @lifespan_app
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send(STARTED)
+        await asyncio.sleep(0)
+        await send({"type": "lifespan.shutdown.failed", "message": "the queue is gone"})
+
+    async def run() -> None:
+        runner = runner_of(app)
+        await runner.startup()
+        async with asyncio.timeout(15):
+            while not caplog.records:
+                await asyncio.sleep(0)
+        await runner.shutdown(15)
+
+    asyncio.run(run())
+
+    assert [record.getMessage() for record in caplog.records] == [
+        f"the lifespan of {__name__}.lifespan_app.<locals>.app failed: the queue is gone"
+    ]

@@ -419,7 +419,10 @@ def test_what_the_app_itself_cancels_is_not_the_loops_end(
 
     asyncio.run(serve())
 
-    assert "no database" in caplog.text
+    assert caplog.text.count("RuntimeError: no database") == 1
+    assert [record.getMessage() for record in caplog.records] == [
+        "the lifespan of fastapi.applications.FastAPI failed"
+    ]
 
 
 ENDS_WITH_THE_PROCESS = """
@@ -503,7 +506,7 @@ def test_under_a_wsgi_server_a_failed_start_is_every_requests_error(
 
     for _ in range(2):
         with pytest.raises(
-            bridge.LifespanFailed, match="^the app mounted at '/b': .*database"
+            bridge.LifespanFailed, match=r"^the app mounted at '/b': .*database"
         ) as e:
             wsgi.call(router, environ_of(path=path))
         assert isinstance(e.value.__cause__, RuntimeError)
