@@ -253,8 +253,9 @@ def trusted(scope: Any) -> dict[str, str]:
 
 
 options = json.loads(os.environ.get("BRIDGE_TEST_DJANGO_OPTIONS", "{}"))
-if options.pop("websocket", False):
-    options["websocket"] = websocket
+given = options.pop("websocket", False)
+if given:
+    options["websocket"] = {"/ws": websocket} if given == "mapping" else websocket
 if options.pop("trusted", False):
     options["trusted_environ"] = trusted
 app = get_asgi_application(**options)

@@ -67,7 +67,7 @@ def _websocket_app(websocket: Any) -> AsgiApp | None:
     if websocket is None:
         return None
     if isinstance(websocket, Mapping):
-        from bridge.router import Router  # type: ignore[import-not-found,unused-ignore]
+        from bridge.router import Router
 
         return cast("AsgiApp", Router({}, websocket=websocket))
     if isinstance(websocket, (list, tuple)):

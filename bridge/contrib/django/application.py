@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Any, Unpack, cast
 
@@ -27,9 +28,19 @@ from bridge.contrib.django.handlers import AsgiSide, WsgiSide
 from bridge.contrib.django.hops import thread_hops
 from bridge.convert import ToAsgiKeywords
 from bridge.errors import LifespanFailed, ServerProtocolError
+from bridge.faces import Universal
 from bridge.jobs import PoolStats
 from bridge.lifespan import LifespanRunner
-from bridge.types import AsgiApp, Message, Receive, Scope, Send, WsgiApp
+from bridge.types import (
+    AsgiApp,
+    Environ,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    StartResponse,
+    WsgiApp,
+)
 from bridge.wsgi_to_asgi import WsgiToAsgi
 
 __all__ = ["DjangoApplication"]
@@ -38,14 +49,12 @@ logger = logging.getLogger("bridge.django")
 startup_logger = logging.getLogger("django.bridge")  # shown by Django's own LOGGING while DEBUG
 
 
-class DjangoApplication:
+class DjangoApplication(Universal):
     """What :func:`~bridge.contrib.django.get_asgi_application` returns.
 
-    :ivar wsgi: the same project as a WSGI app, for a server that speaks nothing else. There every
-        view runs on the server's threads, and there are no WebSockets.
+    WSGI servers can call it, too: every view runs on the server's threads then, and there are no
+    WebSockets.
     """
-
-    __bridge_interface__ = "asgi"
 
     def __init__(
         self,
@@ -54,10 +63,11 @@ class DjangoApplication:
         startup_timeout_s: float,
         **options: Unpack[ToAsgiKeywords],
     ) -> None:
+        super().__init__()
         self._django = WsgiSide(self._learn_urlconf)
         self._files = static.DevelopmentFiles(self._django) if static.wanted() else None
-        self.wsgi: WsgiApp = self._files or self._django
-        self._bridge = WsgiToAsgi(self.wsgi, **options)
+        self._wsgi: WsgiApp = self._files or self._django
+        self._bridge = WsgiToAsgi(self._wsgi, **options)
         self._trusted_environ = options.get("trusted_environ")
         self._asgi: AsgiSide | None = None
         self._choice = Choice(self._may_run_async)
@@ -74,8 +84,12 @@ class DjangoApplication:
         """Threads, queue and waits of the pool that sync views run on, at this moment."""
         return self._bridge.stats()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI 3."""
+    def wsgi(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """PEP 3333: Django's WSGI handler, on this very thread."""
+        return self._wsgi(environ, start_response)
+
+    async def asgi(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI 3: ``http``, ``websocket`` and ``lifespan``."""
         kind = scope["type"]
         if kind == "http":
             if settings.FORCE_SCRIPT_NAME:

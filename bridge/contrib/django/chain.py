@@ -7,16 +7,14 @@ that makes the handler.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.contrib.auth.middleware import RemoteUserMiddleware
 from django.core.handlers.base import BaseHandler
 from django.utils.module_loading import import_string
 
-from bridge.contrib.django.hops import Middleware, describe, overrides_call
+from bridge.contrib.django.hops import Middleware, base_named, describe, overrides_call
 
 __all__ = ["ChainRecorder", "Link", "why_not_async"]
 
@@ -38,8 +36,8 @@ class Link:
 class ChainRecorder(BaseHandler):
     """A handler that knows which middleware are in use.
 
-    Django asks ``adapt_method_mode`` before it makes each one, from the innermost outwards. One
-    that raises ``MiddlewareNotUsed`` leaves the chain as it was.
+    Django asks ``adapt_method_mode`` before it makes each one, from the innermost outwards, and for
+    the whole chain at last. One that raises ``MiddlewareNotUsed`` leaves the chain as it was.
     """
 
     def load_middleware(self, is_async: bool = False) -> None:
@@ -56,6 +54,7 @@ class ChainRecorder(BaseHandler):
         name: str | None = None,
     ) -> Any:
         """Django's own, noting what passes."""
+        self._whole: object = method
         if name is not None and name.startswith(_ANNOUNCED):
             self._offered.append((name.removeprefix(_ANNOUNCED), method))
         return super().adapt_method_mode(is_async, method, method_is_async, debug, name)
@@ -63,8 +62,7 @@ class ChainRecorder(BaseHandler):
     def links(self) -> tuple[Link, ...]:
         """The middleware in use, outermost first, as in ``MIDDLEWARE``."""
         inner = [method for _, method in self._offered]
-        outer = [*inner[1:], getattr(self, "_middleware_chain", None)]
-        pairs = zip(self._offered, outer, strict=True)
+        pairs = zip(self._offered, [*inner[1:], self._whole], strict=False)
         used = [name for (name, method), after in pairs if after is not method]
         return tuple(Link(name, import_string(name)) for name in reversed(used))
 
@@ -78,7 +76,7 @@ def _reasons(link: Link) -> Iterator[str]:
     factory = link.factory
     if not getattr(factory, "async_capable", False):
         yield "is sync-only"
-    elif inspect.isclass(factory) and issubclass(factory, RemoteUserMiddleware):
+    elif base_named(factory, "django.contrib.auth.middleware", "RemoteUserMiddleware"):
         yield "trusts REMOTE_USER, which a client can send as a header under ASGI"
     elif overrides_call(factory):
         yield "has a sync __call__ of its own"

@@ -24,9 +24,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Middleware", "describe", "overrides_call", "thread_hops"]
-
-_MIXIN = ("django.utils.deprecation", "MiddlewareMixin")
+__all__ = ["Middleware", "base_named", "describe", "overrides_call", "thread_hops"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +104,15 @@ def overrides_call(factory: Any) -> bool:
 
 
 def _mixin_of(factory: Any) -> Any:
-    if not inspect.isclass(factory):
-        return None
-    named = ((each.__module__, each.__name__) == _MIXIN and each for each in factory.__mro__)
-    return next(filter(None, named), None)
+    return base_named(factory, "django.utils.deprecation", "MiddlewareMixin")
+
+
+def base_named(factory: Any, module: str, name: str) -> Any:
+    """The class of that name among the bases of a class, without importing it; None if none is."""
+    bases = factory.__mro__ if inspect.isclass(factory) else ()
+    return next(
+        (each for each in bases if (each.__module__, each.__name__) == (module, name)), None
+    )
 
 
 def _plain(factory: Any, *hooks: str) -> int:

@@ -1,0 +1,116 @@
+"""Middleware, and what they leave of an async view's way to the event loop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Site
+from tests.django.conftest import Projects
+from tests.django.project import HERE, STARTPROJECT
+from tests.django.test_decision import ask
+from tests.harness.control import Control
+
+REMOTE_USER = "django.contrib.auth.middleware.RemoteUserMiddleware"
+
+
+def sqlite(folder: Path) -> dict[str, Any]:
+    """A database that threads share."""
+    options = {"timeout": 20}
+    engine = "django.db.backends.sqlite3"
+    return {"default": {"ENGINE": engine, "NAME": str(folder / "db"), "OPTIONS": options}}
+
+
+@pytest.fixture
+def sync_only(project: Projects) -> Site:
+    return project({"MIDDLEWARE": [*STARTPROJECT, f"{HERE}.sync_only"]})
+
+
+def test_a_sync_only_middleware_takes_async_views_to_the_workers(sync_only: Site) -> None:
+    response = sync_only.client.fetch("GET", "/async/")
+
+    assert response.one("x-sync-only") == "passed"
+    seen = response.json()
+    assert (seen["kind"], seen["request"]) == ("async", "BridgedRequest")
+    assert seen["loop"] == ask(sync_only, "/async/class/")["loop"] != None  # noqa: E711
+    log = sync_only.server.log()
+    assert log.count(f"async views run from worker threads: {HERE}.sync_only is sync-only") == 1
+
+
+def test_an_async_iterator_streams_from_there_too(
+    sync_only: Site, control: Control, key: str
+) -> None:
+    """Django's WSGI handler alone would collect it first, and wait for an endless one forever."""
+    exchange = sync_only.client.open("GET", f"/stream/async/{key}/")
+    control.release(key, "chunk")
+    assert exchange.chunk() == b"0;"
+
+    exchange.close()
+    control.open(key, "chunk")
+
+    [closed] = control.expect(key, "closed")
+    assert closed["request"] == "BridgedRequest"
+
+
+def test_a_mixin_with_a_call_of_its_own_works(project: Projects) -> None:
+    """Django's ASGI handler answers each such request with 500."""
+    site = project({"MIDDLEWARE": [*STARTPROJECT, f"{HERE}.OwnCall"]})
+
+    for path in ("/sync/", "/async/"):
+        response = site.client.fetch("GET", path)
+        assert (response.status, response.one("x-own-call")) == (200, "passed")
+    assert ask(site, "/async/")["request"] == "BridgedRequest"
+
+
+def test_an_async_view_in_atomic_requests_fails_as_in_django(
+    project: Projects, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    database = sqlite(tmp_path_factory.mktemp("atomic"))
+    database["default"]["ATOMIC_REQUESTS"] = True
+    site = project({"DATABASES": database})
+
+    assert ask(site, "/sync/")["kind"] == "sync"
+    assert site.client.fetch("GET", "/async/").status == 500
+    assert "ATOMIC_REQUESTS with async views" in site.log("ATOMIC_REQUESTS with async views")
+
+
+@pytest.fixture(scope="module")
+def accounts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Settings of a site that logs in whom the web server names."""
+    return {
+        "DATABASES": sqlite(tmp_path_factory.mktemp("accounts")),
+        "MIDDLEWARE": [*STARTPROJECT, REMOTE_USER],
+        "AUTHENTICATION_BACKENDS": ["django.contrib.auth.backends.RemoteUserBackend"],
+    }
+
+
+@pytest.mark.parametrize("path", ["/sync/", "/async/"])
+@pytest.mark.parametrize("name", ["remote-user", "remote_user", "http-remote-user"])
+def test_no_header_logs_anyone_in(
+    project: Projects, accounts: dict[str, Any], path: str, name: str
+) -> None:
+    """Django's ASGI handler lets ``RemoteUserMiddleware`` take the name from ``remote-user``."""
+    site = project(accounts, {"trusted": True}, env={"BRIDGE_TEST_MIGRATE": "1"})
+
+    seen = ask(site, path, (name, "root"))
+
+    assert (seen["user"], seen["remote_user"]) == ("AnonymousUser", None)
+
+
+@pytest.mark.parametrize("path", ["/sync/", "/async/"])
+def test_a_trusted_source_logs_in(project: Projects, accounts: dict[str, Any], path: str) -> None:
+    site = project(accounts, {"trusted": True}, env={"BRIDGE_TEST_MIGRATE": "1"})
+
+    seen = ask(site, path, ("x-proxy-user", "ann"))
+
+    assert (seen["user"], seen["remote_user"]) == ("ann", "ann")
+
+
+def test_a_trusted_source_is_heard_by_async_views_on_the_loop(project: Projects) -> None:
+    site = project(options={"trusted": True})
+
+    seen = ask(site, "/async/", ("x-proxy-user", "ann"))
+
+    assert (seen["request"], seen["remote_user"]) == ("ASGIRequest", "ann")

@@ -1,0 +1,141 @@
+"""Requests and responses on both sides: mount points, bodies, streams, static files."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor, as_completed
+
+import pytest
+
+from tests.conftest import Site
+from tests.django.conftest import Projects
+from tests.django.test_decision import ask
+from tests.harness.control import Control
+
+PATHS = ["/sync/", "/async/"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_mount_point_of_the_server_is_not_part_of_the_path(project: Projects, path: str) -> None:
+    site = project(args=("--root-path", "/shop"))
+
+    seen = ask(site, path)
+
+    assert (seen["path"], seen["path_info"]) == (f"/shop{path}", path)
+    assert seen["kind"] in path
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_force_script_name_is_the_mount_point(project: Projects, path: str) -> None:
+    """As with Django's own ASGI application, whether the proxy strips it from the path or not."""
+    site = project({"FORCE_SCRIPT_NAME": "/shop"})
+
+    for asked in (path, f"/shop{path}"):
+        seen = ask(site, asked)
+        assert seen["path_info"] == path
+        assert seen["kind"] in path
+
+
+def test_a_body_without_a_length_arrives(site: Site) -> None:
+    exchange = site.client.open("POST", "/echo/", has_body=True)
+    exchange.send(b"in ")
+    exchange.send(b"pieces")
+    exchange.end()
+
+    assert exchange.read().json()["body"] == "in pieces"
+
+
+def test_a_body_without_a_length_is_limited_as_others_are(site: Site) -> None:
+    announced = site.client.fetch("POST", "/echo/", body=b"x" * 1001)
+    exchange = site.client.open("POST", "/echo/", has_body=True)
+    for _ in range(5):
+        exchange.send(b"x" * 500)
+    exchange.end()
+
+    assert announced.status in (400, 413)  # before Django 6 and since
+    assert exchange.read().status == announced.status
+
+
+def test_a_request_without_a_body_has_an_empty_one(site: Site) -> None:
+    assert ask(site, "/echo/")["body"] == ""
+
+
+def test_a_sync_view_sees_the_scope(site: Site) -> None:
+    assert ask(site, "/spoken/") == {"type": "http", "state": "{'tide': 'high'}"}
+
+
+def test_the_first_chunk_of_an_async_stream_leaves_before_the_second_is_made(
+    site: Site, control: Control, key: str
+) -> None:
+    exchange = site.client.open("GET", f"/stream/async/{key}/")
+    control.release(key, "chunk")
+    assert exchange.chunk() == b"0;"
+    control.expect_waiting(key, "chunk")
+    control.open(key, "chunk")
+
+    assert exchange.read().body == b"1;2;"
+    [closed] = control.expect(key, "closed")
+    assert (closed["request"], closed["thread"]) == ("ASGIRequest", "MainThread")
+
+
+def test_a_reader_who_leaves_ends_a_sync_stream_on_its_own_thread(
+    site: Site, control: Control, key: str
+) -> None:
+    exchange = site.client.open("GET", f"/stream/sync/{key}/")
+    control.release(key, "chunk")
+    assert exchange.chunk() == b"0;"
+
+    exchange.close()
+    control.open(key, "chunk")
+
+    [closed] = control.expect(key, "closed")
+    assert closed["thread"].startswith("bridge-worker-")
+
+
+@pytest.fixture
+def in_debug(project: Projects) -> Site:
+    return project({"DEBUG": True}, {"threads": 7})
+
+
+def test_the_log_says_at_startup_what_djangos_own_handler_would_cost(in_debug: Site) -> None:
+    """startproject's seven are 16; this project has LocaleMiddleware (2) and OtherUrlconf (1)."""
+    log = in_debug.server.log()
+
+    assert log.count("Sync views run on 7 worker threads") == 1
+    assert "the 9 middleware of this project would cost each of their requests 19" in log
+
+
+def test_static_files_are_served_while_debug_is_on(in_debug: Site) -> None:
+    style = in_debug.client.fetch("GET", "/static/admin/css/base.css")
+
+    assert style.status == 200
+    assert style.one("content-type") == "text/css"
+    assert in_debug.client.fetch("GET", "/static/nothing.css").status == 404
+    assert in_debug.client.fetch("GET", "/static/shadowed/").status == 404  # not the async view
+
+
+def test_static_files_are_below_the_mount_point(project: Projects) -> None:
+    site = project({"DEBUG": True}, args=("--root-path", "/shop"))
+
+    assert site.client.fetch("GET", "/static/admin/css/base.css").status == 200
+
+
+def test_static_files_are_left_to_others_without_debug(site: Site) -> None:
+    assert site.client.fetch("GET", "/static/admin/css/base.css").status == 404
+    assert ask(site, "/static/shadowed/")["request"] == "ASGIRequest"
+
+
+def test_threads_and_backlog_are_those_of_to_asgi(
+    project: Projects, control: Control, key: str
+) -> None:
+    site = project(options={"threads": 1, "backlog": 1})
+    first = site.client.open("GET", f"/stream/sync/{key}/")
+    control.expect_waiting(key, "chunk")
+
+    with ThreadPoolExecutor(2) as two:  # one may wait, the other may not
+        fetched = [two.submit(site.client.fetch, "GET", "/sync/") for _ in range(2)]
+        assert next(as_completed(fetched)).result().status == 503
+        assert ask(site, "/async/")["kind"] == "async"  # needs none of the threads
+        control.open(key, "chunk")
+
+    assert {each.result().status for each in fetched} == {200, 503}
+    assert first.read().body == b"0;1;2;"
