@@ -49,14 +49,14 @@ class Universal(ABC):
         """The PEP 3333 face."""
 
     @overload
-    def __call__(self, scope: Scope, receive: Receive, send: Send, /) -> Awaitable[None]: ...
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]: ...
 
     @overload
     def __call__(self, environ: Environ, start_response: StartResponse, /) -> Iterable[bytes]: ...
 
     @markcoroutinefunction
-    def __call__(self, scope: Any, receive: Any, send: Any = None, /) -> Any:
-        """ASGI 3 with three arguments, PEP 3333 with two."""
+    def __call__(self, scope: Any, receive: Any, send: Any = None) -> Any:
+        """ASGI 3 with three arguments, PEP 3333 with two. daphne passes them by name."""
         if send is None:
             return self.wsgi(scope, receive)
         return self.asgi(scope, receive, send)
