@@ -14,7 +14,7 @@ import threading
 from functools import partial, wraps
 from typing import Any
 
-from asgiref.sync import markcoroutinefunction
+from asgiref.sync import markcoroutinefunction, sync_to_async
 from django.conf import settings
 
 HERE = __name__
@@ -67,6 +67,7 @@ if not settings.configured:
     settings.configure(**{**DEFAULTS, **json.loads(os.environ.get("BRIDGE_TEST_DJANGO", "{}"))})
 
 from django.core.exceptions import MiddlewareNotUsed  # noqa: E402  # needs the settings
+from django.db import connection  # noqa: E402
 from django.http import HttpRequest, JsonResponse, StreamingHttpResponse  # noqa: E402
 from django.utils.deprecation import MiddlewareMixin  # noqa: E402
 from django.views import View  # noqa: E402
@@ -151,6 +152,25 @@ def echo(request: HttpRequest) -> JsonResponse:
 def spoken(request: Any) -> JsonResponse:
     """What a sync view sees of the scope."""
     return JsonResponse({"type": request.scope["type"], "state": str(request.scope.get("state"))})
+
+
+def backend() -> dict[str, Any]:
+    """Which PostgreSQL backend serves this thread, and which thread this is."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        [pid] = cursor.fetchone()
+    return {"pid": pid, "thread": threading.current_thread().name}
+
+
+def sync_query(request: HttpRequest) -> JsonResponse:
+    """Asks the database."""
+    return JsonResponse(backend())
+
+
+async def async_query(request: HttpRequest) -> JsonResponse:
+    """Asks it twice, as Django's own async ORM does."""
+    first, second = await sync_to_async(backend)(), await sync_to_async(backend)()
+    return JsonResponse({**first, "same": first == second, "request": type(request).__name__})
 
 
 # -- streams ---------------------------------------------------------------------------------------

@@ -96,6 +96,8 @@ urlpatterns: list[Any] = [
     path("spoken/", project.spoken),
     path("conversions/", conversions),
     path("grow/", grow),
+    path("query/sync/", project.sync_query),
+    path("query/async/", project.async_query),
     path("stream/sync/<str:key>/", project.sync_stream),
     path("stream/async/<str:key>/", project.async_stream),
     path("contested/", async_view),
