@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
+from bridge.migrate.literals import evaluate
+
 if TYPE_CHECKING:
     from bridge.migrate.module import Module
     from bridge.migrate.project import Project
 
-__all__ = ["derives_from", "find_class", "lineage", "method_of", "methods_of"]
+__all__ = ["attribute", "derives_from", "find_class", "lineage", "method_of", "methods_of"]
 
 
 def methods_of(node: cst.ClassDef) -> Iterator[cst.FunctionDef]:
@@ -57,6 +59,21 @@ def find_class(project: Project, module: Module, name: str) -> tuple[Module, cst
         if found is not None and isinstance(found[1], cst.ClassDef):
             return found[0], found[1]
     return None
+
+
+def attribute(
+    project: Project, module: Module, node: cst.ClassDef, name: str, default: object
+) -> object:
+    """What a class, or the next of its ancestors that does, assigns to an attribute.
+
+    :returns: its value, which may be unknown; ``default`` where none of them does.
+    """
+    for where, each in lineage(project, module, node):
+        for assign in where.inside(each, cst.Assign):
+            target = assign.targets[0].target
+            if isinstance(target, cst.Name) and target.value == name:
+                return evaluate(assign.value)
+    return default
 
 
 def derives_from(project: Project, module: Module, node: cst.ClassDef, *names: str) -> bool:

@@ -183,7 +183,9 @@ class Project:
         """The settings, as written and as introspection told them."""
         name = self.settings_module
         written = read_settings(self.module, name) if name else {}
-        return Settings(written, self.facts.settings if self.facts else None)
+        told = self.facts.settings if self.facts else None
+        changed = {setting.module.path for setting in written.values() if setting.module}
+        return Settings(written, told, is_changed=not changed.isdisjoint(self._texts))
 
     # -- how it is started -------------------------------------------------------------------------
 

@@ -59,18 +59,30 @@ class Setting:
 class Settings:
     """All settings of one project, by name."""
 
-    def __init__(self, written: dict[str, Setting], told: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        written: dict[str, Setting],
+        told: dict[str, Any] | None = None,
+        *,
+        is_changed: bool = False,
+    ) -> None:
+        """:param is_changed: the sources have changed since the project was asked: what is written
+        goes before what was told, as far as it is known.
+        """
         self._written = written
         self._told = told or {}
+        self._is_changed = is_changed
 
     def get(self, name: str) -> Setting | None:
         """The setting, or None if the project does not set it (nor Django, when it was asked)."""
         written = self._written.get(name)
         if name not in self._told:
             return written
-        module, node = (written.module, written.node) if written else (None, None)
-        times = written.times if written else 0
-        return Setting(self._told[name], Source.RUNTIME, module, node, times)
+        told = self._told[name]
+        if written is None:
+            return Setting(told, Source.RUNTIME, None, None, 0)
+        value = _filled(written.value, told) if self._is_changed else told
+        return Setting(value, Source.RUNTIME, written.module, written.node, written.times)
 
     def value(self, name: str, default: Any = None) -> Any:
         """The value; ``default`` where it is not set or unknown."""
@@ -85,6 +97,15 @@ class Settings:
     def names(self) -> set[str]:
         """Every name that is set."""
         return {*self._written, *self._told}
+
+
+def _filled(written: Any, told: Any) -> Any:
+    """What is written, its unknown parts as they were told."""
+    if written is UNKNOWN or (isinstance(written, list) and UNKNOWN in written):
+        return told
+    if isinstance(written, dict) and isinstance(told, dict):
+        return {**told, **{key: _filled(each, told.get(key)) for key, each in written.items()}}
+    return written
 
 
 def read_settings(find: Callable[[str], Module | None], name: str) -> dict[str, Setting]:

@@ -1,0 +1,52 @@
+"""``wsgi.py`` wraps the application in WSGI middleware.
+
+An ASGI application cannot be wrapped in it, so under Django's own ASGI handler what the middleware
+did is not done any more: no error says so. `bridge.to_asgi` runs the wrapped application as it is.
+
+Before::
+
+    application = ProxyFix(get_wsgi_application(), x_for=1)
+
+After::
+
+    # asgi.py
+    import bridge
+    from mysite.wsgi import application as wsgi_application
+
+    application = bridge.to_asgi(wsgi_application)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from bridge.migrate.entry_points import wrapping_of
+from bridge.migrate.findings import Finding, Severity
+from bridge.migrate.rule import Rule
+
+if TYPE_CHECKING:
+    from bridge.migrate.module import Module
+    from bridge.migrate.project import Project
+
+
+class WsgiMiddleware(Rule):
+    """See the module's docstring."""
+
+    code = "E104"
+    name = "wsgi-middleware"
+    summary = "wsgi.py wraps the application in WSGI middleware, which ASGI leaves out"
+    native = Severity.ERROR
+    bridge = Severity.INFO
+    triggers = ("get_wsgi_application",)
+
+    def check_module(self, module: Module, project: Project) -> Iterator[Finding]:
+        for node in wrapping_of(module):
+            text = " ".join(module.source(module.parent(node) or node).split())
+            yield self.at(
+                module,
+                node,
+                f"the application is wrapped in WSGI middleware ({text[:60]}), which Django's own "
+                "ASGI handler does not run",
+                "find the same for ASGI, or run the wrapped application with bridge.to_asgi",
+            )

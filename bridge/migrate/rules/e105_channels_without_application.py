@@ -1,0 +1,127 @@
+"""Channels or daphne without ``ASGI_APPLICATION``, or daphne behind ``staticfiles``.
+
+``daphne`` in ``INSTALLED_APPS`` replaces ``runserver``, and stops at once if ``ASGI_APPLICATION``
+is not set; Channels' test server needs the setting as well. Behind ``django.contrib.staticfiles``
+it does not get to replace ``runserver``, and ``manage.py check`` fails with ``daphne.E001``.
+
+Before::
+
+    INSTALLED_APPS = [
+        "django.contrib.staticfiles",
+        "daphne",
+    ]
+
+After::
+
+    INSTALLED_APPS = [
+        "daphne",
+        "django.contrib.staticfiles",
+    ]
+
+    ASGI_APPLICATION = "mysite.asgi.application"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import libcst as cst
+
+from bridge.migrate.findings import Finding, Fix, Severity, Source
+from bridge.migrate.middleware import entry_node
+from bridge.migrate.rule import Rule
+
+if TYPE_CHECKING:
+    from bridge.migrate.module import Module
+    from bridge.migrate.project import Project
+    from bridge.migrate.settings import Setting
+
+_STATIC = "django.contrib.staticfiles"
+
+
+class ChannelsWithoutApplication(Rule):
+    """See the module's docstring."""
+
+    code = "E105"
+    name = "channels-without-application"
+    summary = "channels or daphne without ASGI_APPLICATION, or daphne behind staticfiles"
+    native = Severity.ERROR
+    bridge = Severity.ERROR
+    sources = (Source.SOURCES, Source.RUNTIME)
+    fix = "safe"
+
+    def check_project(self, project: Project) -> Iterator[Finding]:
+        setting = project.settings.get("INSTALLED_APPS")
+        if setting is None or setting.module is None or setting.node is None:
+            return
+        apps = project.settings.strings("INSTALLED_APPS")
+        for name in ("daphne", "channels"):
+            if name in apps and not project.settings.value("ASGI_APPLICATION"):
+                yield self._no_application(project, setting, name)
+                break
+        if "daphne" in apps and _STATIC in apps and apps.index("daphne") > apps.index(_STATIC):
+            yield self._too_late(project, setting)
+
+    def _no_application(self, project: Project, setting: Setting, name: str) -> Finding:
+        module, node = entry_node(project, "INSTALLED_APPS", name) or _whole(setting)
+        return self.at(
+            module,
+            node,
+            f"{name} is installed, and ASGI_APPLICATION is not set: runserver of daphne stops, and "
+            "Channels' test server finds no application",
+            'set ASGI_APPLICATION = "mysite.asgi.application", by the name of your module',
+            source=setting.source,
+            fix=_set_application(project, setting),
+        )
+
+    def _too_late(self, project: Project, setting: Setting) -> Finding:
+        module, node = entry_node(project, "INSTALLED_APPS", "daphne") or _whole(setting)
+        return self.at(
+            module,
+            node,
+            f"daphne is behind {_STATIC}: manage.py check fails with daphne.E001, and runserver "
+            "stays Django's",
+            'put "daphne" first',
+            source=setting.source,
+            fix=_move_daphne(setting),
+        )
+
+
+def _whole(setting: Setting) -> tuple[Module, cst.CSTNode]:
+    if setting.module is None or setting.node is None:
+        raise LookupError("a setting that is not written anywhere has no place")
+    return setting.module, setting.node
+
+
+def _set_application(project: Project, setting: Setting) -> Fix | None:
+    """Only where there is one module that it can be."""
+    found = [module for module in project.modules if module.name.rpartition(".")[2] == "asgi"]
+    if "ASGI_APPLICATION" in project.settings.names() or len(found) != 1:
+        return None
+    if setting.literal is None or "application" not in found[0].text:
+        return None
+    module, node = _whole(setting)
+    number = module.line_of(module.span(node)[1]) + 1
+    text = f'\nASGI_APPLICATION = "{found[0].name}.application"\n'
+    return Fix("Set ASGI_APPLICATION", (module.insert_line(number, text),), safe=True)
+
+
+def _move_daphne(setting: Setting) -> Fix | None:
+    """Only where the list is one literal with a line for each app."""
+    module, _ = _whole(setting)
+    literal = setting.literal
+    if not isinstance(literal, cst.List | cst.Tuple):
+        return None
+    lines = {module.position(each)[0] for each in literal.elements}
+    strings = [each for each in literal.elements if isinstance(each.value, cst.SimpleString)]
+    if len(lines) != len(literal.elements) or len(strings) != len(literal.elements):
+        return None
+    named = {module.source(each.value).strip("\"'"): module.position(each)[0] for each in strings}
+    line, first = named["daphne"], min(lines)
+    text = module.line(line)
+    before, hash_, comment = text.partition("#")
+    if not before.rstrip().endswith(","):
+        text = f"{before.rstrip()},{f'  #{comment}' if hash_ else ''}"
+    edits = (module.delete_lines(line, line), module.insert_line(first, f"{text}\n"))
+    return Fix('Put "daphne" first', edits, safe=True)

@@ -1,0 +1,178 @@
+"""A middleware of the project that is sync-only.
+
+Under Django's own ASGI handler it runs in a thread, with everything that is outside of it, and the
+event loop is handed back what is inside. Each request holds that thread from beginning to end: with
+slow async views the threads run out as they do under WSGI, and the gain of going async is lost.
+
+Before::
+
+    def timing(get_response):
+        def middleware(request):
+            started = time.perf_counter()
+            response = get_response(request)
+            response["X-Took"] = str(time.perf_counter() - started)
+            return response
+
+        return middleware
+
+After::
+
+    @sync_and_async_middleware
+    def timing(get_response):
+        if iscoroutinefunction(get_response):
+
+            async def middleware(request):
+                started = time.perf_counter()
+                response = await get_response(request)
+                response["X-Took"] = str(time.perf_counter() - started)
+                return response
+
+        else:
+
+            def middleware(request):
+                started = time.perf_counter()
+                response = get_response(request)
+                response["X-Took"] = str(time.perf_counter() - started)
+                return response
+
+        return middleware
+
+The fix is offered for functions of this form, where there are async views and the number of hops
+(M201) falls by it. It is unsafe: what blocks in it would then block the event loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import libcst as cst
+
+from bridge.migrate.findings import Finding, Fix, Severity, Source
+from bridge.migrate.hops import hops
+from bridge.migrate.middleware import Entry, entries
+from bridge.migrate.rule import Rule
+
+if TYPE_CHECKING:
+    from bridge.migrate.module import Module
+    from bridge.migrate.project import Project
+
+
+class SyncOnlyCustom(Rule):
+    """See the module's docstring."""
+
+    code = "M204"
+    name = "middleware-sync-only"
+    summary = "a middleware of the project that is sync-only holds a thread for the whole request"
+    native = Severity.WARNING
+    bridge = None
+    sources = (Source.RUNTIME, Source.SOURCES)
+    fix = "unsafe"
+
+    def check_project(self, project: Project) -> Iterator[Finding]:
+        found = entries(project)
+        for entry in found:
+            if entry.code is None or not entry.fact.is_used or not entry.fact.is_sync_only:
+                continue
+            module, node = entry.code
+            saved = _saved(found, entry)
+            yield self.at(
+                module,
+                node,
+                f"{node.name.value} is sync-only: under Django's ASGI handler each request holds a "
+                f"thread while it and what is inside of it runs ({_words(saved)})",
+                "make it async-capable where async views matter; leave it where all views are sync",
+                source=entry.source,
+                fix=_fix(module, node) if saved > 0 and _has_async_view(project) else None,
+            )
+
+
+def _saved(found: list[Entry], entry: Entry) -> int:
+    """How many hops fewer it would be if this one could run async."""
+    facts = [each.fact for each in found]
+    changed = [
+        replace(fact, async_capable=True, native_hooks=fact.hooks) if fact is entry.fact else fact
+        for fact in facts
+    ]
+    return len(hops(facts, is_async_view=True)) - len(hops(changed, is_async_view=True))
+
+
+def _words(saved: int) -> str:
+    if saved > 0:
+        return f"async-capable it would save {saved} hops a request"
+    if saved < 0:
+        return f"made async-capable it would cost {-saved} hops more: those of the others"
+    return "made async-capable it would cost as many hops"
+
+
+def _has_async_view(project: Project) -> bool:
+    return project.facts is not None and any(view.is_async for view in project.facts.views)
+
+
+def _fix(module: Module, node: cst.ClassDef | cst.FunctionDef) -> Fix | None:
+    inner = _inner(node) if isinstance(node, cst.FunctionDef) else None
+    if inner is None or not isinstance(node, cst.FunctionDef):
+        return None
+    argument = node.params.params[0].name.value
+    calls = [
+        call
+        for call in module.inside(inner, cst.Call)
+        if isinstance(call.func, cst.Name) and call.func.value == argument
+    ]
+    nested = [*module.inside(inner, cst.FunctionDef), *module.inside(inner, cst.Lambda)]
+    if not calls or nested:
+        return None
+    outer = module.indent_of(node)
+    first, last = module.position(inner)[0], module.line_of(module.span(inner)[1])
+    lines = [module.line(number) for number in range(first, last + 1)]
+    deeper = [f"    {line}" if line.strip() else line for line in lines]
+    awaited = _awaited(module, inner, calls, deeper)
+    body = module.indent_of(inner)
+    text = "\n".join(
+        [
+            *(f"{body}if iscoroutinefunction({argument}):", "", *awaited, ""),
+            *(f"{body}else:", "", *deeper, ""),
+        ]
+    )
+    edits = (
+        module.insert_before(node, f"@sync_and_async_middleware\n{outer}"),
+        module.delete_lines(first, last),
+        module.insert_line(last + 1, text + "\n"),
+        *module.add_import(
+            "from asgiref.sync import iscoroutinefunction\n"
+            "from django.utils.decorators import sync_and_async_middleware"
+        ),
+    )
+    return Fix(f"Let {node.name.value} run async as well", edits, safe=False)
+
+
+def _inner(node: cst.FunctionDef) -> cst.FunctionDef | None:
+    """The middleware itself, in a function of the usual form: a ``def``, and its return."""
+    body = node.body.body
+    if node.decorators or len(node.params.params) != 1 or len(body) < 2:
+        return None
+    inner, end = body[-2], body[-1]
+    if not isinstance(inner, cst.FunctionDef) or not isinstance(end, cst.SimpleStatementLine):
+        return None
+    last = end.body[0]
+    is_returned = (
+        isinstance(last, cst.Return)
+        and isinstance(last.value, cst.Name)
+        and last.value.value == inner.name.value
+    )
+    return inner if is_returned and not inner.decorators else None
+
+
+def _awaited(
+    module: Module, inner: cst.FunctionDef, calls: list[cst.Call], lines: list[str]
+) -> list[str]:
+    """The lines, with ``async def`` and each of these calls awaited."""
+    new = list(lines)
+    first = module.position(inner)[0]
+    for call in sorted(calls, key=module.position, reverse=True):
+        line, column = module.position(call)
+        text, at = new[line - first], column - 1 + 4
+        new[line - first] = f"{text[:at]}await {text[at:]}"
+    new[0] = new[0].replace("def ", "async def ", 1)
+    return new

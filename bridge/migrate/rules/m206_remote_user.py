@@ -1,0 +1,97 @@
+"""``RemoteUserMiddleware`` on the way to ASGI.
+
+Under WSGI it believes ``REMOTE_USER``, which only the web server can set. ASGI has no such
+variable: since Django 5.2 the middleware reads the request header ``Remote-User`` there instead.
+Any client can send that header, and is logged in as whoever it names, unless the proxy in front
+removes it. Before 5.2 it finds nothing under ASGI, and nobody is logged in any more.
+
+Through `bridge`, requests to sync views have the ``environ`` of WSGI: ``REMOTE_USER`` comes from a
+trusted source that you name, and never from a header. Requests to async views are Django's own ASGI
+handler's: take the header away at the proxy all the same.
+
+Before::
+
+    MIDDLEWARE = [
+        "django.contrib.auth.middleware.AuthenticationMiddleware",
+        "django.contrib.auth.middleware.RemoteUserMiddleware",
+    ]
+
+After::
+
+    # nginx: set it on every request, so that no client can
+    proxy_set_header Remote-User $remote_user;
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import libcst as cst
+
+from bridge.migrate.classes import attribute, derives_from
+from bridge.migrate.findings import Finding, Severity, Source
+from bridge.migrate.middleware import Entry, entries
+from bridge.migrate.rule import Rule
+
+if TYPE_CHECKING:
+    from bridge.migrate.module import Module
+    from bridge.migrate.project import Project
+
+_NAMES = ("RemoteUserMiddleware", "PersistentRemoteUserMiddleware")
+_CLASSES = tuple(f"django.contrib.auth.middleware.{name}" for name in _NAMES)
+_HELP = "have the proxy set or remove Remote-User on every request, before anything else changes"
+
+
+class RemoteUser(Rule):
+    """See the module's docstring."""
+
+    code = "M206"
+    name = "remote-user-from-a-header"
+    summary = "RemoteUserMiddleware: under ASGI a header from the client can log it in"
+    native = Severity.CRITICAL
+    bridge = Severity.INFO
+    sources = (Source.RUNTIME, Source.SOURCES)
+
+    def check_project(self, project: Project) -> Iterator[Finding]:
+        for entry in entries(project):
+            if entry.setting is None or not _is_remote_user(project, entry):
+                continue
+            module, node = entry.setting
+            if project.facts is None or entry.fact.trusts_header:
+                yield self.at(
+                    module,
+                    node,
+                    f"{entry.fact.path} takes the user from the request header Remote-User under "
+                    "ASGI: a client that sends it is logged in as whom it names",
+                    _HELP,
+                    source=entry.source,
+                )
+            else:
+                yield self._finds_nobody(module, node, entry, project)
+
+    def _finds_nobody(
+        self, module: Module, node: cst.CSTNode, entry: Entry, project: Project
+    ) -> Finding:
+        version = project.facts.django if project.facts else ""
+        return self.at(
+            module,
+            node,
+            f"{entry.fact.path} of Django {version} finds no REMOTE_USER under ASGI: nobody is "
+            "logged in by it",
+            "move through bridge, and name the trusted source of REMOTE_USER",
+            source=entry.source,
+            severity=(Severity.ERROR, Severity.INFO),
+        )
+
+
+def _is_remote_user(project: Project, entry: Entry) -> bool:
+    """Whether it is one, and believes REMOTE_USER rather than a header that it names itself."""
+    if entry.fact.path in _CLASSES or entry.fact.trusts_header:
+        return True
+    if entry.code is None or not isinstance(entry.code[1], cst.ClassDef):
+        return False
+    module, node = entry.code[0], entry.code[1]
+    if not derives_from(project, module, node, *_CLASSES):
+        return False
+    return attribute(project, module, node, "header", "REMOTE_USER") == "REMOTE_USER"

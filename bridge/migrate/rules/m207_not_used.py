@@ -1,0 +1,50 @@
+"""A middleware that raised ``MiddlewareNotUsed``, and so is not in the chain.
+
+Django leaves it out when the server starts. It costs no hop, and M201 does not count it. It may be
+used with other settings: those of production, say.
+
+Before::
+
+    MIDDLEWARE = ["shop.middleware.OnlyInProduction", ...]
+
+After::
+
+    # check again with the settings of production
+    # bridge migrate check . --settings shop.settings.production
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from bridge.migrate.findings import Finding, Severity, Source
+from bridge.migrate.middleware import entries
+from bridge.migrate.rule import Rule
+
+if TYPE_CHECKING:
+    from bridge.migrate.project import Project
+
+
+class NotUsed(Rule):
+    """See the module's docstring."""
+
+    code = "M207"
+    name = "middleware-not-used"
+    summary = "a middleware that raised MiddlewareNotUsed is left out of the hops"
+    native = Severity.INFO
+    bridge = Severity.INFO
+    sources = (Source.RUNTIME,)
+
+    def check_project(self, project: Project) -> Iterator[Finding]:
+        for entry in entries(project):
+            if not entry.fact.is_used and entry.setting is not None:
+                module, node = entry.setting
+                yield self.at(
+                    module,
+                    node,
+                    f"{entry.fact.path} raised MiddlewareNotUsed with these settings, and is left "
+                    "out of the number of hops",
+                    "check with the settings of production, too: --settings",
+                    source=Source.RUNTIME,
+                )

@@ -1,0 +1,87 @@
+"""The tests of the project use the sync ``Client`` only.
+
+It runs the WSGI side of Django: a view or middleware that fails under ASGI passes all of these
+tests. One test through ``AsyncClient`` runs the whole middleware chain as an ASGI server does.
+
+Before::
+
+    class Pages(TestCase):
+        def test_front_page(self):
+            self.assertEqual(self.client.get("/").status_code, 200)
+
+After::
+
+    class AsgiSmokeTest(TestCase):
+        async def test_front_page_answers_under_asgi(self):
+            response = await self.async_client.get("/")
+            self.assertLess(response.status_code, 500)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from bridge.migrate.findings import Finding, Fix, NewFile, Severity, Source
+from bridge.migrate.rule import Rule
+
+if TYPE_CHECKING:
+    from bridge.migrate.module import Module
+    from bridge.migrate.project import Project
+
+_SYNC = ("self.client.", "Client(", "client.get(", "client.post(")
+_ASYNC = (
+    *("AsyncClient", "async_client", "AsyncRequestFactory", "async_rf"),
+    *("ASGITransport", "HttpCommunicator", "ApplicationCommunicator", "ChannelsLiveServerTestCase"),
+)
+_TEXT = '''"""The site answers under ASGI, with its whole middleware chain."""
+
+from django.test import TestCase
+
+
+class AsgiSmokeTest(TestCase):
+    async def test_front_page_answers_under_asgi(self):
+        response = await self.async_client.get("/")
+        self.assertLess(response.status_code, 500)
+'''
+
+
+class OnlySyncClient(Rule):
+    """See the module's docstring."""
+
+    code = "T601"
+    name = "only-sync-client"
+    summary = "the tests use the sync Client only, which never runs the ASGI side"
+    native = Severity.INFO
+    bridge = Severity.INFO
+    fix = "safe"
+
+    def check_project(self, project: Project) -> Iterator[Finding]:
+        if not project.is_django or next(project.containing(*_ASYNC), None) is not None:
+            return
+        tests = [module for module in project.containing(*_SYNC) if _is_test(module)]
+        if not tests:
+            return
+        first = tests[0]
+        line = next(
+            (number for number, text in enumerate(first.text.splitlines(), 1) if _has_client(text)),
+            1,
+        )
+        path = first.path.parent / "test_asgi.py"
+        yield self.at_line(
+            first.path,
+            line,
+            "the tests use the sync Client only: what breaks under ASGI passes them",
+            "add a test that uses AsyncClient",
+            source=Source.SOURCES,
+            line_text=first.line(line),
+            fix=Fix(f"Make {project.relative(path)}", (NewFile(path, _TEXT),), safe=True),
+        )
+
+
+def _is_test(module: Module) -> bool:
+    return module.path.name.startswith("test") or module.path.parent.name == "tests"
+
+
+def _has_client(line: str) -> bool:
+    return any(word in line for word in _SYNC)
