@@ -183,6 +183,8 @@ async def test_the_servers_shutdown_ends_the_pools_threads() -> None:
         for path in ("/", "/in"):
             await asgi.exchange(router, http_scope(path=path))
 
+    for thread in threads:
+        thread.join(30)  # told to end; the test must not be the quicker one
     assert len(set(threads)) == 2
     assert not any(thread.is_alive() for thread in threads)
 
