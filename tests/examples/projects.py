@@ -23,6 +23,7 @@ EXAMPLES = ROOT / "examples"
 FLASK_APP = EXAMPLES / "flask_app"
 DJANGO_SITE = EXAMPLES / "django_site"
 ASGI_TOUR = EXAMPLES / "asgi_tour"
+MIXED = EXAMPLES / "mixed"
 DEMO = EXAMPLES / "demo.py"
 ORDERS = 40
 START_TIMEOUT_S = 60.0

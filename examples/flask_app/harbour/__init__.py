@@ -5,7 +5,8 @@ how the request came in. `wsgi.py` serves it the way Flask projects always were;
 bridge in front.
 
 Settings come from the environment with Flask's own prefix: ``FLASK_DATA_DIR`` (where the log book
-and the uploaded files live), ``FLASK_SECRET_KEY``, ``FLASK_SHOP_URL`` (adds a link to the shop).
+and the uploaded files live), ``FLASK_SECRET_KEY``, ``FLASK_SHOP_URL`` and ``FLASK_ROOM_URL``
+(add links to the shop, and to the control room of `../mixed`).
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
         DATA_DIR=app.instance_path,
         MAX_CONTENT_LENGTH=MAX_UPLOAD_BYTES,
         SHOP_URL="",
+        ROOM_URL="",
     )
     app.config.from_prefixed_env()
     app.config.from_mapping(config or {})
