@@ -13,6 +13,7 @@ own scope: there is nothing to change. No coroutine of ours is between the serve
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import traceback
 from collections.abc import Awaitable, Mapping
@@ -147,7 +148,7 @@ class AsgiSide:
             await send({"type": "lifespan.startup.complete"})
             while (await receive())["type"] != "lifespan.shutdown":
                 pass
-        except BaseException:
+        except (Exception, asyncio.CancelledError):
             await self._life.abandon()
             raise
         try:

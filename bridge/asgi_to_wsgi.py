@@ -170,8 +170,14 @@ class AsgiToWsgi:
         live.close()
 
     def _after_fork(self) -> None:
-        """In the child: nothing has started, or failed to, and nobody holds the lock."""
+        """In the child: nothing has started, or failed to, and nobody holds the lock.
+
+        The parent's app stays in memory: were it freed, its open context managers would end here,
+        and close what the parent still uses.
+        """
         self._lock = Lock()
+        if self._live is not None:
+            _inherited.append(self._live)
         self._live = None
         self._failed = None
         if self._finalizer is not None:
@@ -179,6 +185,7 @@ class AsgiToWsgi:
 
 
 _adapters: WeakSet[AsgiToWsgi] = WeakSet()
+_inherited: list[LiveApp] = []
 
 NO_WEBSOCKET = (
     "This is a WSGI server, and a WebSocket cannot be served through one.\n"

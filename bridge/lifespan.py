@@ -129,6 +129,8 @@ class LifespanRunner:
         }
         try:
             await self._app(scope, self._receive, self._send)
+        except GeneratorExit:  # freed with its loop: nobody is there to be told
+            raise
         except BaseException as error:  # SystemExit, too: it must not end the loop
             if self._awaited:
                 self._error = error

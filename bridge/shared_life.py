@@ -9,7 +9,8 @@ Rule 2. A server that sends no lifespan shows it by sending a request. The first
         apps, all of them wait. A task of ours keeps them up: until the loop cancels its tasks, as
         `asyncio.run` does at its end, or else until the interpreter ends.
 Rule 3. An app that has failed to start is not tried again by requests: each gets the same error.
-Rule 4. A fork leaves the apps behind. The child begins without.
+Rule 4. A fork leaves the apps behind. The child begins without, and keeps the parent's in memory:
+        were they freed, their context managers would end, and close what the parent still uses.
 """
 
 from __future__ import annotations
@@ -254,6 +255,7 @@ class _Keeper:
 
 _all: WeakSet[SharedLife] = WeakSet()
 _kept: set[_Keeper] = set()
+_inherited: list[object] = []
 _ends_at_exit = False
 
 
@@ -279,8 +281,10 @@ def _end_at_exit() -> None:
 
 
 def _after_fork() -> None:
+    _inherited.extend(_kept)
     _kept.clear()
     for life in list(_all):
+        _inherited.append(life._lives)
         life._reset()
 
 
