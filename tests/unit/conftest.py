@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from collections.abc import Iterator
 
 import pytest
+
+from bridge.live_app import close_live_apps
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -16,3 +19,10 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     names = pyfuncitem._fixtureinfo.argnames
     asyncio.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
     return True
+
+
+@pytest.fixture
+def nothing_stays_up() -> Iterator[None]:
+    """What a test has started behind WSGI faces ends with it."""
+    yield
+    close_live_apps()

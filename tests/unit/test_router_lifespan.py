@@ -22,6 +22,8 @@ from tests.harness import asgi, wsgi
 from tests.harness.asgi import http_scope
 from tests.harness.wsgi import environ_of
 
+pytestmark = pytest.mark.usefixtures("nothing_stays_up")
+
 TIMEOUT_S = 30.0
 LIFESPAN = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}}
 

@@ -13,6 +13,8 @@ from tests.harness import asgi, wsgi
 from tests.harness.asgi import http_scope
 from tests.harness.wsgi import environ_of
 
+pytestmark = pytest.mark.usefixtures("nothing_stays_up")
+
 
 class AsgiSpy:
     """An ASGI app that keeps the scopes it gets."""

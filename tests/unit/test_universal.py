@@ -22,6 +22,8 @@ from tests.harness import asgi, wsgi
 from tests.harness.asgi import http_scope
 from tests.harness.wsgi import environ_of
 
+pytestmark = pytest.mark.usefixtures("nothing_stays_up")
+
 
 def site(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     start_response("200 OK", [("Content-Type", "text/plain")])
