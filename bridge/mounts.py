@@ -30,7 +30,7 @@ from bridge.router_options import RouterOptions
 from bridge.types import AsgiApp, Interface, WsgiApp
 from bridge.wsgi_to_asgi import WsgiToAsgi
 
-__all__ = ["AnyApp", "Mount", "Mounts", "PathSeen", "Place", "Plan", "plan"]
+__all__ = ["Alone", "AnyApp", "Mount", "Mounts", "PathSeen", "Place", "Plan", "plan"]
 
 AnyApp: TypeAlias = AsgiApp | WsgiApp | Universal | Any
 PathSeen = Literal["auto", "whole", "below"]
@@ -65,6 +65,10 @@ class Mount:
         one_of("path", self.path, ("auto", "whole", "below"))
         if self.http is None and self.websocket is None:
             raise ConfigError("Mount", None, "an app for http=, one for websocket=, or both")
+
+
+class Alone(Mount):
+    """An app that was given without saying for what: HTTP, and WebSockets if it can."""
 
 
 Mounts: TypeAlias = Mapping[str, "AnyApp | Mount"]
@@ -152,9 +156,9 @@ def plan(mounts: object, websocket: object, options: RouterOptions) -> Plan:
             http[prefix] = _place(prefix, mount.http, mount, options)
         if mount.websocket is not None:
             sockets[prefix] = _place(prefix, mount.websocket, mount, options, by_name=True)
-    for prefix, found in http.items():
-        if isinstance(found, Plan) or found.asgi is not None:
-            sockets.setdefault(prefix, found)
+    for prefix, mount in given:
+        if isinstance(mount, Alone) and _speaks_websocket(http[prefix]):
+            sockets.setdefault(prefix, http[prefix])
     opened = _opened(http, "http", options), _opened(sockets, "sockets", options)
     return Plan(
         mounts=tuple(given),
@@ -164,6 +168,10 @@ def plan(mounts: object, websocket: object, options: RouterOptions) -> Plan:
         members=tuple(_members(given, http, sockets, options)),
         options=options,
     )
+
+
+def _speaks_websocket(found: Place | Plan) -> bool:
+    return isinstance(found, Plan) or found.asgi is not None
 
 
 # -- reading ---------------------------------------------------------------------------------------
@@ -177,7 +185,7 @@ def _read(mounts: object, option: str) -> list[tuple[str, Mount]]:
         prefix = normal_prefix(text)
         if app is None:
             raise ConfigError(f"{option}[{text!r}]", app, "an app, or a bridge.Mount")
-        found.append((prefix, app if isinstance(app, Mount) else Mount(http=app)))
+        found.append((prefix, app if isinstance(app, Mount) else Alone(http=app)))
     return found
 
 
