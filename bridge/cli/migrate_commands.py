@@ -24,11 +24,13 @@ from bridge.migrate.fixer import Changes, unified_diff
 from bridge.migrate.fixer import fix as carry_out
 from bridge.migrate.outputs import FORMATS
 from bridge.migrate.outputs.grouping import count
+from bridge.migrate.plan import PLAN_FORMATS
+from bridge.migrate.plan import plan as work_out
 from bridge.migrate.runner import Progress as Told
 from bridge.migrate.session import Session, run_check
 from bridge.migrate.writing import is_dirty, write_texts
 
-__all__ = ["check", "explain", "fix"]
+__all__ = ["check", "explain", "fix", "plan"]
 
 
 def check(path: Path, given: Mapping[str, Any], format: str, update_baseline: bool) -> int:
@@ -51,6 +53,13 @@ def _update_baseline(session: Session) -> int:
     number = write_baseline(file, session.project, session.found)
     _tell(f"{count(number, 'finding')} written to {file}")
     return 0
+
+
+def plan(path: Path, given: Mapping[str, Any], format: str) -> int:
+    """``bridge migrate plan``"""
+    session = _session(path, given)
+    _print(PLAN_FORMATS[format](work_out(session)))
+    return _ended(session)
 
 
 def fix(

@@ -42,7 +42,7 @@ def advise(project: Project) -> Advice:
         return Advice(
             "stay",
             Target.BRIDGE,
-            "nothing in it is async, so an ASGI server has nothing to make faster: stay on WSGI",
+            "nothing in it is async, so an ASGI server has nothing to make faster",
             (),
         )
     if project.facts is not None and _is_all_async(project):

@@ -58,4 +58,5 @@ def footer(session: Session) -> Iterator[str]:
 def _why(session: Session) -> str:
     if session.choices.target != "auto":
         return "(The target is as you said.)"
-    return f"(Chosen by itself: {session.advice.reason}.)"
+    advice = "stay on WSGI" if session.advice.move == "stay" else f"move to {session.advice.move}"
+    return f"(Advice: {advice}, because {session.advice.reason}.)"
