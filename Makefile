@@ -12,7 +12,7 @@ CORE := -m "not full and not browser"
 .PHONY: help demo test core check docs bench clean
 
 help:
-	@echo "make demo    serve the example Flask app and Django site on one port (PORT=$(PORT))"
+	@echo "make demo    serve all the examples on one port (PORT=$(PORT))"
 	@echo "make test    run all the tests"
 	@echo "make core    run the core tests: one server each way, no browser, no long runs"
 	@echo "make check   lint, format, types"

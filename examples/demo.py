@@ -1,9 +1,8 @@
-"""Both examples on one port: ``python examples/demo.py`` (or ``make demo``).
+"""All the examples on one port: ``python examples/demo.py`` (or ``make demo``).
 
-The Flask app and the Django site are imported through their own, untouched ``wsgi.py``. They stand
-side by side the way WSGI apps always did, through Werkzeug's dispatcher; the whole is wrapped once
-with ``bridge.to_asgi`` and served by uvicorn. The event loop runs on the main thread, both apps on
-the bridge's worker threads.
+``mixed/main.py`` has the Flask app, the Django site, a FastAPI app and a chat in one Router. The
+tour of ASGI is mounted beside them, and the whole is served by uvicorn. What is ASGI runs on the
+main thread, with the event loop; what is WSGI on the bridge's worker threads.
 """
 
 from __future__ import annotations
@@ -20,19 +19,19 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-FLASK_APP = HERE / "flask_app"
 DJANGO_SITE = HERE / "django_site"
-SHOP = "/shop"
 DEFAULT_PORT = 8000
 GRACE_S = 2  # how long open streams may take to end after Ctrl-C
 
 try:
+    import django  # noqa: F401  # asked for now, so that what is missing is said in words
+    import fastapi  # noqa: F401
+    import flask  # noqa: F401
     import uvicorn
     from rich.console import Console
     from rich.panel import Panel
     from rich.table import Table
     from rich.text import Text
-    from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
     import bridge
 except ModuleNotFoundError as missing:
@@ -47,7 +46,8 @@ console = Console(highlight=False)
 def main(arguments: list[str] | None = None) -> int:
     """Prepare, serve, and return the exit code."""
     options = _options(arguments)
-    _connect_the_two(options.host)
+    if not _is_loopback(options.host):
+        os.environ.setdefault("ALLOWED_HOSTS", "*")
     try:
         with console.status("Preparing the shop's database …"):
             _prepare_shop()
@@ -56,24 +56,24 @@ def main(arguments: list[str] | None = None) -> int:
         console.print(f"[red]The demo cannot start:[/] {_in_words(error)}")
         return 1
     with listener:
-        app = bridge.to_asgi(wsgi_apps(), threads=options.threads)
+        app = every_example(options.threads)
         console.print(_welcome(listener, options))
         _serve(app, listener)
     console.print("Stopped.")
     return 0
 
 
-def wsgi_apps() -> Any:
-    """Flask at ``/`` and Django at ``/shop``: one WSGI app out of two."""
-    sys.path[:0] = [str(FLASK_APP), str(DJANGO_SITE)]
-    from config.wsgi import application as shop
-    from wsgi import app as office
+def every_example(threads: int) -> bridge.Router:
+    """The four apps of ``mixed``, and the tour. Both are Routers, and become one."""
+    sys.path[:0] = [str(HERE / "mixed"), str(HERE / "asgi_tour")]
+    import main as mixed
+    import tour
 
-    return DispatcherMiddleware(office, {SHOP: shop})
+    return bridge.Router({"/": mixed.app, "/tour": tour.app}, threads=threads)
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Serve both examples on one port.")
+    parser = argparse.ArgumentParser(description="Serve all the examples on one port.")
     parser.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
     parser.add_argument(
         "--port",
@@ -88,14 +88,6 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         help="worker threads; each open live board holds one (default: %(default)s)",
     )
     return parser.parse_args(arguments)
-
-
-def _connect_the_two(host: str) -> None:
-    """Settings of both examples, unless the environment already has them."""
-    os.environ.setdefault("FLASK_SHOP_URL", f"{SHOP}/")
-    os.environ.setdefault("OFFICE_URL", "/")
-    if not _is_loopback(host):
-        os.environ.setdefault("ALLOWED_HOSTS", "*")
 
 
 def _prepare_shop() -> None:
@@ -126,13 +118,19 @@ def _welcome(listener: socket.socket, options: argparse.Namespace) -> Panel:
     url = _url(listener)
     grid = Table.grid(padding=(0, 3))
     grid.add_column(style="bold")
-    grid.add_row("Harbour Office", Text(f"{url}/", style=f"cyan link {url}/"), "Flask")
-    grid.add_row("Harbour Shop", Text(f"{url}{SHOP}/", style=f"cyan link {url}{SHOP}/"), "Django")
-    grid.add_row("Behind the counter", f"{url}{SHOP}/admin/", "admin / admin")
+    for name, path, what in (
+        ("Harbour Office", "/", "Flask"),
+        ("Its API", "/api/", "FastAPI"),
+        ("Control room", "/ws/", "WebSocket chat"),
+        ("Harbour Shop", "/shop/", "Django"),
+        ("Its admin", "/shop/admin/", "admin / admin"),
+        ("A tour of ASGI", "/tour/", "ten short apps"),
+    ):
+        grid.add_row(name, Text(url + path, style=f"cyan link {url}{path}"), what)
     grid.add_row("")
     grid.add_row("Server", f"uvicorn {uvicorn.__version__}", "ASGI")
-    grid.add_row("Adapter", "bridge.to_asgi", f"{options.threads} threads")
-    title = f"bridge {bridge.__version__}: two WSGI apps on an ASGI server"
+    grid.add_row("WSGI apps", "bridge.to_asgi", f"{options.threads} threads")
+    title = f"bridge {bridge.__version__}: WSGI and ASGI apps in one bridge.Router"
     return Panel(grid, title=title, subtitle="Ctrl-C stops", expand=False, padding=(1, 2))
 
 

@@ -1,7 +1,8 @@
-"""``examples/demo.py``: both examples on one port, and how it starts and stops."""
+"""``examples/demo.py``: all the examples on one port, and how it starts and stops."""
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import httpx
 
 from tests.examples.conftest import visitor
 from tests.examples.pages import Page
-from tests.examples.projects import DEMO, Demo, demo_environment, running_demo
+from tests.examples.projects import ASGI_TOUR, DEMO, Demo, demo_environment, running_demo
 
 
 def test_both_examples_are_on_one_port_and_know_each_other(demo: Demo) -> None:
@@ -21,6 +22,40 @@ def test_both_examples_are_on_one_port_and_know_each_other(demo: Demo) -> None:
     assert "ASGI 3.0 server bridge.to_asgi Django" in shop.text
     assert "/shop/" in office.addresses
     assert "/" in shop.addresses
+
+
+def test_the_panel_leads_to_everything(demo: Demo) -> None:
+    addresses = re.findall(r"http://\S+/", demo.log())
+    with visitor(demo.url) as client:
+        pages = {address.removeprefix(demo.url): client.get(address) for address in addresses}
+    assert set(pages) == {"/", "/api/", "/ws/", "/shop/", "/shop/admin/", "/tour/"}
+    assert {answer.status_code for answer in pages.values()} == {200}
+
+
+def test_the_tour_leads_to_each_of_its_apps(demo: Demo) -> None:
+    with visitor(demo.url) as client:
+        tour = client.get("/tour")
+        found = {
+            each: tour.url.join(each) for each in Page(tour.text).addresses if each[0] not in "#."
+        }
+        answers = {each: client.get(url) for each, url in found.items()}
+    apps = {path.stem for path in ASGI_TOUR.glob("*.py")} - {"tour", "static_files"}
+    assert apps <= {each.partition("/")[0] for each in answers}
+    assert {answer.status_code for answer in answers.values()} == {200}
+    assert answers["hello/"].text == "Hello from an ASGI app.\n"
+    assert answers["show_scope/caf%C3%A9?a=1"].json()["root_path"] == "/tour/show_scope"
+    assert answers["wsgi_hello/"].text == "Hello from a WSGI app.\n"
+    assert answers["lifespan/"].text.startswith("Request ")
+
+
+def test_the_pages_of_the_tour_work_below_the_tours_path(demo: Demo) -> None:
+    with visitor(demo.url) as client:
+        for app in ("chat", "ticker"):
+            answer = client.get(f"/tour/{app}")
+            assert answer.url.path == f"/tour/{app}/"
+            addresses = [each for each in Page(answer.text).addresses if each[0] not in "#."]
+            loaded = [client.get(answer.url.join(each)) for each in addresses]
+            assert {each.status_code for each in loaded} == {200}
 
 
 def test_everything_in_the_shop_stays_below_its_mount_point(demo: Demo) -> None:

@@ -1,4 +1,4 @@
-"""Both examples in headless Chromium, served by the demo on one port.
+"""All the examples in headless Chromium, served by the demo on one port.
 
 Each test fails too when its page complained in the console, loaded something from elsewhere, or
 broke its own Content-Security-Policy.
@@ -24,6 +24,7 @@ from tests.examples.windows import WIDER_BY, WITHOUT_LABEL, watched_window
 pytestmark = pytest.mark.browser
 
 OFFICE = ["/", "/log", "/live", "/cargo", "/tides", "/weather", "/api"]
+MIXED = ["/ws/", "/tour/", "/tour/chat/", "/tour/ticker/"]
 SHOP = ["/shop/", "/shop/products/brass-compass/", "/shop/basket/", "/shop/login/"]
 MIB = 1024 * 1024
 NOTE_PROGRESS = """
@@ -45,7 +46,7 @@ def tab(context: BrowserContext) -> Page:
     return context.new_page()
 
 
-@pytest.mark.parametrize("path", OFFICE + SHOP)
+@pytest.mark.parametrize("path", OFFICE + MIXED + SHOP)
 def test_each_page_fits_a_phone_and_names_its_fields(tab: Page, path: str) -> None:
     tab.set_viewport_size({"width": 360, "height": 700})
     tab.goto(path)
@@ -145,6 +146,46 @@ def test_the_api_is_tried_from_its_page(tab: Page) -> None:
     expect(tab.locator("#answer")).to_contain_text("HTTP 201")
     tab.get_by_role("button", name="List").click()
     expect(tab.locator("#answer")).to_contain_text("HTTP 200")
+
+
+def test_the_control_room_hears_all_four(context: BrowserContext) -> None:
+    text = f"Three bells, {uuid.uuid4()}"
+    room, board = context.new_page(), context.new_page()
+    room.goto("/ws/")
+    expect(room.locator("#verdict")).to_have_text(
+        re.compile(r"^All four answered from process \d+")
+    )
+    expect(room.locator("#parts tr")).to_have_text(
+        [re.compile(name) for name in ("bridge.to_asgi.*Flask", "FastAPI", "Starlette", "Django")]
+    )
+    room.get_by_label("Your name, in the chat").fill("Harbour master")
+    room.get_by_role("button", name="Come in").click()
+    expect(room.locator("#people")).to_contain_text("Harbour master")
+    board.goto("/live")
+    expect(board.locator("#state")).to_have_text("Connected")
+    room.get_by_label("What did you see?").fill(text)
+    room.get_by_role("button", name="Write it").click()
+    expect(room.locator("#written")).to_have_text(re.compile("is in the book"))
+    expect(room.locator("#said")).to_contain_text(f"wrote into the log book: {text}")
+    expect(board.locator("#entries li").first).to_contain_text(text)
+    board.goto("/log")
+    expect(board.locator("#entries li").first).to_contain_text(text)
+
+
+def test_two_tabs_of_the_control_room_hear_each_other(context: BrowserContext) -> None:
+    text = f"Ahoy, {uuid.uuid4()}"
+    tabs = [context.new_page(), context.new_page()]
+    for tab, name in zip(tabs, ("Ada", "Grace"), strict=True):
+        tab.goto("/ws/")
+        tab.get_by_label("Your name, in the chat").fill(name)
+        tab.get_by_role("button", name="Come in").click()
+        expect(tab.locator("#state")).to_have_text("Connected")
+    tabs[0].get_by_label("Say something").fill(text)
+    tabs[0].get_by_label("Say something").press("Enter")
+    for tab in tabs:
+        expect(tab.locator("#said p", has_text=text)).to_have_count(1)
+        expect(tab.locator("#people li", has_text="Ada")).to_have_count(1)
+        expect(tab.locator("#people li", has_text="Grace")).to_have_count(1)
 
 
 def test_the_tides_are_downloaded(tab: Page) -> None:
