@@ -1,19 +1,32 @@
-"""The apps that are measured. Each is as plain as it gets, so that the bridge is what is seen."""
+"""The apps that are measured. Each is as plain as it gets, so that the bridge is what is seen.
+
+What enters: ``BENCH_THREADS``, how many threads each adapter gets, and ``BENCH_FILE``, the file to
+download. Flask's are in `benchmarks.flask_site`, Django's in `benchmarks.django_site`.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import os
+import threading
+import time
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import a2wsgi
 from asgiref.wsgi import WsgiToAsgi as AsgirefWsgiToAsgi
-from flask import Flask
 
 import bridge
+from benchmarks.inline import inline
 from bridge.types import Environ, Receive, Scope, Send, StartResponse
 
-THREADS = 40
+# a2wsgi has type aliases of its own, which no other app fits: hence the casts.
+THREADS = int(os.environ.get("BENCH_THREADS", "40"))
 GREETING = b"Hello, world!"
+BLOCK = 65536
+SLEEP_S = 0.01
+SLOW_S = 0.1
+IDLE_S = 3600.0
 
 
 async def bare_asgi(scope: Scope, receive: Receive, send: Send) -> None:
@@ -30,6 +43,9 @@ def hello(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     return [GREETING]
 
 
+# -- what is more than a greeting ------------------------------------------------------------------
+
+
 def chunks(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
     """1,000 chunks of 64 bytes."""
     start_response("200 OK", [("Content-Type", "text/plain")])
@@ -38,26 +54,89 @@ def chunks(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
         yield chunk
 
 
-flask = Flask(__name__)
+def download(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """The whole file, the way PEP 3333 has for files."""
+    path = os.environ["BENCH_FILE"]
+    length = str(os.path.getsize(path))
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", length)])
+    file = open(path, "rb")  # noqa: SIM115 (whoever iterates closes it, or the interpreter does)
+    if "wsgi.file_wrapper" not in environ:
+        return iter(lambda: file.read(BLOCK), b"")
+    wrapped: Iterable[bytes] = environ["wsgi.file_wrapper"](file, BLOCK)
+    return wrapped
 
 
-@flask.get("/")
-def flask_hello() -> str:
-    return "Hello, world!"
+def upload(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Reads the body block by block, and tells its length."""
+    read, total = environ["wsgi.input"].read, 0
+    while block := read(BLOCK):
+        total += len(block)
+    return _text(start_response, str(total))
+
+
+def sleep(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Waits as long as a quick query takes."""
+    time.sleep(SLEEP_S)
+    return _text(start_response, "slept")
+
+
+def slow(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Waits as long as a slow query takes."""
+    time.sleep(SLOW_S)
+    return _text(start_response, "slept long")
+
+
+def events(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
+    """An event stream that has said what there was to say."""
+    start_response("200 OK", [("Content-Type", "text/event-stream")])
+    yield b"data: hello\n\n"
+    threading.Event().wait(IDLE_S)
+
+
+PATHS = {
+    "/chunks": chunks,
+    "/download": download,
+    "/upload": upload,
+    "/sleep": sleep,
+    "/slow": slow,
+    "/events": events,
+}
+
+
+def work(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """All of them, by path; ``hello`` at any other."""
+    return PATHS.get(environ["PATH_INFO"], hello)(environ, start_response)
+
+
+def _text(start_response: StartResponse, text: str) -> Iterable[bytes]:
+    length = str(len(text))
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", length)])
+    return [text.encode()]
 
 
 bridge_hello = bridge.to_asgi(hello, threads=THREADS)
-bridge_flask = bridge.to_asgi(flask, threads=THREADS)
-bridge_chunks = bridge.to_asgi(chunks, threads=THREADS)
+bridge_work = bridge.to_asgi(work, threads=THREADS)
+inline_hello = inline(hello)
 
-a2wsgi_hello = a2wsgi.WSGIMiddleware(hello, workers=THREADS)
-a2wsgi_flask = a2wsgi.WSGIMiddleware(flask, workers=THREADS)
-a2wsgi_chunks = a2wsgi.WSGIMiddleware(chunks, workers=THREADS)
+a2wsgi_hello = a2wsgi.WSGIMiddleware(cast(Any, hello), workers=THREADS)
+a2wsgi_work = a2wsgi.WSGIMiddleware(cast(Any, work), workers=THREADS)
 
 asgiref_hello: Any = AsgirefWsgiToAsgi(hello)  # type: ignore[no-untyped-call] # no annotations
-asgiref_flask: Any = AsgirefWsgiToAsgi(flask)  # type: ignore[no-untyped-call] # no annotations
 
 # -- the other way round, for WSGI servers ---------------------------------------------------------
 
+
+async def events_asgi(scope: Scope, receive: Receive, send: Send) -> None:
+    """The same event stream, of an ASGI app."""
+    if scope["type"] != "http":
+        return
+    headers = [(b"content-type", b"text/event-stream")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"data: hello\n\n", "more_body": True})
+    await asyncio.sleep(IDLE_S)
+
+
 bridge_wsgi = bridge.to_wsgi(bare_asgi, lifespan="off")
-a2wsgi_wsgi: Any = a2wsgi.ASGIMiddleware(bare_asgi)  # type: ignore[arg-type] # its own aliases
+bridge_wsgi_events = bridge.to_wsgi(events_asgi, lifespan="off")
+a2wsgi_wsgi: Any = a2wsgi.ASGIMiddleware(cast(Any, bare_asgi))
+a2wsgi_wsgi_events: Any = a2wsgi.ASGIMiddleware(cast(Any, events_asgi))

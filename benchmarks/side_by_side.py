@@ -8,6 +8,7 @@ on another, where there are two. Everything happens on the caller's thread, one 
 from __future__ import annotations
 
 import statistics
+import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
@@ -160,10 +161,12 @@ def measure(
     load: Load = load_with_wrk,
     fresh: bool = False,
     clock: Clock | None = None,
+    warm_up: bool = True,
 ) -> None:
     """Warm every contender up, then measure them in turn; the results are left in them.
 
     :param fresh: start the server anew for each round, instead of once.
+    :param warm_up: load each server for a second before the first round; else it gets one request.
     :raises SystemExit: wrk is not installed.
     """
     if not has_wrk():
@@ -174,7 +177,7 @@ def measure(
         if clock is None:
             total = planned_s(contenders, rounds=rounds, seconds=seconds)
             clock = stack.enter_context(Clock(total))
-        turns = Turns(title, load, seconds, connections, clock)
+        turns = Turns(title, load, seconds, connections, clock, warm_up)
         if fresh:
             turns.in_fresh_servers(contenders, rounds)
         else:
@@ -190,6 +193,7 @@ class Turns:
     seconds: int
     connections: int
     clock: Clock
+    warm_up: bool
 
     def in_warm_servers(self, contenders: Sequence[Contender], rounds: int) -> None:
         servers: dict[object, Running] = {}
@@ -198,19 +202,24 @@ class Turns:
                 key = _server_of(contender)
                 if key not in servers:
                     servers[key] = stack.enter_context(_serve(contender))
-                    self._take(contender, servers[key], WARMUP_S)
+                    self._warm_up(contender, servers[key])
                 self.clock.tick(2 * WARMUP_S, self.title)
-            for contender in contenders:
-                contender.samples.clear()
             for _ in range(rounds):
                 for contender in contenders:
                     self._take(contender, servers[_server_of(contender)], self.seconds)
                     self.clock.tick(self.seconds, f"{self.title}: {contender.name}")
 
+    def _warm_up(self, contender: Contender, server: Running) -> None:
+        if self.warm_up:
+            self.load(contender, server, WARMUP_S, self.connections)
+        else:
+            with urllib.request.urlopen(server.url(contender.path)) as answer:
+                answer.read()
+
     def in_fresh_servers(self, contenders: Sequence[Contender], rounds: int) -> None:
         for _ in range(rounds):
             for contender in contenders:
-                with _serve(contender) as server:
+                with _serve(contender, patience_s=0.5) as server:  # its clients never end
                     self._take(contender, server, self.seconds)
                 self.clock.tick(self.seconds, f"{self.title}: {contender.name}")
         self.clock.tick(2 * WARMUP_S * len(contenders), self.title)
@@ -223,8 +232,8 @@ def _server_of(contender: Contender) -> tuple[object, ...]:
     return (*contender.command, *sorted(contender.env.items()))
 
 
-def _serve(contender: Contender) -> AbstractContextManager[Running]:
-    return running(contender.name, contender.command, env=contender.env)
+def _serve(contender: Contender, patience_s: float = 5.0) -> AbstractContextManager[Running]:
+    return running(contender.name, contender.command, env=contender.env, patience_s=patience_s)
 
 
 def pairs(base: Contender, other: Contender, metric: str = "rate") -> list[float]:

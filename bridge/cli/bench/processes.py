@@ -98,12 +98,14 @@ def running(
     *,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
+    patience_s: float = EXIT_S,
 ) -> Iterator[Running]:
     """Serve for the length of the block.
 
     :param name: for messages.
     :param command: arguments for this interpreter; ``{port}`` stands for the port.
     :param env: added to this process's environment.
+    :param patience_s: how long it gets to end, before it is killed.
     :raises DidNotStart: see there.
     """
     port = _free_port()
@@ -117,12 +119,12 @@ def running(
             env={**os.environ, **(env or {})},
             cwd=cwd,
         )
-        server = Running(process, port, log)  # type: ignore[arg-type]  # a wrapper of that file
+        server = Running(process, port, log)
         try:
             _wait_for(name, server)
             yield server
         finally:
-            _end(process)
+            _end(process, patience_s)
 
 
 def _wait_for(name: str, server: Running) -> None:
@@ -145,12 +147,12 @@ def _listens(port: int) -> bool:
     return True
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """SIGTERM, and what is left of the tree after a few seconds is killed."""
+def _end(process: subprocess.Popen[bytes], patience_s: float) -> None:
+    """SIGTERM, and what is left of the tree after a while is killed."""
     left = _descendants(process.pid)
     process.terminate()
     try:
-        process.wait(EXIT_S)
+        process.wait(patience_s)
     except subprocess.TimeoutExpired:  # asgiref's adapter under load leaves uvicorn waiting
         process.kill()
         process.wait()

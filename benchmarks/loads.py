@@ -1,0 +1,105 @@
+"""Ways to load a server that are not "the same page again": uploads, a mix, clients that wait.
+
+What enters: a running server. What leaves: a :data:`~benchmarks.side_by_side.Sample`. The clients
+run in this process, or in one on the second CPU where they work hard.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+
+from benchmarks.side_by_side import Contender, Load, Sample, sample_of
+from bridge.cli.bench.load import ask_in_turn
+from bridge.cli.bench.processes import HOST, Running, pinned
+
+__all__ = ["idle_clients", "mix", "upload"]
+
+TIMEOUT_S = 120
+BLOCK = bytes(1 << 20)
+MIX = ["/"] * 9 + ["/slow"]
+
+
+def mix(contender: Contender, server: Running, seconds: int, connections: int) -> Sample:
+    """One request in ten is slow; ``p99_fast_ms`` is of the others."""
+    before = server.cpu_s()
+    answer = ask_in_turn(server.url(""), MIX, connections=connections, seconds=seconds)
+    return {**sample_of(answer, server, before), "p99_fast_ms": answer.p99_of["/"]}
+
+
+def upload(size_mb: int) -> Load:
+    """One request with so large a body: ``mb_per_s``, and how far memory rose for it."""
+
+    def load(contender: Contender, server: Running, seconds: int, connections: int) -> Sample:
+        server.reset_peak()
+        start_mb, cpu_s = server.rss_mb() or 0.0, server.cpu_s() or 0.0
+        command = [sys.executable, "-m", "benchmarks.loads", str(server.port), contender.path]
+        done = subprocess.run(
+            [*pinned(1), *command, str(size_mb)],
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=True,
+        )
+        spent_s = json.loads(done.stdout)
+        return {
+            "mb_per_s": size_mb / spent_s,
+            "rss_rise_mb": (server.peak_mb() or 0.0) - start_mb,
+            "cpu_ms_per_mb": ((server.cpu_s() or 0.0) - cpu_s) * 1000 / size_mb,
+        }
+
+    return load
+
+
+def idle_clients(count: int) -> Load:
+    """So many clients of an event stream that has nothing to say: memory of each, in KB."""
+
+    def load(contender: Contender, server: Running, seconds: int, connections: int) -> Sample:
+        with ExitStack() as stack:
+            _connect(stack, server, contender.path, 2)  # what the first one costs is not a client's
+            before_mb = server.rss_mb() or 0.0
+            _connect(stack, server, contender.path, count)
+            after_mb = server.rss_mb() or 0.0
+        return {"kb_per_client": (after_mb - before_mb) * 1024 / count}
+
+    return load
+
+
+def _connect(stack: ExitStack, server: Running, path: str, count: int) -> None:
+    for _ in range(count):
+        client = socket.create_connection((HOST, server.port), timeout=TIMEOUT_S)
+        stack.callback(client.close)
+        client.sendall(f"GET {path} HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+        _read_until(client, b"data: hello")
+
+
+def _read_until(client: socket.socket, mark: bytes) -> bytes:
+    got = b""
+    while mark not in got:
+        more = client.recv(65536)
+        if not more:
+            raise ConnectionError(f"the server closed the connection after {got!r}")
+        got += more
+    return got
+
+
+def _send_body(port: int, path: str, size_mb: int) -> float:
+    """:returns: seconds from the first byte to the answer."""
+    head = f"POST {path} HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: {size_mb << 20}\r\n\r\n"
+    with socket.create_connection((HOST, port), timeout=TIMEOUT_S) as client:
+        start = time.perf_counter()
+        client.sendall(head.encode())
+        for _ in range(size_mb):
+            client.sendall(BLOCK)
+        answer = _read_until(client, str(size_mb << 20).encode())
+        if b" 200 " not in answer:
+            raise ConnectionError(f"the server answered {answer!r}")
+        return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    print(_send_body(int(sys.argv[1]), sys.argv[2], int(sys.argv[3])))

@@ -1,0 +1,249 @@
+"""From what was measured to tables, pictures and a JSON. ``python -m benchmarks.report FOLDER``
+makes the pages and the pictures once more from the ``results.json`` in that folder.
+
+What enters: contenders with their samples. What leaves: plain data, which is the JSON, and all that
+is made of it: a table on the terminal, ``report.inc`` for the documentation, and one SVG each.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.side_by_side import Contender
+from benchmarks.work import Work
+from bridge.cli.bench.svg import Bar, Line, bars, lines, number
+
+__all__ = ["Results", "print_targets", "print_work", "write"]
+
+OURS = "bridge"
+COLUMNS = {
+    "p50_ms": "p50, ms",
+    "p99_ms": "p99, ms",
+    "cpu_us": "CPU µs a request",
+    "peak_mb": "peak memory, MB",
+    "rss_rise_mb": "rise of memory, MB",
+    "cpu_ms_per_mb": "CPU ms a MB",
+}
+Data = dict[str, Any]
+
+
+@dataclass
+class Results:
+    """All of one run, as it goes into the JSON.
+
+    :ivar work: by name: title, unit, contenders with their rounds, targets with what was reached.
+    :ivar growth: see `benchmarks.growth`.
+    """
+
+    machine: dict[str, str]
+    settings: Data
+    work: dict[str, Data] = field(default_factory=dict)
+    growth: list[Data] = field(default_factory=list)
+
+    def add(self, name: str, work: Work, contenders: Sequence[Contender], connections: int) -> None:
+        self.work[name] = {
+            "title": work.title,
+            "metric": work.metric,
+            "unit": work.unit,
+            "less_is_better": work.less_is_better,
+            "plot": work.is_plot,
+            "note": work.note,
+            "connections": connections,
+            "contenders": [_contender(each, contenders, work.metric) for each in contenders],
+            "targets": [_target(work, number, contenders) for number in range(len(work.targets))],
+        }
+
+
+def _contender(each: Contender, all_of_them: Sequence[Contender], metric: str) -> Data:
+    base = next((other for other in all_of_them if other.name == OURS), None)
+    ratios: list[float] = []
+    if base is not None and base is not each:
+        both = zip(base.values(metric), each.values(metric), strict=False)
+        ratios = [ours / theirs for ours, theirs in both if theirs]
+    names = dict.fromkeys(name for sample in each.samples for name in sample)
+    return {
+        "name": each.name,
+        "median": {name: each.median_of(name) for name in names},
+        "rounds": [{k: round(v, 4) for k, v in sample.items()} for sample in each.samples],
+        "bridge_is": statistics.median(ratios) if ratios else None,
+        "failed": each.failed,
+    }
+
+
+def _target(work: Work, place: int, contenders: Sequence[Contender]) -> Data:
+    target = work.targets[place]
+    verdict = target.judge(contenders)
+    return {
+        "work": work.title,
+        "base": target.base,
+        "against": target.told,
+        "asked": target.asked,
+        "reached": None if verdict is None else verdict.reached,
+        "rounds": [] if verdict is None else [round(value, 4) for value in verdict.values],
+        "is_reached": verdict is not None and verdict.is_reached,
+    }
+
+
+# -- on the terminal -------------------------------------------------------------------------------
+
+
+def print_work(work: Data) -> None:
+    """One table."""
+    table = Table(title=_heading(work), title_justify="left")
+    for place, name in enumerate(_header(work)):
+        table.add_column(name, justify="right" if place else "left")
+    for row in _rows(work):
+        table.add_row(*row)
+    Console().print(table)
+
+
+def print_targets(results: Results) -> None:
+    """The lines "to reach", and how far each was."""
+    table = Table(title="To reach", title_justify="left")
+    for place, name in enumerate(TARGET_HEADER):
+        table.add_column(name, justify="right" if place in (2, 3) else "left")
+    for row in _target_rows(results):
+        table.add_row(*row)
+    Console().print(table)
+
+
+TARGET_HEADER = ("work", "against", "asked", "reached", "")
+
+
+def _target_rows(results: Results) -> list[list[str]]:
+    return [
+        [
+            target["work"],
+            target["against"],
+            target["asked"],
+            "not measured" if target["reached"] is None else f"{target['reached']:.2f}",
+            "yes" if target["is_reached"] else "no",
+        ]
+        for work in results.work.values()
+        for target in work["targets"]
+    ]
+
+
+def _heading(work: Data) -> str:
+    counts = work["metric"] == "rate" and not work["plot"]
+    return f"{work['title']}, {work['connections']} connections" if counts else str(work["title"])
+
+
+def _extra_columns(work: Data) -> dict[str, str]:
+    known = {name for each in work["contenders"] for name, v in each["median"].items() if v}
+    return {name: title for name, title in COLUMNS.items() if name in known}
+
+
+def _has_ratios(work: Data) -> bool:
+    return any(each["bridge_is"] for each in work["contenders"])
+
+
+def _header(work: Data) -> list[str]:
+    ratio = ["bridge is"] if _has_ratios(work) else []
+    return ["", work["unit"], "least - most", *ratio, *_extra_columns(work).values(), "failed"]
+
+
+def _rows(work: Data) -> list[list[str]]:
+    rows = []
+    for each in work["contenders"]:
+        low, high = _spread(work, each)
+        ratio = [f"{each['bridge_is']:.2f} x" if each["bridge_is"] else ""]
+        rows.append(
+            [
+                each["name"],
+                number(each["median"].get(work["metric"]) or 0.0),
+                f"{number(low)} - {number(high)}",
+                *(ratio if _has_ratios(work) else []),
+                *(number(each["median"].get(name) or 0.0) for name in _extra_columns(work)),
+                str(each["failed"] or ""),
+            ]
+        )
+    return rows
+
+
+def _spread(work: Data, each: Data) -> tuple[float, float]:
+    values = [sample.get(work["metric"], 0.0) for sample in each["rounds"]]
+    return min(values), max(values)
+
+
+# -- in files --------------------------------------------------------------------------------------
+
+
+def write(results: Results, folder: Path) -> None:
+    """``results.json``, ``report.inc`` and the pictures, into ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    told = json.dumps(asdict(results), indent=1, ensure_ascii=False)
+    (folder / "results.json").write_text(told + "\n", "utf-8")
+    for name, work in results.work.items():
+        (folder / f"{name}.svg").write_text(_picture(work), "utf-8")
+    for each in results.growth:
+        (folder / f"growth-{each['name']}.svg").write_text(_growth_picture(each), "utf-8")
+    (folder / "report.inc").write_text(_page(results), "utf-8")
+    (folder / "targets.inc").write_text(_targets_page(results), "utf-8")
+    (folder / "machine.inc").write_text(_machine_page(results), "utf-8")
+
+
+def _picture(work: Data) -> str:
+    if work["plot"]:
+        return lines(work["title"], work["plot"], work["unit"], _lines(work), log_x=True)
+    rows = []
+    for each in work["contenders"]:
+        low, high = _spread(work, each)
+        value = each["median"].get(work["metric"]) or 0.0
+        rows.append(Bar(each["name"], value, low, high, each["name"].startswith(OURS)))
+    rows.sort(key=lambda row: row.value, reverse=not work["less_is_better"])
+    note = "less is better" if work["less_is_better"] else ""
+    return bars(_heading(work), work["unit"], rows, note=note)
+
+
+def _lines(work: Data) -> list[Line]:
+    """Contenders are named by a number; those of another app have its name behind a comma."""
+    points: dict[str, list[tuple[float, float]]] = {}
+    for each in work["contenders"]:
+        x, _, other = each["name"].partition(", ")
+        value = each["median"].get(work["metric"]) or 0.0
+        points.setdefault(other or OURS, []).append((float(x.replace(",", "")), value))
+    return [Line(name, each, name == OURS) for name, each in points.items()]
+
+
+def _growth_picture(each: Data) -> str:
+    series = [Line(name, points, name == OURS) for name, points in each["lines"].items()]
+    return lines(each["title"], each["x"], each["y"], series, log_x=False)
+
+
+def _page(results: Results) -> str:
+    return "\n".join(_section(name, work) for name, work in results.work.items())
+
+
+def _section(name: str, work: Data) -> str:
+    picture = f"```{{raw}} html\n:file: results/{name}.svg\n```\n"
+    note = f"{work['note']}\n" if work["note"] else ""
+    table = _markdown(_header(work), _rows(work))
+    return f"### {_heading(work)}\n\n{picture}\n{table}\n{note}"
+
+
+def _targets_page(results: Results) -> str:
+    return _markdown(list(TARGET_HEADER), _target_rows(results))
+
+
+def _machine_page(results: Results) -> str:
+    return _markdown(["", ""], [[name, value] for name, value in results.machine.items()])
+
+
+def _markdown(header: list[str], rows: list[list[str]]) -> str:
+    rule = ["---"] + ["--:" if column else "---" for column in header[1:]]
+    return "\n".join("| " + " | ".join(row) + " |" for row in [header, rule, *rows]) + "\n"
+
+
+if __name__ == "__main__":
+    where = Path(sys.argv[1])
+    write(Results(**json.loads((where / "results.json").read_text("utf-8"))), where)
