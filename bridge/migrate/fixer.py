@@ -72,7 +72,7 @@ def fix(project: Project, rules: Sequence[Rule], *, unsafe: bool, report: Report
 def _one_pass(
     project: Project, findings: Iterable[Finding], unsafe: bool
 ) -> tuple[dict[Path, Text], list[Finding]]:
-    taken: dict[Path, set[Edit]] = defaultdict(set)
+    taken: dict[Path, list[Edit]] = defaultdict(list)
     new: dict[Path, Text] = {}
     done: list[Finding] = []
     for finding in findings:
@@ -84,7 +84,7 @@ def _one_pass(
     return {**texts, **new}, done
 
 
-def _take(project: Project, fix: Fix, taken: dict[Path, set[Edit]], new: dict[Path, Text]) -> bool:
+def _take(project: Project, fix: Fix, taken: dict[Path, list[Edit]], new: dict[Path, Text]) -> bool:
     """Take the edits of one fix, all or none."""
     for edit in fix.edits:
         if isinstance(edit, NewFile) and (edit.path in new or project.exists(edit.path)):
@@ -95,11 +95,11 @@ def _take(project: Project, fix: Fix, taken: dict[Path, set[Edit]], new: dict[Pa
         if isinstance(edit, NewFile):
             new[edit.path] = Text(edit.text, "utf-8", "\n")
         else:
-            taken[edit.path].add(edit)
+            taken[edit.path].append(edit)
     return bool(fix.edits)
 
 
-def _fits(edit: Edit, taken: set[Edit]) -> bool:
+def _fits(edit: Edit, taken: Sequence[Edit]) -> bool:
     """Whether it overlaps none; the same edit again, such as one more import, is done once."""
     return edit in taken or all(
         (edit.end <= other.start or edit.start >= other.end)
@@ -110,7 +110,8 @@ def _fits(edit: Edit, taken: set[Edit]) -> bool:
 
 def _edited(text: Text, edits: Iterable[Edit]) -> Text:
     new = text.text
-    for edit in sorted(edits, key=lambda each: (each.start, each.end), reverse=True):
+    ordered = sorted(dict.fromkeys(edits), key=lambda each: (each.start, each.end))
+    for edit in reversed(ordered):  # what goes to one place stands there in the order given
         inserted = re.sub(r"\r?\n", lambda _: text.newline, edit.text)
         new = new[: edit.start] + inserted + new[edit.end :]
     return Text(new, text.encoding, text.newline)

@@ -96,7 +96,9 @@ def _read(project: Project, path: str) -> MiddlewareFact:
             path, async_capable=True, hooks=hooks, native_hooks=hooks, trusts_header=True
         )
     found = project.find(path)
-    return MiddlewareFact(path, error=NOT_PROBED) if found is None else describe(project, *found)
+    if found is None:  # most are MiddlewareMixins by now
+        return MiddlewareFact(path, async_capable=True, error=NOT_PROBED)
+    return describe(project, *found)
 
 
 def describe(

@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from bridge.migrate.entry_points import wrapping_of
+from bridge.migrate.entry_points import statement_of, wrapping_of
 from bridge.migrate.findings import Finding, Severity
 from bridge.migrate.rule import Rule
 
@@ -42,7 +42,7 @@ class WsgiMiddleware(Rule):
 
     def check_module(self, module: Module, project: Project) -> Iterator[Finding]:
         for node in wrapping_of(module):
-            text = " ".join(module.source(module.parent(node) or node).split())
+            text = " ".join(module.source(statement_of(module, node)).split())
             yield self.at(
                 module,
                 node,

@@ -65,10 +65,10 @@ def _message(project: Project, found: list[Entry]) -> str:
     facts = [entry.fact for entry in found]
     way = hops(facts, is_async_view=False)
     unknown = sum(fact.error == NOT_PROBED for fact in facts)
-    least = "at least " if unknown else ""
+    about = "about " if unknown else ""
     back = returns(facts)
     parts = [
-        f"{least}{len(way)} hand-overs to a thread for each request to a sync view under Django's "
+        f"{about}{len(way)} hand-overs to a thread for each request to a sync view under Django's "
         f"own ASGI handler, {len(way) - 1} to an async one, one through bridge: "
         + _where(project, found)
     ]

@@ -135,14 +135,15 @@ def _fix(module: Module, node: cst.ClassDef | cst.FunctionDef) -> Fix | None:
             *(f"{body}else:", "", *deeper, ""),
         ]
     )
+    imports = (
+        "from asgiref.sync import iscoroutinefunction\n"
+        "from django.utils.decorators import sync_and_async_middleware"
+    )
     edits = (
+        *module.add_import(imports),
         module.insert_before(node, f"@sync_and_async_middleware\n{outer}"),
         module.delete_lines(first, last),
-        module.insert_line(last + 1, text + "\n"),
-        *module.add_import(
-            "from asgiref.sync import iscoroutinefunction\n"
-            "from django.utils.decorators import sync_and_async_middleware"
-        ),
+        module.insert_line(last + 1, text if not module.line(last + 1).strip() else f"{text}\n"),
     )
     return Fix(f"Let {node.name.value} run async as well", edits, safe=False)
 

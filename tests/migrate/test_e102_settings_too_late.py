@@ -1,0 +1,58 @@
+"""E102: the application is made before DJANGO_SETTINGS_MODULE is set."""
+
+from __future__ import annotations
+
+from tests.migrate.helpers import check_noop, check_transformed
+
+PATH = "shop/asgi.py"
+IMPORTS = "import os\n\nfrom django.core.asgi import get_asgi_application\n\n"
+SET = 'os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")'
+
+
+def test_the_right_order_is_left_alone() -> None:
+    check_noop("E102", f"{IMPORTS}{SET}\n\napplication = get_asgi_application()\n", path=PATH)
+
+
+def test_a_module_that_sets_nothing_is_left_alone() -> None:
+    check_noop("E102", f"{IMPORTS}application = get_asgi_application()\n", path=PATH)
+
+
+def test_another_function_of_that_name_is_left_alone() -> None:
+    text = f"import os\nfrom shop import get_asgi_application\nget_asgi_application()\n{SET}\n"
+    check_noop("E102", text, path=PATH)
+
+
+def test_the_variable_is_set_first() -> None:
+    check_transformed(
+        "E102",
+        f"{IMPORTS}application = get_asgi_application()\n{SET}  # production\nx = 1\n",
+        f"{IMPORTS}{SET}  # production\napplication = get_asgi_application()\nx = 1\n",
+        path=PATH,
+    )
+
+
+def test_an_assignment_is_moved_with_the_import_it_needs() -> None:
+    setting = 'os.environ["DJANGO_SETTINGS_MODULE"] = "shop.settings"\n'
+    check_transformed(
+        "E102",
+        "from django.core.wsgi import get_wsgi_application\n"
+        f"application = get_wsgi_application()\nimport os\n{setting}",
+        "from django.core.wsgi import get_wsgi_application\n"
+        f"import os\n\n{setting}application = get_wsgi_application()\nimport os\n",
+        path="shop/wsgi.py",
+    )
+
+
+def test_a_statement_over_several_lines_moves_whole() -> None:
+    long = 'os.environ.setdefault(\n    "DJANGO_SETTINGS_MODULE",\n    "shop.settings",\n)\n'
+    check_transformed(
+        "E102",
+        f"{IMPORTS}application = Wrap(\n    get_asgi_application()\n)\n{long}",
+        f"{IMPORTS}{long}application = Wrap(\n    get_asgi_application()\n)\n",
+        path=PATH,
+    )
+
+
+def test_in_a_branch_it_is_told_and_not_moved() -> None:
+    text = f"{IMPORTS}application = get_asgi_application()\nif True:\n    {SET}\n"
+    check_transformed("E102", text, text, path=PATH, safe=True)

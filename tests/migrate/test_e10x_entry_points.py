@@ -1,0 +1,164 @@
+"""E103, E104, E105, E106: what servers import, and how they are told to."""
+
+from __future__ import annotations
+
+import pytest
+
+from bridge.migrate.findings import Severity
+from tests.migrate.helpers import check_noop, check_transformed, findings, fixed
+
+HEAD = "from django.core.asgi import get_asgi_application\n"
+MANAGE = {
+    "manage.py": 'import os\nos.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")\n'
+}
+ASGI = {"shop/asgi.py": f"{HEAD}application = get_asgi_application()\n"}
+
+
+# -- E103 ------------------------------------------------------------------------------------------
+
+
+def test_one_call_is_left_alone() -> None:
+    check_noop("E103", f"{HEAD}app = get_asgi_application()\n")
+
+
+def test_the_second_call_is_told() -> None:
+    text = f"{HEAD}a = get_asgi_application()\nb = Router(get_asgi_application())\n"
+
+    found = findings({"shop/asgi.py": text}, "E103")
+
+    assert [(each.line, each.native) for each in found] == [(3, Severity.INFO)]
+
+
+def test_a_call_in_a_function_is_another_matter() -> None:
+    text = f"{HEAD}a = get_asgi_application()\ndef test():\n    return get_asgi_application()\n"
+    check_noop("E103", text)
+
+
+def test_one_of_each_kind_is_fine() -> None:
+    text = HEAD + "from django.core.wsgi import get_wsgi_application\n"
+    check_noop("E103", f"{text}a = get_asgi_application()\nb = get_wsgi_application()\n")
+
+
+# -- E104 ------------------------------------------------------------------------------------------
+
+WSGI_HEAD = "from django.core.wsgi import get_wsgi_application\n"
+
+
+def test_a_bare_application_is_left_alone() -> None:
+    check_noop("E104", f"{WSGI_HEAD}application = get_wsgi_application()\n")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "application = Wrap(get_wsgi_application())",
+        "application = get_wsgi_application()\napplication = Wrap(application, x_for=1)",
+        "django_app = get_wsgi_application()\napplication = Wrap(django_app)",
+    ],
+)
+def test_wsgi_middleware_is_told(line: str) -> None:
+    (found,) = findings({"shop/wsgi.py": f"{WSGI_HEAD}{line}\n"}, "E104")
+
+    assert (found.native, found.bridge) == (Severity.ERROR, Severity.INFO)
+    assert "Wrap(" in found.message
+
+
+def test_a_comment_suppresses_wsgi_middleware() -> None:
+    check_noop(
+        "E104",
+        WSGI_HEAD
+        + "# bridge: ignore[E104] metrics only\napplication = W(get_wsgi_application())\n",
+    )
+
+
+# -- E105 ------------------------------------------------------------------------------------------
+
+
+def settings(*apps: str, more: str = "") -> str:
+    lines = "".join(f'    "{app}",\n' for app in apps)
+    return f"DEBUG = True\nINSTALLED_APPS = [\n{lines}]\n{more}"
+
+
+STATIC = "django.contrib.staticfiles"
+NAMED = '\nASGI_APPLICATION = "shop.asgi.application"\n'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        settings(STATIC),
+        settings("daphne", STATIC, more=NAMED),
+        settings(STATIC, "channels", more=NAMED),
+        settings("channels", more="ASGI_APPLICATION = name()\n"),
+    ],
+)
+def test_what_is_set_up_right_is_left_alone(text: str) -> None:
+    if "name()" in text:
+        text = text.replace("name()", '"shop.asgi." + "application"')
+    check_noop("E105", text, path="shop/settings.py", files={**MANAGE, **ASGI})
+
+
+def test_the_application_is_named_where_there_is_one() -> None:
+    check_transformed(
+        "E105",
+        settings("channels", STATIC),
+        settings("channels", STATIC, more=NAMED),
+        path="shop/settings.py",
+        files={**MANAGE, **ASGI},
+    )
+
+
+def test_daphne_goes_first_with_its_comment() -> None:
+    before = settings("shop", STATIC, more=NAMED).replace("]", '    "daphne"  # the server\n]')
+    after = settings("shop", STATIC, more=NAMED).replace(
+        "[\n", '[\n    "daphne",  # the server\n', 1
+    )
+    check_transformed("E105", before, after, path="shop/settings.py", files={**MANAGE, **ASGI})
+
+
+def test_a_list_that_is_put_together_is_told_and_left() -> None:
+    text = f'INSTALLED_APPS = ["{STATIC}"]\nINSTALLED_APPS += ["daphne"]\n{NAMED}'
+    site = {**MANAGE, **ASGI, "shop/settings.py": text}
+
+    assert len(findings(site, "E105")) == 1
+    assert fixed(site, "E105") == site
+
+
+def test_both_faults_are_put_right_at_once() -> None:
+    site = {**MANAGE, **ASGI, "shop/settings.py": settings(STATIC, "daphne")}
+
+    assert fixed(site, "E105")["shop/settings.py"] == settings("daphne", STATIC, more=NAMED)
+
+
+# -- E106 ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line"),
+    [
+        ("Procfile", "web: uvicorn shop.asgi:application --lifespan on\n", 1),
+        ("Dockerfile", 'FROM x\nCMD ["uvicorn", "shop.asgi:application", "--lifespan=on"]\n', 2),
+        (
+            "compose.yaml",
+            "services:\n  web:\n    command: >\n      uvicorn shop.asgi:application\n"
+            "      --lifespan on\n",
+            4,
+        ),
+        ("deploy/web.service", "[Service]\nExecStart=/v/bin/uvicorn a:b --lifespan on\n", 2),
+        ("start.sh", "#!/bin/sh\nset -e\nexec uvicorn a:b \\\n  --lifespan on\n", 3),
+    ],
+)
+def test_lifespan_on_is_told_wherever_a_server_is_started(name: str, text: str, line: int) -> None:
+    (found,) = findings({**MANAGE, name: text}, "E106")
+
+    assert (str(found.path), found.line) == (name, line)
+    assert (found.native, found.bridge) == (Severity.ERROR, Severity.WARNING)
+
+
+def test_lifespan_auto_is_fine() -> None:
+    check_noop("E106", "web: uvicorn a:b --lifespan auto\n", path="Procfile", files=MANAGE | ASGI)
+
+
+def test_lifespan_on_is_fine_for_what_has_one() -> None:
+    app = {"app.py": "from fastapi import FastAPI\napp = FastAPI()\n"}
+    check_noop("E106", "web: uvicorn app:app --lifespan on\n", path="Procfile", files=app)
