@@ -200,11 +200,17 @@ def _inside(mount: Mount) -> str:
 _routers: WeakSet[Router] = WeakSet()
 
 
-def start_routers() -> None:
-    """On a WSGI server: start the apps of every Router in this process, and wait until they are up.
+def start_routers(served: object = None) -> None:
+    """On a WSGI server: start the apps of the Router that it serves, and wait until they are up.
 
+    :param served: what the server calls. If that is no Router, but perhaps something around one,
+        all Routers of this process are started.
     :raises LifespanFailed: an app's startup failed.
     """
+    served = getattr(served, "__self__", served)  # router.wsgi
+    if isinstance(served, Router):
+        served.start()
+        return
     for router in list(_routers):
         if not router._is_mounted:  # else the outer one starts its apps
             router.start()

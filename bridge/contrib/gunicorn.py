@@ -34,7 +34,7 @@ def post_worker_init(worker: Any) -> None:
     """
     start_adapters()
     if _calls_wsgi(worker):
-        start_routers()
+        start_routers(worker.wsgi)
 
 
 def _calls_wsgi(worker: Any) -> bool:
