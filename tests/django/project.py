@@ -275,7 +275,8 @@ def trusted(scope: Any) -> dict[str, str]:
 options = json.loads(os.environ.get("BRIDGE_TEST_DJANGO_OPTIONS", "{}"))
 given = options.pop("websocket", False)
 if given:
-    options["websocket"] = {"/ws": websocket} if given == "mapping" else websocket
+    kinds = {"mapping": {"/ws": websocket}, "path": "tests.django.project_routes.application"}
+    options["websocket"] = kinds.get(given, websocket)
 if options.pop("trusted", False):
     options["trusted_environ"] = trusted
 app = get_asgi_application(**options)

@@ -65,6 +65,9 @@ CALLS = {
     "websocket=[1]": "channels.routing.URLRouter",
     "websocket=wsgi": "knows no WebSockets",
     "websocket=42": "an ASGI app",
+    "websocket='nowhere.at.all'": "No module named 'nowhere'",
+    "websocket='json.nothing'": 'does not define a "nothing"',
+    "websocket='application'": "package.module.name",
     "lifespan='never'": "'auto', 'on', 'off'",
     "startup_timeout_s=0": "a number above 0",
     "threads=0": "an int of 1 or more",
@@ -105,3 +108,9 @@ def test_several_apps_share_the_websockets_by_prefix(project: Projects) -> None:
     with pytest.raises(InvalidStatus) as refused:
         say(site, "ahoy", "/elsewhere")
     assert refused.value.response.status_code in (403, 404)
+
+
+def test_an_app_given_by_its_path_is_imported_when_models_can_be(project: Projects) -> None:
+    site = project(options={"websocket": "path"})
+
+    assert say(site, "ahoy") == "User: ahoy"

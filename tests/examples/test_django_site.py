@@ -23,7 +23,7 @@ ADDRESS = {"name": "Ada", "email": "ada@harbour.example", "delivery": "collect",
 def test_the_shelves_say_that_they_came_through_the_bridge(shop: httpx.Client) -> None:
     page = Page(shop.get("/").text)
     assert "Storm lantern" in page.text
-    assert "ASGI 3.0 server bridge.to_asgi Django" in page.text
+    assert "ASGI 3.0 server bridge.contrib.django Django" in page.text
     assert "thread bridge-worker-" in page.text
     assert [address for address in page.addresses if not address.startswith(("/", "#"))] == []
 

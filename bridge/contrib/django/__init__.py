@@ -29,7 +29,7 @@ __all__ = ["get_asgi_application"]
 
 
 def get_asgi_application(
-    websocket: AsgiApp | Mapping[str, Any] | None = None,
+    websocket: AsgiApp | str | Mapping[str, Any] | None = None,
     *,
     lifespan: LifespanMode = "auto",
     startup_timeout_s: float = 30,
@@ -42,8 +42,9 @@ def get_asgi_application(
     Django's ASGI handler, where their middleware can. Settings are read; none is needed.
 
     :param websocket: the ASGI app that gets the WebSockets, such as Channels' ``URLRouter`` in its
-        ``AuthMiddlewareStack``; or a mapping of path prefixes to such apps, as
-        :class:`bridge.Router` takes it. Without one they are refused, with a log line.
+        ``AuthMiddlewareStack``; or its dotted path, which is imported once Django is set up, since
+        consumers import models; or a mapping of path prefixes to either, as :class:`bridge.Router`
+        takes it. Without one they are refused, with a log line.
     :param lifespan: of the ``websocket`` app: ``"auto"`` runs it if it has one, ``"on"`` makes it
         an error if it has none, ``"off"`` leaves it out. Django itself has none.
     :param startup_timeout_s: the longest that this app's startup may take.
@@ -63,13 +64,18 @@ def get_asgi_application(
 
 
 def _websocket_app(websocket: Any) -> AsgiApp | None:
-    """:raises ConfigError: it is no ASGI app."""
+    """
+    :raises ConfigError: it is no ASGI app.
+    """
     if websocket is None:
         return None
+    if isinstance(websocket, str):
+        websocket = _import(websocket)
     if isinstance(websocket, Mapping):
         from bridge.router import Router
 
-        return cast("AsgiApp", Router({}, websocket=websocket))
+        apps = {prefix: _websocket_app(app) for prefix, app in websocket.items()}
+        return cast("AsgiApp", Router({}, websocket=apps))
     if isinstance(websocket, (list, tuple)):
         raise ConfigError(
             "websocket",
@@ -84,3 +90,20 @@ def _websocket_app(websocket: Any) -> AsgiApp | None:
     if not is_asgi:
         raise ConfigError("websocket", websocket, "an ASGI app; a WSGI app knows no WebSockets")
     return cast("AsgiApp", websocket)
+
+
+def _import(path: str) -> Any:
+    """
+    :raises ConfigError: there is no such module, or nothing of that name in it. What fails inside
+        the module is raised as it is.
+    """
+    from django.utils.module_loading import import_string
+
+    module = path.rpartition(".")[0]
+    try:
+        return import_string(path)
+    except ImportError as error:
+        if isinstance(error, ModuleNotFoundError) and not f"{module}.".startswith(f"{error.name}."):
+            raise  # a module that theirs imports
+        takes = f"the dotted path of an ASGI app, package.module.name ({error})"
+        raise ConfigError("websocket", path, takes) from error

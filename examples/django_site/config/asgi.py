@@ -1,7 +1,12 @@
-"""The same site for any ASGI server: ``uvicorn config.asgi:application``. One line is new."""
+"""The same site for any ASGI server: ``uvicorn config.asgi:application``.
 
-import bridge
+Sync views run as they do under WSGI, on worker threads. WebSockets go to Channels.
+"""
 
-from config.wsgi import application as wsgi_application
+import os
 
-application = bridge.to_asgi(wsgi_application)
+from bridge.contrib.django import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+application = get_asgi_application(websocket="shop.sockets.application")

@@ -5,6 +5,7 @@ What differs between machines comes from the environment:
 ``DATABASE_URL``   where the data is; the file ``shop.sqlite3`` beside ``manage.py`` if not set
 ``SECRET_KEY``     set it before anyone but you can reach the site
 ``ALLOWED_HOSTS``  host names, separated by commas; this machine's own if not set
+``REDIS_URL``      carries live changes between processes; they stay in one process if not set
 ``DEBUG``          ``1`` for Django's debug pages
 ``OFFICE_URL``     adds a link to the Harbour Office (the Flask example)
 """
@@ -46,6 +47,7 @@ MIDDLEWARE = [
 
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
+ASGI_APPLICATION = "config.asgi.application"
 
 TEMPLATES = [
     {
@@ -65,6 +67,16 @@ TEMPLATES = [
 DATABASES = {
     "default": database_from_url(os.environ.get("DATABASE_URL", "sqlite:///shop.sqlite3"), BASE_DIR)
 }
+
+# How a view tells the open boards of the quay. In memory, it reaches those of its own process.
+REDIS_URL = os.environ.get("REDIS_URL")
+IN_MEMORY = {"BACKEND": "channels.layers.InMemoryChannelLayer"}
+IN_REDIS = {
+    "BACKEND": "channels_redis.core.RedisChannelLayer",
+    "CONFIG": {"hosts": [REDIS_URL], "prefix": "harbour"},
+}
+CHANNEL_LAYERS = {"default": IN_REDIS if REDIS_URL else IN_MEMORY}
+
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 LANGUAGE_CODE = "en-gb"

@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from shop.models import Order, OrderLine, Product
+from shop.models import Notice, Order, OrderLine, Product
 
 
 @admin.register(Product)
@@ -18,6 +18,13 @@ class ProductAdmin(admin.ModelAdmin):
     list_filter = ("category",)
     search_fields = ("name", "summary", "description")
     prepopulated_fields = {"slug": ("name",)}
+
+
+@admin.register(Notice)
+class NoticeAdmin(admin.ModelAdmin):
+    """What is chalked up."""
+
+    list_display = ("author", "text", "posted_at")
 
 
 class OrderLineInline(admin.TabularInline):

@@ -1,6 +1,11 @@
-"""The app's name for Django."""
+"""The app's name for Django, and what follows when something is saved."""
+
+from __future__ import annotations
+
+from typing import Any
 
 from django.apps import AppConfig
+from django.db.models.signals import post_save
 
 
 class ShopConfig(AppConfig):
@@ -8,3 +13,22 @@ class ShopConfig(AppConfig):
 
     name = "shop"
     verbose_name = "Shop"
+
+    def ready(self) -> None:
+        """Tell the boards, whoever saves: a view, the admin, the shell."""
+        post_save.connect(_notice_saved, sender="shop.Notice")
+        post_save.connect(_product_saved, sender="shop.Product")
+
+
+def _notice_saved(instance: Any, created: bool, raw: bool, **_: Any) -> None:
+    from shop import live
+
+    if created and not raw:
+        live.tell_notice(instance)
+
+
+def _product_saved(instance: Any, raw: bool, **_: Any) -> None:
+    from shop import live
+
+    if not raw:
+        live.tell_stock([instance])

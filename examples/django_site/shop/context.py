@@ -18,17 +18,19 @@ def page(request: HttpRequest) -> dict[str, Any]:
     return {
         "basket_count": len(Basket(request)),
         "office_url": settings.OFFICE_URL,
-        "stops": _stops(request.META),
+        "stops": _stops(request),
         "thread": threading.current_thread().name,
         "pid": os.getpid(),
     }
 
 
-def _stops(environ: dict[str, Any]) -> list[str]:
+def _stops(request: HttpRequest) -> list[str]:
     """The way of the request; ``asgi.scope`` is there only when it came through the bridge."""
+    environ = request.META
     scope = environ.get("asgi.scope")
     protocol = str(environ.get("SERVER_PROTOCOL", "HTTP"))
     framework = f"Django {django.get_version()}"
     if scope is None:
         return [protocol, "WSGI server", framework]
-    return [protocol, f"ASGI {scope['asgi']['version']} server", "bridge.to_asgi", framework]
+    adapter = "bridge.contrib.django" if hasattr(request, "scope") else "bridge.to_asgi"
+    return [protocol, f"ASGI {scope['asgi']['version']} server", adapter, framework]

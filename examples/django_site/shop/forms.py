@@ -6,7 +6,7 @@ from typing import Any
 
 from django import forms
 
-from shop.models import Order, Product
+from shop.models import Notice, Order, Product
 
 
 class SearchForm(forms.Form):
@@ -39,6 +39,18 @@ class QuantityForm(forms.Form):
                 "min_value": f"At least {least}, please.",
             },
         )
+
+
+class NoticeForm(forms.ModelForm):
+    """What somebody chalks up on the board."""
+
+    class Meta:
+        model = Notice
+        fields = ("author", "text")
+        widgets = {
+            "author": forms.TextInput(attrs={"autocomplete": "name"}),
+            "text": forms.TextInput(attrs={"autocomplete": "off"}),
+        }
 
 
 class CheckoutForm(forms.ModelForm):

@@ -57,6 +57,20 @@ def _picture(slug: str) -> str:
     return drawing if finders.find(drawing) else "shop/art/parcel.svg"
 
 
+class Notice(models.Model):
+    """What somebody chalked up on the board at the quay."""
+
+    author = models.CharField("your name", max_length=40)
+    text = models.CharField("what is there to tell?", max_length=200)
+    posted_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("-pk",)
+
+    def __str__(self) -> str:
+        return f"{self.author}: {self.text}"
+
+
 class OrderQuerySet(models.QuerySet["Order"]):
     """Orders, with what can be asked of many at once."""
 

@@ -9,6 +9,7 @@ from decimal import Decimal
 from django.db import transaction
 from django.db.models import F
 
+from shop import live
 from shop.basket import BasketLine
 from shop.models import Order, OrderLine, Product
 
@@ -48,6 +49,7 @@ def place(order: Order, lines: Iterable[BasketLine]) -> Order:
         )
         for line in lines
     )
+    live.tell_stock([line.product for line in lines])
     return order
 
 

@@ -112,3 +112,8 @@ CUSTOMERS = [
     "Jeanne Baret",
     "Matthew Flinders",
 ]
+
+NOTICES = [
+    {"author": "The harbour master", "text": "Berth 4 is closed until the crane has had its tea."},
+    {"author": "Nellie Bly", "text": "Back from once around. Who has my suitcase?"},
+]

@@ -14,8 +14,9 @@ from django.views.decorators.http import require_POST, require_safe
 
 from shop import orders
 from shop.basket import Basket, BasketLine
-from shop.forms import CheckoutForm, QuantityForm, SearchForm
-from shop.models import Order, OrderLine, Product
+from shop.forms import CheckoutForm, NoticeForm, QuantityForm, SearchForm
+from shop.live import NOTICES
+from shop.models import Notice, Order, OrderLine, Product
 
 
 @require_safe
@@ -49,6 +50,21 @@ def basket(request: HttpRequest) -> HttpResponse:
     """What is in the basket, with a form for each line."""
     lines = Basket(request).lines()
     return render(request, "shop/basket.html", {"lines": lines, "total": _total(lines)})
+
+
+def quay(request: HttpRequest) -> HttpResponse:
+    """The board that every open page shows the same. Saving a notice is all that it takes."""
+    form = NoticeForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        form.save()
+        return redirect("shop:quay")
+    context = {
+        "form": form,
+        "notices": Notice.objects.all()[:NOTICES],
+        "products": Product.objects.all(),
+        "carries_sockets": "asgi.scope" in request.META,  # what a WSGI server does not give
+    }
+    return render(request, "shop/quay.html", context)
 
 
 @require_POST

@@ -15,8 +15,8 @@ from django.core.management.base import BaseCommand
 from django.db import transaction
 from django.utils import timezone
 
-from shop.models import Order, OrderLine, Product
-from shop.seed_data import CUSTOMERS, PRODUCTS
+from shop.models import Notice, Order, OrderLine, Product
+from shop.seed_data import CUSTOMERS, NOTICES, PRODUCTS
 
 ACCOUNTS = {"admin": True, "ada": False}  # name, which is the password too: is staff?
 DEFAULT_ORDERS = 600
@@ -46,6 +46,8 @@ class Command(BaseCommand):
             Product.objects.get_or_create(slug=product["slug"], defaults=product)
         for name, is_staff in ACCOUNTS.items():
             _make_account(name, is_staff)
+        if not Notice.objects.exists():
+            Notice.objects.bulk_create(Notice(**notice) for notice in NOTICES)
         if not Order.objects.exists():
             _make_orders(orders)
         self.stdout.write(
