@@ -1,8 +1,10 @@
 """A middleware whose ``__init__`` does not call ``MiddlewareMixin.__init__``.
 
 ``MiddlewareMixin.__init__`` finds out whether the next layer is async, and marks the middleware as
-awaitable if so. Without it Django's ASGI handler gets a coroutine where it expects a response:
-every request is a 500. Under WSGI nothing of it shows.
+awaitable if so. Without it Django's ASGI handler gets a response where it expects a coroutine:
+every request is a 500. Through `bridge` requests to sync views are not touched; for async views the
+hooks of this middleware do not run. Under WSGI nothing of it shows up to Django 5.0, and in later
+versions where the class has a ``__call__`` of its own.
 
 Before::
 
@@ -59,7 +61,7 @@ class InitWithoutSuper(Rule):
                     module,
                     init,
                     f"{node.name.value}.__init__ does not call super().__init__(), so it is not "
-                    "marked async and every request under ASGI is a 500",
+                    "marked async: under ASGI every request is a 500, or its hooks do not run",
                     "call super().__init__(get_response)",
                     fix=_fix(module, init),
                 )

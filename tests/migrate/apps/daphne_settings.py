@@ -1,0 +1,12 @@
+"""Settings with E105, of the kind that ``DAPHNE`` in the environment asks for."""
+
+from __future__ import annotations
+
+import os
+
+SECRET_KEY = "x"
+DEBUG = True
+STATIC_URL = "static/"
+INSTALLED_APPS = ["daphne", "django.contrib.staticfiles"]
+if os.environ.get("DAPHNE") == "last":
+    INSTALLED_APPS = ["django.contrib.staticfiles", "daphne"]

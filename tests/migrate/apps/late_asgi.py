@@ -1,0 +1,11 @@
+"""An ``asgi.py`` with E102: the application is made before the settings are named."""
+
+from __future__ import annotations
+
+import os
+
+from django.core.asgi import get_asgi_application
+
+application = get_asgi_application()
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.migrate.apps.daphne_settings")

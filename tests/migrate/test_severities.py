@@ -1,0 +1,132 @@
+"""What the rules call an error or worse is one: on gunicorn, on Django's own ASGI handler, on
+bridge.
+
+The projects are in ``tests/migrate/apps``. Three servers are shared by all of it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import NamedTuple
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import pytest
+
+from tests.conftest import Servers
+from tests.harness.servers import ROOT, Server, ServerFailed, serve
+
+PROOF = "tests.migrate.apps.proof"
+TIMEOUT_S = 30
+
+
+class Answers(NamedTuple):
+    """What the three servers answered."""
+
+    gunicorn: object
+    native: object
+    bridge: object
+
+
+class Sites(NamedTuple):
+    gunicorn: Server
+    native: Server
+    bridge: Server
+
+    def ask(self, path: str, header: str = "") -> Answers:
+        """Each server's status, and what it says; or one of its response headers."""
+        return Answers(*(_ask(server, path, header) for server in self))
+
+
+def _ask(server: Server, path: str, header: str) -> object:
+    request = Request(f"{server.url}{path}", headers={"Remote-User": "admin"})
+    try:
+        with urlopen(request, timeout=TIMEOUT_S) as response:
+            body = json.loads(response.read())
+            return response.headers.get(header) if header else (response.status, body["user"])
+    except HTTPError as error:
+        return error.code
+
+
+@pytest.fixture(scope="module")
+def sites(servers: Servers) -> Sites:
+    """The project, on each of them."""
+    return Sites(
+        servers.get("gunicorn-gthread", f"{PROOF}:wsgi", env={}),
+        servers.get("uvicorn-h11", f"{PROOF}:native", env={}),
+        servers.get("uvicorn-h11", f"{PROOF}:through_bridge", env={}),
+    )
+
+
+@pytest.mark.parametrize("view", ["sync", "async"])
+def test_m202_is_a_500_on_djangos_own_handler_only(sites: Sites, view: str) -> None:
+    ok = (200, "")
+
+    assert sites.ask(f"/m202/{view}") == Answers(ok, 500, ok)
+    assert sites.ask(f"/m202/{view}", "X-Middleware") == Answers("here", 500, "here")
+
+
+def test_m203_is_a_500_on_djangos_own_handler(sites: Sites) -> None:
+    assert sites.ask("/m203/sync", "X-Middleware") == Answers("here", 500, "here")
+
+
+def test_m203_through_bridge_async_views_go_without_the_middleware(sites: Sites) -> None:
+    assert sites.ask("/m203/async", "X-Middleware") == Answers("here", 500, None)
+
+
+@pytest.mark.parametrize("view", ["sync", "async"])
+def test_m206_a_header_logs_in_on_djangos_own_handler_only(sites: Sites, view: str) -> None:
+    nobody = (200, "")
+
+    assert sites.ask(f"/m206/{view}") == Answers(nobody, (200, "admin"), nobody)
+
+
+def test_e104_wsgi_middleware_is_left_out_without_a_word(sites: Sites) -> None:
+    assert sites.ask("/e104/sync", "X-Wsgi-Middleware") == Answers("here", None, "here")
+
+
+@pytest.mark.parametrize("module", ["late_asgi", "late_bridge"])
+def test_e102_the_server_does_not_start(module: str) -> None:
+    environment = {"DJANGO_SETTINGS_MODULE": ""}
+    starting = serve("uvicorn-h11", f"tests.migrate.apps.{module}:application", env=environment)
+    with pytest.raises(ServerFailed, match="ImproperlyConfigured"), starting:
+        pass
+
+
+def test_e106_with_lifespan_on_djangos_own_handler_does_not_start() -> None:
+    starting = serve("uvicorn-h11", f"{PROOF}:native", args=["--lifespan", "on"])
+    with pytest.raises(ServerFailed, match="lifespan"), starting:
+        pass
+
+
+def test_e106_with_lifespan_on_the_application_of_bridge_starts() -> None:
+    with serve("uvicorn-h11", f"{PROOF}:through_bridge", args=["--lifespan", "on"]) as server:
+        assert _ask(server, "/e104/sync", "") == (200, "")
+
+
+def manage(*arguments: str, daphne: str) -> subprocess.CompletedProcess[str]:
+    settings = {"DJANGO_SETTINGS_MODULE": "tests.migrate.apps.daphne_settings", "DAPHNE": daphne}
+    return subprocess.run(
+        [sys.executable, "-m", "django", *arguments],
+        env={**os.environ, **settings},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+
+
+def test_e105_daphne_behind_staticfiles_fails_the_check() -> None:
+    assert "daphne.E001" in manage("check", daphne="last").stderr
+    assert manage("check", daphne="first").returncode == 0
+
+
+def test_e105_runserver_stops_without_asgi_application() -> None:
+    done = manage("runserver", "--noreload", "0", daphne="first")
+
+    assert done.returncode != 0
+    assert "ASGI_APPLICATION" in done.stdout + done.stderr
