@@ -1,0 +1,134 @@
+"""``python -m benchmarks.websockets_beside``: HTTP to a WSGI app while many WebSockets are open.
+
+What enters: `tests/apps/beside.py`, Flask and a WebSocket echo in one Router under uvicorn. What
+leaves: a table of latencies with and without open sockets, and their ratio; exit code 1 if a
+request or a socket was lost, or if p99 is more than the limit times its value without sockets.
+
+Rounds are run in turn, without and with, so that a slow moment of the machine hits both. In each
+round with sockets, every one of them is asked for an echo at the end. Server on one CPU, this
+process on another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import statistics
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from tests.harness.beside import Answer, answering, load, open_sockets
+from tests.harness.servers import HOST, SERVERS, Server, serve
+
+TARGET = "tests.apps.beside:app"
+POINTS = (("p50", 50), ("p90", 90), ("p99", 99))
+
+# By port: a socket inherited by descriptor has Nagle's algorithm on under uvicorn.
+UVICORN = replace(
+    SERVERS["uvicorn-uvloop"],
+    inherits_socket=False,
+    command=lambda at, target: [
+        *("uvicorn", target, "--host", HOST, "--port", str(at.port)),
+        *("--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"),
+    ],
+)
+
+
+@dataclass
+class Side:
+    """All rounds of one kind.
+
+    :ivar points: for each round, its latencies in ms by name.
+    """
+
+    name: str
+    lost_requests: int = 0
+    lost_sockets: int = 0
+    points: list[dict[str, float]] = field(default_factory=list)
+
+    def add(self, answers: Sequence[Answer]) -> None:
+        """Take the answers of one round."""
+        self.lost_requests += sum(answer.status != 200 for answer in answers)
+        cuts = statistics.quantiles((answer.took_s * 1000 for answer in answers), n=100)
+        self.points.append({name: cuts[percent - 1] for name, percent in POINTS})
+
+    def median(self, point: str) -> float:
+        """Of all rounds, in ms."""
+        return statistics.median(each[point] for each in self.points)
+
+
+async def measure(
+    server: Server, *, rounds: int, sockets: int, requests: int, connections: int
+) -> tuple[Side, Side]:
+    """Warm up, then measure without and with sockets in turn."""
+    without, beside = Side("no sockets"), Side(f"{sockets} sockets open")
+    http = {"requests": requests, "connections": connections}
+    await load(server.port, "/", **http)
+    for _ in track(range(rounds), "Measuring", transient=True, console=Console(stderr=True)):
+        without.add(await load(server.port, "/", **http))
+        async with open_sockets(server.port, "/ws", sockets) as opened:
+            beside.add(await load(server.port, "/", **http))
+            beside.lost_sockets += sockets - await answering(opened)
+    return without, beside
+
+
+def ratio(without: Side, beside: Side, point: str) -> float:
+    """The median of the rounds' own ratios: each compares two neighbours in time."""
+    pairs = zip(without.points, beside.points, strict=True)
+    return statistics.median(b[point] / a[point] for a, b in pairs)
+
+
+def show(title: str, without: Side, beside: Side) -> None:
+    """Print the table."""
+    table = Table(title=title, title_justify="left")
+    for column in ("", *(f"{name}, ms" for name, _ in POINTS), "lost requests", "lost sockets"):
+        table.add_column(column, justify="left" if not column else "right")
+    for side in (without, beside):
+        latencies = (f"{side.median(name):.2f}" for name, _ in POINTS)
+        table.add_row(side.name, *latencies, str(side.lost_requests), str(side.lost_sockets))
+    table.add_row("ratio", *(f"{ratio(without, beside, name):.2f} x" for name, _ in POINTS))
+    Console().print(table)
+
+
+def part_cpus(server: Server) -> None:
+    """The server on one CPU and this process on another, where there are two."""
+    usable = sorted(os.sched_getaffinity(0))
+    if len(usable) > 1:
+        os.sched_setaffinity(0, usable[1:])
+        os.sched_setaffinity(server.pid, usable[:1])
+
+
+def main(
+    rounds: Annotated[int, typer.Option(min=1, help="How often each is measured.")] = 5,
+    sockets: Annotated[int, typer.Option(min=1, help="WebSockets that are open.")] = 500,
+    requests: Annotated[int, typer.Option(min=100, help="HTTP requests a round.")] = 10_000,
+    connections: Annotated[int, typer.Option(min=1, help="HTTP connections.")] = 16,
+    limit: Annotated[float, typer.Option(help="The highest ratio of p99 that passes.")] = 1.5,
+) -> None:
+    """Measure HTTP beside open WebSockets, and fail if it suffers."""
+    with serve(UVICORN, TARGET, ready_path=None) as server:
+        part_cpus(server)
+        without, beside = asyncio.run(
+            measure(
+                server,
+                rounds=rounds,
+                sockets=sockets,
+                requests=requests,
+                connections=connections,
+            )
+        )
+    show(f"Flask through bridge.Router on uvicorn, {connections} connections", without, beside)
+    lost = without.lost_requests + beside.lost_requests + beside.lost_sockets
+    if lost or ratio(without, beside, "p99") > limit:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,96 @@
+"""Many WebSockets, and many HTTP requests beside them, from one process and one thread.
+
+What enters: a port on this machine. What leaves: what came of it: echoes that came back, and how
+each request was answered and how long it took. All of it on the caller's own event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+__all__ = ["Answer", "answering", "load", "open_sockets"]
+
+HOST = "127.0.0.1"
+TIMEOUT_S = 60.0
+AT_ONCE = 50
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How one request ended.
+
+    :ivar status: 0 if the connection broke.
+    :ivar took_s: from the first byte out to the last byte in.
+    """
+
+    status: int
+    took_s: float
+
+
+@asynccontextmanager
+async def open_sockets(port: int, path: str, count: int) -> AsyncIterator[list[ClientConnection]]:
+    """So many WebSockets for the length of the block, closed with 1000 at its end."""
+    url, sockets = f"ws://{HOST}:{port}{path}", list[ClientConnection]()
+    try:
+        while len(sockets) < count:
+            missing = min(AT_ONCE, count - len(sockets))
+            sockets += await asyncio.gather(*(_open(url) for _ in range(missing)))
+        yield sockets
+    finally:
+        await asyncio.gather(*(socket.close() for socket in sockets))
+
+
+async def _open(url: str) -> ClientConnection:
+    # The test's own pings would only make noise; the server's are answered by the library.
+    return await connect(url, open_timeout=TIMEOUT_S, ping_interval=None, compression=None)
+
+
+async def answering(sockets: Sequence[ClientConnection]) -> int:
+    """How many of them still send back what they are sent."""
+    return sum(await asyncio.gather(*(_echoes(n, each) for n, each in enumerate(sockets))))
+
+
+async def _echoes(number: int, socket: ClientConnection) -> bool:
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            await socket.send(f"Are you there, {number}?")
+            return await socket.recv() == f"Are you there, {number}?"
+    except (ConnectionClosed, TimeoutError):
+        return False
+
+
+async def load(port: int, path: str, *, requests: int, connections: int) -> list[Answer]:
+    """So many GET requests in all, over so many connections, each sending one after the other."""
+    left = iter(range(requests))
+    answers: list[Answer] = []
+
+    async def one_connection() -> None:
+        reader, writer = await asyncio.open_connection(HOST, port)
+        try:
+            answers.extend([await _get(reader, writer, path) for _ in left])
+        finally:
+            writer.close()
+            await writer.wait_closed()
+
+    await asyncio.gather(*(one_connection() for _ in range(connections)))
+    return answers
+
+
+async def _get(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str) -> Answer:
+    begun = time.perf_counter()
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+            length = int(head.partition("content-length:")[2].partition("\r\n")[0])
+            await reader.readexactly(length)
+    except (OSError, EOFError, TimeoutError):
+        return Answer(0, time.perf_counter() - begun)
+    return Answer(int(head.split(" ")[1]), time.perf_counter() - begun)
