@@ -1,0 +1,53 @@
+"""A WSGI app at ``/`` and two ASGI apps with lifespans, which say in the log when they live.
+
+What enters: requests to ``/``, ``/one/`` and ``/two/``, on any server. What leaves: lines such as
+``life of two: up, pid 7`` on stderr, and answers with ``root_path`` and state.
+``BRIDGE_TEST_FAILS`` names an app that cannot start, ``BRIDGE_TEST_HANGS`` one that never does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+import bridge
+from bridge.types import Environ, StartResponse
+
+
+def say(line: str) -> None:
+    os.write(2, f"{line}, pid {os.getpid()}\n".encode())  # one piece: processes share the log
+
+
+def site(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [f"site at {environ['SCRIPT_NAME']}".encode()]
+
+
+def living(name: str) -> Starlette:
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Any]]:
+        if os.environ.get("BRIDGE_TEST_FAILS") == name:
+            raise RuntimeError(f"{name} has no database")
+        if os.environ.get("BRIDGE_TEST_HANGS") == name:
+            await asyncio.Event().wait()
+        say(f"life of {name}: up")
+        yield {name: "up"}
+        say(f"life of {name}: down")
+
+    async def show(request: Request) -> JSONResponse:
+        state = {key: value for key, value in request.scope["state"].items() if value == "up"}
+        return JSONResponse({"root_path": request.scope["root_path"], "state": state})
+
+    return Starlette(lifespan=lifespan, routes=[Route("/", show)])
+
+
+app = bridge.Router({"/": site, "/one": living("one"), "/two": living("two")}, startup_timeout_s=2)
+single = bridge.universal(living("one"), startup_timeout_s=2)
