@@ -38,9 +38,16 @@ def main(out: str) -> None:
     import django
 
     django.setup()
+    with open(out, "w", encoding="utf-8") as file:
+        json.dump(told(), file)
+
+
+def told() -> dict[str, Any]:
+    """All facts, of a project that is set up."""
+    import django
     from django.conf import settings
 
-    facts = {
+    return {
         "python": ".".join(str(part) for part in sys.version_info[:3]),
         "django": django.get_version(),
         "settings": told_settings(settings),
@@ -48,8 +55,6 @@ def main(out: str) -> None:
         "views": views(settings),
         "packages": packages(),
     }
-    with open(out, "w", encoding="utf-8") as file:
-        json.dump(facts, file)
 
 
 # -- settings --------------------------------------------------------------------------------------

@@ -57,15 +57,23 @@ class Session:
         return [severity for severity in found if severity is not None]
 
 
-def run_check(path: Path, choices: Choices, progress: Progress | None = None) -> Session:
+def run_check(
+    path: Path,
+    choices: Choices,
+    progress: Progress | None = None,
+    facts: Facts | None = None,
+) -> Session:
     """Check a project.
 
+    :param facts: what it has told already; otherwise it is asked, if ``choices`` say so.
     :raises MigrationError: there is no project there, or the baseline cannot be read.
     """
     project = open_project(path, settings_module=choices.settings, exclude=choices.exclude)
     if choices.settings and project.module(choices.settings) is None and not choices.introspect:
         raise MigrationError(f"there is no settings module {choices.settings!r} in {path}")
-    facts, failure = _ask(project, choices)
+    failure = ""
+    if facts is None:
+        facts, failure = _ask(project, choices)
     advice = advise(project.with_facts(facts))
     target = advice.target if choices.target == "auto" else Target(choices.target)
     project = project.with_facts(facts, target)
