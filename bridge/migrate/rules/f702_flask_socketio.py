@@ -1,0 +1,68 @@
+"""Flask-SocketIO, whose server is a WSGI middleware.
+
+It puts itself around ``app.wsgi_app``. Under an ASGI server its long polling works in threads, one
+for each client that waits; a WebSocket cannot be opened, and with ``async_mode`` eventlet or gevent
+nothing works, as their hubs do not run. python-socketio has an ASGI server of its own, with the
+same events.
+
+Before::
+
+    socketio = SocketIO(app)
+
+After::
+
+    server = socketio.AsyncServer(async_mode="asgi")
+    application = socketio.ASGIApp(server, bridge.to_asgi(app))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import libcst as cst
+
+from bridge.migrate.findings import Finding, Severity
+from bridge.migrate.literals import evaluate
+from bridge.migrate.rule import Rule
+
+if TYPE_CHECKING:
+    from bridge.migrate.module import Module
+    from bridge.migrate.project import Project
+
+
+class FlaskSocketIO(Rule):
+    """See the module's docstring."""
+
+    code = "F702"
+    name = "flask-socketio"
+    summary = "Flask-SocketIO opens no WebSocket under an ASGI server"
+    native = Severity.ERROR
+    bridge = Severity.ERROR
+    triggers = ("flask_socketio",)
+
+    def check_module(self, module: Module, project: Project) -> Iterator[Finding]:
+        for call in module.nodes(cst.Call):
+            if module.qualified(call) == "flask_socketio.SocketIO":
+                mode = _mode(call)
+                yield self.at(
+                    module,
+                    call,
+                    "Flask-SocketIO opens no WebSocket under an ASGI server; "
+                    + (
+                        "each client that polls holds a thread"
+                        if mode == "threading"
+                        else f"async_mode {mode or '(eventlet or gevent where installed)'} does "
+                        "not run there at all"
+                    ),
+                    'use python-socketio: socketio.ASGIApp(socketio.AsyncServer(async_mode="asgi")'
+                    ", bridge.to_asgi(app))",
+                )
+
+
+def _mode(call: cst.Call) -> str | None:
+    for argument in call.args:
+        if argument.keyword is not None and argument.keyword.value == "async_mode":
+            value = evaluate(argument.value)
+            return value if isinstance(value, str) else None
+    return None

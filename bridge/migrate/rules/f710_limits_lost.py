@@ -1,0 +1,62 @@
+"""Limits on requests that end with gunicorn or uwsgi.
+
+gunicorn refuses request lines over 4,094 bytes, more than 100 header fields and fields over 8,190
+bytes; uwsgi refuses heads larger than its buffer, and bodies over ``limit-post``. uvicorn with
+httptools has no such limits. Flask's ``MAX_CONTENT_LENGTH`` goes on to work, for bodies only.
+
+Before::
+
+    web: gunicorn shop:app --limit-request-line 2000
+
+After::
+
+    # nginx, in front of uvicorn
+    large_client_header_buffers 4 2k;
+    client_max_body_size 10m;
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from bridge.migrate.findings import Finding, Severity, Source
+from bridge.migrate.rule import Rule
+from bridge.migrate.wsgi_servers import line_at, wsgi_servers
+
+if TYPE_CHECKING:
+    from bridge.migrate.project import Project
+
+_HEAD = "large_client_header_buffers in nginx, or uvicorn --http h11, which limits the whole head"
+_BODY = 'app.config["MAX_CONTENT_LENGTH"], or client_max_body_size in nginx'
+_INSTEAD = {
+    "limit_request_line": _HEAD,
+    "limit_request_fields": _HEAD,
+    "limit_request_field_size": _HEAD,
+    "buffer-size": _HEAD,
+    "limit-post": _BODY,
+}
+
+
+class RequestLimitsLost(Rule):
+    """See the module's docstring."""
+
+    code = "F710"
+    name = "request-limits-lost"
+    summary = "limits on requests that gunicorn or uwsgi keep, and uvicorn does not"
+    native = Severity.WARNING
+    bridge = Severity.WARNING
+    sources = (Source.DEPLOY,)
+
+    def check_project(self, project: Project) -> Iterator[Finding]:
+        for asked in wsgi_servers(project) if not project.is_django else ():
+            for name in _INSTEAD:
+                option = asked.options.get(name)
+                if option is not None:
+                    yield self.at_line(
+                        option.path,
+                        option.line,
+                        f"{option.shown} {option.value}: uvicorn has no such limit",
+                        f"use {_INSTEAD[name]}",
+                        line_text=line_at(project, option),
+                    )

@@ -1,0 +1,161 @@
+"""A start command of gunicorn or uwsgi.
+
+Both call the app as WSGI: there are no WebSockets, and an async view gets an event loop of its own
+for each request. The fix writes the command that does the same on uvicorn: address, workers,
+timeouts, TLS, trusted proxies and the access log are carried over, what has no counterpart is named
+(see X503 and X504). Django's ``asgi.py`` is served by ``uvicorn``; any other WSGI app by
+``bridge run``, with the threads it had. The package that is needed is put on the list next to the
+old one. Unsafe: the server is another one, and has to be tried.
+
+Before::
+
+    web: gunicorn mysite.wsgi --bind 0.0.0.0:$PORT --workers 3 --graceful-timeout 20
+
+After::
+
+    web: uvicorn mysite.asgi:application --host 0.0.0.0 --port $PORT --workers 3 ...
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from bridge.migrate.deploy.asked import Asked
+from bridge.migrate.deploy.records import StartCommand
+from bridge.migrate.findings import Edit, Finding, Fix, Severity, Source
+from bridge.migrate.requirements import add_requirement
+from bridge.migrate.rule import Rule
+from bridge.migrate.serving import Line, bridge_line, uvicorn_line
+from bridge.migrate.web_app import AsgiApp, asgi_app_for
+from bridge.migrate.wsgi_servers import line_at, text_at, wsgi_servers
+
+if TYPE_CHECKING:
+    from bridge.migrate.project import Project
+
+_TYPE_NOTIFY = re.compile(r"^Type[ \t]*=[ \t]*notify(-reload)?[ \t]*$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class _Instead:
+    """What to start instead."""
+
+    line: Line
+    package: str
+    asgi: AsgiApp | None
+
+
+class WsgiStartCommand(Rule):
+    """See the module's docstring."""
+
+    code = "X501"
+    name = "wsgi-start-command"
+    summary = "the project is started by gunicorn or uwsgi, as WSGI"
+    native = Severity.ERROR
+    bridge = Severity.ERROR
+    sources = (Source.DEPLOY,)
+    fix = "unsafe"
+
+    def check_project(self, project: Project) -> Iterator[Finding]:
+        for asked in wsgi_servers(project):
+            if asked.command is not None:
+                yield self._of_command(project, asked, asked.command)
+            elif asked.program == "uwsgi":
+                yield self._of_config(project, asked)
+
+    def _of_command(self, project: Project, asked: Asked, command: StartCommand) -> Finding:
+        instead = _instead(project, asked)
+        fix = None
+        if instead is not None and not instead.line.blocked:
+            fix = _fix(project, asked, command, instead)
+        return self.at_line(
+            command.path,
+            command.line,
+            _message(asked, instead),
+            _help(asked, instead),
+            line_text=project.lines(command.path)[command.line - 1],
+            fix=fix,
+        )
+
+    def _of_config(self, project: Project, asked: Asked) -> Finding:
+        first = next(iter(asked.options.values()))
+        instead = _instead(project, asked)
+        return self.at_line(
+            first.path,
+            first.line,
+            _message(asked, instead),
+            _help(asked, instead),
+            line_text=line_at(project, first),
+        )
+
+
+def _instead(project: Project, asked: Asked) -> _Instead | None:
+    """The command to start instead; None where its app is not known, or not there yet."""
+    if asked.app is None:
+        return None
+    path = asked.command.path if asked.command else next(iter(asked.options.values())).path
+    text = text_at(project, path)
+    if project.is_django:
+        asgi = asgi_app_for(project, asked.app)
+        if asgi is None:
+            return None
+        package = "uvicorn[standard]"
+        return _Instead(uvicorn_line(asked, asgi.name, text), package, asgi)
+    app = asked.app if ":" in asked.app else f"{asked.app}:application"
+    return _Instead(bridge_line(asked, app, text), "wsgi-asgi-bridge[cli,uvicorn]", None)
+
+
+def _message(asked: Asked, instead: _Instead | None) -> str:
+    message = f"{asked.program} calls the app as WSGI: no WebSockets, and no ASGI"
+    if instead is not None and instead.line.lost:
+        message += f"; without counterpart on uvicorn: {', '.join(instead.line.lost)}"
+    return message
+
+
+def _help(asked: Asked, instead: _Instead | None) -> str:
+    if asked.app is None:
+        return "name the app in the command, so that the ASGI command can be written"
+    if instead is None:
+        return "make asgi.py first (E101), then start it with uvicorn"
+    command = " ".join(shlex.quote(word) if "$" not in word else word for word in instead.line.argv)
+    if instead.line.blocked:
+        return f"start with {command} -- by hand, for {'; '.join(instead.line.blocked)}"
+    return f'pip install "{instead.package}" and start with: {command}'
+
+
+def _fix(project: Project, asked: Asked, command: StartCommand, instead: _Instead) -> Fix:
+    edits: tuple[Edit, ...] = (command.replace(_argv(asked, command, instead.line)),)
+    edits += tuple(_without_notify(project, command))
+    edits += instead.asgi.edits if instead.asgi else ()
+    packages = [instead.package]
+    if instead.asgi and instead.asgi.edits:
+        packages.append("wsgi-asgi-bridge")
+    for package in packages:
+        edits += add_requirement(project, package, beside=asked.program)
+    return Fix(f"Start {instead.line.argv[0]} instead of {asked.program}", edits, safe=False)
+
+
+def _argv(asked: Asked, command: StartCommand, line: Line) -> tuple[str, ...]:
+    """The command with its program in the folder that the old one was in."""
+    found = re.match(r"[\"']?([^\s\"']*/)?", command.text)
+    folder = (found.group(1) if found else None) or ""
+    home = asked.text("home") if asked.program == "uwsgi" else None
+    if home:
+        folder = f"{PurePosixPath(home)}/bin/"
+    programs = ("uvicorn", "bridge")
+    position = next(index for index, word in enumerate(line.argv) if word in programs)
+    words = list(line.argv)
+    words[position] = folder + words[position]
+    return tuple(words)
+
+
+def _without_notify(project: Project, command: StartCommand) -> Iterator[Edit]:
+    """gunicorn tells systemd when it is ready; uvicorn does not, and would be killed for it."""
+    if command.kind == "systemd":
+        found = _TYPE_NOTIFY.search(text_at(project, command.path))
+        if found:
+            yield Edit(command.path, found.start(), found.end(), "Type=exec")

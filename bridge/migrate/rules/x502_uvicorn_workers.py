@@ -1,0 +1,73 @@
+"""gunicorn with the workers of the module ``uvicorn.workers``.
+
+uvicorn has deprecated that module: it warns at every start, and will be gone one day. The same
+class lives on in the package ``uvicorn-worker``. The fix names it there, and puts the package on
+the list of requirements. It is safe where it finds such a list (or the package installed), else
+unsafe: without the package gunicorn does not start.
+
+Before::
+
+    web: gunicorn mysite.asgi:application -k uvicorn.workers.UvicornWorker
+
+After::
+
+    web: gunicorn mysite.asgi:application -k uvicorn_worker.UvicornWorker
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from bridge.migrate.deploy.asked import Option
+from bridge.migrate.findings import Edit, Finding, Fix, Severity, Source
+from bridge.migrate.requirements import add_requirement, requires
+from bridge.migrate.rule import Rule
+from bridge.migrate.wsgi_servers import all_servers, line_at, text_at
+
+if TYPE_CHECKING:
+    from bridge.migrate.project import Project
+
+_OLD, _NEW = "uvicorn.workers.", "uvicorn_worker."
+_PACKAGE = "uvicorn-worker"
+
+
+class UvicornWorkers(Rule):
+    """See the module's docstring."""
+
+    code = "X502"
+    name = "uvicorn-workers"
+    summary = "gunicorn with uvicorn.workers, which is deprecated"
+    native = Severity.WARNING
+    bridge = Severity.WARNING
+    sources = (Source.DEPLOY,)
+    fix = "safe"
+
+    def check_project(self, project: Project) -> Iterator[Finding]:
+        for asked in all_servers(project):
+            option = asked.options.get("worker_class")
+            if option is None or not str(option.value).startswith(_OLD):
+                continue
+            span = (asked.command.start, asked.command.end) if asked.command else None
+            if asked.command is None or option.path != asked.command.path:
+                span = None
+            yield self.at_line(
+                option.path,
+                option.line,
+                f"{option.value}: uvicorn has deprecated the module uvicorn.workers",
+                f"pip install {_PACKAGE}, and use {str(option.value).replace(_OLD, _NEW)}",
+                line_text=line_at(project, option),
+                fix=_fix(project, option, span),
+            )
+
+
+def _fix(project: Project, option: Option, span: tuple[int, int] | None) -> Fix | None:
+    text = text_at(project, option.path)
+    start, end = span or (0, len(text))
+    at = text.find(_OLD, start, end)
+    if at < 0:
+        return None
+    listing = add_requirement(project, _PACKAGE, beside="gunicorn")
+    edit = Edit(option.path, at, at + len(_OLD), _NEW)
+    is_safe = bool(listing) or requires(project, _PACKAGE)
+    return Fix(f"Use the workers of {_PACKAGE}", (edit, *listing), safe=is_safe)

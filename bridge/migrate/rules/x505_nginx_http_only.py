@@ -1,0 +1,179 @@
+"""nginx that passes plain HTTP only, or speaks uwsgi's protocol.
+
+A WebSocket begins with an HTTP/1.1 request to upgrade; unless told so, nginx passes HTTP/1.0 (1.1
+in newer versions) and drops the header. And ``uwsgi_pass`` speaks the binary protocol of uwsgi,
+which no ASGI server understands. The fix adds the three lines where they count: nginx inherits
+``proxy_set_header`` only into blocks that have none of their own. Unsafe: nginx is
+configured for more than this project, and the file has to be reloaded together with the server.
+
+Before::
+
+    location / {
+        uwsgi_pass unix:/run/mysite.sock;
+        include uwsgi_params;
+    }
+
+After::
+
+    location / {
+        proxy_pass http://unix:/run/mysite.sock;
+        proxy_set_header Host $host;
+        ...
+    }
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from bridge.migrate.deploy.records import NginxConfig, NginxDirective
+from bridge.migrate.findings import Edit, Finding, Fix, Severity, Source
+from bridge.migrate.rule import Rule
+from bridge.migrate.web_app import uses_websockets
+
+if TYPE_CHECKING:
+    from bridge.migrate.project import Project
+
+_UPGRADE = (
+    "proxy_http_version 1.1;",
+    "proxy_set_header Upgrade $http_upgrade;",
+    "proxy_set_header Connection $http_connection;",
+)
+_HEADERS = (
+    "proxy_set_header Host $host;",
+    "proxy_set_header X-Forwarded-For $remote_addr;",
+    "proxy_set_header X-Forwarded-Proto $scheme;",
+)
+_SAME = frozenset(
+    f"uwsgi_{name}"
+    for name in (
+        *("read_timeout", "send_timeout", "connect_timeout", "buffering", "buffers"),
+        *("buffer_size", "busy_buffers_size", "request_buffering", "max_temp_file_size"),
+        *("intercept_errors", "ignore_client_abort", "pass_header", "hide_header"),
+        *("next_upstream", "temp_path", "ignore_headers", "force_ranges", "limit_rate"),
+    )
+)
+
+
+class NginxHttpOnly(Rule):
+    """See the module's docstring."""
+
+    code = "X505"
+    name = "nginx-without-upgrade"
+    summary = "nginx passes no WebSockets on, or speaks uwsgi's protocol"
+    native = Severity.WARNING
+    bridge = Severity.WARNING
+    sources = (Source.DEPLOY,)
+    fix = "unsafe"
+
+    def check_project(self, project: Project) -> Iterator[Finding]:
+        has_websockets = uses_websockets(project) if project.deploy.nginx else False
+        for config in project.deploy.nginx:
+            for directive in config.named("uwsgi_pass"):
+                yield self._uwsgi(config, directive)
+            for directive in config.named("proxy_pass"):
+                if directive.args and not _upgrades(config, directive.blocks):
+                    yield self._plain(config, directive, has_websockets)
+
+    def _uwsgi(self, config: NginxConfig, directive: NginxDirective) -> Finding:
+        return self.at_line(
+            config.path,
+            directive.line,
+            "uwsgi_pass speaks uwsgi's own protocol, which no ASGI server understands",
+            "use proxy_pass, with the headers Host, X-Forwarded-For and X-Forwarded-Proto",
+            line_text=_line(config, directive),
+            fix=_to_proxy(config, directive),
+        )
+
+    def _plain(self, config: NginxConfig, directive: NginxDirective, is_used: bool) -> Finding:
+        return self.at_line(
+            config.path,
+            directive.line,
+            "nginx does not pass the headers Upgrade and Connection on: WebSockets fail here",
+            "add " + " ".join(_UPGRADE),
+            line_text=_line(config, directive),
+            fix=_upgrade(config, directive),
+            severity=None if is_used else (Severity.INFO, Severity.INFO),
+        )
+
+
+def _line(config: NginxConfig, directive: NginxDirective) -> str:
+    return config.text.splitlines()[directive.line - 1]
+
+
+def _headers(config: NginxConfig, blocks: tuple[str, ...]) -> list[NginxDirective]:
+    """The ``proxy_set_header`` lines that count in a block: the innermost block's that has any."""
+    lines = config.named("proxy_set_header")
+    for depth in range(len(blocks), -1, -1):
+        found = [each for each in lines if each.blocks == blocks[:depth]]
+        if found:
+            return found
+    return []
+
+
+def _upgrades(config: NginxConfig, blocks: tuple[str, ...]) -> bool:
+    return any(
+        each.args[:1] and each.args[0].lower() == "upgrade" for each in _headers(config, blocks)
+    )
+
+
+def _indent(config: NginxConfig, directive: NginxDirective) -> str:
+    line = _line(config, directive)
+    return line[: len(line) - len(line.lstrip())]
+
+
+def _upgrade(config: NginxConfig, directive: NginxDirective) -> Fix:
+    """Next to the headers that count already, else next to ``proxy_pass``."""
+    beside = (_headers(config, directive.blocks) or [directive])[-1]
+    has_version = any(
+        each.blocks == directive.blocks[: len(each.blocks)]
+        for each in config.named("proxy_http_version")
+    )
+    lines = _UPGRADE[1:] if has_version else _UPGRADE
+    replaced = [
+        each for each in _headers(config, directive.blocks) if each.args[:1] == ("Connection",)
+    ]
+    indent = _indent(config, beside)
+    text = "".join(f"\n{indent}{line}" for line in lines)
+    if replaced:
+        text = text.replace(f"\n{indent}{_UPGRADE[2]}", "")
+    edits = [Edit(config.path, each.start, each.end, _UPGRADE[2]) for each in replaced]
+    edits.append(Edit(config.path, beside.end, beside.end, text))
+    return Fix("Pass WebSockets on", tuple(edits), safe=False)
+
+
+def _to_proxy(config: NginxConfig, directive: NginxDirective) -> Fix | None:
+    """``uwsgi_...`` as ``proxy_...``; None where a line has no such counterpart."""
+    block = directive.blocks
+    others = [
+        each
+        for each in config.directives
+        if each.blocks[: len(block)] == block and each.name.startswith("uwsgi_")
+    ]
+    if any(each.name not in _SAME for each in others if each.name != "uwsgi_pass"):
+        return None
+    indent = _indent(config, directive)
+    where = re.sub(r"^uwsgi://", "", directive.args[0]) if directive.args else ""
+    lines = [f"proxy_pass http://{where};", *(_HEADERS if not _headers(config, block) else ())]
+    edits = [Edit(config.path, directive.start, directive.end, f"\n{indent}".join(lines))]
+    edits += [
+        Edit(config.path, each.start, each.start + len("uwsgi_"), "proxy_")
+        for each in others
+        if each.name != "uwsgi_pass"
+    ]
+    edits += [
+        _without_line(config, each)
+        for each in config.named("include")
+        if each.blocks == block and each.args and each.args[0].endswith("uwsgi_params")
+    ]
+    return Fix("Pass HTTP on", tuple(edits), safe=False)
+
+
+def _without_line(config: NginxConfig, directive: NginxDirective) -> Edit:
+    start = config.text.rfind("\n", 0, directive.start) + 1
+    end = config.text.find("\n", directive.end) + 1 or len(config.text)
+    if config.text[start:end].strip() != config.text[directive.start : directive.end]:
+        start, end = directive.start, directive.end
+    return Edit(config.path, start, end, "")

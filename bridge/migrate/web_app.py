@@ -1,0 +1,103 @@
+"""The app that a server is given: where it is in the project, and its ASGI counterpart.
+
+What enters: a project and the name of an app, as ``mysite.wsgi:application``. What leaves: the
+module it is in, and the ASGI app to serve in its place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import libcst as cst
+
+from bridge.migrate.findings import Edit, Target
+from bridge.migrate.module import CannotRead
+
+if TYPE_CHECKING:
+    from bridge.migrate.module import Module
+    from bridge.migrate.project import Project
+
+__all__ = [
+    "AsgiApp",
+    "asgi_app_for",
+    "imports_flask",
+    "is_asgi",
+    "module_of_app",
+    "uses_websockets",
+]
+
+_DJANGO = "django.core.asgi"
+_BRIDGE = "bridge.contrib.django"
+
+
+@dataclass(frozen=True)
+class AsgiApp:
+    """An ASGI app that is there.
+
+    :ivar name: as ``mysite.asgi:application``.
+    :ivar edits: what has to change in it for the project's target.
+    """
+
+    name: str
+    edits: tuple[Edit, ...]
+
+
+def module_of_app(project: Project, app: str) -> Module | None:
+    """The project's module that an app is in; None if it is from elsewhere."""
+    return project.module(app.partition(":")[0])
+
+
+def asgi_app_for(project: Project, app: str) -> AsgiApp | None:
+    """The ASGI app to serve in place of Django's WSGI app; None as long as there is none."""
+    name = app.partition(":")[0]
+    package, _, last = name.rpartition(".")
+    other = f"{package}.asgi" if package else "asgi"
+    module = project.module(other) if "wsgi" in last or last == "asgi" else None
+    if module is None:
+        return None
+    try:
+        attribute = next(each for each in ("application", "app") if each in assigned(module))
+    except (StopIteration, CannotRead):
+        return None
+    edits = _through_bridge(module) if project.target is Target.BRIDGE else ()
+    return AsgiApp(f"{other}:{attribute}", edits)
+
+
+def assigned(module: Module) -> set[str]:
+    """The names that a module assigns or imports at its top level."""
+    targets = [each.target for node in module.nodes(cst.Assign) for each in node.targets]
+    return {each.value for each in targets if isinstance(each, cst.Name)} | set(module.imports)
+
+
+def _through_bridge(module: Module) -> tuple[Edit, ...]:
+    """``from django.core.asgi import get_asgi_application`` from `bridge` instead."""
+    for node in module.nodes(cst.ImportFrom):
+        is_plain = isinstance(node.names, tuple | list) and len(node.names) == 1
+        if node.module is not None and is_plain and module.source(node.module) == _DJANGO:
+            return (module.replace(node.module, _BRIDGE),)
+    return ()
+
+
+def is_asgi(project: Project, app: str) -> bool:
+    """Whether an app is an ASGI app already, or is served as WSGI by `bridge`."""
+    module = module_of_app(project, app)
+    if module is None:
+        return app.partition(":")[0].rpartition(".")[2] == "asgi"
+    markers = ("get_asgi_application", "to_wsgi(", "ProtocolTypeRouter", "universal(", "Router(")
+    return any(each in module.text for each in markers)
+
+
+def imports_flask(project: Project) -> bool:
+    """Whether any of the project's modules imports Flask."""
+    return any("flask" in set(_roots(module)) for module in project.containing("flask"))
+
+
+def _roots(module: Module) -> list[str]:
+    return [name.partition(".")[0] for name in module.imports.values()]
+
+
+def uses_websockets(project: Project) -> bool:
+    """Whether there is a sign of WebSockets in the project."""
+    signs = ("WebsocketConsumer", "websocket_urlpatterns", "flask_sock", "flask_socketio")
+    return any(True for _ in project.containing(*signs, "WebSocket", "socketio"))

@@ -1,0 +1,60 @@
+"""The WSGI servers that a project is started with.
+
+What enters: a project. What leaves: an :class:`~bridge.migrate.deploy.asked.Asked` for each start
+command of gunicorn and uwsgi, and for each configuration that no command names. Servers that serve
+ASGI apps (gunicorn with uvicorn's workers, or its own ``asgi`` ones) are not among them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bridge.migrate.deploy.asked import Asked, Option, asked_of, asked_of_config
+from bridge.migrate.module import CannotRead
+from bridge.migrate.web_app import is_asgi
+
+if TYPE_CHECKING:
+    from bridge.migrate.project import Project
+
+__all__ = ["all_servers", "line_at", "text_at", "wsgi_servers"]
+
+_NOT_SERVING = ("check_config", "print_config", "version", "help", "show-config")
+
+
+def all_servers(project: Project) -> Iterator[Asked]:
+    """Every gunicorn and uwsgi, whatever it serves."""
+    deploy = project.deploy
+    used: set[Path] = set()
+    for command in deploy.starting("gunicorn", "uwsgi"):
+        asked = asked_of(command, deploy.configs, project.base)
+        used |= {option.path for option in asked.options.values()}
+        if not any(name in asked.options for name in _NOT_SERVING):
+            yield asked
+    for config in deploy.configs:
+        if config.path not in used and config.values:
+            yield asked_of_config(config)
+
+
+def wsgi_servers(project: Project) -> Iterator[Asked]:
+    """Those that serve WSGI apps."""
+    for asked in all_servers(project):
+        worker = str(asked.value("worker_class", ""))
+        is_asgi_worker = "uvicorn" in worker.lower() or worker == "asgi"
+        if not is_asgi_worker and not (asked.app and is_asgi(project, asked.app)):
+            yield asked
+
+
+def text_at(project: Project, path: Path) -> str:
+    """The text of a file; empty where it cannot be read."""
+    try:
+        return project.text_of(path).text
+    except CannotRead:
+        return ""
+
+
+def line_at(project: Project, option: Option) -> str:
+    """The text of the line that an option is given in."""
+    lines = project.lines(option.path)
+    return lines[option.line - 1] if 1 <= option.line <= len(lines) else ""

@@ -1,0 +1,64 @@
+"""F705: before_first_request."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import flask
+import pytest
+
+from tests.migrate.helpers import check_noop, check_transformed, findings, fixed
+
+CODE = "F705"
+HEAD = "from flask import Flask\n\napp = Flask(__name__)\n\n\n"
+
+
+def test_it_is_called_at_import() -> None:
+    check_transformed(
+        CODE,
+        f"{HEAD}@app.before_first_request\ndef warm():\n    app.warm = True  # now\n\n\n"
+        '@app.get("/")\ndef index():\n    return "hi"\n',
+        f"{HEAD}def warm():\n    app.warm = True  # now\n\n\n"
+        "with app.app_context():\n    warm()\n\n\n"
+        '@app.get("/")\ndef index():\n    return "hi"\n',
+        safe=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "app.before_first_request(warm)\n",
+        "@bp.before_app_first_request\ndef warm():\n    pass\n",
+        "@app.before_first_request\n@login\ndef warm():\n    pass\n",
+        "def make():\n    @app.before_first_request\n    def warm():\n        pass\n",
+    ],
+)
+def test_other_forms_are_told_only(rest: str) -> None:
+    files = {"shop/code.py": HEAD + rest}
+    [found] = findings(files, CODE)
+
+    assert found.fix is None
+    assert fixed(files, CODE) == files
+
+
+def test_without_flask_it_is_another_thing() -> None:
+    check_noop(CODE, "from quart import Quart\n\n@app.before_first_request\ndef f():\n    pass\n")
+
+
+def test_a_comment_suppresses_it() -> None:
+    text = f"{HEAD}@app.before_first_request  # bridge: ignore[F705]\ndef f():\n    pass\n"
+    check_noop(CODE, text)
+
+
+def test_the_severity_is_what_happens(tmp_path: Path) -> None:
+    """Flask 3 has no such decorator; what the fix makes of it runs."""
+    before = f"{HEAD}@app.before_first_request\ndef warm():\n    app.warm = True\n"
+    namespace: dict[str, object] = {"__name__": "shop"}
+    with pytest.raises(AttributeError, match="before_first_request"):
+        exec(before, {"__name__": "shop"})
+    exec(fixed({"shop.py": before}, CODE)["shop.py"], namespace)
+
+    app = namespace["app"]
+    assert isinstance(app, flask.Flask)
+    assert vars(app)["warm"] is True

@@ -1,0 +1,43 @@
+"""F706: a view that streams without an end."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.migrate.helpers import check_noop, findings
+
+CODE = "F706"
+HEAD = "from flask import Response, stream_with_context\n\n\n"
+VIEW = (
+    "def events():\n"
+    "    def stream():\n"
+    "        while True:\n"
+    "            yield next_event()\n"
+    "    return Response({}, mimetype='text/event-stream')\n"
+)
+
+
+@pytest.mark.parametrize("given", ["stream()", "stream_with_context(stream())"])
+def test_the_loop_is_told(given: str) -> None:
+    [found] = findings({"shop/code.py": HEAD + VIEW.format(given)}, CODE)
+
+    assert found.line == 6
+    assert "stream streams for as long as its client stays" in found.message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        VIEW.format("stream()").replace("next_event()", "1\n            break"),
+        VIEW.format("stream()").replace("while True", "while more()"),
+        VIEW.format("'text'"),
+        "def worker():\n    while True:\n        yield job()\n",
+    ],
+)
+def test_what_ends_or_is_not_streamed_is_left_alone(text: str) -> None:
+    check_noop(CODE, HEAD + text)
+
+
+def test_a_comment_suppresses_it() -> None:
+    text = VIEW.format("stream()").replace("True:", "True:  # bridge: ignore[F706] two clients")
+    check_noop(CODE, HEAD + text)

@@ -1,0 +1,55 @@
+"""F708: a start command that calls a factory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.harness.http import Http1Client
+from tests.harness.servers import serve
+from tests.migrate.helpers import check_noop, findings, fixed
+from tests.migrate.sites import FLASK, procfile
+
+CODE = "F708"
+COMMAND = "gunicorn \"shop:create_app('hi')\" -w 2"
+ASGI = (
+    '"""The app for ASGI servers: uvicorn asgi:application"""\n\n'
+    "from bridge import to_asgi\n"
+    "from shop import create_app\n\n"
+    "application = to_asgi(create_app('hi'))\n"
+)
+
+
+def test_a_module_with_the_one_line_is_added() -> None:
+    files = {**FLASK, **procfile(COMMAND)}
+    [found] = findings(files, CODE)
+
+    assert found.fix is not None
+    assert found.fix.safe
+    assert fixed(files, CODE, unsafe=False) == {**files, "asgi.py": ASGI}
+
+
+def test_and_it_runs(tmp_path: Path) -> None:
+    for name, text in fixed({**FLASK, **procfile(COMMAND)}, CODE).items():
+        (tmp_path / name).write_text(text)
+    with serve("uvicorn-h11", "asgi:application", cwd=tmp_path) as server:
+        assert Http1Client(server.port).fetch("GET", "/").body == b"hi http /"
+
+
+def test_a_module_of_that_name_is_not_overwritten() -> None:
+    files = {**FLASK, **procfile(COMMAND), "asgi.py": "import shop\n"}
+    [found] = findings(files, CODE)
+
+    assert found.fix is None
+
+
+def test_with_such_a_module_there_is_nothing_to_say() -> None:
+    check_noop(CODE, f"web: {COMMAND}\n", path="Procfile", files={**FLASK, "main.py": ASGI})
+
+
+def test_an_attribute_is_left_alone() -> None:
+    check_noop(CODE, "web: gunicorn shop:app\n", path="Procfile", files=FLASK)
+
+
+def test_a_comment_suppresses_it() -> None:
+    text = f"# bridge: ignore[F708] bridge run takes it\nweb: {COMMAND}\n"
+    check_noop(CODE, text, path="Procfile", files=FLASK)

@@ -1,0 +1,39 @@
+"""F710: limits on requests that end with gunicorn or uwsgi."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.migrate.helpers import check_noop, findings
+from tests.migrate.sites import DJANGO, FLASK, procfile
+
+CODE = "F710"
+
+
+@pytest.mark.parametrize(
+    ("files", "line", "said"),
+    [
+        (procfile("gunicorn shop:app --limit-request-line 2000"), 1, "--limit-request-line 2000"),
+        ({"gunicorn.conf.py": "workers = 2\nlimit_request_fields = 50\n"}, 2, "fields 50"),
+        ({"uwsgi.ini": "[uwsgi]\nmodule = shop:app\nlimit-post = 1000\n"}, 3, "limit-post 1000"),
+    ],
+)
+def test_a_limit_is_told(files: dict[str, str], line: int, said: str) -> None:
+    [found] = findings({**FLASK, **files}, CODE)
+
+    assert found.line == line
+    assert said in found.message
+
+
+def test_without_limits_there_is_nothing_to_say() -> None:
+    check_noop(CODE, "web: gunicorn shop:app\n", path="Procfile", files=FLASK)
+
+
+def test_a_django_project_hears_it_from_x503() -> None:
+    text = "web: gunicorn mysite.wsgi --limit-request-line 2000\n"
+    check_noop(CODE, text, path="Procfile", files=DJANGO)
+
+
+def test_a_comment_suppresses_it() -> None:
+    text = "# bridge: ignore[F710]\nweb: gunicorn shop:app --limit-request-line 2000\n"
+    check_noop(CODE, text, path="Procfile", files=FLASK)

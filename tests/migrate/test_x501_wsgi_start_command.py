@@ -1,0 +1,300 @@
+"""X501: a start command of gunicorn or uwsgi, and the one that does the same as ASGI."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tests.harness.http import Http1Client
+from tests.harness.servers import Address, ServerSpec, serve
+from tests.migrate.helpers import check_noop, check_transformed, findings, fixed
+from tests.migrate.sites import DJANGO, FLASK, procfile
+
+CODE = "X501"
+BRIDGE_ASGI = DJANGO["mysite/asgi.py"].replace("django.core.asgi", "bridge.contrib.django")
+ON_BRIDGE = {**DJANGO, "mysite/asgi.py": BRIDGE_ASGI}
+
+
+def line_after(command: str, files: dict[str, str], target: str = "native") -> str:
+    """What becomes of the command in a Procfile."""
+    after = fixed({**files, **procfile(command)}, CODE, target=target)
+    return after["Procfile"].removeprefix("web: ").rstrip("\n")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("gunicorn mysite.wsgi", "--host 0.0.0.0 --port $PORT --no-access-log"),
+        (
+            "gunicorn mysite.wsgi:application -b 127.0.0.1:9000 -w 3 --access-logfile -",
+            "--host 127.0.0.1 --port 9000 --workers 3",
+        ),
+        ("gunicorn mysite.wsgi -b :8000", "--host 0.0.0.0 --port 8000 --no-access-log"),
+        ("gunicorn mysite.wsgi -b [::]:${PORT}", "--host :: --port ${PORT} --no-access-log"),
+        (
+            "gunicorn mysite.wsgi --bind=unix:/run/site.sock --access-logfile=-",
+            "--uds /run/site.sock --forwarded-allow-ips '*'",
+        ),
+        (
+            "gunicorn mysite.wsgi -b :1 --keep-alive 5 --graceful-timeout 20 --backlog 64 "
+            "--log-level WARNING --max-requests 1000 --max-requests-jitter 50 --access-logfile -",
+            "--host 0.0.0.0 --port 1 --log-level warning --timeout-keep-alive 5 --backlog 64 "
+            "--timeout-graceful-shutdown 20 --limit-max-requests 1000 "
+            "--limit-max-requests-jitter 50",
+        ),
+        (
+            "gunicorn mysite.wsgi -b :1 --certfile c.pem --keyfile k.pem --access-logfile -",
+            "--host 0.0.0.0 --port 1 --ssl-certfile c.pem --ssl-keyfile k.pem",
+        ),
+        (
+            "gunicorn mysite.wsgi -b :1 --forwarded-allow-ips 10.0.0.7 --access-logfile -",
+            "--host 0.0.0.0 --port 1 --forwarded-allow-ips 10.0.0.7",
+        ),
+        (
+            "gunicorn mysite.wsgi -b :1 -k gthread --threads 8 -t 60 --chdir src",
+            "--host 0.0.0.0 --port 1 --app-dir src --no-access-log",
+        ),
+        (
+            "uwsgi --http :8000 --module mysite.wsgi --master -p 4 --max-requests 500",
+            "--host 0.0.0.0 --port 8000 --workers 4 --limit-max-requests 500",
+        ),
+    ],
+)
+def test_each_option_has_its_counterpart(before: str, after: str) -> None:
+    assert line_after(before, DJANGO) == f"uvicorn mysite.asgi:application {after}"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (
+            "gunicorn shop:app -w 2",
+            "bridge run shop:app --server uvicorn --host 0.0.0.0 --port $PORT --workers 2 "
+            "--threads 1",
+        ),
+        (
+            "gunicorn 'shop:create_app(\"hi\")' -k gthread --threads 8 --graceful-timeout 20",
+            "bridge run 'shop:create_app(\"hi\")' --server uvicorn --host 0.0.0.0 --port $PORT "
+            "--workers ${WEB_CONCURRENCY:-1} --threads 8 --grace-s 20",
+        ),
+        (
+            "gunicorn shop:app -w 1 -e SCRIPT_NAME=/shop --forwarded-allow-ips 10.0.0.7",
+            "/usr/bin/env FORWARDED_ALLOW_IPS=10.0.0.7 bridge run shop:app --server uvicorn "
+            "--host 0.0.0.0 --port $PORT --workers 1 --threads 1 --root-path /shop",
+        ),
+        (
+            "gunicorn shop:app -w 1 -k gevent",
+            "bridge run shop:app --server uvicorn --host 0.0.0.0 --port $PORT --workers 1",
+        ),
+        (
+            "uwsgi --http-socket 127.0.0.1:8000 --wsgi-file shop.py --callable app --threads 4",
+            "bridge run shop:app --server uvicorn --host 127.0.0.1 --port 8000 --threads 4",
+        ),
+    ],
+)
+@pytest.mark.parametrize("target", ["native", "bridge"])
+def test_a_wsgi_app_goes_to_bridge_run(before: str, after: str, target: str) -> None:
+    assert line_after(before, FLASK, target) == after
+
+
+@pytest.mark.parametrize(
+    ("command", "why"),
+    [
+        ("gunicorn mysite.wsgi -b :1 --user www", "cannot change to another user"),
+        ("gunicorn mysite.wsgi -b :1 -b :2", "several addresses"),
+        ("gunicorn mysite.wsgi -b $BIND", "not told apart"),
+        ("gunicorn mysite.wsgi -c missing.py", "'missing.py' is not understood"),
+        ("gunicorn mysite.wsgi -b :1 --daemon", "foreground"),
+        ("gunicorn mysite.wsgi -b :1 -e SCRIPT_NAME=/shop", "FORCE_SCRIPT_NAME"),
+        ("gunicorn mysite.wsgi >> web.log", "not understood"),
+        ("uwsgi --module mysite.wsgi --http :1 --uid www", "cannot change to another user"),
+    ],
+)
+def test_what_would_be_lost_in_silence_is_left_to_the_user(command: str, why: str) -> None:
+    files = {**DJANGO, **procfile(command)}
+    [found] = findings(files, CODE)
+
+    assert found.fix is None
+    assert why in found.help
+    assert fixed(files, CODE) == files
+
+
+def test_what_has_no_counterpart_is_named() -> None:
+    [found] = findings({**DJANGO, **procfile("gunicorn mysite.wsgi -t 9 --preload")}, CODE)
+
+    assert "without counterpart on uvicorn: -t, --preload" in found.message
+
+
+def test_the_configuration_file_counts() -> None:
+    files = {
+        **DJANGO,
+        "gunicorn.conf.py": 'bind = "0.0.0.0:9000"\nworkers = 1 + 2\naccesslog = "-"\n',
+        "Dockerfile": 'FROM python\nCMD ["gunicorn", "mysite.wsgi", "--workers", "4"]\n',
+    }
+    check_transformed(
+        CODE,
+        files["Dockerfile"],
+        'FROM python\nCMD ["uvicorn", "mysite.asgi:application", "--host", "0.0.0.0", "--port", '
+        '"9000", "--workers", "4"]\n',
+        path="Dockerfile",
+        files={name: text for name, text in files.items() if name != "Dockerfile"},
+        safe=False,
+    )
+
+
+def test_a_computed_setting_is_not_guessed() -> None:
+    files = {
+        **DJANGO,
+        "gunicorn.conf.py": "import os\nbind = os.environ['BIND']\n",
+        **procfile("gunicorn mysite.wsgi"),
+    }
+    [found] = findings(files, CODE)
+
+    assert found.fix is None
+    assert "host is computed in the configuration file" in found.help
+
+
+def test_uwsgi_ini_counts() -> None:
+    files = {
+        **FLASK,
+        "uwsgi.ini": "[uwsgi]\nhttp = :8000\nmodule = shop:app\nprocesses = 2\nthreads = 4\n",
+        **procfile("uwsgi --ini uwsgi.ini"),
+    }
+
+    assert fixed(files, CODE)["Procfile"] == (
+        "web: bridge run shop:app --server uvicorn --host 0.0.0.0 --port 8000 --workers 2 "
+        "--threads 4\n"
+    )
+
+
+def test_an_ini_file_that_no_command_names_is_told() -> None:
+    ini = "[uwsgi]\nhttp = :8000\nmodule = shop:app\n"
+    [found] = findings({**FLASK, "uwsgi.ini": ini}, CODE)
+
+    assert (str(found.path), found.line) == ("uwsgi.ini", 2)
+    assert "bridge run shop:app" in found.help
+
+
+def test_a_systemd_unit_no_longer_waits_to_be_notified() -> None:
+    check_transformed(
+        CODE,
+        "[Service]\nType=notify\nExecStart=/srv/venv/bin/gunicorn -b 0.0.0.0:80 \\\n"
+        "  --access-logfile - mysite.wsgi\nUser=www\n",
+        "[Service]\nType=exec\nExecStart=/srv/venv/bin/uvicorn mysite.asgi:application "
+        "--host 0.0.0.0 --port 80\nUser=www\n",
+        path="site.service",
+        files=DJANGO,
+        safe=False,
+    )
+
+
+def test_a_systemd_socket_is_inherited() -> None:
+    unit = "[Unit]\nRequires=gunicorn.socket\n[Service]\nExecStart=/bin/gunicorn mysite.wsgi\n"
+    after = fixed({**DJANGO, "site.service": unit}, CODE)["site.service"]
+
+    assert "ExecStart=/bin/uvicorn mysite.asgi:application --fd 3 --no-access-log\n" in after
+
+
+def test_through_bridge_django_gets_the_drop_in() -> None:
+    files = {**DJANGO, **procfile("gunicorn mysite.wsgi -b :1 --access-logfile -")}
+    after = fixed(files, CODE, target="bridge")
+
+    assert after["Procfile"] == "web: uvicorn mysite.asgi:application --host 0.0.0.0 --port 1\n"
+    assert after["mysite/asgi.py"] == BRIDGE_ASGI
+
+
+def test_without_asgi_py_there_is_nothing_to_start_yet() -> None:
+    files = {**DJANGO, **procfile("gunicorn mysite.wsgi")}
+    del files["mysite/asgi.py"]
+    [found] = findings(files, CODE)
+
+    assert found.fix is None
+    assert "E101" in found.help
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after"),
+    [
+        ("requirements.txt", "gunicorn==22.0\n", "uvicorn[standard]\ngunicorn==22.0\n"),
+        (
+            "pyproject.toml",
+            '[project]\ndependencies = [\n  "django",\n  "gunicorn>=22",\n]\n',
+            '[project]\ndependencies = [\n  "django",\n  "uvicorn[standard]",\n'
+            '  "gunicorn>=22",\n]\n',
+        ),
+        (
+            "Pipfile",
+            '[packages]\ngunicorn = "*"\n',
+            '[packages]\nuvicorn = {version = "*", extras = ["standard"]}\ngunicorn = "*"\n',
+        ),
+        ("requirements.txt", "gunicorn\nuvicorn==0.30\n", "gunicorn\nuvicorn==0.30\n"),
+    ],
+)
+def test_the_package_gets_onto_the_list(name: str, before: str, after: str) -> None:
+    files = {**DJANGO, **procfile("gunicorn mysite.wsgi"), name: before}
+
+    assert fixed(files, CODE)[name] == after
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "gunicorn mysite.asgi:application -k uvicorn.workers.UvicornWorker",
+        "gunicorn mysite.asgi:application -k asgi",
+        "gunicorn --check-config mysite.wsgi",
+        "uvicorn mysite.asgi:application",
+        "pip install gunicorn",
+    ],
+)
+def test_asgi_servers_are_left_alone(command: str) -> None:
+    check_noop(CODE, f"web: {command}\n", path="Procfile", files=DJANGO)
+
+
+def test_a_comment_suppresses_it() -> None:
+    text = "# bridge: ignore[X501] the old cluster\nweb: gunicorn mysite.wsgi\n"
+    check_noop(CODE, text, path="Procfile", files=DJANGO)
+
+
+# -- and it runs ---------------------------------------------------------------------------------
+
+
+def page_of(folder: Path, line: str) -> bytes:
+    """What the server that a line starts answers, behind a proxy that speaks for HTTPS."""
+
+    def command(at: Address, target: str) -> list[str]:
+        return [word.replace("$PORT", str(at.port)) for word in shlex.split(line)]
+
+    spec = ServerSpec("line", "asgi", command)
+    with serve(spec, "", cwd=folder) as server:
+        client = Http1Client(server.port)
+        response = client.fetch("GET", "/", [("X-Forwarded-Proto", "https")])
+        client.close()
+        assert response.status == 200, server.log()
+        return response.body
+
+
+@pytest.mark.parametrize(
+    ("files", "command", "target"),
+    [
+        (DJANGO, "gunicorn mysite.wsgi -w 1 --graceful-timeout 5 --keep-alive 3", "native"),
+        (DJANGO, "gunicorn mysite.wsgi -w 2 --max-requests 100 -t 30", "bridge"),
+        (FLASK, "gunicorn \"shop:create_app('hi')\" -w 1 --threads 4", "bridge"),
+    ],
+)
+def test_both_commands_serve_the_same_page(
+    files: dict[str, str], command: str, target: str, tmp_path: Path
+) -> None:
+    before = {**files, **procfile(f"{command} --bind 127.0.0.1:$PORT")}
+    after = fixed(before, CODE, target=target)
+    pages = []
+    for name, project in (("before", before), ("after", after)):
+        for path, text in project.items():
+            file = tmp_path / name / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+        pages.append(page_of(tmp_path / name, project["Procfile"].removeprefix("web: ")))
+
+    assert pages[0] == pages[1]
+    assert b"https /" in pages[0]

@@ -1,0 +1,78 @@
+"""X503: options of gunicorn and uwsgi that no ASGI server has."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.migrate.helpers import check_noop, findings
+from tests.migrate.sites import DJANGO, FLASK, procfile
+
+CODE = "X503"
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--timeout 30", "no ASGI server ends a request"),
+        ("-t 30", "no ASGI server ends a request"),
+        ("--preload", "imports the app in each worker"),
+        ("--threads 8", "a thread of its own"),
+        ("--pid /run/x.pid", "no file with its pid"),
+        ("--access-logfile /var/log/x", "logs to the streams"),
+        ("--statsd-host localhost:8125", "no statistics"),
+        ("--limit-request-line 2000", "limits the head as a whole"),
+    ],
+)
+def test_what_is_lost_is_told(option: str, said: str) -> None:
+    [found] = findings({**DJANGO, **procfile(f"gunicorn mysite.wsgi {option}")}, CODE)
+
+    assert said in found.message
+    assert (str(found.path), found.line, found.fix) == ("Procfile", 1, None)
+
+
+def test_harakiri_is_told_where_it_is_set() -> None:
+    files = {**DJANGO, "uwsgi.ini": "[uwsgi]\nmodule = mysite.wsgi\nharakiri = 30\n"}
+    [found] = findings(files, CODE)
+
+    assert (str(found.path), found.line) == ("uwsgi.ini", 3)
+
+
+def test_hooks_are_told() -> None:
+    config = "workers = 2\n\n\ndef post_fork(server, worker):\n    pass\n"
+    [found] = findings({**DJANGO, "gunicorn.conf.py": config}, CODE)
+
+    assert (found.line, found.message.partition(" ")[0]) == (4, "post_fork")
+
+
+def test_bridge_has_threads() -> None:
+    files = {**DJANGO, **procfile("gunicorn mysite.wsgi --threads 8")}
+    [found] = findings(files, CODE, target="bridge")
+    assert "get_asgi_application(threads=8)" in found.help
+
+    check_noop(
+        CODE,
+        "web: gunicorn shop:app --threads 8\n",
+        path="Procfile",
+        files=FLASK,
+        target="bridge",
+    )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "--bind :8000 -w 3 --graceful-timeout 9 --keep-alive 2 --access-logfile - --log-file -",
+        "--timeout 0 --threads 1 -k gthread --worker-tmp-dir /dev/shm --name site",
+    ],
+)
+def test_what_goes_along_is_not_told(options: str) -> None:
+    check_noop(CODE, f"web: gunicorn mysite.wsgi {options}\n", path="Procfile", files=DJANGO)
+
+
+def test_a_comment_suppresses_it() -> None:
+    check_noop(
+        CODE,
+        "# bridge: ignore[X503] the proxy has a timeout\nweb: gunicorn mysite.wsgi -t 30\n",
+        path="Procfile",
+        files=DJANGO,
+    )

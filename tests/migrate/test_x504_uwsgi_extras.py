@@ -1,0 +1,70 @@
+"""X504: what uwsgi does besides serving."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.migrate.helpers import check_noop, findings
+from tests.migrate.sites import DJANGO, procfile
+
+CODE = "X504"
+INI = "[uwsgi]\nmodule = mysite.wsgi\nhttp = :8000\nmaster = true\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "instead"),
+    [
+        ("spooler = /var/spool", "task queue"),
+        ("cron = 0 4 -1 -1 -1 /bin/clean", "systemd timer"),
+        ("mule = worker.py", "task queue"),
+        ("cache2 = name=x,items=100", "Redis"),
+        ("static-map = /static=/srv/static", "WhiteNoise"),
+        ("attach-daemon = redis-server", "supervisor"),
+        ("cheaper = 2", "number of workers"),
+        ("gevent = 100", "threads for what blocks"),
+    ],
+)
+def test_an_extra_is_told_with_what_takes_its_place(line: str, instead: str) -> None:
+    [found] = findings({**DJANGO, "uwsgi.ini": f"{INI}{line}\n"}, CODE)
+
+    assert (str(found.path), found.line) == ("uwsgi.ini", 5)
+    assert instead in found.help
+
+
+def test_an_extra_on_the_command_line_is_told() -> None:
+    command = "uwsgi --http :1 --module mysite.wsgi --static-map /static=/srv"
+    [found] = findings({**DJANGO, **procfile(command)}, CODE)
+
+    assert found.message == "--static-map: only uwsgi has that"
+
+
+@pytest.mark.parametrize(
+    "statement", ["import uwsgi", "from uwsgidecorators import timer", "import uwsgi as u"]
+)
+def test_its_modules_are_told(statement: str) -> None:
+    [found] = findings({"shop/code.py": f"{statement}\n"}, CODE)
+
+    assert found.line == 1
+
+
+def test_and_they_are_not_there_elsewhere() -> None:
+    """What the severity says: the import is an error on any other server."""
+    ran = subprocess.run(
+        [sys.executable, "-c", "import uwsgi"], capture_output=True, text=True, timeout=60
+    )
+    assert "ModuleNotFoundError" in ran.stderr
+
+
+def test_an_import_that_may_fail_is_left_alone() -> None:
+    check_noop(CODE, "try:\n    import uwsgi\nexcept ImportError:\n    uwsgi = None\n")
+
+
+def test_plain_serving_is_left_alone() -> None:
+    check_noop(CODE, INI, path="uwsgi.ini", files=DJANGO)
+
+
+def test_a_comment_suppresses_it() -> None:
+    check_noop(CODE, "import uwsgi  # bridge: ignore[X504] never imported elsewhere\n")
