@@ -11,7 +11,7 @@ mounted    app                    interface  what it is here
 ``/``      ``../flask_app``       WSGI       the harbour office, as it always was
 ``/api``   below                  ASGI       its JSON API, written anew with FastAPI
 ``/ws``    below                  ASGI       the control room: a page, and a chat over WebSocket
-``/shop``  ``../django_site``     WSGI       the shop; its WebSockets, if it has any, are ASGI
+``/shop``  ``../django_site``     both       the shop; WSGI for HTTP, ASGI for its WebSockets
 =========  =====================  =========  ====================================================
 
 They talk to each other as code in one process does, by calling functions. An entry that FastAPI

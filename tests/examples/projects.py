@@ -56,6 +56,7 @@ def demo_environment(data: Path) -> dict[str, str]:
     own = {
         "FLASK_DATA_DIR": str(data / "office"),
         "DATABASE_URL": f"sqlite:///{data}/shop.sqlite3",
+        "REDIS_URL": "",
         "PYTHONUNBUFFERED": "1",
         "NO_COLOR": "1",
         "COLUMNS": "100",

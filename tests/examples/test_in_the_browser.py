@@ -25,7 +25,7 @@ pytestmark = pytest.mark.browser
 
 OFFICE = ["/", "/log", "/live", "/cargo", "/tides", "/weather", "/api"]
 MIXED = ["/ws/", "/tour/", "/tour/chat/", "/tour/ticker/"]
-SHOP = ["/shop/", "/shop/products/brass-compass/", "/shop/basket/", "/shop/login/"]
+SHOP = ["/shop/", "/shop/quay/", "/shop/products/brass-compass/", "/shop/basket/", "/shop/login/"]
 MIB = 1024 * 1024
 NOTE_PROGRESS = """
   window.seen = { sent: [], written: [] };
@@ -186,6 +186,20 @@ def test_two_tabs_of_the_control_room_hear_each_other(context: BrowserContext) -
         expect(tab.locator("#said p", has_text=text)).to_have_count(1)
         expect(tab.locator("#people li", has_text="Ada")).to_have_count(1)
         expect(tab.locator("#people li", has_text="Grace")).to_have_count(1)
+
+
+def test_the_shops_board_is_live_below_its_prefix(context: BrowserContext) -> None:
+    """A sync view on a thread of the Router's pool reaches Channels' sockets on its loop."""
+    text = f"Herring, {uuid.uuid4()}"
+    writer, reader = context.new_page(), context.new_page()
+    for tab in (writer, reader):
+        tab.goto("/shop/quay/")
+        expect(tab.locator("#state")).to_have_text("Connected")
+    writer.get_by_label("Your name").fill("Mary Read")
+    writer.get_by_label("What is there to tell?").fill(text)
+    writer.get_by_role("button", name="Chalk it up").click()
+    for tab in (writer, reader):
+        expect(tab.locator("#notices li").first).to_contain_text(text)
 
 
 def test_the_tides_are_downloaded(tab: Page) -> None:
