@@ -28,8 +28,12 @@ from tests.harness.servers import ASGI_SERVERS, SERVERS, Server, serve
 settings.register_profile("bridge", deadline=None)  # a slow machine is no failure
 settings.load_profile("bridge")
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts background jobs so, and the servers under test would inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 CONFORMANCE = "tests.apps.wsgi_targets:app"
-LOG_TIMEOUT_S = 5.0
+LOG_TIMEOUT_S = 30.0
 THREADS = 4
 """How many worker threads the servers that the tests share have."""
 
@@ -53,7 +57,7 @@ class Site:
     def log(self, having: str = "") -> str:
         """What the server has logged since the test began.
 
-        :param having: wait for this to appear first, a few seconds at most: some servers answer
+        :param having: wait for this to appear first, if it does: some servers answer
             before they log.
         """
         deadline = time.monotonic() + LOG_TIMEOUT_S

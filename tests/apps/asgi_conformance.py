@@ -194,8 +194,8 @@ async def silent(scope: Scope, receive: Receive, send: Send) -> None:
     key = query(scope)["key"]
     await start(send, EVENTS)
     await more(send, b"data: first\n\n")
-    await report(key, "started")
     try:
+        await report(key, "started")  # the cancellation may come before this returns
         await asyncio.Event().wait()
     finally:
         await report(key, "closed")

@@ -34,8 +34,8 @@ async def count(steps: int, key: str, ctx: Context[Any, Any]) -> str:
 @server.tool()
 async def wait(key: str) -> str:
     """Waits for something that never comes."""
-    await report(key, "started")
     try:
+        await report(key, "started")  # the cancellation may come before this returns
         await asyncio.Event().wait()
     finally:
         await report(key, "ended")

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 VARIABLE = "BRIDGE_TEST_CONTROL"
-EXPECT_TIMEOUT_S = 15.0
+EXPECT_TIMEOUT_S = 30.0
 GATE_TIMEOUT_S = 60.0
 
 Facts: TypeAlias = dict[str, Any]
