@@ -189,11 +189,17 @@ class Exchange:
     def _send_whole(self, chunks: list[bytes] | tuple[bytes, ...]) -> None:
         """All of the body is there: it leaves in one piece, and its length is known."""
         whole = _checked(chunks[0]) if len(chunks) == 1 else b"".join(map(_checked, chunks))
+        if self.head is not None:  # write() has begun the response
+            if self._emit(whole):
+                self._end()
+            return
         head = self.require_head()
-        if self.head is None and not head.bodyless:
+        if len(whole) != head.content_length and not head.bodyless:
             self._settle_length(head, len(whole))
-        if self._emit(whole):
-            self._end()
+        self.head = head
+        if whole and not self._drops_body:
+            self.body.put(whole)
+        self.ended = True
 
     def _settle_length(self, head: Head, length: int) -> None:
         """The length of a body that is all there: as the app said, or said for it (PEP 3333)."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from bridge.errors import AppProtocolError
 from bridge.types import RawHeaders, ResponseHeaders
@@ -32,9 +33,11 @@ HOP_BY_HOP = frozenset(
 Features")."""
 
 CACHE_SIZE = 1024
+CACHED_VALUE = 64
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _STATUS = re.compile(r"([2-9][0-9][0-9])(?: .*)?", re.DOTALL)
 _names: dict[str, bytes] = {}
+_fields: dict[tuple[str, str], tuple[bytes, bytes]] = {}  # most responses repeat most of these
 _statuses: dict[str, int] = {}
 
 
@@ -69,16 +72,12 @@ def make_head(status: str, response_headers: ResponseHeaders) -> Head:
     headers: RawHeaders = []
     for item in response_headers:
         try:
-            name, value = item
-            raw_name = _names[name]
-        except (KeyError, TypeError, ValueError):
-            raw_name, value = _parse_name(item)
-        if type(value) is not str or not (value.isascii() and value.isprintable()):
-            _check_value(raw_name, value)
-        if raw_name == b"content-length":
-            length = _parse_length(value, length)
-        # RFC 9110, 5.5: space around a value is not part of it. Django up to 5.2 sets cookies so.
-        headers.append((raw_name, value.strip(" \t").encode("latin-1")))
+            field = _fields[item]
+        except (KeyError, TypeError):
+            field = _make_field(item)
+        if field[0] == b"content-length":
+            length = _parse_length(field[1], length)
+        headers.append(field)
     bodyless = code == 204 or code == 304
     if bodyless and length is not None:
         headers = [pair for pair in headers if pair[0] != b"content-length"]
@@ -103,8 +102,24 @@ def _parse_status(status: object) -> int:
     return code
 
 
-def _parse_name(item: object) -> tuple[bytes, str]:
-    """A header whose name has not been seen before, or that is not one at all."""
+def _make_field(item: Any) -> tuple[bytes, bytes]:
+    """A header that has not been seen before, or that is none at all; checked and encoded."""
+    try:
+        name, value = item
+        raw_name = _names[name]
+    except (KeyError, TypeError, ValueError):
+        name, raw_name, value = _parse_name(item)
+    if type(value) is not str or not (value.isascii() and value.isprintable()):
+        _check_value(raw_name, value)
+    # RFC 9110, 5.5: space around a value is not part of it. Django up to 5.2 sets cookies so.
+    field = (raw_name, value.strip(" \t").encode("latin-1"))
+    if len(value) <= CACHED_VALUE and raw_name != b"set-cookie" and len(_fields) < CACHE_SIZE:
+        _fields[name, value] = field
+    return field
+
+
+def _parse_name(item: object) -> tuple[str, bytes, str]:
+    """A header whose name has not been seen before, or that is none at all."""
     if not isinstance(item, (tuple, list)) or len(item) != 2:
         raise AppProtocolError(
             f"start_response(): header {item!r}; PEP 3333 asks for a (name, value) tuple"
@@ -125,7 +140,7 @@ def _parse_name(item: object) -> tuple[bytes, str]:
         )
     if len(_names) < CACHE_SIZE:
         _names[name] = raw_name
-    return raw_name, value
+    return name, raw_name, value
 
 
 def _check_value(raw_name: bytes, value: object) -> None:
@@ -146,9 +161,10 @@ def _is_clean(text: str) -> bool:
     return "\r" not in text and "\n" not in text and "\0" not in text
 
 
-def _parse_length(value: str, seen: int | None) -> int:
-    if not (value.isascii() and value.isdigit() and len(value) < 20):
-        raise AppProtocolError(f"start_response(): Content-Length {value!r} is not a number")
+def _parse_length(value: bytes, seen: int | None) -> int:
+    if not (value.isdigit() and len(value) < 20):
+        text = value.decode("latin-1")
+        raise AppProtocolError(f"start_response(): Content-Length {text!r} is not a number")
     length = int(value)
     if seen is not None and seen != length:
         raise AppProtocolError(f"start_response(): Content-Length is both {seen} and {length}")

@@ -201,6 +201,11 @@ class ResponseBody:
         self._written += size
         return True
 
+    def put(self, chunk: bytes) -> None:
+        """Add the first chunk, whatever its size: it goes alone."""
+        self._chunks.append(chunk)
+        self._written += len(chunk)
+
     def notify(self) -> None:
         """Let the loop know that there is something to take, unless it knows already."""
         if not self._notified:
