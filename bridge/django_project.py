@@ -1,8 +1,9 @@
-"""A folder with ``manage.py``, and the WSGI app of the Django project in it.
+"""A folder with ``manage.py``, and the app of the Django project in it.
 
-What enters: a path. What leaves: the app of the project's own ``wsgi.py`` where it has one, and
-Django's handler where it has none. Runs the project's settings and ``django.setup()``: on the main
-thread, before any event loop.
+What enters: a path. What leaves: the app of the project's own ``asgi.py``, where
+``ASGI_APPLICATION`` names one that was made by `bridge.contrib.django`; else that of its
+``wsgi.py``, or Django's handler where it has none. Runs the project's settings and
+``django.setup()``: on the main thread, before any event loop.
 
 ``manage.py`` is read, not run: its settings module is the default it gives to the environment
 variable ``DJANGO_SETTINGS_MODULE``, which goes first, as it does for Django.
@@ -17,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bridge.errors import AppLoadError
+from bridge.faces import Universal
 from bridge.importing import cannot_load, failed, import_module
 
 __all__ = ["Project", "load_project", "project_folder"]
@@ -28,7 +31,7 @@ _VARIABLE = "DJANGO_SETTINGS_MODULE"
 class Project:
     """A Django project that is set up.
 
-    :ivar app: its WSGI app.
+    :ivar app: its app.
     :ivar source: the project and its settings module, in words.
     :ivar notes: what was decided for the user, and they should see.
     """
@@ -49,7 +52,7 @@ def project_folder(target: str) -> Path | None:
 
 
 def load_project(folder: Path, target: str) -> Project:
-    """Set up the project in ``folder`` and load its WSGI app.
+    """Set up the project in ``folder`` and load its app.
 
     While ``DEBUG`` is on, static files are served as ``manage.py runserver`` serves them, unless
     WhiteNoise does that already.
@@ -69,12 +72,13 @@ def load_project(folder: Path, target: str) -> Project:
     os.environ[_VARIABLE] = settings_name
     import_module(target, settings_name, folder)
     settings = _settings(target)
-    app, notes = _with_static_files(_wsgi_app(target, folder, settings), settings)
-    asgi = getattr(settings, "ASGI_APPLICATION", None)  # of Channels and Daphne, not of Django
-    if asgi:
-        other = ":".join(asgi.rsplit(".", 1))
-        notes += (f"its ASGI app, for WebSockets, is another target: bridge run {other}",)
-    return Project(app, f"Django project {folder.name} ({settings_name})", notes)
+    source = f"Django project {folder.name} ({settings_name})"
+    wsgi = _wsgi_app(target, folder, settings)
+    asgi, notes = _asgi_app(target, folder, settings)
+    if isinstance(asgi, Universal):  # of bridge.contrib.django: it is the WSGI app, and more
+        return Project(asgi, source, _static_notes(settings))
+    app = _with_static_files(wsgi)
+    return Project(app, source, _static_notes(settings) + notes)
 
 
 def _settings(target: str) -> Any:
@@ -101,6 +105,21 @@ def _wsgi_app(target: str, folder: Path, settings: Any) -> Any:
     return getattr(module, attribute)
 
 
+def _asgi_app(target: str, folder: Path, settings: Any) -> tuple[Any, tuple[str, ...]]:
+    """What ``ASGI_APPLICATION`` names (a setting of Channels and Daphne), and what to say of it."""
+    name = getattr(settings, "ASGI_APPLICATION", None)
+    if not name:
+        return None, ()
+    module_name, _, attribute = name.rpartition(".")
+    try:
+        app = getattr(import_module(target, module_name, folder), attribute, None)
+    except AppLoadError as error:
+        return None, (f"its ASGI app is left out: {error}",)
+    return app, (
+        f"its ASGI app, for WebSockets, is another target: bridge run {module_name}:{attribute}",
+    )
+
+
 def _djangos_own(target: str) -> Any:
     from django.core.wsgi import get_wsgi_application
 
@@ -110,13 +129,18 @@ def _djangos_own(target: str) -> Any:
         raise failed(target, "setting up Django", error) from error
 
 
-def _with_static_files(app: Any, settings: Any) -> tuple[Any, tuple[str, ...]]:
+def _with_static_files(app: Any) -> Any:
+    from bridge.contrib.django import static
+
+    return static.DevelopmentFiles(app) if static.wanted() else app
+
+
+def _static_notes(settings: Any) -> tuple[str, ...]:
     from bridge.contrib.django import static
 
     if not static.wanted():
-        return app, ()
-    note = f"DEBUG is on: static files are served from {settings.STATIC_URL}"
-    return static.DevelopmentFiles(app), (note,)
+        return ()
+    return (f"DEBUG is on: static files are served from {settings.STATIC_URL}",)
 
 
 def _default_settings(manage: Path, target: str) -> str:

@@ -478,7 +478,7 @@ STATIC = "DEBUG = True\nSTATIC_URL = 'static/'\nINSTALLED_APPS = ['django.contri
 def test_static_files_are_served_while_debug_is_on(write: Write) -> None:
     _project(write, STATIC)
     report = _report("proj")
-    assert report["app"].endswith(".StaticFilesHandler")
+    assert report["app"].endswith(".DevelopmentFiles")
     assert report["notes"] == ["DEBUG is on: static files are served from /static/"]
 
 
@@ -493,10 +493,29 @@ def test_static_files_are_left_alone_otherwise(write: Write, settings: str) -> N
 
 
 def test_an_asgi_application_of_channels_is_pointed_to(write: Write) -> None:
-    _project(write, "ASGI_APPLICATION = 'mysite.asgi.application'")
+    own = "async def application(scope, receive, send): ..."
+    _project(write, "ASGI_APPLICATION = 'mysite.asgi.application'", mysite__asgi=own)
     assert _report("proj")["notes"] == [
         "its ASGI app, for WebSockets, is another target: bridge run mysite.asgi:application"
     ]
+
+
+def test_an_asgi_application_of_ours_is_the_app(write: Write) -> None:
+    ours = """
+from bridge.contrib.django import get_asgi_application
+application = get_asgi_application()
+"""
+    _project(write, STATIC + "ASGI_APPLICATION = 'mysite.asgi.application'", mysite__asgi=ours)
+    report = _report("proj")
+    assert report["app"].endswith(".DjangoApplication")
+    assert report["notes"] == ["DEBUG is on: static files are served from /static/"]
+
+
+def test_an_asgi_application_that_cannot_be_imported_is_left_out(write: Write) -> None:
+    _project(write, "ASGI_APPLICATION = 'mysite.asgi.application'")
+    [note] = _report("proj")["notes"]
+    assert note.startswith("its ASGI app is left out: ")
+    assert "there is no module 'asgi'" in note
 
 
 def test_a_loaded_app_is_immutable(write: Write) -> None:
