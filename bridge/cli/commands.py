@@ -8,10 +8,6 @@ error where there is one.
 from __future__ import annotations
 
 import platform
-import sys
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
@@ -19,19 +15,18 @@ from typing import Annotated, Literal
 import typer
 
 import bridge
+from bridge.cli.bench import command as bench
 from bridge.cli.migrate import app as migrate_app
 from bridge.cli.options import (
     DEFAULT_GRACE_S,
     DEFAULT_THREADS,
     LogLevel,
     RunOptions,
-    UsageError,
     normal_root_path,
 )
 from bridge.cli.run import run
-from bridge.cli.serve import treat_sigterm_as_ctrl_c
 from bridge.cli.servers import SERVERS
-from bridge.errors import AmbiguousApp, AppLoadError, BridgeError
+from bridge.cli.telling import telling_errors
 
 __all__ = ["app"]
 
@@ -48,6 +43,7 @@ app = typer.Typer(
 )
 
 app.add_typer(migrate_app, name="migrate")
+app.command("bench", help=bench.HELP, epilog=bench.EPILOG)(bench.bench_command)
 
 _WHERE, _HOW, _APP = "Where it listens", "How it runs", "What the app is"
 
@@ -179,7 +175,7 @@ def run_command(
     ] = None,
 ) -> None:
     """Carry out ``bridge run``; :data:`HELP` is what the user sees."""
-    with _telling_errors():
+    with telling_errors():
         options = RunOptions(
             target=target,
             host=host,
@@ -195,35 +191,3 @@ def run_command(
             app_dir=app_dir,
         )
         raise typer.Exit(run(options, None if server is None else server.value))
-
-
-@contextmanager
-def _telling_errors() -> Iterator[None]:
-    """Turn our errors into words and an exit code. Others are bugs, and keep their traceback."""
-    treat_sigterm_as_ctrl_c()  # there may be a long import before a server handles it
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise typer.Exit from None
-    except BridgeError as error:
-        if error.__cause__ is not None:
-            _print_traceback(error.__cause__)
-        print(f"bridge: {error}", file=sys.stderr)
-        raise typer.Exit(_exit_code(error)) from None
-
-
-def _exit_code(error: BridgeError) -> int:
-    is_usage = isinstance(error, UsageError | AmbiguousApp | AppLoadError)
-    return 2 if is_usage and error.__cause__ is None else 1
-
-
-def _print_traceback(cause: BaseException) -> None:
-    """The app's own part of it: without how we came to import the app."""
-    step = cause.__traceback__
-    while step is not None and _is_ours(step.tb_frame.f_globals.get("__name__", "")):
-        step = step.tb_next
-    traceback.print_exception(type(cause), cause, step)
-
-
-def _is_ours(module: str) -> bool:
-    return module.partition(".")[0] in ("bridge", "importlib", "_frozen_importlib")
