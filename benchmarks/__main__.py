@@ -6,12 +6,13 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from benchmarks import growth, report
+from benchmarks import growth, in_process, report, waterfall
 from benchmarks.machine import facts
 from benchmarks.side_by_side import Clock, measure, planned_s
 from benchmarks.work import WORK, Work
@@ -19,13 +20,13 @@ from tests.harness.postgres import postgres_server
 
 FILE_MB = 100
 CONNECTIONS = 32
-GROWTH = "growth"
+IN_PROCESS = ("waterfall", "growth", "in-process")
 
 
 def main(
     only: Annotated[
         list[str] | None,
-        typer.Option(help=f"Just these; may be repeated. Of: {', '.join(WORK)}, {GROWTH}."),
+        typer.Option(help=f"Just these; may be repeated. Of: {', '.join([*WORK, *IN_PROCESS])}."),
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="How often each is measured.")] = 5,
     seconds: Annotated[int, typer.Option(min=1, help="How long each time, in seconds.")] = 3,
@@ -44,24 +45,37 @@ def main(
     """Measure bridge against its peers on this machine, in turn, and say what is reached."""
     if quick:
         rounds, seconds = 1, 1
-    unknown = set(only or ()) - {*WORK, GROWTH}
+    unknown = set(only or ()) - {*WORK, *IN_PROCESS}
     if unknown:
         raise typer.BadParameter(
-            f"{', '.join(sorted(unknown))}; there are: {', '.join(WORK)}, {GROWTH}",
+            f"{', '.join(sorted(unknown))}; there are: {', '.join([*WORK, *IN_PROCESS])}",
             param_hint="--only",
         )
-    names = list(only or [*(name for name in WORK if WORK[name].in_quick or not quick), GROWTH])
+    work = [name for name in WORK if WORK[name].in_quick or not quick]
+    names = list(only or [*work, *IN_PROCESS])
     results = report.Results(facts(), {"rounds": rounds, "seconds": seconds, "quick": quick})
     total_s = sum(_planned_s(WORK[name], rounds, seconds) for name in names if name in WORK)
     with Clock(total_s) as clock:
         for name in names:
-            if name == GROWTH:
-                results.growth = growth.measure(quick=quick)
-            else:
+            if name in WORK:
                 _run(name, WORK[name], results, rounds, seconds, quick, clock)
+            else:
+                clock.tick(0, name)
+                _add(name, results, quick)
             if out is not None:
                 report.write(results, out)
     report.print_targets(results)
+
+
+def _add(name: str, results: report.Results, quick: bool) -> None:
+    """What needs no comparison, or no server."""
+    if name == "waterfall":
+        results.waterfall = [asdict(step) for step in waterfall.measure(300 if quick else 3000)]
+    elif name == "growth":
+        results.growth = growth.measure(quick=quick)
+    else:
+        results.in_process = in_process.measure()
+        report.print_in_process(results)
 
 
 def _planned_s(work: Work, rounds: int, seconds: int) -> float:

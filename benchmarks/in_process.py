@@ -34,7 +34,7 @@ from typing import Any
 
 from benchmarks.requests_in_process import Case, cases
 
-__all__ = ["Counts", "compare", "count", "recorded"]
+__all__ = ["Counts", "compare", "count", "measure", "recorded"]
 
 BASELINE = Path(__file__).with_name("in_process.json")
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -178,6 +178,14 @@ def cost_us(case: Case, *, rounds: int = 5, requests: int = 1000) -> float:
         gc.collect()
         best: float = min(carry_out(requests) for _ in range(rounds))
         return best / requests * 1e6
+
+
+def measure() -> dict[str, dict[str, float]]:
+    """Costs and counts of every case, by its name."""
+    costs = {name: cost_us(case) for name, case in cases.items()}
+    return {
+        name: {"cpu_us": round(costs[name], 1), **vars(count(case))} for name, case in cases.items()
+    }
 
 
 def machine_instructions(name: str) -> int | None:

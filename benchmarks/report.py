@@ -18,11 +18,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import waterfall
 from benchmarks.side_by_side import Contender
 from benchmarks.work import Work
 from bridge.cli.bench.svg import Bar, Line, bars, lines, number
 
-__all__ = ["Results", "print_targets", "print_work", "write"]
+__all__ = ["Results", "print_in_process", "print_targets", "print_work", "write"]
 
 OURS = "bridge"
 COLUMNS = {
@@ -41,13 +42,15 @@ class Results:
     """All of one run, as it goes into the JSON.
 
     :ivar work: by name: title, unit, contenders with their rounds, targets with what was reached.
-    :ivar growth: see `benchmarks.growth`.
+    :ivar growth: see `benchmarks.growth`; and so with ``waterfall`` and ``in_process``.
     """
 
     machine: dict[str, str]
     settings: Data
     work: dict[str, Data] = field(default_factory=dict)
     growth: list[Data] = field(default_factory=list)
+    waterfall: list[Data] = field(default_factory=list)
+    in_process: Data = field(default_factory=dict)
 
     def add(self, name: str, work: Work, contenders: Sequence[Contender], connections: int) -> None:
         self.work[name] = {
@@ -103,7 +106,7 @@ def print_work(work: Data) -> None:
         table.add_column(name, justify="right" if place else "left")
     for row in _rows(work):
         table.add_row(*row)
-    Console().print(table)
+    _console().print(table)
 
 
 def print_targets(results: Results) -> None:
@@ -113,7 +116,7 @@ def print_targets(results: Results) -> None:
         table.add_column(name, justify="right" if place in (2, 3) else "left")
     for row in _target_rows(results):
         table.add_row(*row)
-    Console().print(table)
+    _console().print(table)
 
 
 TARGET_HEADER = ("work", "against", "asked", "reached", "")
@@ -130,6 +133,32 @@ def _target_rows(results: Results) -> list[list[str]]:
         ]
         for work in results.work.values()
         for target in work["targets"]
+    ]
+
+
+def _console() -> Console:
+    """As wide as the terminal; in a file, as wide as the tables."""
+    console = Console()
+    return console if console.is_terminal else Console(width=140)
+
+
+def print_in_process(results: Results) -> None:
+    """What one request costs without a server."""
+    table = Table(title="In process", title_justify="left")
+    for place, name in enumerate(IN_PROCESS_HEADER):
+        table.add_column(name, justify="right" if place else "left")
+    for row in _in_process_rows(results):
+        table.add_row(*row)
+    _console().print(table)
+
+
+IN_PROCESS_HEADER = ("one request", "CPU µs", "Python's instructions", "hand-overs")
+
+
+def _in_process_rows(results: Results) -> list[list[str]]:
+    return [
+        [name, number(each["cpu_us"]), f"{each['instructions']:,}", str(each["hand_overs"])]
+        for name, each in results.in_process.items()
     ]
 
 
@@ -187,6 +216,12 @@ def write(results: Results, folder: Path) -> None:
         (folder / f"{name}.svg").write_text(_picture(work), "utf-8")
     for each in results.growth:
         (folder / f"growth-{each['name']}.svg").write_text(_growth_picture(each), "utf-8")
+    if results.waterfall:
+        steps = [waterfall.Step(**step) for step in results.waterfall]
+        (folder / "waterfall.svg").write_text(waterfall.draw(steps), "utf-8")
+    if results.in_process:
+        page = _markdown(list(IN_PROCESS_HEADER), _in_process_rows(results))
+        (folder / "in-process.inc").write_text(page, "utf-8")
     (folder / "report.inc").write_text(_page(results), "utf-8")
     (folder / "targets.inc").write_text(_targets_page(results), "utf-8")
     (folder / "machine.inc").write_text(_machine_page(results), "utf-8")

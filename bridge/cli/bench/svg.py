@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-__all__ = ["Bar", "Line", "bars", "lines", "number"]
+__all__ = ["WIDTH", "Bar", "Line", "bars", "frame", "lines", "number", "text"]
 
 WIDTH = 760
 STYLE = """<style>
@@ -80,13 +80,13 @@ def bars(title: str, unit: str, rows: Sequence[Bar], *, note: str = "") -> str:
     height = top + step * len(rows) + 24
     most = max((row.high for row in rows), default=1.0) or 1.0
     scale = (WIDTH - left - right) / most
-    parts = [_text(10, 24, title, "title")]
+    parts = [text(10, 24, title, "title")]
     for place, row in enumerate(rows):
         parts += _bar(row, left, top + place * step, scale)
     words = f"{unit}; the line in a bar is least to most" + (f"; {note}" if note else "")
-    parts.append(_text(left, height - 8, words, "small"))
+    parts.append(text(left, height - 8, words, "small"))
     told = ", ".join(f"{row.name} {number(row.value)}" for row in rows)
-    return _svg(height, title, f"{unit}: {told}", parts)
+    return frame(height, title, f"{unit}: {told}", parts)
 
 
 def _bar(row: Bar, left: float, top: float, scale: float) -> list[str]:
@@ -96,10 +96,10 @@ def _bar(row: Bar, left: float, top: float, scale: float) -> list[str]:
     spread = f"M{low:.1f} {middle - 4}V{middle + 4}M{low:.1f} {middle}H{high:.1f}"
     spread += f"M{high:.1f} {middle - 4}V{middle + 4}"
     return [
-        _text(left - 10, top + 17, row.name, anchor="end"),
+        text(left - 10, top + 17, row.name, anchor="end"),
         f'<rect class="{style}" x="{left}" y="{top}" width="{width:.1f}" height="24"/>',
         f'<path class="spread" d="{spread}"/>',
-        _text(max(high, left + width) + 8, top + 17, number(row.value)),
+        text(max(high, left + width) + 8, top + 17, number(row.value)),
     ]
 
 
@@ -116,23 +116,23 @@ def lines(title: str, x_name: str, y_name: str, series: Sequence[Line], *, log_x
     def place_y(y: float) -> float:
         return bottom - y / most * (bottom - top)
 
-    parts = [_text(10, 24, title, "title"), _text(10, 48, y_name, "small")]
+    parts = [text(10, 24, title, "title"), text(10, 48, y_name, "small")]
     for quarter in range(5):
         y = most * quarter / 4
         parts.append(f'<path class="grid" d="M{left} {place_y(y):.1f}H{WIDTH - right}"/>')
-        parts.append(_text(left - 8, place_y(y) + 4, number(y), "small", "end"))
+        parts.append(text(left - 8, place_y(y) + 4, number(y), "small", "end"))
     parts += [
-        _text(place_x(x), bottom + 20, _whole(x), "small", "middle") for x in _apart(xs, place_x)
+        text(place_x(x), bottom + 20, _whole(x), "small", "middle") for x in _apart(xs, place_x)
     ]
     for line in series:
         parts += _line(line, place_x, place_y)
-    parts.append(_text((left + WIDTH - right) / 2, bottom + 42, x_name, "small", "middle"))
+    parts.append(text((left + WIDTH - right) / 2, bottom + 42, x_name, "small", "middle"))
     parts += _legend(series) if len(series) > 1 else []
     told = "; ".join(
         f"{line.name}: " + ", ".join(f"{number(y)} at {number(x)}" for x, y in line.points)
         for line in series
     )
-    return _svg(bottom + 54, title, f"{y_name} by {x_name}. {told}", parts)
+    return frame(bottom + 54, title, f"{y_name} by {x_name}. {told}", parts)
 
 
 def _whole(x: float) -> str:
@@ -168,17 +168,22 @@ def _legend(series: Sequence[Line]) -> list[str]:
         kind = "" if line.ours else " other"
         parts.append(f'<path class="line{kind}" d="M{x} 44h30"/>')
         parts.append(f'<circle class="mark{kind}" cx="{x + 15}" cy="44" r="4"/>')
-        parts.append(_text(x + 36, 48, line.name, "small"))
+        parts.append(text(x + 36, 48, line.name, "small"))
         x += 60 + 8 * len(line.name)
     return parts
 
 
-def _text(x: float, y: float, text: str, style: str = "", anchor: str = "start") -> str:
+def text(x: float, y: float, words: str, style: str = "", anchor: str = "start") -> str:
+    """One line of text at its place."""
     kind = f' class="{style}"' if style else ""
-    return f'<text{kind} x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+    return f'<text{kind} x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
 
 
-def _svg(height: float, title: str, words: str, parts: Sequence[str]) -> str:
+def frame(height: float, title: str, words: str, parts: Sequence[str]) -> str:
+    """The whole picture.
+
+    :param words: what it shows, for readers who do not see it.
+    """
     head = (
         f'<svg class="chart" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" '
         f'role="img"><title>{escape(title)}</title><desc>{escape(words)}</desc>'

@@ -1,0 +1,206 @@
+"""Where the time of one request goes, from socket to socket: ``python -m benchmarks.waterfall``.
+
+What enters: requests to Flask's hello through bridge on uvicorn, one at a time, on one connection.
+What leaves: the median time of each step, and ``--svg FILE`` draws them under each other. The clock
+is the system's monotonic one, which client and server share. One request at a time is the slowest
+way to be served: each hand-over finds the other side asleep.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import socket
+import statistics
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from flask import Flask
+
+import bridge
+from benchmarks.side_by_side import uvicorn
+from bridge.cli.bench.processes import HOST, Running, running
+from bridge.cli.bench.svg import WIDTH, frame, number, text
+from bridge.jobs import Job
+from bridge.types import Environ, Message, Receive, Scope, Send, StartResponse
+
+__all__ = ["Step", "app", "draw", "measure"]
+
+REQUESTS = 3000
+WARM_UP = 500
+MARKS = ("called", "posted", "entered", "returned", "sending", "sent")
+
+
+# -- the server's side: each mark is one reading of the clock --------------------------------------
+
+_times: list[dict[str, int]] = []
+_flask = Flask(__name__)
+
+
+@_flask.get("/")
+def hello() -> str:
+    return "Hello, world!"
+
+
+class _Pool(bridge.WorkerPool):
+    """A pool that reads the clock when a job comes."""
+
+    def post(self, job: Job, loop: asyncio.AbstractEventLoop) -> None:
+        _mark("posted")
+        super().post(job, loop)
+
+
+def _mark(name: str) -> None:
+    _times[-1][name] = time.monotonic_ns()
+
+
+def _timed(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    _mark("entered")
+    answer = list(_flask(environ, start_response))
+    _mark("returned")
+    return answer
+
+
+_adapter = bridge.to_asgi(_timed, executor=_Pool(4))
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    """The Flask app, timed; at ``/times``, what was read so far."""
+    if scope["type"] != "http":
+        return
+    if scope["path"] == "/times":
+        await _tell(send)
+        return
+    _times.append({})
+    _mark("called")
+
+    async def timed_send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            _mark("sending")
+        await send(message)
+
+    await _adapter(scope, receive, timed_send)
+    _mark("sent")
+
+
+async def _tell(send: Send) -> None:
+    body = json.dumps(_times).encode()
+    headers = [(b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+# -- the client's side -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: who does it, when it starts and ends, in microseconds from the first byte sent."""
+
+    name: str
+    who: str
+    start_us: float
+    end_us: float
+
+
+STEPS = (
+    ("request to the server, parsed", "server", "wrote", "called"),
+    ("scope → environ, body, job", "loop", "called", "posted"),
+    ("the worker wakes up", "hand-over", "posted", "entered"),
+    ("Flask and the view", "worker", "entered", "returned"),
+    ("checked, the loop wakes up", "hand-over", "returned", "sending"),
+    ("send(), the server writes", "loop", "sending", "sent"),
+    ("response to the client", "server", "sending", "read"),
+)
+
+
+def measure(requests: int = REQUESTS) -> list[Step]:
+    """The median of each mark, as steps."""
+    contender = uvicorn("waterfall", "benchmarks.waterfall:app")
+    with running(contender.name, contender.command) as server:
+        client_times = _ask(server, requests)
+        server_times = _told(server)[-len(client_times) :]
+    offsets: dict[str, list[float]] = {name: [] for name in ("wrote", *MARKS, "read")}
+    for ours, theirs in zip(client_times, server_times, strict=True):
+        for name, at in {**ours, **theirs}.items():
+            offsets[name].append((at - ours["wrote"]) / 1000)
+    at_us = {name: statistics.median(values) for name, values in offsets.items()}
+    return [Step(name, who, at_us[start], at_us[end]) for name, who, start, end in STEPS]
+
+
+def _ask(server: Running, requests: int) -> list[dict[str, int]]:
+    times = []
+    with socket.create_connection((HOST, server.port), timeout=30) as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for number_ in range(WARM_UP + requests):
+            wrote = time.monotonic_ns()
+            client.sendall(b"GET / HTTP/1.1\r\nHost: site.example\r\n\r\n")
+            while b"Hello" not in client.recv(4096):
+                pass
+            if number_ >= WARM_UP:
+                times.append({"wrote": wrote, "read": time.monotonic_ns()})
+    return times
+
+
+def _told(server: Running) -> list[dict[str, int]]:
+    with socket.create_connection((HOST, server.port), timeout=30) as client:
+        client.sendall(b"GET /times HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        with client.makefile("rb") as answer:
+            told: list[dict[str, int]] = json.loads(answer.read().partition(b"\r\n\r\n")[2])
+    return told
+
+
+# -- the picture -----------------------------------------------------------------------------------
+
+LEFT, RIGHT, TOP, STEP = 250, 70, 58, 34
+LEGEND = "filled: bridge and the app; hatched: waking up, the server, the network"
+SHAPES = {"worker": "ours", "loop": "ours", "server": "theirs", "hand-over": "theirs"}
+
+
+def draw(steps: Sequence[Step]) -> str:
+    """Steps under each other, each where it lies in time."""
+    last = max(step.end_us for step in steps)
+    scale = (WIDTH - LEFT - RIGHT) / last
+    title = f"One request to Flask's hello, alone: {number(last)} µs"
+    parts = [text(10, 24, title, "title")]
+    for place, step in enumerate(steps):
+        parts += _row(step, TOP + place * STEP, scale)
+    bottom = TOP + len(steps) * STEP
+    parts.append(text(LEFT, bottom + 16, LEGEND, "small"))
+    told = "; ".join(
+        f"{step.name} ({step.who}): {number(step.start_us)} to {number(step.end_us)} µs"
+        for step in steps
+    )
+    return frame(bottom + 28, title, told, parts)
+
+
+def _row(step: Step, top: float, scale: float) -> list[str]:
+    x, width = LEFT + step.start_us * scale, max(1.5, (step.end_us - step.start_us) * scale)
+    shape = SHAPES[step.who]
+    return [
+        text(LEFT - 10, top + 12, step.name, "", "end"),
+        text(LEFT - 10, top + 26, step.who, "small", "end"),
+        f'<path class="grid" d="M{LEFT} {top + 30}H{WIDTH - 10}"/>',
+        f'<rect class="{shape}" x="{x:.1f}" y="{top + 2}" width="{width:.1f}" height="22"/>',
+        text(x + width + 6, top + 18, f"{number(step.end_us - step.start_us)} µs", "small"),
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Where the time of one request goes.")
+    parser.add_argument("--requests", type=int, default=REQUESTS)
+    parser.add_argument("--svg", type=Path, help="draw it into this file")
+    options = parser.parse_args()
+    steps = measure(options.requests)
+    for step in steps:
+        length = step.end_us - step.start_us
+        print(f"{step.start_us:8.1f} {length:8.1f} us  {step.who:10} {step.name}")
+    if options.svg:
+        options.svg.write_text(draw(steps), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
