@@ -1,0 +1,154 @@
+"""Which function runs a node, and what its names are bound to.
+
+What enters: nodes of a module. What leaves: functions, and the expressions behind local names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import libcst as cst
+
+from bridge.migrate.module import Module
+
+__all__ = [
+    "assigned_values",
+    "coroutine_of",
+    "function_of",
+    "imports_any",
+    "in_comprehension",
+    "is_awaited",
+    "is_test",
+    "nodes_in",
+    "request_of",
+]
+
+_COMPREHENSIONS = (cst.GeneratorExp, cst.ListComp, cst.SetComp, cst.DictComp)
+
+
+def function_of(module: Module, node: cst.CSTNode) -> cst.FunctionDef | cst.Lambda | None:
+    """The function that runs a node. Decorators and defaults are run by the one around."""
+    child = node
+    for above in module.ancestors(node):
+        if isinstance(above, cst.FunctionDef | cst.Lambda) and child is above.body:
+            return above
+        child = above
+    return None
+
+
+def coroutine_of(module: Module, node: cst.CSTNode) -> cst.FunctionDef | None:
+    """The ``async def`` that runs a node itself, on the event loop; None if none does.
+
+    What is in a lambda or a ``def`` inside of it may run anywhere, in a thread for instance.
+    """
+    function = function_of(module, node)
+    if isinstance(function, cst.FunctionDef) and function.asynchronous is not None:
+        return function
+    return None
+
+
+def nodes_in(
+    module: Module, function: cst.CSTNode, *kinds: type[cst.CSTNode]
+) -> Iterator[cst.CSTNode]:
+    """The nodes of these types that a function runs itself, in no order."""
+    for kind in kinds:
+        for node in module.nodes(kind):
+            if function_of(module, node) is function:
+                yield node
+
+
+def is_awaited(module: Module, node: cst.CSTNode) -> bool:
+    """Whether a node is the operand of ``await``."""
+    return isinstance(module.parent(node), cst.Await)
+
+
+def in_comprehension(module: Module, node: cst.CSTNode) -> bool:
+    """Whether a comprehension of its function holds a node: ``await`` there changes its kind."""
+    for above in module.ancestors(node):
+        if isinstance(above, _COMPREHENSIONS):
+            return True
+        if isinstance(above, cst.FunctionDef | cst.Lambda):
+            return False
+    return False
+
+
+def assigned_values(
+    module: Module, function: cst.CSTNode, name: str
+) -> list[cst.BaseExpression] | None:
+    """The expressions that a local name of a function is bound to.
+
+    :returns: None if it is bound in any other way too: a parameter, a loop, unpacking.
+    """
+    values: list[cst.BaseExpression] = []
+    for node in nodes_in(module, function, cst.Name):
+        if not isinstance(node, cst.Name) or node.value != name:
+            continue
+        match module.parent(node):
+            case cst.AssignTarget() as target:
+                assign = module.parent(target)
+                if not isinstance(assign, cst.Assign):
+                    return None
+                values.append(assign.value)
+            case cst.AnnAssign(target=target, value=value) if target is node:
+                if value is None:
+                    return None
+                values.append(value)
+            case cst.For(target=target) | cst.CompFor(target=target) if target is node:
+                return None
+            case cst.AugAssign(target=target) | cst.NamedExpr(target=target) if target is node:
+                return None
+            case cst.Element() | cst.AsName():
+                if _is_bound(module, node):
+                    return None
+            case _:
+                pass
+    return values or None
+
+
+def _is_bound(module: Module, node: cst.Name) -> bool:
+    """Whether a name stands in a tuple that is assigned to, or behind ``as``."""
+    above = module.parent(node)
+    if isinstance(above, cst.AsName):
+        return True
+    child: cst.CSTNode = node
+    for above in module.ancestors(node):
+        if isinstance(above, cst.AssignTarget):
+            return True
+        if isinstance(above, cst.For | cst.CompFor):
+            return above.target is child
+        if not isinstance(above, cst.Element | cst.Tuple | cst.List):
+            return False
+        child = above
+    return False
+
+
+def request_of(module: Module, node: cst.BaseExpression) -> bool:
+    """Whether an expression is a request of Django's: a parameter ``request``, or its view's."""
+    match node:
+        case cst.Name(value="request"):
+            return any(
+                isinstance(above, cst.FunctionDef) and "request" in _parameters(above)
+                for above in module.ancestors(node)
+            )
+        case cst.Attribute(value=cst.Name(value="self"), attr=cst.Name(value="request")):
+            return module.enclosing(node, cst.ClassDef) is not None
+        case _:
+            return False
+
+
+def _parameters(function: cst.FunctionDef) -> list[str]:
+    each = function.params
+    return [param.name.value for param in (*each.posonly_params, *each.params, *each.kwonly_params)]
+
+
+def imports_any(module: Module, *packages: str) -> bool:
+    """Whether a module imports one of these packages, or something in them."""
+    return any(origin.partition(".")[0] in packages for origin in module.imports.values())
+
+
+def is_test(module: Module) -> bool:
+    """Whether a module holds tests: no server runs it."""
+    parts = module.name.split(".")
+    if {"tests", "test", "testing", "testsuite"} & set(parts) or parts[-1] == "conftest":
+        return True
+    return parts[-1].startswith("test_") or parts[-1].endswith(("_test", "_tests"))

@@ -1,0 +1,120 @@
+"""Calls of other libraries' adapters, and what they become with `bridge`.
+
+What enters: the names of a class that adapts one interface to the other, and how its options are
+called here. What leaves: each use of it in a module, with the fix that puts ours in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import libcst as cst
+
+from bridge.migrate.findings import Edit, Fix
+from bridge.migrate.module import Module
+
+__all__ = ["Adapter", "uses_of"]
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """One class of another library.
+
+    :ivar names: its dotted names, as it can be imported.
+    :ivar ours: the name of ours in `bridge`.
+    :ivar options: what its options are called here; empty for those that ours has no need of.
+    :ivar positional: its parameters behind the app, in order.
+    """
+
+    names: tuple[str, ...]
+    ours: str
+    options: Mapping[str, str]
+    positional: tuple[str, ...] = ()
+
+
+def uses_of(module: Module, adapter: Adapter) -> Iterator[tuple[cst.CSTNode, Fix | None]]:
+    """Each call of an adapter, with its fix; or what else is done with it, without."""
+    calls = [each for each in module.nodes(cst.Call) if module.qualified(each) in adapter.names]
+    fixed = {id(each.func): _arguments(module, each, adapter) for each in calls}
+    others = [each for each in _references(module, adapter) if id(each) not in fixed]
+    is_ignored = "bridge: ignore[A80" in module.text  # that use still needs the import
+    can_replace = not others and not is_ignored and None not in fixed.values()
+    for call in calls:
+        arguments = fixed[id(call.func)]
+        fix = _fix(module, call, adapter, arguments, can_replace) if arguments is not None else None
+        yield call, fix
+    for other in others:
+        yield other, None
+
+
+def _references(module: Module, adapter: Adapter) -> Iterator[cst.BaseExpression]:
+    """Every use of its name, imports left out."""
+    for kind in (cst.Name, cst.Attribute):
+        for node in module.nodes(kind):
+            if module.qualified(node) in adapter.names and not _is_part(module, node):
+                yield node
+
+
+def _is_part(module: Module, node: cst.CSTNode) -> bool:
+    """Whether it is the last word of a dotted name, of an import, or of a keyword."""
+    above = module.parent(node)
+    if isinstance(above, cst.Attribute):
+        return above.attr is node
+    if isinstance(above, cst.Arg):
+        return above.keyword is node
+    return module.enclosing(node, cst.Import, cst.ImportFrom) is not None
+
+
+def _arguments(module: Module, call: cst.Call, adapter: Adapter) -> list[str] | None:
+    """The arguments of ours, as text; None if one of them has no counterpart."""
+    texts: list[str] = []
+    for position, each in enumerate(call.args):
+        name = each.keyword.value if each.keyword else None
+        if each.star:
+            return None
+        if position == 0 and name in (None, "app", "wsgi_application"):
+            texts.append(module.source(each.value))
+            continue
+        if name is None and position <= len(adapter.positional):
+            name = adapter.positional[position - 1]
+        if name is None or name not in adapter.options:
+            return None
+        if adapter.options[name]:
+            texts.append(f"{adapter.options[name]}={module.source(each.value)}")
+    return texts or None
+
+
+def _fix(
+    module: Module, call: cst.Call, adapter: Adapter, arguments: list[str], can_replace: bool
+) -> Fix | None:
+    ours = adapter.ours
+    known = module.imports.get(ours, f"bridge.{ours}")
+    if known != f"bridge.{ours}" and not (known in adapter.names and can_replace):
+        return None  # the name is taken
+    edits: list[Edit] = []
+    if module.source(call.func) != ours:
+        edits.append(module.replace(call.func, ours))
+    if arguments != [module.source(each) for each in call.args]:
+        edits.append(_replace_arguments(module, call, arguments))
+    edits += _imports(module, adapter, can_replace)
+    return Fix(f"Use bridge.{ours}", tuple(edits), safe=True) if edits else None
+
+
+def _replace_arguments(module: Module, call: cst.Call, arguments: list[str]) -> Edit:
+    start, _ = module.span(call.args[0])
+    _, end = module.span(call.args[-1])
+    return Edit(module.path, start, end, ", ".join(arguments))
+
+
+def _imports(module: Module, adapter: Adapter, can_replace: bool) -> tuple[Edit, ...]:
+    """Ours, in place of the other where that has no other use."""
+    statement = f"from bridge import {adapter.ours}"
+    for node in module.nodes(cst.ImportFrom):
+        if not isinstance(node.names, tuple | list) or module.enclosing(node, cst.FunctionDef):
+            continue
+        name = node.names[0].evaluated_alias or node.names[0].evaluated_name
+        is_only = len(node.names) == 1 and module.imports.get(name) in adapter.names
+        if is_only and can_replace:
+            return (module.replace(node, statement),)
+    return module.add_import(statement)

@@ -1,0 +1,145 @@
+"""``ATOMIC_REQUESTS`` and an async view.
+
+Django cannot keep a transaction open around a view that it awaits, and says so at each request:
+``RuntimeError: You cannot use ATOMIC_REQUESTS with async views``, a 500, under every server.
+
+Before::
+
+    async def dashboard(request):
+        ...
+
+After::
+
+    @transaction.non_atomic_requests
+    async def dashboard(request):
+        ...
+
+The fix is unsafe: what the view writes is then no longer one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import libcst as cst
+
+from bridge.migrate.classes import methods_of
+from bridge.migrate.database import aliases
+from bridge.migrate.findings import Edit, Finding, Fix, Severity, Source
+from bridge.migrate.module import CannotRead
+from bridge.migrate.rule import Rule
+
+if TYPE_CHECKING:
+    from bridge.migrate.module import Module
+    from bridge.migrate.project import Project
+
+_OPT_OUT = "non_atomic_requests"
+_METHODS = ("get", "post", "put", "patch", "delete", "head", "options", "trace")
+_ROUTES = ("django.urls.path", "django.urls.re_path", "django.conf.urls.url")
+_HELP = "decorate it with transaction.non_atomic_requests, and use atomic() where it writes"
+Node = cst.ClassDef | cst.FunctionDef
+
+
+class AtomicRequests(Rule):
+    """See the module's docstring."""
+
+    code = "D303"
+    name = "atomic-requests-async-view"
+    summary = "ATOMIC_REQUESTS with an async view: RuntimeError at each request"
+    native = Severity.ERROR
+    bridge = Severity.ERROR
+    sources = (Source.RUNTIME, Source.SOURCES)
+    fix = "unsafe"
+
+    def check_project(self, project: Project) -> Iterator[Finding]:
+        atomic = [name for name, each in aliases(project).items() if each.get("ATOMIC_REQUESTS")]
+        if not atomic:
+            return
+        source = Source.RUNTIME if project.facts is not None else Source.SOURCES
+        told = _told_views(project) if project.facts is not None else _written_views(project)
+        for module, node in {id(each[1]): each for each in told}.values():
+            if _OPT_OUT in " ".join(module.source(each) for each in node.decorators):
+                continue
+            yield self.at(
+                module,
+                node,
+                f"{node.name.value} is async, and ATOMIC_REQUESTS of {atomic[0]!r} is set: Django "
+                "raises a RuntimeError at each request",
+                _HELP,
+                source=source,
+                fix=_fix(module, node),
+            )
+
+
+def _told_views(project: Project) -> Iterator[tuple[Module, Node]]:
+    """The async views of the URLconf that are the project's own."""
+    excused = _excused(project)
+    for view in project.facts.views if project.facts else ():
+        found = project.find(view.name) if view.is_async else None
+        if found is not None and view.name not in excused:
+            yield found
+
+
+def _written_views(project: Project) -> Iterator[tuple[Module, Node]]:
+    """The same, for a project that was not asked: what stands in ``path(...)`` and is async."""
+    for module in project.containing("urlpatterns"):
+        for call in module.nodes(cst.Call):
+            if module.qualified(call) in _ROUTES and len(call.args) > 1:
+                found = _find(project, module, call.args[1].value)
+                if found is not None and _is_async(found[1]):
+                    yield found
+
+
+def _find(project: Project, module: Module, view: cst.BaseExpression) -> tuple[Module, Node] | None:
+    name = module.qualified(view) or ""
+    if isinstance(view, cst.Call) and not name.endswith(".as_view"):
+        return None  # wrapped in something that may have made it sync
+    name = name.removesuffix(".as_view")
+    return project.find(name) or project.find(f"{module.name}.{name}")
+
+
+def _is_async(node: Node) -> bool:
+    if isinstance(node, cst.FunctionDef):
+        return node.asynchronous is not None and not node.decorators
+    own = [each for each in methods_of(node) if each.name.value in _METHODS]
+    return bool(own) and all(each.asynchronous is not None for each in own)
+
+
+def _excused(project: Project) -> set[str]:
+    """The views that the URLconf wraps: ``path("", non_atomic_requests(view))``."""
+    found: set[str] = set()
+    for module in project.containing(_OPT_OUT):
+        try:
+            calls = module.nodes(cst.Call)
+        except CannotRead:
+            continue
+        for call in calls:
+            if (module.qualified(call) or "").endswith(_OPT_OUT):
+                names = [module.qualified(each.value) or "" for each in call.args]
+                found |= {name.removesuffix(".as_view") for name in names}
+                found |= {f"{module.name}.{name}" for name in names}
+    return found
+
+
+def _fix(module: Module, node: Node) -> Fix:
+    """A decorator above all others."""
+    first = node.decorators[0] if node.decorators else node
+    indent = module.indent_of(first)
+    decorator = f"@transaction.{_OPT_OUT}"
+    imports: tuple[Edit, ...] = module.add_import("from django.db import transaction")
+    if isinstance(node, cst.ClassDef):
+        decorator = f'@method_decorator(transaction.{_OPT_OUT}, name="dispatch")'
+        imports += module.add_import("from django.utils.decorators import method_decorator")
+        imports = _joined(imports)
+    line, _ = module.position(first)
+    edit = module.insert_line(line, f"{indent}{decorator}\n")
+    return Fix(f"Decorate it with {_OPT_OUT}", (edit, *imports), safe=False)
+
+
+def _joined(edits: tuple[Edit, ...]) -> tuple[Edit, ...]:
+    """Two insertions at one place as one."""
+    if len(edits) < 2 or edits[0].start != edits[1].start:
+        return edits
+    text = edits[0].text.rstrip("\n") + "\n" + edits[1].text
+    return (Edit(edits[0].path, edits[0].start, edits[0].end, text),)

@@ -1,0 +1,71 @@
+"""``request.environ``.
+
+Only the requests of Django's WSGI handler have it: under ASGI it is an ``AttributeError``, and the
+view a 500. ``request.META`` is the same dictionary under WSGI, and is there under ASGI. Through
+`bridge` sync views get WSGI requests; async views may not.
+
+Before::
+
+    address = request.environ["REMOTE_ADDR"]
+
+After::
+
+    address = request.META["REMOTE_ADDR"]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import libcst as cst
+
+from bridge.migrate.findings import Finding, Fix, Severity
+from bridge.migrate.functions import coroutine_of, imports_any, is_test, request_of
+from bridge.migrate.rule import Rule
+
+if TYPE_CHECKING:
+    from bridge.migrate.module import Module
+    from bridge.migrate.project import Project
+
+_OTHERS = ("flask", "werkzeug", "webob", "pyramid", "bottle", "quart")
+
+
+class RequestEnviron(Rule):
+    """See the module's docstring."""
+
+    code = "V403"
+    name = "request-environ"
+    summary = "request.environ: an AttributeError under ASGI"
+    native = Severity.ERROR
+    bridge = None
+    fix = "safe"
+    triggers = (".environ",)
+
+    def check_module(self, module: Module, project: Project) -> Iterator[Finding]:
+        if is_test(module) or not imports_any(module, "django", "rest_framework"):
+            return
+        if imports_any(module, *_OTHERS):
+            return
+        for node in module.nodes(cst.Attribute):
+            if node.attr.value != "environ" or not request_of(module, node.value):
+                continue
+            if not _is_guarded(module, node):
+                on_loop = coroutine_of(module, node) is not None
+                yield self.at(
+                    module,
+                    node,
+                    "requests under ASGI have no environ: this is an AttributeError, and a 500",
+                    "use request.META, which is the same dictionary under WSGI",
+                    fix=Fix("Use META", (module.replace(node.attr, "META"),), safe=True),
+                    severity=(Severity.ERROR, Severity.ERROR) if on_loop else None,
+                )
+
+
+def _is_guarded(module: Module, node: cst.Attribute) -> bool:
+    """Whether its function asks for the attribute first, or catches its absence."""
+    function = module.enclosing(node, cst.FunctionDef)
+    text = module.source(function) if function is not None else module.text
+    if "hasattr(" in text and "environ" in text.partition("hasattr(")[2]:
+        return True
+    return any(name in text for name in ("AttributeError", "WSGIRequest", "ASGIRequest"))

@@ -1,0 +1,137 @@
+"""Keys of ``request.META`` that Django does not set under ASGI.
+
+There META holds the method, path, query string, addresses and headers, and nothing else: no
+``REMOTE_USER``, ``REQUEST_URI``, ``SERVER_PROTOCOL`` or ``wsgi.input``, and nothing of what Apache
+or uWSGI add. ``META["REQUEST_URI"]`` is a ``KeyError``; ``META.get("REMOTE_USER")`` is always None.
+Through `bridge`, requests to sync views have what PEP 3333 has, ``REQUEST_URI`` and ``RAW_URI``;
+what a web server set is missing there, too.
+
+Before::
+
+    uri = request.META["REQUEST_URI"]
+
+After::
+
+    uri = request.get_full_path()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import libcst as cst
+
+from bridge.migrate.findings import Finding, Severity
+from bridge.migrate.functions import coroutine_of, is_test
+from bridge.migrate.literals import evaluate
+from bridge.migrate.rule import Rule
+
+if TYPE_CHECKING:
+    from bridge.migrate.module import Module
+    from bridge.migrate.project import Project
+
+_PEP_3333 = {
+    "REQUEST_URI": "use request.get_full_path()",
+    "RAW_URI": "use request.get_full_path()",
+    "SERVER_PROTOCOL": 'use request.scope["http_version"] under ASGI',
+    "SERVER_SOFTWARE": "do without it: ASGI does not tell",
+    "HTTPS": "use request.is_secure()",
+    "wsgi.url_scheme": "use request.scheme",
+    "wsgi.input": "use request.read() or request.body",
+    "wsgi.errors": "use logging",
+    "wsgi.file_wrapper": "use FileResponse",
+    "wsgi.version": "do without it under ASGI",
+    "wsgi.run_once": "do without it under ASGI",
+}
+"""What `bridge` sets for sync views, and what to do without it."""
+_OF_SERVERS = {
+    "REMOTE_USER": "see RemoteUserMiddleware (M206), or have the proxy send a header",
+    "AUTH_TYPE": "read request.headers['Authorization']",
+    "REMOTE_IDENT": "do without it",
+    "DOCUMENT_ROOT": "use a setting",
+    "GATEWAY_INTERFACE": "do without it",
+    "SCRIPT_FILENAME": "use a setting",
+    "SCRIPT_URI": "use request.build_absolute_uri()",
+    "SCRIPT_URL": "use request.path",
+    "REQUEST_SCHEME": "use request.scheme",
+    "SERVER_ADDR": "use SERVER_NAME, or a setting",
+    "SERVER_ADMIN": "use a setting",
+}
+"""What only CGI and web servers set."""
+_PREFIXES = ("SSL_", "mod_wsgi.", "uwsgi.", "gunicorn.", "werkzeug.", "paste.", "REDIRECT_")
+
+
+class MetaKeys(Rule):
+    """See the module's docstring."""
+
+    code = "V404"
+    name = "meta-key-not-in-asgi"
+    summary = "a key of request.META that is not set under ASGI"
+    native = Severity.ERROR
+    bridge = Severity.WARNING
+    triggers = ("META",)
+
+    def check_module(self, module: Module, project: Project) -> Iterator[Finding]:
+        if is_test(module):
+            return
+        for subscript in module.nodes(cst.Subscript):
+            match subscript.slice:
+                case [cst.SubscriptElement(slice=cst.Index(value=key))]:
+                    if _is_meta(subscript.value) and not _is_stored(module, subscript):
+                        yield from self._found(module, subscript, key, "KeyError")
+        for call in module.nodes(cst.Call):
+            match call:
+                case cst.Call(
+                    func=cst.Attribute(value=owner, attr=cst.Name(value="get")), args=[first, *_]
+                ) if _is_meta(owner):
+                    yield from self._found(module, call, first.value, "")
+
+    def _found(
+        self, module: Module, node: cst.CSTNode, key: cst.BaseExpression, error: str
+    ) -> Iterator[Finding]:
+        name = evaluate(key)
+        if not isinstance(name, str) or not _is_missing(name):
+            return
+        guarded = not error or _is_guarded(module, node, name)
+        happens = "this gives nothing" if guarded else f"this is a {error}"
+        native = Severity.WARNING if guarded else Severity.ERROR
+        yield self.at(
+            module,
+            node,
+            f"META has no {name} under ASGI: {happens}",
+            _PEP_3333.get(name) or _OF_SERVERS.get(name, "have the proxy send it as a header"),
+            severity=(native, _through_bridge(module, node, name, native)),
+        )
+
+
+def _is_meta(node: cst.BaseExpression) -> bool:
+    return isinstance(node, cst.Attribute) and node.attr.value == "META"
+
+
+def _is_missing(name: str) -> bool:
+    return name in _PEP_3333 or name in _OF_SERVERS or name.startswith(_PREFIXES)
+
+
+def _through_bridge(
+    module: Module, node: cst.CSTNode, name: str, native: Severity
+) -> Severity | None:
+    """Async views may get the requests of Django's own ASGI handler."""
+    if name not in _PEP_3333:
+        return Severity.WARNING
+    return native if coroutine_of(module, node) is not None else None
+
+
+def _is_stored(module: Module, node: cst.Subscript) -> bool:
+    above = module.parent(node)
+    return isinstance(above, cst.AssignTarget | cst.Del) or (
+        isinstance(above, cst.AugAssign | cst.AnnAssign) and above.target is node
+    )
+
+
+def _is_guarded(module: Module, node: cst.CSTNode, name: str) -> bool:
+    """Whether its function looks whether the key is there, or catches its absence."""
+    function = module.enclosing(node, cst.FunctionDef)
+    text = module.source(function) if function is not None else module.text
+    asked = any(f"{quote}{name}{quote} in " in text for quote in "'\"")
+    return asked or "KeyError" in text

@@ -1,0 +1,169 @@
+"""``request.user`` looked at in an async view.
+
+It is loaded from the session and the database when it is first looked at. On the event loop that is
+refused: ``SynchronousOnlyOperation``, a 500 for everyone who has a session, under every server.
+``await request.auser()`` (Django 5.0) loads it without blocking.
+
+Before::
+
+    async def dashboard(request):
+        if not request.user.is_authenticated:
+            return redirect("login")
+
+After::
+
+    async def dashboard(request):
+        if not (await request.auser()).is_authenticated:
+            return redirect("login")
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import libcst as cst
+
+from bridge.migrate.findings import Finding, Fix, Severity
+from bridge.migrate.functions import (
+    assigned_values,
+    coroutine_of,
+    function_of,
+    imports_any,
+    in_comprehension,
+    is_test,
+    request_of,
+)
+from bridge.migrate.module import CannotRead
+from bridge.migrate.rule import Rule
+
+if TYPE_CHECKING:
+    from bridge.migrate.module import Module
+    from bridge.migrate.project import Project
+
+_OTHERS = ("rest_framework", "adrf", "ninja", "ninja_extra", "fastapi", "starlette", "quart")
+_LOOKS = ("str", "int", "bool", "hash", "isinstance", "hasattr", "getattr")
+_FILTERS = ("filter", "exclude")
+_SETS_USER = re.compile(r"\brequest\.user\s*=(?!=|\s*SimpleLazyObject)")
+
+
+class RequestUser(Rule):
+    """See the module's docstring."""
+
+    code = "V408"
+    name = "request-user-in-async"
+    summary = "request.user in an async view: SynchronousOnlyOperation"
+    native = Severity.ERROR
+    bridge = Severity.ERROR
+    fix = "safe"
+    triggers = (".user",)
+
+    def check_module(self, module: Module, project: Project) -> Iterator[Finding]:
+        if is_test(module) or not imports_any(module, "django"):
+            return
+        if imports_any(module, *_OTHERS):
+            return  # they load the user themselves
+        found = [node for node in module.nodes(cst.Attribute) if _is_looked_at(module, node)]
+        if not found or _is_set_by_hand(project):
+            return
+        has_auser = _has_auser(project)
+        for node in found:
+            yield self.at(
+                module,
+                node,
+                "request.user is loaded from the database when it is looked at, which is refused "
+                "on the event loop: SynchronousOnlyOperation, a 500 for who is logged in",
+                "use await request.auser()" if has_auser else "update to Django 5.0 for auser()",
+                fix=_fix(module, node) if has_auser else None,
+            )
+
+
+def _is_looked_at(module: Module, node: cst.Attribute) -> bool:
+    """Whether it is a ``request.user`` that async code needs the value of."""
+    if node.attr.value != "user" or not request_of(module, node.value):
+        return False
+    function = coroutine_of(module, node)
+    if function is None:
+        return False
+    return _needs_value(module, node) or _is_used_later(module, function, node)
+
+
+def _needs_value(module: Module, node: cst.CSTNode) -> bool:
+    above = module.parent(node)
+    match above:
+        case cst.Attribute() | cst.Subscript():
+            return above.value is node
+        case cst.If() | cst.While() | cst.IfExp():
+            return above.test is node
+        case cst.UnaryOperation() | cst.BooleanOperation() | cst.FormattedStringExpression():
+            return True
+        case cst.Comparison():
+            return not _is_identity(above)
+        case cst.ComparisonTarget():
+            return not isinstance(above.operator, cst.Is | cst.IsNot)
+        case cst.Arg():
+            return _call_looks(module, module.parent(above))
+        case _:
+            return False
+
+
+def _is_identity(node: cst.Comparison) -> bool:
+    return all(isinstance(each.operator, cst.Is | cst.IsNot) for each in node.comparisons)
+
+
+def _call_looks(module: Module, call: cst.CSTNode | None) -> bool:
+    """Whether a call looks at its arguments at once, in this thread."""
+    match call:
+        case cst.Call(func=cst.Name(value=name)):
+            return name in _LOOKS
+        case cst.Call(func=cst.Attribute(value=owner, attr=cst.Name(value=name))):
+            return name in _FILTERS and ".objects" in module.source(owner)
+        case _:
+            return False
+
+
+def _is_used_later(module: Module, function: cst.FunctionDef, node: cst.Attribute) -> bool:
+    """Whether it is given a name, and that is looked at."""
+    target = module.parent(node)
+    if not isinstance(target, cst.Assign) or len(target.targets) != 1:
+        return False
+    name = target.targets[0].target
+    if not isinstance(name, cst.Name):
+        return False
+    if len(assigned_values(module, function, name.value) or ()) != 1:
+        return False
+    return any(
+        each.value == name.value
+        and function_of(module, each) is function
+        and _needs_value(module, each)
+        for each in module.nodes(cst.Name)
+    )
+
+
+def _is_set_by_hand(project: Project) -> bool:
+    """Whether code of the project sets ``request.user`` to a user that is loaded already."""
+    for module in project.modules:
+        try:
+            if not is_test(module) and ".user" in module.text and _SETS_USER.search(module.text):
+                return True
+        except CannotRead:
+            continue  # told as a problem when the file itself is checked
+    return False
+
+
+def _has_auser(project: Project) -> bool:
+    """Whether the project's Django has it; the versions that are supported do."""
+    version = project.facts.django if project.facts is not None else ""
+    found = re.match(r"\d+", version)
+    return found is None or int(found.group()) >= 5
+
+
+def _fix(module: Module, node: cst.Attribute) -> Fix | None:
+    if in_comprehension(module, node):
+        return None
+    text = f"await {module.source(node.value)}.auser()"
+    above = module.parent(node)
+    tight = isinstance(above, cst.Attribute | cst.Subscript) and not node.lpar
+    edit = module.replace(node, f"({text})" if tight else text)
+    return Fix("Await request.auser()", (edit,), safe=True)

@@ -1,0 +1,144 @@
+"""Blocking calls in async code: ``time.sleep``, ``requests.get``, ``subprocess.run``, ``open``.
+
+While one of them waits, the event loop does: no request of the process is answered, no WebSocket
+hears from it. Found by ruff's ASYNC2 rules, which the extra ``[migrate]`` installs; its own
+``# noqa: ASYNC251`` is understood, too.
+
+Before::
+
+    async def rates(request):
+        answer = requests.get(URL, timeout=5)
+
+After::
+
+    async def rates(request):
+        async with httpx.AsyncClient() as client:
+            answer = await client.get(URL, timeout=5)
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sysconfig
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bridge.migrate.findings import Finding, Severity
+from bridge.migrate.functions import is_test
+from bridge.migrate.module import CannotRead
+from bridge.migrate.rule import Rule
+
+if TYPE_CHECKING:
+    from bridge.migrate.module import Module
+    from bridge.migrate.project import Project
+
+_TIMEOUT_S = 120.0
+_AT_A_TIME = 200
+_OPTIONS = ("check", "--isolated", "--no-cache", "--exit-zero", "--quiet", "--no-fix")
+_RULES = ("--select", "ASYNC210,ASYNC212,ASYNC22,ASYNC230,ASYNC250,ASYNC251")
+_HELP = {
+    "ASYNC210": "use an async client, such as httpx.AsyncClient",
+    "ASYNC212": "use httpx.AsyncClient",
+    "ASYNC220": "use asyncio.create_subprocess_exec",
+    "ASYNC221": "use asyncio.create_subprocess_exec",
+    "ASYNC222": "use asyncio.create_subprocess_exec",
+    "ASYNC230": "open it in a function that is called through sync_to_async",
+    "ASYNC250": "read from the terminal in a thread",
+    "ASYNC251": "use await asyncio.sleep(...)",
+}
+_INSTALL = 'pip install "wsgi-asgi-bridge[migrate]", or ruff by itself'
+
+
+class BlockingCalls(Rule):
+    """See the module's docstring."""
+
+    code = "V409"
+    name = "blocking-call-in-async"
+    summary = "a blocking call in async code: nothing else is answered meanwhile"
+    native = Severity.WARNING
+    bridge = Severity.WARNING
+
+    def check_project(self, project: Project) -> Iterator[Finding]:
+        modules = [each for each in project.containing("async def") if not is_test(each)]
+        if not modules:
+            return
+        ruff = find_ruff()
+        if ruff is None:
+            yield self._missing(project, "ruff is not installed", len(modules))
+            return
+        try:
+            found = list(_ask(ruff, project, modules))
+        except (OSError, ValueError, subprocess.SubprocessError) as error:
+            yield self._missing(project, f"ruff failed ({error})", len(modules))
+            return
+        for each in found:
+            yield from self._finding(project, each)
+
+    def _missing(self, project: Project, why: str, count: int) -> Finding:
+        files = "1 file with async code was" if count == 1 else f"{count} with async code were"
+        return self.at_line(
+            project.root,
+            0,
+            f"{why}: {files} not searched for blocking calls",
+            _INSTALL,
+            severity=(Severity.INFO, Severity.INFO),
+        )
+
+    def _finding(self, project: Project, data: dict[str, Any]) -> Iterator[Finding]:
+        module = project.module_at(data["filename"])
+        code = data["code"]
+        if module is None or code not in _HELP:
+            return  # a syntax error that only ruff sees, for instance
+        line, column = data["location"]["row"], data["location"]["column"]
+        message = str(data["message"]).replace("`", "")
+        yield self.at_line(
+            module.path,
+            line,
+            f"{message}: nothing else is answered while it waits (ruff's {code})",
+            _HELP[code],
+            line_text=module.line(line),
+            column=column,
+            source=self.sources[0],
+        )
+
+
+def find_ruff() -> str | None:
+    """The program: of this interpreter's environment, else on the ``PATH``."""
+    return shutil.which("ruff", path=sysconfig.get_path("scripts")) or shutil.which("ruff")
+
+
+def _ask(ruff: str, project: Project, modules: Sequence[Module]) -> Iterator[dict[str, Any]]:
+    """What ruff finds in these files, changes that are not written yet included."""
+    written = [each.path for each in modules if _is_as_on_disk(project, each)]
+    for start in range(0, len(written), _AT_A_TIME):
+        paths = [str(path) for path in written[start : start + _AT_A_TIME]]
+        yield from _run([ruff, *_OPTIONS, *_RULES, "--output-format", "json", "--", *paths])
+    for module in modules:
+        if module.path not in written:
+            name = ["--stdin-filename", str(module.path), "-"]
+            command = [ruff, *_OPTIONS, *_RULES, "--output-format", "json", *name]
+            yield from _run(command, module.text)
+
+
+def _is_as_on_disk(project: Project, module: Module) -> bool:
+    try:
+        original = project.original(Path(module.path))
+    except CannotRead:
+        return False
+    return original is not None and original.text == module.text
+
+
+def _run(command: list[str], text: str | None = None) -> Iterator[dict[str, Any]]:
+    done = subprocess.run(
+        command,
+        input=text,
+        stdin=subprocess.DEVNULL if text is None else None,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=_TIMEOUT_S,
+        check=True,
+    )
+    yield from json.loads(done.stdout or "[]")

@@ -1,0 +1,38 @@
+"""V410: an endless sync stream."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.migrate.helpers import check_noop, findings
+
+HEAD = "import itertools\nfrom django.http import StreamingHttpResponse\n\n\n"
+VIEW = "\n\ndef view(request):\n    return StreamingHttpResponse(events())"
+
+
+@pytest.mark.parametrize(
+    "loop", ["while True", "while 1", "for n in itertools.count()", "for m in pubsub.listen()"]
+)
+def test_a_loop_without_end_holds_a_thread(loop: str) -> None:
+    code = HEAD + f"def events():\n    {loop}:\n        yield 'data: x'\n" + VIEW + "\n"
+
+    assert len(findings({"shop/code.py": code}, "V410", target="bridge")) == 1
+    check_noop("V410", code)
+
+
+@pytest.mark.parametrize(
+    "loop", ["while more()", "for n in range(9)", "for n in itertools.chain(a, b)"]
+)
+def test_a_loop_that_ends_is_left_alone(loop: str) -> None:
+    code = HEAD + f"def events():\n    {loop}:\n        yield 'data: x'\n" + VIEW + "\n"
+    check_noop("V410", code, target="bridge")
+
+
+def test_an_async_one_is_left_alone() -> None:
+    code = HEAD + "async def events():\n    while True:\n        yield 'x'\n" + VIEW + "\n"
+    check_noop("V410", code, target="bridge")
+
+
+def test_a_comment_suppresses_it() -> None:
+    code = HEAD + "def events():\n    while True:\n        yield 'x'\n" + VIEW
+    check_noop("V410", code + "  # bridge: ignore[V410] one client\n", target="bridge")
