@@ -33,6 +33,17 @@ def servers(session: nox.Session) -> None:
     session.run("pytest", "tests/servers", *session.posargs)
 
 
+@nox.session(python="3.12")
+@nox.parametrize("django", ["4.2", "5.2", "6.0"])
+def migrate_projects(session: nox.Session, django: str) -> None:
+    """`bridge migrate fix` on a whole project of each supported Django, and what it then serves."""
+    extras = ["whitenoise", "django-allauth", "djangorestframework", "channels"]
+    extras += ["django-debug-toolbar", "django-cors-headers", "httpx", "h2"]
+    session.install("-e", ".[migrate,uvicorn,gunicorn]", f"django~={django}.0", *extras)
+    session.install("pytest", "pytest-timeout", "hypothesis")
+    session.run("pytest", "tests/migrate/test_whole_projects.py", *session.posargs)
+
+
 @nox.session
 def soak(session: nox.Session) -> None:
     """Long runs under a watchdog: no hang, no growth of threads, descriptors or memory."""
@@ -64,9 +75,13 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Side by side with the peers; needs wrk and two CPUs."""
+    """Side by side with the peers: the page of the documentation, or what the arguments say.
+
+    Needs wrk, PostgreSQL and two CPUs. Half an hour; ``nox -s bench -- --quick`` two minutes.
+    """
     session.install("-e", ".[test]")
-    session.run("python", "-m", "benchmarks", *session.posargs)
+    arguments = session.posargs or ["--out", "docs/explanation/results"]
+    session.run("python", "-m", "benchmarks", *arguments)
 
 
 @nox.session

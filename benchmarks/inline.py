@@ -52,13 +52,15 @@ def inline(app: WsgiApp) -> AsgiApp:
 def _environ(scope: Scope, message: Any) -> dict[str, Any]:
     query = scope["query_string"].decode("latin-1")
     uri = scope["raw_path"].decode("latin-1")
+    if query:
+        uri = f"{uri}?{query}"
     environ: dict[str, Any] = {
         **_FIXED,
         "REQUEST_METHOD": scope["method"],
         "PATH_INFO": scope["path"].encode().decode("latin-1"),
         "QUERY_STRING": query,
         "RAW_URI": uri,
-        "REQUEST_URI": f"{uri}?{query}" if query else uri,
+        "REQUEST_URI": uri,
         "SERVER_PROTOCOL": "HTTP/" + scope["http_version"],
         "SERVER_NAME": scope["server"][0],
         "SERVER_PORT": str(scope["server"][1]),

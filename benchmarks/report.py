@@ -271,7 +271,10 @@ def _targets_page(results: Results) -> str:
 
 
 def _machine_page(results: Results) -> str:
-    return _markdown(["", ""], [[name, value] for name, value in results.machine.items()])
+    settings = results.settings
+    how = f"{settings['rounds']} of {settings['seconds']} s, one after another"
+    rows = [["rounds", how], *([name, value] for name, value in results.machine.items())]
+    return _markdown(["", ""], rows)
 
 
 def _markdown(header: list[str], rows: list[list[str]]) -> str:
