@@ -13,7 +13,7 @@ from typing import Any
 import django
 from django.conf import settings
 
-USER, PASSWORD = "admin", "correct horse"
+from tests.apps.django_user import PASSWORD, USER
 
 settings.configure(
     DEBUG=False,

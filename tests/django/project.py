@@ -17,17 +17,8 @@ from typing import Any
 from asgiref.sync import markcoroutinefunction, sync_to_async
 from django.conf import settings
 
-HERE = __name__
+from tests.django.names import HERE, STARTPROJECT
 
-STARTPROJECT = [
-    "django.middleware.security.SecurityMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
-]
 DEFAULTS: dict[str, Any] = {
     "SECRET_KEY": "only for tests",
     "ALLOWED_HOSTS": ["*"],

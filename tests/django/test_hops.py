@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bridge.contrib.django.hops import Middleware, thread_hops
-from tests.django.project import HERE, STARTPROJECT
+from tests.django.names import HERE, STARTPROJECT
 from tests.harness.servers import ROOT
 
 COUNT = "tests.django.count_hops"

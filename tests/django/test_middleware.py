@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import Site
 from tests.django.conftest import Projects
-from tests.django.project import HERE, STARTPROJECT
+from tests.django.names import HERE, STARTPROJECT
 from tests.django.test_decision import ask
 from tests.harness.control import Control
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.apps.wsgi_django import PASSWORD, USER
+from tests.apps.django_user import PASSWORD, USER
 from tests.conftest import Servers, Site, site_of
 from tests.harness.control import Control
 from tests.harness.servers import ASGI_SERVERS, ROOT

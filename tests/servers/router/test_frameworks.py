@@ -17,7 +17,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from tests.apps.wsgi_django import PASSWORD, USER
+from tests.apps.django_user import PASSWORD, USER
 from tests.conftest import Servers
 from tests.harness.servers import ROOT, SERVERS, Server
 

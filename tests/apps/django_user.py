@@ -1,0 +1,7 @@
+"""Who may log in to the Django apps of the tests."""
+
+from __future__ import annotations
+
+__all__ = ["PASSWORD", "USER"]
+
+USER, PASSWORD = "admin", "correct horse"

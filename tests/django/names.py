@@ -1,0 +1,17 @@
+"""What tests name of the project, without the import that would configure Django for them all."""
+
+from __future__ import annotations
+
+__all__ = ["HERE", "STARTPROJECT"]
+
+HERE = "tests.django.project"
+
+STARTPROJECT = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
