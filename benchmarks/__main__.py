@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,10 +17,13 @@ from benchmarks import growth, in_process, report, waterfall
 from benchmarks.machine import facts
 from benchmarks.side_by_side import Clock, measure, planned_s
 from benchmarks.work import WORK, Work
-from tests.harness.postgres import postgres_server
+from bridge.errors import BridgeError
+from tests.harness.postgres import PostgresFailed, postgres_server
 
 FILE_MB = 100
 CONNECTIONS = 32
+BOOT_FACTOR = 1.15
+"""Starting and ending servers comes on top of the planned seconds."""
 IN_PROCESS = ("waterfall", "growth", "in-process")
 
 
@@ -55,16 +59,24 @@ def main(
     names = list(only or [*work, *IN_PROCESS])
     results = report.Results(facts(), {"rounds": rounds, "seconds": seconds, "quick": quick})
     total_s = sum(_planned_s(WORK[name], rounds, seconds) for name in names if name in WORK)
+    typer.echo(f"about {max(1, round(total_s * BOOT_FACTOR / 60))} minutes", err=True)
+    failed: list[str] = []
     with Clock(total_s) as clock:
         for name in names:
-            if name in WORK:
-                _run(name, WORK[name], results, rounds, seconds, quick, clock)
-            else:
-                clock.tick(0, name)
-                _add(name, results, quick)
+            try:
+                if name in WORK:
+                    _run(name, WORK[name], results, rounds, seconds, quick, clock)
+                else:
+                    clock.tick(0, name)
+                    _add(name, results, quick)
+            except (BridgeError, PostgresFailed, subprocess.SubprocessError, OSError) as error:
+                failed.append(name)  # half an hour of other results is not thrown away for it
+                clock.say(f"{name} was not measured: {error}")
             if out is not None:
                 report.write(results, out)
     report.print_targets(results)
+    if failed:
+        raise SystemExit(f"not measured: {', '.join(failed)}")
 
 
 def _add(name: str, results: report.Results, quick: bool) -> None:

@@ -8,6 +8,7 @@ on another, where there are two. Everything happens on the caller's thread, one 
 from __future__ import annotations
 
 import statistics
+import subprocess
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -17,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from bridge.cli.bench.load import Answer, ask, has_wrk
+from bridge.cli.bench.load import Answer, LoadFailed, ask, has_wrk
 from bridge.cli.bench.processes import PORT, Running, running
 
 WARMUP_S = 1
@@ -142,6 +143,10 @@ class Clock:
     def __exit__(self, *error: object) -> None:
         self._progress.stop()
 
+    def say(self, words: str) -> None:
+        """A line above the bar."""
+        self._progress.console.print(words, markup=False)
+
     def tick(self, seconds: float, doing: str) -> None:
         self._progress.update(self._task, advance=seconds, description=doing)
 
@@ -225,7 +230,12 @@ class Turns:
         self.clock.tick(2 * WARMUP_S * len(contenders), self.title)
 
     def _take(self, contender: Contender, server: Running, seconds: int) -> None:
-        contender.samples.append(self.load(contender, server, seconds, self.connections))
+        try:
+            sample = self.load(contender, server, seconds, self.connections)
+        except (LoadFailed, subprocess.SubprocessError, OSError) as error:
+            self.clock.say(f"{self.title}: {contender.name} failed: {error}")
+            sample = {"rate": 0.0, "failed": 1.0}
+        contender.samples.append(sample)
 
 
 def _server_of(contender: Contender) -> tuple[object, ...]:
@@ -237,8 +247,8 @@ def _serve(contender: Contender, patience_s: float = 5.0) -> AbstractContextMana
 
 
 def pairs(base: Contender, other: Contender, metric: str = "rate") -> list[float]:
-    """``base`` divided by ``other``, round by round."""
-    both = zip(base.values(metric), other.values(metric), strict=True)
+    """``base`` divided by ``other``, round by round; nothing if one failed to be measured."""
+    both = zip(base.values(metric), other.values(metric), strict=False)
     return [ours / theirs for ours, theirs in both if theirs]
 
 

@@ -158,6 +158,7 @@ def _flask_async() -> list[Contender]:
     return _at(
         "/async",
         uvicorn("bridge", FLASK + "bridge_app"),
+        uvicorn("bridge.async_to_sync", FLASK + "bridge_with_ours"),
         uvicorn("a2wsgi", FLASK + "a2wsgi_app"),
         gthread("gunicorn gthread", FLASK + "app"),
     )
