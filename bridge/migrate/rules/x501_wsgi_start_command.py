@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 
 from bridge.migrate.deploy.asked import Asked
 from bridge.migrate.deploy.records import StartCommand
-from bridge.migrate.findings import Edit, Finding, Fix, Severity, Source
+from bridge.migrate.findings import Edit, Finding, Fix, Severity, Source, Target
 from bridge.migrate.requirements import add_requirement
 from bridge.migrate.rule import Rule
 from bridge.migrate.serving import Line, bridge_line, uvicorn_line
@@ -132,7 +132,7 @@ def _fix(project: Project, asked: Asked, command: StartCommand, instead: _Instea
     edits += tuple(_without_notify(project, command))
     edits += instead.asgi.edits if instead.asgi else ()
     packages = [instead.package]
-    if instead.asgi and instead.asgi.edits:
+    if instead.asgi and project.target is Target.BRIDGE:
         packages.append("wsgi-asgi-bridge")
     for package in packages:
         edits += add_requirement(project, package, beside=asked.program)
