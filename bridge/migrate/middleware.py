@@ -17,7 +17,15 @@ from bridge.migrate.findings import Source
 from bridge.migrate.module import Module
 from bridge.migrate.project import Project
 
-__all__ = ["MIXIN", "Entry", "describe", "entries", "entry_node", "middleware_of"]
+__all__ = [
+    "MIXIN",
+    "Entry",
+    "describe",
+    "entries",
+    "entry_node",
+    "middleware_of",
+    "unnamed_middleware",
+]
 
 MIXIN = "django.utils.deprecation.MiddlewareMixin"
 NOT_PROBED = "not probed"
@@ -140,6 +148,18 @@ def _methods(project: Project, module: Module, node: cst.ClassDef) -> dict[str, 
         for method in methods_of(each):
             found.setdefault(method.name.value, method)
     return found
+
+
+def unnamed_middleware(project: Project) -> Iterator[tuple[Module, cst.ClassDef]]:
+    """The project's middleware in modules in which the word does not occur.
+
+    Rules look into all modules in which it does, whether or not their classes are in the setting.
+    """
+    for entry in entries(project):
+        if entry.code is not None and isinstance(entry.code[1], cst.ClassDef):
+            module, node = entry.code[0], entry.code[1]
+            if "Middleware" not in module.text:
+                yield module, node
 
 
 def entry_node(project: Project, name: str, value: str) -> tuple[Module, cst.CSTNode] | None:

@@ -62,7 +62,7 @@ def read_text(path: Path) -> Text:
     """
     try:
         data = path.read_bytes()
-        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+        encoding = _encoding(data)
         text = data.decode(encoding)
     except OSError as error:
         raise CannotRead(f"cannot be read: {error.strerror or error}") from None
@@ -79,22 +79,47 @@ def read_text(path: Path) -> Text:
     return Text(text, encoding, found.group() if found else "\n")
 
 
+def _encoding(data: bytes) -> str:
+    """:raises SyntaxError: there is no encoding of the name that the file gives."""
+    try:
+        return tokenize.detect_encoding(io.BytesIO(data).readline)[0]
+    except SyntaxError as error:
+        if "unknown encoding" in str(error):
+            raise
+        return "utf-8"  # which it is not; decoding says where
+
+
 class Module:
     """One Python file.
 
     :ivar path: absolute.
     :ivar name: as it is imported, ``shop.settings``; for a package's ``__init__.py`` the package.
+    :ivar is_kept: whether its nodes are kept, by :class:`~bridge.migrate.settings.Settings` say.
     """
 
     def __init__(self, path: Path, name: str, text: Text | None = None) -> None:
         """:param text: what is in the file, where that is not to be read from disk."""
         self.path = path
         self.name = name
+        self.is_kept = False
         self._given = text
+        self._parents: dict[int, cst.CSTNode] = {}
 
     def __getstate__(self) -> dict[str, object]:
         """Without what was read and parsed: the other process does that itself, if at all."""
-        return {"path": self.path, "name": self.name, "_given": self._given}
+        plain = {"path": self.path, "name": self.name, "_given": self._given}
+        return {**plain, "is_kept": False, "_parents": {}}
+
+    def forget(self) -> None:
+        """Let go of what was parsed, some megabytes; it is made anew when asked for.
+
+        Does nothing to a module of which somebody keeps nodes (:attr:`is_kept`).
+        """
+        if self.is_kept:
+            return
+        for name in ("tree", "_index", "imports", "metadata", "scopes", "_positions"):
+            self.__dict__.pop(name, None)
+        self._parents = {}
 
     @property
     def is_package(self) -> bool:
@@ -112,6 +137,8 @@ class Module:
     @functools.cached_property
     def tree(self) -> cst.Module:
         """:raises CannotRead: the file has a syntax error, or syntax too new for this libcst."""
+        if _depth(self.text) > _DEEPEST:
+            raise CannotRead(f"has more than {_DEEPEST} brackets inside of each other")
         try:
             return cst.parse_module(self.text)
         except cst.ParserSyntaxError as error:
@@ -128,7 +155,7 @@ class Module:
     @functools.cached_property
     def _index(self) -> dict[type, list[Any]]:
         index: dict[type, list[Any]] = defaultdict(list)
-        self._parents: dict[int, cst.CSTNode] = {}
+        self._parents = {}
         stack: list[cst.CSTNode] = [self.tree]
         while stack:  # in source order: children are pushed last one first
             node = stack.pop()
@@ -293,6 +320,22 @@ class Module:
         line, blank_after = insertion_point(self)
         text = f"{statement}\n" + ("\n" if blank_after else "")
         return (self.insert_line(line, text),)
+
+
+_DEEPEST = 200
+"""Python itself takes no more. Much later libcst's parser runs out of stack, and ends the process."""
+_BRACKET = re.compile(r"[(\[{]|[)\]}]")
+
+
+def _depth(text: str) -> int:
+    """How many brackets are open at most. Those in strings count, which hardly matters."""
+    if sum(text.count(each) for each in "([{") <= _DEEPEST:
+        return 0
+    depth = deepest = 0
+    for found in _BRACKET.finditer(text):
+        depth = depth + 1 if found.group() in "([{" else max(0, depth - 1)
+        deepest = max(deepest, depth)
+    return deepest
 
 
 _PUNCTUATION = (

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import libcst as cst
 
@@ -55,6 +56,11 @@ class Project:
         self.base = _base(root, python)
         self.modules = [Module(path, self._name(path), self._texts.get(path)) for path in python]
         self._chosen_settings = settings_module
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Without what was read and parsed: the other process does that itself."""
+        arguments = (self.root, self.files, self.target, self._chosen_settings, self.facts)
+        return _rebuilt, (*arguments, self._texts)
 
     def with_texts(self, texts: Mapping[Path, Text]) -> Project:
         """The same project, as if these files had been written."""
@@ -193,6 +199,19 @@ class Project:
     def deploy(self) -> Deploy:
         """Start commands and the configuration of servers and proxies."""
         return read_deploy(self.files, self._texts)
+
+
+def _rebuilt(
+    root: Path,
+    files: Sequence[Path],
+    target: Target,
+    settings_module: str | None,
+    facts: Facts | None,
+    texts: Mapping[Path, Text],
+) -> Project:
+    return Project(
+        root, files, target=target, settings_module=settings_module, facts=facts, texts=texts
+    )
 
 
 def default_settings(module: Module) -> str | None:

@@ -1,25 +1,36 @@
 """Every rule over every file of a project.
 
 What enters: a :class:`~bridge.migrate.project.Project` and rules. What leaves: a :class:`Report`.
-Rules run on the calling thread, or, over many files, in a few worker processes.
+Rules run on the calling thread and, where there is much to parse, in worker processes as well: one
+for each CPU, started anew, so that nothing of this process is copied into them.
 """
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.migrate.findings import Finding, Problem
 from bridge.migrate.module import CannotRead, Module
 from bridge.migrate.project import Project
-from bridge.migrate.rule import Rule
+from bridge.migrate.rule import Rule, all_rules
 from bridge.migrate.suppress import is_ignored
 
-__all__ = ["Report", "check", "check_modules"]
+__all__ = ["Progress", "Report", "check", "check_modules"]
 
 Progress = Callable[[int, int], None]
 """Called with how many files are done, and of how many."""
+Found = tuple[list[Finding], list[Problem]]
+
+PARALLEL_FROM = 150
+"""So many files to parse take longer than it takes to start processes."""
+_CHUNK = 16
+_MOST_JOBS = 8
 
 
 @dataclass(frozen=True)
@@ -36,33 +47,79 @@ class Report:
     problems: tuple[Problem, ...]
 
 
-def check(project: Project, rules: Sequence[Rule], progress: Progress | None = None) -> Report:
+def check(
+    project: Project,
+    rules: Sequence[Rule],
+    progress: Progress | None = None,
+    *,
+    jobs: int | None = None,
+) -> Report:
     """Run the rules.
 
     :param progress: told after each file.
+    :param jobs: processes to use for many files; one for each CPU, up to 8, if not given.
     """
-    found, problems = check_modules(project, rules, project.modules, progress)
+    progress = progress or (lambda done, total: None)
+    found, problems = _over_modules(project, rules, progress, jobs or _cpus())
     for rule in rules:
         found.extend(rule.check_project(project))
     return _report(project, found, problems)
 
 
-def check_modules(
-    project: Project,
-    rules: Sequence[Rule],
-    modules: Sequence[Module],
-    progress: Progress | None = None,
-) -> tuple[list[Finding], list[Problem]]:
+def _cpus() -> int:
+    return min(_MOST_JOBS, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
+
+
+# -- modules ---------------------------------------------------------------------------------------
+
+
+def _over_modules(project: Project, rules: Sequence[Rule], progress: Progress, jobs: int) -> Found:
+    wanted, problems = _wanted(project, rules)
+    total = len(project.modules)
+    done = total - len(wanted)  # those need no parsing
+    progress(done, total)
+    if jobs > 1 and len(wanted) >= PARALLEL_FROM:
+        try:
+            found, others = _in_processes(
+                project, rules, wanted, jobs, lambda n: progress(n, total)
+            )
+            return found, problems + others
+        except (BrokenProcessPool, OSError):
+            pass  # no process can be started here, or one was killed: it also goes without
+    found = []
+    for module in wanted:
+        some, others = check_modules(project, rules, [module])
+        found += some
+        problems += others
+        done += 1
+        progress(done, total)
+    return found, problems
+
+
+def _wanted(project: Project, rules: Sequence[Rule]) -> tuple[list[Module], list[Problem]]:
+    """The modules that have a rule's trigger in them, and those that cannot be read."""
+    triggers = {trigger for rule in rules for trigger in rule.triggers}
+    wanted: list[Module] = []
+    problems: list[Problem] = []
+    for module in project.modules:
+        try:
+            if any(trigger in module.text for trigger in triggers):
+                wanted.append(module)
+        except CannotRead as error:
+            problems.append(Problem(module.path, error.line, str(error)))
+    return wanted, problems
+
+
+def check_modules(project: Project, rules: Sequence[Rule], modules: Iterable[Module]) -> Found:
     """Run what rules have for single modules."""
     found: list[Finding] = []
     problems: list[Problem] = []
-    for done, module in enumerate(modules, 1):
+    for module in modules:
         try:
             found.extend(_check_module(project, rules, module))
         except CannotRead as error:
             problems.append(Problem(module.path, error.line, str(error)))
-        if progress is not None:
-            progress(done, len(modules))
+        module.forget()
     return found, problems
 
 
@@ -74,12 +131,62 @@ def _check_module(project: Project, rules: Sequence[Rule], module: Module) -> It
             yield from rule.check_module(module, project)
 
 
-def _report(project: Project, found: Iterable[Finding], problems: list[Problem]) -> Report:
-    relevant = [each for each in found if each.severity(project.target) is not None]
+# -- processes -------------------------------------------------------------------------------------
+
+_here: tuple[Project, tuple[Rule, ...]] | None = None
+"""Of a worker process: what it works on."""
+
+
+def _in_processes(
+    project: Project,
+    rules: Sequence[Rule],
+    modules: Sequence[Module],
+    jobs: int,
+    progress: Callable[[int], None],
+) -> Found:
+    found: list[Finding] = []
+    problems: list[Problem] = []
+    done = len(project.modules) - len(modules)
+    codes = frozenset(rule.code for rule in rules)
+    with ProcessPoolExecutor(
+        jobs, multiprocessing.get_context("spawn"), _start_worker, (project, codes)
+    ) as pool:
+        sizes: dict[Future[Found], int] = {}
+        for start in range(0, len(modules), _CHUNK):
+            paths = [module.path for module in modules[start : start + _CHUNK]]
+            sizes[pool.submit(_work, paths)] = len(paths)
+        for future in as_completed(sizes):
+            some, others = future.result()
+            found += some
+            problems += others
+            done += sizes[future]
+            progress(done)
+    return found, problems
+
+
+def _start_worker(project: Project, codes: frozenset[str]) -> None:
+    global _here
+    _here = project, tuple(rule for rule in all_rules() if rule.code in codes)
+
+
+def _work(paths: Sequence[Path]) -> Found:
+    if _here is None:
+        raise RuntimeError("a worker process works on what it was started with")
+    project, rules = _here
+    modules = (project.module_at(path) for path in paths)
+    return check_modules(project, rules, (module for module in modules if module is not None))
+
+
+# -- what is told ----------------------------------------------------------------------------------
+
+
+def _report(project: Project, found: Iterable[Finding], problems: Sequence[Problem]) -> Report:
+    relevant = {each for each in found if each.severity(project.target) is not None}
     lines: dict[Path, list[str]] = {}
     kept = [each for each in relevant if not is_ignored(each, _line_reader(project, each, lines))]
-    ordered = sorted(set(kept), key=lambda f: (str(f.path), f.line, f.column, f.code, f.message))
-    return Report(tuple(ordered), len(relevant) - len(kept), tuple(problems))
+    ordered = sorted(kept, key=lambda f: (str(f.path), f.line, f.column, f.code, f.message))
+    told = sorted(set(problems), key=lambda problem: (str(problem.path), problem.line))
+    return Report(tuple(ordered), len(relevant) - len(kept), tuple(told))
 
 
 def _line_reader(

@@ -62,9 +62,11 @@ def run_check(
     choices: Choices,
     progress: Progress | None = None,
     facts: Facts | None = None,
+    jobs: int | None = None,
 ) -> Session:
     """Check a project.
 
+    :param jobs: see :func:`bridge.migrate.runner.check`.
     :param facts: what it has told already; otherwise it is asked, if ``choices`` say so.
     :raises MigrationError: there is no project there, or the baseline cannot be read.
     """
@@ -78,7 +80,7 @@ def run_check(
     target = advice.target if choices.target == "auto" else Target(choices.target)
     project = project.with_facts(facts, target)
     rules = select_rules(choices.select, choices.ignore)
-    report = check(project, rules, progress)
+    report = check(project, rules, progress, jobs=jobs)
     new = report.findings
     if choices.baseline is not None:
         new = tuple(new_findings(read_baseline(choices.baseline), project, new))

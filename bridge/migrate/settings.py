@@ -133,6 +133,7 @@ class _Reader:
         if module is None or name in self._seen:
             return
         self._seen.add(name)
+        module.is_kept = True
         try:
             body = module.tree.body
         except CannotRead:

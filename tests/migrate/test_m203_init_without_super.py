@@ -57,6 +57,8 @@ def test_an_ancestor_in_another_module_counts() -> None:
     found = findings(
         {
             "shop/base.py": HEAD + "class Base(MiddlewareMixin):\n    pass\n",
+            "shop/settings.py": 'MIDDLEWARE = ["shop.code.A"]\n',
+            "manage.py": 'os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")\n',
             "shop/code.py": "from .base import Base\n\n\nclass A(Base):\n"
             "    def __init__(self, get_response):\n        pass\n",
         },

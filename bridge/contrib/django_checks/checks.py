@@ -61,7 +61,8 @@ def check_this_project(**given: Any) -> Session:
 
     folder = _folder()
     chosen = choices(folder, {**given, "settings": settings.SETTINGS_MODULE})
-    return run_check(folder, chosen, facts=Facts.from_json(told()))
+    # In processes of their own, manage.py would run once more.
+    return run_check(folder, chosen, facts=Facts.from_json(told()), jobs=1)
 
 
 def _folder() -> Path:

@@ -39,7 +39,7 @@ import libcst as cst
 
 from bridge.migrate.classes import attribute, derives_from, method_of
 from bridge.migrate.findings import Finding, Fix, Severity, Source
-from bridge.migrate.middleware import MIXIN, entries
+from bridge.migrate.middleware import MIXIN, entries, unnamed_middleware
 from bridge.migrate.rule import Rule
 
 if TYPE_CHECKING:
@@ -60,17 +60,21 @@ class CallOverride(Rule):
     bridge = None
     sources = (Source.SOURCES, Source.RUNTIME)
     fix = "unsafe"
-    triggers = ("__call__",)
+    triggers = ("Middleware",)
 
     def check_module(self, module: Module, project: Project) -> Iterator[Finding]:
-        for node in module.classes():
-            call = method_of(node, "__call__")
-            if call is None or call.asynchronous is not None or _copes(module, call):
-                continue
-            if not derives_from(project, module, node, MIXIN):
-                continue
-            if attribute(project, module, node, "async_capable", True) is not False:
-                yield self._finding(module, node, call)
+        if "__call__" in module.text:
+            for node in module.classes():
+                yield from self._in_class(module, node, project)
+
+    def _in_class(self, module: Module, node: cst.ClassDef, project: Project) -> Iterator[Finding]:
+        call = method_of(node, "__call__")
+        if call is None or call.asynchronous is not None or _copes(module, call):
+            return
+        if not derives_from(project, module, node, MIXIN):
+            return
+        if attribute(project, module, node, "async_capable", True) is not False:
+            yield self._finding(module, node, call)
 
     def _finding(self, module: Module, node: cst.ClassDef, call: cst.FunctionDef) -> Finding:
         message = (
@@ -80,17 +84,17 @@ class CallOverride(Rule):
         return self.at(module, call, message, _HELP, fix=_fix(module, node))
 
     def check_project(self, project: Project) -> Iterator[Finding]:
-        """Middleware from elsewhere, which was probed."""
+        """Middleware from elsewhere, which was probed, and of ours what is not called one."""
+        for module, node in unnamed_middleware(project):
+            yield from self._in_class(module, node, project)
         for entry in entries(project):
             fact = entry.fact
             if entry.code is not None or entry.setting is None:
                 continue  # the project's own is found in its code
             if not (fact.overrides_call and fact.async_capable and fact.is_used):
                 continue
-            module, node = entry.setting
             yield self.at(
-                module,
-                node,
+                *entry.setting,
                 f"{fact.path} is a MiddlewareMixin with a sync __call__ of its own; under ASGI "
                 "every request may be a 500",
                 "look for a newer release, or use a subclass of it with async_capable = False",

@@ -31,13 +31,12 @@ import libcst as cst
 from bridge.migrate.classes import derives_from, method_of
 from bridge.migrate.findings import Finding, Fix, Severity
 from bridge.migrate.imports import is_docstring
+from bridge.migrate.middleware import MIXIN, unnamed_middleware
 from bridge.migrate.rule import Rule
 
 if TYPE_CHECKING:
     from bridge.migrate.module import Module
     from bridge.migrate.project import Project
-
-_MIXIN = "django.utils.deprecation.MiddlewareMixin"
 
 
 class InitWithoutSuper(Rule):
@@ -49,22 +48,31 @@ class InitWithoutSuper(Rule):
     native = Severity.ERROR
     bridge = Severity.ERROR
     fix = "safe"
-    triggers = ("__init__",)
+    triggers = ("Middleware",)
 
     def check_module(self, module: Module, project: Project) -> Iterator[Finding]:
-        for node in module.classes():
-            init = method_of(node, "__init__")
-            if init is None or not derives_from(project, module, node, _MIXIN):
-                continue
-            if "__init__" not in {_super_call(call) for call in module.inside(init, cst.Call)}:
-                yield self.at(
-                    module,
-                    init,
-                    f"{node.name.value}.__init__ does not call super().__init__(), so it is not "
-                    "marked async: under ASGI every request is a 500, or its hooks do not run",
-                    "call super().__init__(get_response)",
-                    fix=_fix(module, init),
-                )
+        if "__init__" in module.text:
+            for node in module.classes():
+                yield from self._in_class(module, node, project)
+
+    def check_project(self, project: Project) -> Iterator[Finding]:
+        """Middleware of the project in modules that do not have that word."""
+        for module, node in unnamed_middleware(project):
+            yield from self._in_class(module, node, project)
+
+    def _in_class(self, module: Module, node: cst.ClassDef, project: Project) -> Iterator[Finding]:
+        init = method_of(node, "__init__")
+        if init is None or not derives_from(project, module, node, MIXIN):
+            return
+        if "__init__" not in {_super_call(call) for call in module.inside(init, cst.Call)}:
+            yield self.at(
+                module,
+                init,
+                f"{node.name.value}.__init__ does not call super().__init__(), so it is not "
+                "marked async: under ASGI every request is a 500, or its hooks do not run",
+                "call super().__init__(get_response)",
+                fix=_fix(module, init),
+            )
 
 
 def _super_call(call: cst.Call) -> str:

@@ -1,0 +1,125 @@
+"""Rules over many files: in processes, with problems, and with what others hold on to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bridge.migrate import runner
+from bridge.migrate.project import Project, open_project
+from bridge.migrate.rule import all_rules, select_rules
+from bridge.migrate.runner import check
+from tests.migrate.helpers import project_of
+
+HEAD = "from django.utils.deprecation import MiddlewareMixin\n\n\n"
+CODE = f"{HEAD}class A(MiddlewareMixin):\n    def __init__(self, get_response):\n        pass\n"
+NUMBER = 20
+MANAGE = 'import os\nos.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")\n'
+
+
+@pytest.fixture(scope="module")
+def large() -> Iterator[Project]:
+    files = {f"shop/m{number}.py": CODE for number in range(NUMBER)}
+    files |= {
+        "manage.py": MANAGE,
+        "shop/settings.py": 'MIDDLEWARE = ["shop.m1.A"]  # Middleware\n',
+        "shop/broken.py": "class Middleware(:\n",
+    }
+    with project_of(files) as project:
+        yield project
+
+
+@pytest.fixture(autouse=True)
+def soon_parallel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "PARALLEL_FROM", NUMBER)
+
+
+def test_processes_find_the_same_as_one_and_tell_their_progress(large: Project) -> None:
+    rules = select_rules(["M2"])
+    told: dict[int, list[tuple[int, int]]] = {1: [], 2: []}
+
+    alone = check(large, rules, lambda *now: told[1].append(now), jobs=1)
+    shared = check(large, rules, lambda *now: told[2].append(now), jobs=2)
+
+    assert shared == alone
+    assert len(shared.findings) == NUMBER + 1
+    assert [problem.path.name for problem in shared.problems] == ["broken.py"]
+    total = len(large.modules)
+    assert [(each[-1], each == sorted(each)) for each in told.values()] == [
+        ((total, total), True),
+        ((total, total), True),
+    ]
+
+
+def test_settings_that_were_read_before_are_still_known_by_their_place() -> None:
+    files = {"manage.py": MANAGE, "shop/settings.py": 'MIDDLEWARE = ["a.Middleware"]\n'}
+    with project_of(files) as project:
+        assert project.settings.strings("MIDDLEWARE") == ["a.Middleware"]
+        found = check(project, select_rules(["M2"])).findings
+
+    assert [(each.code, each.line) for each in found] == [("M201", 1)]
+
+
+def test_a_file_that_no_rule_looks_at_is_not_parsed() -> None:
+    with project_of({"shop/a.py": "def broken(:\n"}) as project:
+        assert check(project, select_rules(["M203"])).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("data", "line", "words"),
+    [
+        (b"x = '\xe9'  # Middleware\n", 1, "is not utf-8: byte 0xe9"),
+        (b"a = 1\nclass Middleware(:\n", 2, "has a syntax error, or syntax newer than"),
+        (b"# coding: klingon\nMiddleware\n", 1, "cannot be decoded: unknown encoding"),
+        (b"Middleware = " + b"(" * 3000 + b")" * 3000, 0, "has more than 200 brackets"),
+    ],
+)
+def test_a_file_that_cannot_be_parsed_is_told_and_the_rest_is_checked(
+    tmp_path: Path, data: bytes, line: int, words: str
+) -> None:
+    (tmp_path / "bad.py").write_bytes(data)
+    (tmp_path / "good.py").write_text(CODE)
+
+    report = check(open_project(tmp_path), select_rules(["M203"]))
+
+    (problem,) = report.problems
+    assert (problem.path.name, problem.line) == ("bad.py", line)
+    assert words in problem.message
+    assert [each.path.name for each in report.findings] == ["good.py"]
+
+
+def test_a_file_in_latin_1_that_says_so_is_read(tmp_path: Path) -> None:
+    text = f"# -*- coding: latin-1 -*-\n# caf\xe9\n{CODE}"
+    (tmp_path / "a.py").write_bytes(text.encode("latin-1"))
+
+    (found,) = check(open_project(tmp_path), select_rules(["M203"])).findings
+
+    assert found.line == 7
+
+
+def test_a_symlink_loop_is_walked_once(tmp_path: Path) -> None:
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "a.py").write_text(CODE)
+    (tmp_path / "shop" / "again").symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path / "self").symlink_to("self")
+
+    assert len(check(open_project(tmp_path), select_rules(["M203"])).findings) == 1
+
+
+def test_environments_and_caches_are_left_out(tmp_path: Path) -> None:
+    for folder in (".venv/lib", "myenv/lib", "node_modules/x", "shop/__pycache__"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "a.py").write_text(CODE)
+    (tmp_path / "myenv" / "pyvenv.cfg").touch()
+    (tmp_path / "a.py").write_text(CODE)
+
+    assert [module.name for module in open_project(tmp_path).modules] == ["a"]
+
+
+def test_every_rule_can_be_told_from_the_others() -> None:
+    rules = all_rules()
+
+    assert len({rule.name for rule in rules}) == len(rules)
+    assert [rule.code for rule in rules if not rule.summary] == []
