@@ -44,6 +44,16 @@ def migrate_projects(session: nox.Session, django: str) -> None:
     session.run("pytest", "tests/migrate/test_whole_projects.py", *session.posargs)
 
 
+@nox.session(python="3.12")
+@nox.parametrize("django", ["4.2", "5.2"])
+def django(session: nox.Session, django: str) -> None:
+    """The Django tests on releases before the one that is installed by default."""
+    session.install("-e", ".[test]")
+    session.install(f"django~={django}.0")
+    paths = ["tests/django", "tests/promises/test_p09_django_keeps_its_connections.py"]
+    session.run("pytest", *paths, *session.posargs)
+
+
 @nox.session
 def soak(session: nox.Session) -> None:
     """Long runs under a watchdog: no hang, no growth of threads, descriptors or memory."""
