@@ -323,7 +323,7 @@ class Module:
 
 
 _DEEPEST = 200
-"""Python itself takes no more. Much later libcst's parser runs out of stack, and ends the process."""
+"""Python itself takes no more. libcst's parser runs out of stack, and of process, much later."""
 _BRACKET = re.compile(r"[(\[{]|[)\]}]")
 
 
