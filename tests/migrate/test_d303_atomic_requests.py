@@ -30,6 +30,19 @@ def test_an_async_view_opts_out() -> None:
     )
 
 
+def test_each_database_is_named() -> None:
+    both = "DATABASES = {'default': {'ATOMIC_REQUESTS': True}, 'log': {'ATOMIC_REQUESTS': True}}\n"
+    check_transformed(
+        "D303",
+        "from django.db import transaction\n\n\n" + ASYNC,
+        "from django.db import transaction\n\n\n@transaction.non_atomic_requests\n"
+        '@transaction.non_atomic_requests(using="log")\n' + ASYNC,
+        path=PATH,
+        files={**SITE, "site/settings.py": both},
+        safe=False,
+    )
+
+
 def test_a_view_class_opts_out() -> None:
     check_transformed(
         "D303",

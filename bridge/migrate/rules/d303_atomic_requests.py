@@ -68,7 +68,7 @@ class AtomicRequests(Rule):
                 "raises a RuntimeError at each request",
                 _HELP,
                 source=source,
-                fix=_fix(module, node),
+                fix=_fix(module, node, atomic),
             )
 
 
@@ -122,19 +122,23 @@ def _excused(project: Project) -> set[str]:
     return found
 
 
-def _fix(module: Module, node: Node) -> Fix:
-    """A decorator above all others."""
+def _fix(module: Module, node: Node, atomic: list[str]) -> Fix:
+    """Decorators above all others: without an argument it is for the default database alone."""
     first = node.decorators[0] if node.decorators else node
     indent = module.indent_of(first)
-    decorator = f"@transaction.{_OPT_OUT}"
+    opt_outs = [_opt_out(alias) for alias in atomic]
     imports: tuple[Edit, ...] = module.add_import("from django.db import transaction")
     if isinstance(node, cst.ClassDef):
-        decorator = f'@method_decorator(transaction.{_OPT_OUT}, name="dispatch")'
+        opt_outs = [f'method_decorator({each}, name="dispatch")' for each in opt_outs]
         imports += module.add_import("from django.utils.decorators import method_decorator")
         imports = _joined(imports)
     line, _ = module.position(first)
-    edit = module.insert_line(line, f"{indent}{decorator}\n")
+    edit = module.insert_line(line, "".join(f"{indent}@{each}\n" for each in opt_outs))
     return Fix(f"Decorate it with {_OPT_OUT}", (edit, *imports), safe=False)
+
+
+def _opt_out(alias: str) -> str:
+    return f"transaction.{_OPT_OUT}" + ("" if alias == "default" else f'(using="{alias}")')
 
 
 def _joined(edits: tuple[Edit, ...]) -> tuple[Edit, ...]:
