@@ -23,7 +23,7 @@ from flask import Flask
 import bridge
 from benchmarks.side_by_side import uvicorn
 from bridge.cli.bench.processes import HOST, Running, running
-from bridge.cli.bench.svg import WIDTH, frame, number, text
+from bridge.cli.bench.svg import WIDTH, box, frame, number, text
 from bridge.jobs import Job
 from bridge.types import Environ, Message, Receive, Scope, Send, StartResponse
 
@@ -179,12 +179,11 @@ def draw(steps: Sequence[Step]) -> str:
 
 def _row(step: Step, top: float, scale: float) -> list[str]:
     x, width = LEFT + step.start_us * scale, max(1.5, (step.end_us - step.start_us) * scale)
-    shape = SHAPES[step.who]
     return [
         text(LEFT - 10, top + 12, step.name, "", "end"),
         text(LEFT - 10, top + 26, step.who, "small", "end"),
         f'<path class="grid" d="M{LEFT} {top + 30}H{WIDTH - 10}"/>',
-        f'<rect class="{shape}" x="{x:.1f}" y="{top + 2}" width="{width:.1f}" height="22"/>',
+        box(SHAPES[step.who], x, top + 2, width, 22),
         text(x + width + 6, top + 18, f"{number(step.end_us - step.start_us)} µs", "small"),
     ]
 

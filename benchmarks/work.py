@@ -267,7 +267,7 @@ WORK: dict[str, Work] = {
         unit="MB/s",
     ),
     "sleep": Work(
-        "10 ms sleep, 200 connections, 40 threads",
+        "10 ms sleep, 40 threads",
         lambda: _at_forty_threads("/sleep"),
         (Target(IDEAL_RATE, 0.95, words="ideal: 40 threads / 10 ms"),),
         connections=200,

@@ -8,11 +8,12 @@ ours is filled, the rest is hatched; lines differ in dashes and marks; numbers a
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-__all__ = ["WIDTH", "Bar", "Line", "bars", "frame", "lines", "number", "text"]
+__all__ = ["WIDTH", "Bar", "Line", "bars", "box", "frame", "lines", "number", "text"]
 
 WIDTH = 760
 STYLE = """<style>
@@ -22,7 +23,7 @@ STYLE = """<style>
 .chart .title { font-weight: 600; font-size: 15px; }
 .chart .small { fill: var(--color-foreground-secondary, #444); font-size: 12px; }
 .chart .ours { fill: var(--color-brand-primary, #0a5a78); stroke: none; }
-.chart .theirs { fill: url(#hatch); stroke: var(--color-foreground-secondary, #444); }
+.chart .theirs { stroke: var(--color-foreground-secondary, #444); }
 .chart .hatch, .chart .grid { stroke: var(--color-foreground-border, #999); }
 .chart .grid { stroke-width: .6; stroke-dasharray: 2 4; fill: none; }
 .chart .spread { stroke: var(--color-foreground-primary, #111); stroke-width: 1.6; fill: none; }
@@ -97,7 +98,7 @@ def _bar(row: Bar, left: float, top: float, scale: float) -> list[str]:
     spread += f"M{high:.1f} {middle - 4}V{middle + 4}"
     return [
         text(left - 10, top + 17, row.name, anchor="end"),
-        f'<rect class="{style}" x="{left}" y="{top}" width="{width:.1f}" height="24"/>',
+        box(style, left, top, width, 24),
         f'<path class="spread" d="{spread}"/>',
         text(max(high, left + width) + 8, top + 17, number(row.value)),
     ]
@@ -179,6 +180,13 @@ def text(x: float, y: float, words: str, style: str = "", anchor: str = "start")
     return f'<text{kind} x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
 
 
+def box(style: str, x: float, y: float, width: float, height: float) -> str:
+    """A rectangle: filled if it is ``ours``, hatched if it is ``theirs``."""
+    fill = ' fill="url(#hatch)"' if style == "theirs" else ""
+    place = f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"'
+    return f'<rect class="{style}"{fill} {place}/>'
+
+
 def frame(height: float, title: str, words: str, parts: Sequence[str]) -> str:
     """The whole picture.
 
@@ -188,4 +196,6 @@ def frame(height: float, title: str, words: str, parts: Sequence[str]) -> str:
         f'<svg class="chart" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" '
         f'role="img"><title>{escape(title)}</title><desc>{escape(words)}</desc>'
     )
-    return "\n".join([head, STYLE, HATCH, *parts, "</svg>\n"])
+    drawn = "\n".join([head, STYLE, HATCH, *parts, "</svg>\n"])
+    own = f"hatch-{zlib.crc32(title.encode()):x}"  # a page has many pictures, and ids only once
+    return drawn.replace("url(#hatch)", f"url(#{own})").replace('id="hatch"', f'id="{own}"')
