@@ -4,9 +4,9 @@
 
     python -m benchmarks.router_cost
 
-What enters: nothing. What leaves: a table of nanoseconds a request, on stdout: the time of a request
-through the Router less that of the bare app. Both are the shortest of many short rounds that take
-turns, since whatever else the machine does can only add to them. Main thread; the apps answer
+What enters: nothing. What leaves: a table of nanoseconds a request, on stdout: the time of one
+through the Router less that of one to the bare app. Both are the shortest of many short rounds that
+take turns, since whatever else the machine does can only add to them. Main thread; the apps answer
 nothing.
 """
 

@@ -42,16 +42,20 @@ one: with these it would build the URLs of the outer one."""
 
 
 class _Route:
-    """One app, and how its scope differs from the server's."""
+    """One app, and how its scope differs from the server's.
 
-    __slots__ = ("app", "below", "prefix", "raw_prefix", "share")
+    :ivar share: what the app has left in its state; None if it gets the server's own scope.
+    """
 
-    def __init__(self, app: AsgiApp, place: Place, share: Share) -> None:
+    __slots__ = ("app", "below", "prefix", "share")
+
+    def __init__(
+        self, app: AsgiApp, prefix: str = "", share: Share | None = None, *, below: bool = False
+    ) -> None:
         self.app = app
-        self.prefix = place.prefix
-        self.raw_prefix = quote(place.prefix, safe=PATH_SAFE).encode("ascii")
+        self.prefix = prefix
         self.share = share
-        self.below = place.sees_below
+        self.below = below
 
 
 class AsgiSide:
@@ -72,50 +76,57 @@ class AsgiSide:
         self._life = life
         self._pools = pools
         self._shares = shares
-        self._http = PrefixTable({p: self._http_route(place) for p, place in plan.http.items()})
-        self._websocket = PrefixTable(
-            {p: self._websocket_route(place) for p, place in plan.websocket.items()}
-        )
+        http = {prefix: self._http_route(place) for prefix, place in plan.http.items()}
+        sockets = {p: self._websocket_route(place) for p, place in plan.websocket.items()}
+        self._find_http = PrefixTable(http).find
+        self._find_websocket = PrefixTable(sockets).find
 
     def _http_route(self, place: Place) -> _Route:
         if place.app is None:
-            return _as_it_is(_not_found)
-        if place.asgi is None:  # PEP 3333's face changes the environ
-            return _as_it_is(self._pools[place.pool])
-        return _Route(place.asgi, place, self._share(place))
+            return _Route(_not_found)
+        if place.asgi is None:  # the WSGI face changes the environ
+            return _Route(self._pools[place.pool])
+        return self._native_route(place, place.asgi)
 
     def _websocket_route(self, place: Place) -> _Route:
         if place.app is None:
-            return _as_it_is(_not_found)
+            return _Route(_not_found)
         if place.asgi is None:
-            return _as_it_is(_refusing(place))
-        return _Route(place.asgi, place, self._share(place))
+            if place.pool.to_asgi.websocket_threads:
+                return _Route(self._pools[place.pool])
+            return _Route(_refusing(place))
+        return self._native_route(place, place.asgi)
 
-    def _share(self, place: Place) -> Share:
-        return self._shares.get(id(place.asgi)) or Share()
+    def _native_route(self, place: Place, app: AsgiApp) -> _Route:
+        share = self._shares.get(id(app)) or Share()
+        return _Route(app, place.prefix, share, below=place.sees_below)
 
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """ASGI 3, for the server."""
+    def serve(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """ASGI 3, for the server: ``http``, ``websocket`` and ``lifespan``.
+
+        :raises ServerProtocolError: the scope is of another type.
+        :raises LifespanFailed: the server sends no lifespan, and a mounted app did not start.
+        """
         kind = scope["type"]
         if kind == "http":
-            table = self._http
+            find = self._find_http
         elif kind == "websocket":
-            table = self._websocket
+            find = self._find_websocket
         else:
             return self._live(scope, receive, send, raises=False)
         if not self._life.up:
-            return self._call_when_up(scope, receive, send)
+            return self._serve_when_up(scope, receive, send)
         path = scope["path"]
-        root = scope.get("root_path")
-        if root:
-            path = _below(root, path)[0]
-        route = table.find(path)
+        if scope.get("root_path"):
+            path = _below(scope["root_path"], path)[0]
+        route = find(path)
         if route is None:
             return _not_found(scope, receive, send)
         share = route.share
-        added = share.added if len(share.own) == share.count else share.look()
-        if route.prefix or added or "router" in scope:
-            scope = _seen_by(route, added, scope)
+        if share is not None:
+            added = share.added if len(share.own) == share.count else share.look()
+            if route.prefix or added or "router" in scope:
+                scope = _seen_by(route, added, scope)
         return route.app(scope, receive, send)
 
     async def hosted(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -123,11 +134,11 @@ class AsgiSide:
         if scope["type"] == "lifespan":
             await self._live(scope, receive, send, raises=True)
         else:
-            await self(scope, receive, send)
+            await self.serve(scope, receive, send)
 
-    async def _call_when_up(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve_when_up(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._life.ensure()
-        await self(scope, receive, send)
+        await self.serve(scope, receive, send)
 
     # -- lifespan -------------------------------------------------------------------------------
 
@@ -138,7 +149,7 @@ class AsgiSide:
             )
         await receive()
         try:
-            await self._life.enter(scope.get("state"), with_pools=not raises)
+            await self._life.enter(scope.get("state"), on_wsgi=raises)
         except LifespanFailed as error:
             if raises:
                 raise
@@ -159,14 +170,6 @@ class AsgiSide:
             await send({"type": "lifespan.shutdown.failed", "message": _told(error)})
         else:
             await send({"type": "lifespan.shutdown.complete"})
-
-
-def _as_it_is(app: AsgiApp) -> _Route:
-    """A route to what takes the server's own scope."""
-    route = _Route.__new__(_Route)
-    route.app, route.prefix, route.raw_prefix, route.below = app, "", b"", False
-    route.share = Share()
-    return route
 
 
 def _told(error: LifespanFailed) -> str:

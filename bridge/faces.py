@@ -19,34 +19,44 @@ WSGI servers           do not look either
 from __future__ import annotations
 
 import sys
-from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Iterable
 from typing import Any, overload
 
 from asgiref.sync import markcoroutinefunction
 
-from bridge.types import Environ, Interface, Receive, Scope, Send, StartResponse
+from bridge.types import (
+    AsgiApp,
+    Environ,
+    Interface,
+    Receive,
+    Scope,
+    Send,
+    StartResponse,
+    WsgiApp,
+)
 
 __all__ = ["Universal"]
 
 
-class Universal(ABC):
-    """Base of what is an ASGI app and a WSGI app at once."""
+class Universal:
+    """What is an ASGI app and a WSGI app at once.
+
+    :ivar asgi: the ASGI 3 face alone.
+    :ivar wsgi: the PEP 3333 face alone.
+    """
 
     __bridge_interface__: Interface = "asgi"  # the one that can carry everything
     _asgi_single_callable = True
 
-    def __init__(self) -> None:
+    asgi: AsgiApp
+    wsgi: WsgiApp
+
+    def __init__(self, asgi: AsgiApp | None = None, wsgi: WsgiApp | None = None) -> None:
+        if asgi is not None and wsgi is not None:
+            self.asgi = asgi
+            self.wsgi = wsgi
         if sys.version_info < (3, 12):  # inspect knows no marks there: servers see this instead
             self.__dict__["__call__"] = _as_coroutine_function(self.asgi)
-
-    @abstractmethod
-    def asgi(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """The ASGI 3 face."""
-
-    @abstractmethod
-    def wsgi(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """The PEP 3333 face."""
 
     @overload
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]: ...
@@ -62,7 +72,7 @@ class Universal(ABC):
         return self.asgi(scope, receive, send)
 
 
-def _as_coroutine_function(asgi: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+def _as_coroutine_function(asgi: AsgiApp) -> AsgiApp:
     async def call(scope: Scope, receive: Receive, send: Send) -> None:
         await asgi(scope, receive, send)
 

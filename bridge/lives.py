@@ -68,12 +68,14 @@ class Member:
     """One app among those that live together.
 
     :ivar prefix: where it is mounted; messages about it begin with that.
+    :ivar only_on_asgi: on a WSGI server it is called as WSGI, and needs no lifespan.
     :ivar share: what it leaves for its requests.
     """
 
     app: AsgiApp
     prefix: str
     options: ToWsgiOptions
+    only_on_asgi: bool = False
     share: Share = field(default_factory=Share)
 
     @property

@@ -225,7 +225,7 @@ def _place(
     prefix: str, app: AnyApp, mount: Mount, options: RouterOptions, *, by_name: bool = False
 ) -> Place | Plan:
     inner = getattr(app, "plan", None) if isinstance(app, Universal) else None
-    if isinstance(inner, Plan):
+    if isinstance(inner, Plan):  # a Router
         options.refuse_another_loop(inner.options.to_wsgi, shown(prefix))
         return inner
     place = Place(prefix, app, None, None, options, options, mount.path, by_name)
@@ -236,6 +236,8 @@ def _place(
         return replace(place, app=app.app, asgi=app.app, options=merged)
     if type(app) is WsgiToAsgi:
         return replace(place, asgi=app, wsgi=app.app)
+    if isinstance(app, Universal):
+        return replace(place, asgi=app, wsgi=app)
     if _interface(prefix, app, by_name) == "asgi":
         return replace(place, asgi=cast("AsgiApp", app))
     return replace(place, wsgi=cast("WsgiApp", app))

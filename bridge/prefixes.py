@@ -3,8 +3,8 @@
 What enters: prefixes as the user writes them, and decoded paths. What leaves: normal prefixes (the
 root is the empty one, no other ends in a slash), and what is mounted there. Any thread.
 
-Finding costs two or three dict look-ups, however many mounts there are: as many segments are looked
-at as the longest prefix has.
+Finding costs one dict look-up, however many mounts there are; where prefixes with the same first
+segment lie within each other, it is one for each segment of the longest of them at most.
 """
 
 from __future__ import annotations
@@ -68,22 +68,34 @@ class PrefixTable(Generic[T]):
     :param entries: by normal prefix.
     """
 
-    __slots__ = ("_depth", "_entries", "_root")
+    __slots__ = ("_entries", "_first", "_root")
 
     def __init__(self, entries: Mapping[str, T]) -> None:
         self._entries = dict(entries)
         self._root = self._entries.pop("", None)
-        self._depth = max((prefix.count("/") for prefix in self._entries), default=0)
+        # By first segment: how many segments to look at, and what is found where that is just one.
+        self._first: dict[str, tuple[int, T | None]] = {}
+        for prefix in self._entries:
+            first = prefix[: prefix.find("/", 1)] if "/" in prefix[1:] else prefix
+            depth = self._first.get(first, (0, None))[0]
+            self._first[first] = (max(depth, prefix.count("/")), self._entries.get(first))
 
     def find(self, path: str) -> T | None:
         """The entry with the longest prefix that ``path`` is, or is below; None without one.
 
         :param path: decoded, as ASGI's ``path`` or PEP 3333's ``PATH_INFO`` are.
         """
-        if not self._depth:
+        end = path.find("/", 1)
+        found = self._first.get(path if end < 0 else path[:end])
+        if found is None:
             return self._root
+        if found[0] == 1:
+            return found[1]
+        return self._find_deeper(path, found[0])
+
+    def _find_deeper(self, path: str, depth: int) -> T | None:
         end = 0
-        for _ in range(self._depth):
+        for _ in range(depth):
             end = path.find("/", end + 1)
             if end < 0:
                 end = len(path)

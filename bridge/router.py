@@ -17,7 +17,7 @@ prefix up again: a fraction of a microsecond, and each face knows only its own i
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Iterable
+from collections.abc import Iterable
 from threading import Lock
 from typing import Any, Unpack
 from weakref import WeakSet
@@ -31,7 +31,7 @@ from bridge.lives import Member
 from bridge.mounts import AnyApp, Mount, Mounts, Place, plan
 from bridge.router_options import RouterKeywords, RouterOptions
 from bridge.shared_life import SharedLife
-from bridge.types import AsgiApp, Environ, Receive, Scope, Send, StartResponse
+from bridge.types import AsgiApp, Environ, StartResponse
 from bridge.wsgi_side import WsgiSide
 from bridge.wsgi_to_asgi import WsgiToAsgi
 
@@ -61,6 +61,10 @@ class Router(Universal):
         all mounted WSGI apps together, and those of :class:`AsgiToWsgi` (``lifespan``,
         ``startup_timeout_s``, ``loop_factory``, ...) for all mounted ASGI apps together. Timeouts
         of lifespans are for each app. A nested Router with options of its own keeps them.
+    :ivar asgi: the ASGI 3 face. Where a server sends no lifespan, a request raises
+        :exc:`LifespanFailed` if a mounted app did not start.
+    :ivar wsgi: the PEP 3333 face. The same holds for every request. A mounted WSGI app is called on
+        the server's own thread.
     :raises ConfigError: a prefix, a mount or an option is wrong. Names it, and what is allowed.
     :raises AmbiguousApp: an app's interface cannot be told. Names the prefix, and how to choose.
     """
@@ -72,7 +76,6 @@ class Router(Universal):
         websocket: Mounts | AnyApp | None = None,
         **options: Unpack[RouterKeywords],
     ) -> None:
-        super().__init__()
         self.options = RouterOptions(options)
         self.plan = plan(mounts, websocket, self.options)
         pools = self._make_pools()
@@ -86,6 +89,7 @@ class Router(Universal):
         shares = {id(member.app): member.share for member in apps}
         self._asgi = AsgiSide(self.plan, self._life, pools, shares)
         self._wsgi = WsgiSide(self.plan, self._from_wsgi)
+        super().__init__(self._asgi.serve, self._serve_wsgi)
         self._lock = Lock()
         self._adapter: AsgiToWsgi | None = None
         _routers.add(self)
@@ -100,14 +104,6 @@ class Router(Universal):
         return f"{type(self).__name__}({{{mounted}}})"
 
     # -- on ASGI servers ------------------------------------------------------------------------
-
-    def asgi(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """ASGI 3: ``http``, ``websocket`` and ``lifespan``.
-
-        :raises ServerProtocolError: the scope is of another type.
-        :raises LifespanFailed: the server sends no lifespan, and a mounted app did not start.
-        """
-        return self._asgi(scope, receive, send)
 
     def _make_pools(self) -> dict[RouterOptions, WsgiToAsgi]:
         """An adapter for all WSGI apps, and for those of nested Routers with their own options."""
@@ -124,14 +120,10 @@ class Router(Universal):
 
     # -- on WSGI servers ------------------------------------------------------------------------
 
-    def wsgi(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """PEP 3333. A WSGI app is called on this very thread.
-
-        :raises LifespanFailed: a mounted app did not start, with this request or an earlier one.
-        """
+    def _serve_wsgi(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if not self._life.up:
             self.start()
-        return self._wsgi(environ, start_response)
+        return self._wsgi.serve(environ, start_response)
 
     def start(self) -> None:
         """Under a WSGI server: start the mounted ASGI apps, if this process has not yet. Blocks.
@@ -140,7 +132,7 @@ class Router(Universal):
 
         :raises LifespanFailed: an app did not start, now or before. Names its prefix.
         """
-        if self._life.has_apps:
+        if self._life.starts_on_wsgi:
             self._crossing().start()
 
     def close(self) -> None:
@@ -182,7 +174,7 @@ def _member(place: Place) -> Member:
     app: AsgiApp | None = place.asgi
     if app is None:
         raise LifespanFailed(f"{place.label} is WSGI and has no lifespan")
-    return Member(app, place.prefix, place.options.to_wsgi)
+    return Member(app, place.prefix, place.options.to_wsgi, only_on_asgi=place.wsgi is not None)
 
 
 def _pool_member(pool: WsgiToAsgi) -> Member:
@@ -207,7 +199,7 @@ def start_routers(served: object = None) -> None:
         all Routers of this process are started.
     :raises LifespanFailed: an app's startup failed.
     """
-    served = getattr(served, "__self__", served)  # router.wsgi
+    served = getattr(served, "__self__", served)  # of router.wsgi
     if isinstance(served, Router):
         served.start()
         return

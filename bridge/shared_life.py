@@ -42,7 +42,7 @@ class SharedLife:
 
     :param apps: those that have a lifespan, in their order.
     :param pools: adapters with threads, which drain them when told to shut down: before the apps.
-        Only servers that send lifespan tell them; the others leave threads to the process's end.
+        Only ASGI servers that send lifespan tell them; others leave threads to the process's end.
     :param shares_state: see :meth:`~bridge.lives.Lives.start`.
     :ivar up: nothing is left to be started: requests may go in. Read at every request.
     """
@@ -52,6 +52,7 @@ class SharedLife:
     ) -> None:
         self._apps = tuple(apps)
         self._pools = tuple(pools)
+        self._on_wsgi = tuple(member for member in apps if not member.only_on_asgi)
         self._shares_state = shares_state
         self._reset()
         _all.add(self)
@@ -66,9 +67,9 @@ class SharedLife:
         self.up = not self._apps
 
     @property
-    def has_apps(self) -> bool:
-        """Whether there is anything to start."""
-        return bool(self._apps)
+    def starts_on_wsgi(self) -> bool:
+        """Whether there is anything to start on a WSGI server."""
+        return bool(self._on_wsgi)
 
     @property
     def longest_start_s(self) -> float:
@@ -82,11 +83,11 @@ class SharedLife:
 
     # -- for those who run a lifespan -----------------------------------------------------------
 
-    async def enter(self, state: dict[str, Any] | None, *, with_pools: bool) -> None:
+    async def enter(self, state: dict[str, Any] | None, *, on_wsgi: bool) -> None:
         """Have the apps started, or wait until whoever came first has started them.
 
         :param state: of the lifespan scope.
-        :param with_pools: the caller will tell when it ends, so pools can be drained then.
+        :param on_wsgi: it is our own, below the WSGI face, and no server's.
         :raises LifespanFailed: an app did not start.
         """
         with self._lock:
@@ -95,7 +96,7 @@ class SharedLife:
         if not is_first:
             await _outcome(ready)
             return
-        await self._start(ready, state, with_pools, None)
+        await self._start(ready, state, self._on_wsgi if on_wsgi else self._apps + self._pools)
 
     async def leave(self) -> None:
         """Shut the apps down, if nobody else has asked for them.
@@ -149,10 +150,9 @@ class SharedLife:
         self,
         ready: Future[None],
         state: dict[str, Any] | None,
-        with_pools: bool,
-        is_ending: Callable[[], bool] | None,
+        members: Sequence[Member],
+        is_ending: Callable[[], bool] | None = None,
     ) -> None:
-        members = self._apps + self._pools if with_pools else self._apps
         try:
             await self._lives.start(
                 members, state, shares_state=self._shares_state, is_ending=is_ending
@@ -211,7 +211,7 @@ class _Keeper:
 
     async def _keep(self) -> None:
         try:
-            await self._life._start(self._ready, None, False, self._is_ending)
+            await self._life._start(self._ready, None, self._life._apps, self._is_ending)
         except Exception:
             return  # the requests that wait have it
         _kept.add(self)

@@ -53,8 +53,8 @@ class WsgiSide:
             return _Route("", self._crossing)
         return _Route(_native(place.prefix), place.wsgi)
 
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """For a WSGI server."""
+    def serve(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """PEP 3333, for the server."""
         if "HTTP_UPGRADE" in environ and is_websocket(environ):
             place = self._sockets.find(environ.get("PATH_INFO", ""))
             if place is not None and place.asgi is not None:

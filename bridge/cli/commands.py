@@ -10,11 +10,13 @@ from __future__ import annotations
 import platform
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 import bridge
+from bridge.cli import routes
+from bridge.cli.asked import AppDir, Interfaces, Targets, Websockets, parse
 from bridge.cli.bench import command as bench
 from bridge.cli.migrate import app as migrate_app
 from bridge.cli.options import (
@@ -43,12 +45,13 @@ app = typer.Typer(
 )
 
 app.add_typer(migrate_app, name="migrate")
+app.command("routes", epilog=routes.EPILOG)(routes.routes_command)
 app.command("bench", help=bench.HELP, epilog=bench.EPILOG)(bench.bench_command)
 
-_WHERE, _HOW, _APP = "Where it listens", "How it runs", "What the app is"
+_WHERE, _HOW = "Where it listens", "How it runs"
 
 HELP = (
-    "Serve an app, WSGI or ASGI, on any server.\n\n"
+    "Serve an app, WSGI or ASGI, or several together, on any server.\n\n"
     "Finds out what the app is, wraps it where the server needs the other interface, and starts "
     "the server. Ctrl-C and SIGTERM let open requests finish."
 )
@@ -59,6 +62,7 @@ EPILOG = (
     "bridge run \"site:create_app('production')\" --workers 4\n\n"
     "bridge run path/to/django/project --server granian --threads 20\n\n"
     "bridge run mysite.asgi:application --server gunicorn --uds /run/mysite.sock\n\n"
+    "bridge run /=flask_app:app /api=api:app --websocket /ws=chat:app\n\n"
     "[dim]Exit code: 0 after Ctrl-C or SIGTERM, 1 if the app or the server failed, 2 if the "
     "command line cannot be carried out.[/]"
 )
@@ -82,15 +86,7 @@ def main(
 
 @app.command("run", help=HELP, epilog=EPILOG)
 def run_command(
-    target: Annotated[
-        str,
-        typer.Argument(
-            metavar="TARGET",
-            show_default=False,
-            help="module:attr, \"module:factory('x')\", module, a .py file, or a folder with "
-            "manage.py.",
-        ),
-    ],
+    targets: Targets = None,
     server: Annotated[
         ServerName | None,
         typer.Option(
@@ -157,27 +153,14 @@ def run_command(
             help="Where a proxy mounts the app, as /shop. It may strip that from requests or not.",
         ),
     ] = "",
-    interface: Annotated[
-        Literal["wsgi", "asgi"] | None,
-        typer.Option(
-            metavar="NAME", rich_help_panel=_APP, help="wsgi or asgi, for apps that do not show it."
-        ),
-    ] = None,
-    app_dir: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True,
-            file_okay=False,
-            metavar="PATH",
-            rich_help_panel=_APP,
-            help="Where its module is. Default: here.",
-        ),
-    ] = None,
+    websocket: Websockets = None,
+    interface: Interfaces = None,
+    app_dir: AppDir = None,
 ) -> None:
     """Carry out ``bridge run``; :data:`HELP` is what the user sees."""
     with telling_errors():
         options = RunOptions(
-            target=target,
+            asked=parse(targets or (), websocket or (), interface or ()),
             host=host,
             port=port,
             uds=uds,
@@ -186,7 +169,6 @@ def run_command(
             reload=reload,
             root_path=normal_root_path(root_path),
             log_level=log_level,
-            interface=interface,
             grace_s=grace_s,
             app_dir=app_dir,
         )

@@ -9,9 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bridge.errors import BridgeError
-from bridge.types import Interface
+
+if TYPE_CHECKING:
+    from bridge.cli.asked import Asked
 
 __all__ = [
     "DEFAULT_GRACE_S",
@@ -44,11 +47,13 @@ class LogLevel(StrEnum):
 class RunOptions:
     """Options of ``bridge run``. None where the user gave none.
 
+    :ivar asked: the apps.
     :ivar grace_s: seconds that open requests get after SIGTERM or Ctrl-C.
     :ivar app_dir: where modules are looked for; None for the current directory.
+    :ivar watched: the folders to watch when reloading; none for the current directory alone.
     """
 
-    target: str
+    asked: tuple[Asked, ...] = ()
     host: str = "127.0.0.1"
     port: int = 8000
     uds: Path | None = None
@@ -57,9 +62,9 @@ class RunOptions:
     reload: bool = False
     root_path: str = ""
     log_level: LogLevel = LogLevel.INFO
-    interface: Interface | None = None
     grace_s: int = DEFAULT_GRACE_S
     app_dir: Path | None = None
+    watched: tuple[Path, ...] = ()
 
     @property
     def thread_count(self) -> int:

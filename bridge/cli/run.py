@@ -24,9 +24,8 @@ from bridge.cli.last_resort import LAST_S
 from bridge.cli.options import RunOptions, UsageError
 from bridge.cli.serve import run_server
 from bridge.cli.servers import ServerSpec, check, choose
-from bridge.cli.target import TargetSpec, load_once
-from bridge.errors import AmbiguousApp
-from bridge.loader import LoadedApp
+from bridge.cli.site import Part, Site
+from bridge.cli.target import NO_LIFESPAN, TargetSpec
 from bridge.types import Interface
 
 __all__ = ["run"]
@@ -43,31 +42,41 @@ def run(options: RunOptions, server_name: str | None) -> int:
     """
     spec = choose(server_name)
     check(spec, options)
-    app_dir = None if options.app_dir is None else str(options.app_dir)
-    loaded = load_once(options.target, app_dir)
-    interface = options.interface or _interface(loaded)
-    _check_threads(spec, options, interface)
+    target = _target_spec(spec, options)
+    site = target.load()
+    interface = _interface(site)
+    _check_threads(spec, options, site, interface)
     options = _at_free_address(options)
-    _target_spec(spec, options, app_dir).to_environment()
-    _tell(spec, options, loaded, interface)
-    return _hand_over(spec, options, loaded)
+    target.to_environment()
+    _tell(spec, options, site, interface)
+    return _hand_over(spec, options, site)
 
 
-def _interface(loaded: LoadedApp) -> Interface:
-    try:
-        return loaded.interface
-    except AmbiguousApp as error:
-        raise AmbiguousApp(
-            f"{loaded.source}: {error} On the command line, choose with --interface wsgi or asgi."
-        ) from None
+def _interface(site: Site) -> Interface | None:
+    """Of an app that is served alone; None for what adapts itself."""
+    return None if site.single is None else site.single.interface
 
 
-def _check_threads(spec: ServerSpec, options: RunOptions, interface: Interface) -> None:
-    if options.threads is not None and spec.speaks == interface == "asgi":
+def _check_threads(
+    spec: ServerSpec, options: RunOptions, site: Site, interface: Interface | None
+) -> None:
+    if options.threads is None or spec.speaks == "wsgi" or interface == "wsgi":
+        return
+    if site.single is None:
+        if any(part.interface == "wsgi" for part in site.parts):
+            return
+        what = "all of these are ASGI apps, and run"
+    elif interface is None:
         raise UsageError(
-            f"--threads: {options.target} is an ASGI app, and runs on {spec.name}'s event loop. "
-            f"Threads are for WSGI apps, or for WSGI servers: gunicorn, waitress"
+            f"--threads: {site.single.asked.target} is a Router, which says itself how many it "
+            "has: Router(..., threads=8)"
         )
+    else:
+        what = f"{site.single.asked.target} is an ASGI app, and runs"
+    raise UsageError(
+        f"--threads: {what} on {spec.name}'s event loop. "
+        f"Threads are for WSGI apps, or for WSGI servers: gunicorn, waitress"
+    )
 
 
 def _at_free_address(options: RunOptions) -> RunOptions:
@@ -77,13 +86,12 @@ def _at_free_address(options: RunOptions) -> RunOptions:
     return replace(options, port=free_port(options.host, options.port))
 
 
-def _target_spec(spec: ServerSpec, options: RunOptions, app_dir: str | None) -> TargetSpec:
+def _target_spec(spec: ServerSpec, options: RunOptions) -> TargetSpec:
     return TargetSpec(
-        target=options.target,
+        asked=options.asked,
         server=spec.name,
         speaks=spec.speaks,
-        interface=options.interface,
-        app_dir=app_dir,
+        app_dir=None if options.app_dir is None else str(options.app_dir),
         threads=options.thread_count,
         root_path=options.root_path,
         grace_s=options.grace_s,
@@ -94,25 +102,54 @@ def _target_spec(spec: ServerSpec, options: RunOptions, app_dir: str | None) -> 
 # -- telling ---------------------------------------------------------------------------------------
 
 
-def _tell(spec: ServerSpec, options: RunOptions, loaded: LoadedApp, interface: Interface) -> None:
+def _tell(spec: ServerSpec, options: RunOptions, site: Site, interface: Interface | None) -> None:
     facts = {
-        "app": loaded.source if loaded.file is None else f"{loaded.source}  {_short(loaded.file)}",
-        "interface": interface.upper() + (" (as you said)" if options.interface else ""),
-        "adapter": _adapter(spec, interface),
+        **_facts_of_apps(spec, site),
         "server": f"{spec.name} {spec.version}",
         "processes": _processes(options),
-        "threads": _threads(spec, options, interface),
+        "threads": _threads(spec, options, site, interface),
         "URL": url_of(options.host, options.port, options.uds, options.root_path),
     }
-    panel.show(facts, [*loaded.notes, *_notes(spec, interface)])
+    panel.show(facts, [*site.notes, *_notes(spec, site)])
+
+
+def _facts_of_apps(spec: ServerSpec, site: Site) -> dict[str, str]:
+    part = site.single
+    if part is not None:
+        return {
+            "app": _source(part),
+            "interface": _interface_text(part),
+            "adapter": _adapter(spec, part.interface),
+        }
+    return {
+        part.asked.place + (" (WebSocket)" if part.asked.websocket else ""): (
+            f"{_source(part)}  {_interface_text(part)}"
+        )
+        for part in site.parts
+    } | {"adapter": "bridge.Router"}
+
+
+def _source(part: Part) -> str:
+    loaded = part.loaded
+    return loaded.source if loaded.file is None else f"{loaded.source}  {_short(loaded.file)}"
 
 
 def _short(file: Path) -> str:
     return str(file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file)
 
 
-def _adapter(spec: ServerSpec, interface: Interface) -> str:
+def _interface_text(part: Part) -> str:
+    if part.interface is None:
+        return "ASGI and WSGI"
+    return part.interface.upper() + (" (as you said)" if part.asked.interface else "")
+
+
+def _adapter(spec: ServerSpec, interface: Interface | None) -> str:
+    if interface is None:
+        return "none: the app adapts itself to every server"
     if interface == spec.speaks:
+        if spec.name in NO_LIFESPAN:
+            return f"bridge.universal, for the lifespan: {spec.name} runs none"
         return f"none: {spec.name} speaks {interface.upper()} itself"
     return "bridge.WsgiToAsgi" if spec.speaks == "asgi" else "bridge.AsgiToWsgi"
 
@@ -121,17 +158,19 @@ def _processes(options: RunOptions) -> str:
     return f"{options.workers}" + (", reloading on changes" if options.reload else "")
 
 
-def _threads(spec: ServerSpec, options: RunOptions, interface: Interface) -> str:
-    if spec.speaks == interface == "asgi":
-        return "none: the app runs on the event loop"
+def _threads(spec: ServerSpec, options: RunOptions, site: Site, interface: Interface | None) -> str:
     each = " in each process" if options.workers > 1 else ""
+    if spec.speaks == "asgi" and interface != "wsgi":
+        if site.single is None and any(part.interface == "wsgi" for part in site.parts):
+            return f"{options.thread_count}{each}, for the WSGI apps"
+        if site.is_universal and site.single is not None:
+            return "as the app says itself: threads= where it is made"
+        return "none: the app runs on the event loop"
     return f"{options.thread_count}{each}"
 
 
-def _notes(spec: ServerSpec, interface: Interface) -> list[str]:
-    if spec.name == "daphne" and interface == "asgi":
-        return ["daphne runs no lifespan: the app's startup and shutdown do not happen"]
-    if spec.speaks == "wsgi" and interface == "asgi":
+def _notes(spec: ServerSpec, site: Site) -> list[str]:
+    if spec.speaks == "wsgi" and any(part.interface != "wsgi" for part in site.parts):
         return [f"no WebSockets: {spec.name} cannot carry them"]
     return []
 
@@ -139,8 +178,8 @@ def _notes(spec: ServerSpec, interface: Interface) -> list[str]:
 # -- handing over ----------------------------------------------------------------------------------
 
 
-def _hand_over(spec: ServerSpec, options: RunOptions, loaded: LoadedApp) -> int:
-    arguments = spec.arguments(replace(options, app_dir=_watched(options, loaded)))
+def _hand_over(spec: ServerSpec, options: RunOptions, site: Site) -> int:
+    arguments = spec.arguments(replace(options, watched=_watched(options, site)))
     if spec.serves_here(options):
         return run_server(spec.module, arguments)
     # Workers may drain and then shut down their lifespan after the master has done its part.
@@ -157,7 +196,10 @@ def _become(command: list[str]) -> NoReturn:
     os.execv(command[0], command)
 
 
-def _watched(options: RunOptions, loaded: LoadedApp) -> Path | None:
-    """The folder to watch when reloading, where it is not the current one."""
-    folder = options.app_dir or (loaded.file.parent if loaded.file is not None else None)
-    return None if folder is None or folder.absolute() == Path.cwd() else folder
+def _watched(options: RunOptions, site: Site) -> tuple[Path, ...]:
+    """The folders to watch when reloading, where they are not just the current one."""
+    folders = [file.parent for file in site.files]
+    if options.app_dir is not None:
+        folders.insert(0, options.app_dir)
+    unique = tuple(dict.fromkeys(folder.absolute() for folder in folders))
+    return () if unique == (Path.cwd(),) else unique

@@ -76,8 +76,8 @@ def _uvicorn(options: RunOptions) -> list[str]:
         where = ["--uds", str(options.uds)]
     many = ["--workers", str(options.workers)] if options.workers > 1 else []
     watch = ["--reload"] if options.reload else []
-    if options.reload and options.app_dir is not None:
-        watch += ["--reload-dir", str(options.app_dir)]
+    if options.reload:
+        watch += [word for each in options.watched for word in ("--reload-dir", str(each))]
     # Told apart from ASGI 2 by us: uvicorn takes any plain function for that.
     fixed = ["--interface", "asgi3", "--log-level", options.log_level.value]
     grace = ["--timeout-graceful-shutdown", str(options.grace_s)]
@@ -99,8 +99,8 @@ def _granian(options: RunOptions) -> list[str]:
     if options.uds is not None:
         where = ["--uds", str(options.uds)]
     watch = ["--reload"] if options.reload else []
-    if options.reload and options.app_dir is not None:
-        watch += ["--reload-paths", str(options.app_dir)]
+    if options.reload:
+        watch += [word for each in options.watched for word in ("--reload-paths", str(each))]
     logs = ["--log-level", options.log_level.value]
     logs += [] if options.is_quiet else ["--access-log"]
     fixed = ["--interface", "asgi", "--workers", str(options.workers)]

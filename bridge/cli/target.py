@@ -7,7 +7,6 @@ the server imports its app: on the main thread, before its event loop.
 
 from __future__ import annotations
 
-import functools
 import json
 import logging
 import os
@@ -15,32 +14,34 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import bridge
+from bridge.cli.asked import Asked
 from bridge.cli.endings import end_well
 from bridge.cli.mount import mount_asgi, mount_wsgi, plain_asgi
-from bridge.loader import LoadedApp, load
+from bridge.cli.site import Part, Site, load_site
 from bridge.types import Interface
 
-__all__ = ["VARIABLE", "TargetSpec", "build", "load_once"]
+__all__ = ["VARIABLE", "TargetSpec", "build"]
 
 VARIABLE = "BRIDGE_RUN"
+NO_LIFESPAN = ("daphne",)
+"""Servers that speak ASGI and send no lifespan."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TargetSpec:
     """What to load and what to make of it.
 
+    :ivar asked: the apps; one without a prefix is served alone, others go into a Router.
     :ivar server: its name.
     :ivar speaks: its interface.
-    :ivar interface: the app's, where the user said it; None to look.
-    :ivar threads: threads of the adapter's pool, for a WSGI app on an ASGI server.
+    :ivar threads: threads of the adapter's pool, for WSGI apps on an ASGI server.
     :ivar root_path: where the app is mounted, as ``/shop``, or nothing.
     :ivar grace_s: seconds that the adapter's shutdown may take.
     """
 
-    target: str
+    asked: tuple[Asked, ...]
     server: str
     speaks: Interface
-    interface: Interface | None
     app_dir: str | None
     threads: int
     root_path: str
@@ -59,13 +60,13 @@ class TargetSpec:
         """
         if VARIABLE not in os.environ:
             raise RuntimeError("bridge.cli.served:app is for the servers that `bridge run` starts")
-        return cls(**json.loads(os.environ[VARIABLE]))
+        found = json.loads(os.environ[VARIABLE])
+        found["asked"] = tuple(Asked(**each) for each in found["asked"])
+        return cls(**found)
 
-
-@functools.cache
-def load_once(target: str, app_dir: str | None) -> LoadedApp:
-    """Load it, or have it again: a server in this process must not call a factory twice."""
-    return load(target, app_dir=app_dir)
+    def load(self) -> Site:
+        """The apps, loaded. See :func:`~bridge.cli.site.load_site`."""
+        return load_site(self.asked, self.app_dir, self.threads, self.grace_s)
 
 
 def build(spec: TargetSpec) -> Any:
@@ -75,20 +76,27 @@ def build(spec: TargetSpec) -> Any:
     :raises AmbiguousApp: see :func:`bridge.interface_of`.
     """
     _show_our_log(spec.log_level)
-    app = _adapt(load_once(spec.target, spec.app_dir), spec)
+    app = _adapt(spec.load(), spec)
     if spec.speaks == "asgi":
         mounted = mount_asgi(plain_asgi(app), spec.root_path)
         return end_well(mounted, spec.server, spec.grace_s)
     return mount_wsgi(app, spec.root_path)
 
 
-def _adapt(loaded: LoadedApp, spec: TargetSpec) -> Any:
-    interface = spec.interface or loaded.interface
-    if interface == spec.speaks:
-        return loaded.app
+def _adapt(site: Site, spec: TargetSpec) -> Any:
+    part = site.single
+    if part is None or site.is_universal:
+        return site.app
+    if part.interface == spec.speaks:
+        return _lively(part, spec) if spec.server in NO_LIFESPAN else site.app
     if spec.speaks == "asgi":
-        return bridge.WsgiToAsgi(loaded.app, threads=spec.threads, shutdown_timeout_s=spec.grace_s)
-    return bridge.AsgiToWsgi(loaded.app, shutdown_timeout_s=spec.grace_s)
+        return bridge.WsgiToAsgi(site.app, threads=spec.threads, shutdown_timeout_s=spec.grace_s)
+    return bridge.AsgiToWsgi(site.app, shutdown_timeout_s=spec.grace_s)
+
+
+def _lively(part: Part, spec: TargetSpec) -> Any:
+    """An ASGI app, with its lifespan run though the server does not."""
+    return bridge.universal(part.mountable(), shutdown_timeout_s=spec.grace_s)
 
 
 def _show_our_log(level: str) -> None:

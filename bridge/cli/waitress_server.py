@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     server = create_server(app, channels, _dispatcher=dispatcher, **_where(options))
     try:
         start_adapters()
-        start_routers()
+        start_routers(app)
         server.print_listen("Serving on http://{}:{}")
         wasyncore.loop(timeout=1, map=channels)
     except (SystemExit, KeyboardInterrupt):

@@ -75,7 +75,7 @@ def test_a_server_of_workers_starts_without_the_app_in_its_memory(
     assert len(control.reports(key, "made")) == 2
 
 
-@pytest.mark.parametrize("server", ["uvicorn", "granian", "hypercorn", "gunicorn", "waitress"])
+@pytest.mark.parametrize("server", SERVERS)
 def test_lifespan_runs_once_where_the_app_is_served(
     server: str, control: Control, key: str
 ) -> None:
@@ -85,11 +85,6 @@ def test_lifespan_runs_once_where_the_app_is_served(
         assert end(site, signal.SIGTERM) == 0
     assert [report["pid"] for report in control.expect(key, "startup")] == [told["pid"]]
     assert [report["pid"] for report in control.expect(key, "shutdown")] == [told["pid"]]
-
-
-def test_that_daphne_runs_no_lifespan_is_said() -> None:
-    with running("daphne", TARGETS["fastapi"]) as site:
-        assert "bridge: note: daphne runs no lifespan" in site.log()
 
 
 @pytest.mark.parametrize("target", ["flask_site.py", "flask_site", "../apps/flask_site.py:app"])

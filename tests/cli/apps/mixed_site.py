@@ -1,0 +1,29 @@
+"""A Router of the user's own: a WSGI page, a nested Router, and a chat for WebSockets."""
+
+from __future__ import annotations
+
+from fastapi_site import app as fastapi_app  # type: ignore[import-not-found]  # next to this file
+from flask_site import app as flask_app  # type: ignore[import-not-found]  # next to this file
+
+import bridge
+from bridge.types import Receive, Scope, Send
+
+
+async def chat(scope: Scope, receive: Receive, send: Send) -> None:
+    """Says where it is, and closes."""
+    assert scope["type"] == "websocket"
+    await receive()
+    await send({"type": "websocket.accept"})
+    await send({"type": "websocket.send", "text": f"chat at {scope['root_path']}"})
+    await send({"type": "websocket.close"})
+
+
+def unclear(*arguments: object) -> object:
+    """An app that does not show what it is: the same as ``flask_app``."""
+    return flask_app(*arguments)
+
+
+app = bridge.Router(
+    {"/": flask_app, "/v1": bridge.Router({"/api": fastapi_app, "/shop": flask_app})},
+    websocket={"/ws": chat},
+)
