@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from io import BytesIO
+from io import BytesIO, IOBase
 from typing import Any
 
 from django.conf import settings
@@ -58,7 +58,7 @@ def _may_have_body(environ: Environ) -> bool:
     return not whole and bool(environ.get("wsgi.input_terminated"))
 
 
-class _Unannounced:
+class _Unannounced(IOBase):
     """A body of unknown length, which ends by itself (``wsgi.input_terminated``).
 
     Django compares Content-Length with ``DATA_UPLOAD_MAX_MEMORY_SIZE`` before it reads a body into
@@ -67,9 +67,17 @@ class _Unannounced:
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
-        self.readline = stream.readline
 
-    def read(self, size: int | None = None) -> bytes:
+    def readline(self, size: int | None = -1, /) -> bytes:
+        """A line, as Django's ``LimitedStream`` reads it."""
+        line: bytes = self._stream.readline(-1 if size is None else size)
+        return line
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Some of it; or all of it, if there is not too much.
+
+        :raises RequestDataTooBig: there is.
+        """
         limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         if (size is not None and size >= 0) or limit is None:
             part: bytes = self._stream.read(-1 if size is None else size)

@@ -160,7 +160,8 @@ def _matcher(pattern: Any) -> tuple[Matcher, bool]:
     if getattr(type(pattern), "match", None) not in _DJANGOS_MATCH:
         return _anything, False
     certain = all(type(c).to_python in _DJANGOS_TO_PYTHON for c in pattern.converters.values())
-    if not isinstance(getattr(pattern, "_route", pattern._regex), str):
+    written = getattr(pattern, "_route" if isinstance(pattern, RoutePattern) else "_regex")
+    if not isinstance(written, str):  # to be translated
         return _search(_regexes(pattern)), certain
     if not certain:
         return _search([pattern.regex]), False
