@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
 from functools import cached_property
 from typing import Any, Unpack, cast
 
@@ -33,12 +32,10 @@ from bridge.jobs import PoolStats
 from bridge.lifespan import LifespanRunner
 from bridge.types import (
     AsgiApp,
-    Environ,
     Message,
     Receive,
     Scope,
     Send,
-    StartResponse,
     WsgiApp,
 )
 from bridge.wsgi_to_asgi import WsgiToAsgi
@@ -54,6 +51,9 @@ class DjangoApplication(Universal):
 
     WSGI servers can call it, too: every view runs on the server's threads then, and there are no
     WebSockets.
+
+    :ivar asgi: the ASGI 3 face: ``http``, ``websocket`` and ``lifespan``.
+    :ivar wsgi: the PEP 3333 face: Django's WSGI handler, on the server's own thread.
     """
 
     def __init__(
@@ -63,11 +63,11 @@ class DjangoApplication(Universal):
         startup_timeout_s: float,
         **options: Unpack[ToAsgiKeywords],
     ) -> None:
-        super().__init__()
         self._django = WsgiSide(self._learn_urlconf)
         self._files = static.DevelopmentFiles(self._django) if static.wanted() else None
-        self._wsgi: WsgiApp = self._files or self._django
-        self._bridge = WsgiToAsgi(self._wsgi, **options)
+        wsgi: WsgiApp = self._files or self._django
+        super().__init__(self._serve, wsgi)
+        self._bridge = WsgiToAsgi(wsgi, **options)
         self._trusted_environ = options.get("trusted_environ")
         self._asgi: AsgiSide | None = None
         self._choice = Choice(self._may_run_async)
@@ -84,12 +84,7 @@ class DjangoApplication(Universal):
         """Threads, queue and waits of the pool that sync views run on, at this moment."""
         return self._bridge.stats()
 
-    def wsgi(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """PEP 3333: Django's WSGI handler, on this very thread."""
-        return self._wsgi(environ, start_response)
-
-    async def asgi(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI 3: ``http``, ``websocket`` and ``lifespan``."""
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
         if kind == "http":
             if settings.FORCE_SCRIPT_NAME:
