@@ -83,6 +83,7 @@ def facts(request: Any, **more: Any) -> dict[str, Any]:
         "path_info": request.path_info,
         "user": str(getattr(request, "user", "")),
         "remote_user": request.META.get("REMOTE_USER"),
+        "spoofed": request.META.get("HTTP_X_SPOOFED"),
         "urlconf": str(getattr(request, "urlconf", None)),
         **more,
     }

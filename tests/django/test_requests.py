@@ -139,3 +139,17 @@ def test_threads_and_backlog_are_those_of_to_asgi(
 
     assert {each.result().status for each in fetched} == {200, 503}
     assert first.read().body == b"0;1;2;"
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_header_with_an_underscore_is_dropped_on_both_sides(site: Site, path: str) -> None:
+    assert ask(site, path, ("x_spoofed", "yes"))["spoofed"] is None
+    assert ask(site, path, ("x-spoofed", "yes"))["spoofed"] == "yes"
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_header_with_an_underscore_is_refused_if_you_say_so(project: Projects, path: str) -> None:
+    site = project(options={"underscore_headers": "refuse"})
+
+    assert site.client.fetch("GET", path, [("x_spoofed", "yes")]).status == 400
+    assert ask(site, path)["kind"] in path

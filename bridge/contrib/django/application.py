@@ -23,7 +23,7 @@ from bridge.config import LifespanMode
 from bridge.contrib.django import static
 from bridge.contrib.django.chain import why_not_async
 from bridge.contrib.django.choice import Choice
-from bridge.contrib.django.handlers import AsgiSide, WsgiSide
+from bridge.contrib.django.handlers import AsgiSide, WsgiSide, has_underscores
 from bridge.contrib.django.hops import thread_hops
 from bridge.convert import ToAsgiKeywords
 from bridge.errors import LifespanFailed, ServerProtocolError
@@ -68,7 +68,6 @@ class DjangoApplication(Universal):
         wsgi: WsgiApp = self._files or self._django
         super().__init__(self._serve, wsgi)
         self._bridge = WsgiToAsgi(wsgi, **options)
-        self._trusted_environ = options.get("trusted_environ")
         self._asgi: AsgiSide | None = None
         self._choice = Choice(self._may_run_async)
         self._websocket = websocket
@@ -113,6 +112,8 @@ class DjangoApplication(Universal):
         files = self._files
         if files is not None and files.below(scope.get("root_path") or "", path) is not None:
             return None
+        if self._bridge.options.underscore_headers == "refuse" and has_underscores(scope):
+            return None  # to_asgi answers 400
         return cast("AsgiApp", self._asgi)
 
     def _learn_urlconf(self, urlconf: Any) -> None:
@@ -124,7 +125,12 @@ class DjangoApplication(Universal):
             return True
         if self._why_not is not None:
             return False
-        self._asgi = AsgiSide(self._learn_urlconf, self._trusted_environ)
+        options = self._bridge.options
+        self._asgi = AsgiSide(
+            self._learn_urlconf,
+            trusted_environ=options.trusted_environ,
+            keeps_underscores=options.underscore_headers == "keep",
+        )
         return True
 
     @cached_property

@@ -8,7 +8,8 @@ response. Each differs from Django's own in a few lines:
     comes without Content-Length, and gives the request its ``scope``.
 :class:`AsgiSide`
     closes the database connections of a request with its thread, which ends with it: whatever
-    ``CONN_MAX_AGE`` says, nobody could use them again. Trusted keys reach ``request.META``.
+    ``CONN_MAX_AGE`` says, nobody could use them again. Trusted keys reach ``request.META``, and
+    headers with a ``_`` in their name do not, on every release of Django.
 
 Both tell which URLconf a middleware has chosen.
 """
@@ -32,7 +33,7 @@ from bridge.environ import TrustedEnviron
 from bridge.sync import iterate_in_loop
 from bridge.types import Environ, Scope
 
-__all__ = ["AsgiSide", "WsgiSide"]
+__all__ = ["AsgiSide", "WsgiSide", "has_underscores"]
 
 OnUrlconf = Callable[[Any], None]
 """Told of each URLconf that a middleware has set as ``request.urlconf``. Any thread."""
@@ -114,17 +115,36 @@ class WsgiSide(ChainRecorder, WSGIHandler):
 class AsgiSide(ChainRecorder, ASGIHandler):
     """Django's ASGI handler."""
 
-    def __init__(self, on_urlconf: OnUrlconf, trusted_environ: TrustedEnviron | None) -> None:
+    def __init__(
+        self,
+        on_urlconf: OnUrlconf,
+        *,
+        trusted_environ: TrustedEnviron | None,
+        keeps_underscores: bool,
+    ) -> None:
         self._on_urlconf = on_urlconf
+        self._keeps_underscores = keeps_underscores
         super().__init__()
         if trusted_environ is not None:
             self.request_class = partial(_trusting, trusted_environ)  # type: ignore[assignment]  # Django only calls it
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """ASGI 3, for ``http``."""
+        if not self._keeps_underscores and has_underscores(scope):
+            headers = [field for field in scope["headers"] if b"_" not in field[0]]
+            scope = {**scope, "headers": headers}
+        await super().__call__(scope, receive, send)
 
     def resolve_request(self, request: Any) -> Any:
         """Django's own."""
         match = super().resolve_request(request)
         _report(request, self._on_urlconf)
         return match
+
+
+def has_underscores(scope: Scope) -> bool:
+    """Whether a header has a ``_`` in its name, which CGI names cannot tell from ``-``."""
+    return any(b"_" in name for name, _ in scope["headers"])
 
 
 def _trusting(trusted_environ: TrustedEnviron, scope: Scope, body_file: Any) -> ASGIRequest:
