@@ -29,6 +29,7 @@ from bridge.router_options import RouterOptions
 from bridge.shared_life import SharedLife
 from bridge.types import AsgiApp, Receive, Scope, Send
 from bridge.wsgi_side import NOT_FOUND
+from bridge.wsgi_to_asgi import WsgiToAsgi
 
 __all__ = ["AsgiSide"]
 
@@ -70,7 +71,7 @@ class AsgiSide:
         self,
         plan: Plan,
         life: SharedLife,
-        pools: Mapping[RouterOptions, AsgiApp],
+        pools: Mapping[RouterOptions, WsgiToAsgi],
         shares: Mapping[int, Share],
     ) -> None:
         self._life = life
@@ -125,7 +126,7 @@ class AsgiSide:
         share = route.share
         if share is not None:
             added = share.added if len(share.own) == share.count else share.look()
-            if route.prefix or added or "router" in scope:
+            if route.prefix or added or route.below or "router" in scope:
                 scope = _seen_by(route, added, scope)
         return route.app(scope, receive, send)
 
@@ -200,13 +201,11 @@ def _seen_by(route: _Route, added: dict[str, Any], scope: Scope) -> Scope:
     if "router" in seen:
         for key in _ROUTERS_OWN:
             seen.pop(key, None)
-    prefix = route.prefix
-    if prefix:
+    if route.prefix or route.below:
         root_path = scope.get("root_path")
         if root_path:
             _put_below(seen, root_path)
-            root_path = seen["root_path"]
-        seen["root_path"] = prefix if not root_path else root_path + prefix
+        seen["root_path"] = (seen["root_path"] if root_path else "") + route.prefix
     if route.below:
         _cut_off(seen)
     return seen

@@ -48,15 +48,11 @@ class Universal:
     __bridge_interface__: Interface = "asgi"  # the one that can carry everything
     _asgi_single_callable = True
 
-    asgi: AsgiApp
-    wsgi: WsgiApp
-
-    def __init__(self, asgi: AsgiApp | None = None, wsgi: WsgiApp | None = None) -> None:
-        if asgi is not None and wsgi is not None:
-            self.asgi = asgi
-            self.wsgi = wsgi
+    def __init__(self, asgi: AsgiApp, wsgi: WsgiApp) -> None:
+        self.asgi = asgi
+        self.wsgi = wsgi
         if sys.version_info < (3, 12):  # inspect knows no marks there: servers see this instead
-            self.__dict__["__call__"] = _as_coroutine_function(self.asgi)
+            self.__dict__["__call__"] = _as_coroutine_function(asgi)
 
     @overload
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]: ...

@@ -132,8 +132,15 @@ class Router(Universal):
 
         :raises LifespanFailed: an app did not start, now or before. Names its prefix.
         """
-        if self._life.starts_on_wsgi:
+        if not self._life.starts_on_wsgi:
+            return
+        try:
             self._crossing().start()
+        except LifespanFailed as error:
+            stuck = self._life.starting  # an app that blocks the loop: only its stack is known
+            if stuck is None:
+                raise
+            raise LifespanFailed(f"{stuck.label}: {error}") from error.__cause__
 
     def close(self) -> None:
         """Under a WSGI server: shut the mounted ASGI apps down, the last one first. Blocks.

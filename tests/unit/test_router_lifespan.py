@@ -524,6 +524,18 @@ def test_under_a_wsgi_server_one_that_hangs_is_named(three: list[App]) -> None:
         wsgi.call(router, environ_of())
 
 
+@pytest.mark.full
+def test_under_a_wsgi_server_one_that_blocks_the_loop_is_named(three: list[App]) -> None:
+    released = threading.Event()
+    three[1].starting = lambda: released.wait(TIMEOUT_S) and None  # time.sleep() in a startup
+    router = mounted(three, startup_timeout_s=0.05)
+    try:
+        with pytest.raises(bridge.LifespanFailed, match=r"'/b': .* blocks the event loop at\n"):
+            wsgi.call(router, environ_of())
+    finally:
+        released.set()
+
+
 def test_under_a_wsgi_server_states_do_not_leak_either(log: list[str]) -> None:
     one, two = App("a", log, {"db": "a's"}), App("b", log, {"db": "b's"})
     router = bridge.Router({"/a": one, "/b": two})

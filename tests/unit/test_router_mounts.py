@@ -11,6 +11,7 @@ import pytest
 from falcon.asgi import App as FalconApp
 
 import bridge
+from bridge.faces import Universal
 from bridge.types import AsgiApp, Environ, Receive, Scope, Send, StartResponse
 from tests.harness import asgi, wsgi
 from tests.harness.asgi import http_scope
@@ -162,6 +163,16 @@ def test_on_a_wsgi_server_a_wsgi_app_runs_on_the_servers_own_thread() -> None:
     here = threading.current_thread().name.encode()
 
     assert [wsgi.call(router, environ_of(path=path)).body for path in ("/", "/a")] == [here, here]
+
+
+def test_what_is_universal_but_no_router_is_called_as_the_server_calls() -> None:
+    """As Django's application is, of `bridge.contrib.django`."""
+    router = bridge.Router({"/": site, "/django": Universal(api, site)})
+    here = threading.current_thread().name
+
+    assert body(router, "/django") == here
+    assert wsgi.call(router, environ_of(path="/django")).body.decode() == here
+    assert "bridge-loop" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_on_a_wsgi_server_asgi_apps_share_one_loop() -> None:

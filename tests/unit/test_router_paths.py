@@ -222,6 +222,15 @@ def test_an_app_that_ignores_root_path_can_have_it_taken_off(
     assert app.seen() == ("/f", path_seen, raw_seen)
 
 
+def test_an_app_at_the_root_can_have_the_servers_root_path_taken_off() -> None:
+    app = AsgiSpy()
+    mounted = router({"/": bridge.Mount(http=app, path="below")})
+
+    asgi.call(mounted, http_scope(path="/proxy/x", root_path="/proxy/"))
+
+    assert app.seen() == ("/proxy", "/x", b"/x")
+
+
 def test_an_encoded_slash_within_the_prefix_is_no_reason_to_cut_wrongly() -> None:
     app = AsgiSpy()
     mounted = router({"/f/g": bridge.Mount(http=app, path="below")})
