@@ -6,6 +6,7 @@ module it is in, and the ASGI app to serve in its place.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -48,8 +49,11 @@ def module_of_app(project: Project, app: str) -> Module | None:
     return project.module(app.partition(":")[0])
 
 
-def asgi_app_for(project: Project, app: str) -> AsgiApp | None:
-    """The ASGI app to serve in place of Django's WSGI app; None as long as there is none."""
+def asgi_app_for(project: Project, app: str, threads: str | None = None) -> AsgiApp | None:
+    """The ASGI app to serve in place of Django's WSGI app; None as long as there is none.
+
+    :param threads: how many each process has had; kept through `bridge`.
+    """
     name = app.partition(":")[0]
     package, _, last = name.rpartition(".")
     other = f"{package}.asgi" if package else "asgi"
@@ -60,7 +64,9 @@ def asgi_app_for(project: Project, app: str) -> AsgiApp | None:
         attribute = next(each for each in ("application", "app") if each in assigned(module))
     except (StopIteration, CannotRead):
         return None
-    edits = _through_bridge(module) if project.target is Target.BRIDGE else ()
+    edits: tuple[Edit, ...] = ()
+    if project.target is Target.BRIDGE:
+        edits = _through_bridge(module) + tuple(_with_threads(module, threads))
     return AsgiApp(f"{other}:{attribute}", edits)
 
 
@@ -77,6 +83,14 @@ def _through_bridge(module: Module) -> tuple[Edit, ...]:
         if node.module is not None and is_plain and module.source(node.module) == _DJANGO:
             return (module.replace(node.module, _BRIDGE),)
     return ()
+
+
+def _with_threads(module: Module, threads: str | None) -> Iterator[Edit]:
+    """``get_asgi_application(threads=4)`` where it is called without."""
+    names = (f"{_DJANGO}.get_asgi_application", f"{_BRIDGE}.get_asgi_application")
+    calls = [call for call in module.nodes(cst.Call) if module.qualified(call) in names]
+    if threads is not None and threads.isdigit() and len(calls) == 1 and not calls[0].args:
+        yield module.replace(calls[0], f"{module.source(calls[0].func)}(threads={threads})")
 
 
 def is_asgi(project: Project, app: str) -> bool:

@@ -205,6 +205,14 @@ def test_through_bridge_django_gets_the_drop_in() -> None:
     assert after["mysite/asgi.py"] == BRIDGE_ASGI
 
 
+@pytest.mark.parametrize("files", [DJANGO, ON_BRIDGE])
+def test_through_bridge_the_threads_stay_as_many(files: dict[str, str]) -> None:
+    command = procfile("gunicorn mysite.wsgi -b :1 --threads 8 -k gthread")
+    after = fixed({**files, **command}, CODE, target="bridge")
+
+    assert after["mysite/asgi.py"] == BRIDGE_ASGI.replace("application()", "application(threads=8)")
+
+
 def test_without_asgi_py_there_is_nothing_to_start_yet() -> None:
     files = {**DJANGO, **procfile("gunicorn mysite.wsgi")}
     del files["mysite/asgi.py"]

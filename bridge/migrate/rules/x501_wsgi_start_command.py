@@ -4,8 +4,9 @@ Both call the app as WSGI: there are no WebSockets, and an async view gets an ev
 for each request. The fix writes the command that does the same on uvicorn: address, workers,
 timeouts, TLS, trusted proxies and the access log are carried over, what has no counterpart is named
 (see X503 and X504). Django's ``asgi.py`` is served by ``uvicorn``; any other WSGI app by
-``bridge run``, with the threads it had. The package that is needed is put on the list next to the
-old one. Unsafe: the server is another one, and has to be tried.
+``bridge run``, with the threads it had. Where ``asgi.py`` is `bridge`'s, the number of threads goes
+there. The package that is needed is put on the list next to the old one. Unsafe: the server is
+another one, and has to be tried.
 
 Before::
 
@@ -100,7 +101,7 @@ def _instead(project: Project, asked: Asked) -> _Instead | None:
     path = asked.command.path if asked.command else next(iter(asked.options.values())).path
     text = text_at(project, path)
     if project.is_django:
-        asgi = asgi_app_for(project, asked.app)
+        asgi = asgi_app_for(project, asked.app, asked.text("threads"))
         if asgi is None:
             return None
         package = "uvicorn[standard]"
