@@ -23,6 +23,7 @@ class Projects(Protocol):
         options: dict[str, Any] | None = None,
         *,
         server: str = SERVER,
+        target: str = TARGET,
         args: tuple[str, ...] = (),
         env: dict[str, str] | None = None,
     ) -> Site: ...
@@ -37,6 +38,7 @@ def project(servers: Servers) -> Iterator[Projects]:
         options: dict[str, Any] | None = None,
         *,
         server: str = SERVER,
+        target: str = TARGET,
         args: tuple[str, ...] = (),
         env: dict[str, str] | None = None,
     ) -> Site:
@@ -45,7 +47,7 @@ def project(servers: Servers) -> Iterator[Projects]:
             "BRIDGE_TEST_DJANGO_OPTIONS": json.dumps(options or {}),
             **(env or {}),
         }
-        opened.append(site_of(servers.get(server, TARGET, env=variables, args=args)))
+        opened.append(site_of(servers.get(server, target, env=variables, args=args)))
         return opened[-1]
 
     yield get

@@ -42,3 +42,25 @@ def test_a_wsgi_server_serves_the_same_object(
     assert exchange.chunk() == b"0;"
     control.open(key, "chunk")
     assert exchange.read().body == b"1;2;"
+
+
+MOUNTED = "tests.django.mounted:app"
+
+
+@pytest.mark.parametrize("server", ["uvicorn-httptools", "gunicorn-gthread"])
+def test_it_can_be_mounted_in_a_router(project: Projects, server: str) -> None:
+    site = project({"DEBUG": True}, {"websocket": True}, server=server, target=MOUNTED)
+
+    assert site.client.fetch("GET", "/").body == b"front"
+    for path in ("/sync/", "/async/"):
+        seen = ask(site, f"/shop{path}")
+        assert (seen["path"], seen["path_info"]) == (f"/shop{path}", path)
+        assert seen["kind"] in path
+    assert site.client.fetch("GET", "/shop/static/admin/css/base.css").status == 200
+
+
+def test_its_websockets_are_below_the_prefix_then(project: Projects) -> None:
+    site = project({"DEBUG": True}, {"websocket": True}, target=MOUNTED)
+
+    assert say(site, "ahoy", "/shop/ws") == "high: ahoy"
+    site.server.wait_for_log("websocket app: startup")
