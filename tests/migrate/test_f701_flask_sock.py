@@ -42,6 +42,11 @@ def test_another_class_of_that_name_is_left_alone() -> None:
     check_noop(CODE, "from socks import Sock\n\nsock = Sock('flask_sock')\n")
 
 
+def test_threads_for_websockets_are_enough() -> None:
+    asgi = "import bridge\n\nmain = bridge.to_asgi(app, websocket_threads=8)\n"
+    check_noop(CODE, APP, files={"shop/asgi.py": asgi})
+
+
 def test_a_comment_suppresses_it() -> None:
     check_noop(CODE, APP.replace("Sock(app)", "Sock(app)  # bridge: ignore[F701]"))
 

@@ -2,8 +2,8 @@
 
 flask-sock (through simple-websocket) speaks WebSocket itself, on the bare socket that Werkzeug,
 gunicorn, eventlet or gevent leave in the environ. An ASGI server keeps its sockets, and a
-WebSocket comes to its app as messages: `bridge` refuses it with 403 on behalf of a WSGI app, and
-says so in the log.
+WebSocket comes to its app as messages: on behalf of a WSGI app `bridge` refuses it with 403, unless
+told how many threads WebSockets may hold. Then it leaves a socket in the environ, too.
 
 Before::
 
@@ -14,9 +14,7 @@ Before::
 
 After::
 
-    async def echo(scope, receive, send): ...   # an ASGI app: Starlette's WebSocketRoute, say
-
-    app = bridge.Router({"/": flask_app}, websocket={"/echo": echo})
+    application = bridge.to_asgi(app, websocket_threads=100)    # one for each open WebSocket
 """
 
 from __future__ import annotations
@@ -47,6 +45,8 @@ class FlaskSock(Rule):
     triggers = ("flask_sock", "simple_websocket")
 
     def check_module(self, module: Module, project: Project) -> Iterator[Finding]:
+        if any(True for _ in project.containing("websocket_threads")):
+            return
         for call in module.nodes(cst.Call):
             name = module.qualified(call)
             if name in _MAKES:
@@ -55,5 +55,6 @@ class FlaskSock(Rule):
                     call,
                     f"{name} takes the server's socket out of the environ, where an ASGI server "
                     "has none: every WebSocket is refused",
-                    "write them as an ASGI app, and give it to bridge.Router(..., websocket={...})",
+                    "use bridge.to_asgi(app, websocket_threads=N), with a thread for each that is "
+                    "open; or write them as an ASGI app for bridge.Router(..., websocket={...})",
                 )
