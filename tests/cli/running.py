@@ -142,7 +142,11 @@ class Finished:
 
 
 def bridge(
-    *args: str, env: Mapping[str, str] | None = None, cwd: Path = APPS, module: str = "bridge"
+    *args: str,
+    env: Mapping[str, str] | None = None,
+    cwd: Path = APPS,
+    module: str = "bridge",
+    timeout_s: float = TIMEOUT_S,
 ) -> Finished:
     """Run a command that is to end by itself."""
     done = subprocess.run(
@@ -151,7 +155,7 @@ def bridge(
         env=_environment(env),
         capture_output=True,
         text=True,
-        timeout=TIMEOUT_S,
+        timeout=timeout_s,
         check=False,
     )
     return Finished(done.returncode, done.stdout, done.stderr)

@@ -85,15 +85,22 @@ def compare(ways: Sequence[Way], interface: Interface, options: BenchOptions) ->
                 servers[id(each)] = server
         running_ones = [each for each in every if not each.problem]
         if not running_ones:
-            raise NothingToCompare("\n".join(f"{each.way.name}: {each.problem}" for each in every))
+            raise _nothing(every)
         for _ in range(options.rounds):
             for each in running_ones:
                 bar.update(steps, description=each.way.name)
-                _measure(each, servers[id(each)], options)
+                if not each.problem:
+                    _measure(each, servers[id(each)], options)
                 bar.update(steps, advance=options.seconds)
         for each in running_ones:
             _account(each, servers[id(each)])
+    if not any(each.answers for each in every):
+        raise _nothing(every)
     return every
+
+
+def _nothing(every: Sequence[Measured]) -> NothingToCompare:
+    return NothingToCompare("\n".join(f"{each.way.name}: {each.problem}" for each in every))
 
 
 def _bar() -> Progress:
@@ -145,7 +152,11 @@ def _status(server: Running, path: str) -> int:
 
 def _measure(each: Measured, server: Running, options: BenchOptions) -> None:
     url = server.url(options.path)
-    each.answers.append(ask(url, connections=options.connections, seconds=options.seconds))
+    try:
+        each.answers.append(ask(url, connections=options.connections, seconds=options.seconds))
+    except LoadFailed as error:
+        each.problem = f"failed under load: {_last_line(str(error))}"
+        each.answers.clear()  # without one of its rounds it cannot be compared
 
 
 def _account(each: Measured, server: Running) -> None:

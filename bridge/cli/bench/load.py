@@ -99,15 +99,18 @@ def _ask_with_wrk(url: str, connections: int, seconds: int) -> Answer:
 
 
 def _run(command: list[str], seconds: float) -> str:
-    done = subprocess.run(
-        [*pinned(1), *command],
-        capture_output=True,
-        text=True,
-        timeout=seconds + LATE_S,
-        check=False,
-    )
+    name = Path(command[0]).name
+    try:
+        done = subprocess.run(
+            [*pinned(1), *command],
+            capture_output=True,
+            text=True,
+            timeout=seconds + LATE_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise LoadFailed(f"{name} did not end {LATE_S:.0f} s after its time") from None
     if done.returncode:
-        name = Path(command[0]).name
         raise LoadFailed(f"{name} failed with {done.returncode}:\n{done.stderr or done.stdout}")
     return done.stdout
 
