@@ -25,6 +25,7 @@ __all__ = [
     "optional_positive_number",
     "positive_int",
     "positive_number",
+    "zero_or_more",
 ]
 
 LifespanMode = Literal["auto", "on", "off"]
@@ -35,6 +36,12 @@ def positive_int(option: str, value: object) -> None:
     """:raises ConfigError: unless ``value`` is an int of 1 or more."""
     if type(value) is not int or value < 1:
         raise ConfigError(option, value, "an int of 1 or more")
+
+
+def zero_or_more(option: str, value: object) -> None:
+    """:raises ConfigError: unless ``value`` is an int of 0 or more."""
+    if type(value) is not int or value < 0:
+        raise ConfigError(option, value, "an int of 0 or more")
 
 
 def positive_number(option: str, value: object) -> None:
@@ -74,8 +81,10 @@ class ToAsgiOptions:
     duplicate_header_limit: int = 100
     trusted_environ: TrustedEnviron | None = None
     shutdown_timeout_s: float = 30
+    websocket_threads: int = 0
 
     def __post_init__(self) -> None:
+        zero_or_more("websocket_threads", self.websocket_threads)
         for option in ("threads", "backlog", "body_window", "response_window"):
             positive_int(option, getattr(self, option))
         positive_int("duplicate_header_limit", self.duplicate_header_limit)

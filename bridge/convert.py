@@ -32,6 +32,7 @@ class ToAsgiKeywords(TypedDict, total=False):
     duplicate_header_limit: int
     trusted_environ: TrustedEnviron | None
     shutdown_timeout_s: float
+    websocket_threads: int
 
 
 def to_asgi(app: AsgiApp | WsgiApp | Any, **options: Unpack[ToAsgiKeywords]) -> AsgiApp:

@@ -31,6 +31,7 @@ class RouterKeywords(TypedDict, total=False):
     duplicate_header_limit: int
     trusted_environ: TrustedEnviron | None
     shutdown_timeout_s: float
+    websocket_threads: int
     lifespan: LifespanMode
     loop_factory: LoopFactory | None
     startup_timeout_s: float

@@ -14,17 +14,21 @@ import asyncio
 import logging
 from asyncio import AbstractEventLoop
 from concurrent.futures import Executor
+from typing import TYPE_CHECKING
 
 from bridge.borrowed_pool import BorrowedPool
 from bridge.config import ToAsgiOptions
 from bridge.environ import BadRequest, EnvironBuilder, TrustedEnviron, UnderscoreHeaders
-from bridge.errors import PoolClosed, PoolSaturated, ServerProtocolError
+from bridge.errors import ConfigError, PoolClosed, PoolSaturated, ServerProtocolError
 from bridge.exchange import Exchange
 from bridge.http_request import HttpRequest
 from bridge.inbox import LoopInbox, inbox_of
 from bridge.jobs import PoolStats
 from bridge.pool import WorkerPool
 from bridge.types import Environ, Receive, Scope, Send, WsgiApp
+
+if TYPE_CHECKING:
+    from bridge.websocket import RawWebSockets
 
 __all__ = ["WsgiToAsgi"]
 
@@ -50,6 +54,9 @@ class WsgiToAsgi:
     :param trusted_environ: ``(scope) -> {key: value}``: keys to add to the environ that no client
         may set, such as ``REMOTE_USER``. Called on the event loop: it must not block.
     :param shutdown_timeout_s: how long the lifespan's shutdown waits for running requests.
+    :param websocket_threads: how many WebSockets the app may have open at once, each on a thread of
+        its own: for apps that take the raw socket from the environ, as those of flask-sock and
+        simple-websocket do. 0: WebSockets are refused. Needs the extra ``websocket``.
     :raises ConfigError: an option is wrong.
     """
 
@@ -68,6 +75,7 @@ class WsgiToAsgi:
         duplicate_header_limit: int = 100,
         trusted_environ: TrustedEnviron | None = None,
         shutdown_timeout_s: float = 30,
+        websocket_threads: int = 0,
     ) -> None:
         self.app = app
         self.options = ToAsgiOptions(
@@ -80,6 +88,7 @@ class WsgiToAsgi:
             duplicate_header_limit=duplicate_header_limit,
             trusted_environ=trusted_environ,
             shutdown_timeout_s=shutdown_timeout_s,
+            websocket_threads=websocket_threads,
         )
         self._environs = EnvironBuilder(
             underscore_headers=underscore_headers,
@@ -87,6 +96,7 @@ class WsgiToAsgi:
             trusted_environ=trusted_environ,
         )
         self._pool = self._make_pool()
+        self._websockets = self._make_websockets()
         self._seat: tuple[AbstractEventLoop, LoopInbox] | None = None
 
     def __repr__(self) -> str:
@@ -100,7 +110,10 @@ class WsgiToAsgi:
         elif kind == "lifespan":
             await self._live(receive, send)
         elif kind == "websocket":
-            await self._refuse_websocket(scope, receive, send)
+            if self._websockets is None:
+                await self._refuse_websocket(scope, receive, send)
+            else:
+                await self._websockets.serve(scope, receive, send, *self._sit())
         else:
             raise ServerProtocolError(
                 f"scope type {kind!r}; a WSGI app can serve 'http', and 'lifespan' is answered"
@@ -179,11 +192,31 @@ class WsgiToAsgi:
             return executor
         return BorrowedPool(executor, backlog=self.options.backlog)
 
+    def _make_websockets(self) -> RawWebSockets | None:
+        threads = self.options.websocket_threads
+        if not threads:
+            return None
+        try:
+            from bridge.websocket import RawWebSockets
+        except ModuleNotFoundError as error:
+            raise ConfigError(
+                "websocket_threads",
+                threads,
+                f"0 as long as {error.name} is not installed: "
+                "pip install 'wsgi-asgi-bridge[websocket]'",
+            ) from error
+        return RawWebSockets(self.app, self._environs, threads)
+
     async def _drain(self) -> None:
         """End our own threads, waiting for what runs. A pool that was lent to us is left alone."""
+        if self._websockets is not None:
+            await self._drain_pool(self._websockets.replace_pool())
         if self.options.executor is not None or not isinstance(self._pool, WorkerPool):
             return
         pool, self._pool = self._pool, self._make_pool()  # a server may start us once more
+        await self._drain_pool(pool)
+
+    async def _drain_pool(self, pool: WorkerPool) -> None:
         _, inbox = self._sit()
         empty = asyncio.Event()
         pool.close(on_empty=lambda: inbox.post(empty.set))

@@ -63,6 +63,7 @@ LAYERS: list[tuple[str, set[str]]] = [
             "live_app",
             "lives",
             "pulled_body",
+            "websocket",
             "shared_life",
             "wsgi_to_asgi",
         },
