@@ -24,7 +24,7 @@ _RESPONSES = (
     "django.http.response.StreamingHttpResponse",
 )
 _SYNC_CALLS = {
-    **dict.fromkeys(("map", "filter", "zip", "iter", "enumerate"), "an iterator of {}()"),
+    **dict.fromkeys(("map", "filter", "zip", "enumerate"), "an iterator of {}()"),
     **dict.fromkeys(("open", "io.BytesIO", "BytesIO"), "a file"),
     **dict.fromkeys(("wsgiref.util.FileWrapper", "itertools.chain"), "an iterator of {}()"),
 }
@@ -39,11 +39,13 @@ class Stream:
     :ivar call: of ``StreamingHttpResponse``.
     :ivar what: the iterator, in words.
     :ivar endless: whether it never ends by itself.
+    :ivar is_events: whether it is sent as server-sent events: those are meant to go on.
     """
 
     call: cst.Call
     what: str
     endless: bool
+    is_events: bool
 
 
 def sync_streams(module: Module, project: Project) -> Iterator[Stream]:
@@ -53,7 +55,12 @@ def sync_streams(module: Module, project: Project) -> Iterator[Stream]:
             content = _content(call)
             found = content and _described(module, project, content)
             if found:
-                yield Stream(call, *found)
+                yield Stream(call, *found, _is_events(call))
+
+
+def _is_events(call: cst.Call) -> bool:
+    types = [each.value for each in call.args if each.keyword and "type" in each.keyword.value]
+    return any(str(evaluate(each)).startswith("text/event-stream") for each in types)
 
 
 def _content(call: cst.Call) -> cst.BaseExpression | None:

@@ -41,6 +41,7 @@ def test_a_sync_iterator_is_buffered(content: str) -> None:
         "something(request)",
         "chunks",
         "[b'a', b'b']",
+        "iter(parts)",
         "(n async for n in arows())",
         "iterate_in_threads(rows())",
     ],

@@ -23,6 +23,11 @@ def test_a_view_class_has_its_request() -> None:
     check_transformed("V403", before, before.replace("environ", "META"))
 
 
+def test_asking_for_something_else_is_no_guard() -> None:
+    before = HEAD + "def f(request):\n    hasattr(request, 'shop')\n    request.environ['x']\n"
+    check_transformed("V403", before, before.replace("environ", "META"))
+
+
 def test_sync_views_have_it_through_bridge() -> None:
     check_noop("V403", HEAD + "def view(request):\n    request.environ\n", target="bridge")
 

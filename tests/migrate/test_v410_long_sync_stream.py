@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bridge.migrate.findings import Severity
 from tests.migrate.helpers import check_noop, findings
 
 HEAD = "import itertools\nfrom django.http import StreamingHttpResponse\n\n\n"
@@ -26,6 +27,14 @@ def test_a_loop_without_end_holds_a_thread(loop: str) -> None:
 def test_a_loop_that_ends_is_left_alone(loop: str) -> None:
     code = HEAD + f"def events():\n    {loop}:\n        yield 'data: x'\n" + VIEW + "\n"
     check_noop("V410", code, target="bridge")
+
+
+def test_events_that_end_are_a_warning() -> None:
+    view = VIEW.replace("events()", "events(), content_type='text/event-stream; charset=utf-8'")
+    code = HEAD + "def events():\n    for n in words():\n        yield n\n" + view + "\n"
+    found = findings({"shop/code.py": code}, "V410", target="bridge")
+
+    assert [(each.native, each.bridge) for each in found] == [(None, Severity.WARNING)]
 
 
 def test_an_async_one_is_left_alone() -> None:

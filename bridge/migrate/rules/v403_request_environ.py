@@ -15,6 +15,7 @@ After::
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from bridge.migrate.module import Module
     from bridge.migrate.project import Project
 
+_ASKS = re.compile(r"""hasattr\(\s*[\w.]+\s*,\s*["']environ["']""")
 _OTHERS = ("flask", "werkzeug", "webob", "pyramid", "bottle", "quart")
 
 
@@ -66,6 +68,5 @@ def _is_guarded(module: Module, node: cst.Attribute) -> bool:
     """Whether its function asks for the attribute first, or catches its absence."""
     function = module.enclosing(node, cst.FunctionDef)
     text = module.source(function) if function is not None else module.text
-    if "hasattr(" in text and "environ" in text.partition("hasattr(")[2]:
-        return True
-    return any(name in text for name in ("AttributeError", "WSGIRequest", "ASGIRequest"))
+    asks = _ASKS.search(text) is not None
+    return asks or any(name in text for name in ("AttributeError", "WSGIRequest", "ASGIRequest"))

@@ -1,9 +1,10 @@
-"""A sync stream that never ends by itself, such as server-sent events from a ``while True``.
+"""A sync stream that lasts: one that never ends by itself, or server-sent events.
 
 Through `bridge` it is streamed, and holds a worker thread for as long as the client stays: with 40
 threads, the 41st client of it stops every sync view. So it does under gunicorn, and nobody noticed
 with few clients. An async generator holds no thread. Django's own ASGI handler never answers such a
-request at all (V401).
+request at all (V401). Events that end at some time, such as the words of a language model, are a
+warning.
 
 Before::
 
@@ -38,7 +39,7 @@ class LongSyncStream(Rule):
 
     code = "V410"
     name = "long-sync-stream"
-    summary = "an endless sync stream: each client holds a worker thread"
+    summary = "an endless sync stream, or sync events: each client holds a worker thread"
     native = None
     bridge = Severity.ERROR
     triggers = ("StreamingHttpResponse",)
@@ -47,11 +48,13 @@ class LongSyncStream(Rule):
         if is_test(module):
             return
         for stream in sync_streams(module, project):
-            if stream.endless:
+            if stream.endless or stream.is_events:
+                lasts = "never ends" if stream.endless else "is sent as server-sent events"
                 yield self.at(
                     module,
                     stream.call,
-                    f"{stream.what} never ends: each client that listens holds a worker thread, "
-                    "and when all are held no sync view is answered any more",
+                    f"{stream.what} {lasts}: each client that listens holds a worker thread, and "
+                    "when all are held no sync view is answered any more",
                     "stream an async generator from an async view",
+                    severity=None if stream.endless else (None, Severity.WARNING),
                 )
