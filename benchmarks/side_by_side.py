@@ -89,7 +89,7 @@ def gthread(name: str, target: str, threads: int = 10, **env: str) -> Contender:
 def gunicorn(name: str, target: str, *options: str, **env: str) -> Contender:
     """``target`` on one gunicorn worker."""
     fixed = ["--no-control-socket", "--log-level", "error", "--worker-connections", "4000"]
-    where = ["--bind", f"127.0.0.1:{PORT}"]
+    where = ["--bind", f"127.0.0.1:{PORT}", "--graceful-timeout", "1"]
     return Contender(name, ["-m", "gunicorn", target, *where, *fixed, *options], env)
 
 

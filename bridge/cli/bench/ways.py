@@ -52,7 +52,8 @@ _WAITRESS = ("-m", "waitress", f"--listen={HOST}:{PORT}")
 
 
 def _gunicorn(*options: str) -> tuple[str, ...]:
-    return ("-m", "gunicorn", TARGET, "--bind", f"{HOST}:{PORT}", "--log-level", "error", *options)
+    fixed = ("--bind", f"{HOST}:{PORT}", "--log-level", "error", "--graceful-timeout", "1")
+    return ("-m", "gunicorn", TARGET, *fixed, *options)
 
 
 def _gthread(threads: int) -> tuple[str, ...]:
