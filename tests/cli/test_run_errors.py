@@ -232,7 +232,7 @@ def test_the_help_of_run_shows_every_option_and_examples() -> None:
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (["run"], "Missing argument"),
+        (["run"], "which app? For example: bridge run main:app"),
         (["run", FLASK, "--server", "apache"], "apache"),
         (["run", FLASK, "--port", "70000"], "--port"),
         (["run", FLASK, "--workers", "0"], "--workers"),
