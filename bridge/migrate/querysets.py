@@ -76,7 +76,7 @@ class Querysets:
             name = self._module.qualified(node) or ""
             return name.endswith(("get_user_model", "get_model")) or name == "type"
         last = (self._module.source(node)).rpartition(".")[2]
-        if last not in ("model", "cls", "_meta") and not last[:1].isupper():
+        if last not in ("model", "cls", "__class__") and not last[:1].isupper():
             return False
         found = self._class_of(node)
         return found is None or not _is_of_another_library(*found)

@@ -181,6 +181,15 @@ def test_documents_of_other_libraries_are_left_alone() -> None:
     )
 
 
+def test_models_of_another_framework_are_left_alone() -> None:
+    code = "from shop.models import Order\n\n\nasync def f():\n    Order.objects.get(pk=1)\n"
+
+    check_noop(
+        "V407", code, files={"shop/models.py": "import orm\n\n\nclass Order(orm.Model): ...\n"}
+    )
+    assert len(findings({**MODELS, "shop/code.py": code}, "V407")) == 1
+
+
 def test_code_without_django_and_tests_are_left_alone() -> None:
     check_noop("V407", "async def f():\n    return Order.objects.get(pk=1)\n")
     check_noop("V407", coroutine("Order.objects.get(pk=1)"), path="shop/tests/test_a.py")

@@ -76,6 +76,10 @@ def test_other_frameworks_load_the_user_themselves() -> None:
     code = view("return request.user.name")
     for line in ("from adrf.views import APIView\n", "from ninja import NinjaAPI\n"):
         check_noop("V408", line + code)
+    check_noop(
+        "V408",
+        HEAD + "class C(Controller):\n    async def get(self):\n        self.request.user.name\n",
+    )
     check_noop("V408", "async def view(request):\n    return request.user.name\n")
 
 

@@ -61,7 +61,7 @@ class SyncOrm(Rule):
     triggers = ("async def",)
 
     def check_module(self, module: Module, project: Project) -> Iterator[Finding]:
-        if is_test(module) or not _is_django(module):
+        if is_test(module) or not _is_django(module, project):
             return
         known = Querysets(module, project)
         for call in _on_loop(module, cst.Call):
@@ -155,9 +155,16 @@ class SyncOrm(Rule):
                     )
 
 
-def _is_django(module: Module) -> bool:
+def _is_django(module: Module, project: Project) -> bool:
     """Whether a module has to do with Django, or with the models of a Django project."""
-    return imports_any(module, "django", "channels") or "models" in module.text
+    if imports_any(module, "django", "channels"):
+        return True
+    return "models" in module.text and (project.is_django or _has_models(project))
+
+
+def _has_models(project: Project) -> bool:
+    """Whether it has models of Django's, without being a whole project: an app to install."""
+    return any("models.Model" in module.text for module in project.containing("django.db"))
 
 
 def _on_loop(module: Module, kind: type[N]) -> Iterator[N]:

@@ -42,7 +42,10 @@ if TYPE_CHECKING:
     from bridge.migrate.module import Module
     from bridge.migrate.project import Project
 
-_OTHERS = ("rest_framework", "adrf", "ninja", "ninja_extra", "fastapi", "starlette", "quart")
+_OTHERS = (
+    *("rest_framework", "adrf", "ninja", "ninja_extra", "ninja_jwt", "dmr", "tastypie"),
+    *("fastapi", "starlette", "quart", "sanic"),
+)
 _LOOKS = ("str", "int", "bool", "hash", "isinstance", "hasattr", "getattr")
 _FILTERS = ("filter", "exclude")
 _SETS_USER = re.compile(r"\brequest\.user\s*=(?!=|\s*SimpleLazyObject)")
@@ -83,10 +86,19 @@ def _is_looked_at(module: Module, node: cst.Attribute) -> bool:
     """Whether it is a ``request.user`` that async code needs the value of."""
     if node.attr.value != "user" or not request_of(module, node.value):
         return False
+    if isinstance(node.value, cst.Attribute) and not _is_in_view(module, node):
+        return False
     function = coroutine_of(module, node)
     if function is None:
         return False
     return _needs_value(module, node) or _is_used_later(module, function, node)
+
+
+def _is_in_view(module: Module, node: cst.CSTNode) -> bool:
+    """Whether ``self`` is a view of Django's, by the names of its bases."""
+    cls = module.enclosing(node, cst.ClassDef)
+    names = module.base_names(cls) if isinstance(cls, cst.ClassDef) else []
+    return any(name.endswith(("View", "Mixin")) for name in names)
 
 
 def _needs_value(module: Module, node: cst.CSTNode) -> bool:
