@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import pytest
 
 from tests.conftest import Servers, Site, site_of
+from tests.harness.control import Control
 
 TARGET = "tests.django.project:app"
 SERVER = "uvicorn-httptools"
@@ -27,6 +28,14 @@ class Projects(Protocol):
         args: tuple[str, ...] = (),
         env: dict[str, str] | None = None,
     ) -> Site: ...
+
+
+@pytest.fixture(scope="module")
+def servers(control: Control, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """Running servers, shared by the tests of a module: many settings are many processes."""
+    running = Servers(tmp_path_factory.mktemp("servers"))
+    yield running
+    running.close()
 
 
 @pytest.fixture
