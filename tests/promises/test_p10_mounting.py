@@ -1,5 +1,5 @@
 """P10: where an app is mounted: SCRIPT_NAME and PATH_INFO split at a ``/`` only, and the encoded
-path is kept, whoever mounts: the server's root path, Starlette, FastAPI, or both at once.
+path is kept, whoever mounts: the server's root path, Starlette, FastAPI, a Router, or all at once.
 
 Seen at a2wsgi #41, asgiref #424, starlette #430; measured elsewhere: ``/apple`` under ``/app`` gave
 ``le``.
@@ -59,6 +59,23 @@ def fastapi_root_path(adapter: AsgiApp) -> AsgiApp:
     return app
 
 
+def router_mount(adapter: AsgiApp) -> AsgiApp:
+    return bridge.Router({"/app": adapter}, lifespan="off")
+
+
+def router_in_router(adapter: AsgiApp) -> AsgiApp:
+    return bridge.Router({"/outer": router_mount(adapter)}, lifespan="off")
+
+
+def router_in_starlette(adapter: AsgiApp) -> AsgiApp:
+    app: AsgiApp = Starlette(routes=[Mount("/outer", router_mount(adapter))])
+    return app
+
+
+def starlette_in_router(adapter: AsgiApp) -> AsgiApp:
+    return bridge.Router({"/outer": starlette_mount(adapter)}, lifespan="off")
+
+
 @pytest.mark.parametrize(
     ("mount", "path", "script_name", "path_info"),
     [
@@ -68,6 +85,10 @@ def fastapi_root_path(adapter: AsgiApp) -> AsgiApp:
         (starlette_mount_in_mount, "/outer/app/echo", "/outer/app", "/echo"),
         (fastapi_mount, "/app/echo", "/app", "/echo"),
         (fastapi_root_path, "/proxy/app/echo", "/proxy/app", "/echo"),
+        (router_mount, "/app/echo/x/", "/app", "/echo/x/"),
+        (router_in_router, "/outer/app/echo", "/outer/app", "/echo"),
+        (router_in_starlette, "/outer/app/echo", "/outer/app", "/echo"),
+        (starlette_in_router, "/outer/app/echo", "/outer/app", "/echo"),
     ],
 )
 def test_a_framework_mounts_it(
@@ -84,7 +105,7 @@ def test_a_framework_mounts_it(
     assert split == [(script_name, path_info)]
 
 
-@pytest.mark.parametrize("mount", [starlette_mount, fastapi_mount])
+@pytest.mark.parametrize("mount", [starlette_mount, fastapi_mount, router_mount])
 def test_a_longer_name_is_not_the_mounted_one(pool: bridge.WorkerPool, mount: Mounting) -> None:
     adapter = bridge.WsgiToAsgi(wsgi_conformance.app, executor=pool)
 

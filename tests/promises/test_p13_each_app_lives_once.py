@@ -43,6 +43,7 @@ CASES = {
     "daphne": (SERVERS["daphne"], (), 1),
     "granian-asginl": (_granian_without_lifespan(), (), 1),
     "gunicorn-asgi-off": (SERVERS["gunicorn-asgi"], ("--asgi-lifespan", "off"), 1),
+    "gunicorn-asgi-hooks": (SERVERS["gunicorn-asgi"], HOOKS, 1),
     "gthread": (GTHREAD, (), 1),
     "gthread-hooks-preload": (GTHREAD, (*HOOKS, *TWO_PRELOADED), 2),
 }

@@ -1,0 +1,24 @@
+"""One object, unchanged, on the WSGI hosts that the other tests leave out: granian, and the servers
+of Werkzeug (which ``flask run`` is) and of Python itself."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from tests.harness.servers import serve
+from tests.harness.wsgi_servers import WSGI
+
+TIMEOUT_S = 30.0
+
+
+@pytest.mark.parametrize("name", ["granian-wsgi", "werkzeug", "wsgiref"])
+def test_a_wsgi_host_calls_it_as_wsgi_without_being_told(name: str) -> None:
+    with (
+        serve(WSGI[name].spec, "tests.apps.router_lives:app") as server,
+        httpx.Client(base_url=server.url, timeout=TIMEOUT_S) as client,
+    ):
+        assert client.get("/", headers={"connection": "close"}).text == "site at "
+        answer = client.get("/two/", headers={"connection": "close"})
+
+    assert answer.json() == {"root_path": "/two", "state": {"two": "up"}}
