@@ -13,6 +13,8 @@ import libcst as cst
 
 from bridge.migrate.findings import Edit, Fix
 from bridge.migrate.module import Module
+from bridge.migrate.project import Project
+from bridge.migrate.requirements import add_requirement
 
 __all__ = ["Adapter", "uses_of"]
 
@@ -25,24 +27,30 @@ class Adapter:
     :ivar ours: the name of ours in `bridge`.
     :ivar options: what its options are called here; empty for those that ours has no need of.
     :ivar positional: its parameters behind the app, in order.
+    :ivar packages: what the other library is listed as, where a project lists what it needs.
     """
 
     names: tuple[str, ...]
     ours: str
     options: Mapping[str, str]
     positional: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
 
 
-def uses_of(module: Module, adapter: Adapter) -> Iterator[tuple[cst.CSTNode, Fix | None]]:
+def uses_of(
+    module: Module, project: Project, adapter: Adapter
+) -> Iterator[tuple[cst.CSTNode, Fix | None]]:
     """Each call of an adapter, with its fix; or what else is done with it, without."""
     calls = [each for each in module.nodes(cst.Call) if module.qualified(each) in adapter.names]
     fixed = {id(each.func): _arguments(module, each, adapter) for each in calls}
     others = [each for each in _references(module, adapter) if id(each) not in fixed]
     is_ignored = "bridge: ignore[A80" in module.text  # that use still needs the import
     can_replace = not others and not is_ignored and None not in fixed.values()
+    needed = _requirement(project, adapter) if calls else ()
     for call in calls:
         arguments = fixed[id(call.func)]
-        fix = _fix(module, call, adapter, arguments, can_replace) if arguments is not None else None
+        edits = _edits(module, call, adapter, arguments, can_replace) if arguments else ()
+        fix = Fix(f"Use bridge.{adapter.ours}", (*edits, *needed), safe=True) if edits else None
         yield call, fix
     for other in others:
         yield other, None
@@ -85,20 +93,28 @@ def _arguments(module: Module, call: cst.Call, adapter: Adapter) -> list[str] | 
     return texts or None
 
 
-def _fix(
+def _requirement(project: Project, adapter: Adapter) -> tuple[Edit, ...]:
+    """Without `bridge` on its lists, the changed project would not start where it is installed."""
+    for package in adapter.packages:
+        edits = add_requirement(project, "wsgi-asgi-bridge", beside=package)
+        if edits:
+            return edits
+    return ()
+
+
+def _edits(
     module: Module, call: cst.Call, adapter: Adapter, arguments: list[str], can_replace: bool
-) -> Fix | None:
+) -> tuple[Edit, ...]:
     ours = adapter.ours
     known = module.imports.get(ours, f"bridge.{ours}")
     if known != f"bridge.{ours}" and not (known in adapter.names and can_replace):
-        return None  # the name is taken
+        return ()  # the name is taken
     edits: list[Edit] = []
     if module.source(call.func) != ours:
         edits.append(module.replace(call.func, ours))
     if arguments != [module.source(each) for each in call.args]:
         edits.append(_replace_arguments(module, call, arguments))
-    edits += _imports(module, adapter, can_replace)
-    return Fix(f"Use bridge.{ours}", tuple(edits), safe=True) if edits else None
+    return (*edits, *_imports(module, adapter, can_replace))
 
 
 def _replace_arguments(module: Module, call: cst.Call, arguments: list[str]) -> Edit:

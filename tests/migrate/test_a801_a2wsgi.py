@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.migrate.helpers import check_noop, check_transformed, findings
+from tests.migrate.helpers import check_noop, check_transformed, findings, fixed
 
 HEAD = "from a2wsgi import {}\n\n"
 
@@ -47,6 +47,13 @@ def test_each_call_of_a_module_is_replaced() -> None:
         HEAD.format("WSGIMiddleware") + "a = WSGIMiddleware(x)\nb = WSGIMiddleware(y)\n",
         "from bridge import WsgiToAsgi\n\na = WsgiToAsgi(x)\nb = WsgiToAsgi(y)\n",
     )
+
+
+def test_bridge_is_put_on_the_list() -> None:
+    code = HEAD.format("WSGIMiddleware") + "a = WSGIMiddleware(x)\nb = WSGIMiddleware(y)\n"
+    result = fixed({"main.py": code, "requirements.txt": "a2wsgi==1.10\nflask\n"}, "A801")
+
+    assert result["requirements.txt"] == "wsgi-asgi-bridge\na2wsgi==1.10\nflask\n"
 
 
 def test_an_option_without_counterpart_is_for_people() -> None:

@@ -85,8 +85,10 @@ def test_the_running_project_knows_better() -> None:
 
     assert [(each.line, each.source) for each in found] == [(4, Source.RUNTIME)]
     assert "90 s" in found[0].message
-    zero = Facts(settings={"DATABASES": {"default": {"CONN_MAX_AGE": 0}}})
-    check_noop("D301", text.replace("env.int('AGE')", "60"), path=PATH, files=MANAGE, facts=zero)
+    for database in ({"CONN_MAX_AGE": 0}, {"NAME": "shop"}):
+        facts = Facts(settings={"DATABASES": {"default": database}})
+        sixty = text.replace("env.int('AGE')", "60")
+        check_noop("D301", sixty, path=PATH, files=MANAGE, facts=facts)
 
 
 def test_each_database_is_told() -> None:

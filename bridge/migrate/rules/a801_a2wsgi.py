@@ -40,12 +40,14 @@ _TO_ASGI = Adapter(
     "WsgiToAsgi",
     {"workers": "threads", "send_queue_size": ""},
     ("workers", "send_queue_size"),
+    ("a2wsgi",),
 )
 _TO_WSGI = Adapter(
     ("a2wsgi.ASGIMiddleware", "a2wsgi.asgi.ASGIMiddleware"),
     "AsgiToWsgi",
     {"wait_time": ""},
     ("wait_time",),
+    ("a2wsgi",),
 )
 
 
@@ -61,7 +63,7 @@ class A2wsgi(Rule):
     triggers = ("a2wsgi",)
 
     def check_module(self, module: Module, project: Project) -> Iterator[Finding]:
-        for node, fix in uses_of(module, _TO_ASGI):
+        for node, fix in uses_of(module, project, _TO_ASGI):
             yield self.at(
                 module,
                 node,
@@ -70,7 +72,7 @@ class A2wsgi(Rule):
                 "use bridge.WsgiToAsgi(app, threads=...)",
                 fix=fix,
             )
-        for node, fix in uses_of(module, _TO_WSGI):
+        for node, fix in uses_of(module, project, _TO_WSGI):
             yield self.at(
                 module,
                 node,

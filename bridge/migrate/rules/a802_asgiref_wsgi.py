@@ -35,6 +35,7 @@ _ADAPTER = Adapter(
     "WsgiToAsgi",
     {"duplicate_header_limit": "duplicate_header_limit"},
     ("duplicate_header_limit",),
+    ("asgiref", "flask", "django", "uvicorn"),
 )
 
 
@@ -50,7 +51,7 @@ class AsgirefWsgi(Rule):
     triggers = ("asgiref",)
 
     def check_module(self, module: Module, project: Project) -> Iterator[Finding]:
-        for node, fix in uses_of(module, _ADAPTER):
+        for node, fix in uses_of(module, project, _ADAPTER):
             yield self.at(
                 module,
                 node,

@@ -39,6 +39,7 @@ _ADAPTER = Adapter(
     tuple(f"{package}.middleware.wsgi.WSGIMiddleware" for package in ("starlette", "fastapi")),
     "WsgiToAsgi",
     {},
+    packages=("fastapi", "starlette"),
 )
 _SAME = {
     "--host": "--host",
@@ -69,7 +70,7 @@ class WsgiWrappers(Rule):
     triggers = ("middleware.wsgi",)
 
     def check_module(self, module: Module, project: Project) -> Iterator[Finding]:
-        for node, fix in uses_of(module, _ADAPTER):
+        for node, fix in uses_of(module, project, _ADAPTER):
             yield self.at(
                 module,
                 node,

@@ -57,7 +57,8 @@ class ConnMaxAge(Rule):
             databases = {"default": {}}  # all of it is made by a function
         for alias, database in databases.items():
             place = key_place(project, alias, "CONN_MAX_AGE")
-            value = _value(database, place)
+            is_told = source_of(project) is Source.RUNTIME and bool(database)
+            value = database.get("CONN_MAX_AGE", 0) if is_told else _value(database, place)
             if value is not UNKNOWN and value != 0:
                 yield self._finding(project, alias, value, place)
 
