@@ -15,7 +15,7 @@ import typer
 
 from benchmarks import growth, in_process, report, waterfall
 from benchmarks.machine import facts
-from benchmarks.side_by_side import Clock, measure, planned_s
+from benchmarks.side_by_side import Clock, Contender, measure, planned_s
 from benchmarks.work import WORK, Work
 from bridge.errors import BridgeError
 from tests.harness.postgres import PostgresFailed, postgres_server
@@ -95,6 +95,11 @@ def _planned_s(work: Work, rounds: int, seconds: int) -> float:
     return planned_s(work.contenders(), rounds=rounds, seconds=_seconds(work, seconds))
 
 
+def _contenders(work: Work, quick: bool) -> list[Contender]:
+    names = work.quick_names if quick else ()
+    return [each for each in work.contenders() if not names or each.name in names]
+
+
 def _seconds(work: Work, seconds: int) -> int:
     return seconds if seconds == 1 else max(work.seconds, seconds)
 
@@ -109,7 +114,7 @@ def _run(
     clock: Clock,
 ) -> None:
     connections = work.connections or CONNECTIONS
-    contenders = work.contenders()
+    contenders = _contenders(work, quick)
     with _resources(work):
         measure(
             work.title,

@@ -41,7 +41,7 @@ class Work:
     :ivar needs: ``database`` or ``file``, which then is in the environment of the servers.
     :ivar is_plot: a line over the numbers in the contenders' names, instead of bars.
     :ivar rounds: at most so many, and ``seconds`` at least so many.
-    :ivar in_quick: part of a quick run.
+    :ivar in_quick: part of a quick run; with ``quick_names`` of its contenders, if any are given.
     :ivar note: what a reader must know.
     """
 
@@ -59,6 +59,7 @@ class Work:
     rounds: int = 99
     seconds: int = 0
     in_quick: bool = True
+    quick_names: tuple[str, ...] = ()
     note: str = ""
 
 
@@ -320,6 +321,7 @@ WORK: dict[str, Work] = {
         is_plot="connections",
         rounds=3,
         seconds=4,
+        quick_names=("32", "1,000"),
         note="The load generator opens all its connections first, within the time that counts.",
     ),
     "threads": Work(
