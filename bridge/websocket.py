@@ -195,9 +195,7 @@ class _RawWebSocket:
                 handle.shutdown(socket.SHUT_WR)  # rule 4: the end comes after what is under way
             await speaking
         finally:
-            for task in (speaking, self._hearing, self._pong):
-                if task is not None:
-                    task.cancel()
+            await _stop(speaking, self._hearing, self._pong)
         adopt(exchange.context)
         await self._end(exchange, body)
 
@@ -326,6 +324,14 @@ class _RawWebSocket:
                 await self._loop.sock_sendall(self._ours, data)
             except (OSError, LocalProtocolError) as error:
                 logger.debug("the app takes no more of the WebSocket: %r", error)
+
+
+async def _stop(*tasks: asyncio.Task[None] | None) -> None:
+    """Cancel them, and wait: a socket must not be closed while the loop still watches it."""
+    running = [task for task in tasks if task is not None]
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
 
 
 async def _whole(exchange: Exchange, response: ResponseBody) -> bytes:

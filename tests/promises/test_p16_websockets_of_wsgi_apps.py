@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from socket import SHUT_RDWR
 from typing import Any
 
@@ -18,7 +19,9 @@ from websockets.sync.client import ClientConnection, connect
 
 from tests.apps.wsgi_sock import THREADS
 from tests.conftest import Servers
-from tests.harness.servers import Server
+from tests.harness.control import Control
+from tests.harness.servers import SERVERS as SERVERS_BY_NAME
+from tests.harness.servers import Server, serve
 
 PATIENCE_S = 30.0
 SERVERS = [
@@ -174,6 +177,24 @@ def test_the_apps_own_pings_are_answered(servers: Servers) -> None:
         while time.monotonic() < begun + 1:  # ten pings long
             socket.send("Ahoy")
             assert socket.recv(PATIENCE_S) == "Ahoy"
+
+
+@pytest.mark.parametrize(
+    "name",  # not hypercorn: from Python 3.12 on it waits for every open WebSocket, of any app
+    [
+        "uvicorn-uvloop",
+        *(pytest.param(each, marks=pytest.mark.full) for each in ("granian", "gunicorn-asgi")),
+    ],
+)
+def test_open_sockets_do_not_hold_up_the_end(name: str, tmp_path: Path, control: Control) -> None:
+    grace = SERVERS_BY_NAME[name].grace(2)
+    target = "tests.apps.wsgi_sock:app"
+    with serve(name, target, args=grace, log_dir=tmp_path) as server, ExitStack() as opened:
+        for _ in range(2):
+            socket = opened.enter_context(socket_to(server, "/echo"))
+            socket.send("Ahoy")
+            assert socket.recv(PATIENCE_S) == "Ahoy"
+        server.terminate()  # fails if it takes 20 s
 
 
 def seen(server: Server, key: str) -> dict[str, Any]:

@@ -70,6 +70,7 @@ class DjangoApplication(Universal):
         self._bridge = WsgiToAsgi(wsgi, **options)
         self._asgi: AsgiSide | None = None
         self._choice = Choice(self._may_run_async)
+        self._script_name: str | None = settings.FORCE_SCRIPT_NAME
         self._websocket = websocket
         self._life = _Life(websocket, lifespan, startup_timeout_s)
         self._shutdown_timeout_s = self._bridge.options.shutdown_timeout_s
@@ -86,8 +87,8 @@ class DjangoApplication(Universal):
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
         if kind == "http":
-            if settings.FORCE_SCRIPT_NAME:
-                scope = {**scope, "root_path": settings.FORCE_SCRIPT_NAME}
+            if self._script_name:
+                scope = {**scope, "root_path": self._script_name}
             choice = self._choice
             if not choice.is_known():
                 await choice.learn()
@@ -155,7 +156,8 @@ class DjangoApplication(Universal):
 
     async def _connect(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._websocket is None:
-            await _refuse(scope, receive, send)
+            raw = self._bridge.options.websocket_threads
+            await (self._bridge if raw else _refuse)(scope, receive, send)
             return
         state = await self._life.begin()
         if state and "state" not in scope:
