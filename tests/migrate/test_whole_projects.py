@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.harness.servers import Address, ServerSpec, serve
+from tests.migrate.starting import started
 from tests.migrate.whole_project import PASSWORD, USER, build
 
 HOST = "shop.test"
@@ -89,15 +87,10 @@ def login(client: httpx.Client) -> httpx.Response:
     return client.post("/accounts/login/", data=data)
 
 
-def started(folder: Path) -> Iterator[dict[str, Answer]]:
+def answers(folder: Path) -> dict[str, Answer]:
     """What the command in the Procfile serves."""
-    line = (folder / "Procfile").read_text("utf-8").removeprefix("web: ")
-
-    def command(at: Address, target: str) -> list[str]:
-        return [word.replace("$PORT", str(at.port)) for word in shlex.split(line)]
-
-    with serve(ServerSpec(line, "asgi", command), "", cwd=folder, ready_path="/clock/") as server:
-        yield visit(server.port)
+    with started(folder, ready_path="/clock/") as server:
+        return visit(server.port)
 
 
 def migrate(folder: Path, target: str) -> str:
@@ -132,8 +125,7 @@ def before(project: Path) -> dict[str, Answer]:
     """What the project answers under gunicorn."""
     copy = project.with_name("wsgi")
     shutil.copytree(project, copy)
-    [found] = started(copy)
-    return found
+    return answers(copy)
 
 
 def test_the_project_is_whole(before: dict[str, Answer]) -> None:
@@ -155,7 +147,7 @@ def test_it_answers_as_before(
         (copy / "mysite" / "asgi.py").unlink()
     migrate(copy, target)
     assert "uvicorn mysite.asgi:application" in (copy / "Procfile").read_text("utf-8")
-    [after] = started(copy)
+    after = answers(copy)
 
     assert set(after) == set(before)
     for name, expected in before.items():

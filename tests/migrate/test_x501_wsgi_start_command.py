@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 import pytest
 
 from tests.harness.http import Http1Client
-from tests.harness.servers import Address, ServerSpec, serve
 from tests.migrate.helpers import check_noop, check_transformed, findings, fixed
 from tests.migrate.sites import DJANGO, FLASK, procfile
+from tests.migrate.starting import started
 
 CODE = "X501"
 BRIDGE_ASGI = DJANGO["mysite/asgi.py"].replace("django.core.asgi", "bridge.contrib.django")
@@ -268,17 +267,11 @@ def test_a_comment_suppresses_it() -> None:
 # -- and it runs ---------------------------------------------------------------------------------
 
 
-def page_of(folder: Path, line: str) -> bytes:
+def page_of(folder: Path) -> bytes:
     """What the server that a line starts answers, behind a proxy that speaks for HTTPS."""
-
-    def command(at: Address, target: str) -> list[str]:
-        return [word.replace("$PORT", str(at.port)) for word in shlex.split(line)]
-
-    spec = ServerSpec("line", "asgi", command)
-    with serve(spec, "", cwd=folder) as server:
+    with started(folder) as server:
         client = Http1Client(server.port)
         response = client.fetch("GET", "/", [("X-Forwarded-Proto", "https")])
-        client.close()
         assert response.status == 200, server.log()
         return response.body
 
@@ -302,7 +295,7 @@ def test_both_commands_serve_the_same_page(
             file = tmp_path / name / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text)
-        pages.append(page_of(tmp_path / name, project["Procfile"].removeprefix("web: ")))
+        pages.append(page_of(tmp_path / name))
 
     assert pages[0] == pages[1]
     assert b"https /" in pages[0]
