@@ -7,8 +7,8 @@ the database; later questions are answered from what was found.
 Rule 1. Both handlers serve every view. A request on the wrong side costs time, and is never wrong;
         so whatever is not certain goes to the WSGI side, where Django's threads and connections
         live longest.
-Rule 2. What was found belongs to one ``URLResolver``. ``clear_url_caches()`` and another
-        ``ROOT_URLCONF`` make Django use another one: then the URLconf is walked anew.
+Rule 2. What was found belongs to one ``URLResolver``. ``clear_url_caches()`` makes Django use
+        another one, and so does overriding ``ROOT_URLCONF``: then the URLconf is walked anew.
 Rule 3. A middleware may give a request another URLconf (``request.urlconf``) after the choice. Each
         that was seen is walked, too, and a path goes to the ASGI side only if none of them leads
         it to anything but an async view.
@@ -48,7 +48,9 @@ class Choice:
 
     def __init__(self, on_async: Callable[[], bool]) -> None:
         self._on_async = on_async
+        self._urlconf: str | None = None
         self._resolver: URLResolver | None = None
+        self._has_walked = False
         self._trees: dict[Hashable, Tree] = {}
         self._walking: Future[None] | None = None
         self._lock = RealLock()
@@ -59,8 +61,15 @@ class Choice:
     # -- on the event loop ----------------------------------------------------------------------
 
     def is_known(self) -> bool:
-        """Whether :meth:`wants_asgi` can answer; if not, wait for :meth:`learn`."""
-        return self._resolver is _root()
+        """Whether :meth:`wants_asgi` can answer; if not, wait for :meth:`learn`.
+
+        Asked for each request, so it looks at no setting: that alone would cost a microsecond.
+        ``override_settings(ROOT_URLCONF=...)`` clears the URL caches, too.
+        """
+        resolver = self._resolver
+        if resolver is None:
+            return self._has_walked
+        return get_resolver(self._urlconf) is resolver
 
     def wants_asgi(self, path: str) -> bool:
         """Whether Django's ASGI handler is to serve this path.
@@ -107,14 +116,15 @@ class Choice:
     # -- walking --------------------------------------------------------------------------------
 
     def _walk(self, walking: Future[None]) -> None:
-        resolver = _root()
+        urlconf = getattr(settings, "ROOT_URLCONF", None)  # a project may have none at all
+        resolver = None if urlconf is None else get_resolver(urlconf)
         try:
-            trees = {} if resolver is None else {settings.ROOT_URLCONF: walk(resolver)}
-            self._settle(trees)
+            self._settle({} if resolver is None else {urlconf: walk(resolver)})
         except Exception:
             logger.exception("cannot look into the URLconf; every view runs from a worker thread")
         finally:
-            self._resolver = resolver
+            self._urlconf, self._resolver = urlconf, resolver
+            self._has_walked = True
             self._walking = None
             connections.close_all()  # what importing the URLconf has opened, on this thread
             walking.set_result(None)
@@ -125,8 +135,3 @@ class Choice:
             self._trees = trees
             self._cached = lru_cache(CACHED_PATHS)(self._decide)
             self.any_async = any_async
-
-
-def _root() -> URLResolver | None:
-    """The resolver that Django would use now; None if no ROOT_URLCONF is set at all."""
-    return get_resolver() if hasattr(settings, "ROOT_URLCONF") else None
