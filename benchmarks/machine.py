@@ -7,6 +7,7 @@ import importlib.metadata
 import os
 import platform
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -30,8 +31,15 @@ def facts() -> dict[str, str]:
         "wrk": _wrk(),
     }
     for package in PACKAGES:
-        found[package.removeprefix("wsgi-asgi-")] = importlib.metadata.version(package)
+        found[package.removeprefix("wsgi-asgi-")] = _version(package)
     return found
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def _cpus() -> int:
@@ -43,6 +51,8 @@ def _memory_gb() -> float:
 
 
 def _wrk() -> str:
+    if shutil.which("wrk") is None:
+        return "not installed"
     out = subprocess.run(["wrk", "-v"], capture_output=True, text=True, check=False).stdout
     found = re.search(r"wrk (?:debian/)?([\d.]+)", out)
     return found[1] if found else "unknown"
