@@ -15,10 +15,11 @@ from simple_websocket import ConnectionClosed, Server  # type: ignore[import-unt
 
 import bridge
 
-__all__ = ["THREADS", "app", "flask_app", "mounted", "universal"]
+__all__ = ["FLOOD", "MIB", "THREADS", "app", "flask_app", "mounted", "universal"]
 
 THREADS = 4
 MIB = 1024 * 1024
+FLOOD = 64
 
 flask_app = Flask(__name__)
 flask_app.config["SOCK_SERVER_OPTIONS"] = {"subprotocols": ["chat.v2"]}
@@ -73,7 +74,7 @@ def broken(ws: Server) -> None:
 def flood(ws: Server) -> None:
     """Send as fast as the client reads, and note how far that is."""
     key = request.args["key"]
-    for number in range(256):
+    for number in range(FLOOD):
         ws.send(bytes(MIB))
         sent[key] = number + 1
 
