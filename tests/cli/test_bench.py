@@ -89,19 +89,6 @@ def test_a_django_project_is_measured_with_djangos_own_handler_too(tmp_path: Pat
     assert all(way["rounds"] for way in told["ways"])
 
 
-@pytest.mark.full
-def test_without_wrk_our_own_generator_makes_the_load_and_that_is_said(tmp_path: Path) -> None:
-    path = tmp_path / "bin"
-    path.mkdir()
-    only = ["flask_site:create_app('shop')", *SHORT, "--only", "bridge"]
-
-    done = bench(*only, env={"PATH": str(path)})
-
-    assert done.code == 0, done.err
-    assert "wrk is not installed, so a slower load generator was used" in done.out
-    assert "bridge on uvicorn" in done.out
-
-
 # -- what cannot be measured -----------------------------------------------------------------------
 
 
@@ -115,7 +102,9 @@ def test_a_page_that_is_not_there_is_named() -> None:
 
 
 @pytest.mark.full
-def test_a_way_that_does_not_start_says_why_and_the_others_go_on(tmp_path: Path) -> None:
+def test_without_wrk_and_with_a_way_that_does_not_start_the_others_are_measured(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "picky.py").write_text(
         "import sys\n"
         "if 'uvicorn' in sys.modules:\n"
@@ -126,9 +115,10 @@ def test_a_way_that_does_not_start_says_why_and_the_others_go_on(tmp_path: Path)
     )
     only = ["--only", "bridge", "--only", "waitress"]
 
-    done = bench("picky:app", *SHORT, *only, cwd=tmp_path)
+    done = bench("picky:app", *SHORT, *only, cwd=tmp_path, env={"PATH": str(tmp_path)})
 
     assert done.code == 0, done.err
+    assert "wrk is not installed, so a slower load generator was used" in done.out
     assert "bridge on uvicorn: not measured: did not start: " in done.out
     assert "not on this server" in done.out
     assert "No way with bridge was measured" in done.out

@@ -77,30 +77,20 @@ def compare(ways: Sequence[Way], interface: Interface, options: BenchOptions) ->
     every = [Measured(way) for way in ways]
     with ExitStack() as stack, _bar() as bar:
         steps = bar.add_task("starting", total=len(ways) * (2 + options.rounds * options.seconds))
-        servers = {}
+        started = []
         for each in every:
             bar.update(steps, description=each.way.name, advance=2)
             server = _start(each, interface, options, stack)
-            if server is not None:
-                servers[id(each)] = server
-        running_ones = [each for each in every if not each.problem]
-        if not running_ones:
-            raise _nothing(every)
-        for _ in range(options.rounds):
-            for each in running_ones:
-                bar.update(steps, description=each.way.name)
-                if not each.problem:
-                    _measure(each, servers[id(each)], options)
-                bar.update(steps, advance=options.seconds)
-        for each in running_ones:
-            _account(each, servers[id(each)])
+            started += [] if server is None else [(each, server)]
+        for each, server in started * options.rounds:
+            bar.update(steps, description=each.way.name)
+            _measure(each, server, options)
+            bar.update(steps, advance=options.seconds)
+        for each, server in started:
+            _account(each, server)
     if not any(each.answers for each in every):
-        raise _nothing(every)
+        raise NothingToCompare("\n".join(f"{e.way.name}: {e.problem}" for e in every))
     return every
-
-
-def _nothing(every: Sequence[Measured]) -> NothingToCompare:
-    return NothingToCompare("\n".join(f"{each.way.name}: {each.problem}" for each in every))
 
 
 def _bar() -> Progress:
@@ -151,6 +141,8 @@ def _status(server: Running, path: str) -> int:
 
 
 def _measure(each: Measured, server: Running, options: BenchOptions) -> None:
+    if each.problem:  # in an earlier round
+        return
     url = server.url(options.path)
     try:
         each.answers.append(ask(url, connections=options.connections, seconds=options.seconds))
