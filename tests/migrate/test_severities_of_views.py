@@ -17,6 +17,7 @@ from typing import NamedTuple
 import psycopg
 import pytest
 
+from bridge.migrate.rule import select_rules
 from tests.conftest import Servers
 from tests.harness.control import Control
 from tests.harness.http import Aborted, Exchange, Http1Client
@@ -28,6 +29,35 @@ PROJECT = "tests.migrate.apps.views"
 REQUESTS = 20
 THREADS = 4  # of gunicorn, in the harness; bridge has two here
 MAX_CONNECTIONS = 80
+
+
+DECIDED = {
+    "D301": "E/I unsafe",
+    "D302": "W/I",
+    "D303": "E/E unsafe",
+    "V401": "W/I",
+    "V402": "W/-",
+    "V403": "E/- safe",
+    "V404": "E/W",
+    "V405": "W/- safe",
+    "V406": "W/W unsafe",
+    "V407": "E/E unsafe",
+    "V408": "E/E safe",
+    "V409": "W/W",
+    "V410": "-/E",
+    "V411": "W/I",
+    "A801": "W/W safe",
+    "A802": "W/W safe",
+    "A803": "W/W safe",
+}
+
+
+@pytest.mark.parametrize("code", DECIDED)
+def test_severities_and_fixes_are_those_decided_on(code: str) -> None:
+    (rule,) = select_rules([code])
+    both = [each.letter if each else "-" for each in (rule.native, rule.bridge)]
+
+    assert f"{'/'.join(both)} {rule.fix}".strip() == DECIDED[code]
 
 
 class Sites(NamedTuple):

@@ -97,6 +97,15 @@ def test_what_has_no_such_form_is_found(line: str) -> None:
     assert len(findings({"shop/code.py": coroutine(line)}, "V407")) == 1
 
 
+def test_an_older_django_has_no_async_shortcuts() -> None:
+    files = {
+        "requirements.txt": "Django==4.2.11\n",
+        "shop/code.py": coroutine("o = get_object_or_404(Order, pk=1)", "Order.objects.get(pk=2)"),
+    }
+
+    assert [each.fix is not None for each in findings(files, "V407")] == [False, True]
+
+
 def test_transactions_are_found() -> None:
     code = coroutine("with transaction.atomic():", "    pass")
     code += "\n\n@transaction.atomic\nasync def f():\n    pass\n"

@@ -33,6 +33,7 @@ from bridge.migrate.functions import coroutine_of, imports_any, in_comprehension
 from bridge.migrate.module import N
 from bridge.migrate.querysets import ASYNC_OF, ASYNC_OF_INSTANCE, AUTH, SHORTCUTS, Querysets
 from bridge.migrate.rule import Rule
+from bridge.migrate.versions import django_is_at_least
 
 if TYPE_CHECKING:
     from bridge.migrate.module import Module
@@ -66,17 +67,20 @@ class SyncOrm(Rule):
         known = Querysets(module, project)
         for call in _on_loop(module, cst.Call):
             if not isinstance(module.parent(call), cst.Await):
-                yield from self._call(module, known, call)
+                yield from self._call(module, project, known, call)
         yield from self._loops(module, known)
         yield from self._tests(module, known)
         yield from self._transactions(module)
 
-    def _call(self, module: Module, known: Querysets, call: cst.Call) -> Iterator[Finding]:
+    def _call(
+        self, module: Module, project: Project, known: Querysets, call: cst.Call
+    ) -> Iterator[Finding]:
         name = module.qualified(call) or ""
         if name in SHORTCUTS or name in AUTH:
             instead = SHORTCUTS.get(name) or AUTH[name]
             package = name.rpartition(".")[0]
-            fix = _awaited(module, call, call.func, instead, package)
+            is_there = django_is_at_least(project, 5)
+            fix = _awaited(module, call, call.func, instead, package) if is_there else None
             yield self._finding(module, call, name.rpartition(".")[2] + "()", instead, fix)
         elif name in _CURSORS:
             yield self.at(module, call, f"connection.cursor() {_REFUSED}", _WRAP)

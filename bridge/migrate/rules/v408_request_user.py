@@ -37,6 +37,7 @@ from bridge.migrate.functions import (
 )
 from bridge.migrate.module import CannotRead
 from bridge.migrate.rule import Rule
+from bridge.migrate.versions import django_is_at_least
 
 if TYPE_CHECKING:
     from bridge.migrate.module import Module
@@ -70,7 +71,7 @@ class RequestUser(Rule):
         found = [node for node in module.nodes(cst.Attribute) if _is_looked_at(module, node)]
         if not found or _is_set_by_hand(project):
             return
-        has_auser = _has_auser(project)
+        has_auser = django_is_at_least(project, 5)
         for node in found:
             yield self.at(
                 module,
@@ -162,13 +163,6 @@ def _is_set_by_hand(project: Project) -> bool:
         except CannotRead:
             continue  # told as a problem when the file itself is checked
     return False
-
-
-def _has_auser(project: Project) -> bool:
-    """Whether the project's Django has it; the versions that are supported do."""
-    version = project.facts.django if project.facts is not None else ""
-    found = re.match(r"\d+", version)
-    return found is None or int(found.group()) >= 5
 
 
 def _fix(module: Module, node: cst.Attribute) -> Fix | None:
