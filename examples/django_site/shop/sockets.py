@@ -8,6 +8,7 @@ which may have missed something.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import Any
 
 from channels.db import database_sync_to_async
@@ -32,7 +33,8 @@ class Quay(AsyncJsonWebsocketConsumer):
             await super().__call__(scope, receive, send)
         except live.BUS_LOST as error:
             logger.warning("a live board lost its channel layer and is closed: %s", error)
-            await send({"type": "websocket.close", "code": SERVICE_RESTART})
+            with suppress(OSError, RuntimeError):  # the page may have gone first
+                await send({"type": "websocket.close", "code": SERVICE_RESTART})
 
     async def connect(self) -> None:
         """Join the group first, so that nothing falls between the board and what comes next."""
