@@ -20,6 +20,7 @@ from tests.harness.redis import RedisServer, redis_server
 from tests.harness.servers import Server, serve
 
 TARGET = "config.asgi:application"
+ATTEMPTS = 5
 LOST = "a live board lost its channel layer"
 
 
@@ -113,10 +114,17 @@ def test_redis_may_go_and_come_back(
     one.wait_for_log("saved, but no open board was told, for want of Redis")
 
     redis.start()
-    with board(other.url) as socket, board(one.url) as local:
-        chalk_up(one.url, "Ann", f"again {key}")
-        for each in (socket, local):
-            assert news(each)["notices"][0]["text"] == f"again {key}"
+    assert any(told(one, other, f"again {key} {attempt}") for attempt in range(ATTEMPTS))
+
+
+def told(one: Server, other: Server, text: str) -> bool:
+    """Whether boards on both hear of a notice. Connections that outlived Redis fail once each."""
+    try:
+        with board(other.url) as socket, board(one.url) as local:
+            chalk_up(one.url, "Ann", text)
+            return all(news(each)["notices"][0]["text"] == text for each in (socket, local))
+    except (ConnectionClosed, TimeoutError):
+        return False
 
 
 @pytest.mark.parametrize("server", ["gunicorn-gthread"])
