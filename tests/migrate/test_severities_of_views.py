@@ -135,6 +135,8 @@ def test_d301_connections_pile_up_under_native_asgi(sites: Sites, database: Data
 
 def test_d303_atomic_requests_fail_async_views_everywhere(sites: Sites) -> None:
     assert statuses(sites, "/d303") == (500, 500, 500)
+    assert statuses(sites, "/fixed/d303") == (200, 200, 200)
+    assert statuses(sites, "/fixed/d303/class") == (200, 200, 200)
 
 
 @contextmanager

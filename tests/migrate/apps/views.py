@@ -51,6 +51,8 @@ from django.core.management import call_command  # noqa: E402
 from django.db import connection, transaction  # noqa: E402
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse  # noqa: E402
 from django.urls import path  # noqa: E402
+from django.utils.decorators import method_decorator  # noqa: E402
+from django.views import View  # noqa: E402
 
 from tests.harness.control import gate, report  # noqa: E402
 
@@ -71,6 +73,17 @@ def d301(request: HttpRequest) -> HttpResponse:
 
 async def d303(request: HttpRequest) -> HttpResponse:
     return HttpResponse("never")
+
+
+@free
+async def d303_fixed(request: HttpRequest) -> HttpResponse:
+    return HttpResponse("at last")
+
+
+@method_decorator(free, name="dispatch")
+class D303Fixed(View):
+    async def get(self, request: HttpRequest) -> HttpResponse:
+        return HttpResponse("at last")
 
 
 def endless(key: str) -> Iterator[str]:
@@ -136,6 +149,8 @@ urlpatterns = [
     path("", ready),
     path("d301", d301),
     path("d303", d303),
+    path("fixed/d303", d303_fixed),
+    path("fixed/d303/class", D303Fixed.as_view()),
     path("v401/<key>", v401),
     path("v403", v403),
     path("v403/async", v403_async),
