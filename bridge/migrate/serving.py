@@ -194,6 +194,8 @@ def _wanted(asked: Asked, text: str) -> tuple[dict[str, Any], list[str]]:
     ]
     gunicorn = asked.program == "gunicorn"
     wanted = _gunicorn(asked, text, blocked) if gunicorn else _uwsgi(asked, blocked)
+    unknown = asked.unknown("raw_env", "env", "chdir", "pythonpath")
+    blocked += [f"{each.shown} is computed in the configuration file" for each in unknown]
     wanted["environment"] = list(asked.value("raw_env" if gunicorn else "env", []) or [])
     name = script_name(asked, text)
     if name is not None:

@@ -143,16 +143,35 @@ def test_the_configuration_file_counts() -> None:
     )
 
 
-def test_a_computed_setting_is_not_guessed() -> None:
+@pytest.mark.parametrize(
+    ("setting", "shown"),
+    [
+        ("bind = os.environ['BIND']", "host"),
+        ("workers = 2 * os.cpu_count() + 1", "workers"),
+        ("raw_env = [f'A={os.getpid()}']", "raw_env"),
+        ("chdir = os.path.dirname(__file__)", "chdir"),
+    ],
+)
+def test_a_computed_setting_is_not_guessed(setting: str, shown: str) -> None:
     files = {
         **DJANGO,
-        "gunicorn.conf.py": "import os\nbind = os.environ['BIND']\n",
+        "gunicorn.conf.py": f"import os\n{setting}\n",
         **procfile("gunicorn mysite.wsgi"),
     }
     [found] = findings(files, CODE)
 
     assert found.fix is None
-    assert "host is computed in the configuration file" in found.help
+    assert f"{shown} is computed in the configuration file" in found.help
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["gunicorn", "uwsgi", "gunicorn --bind", "uwsgi --ini", "gunicorn -c", "gunicorn -w4 a b c"],
+)
+def test_a_command_that_is_not_whole_is_told_only(command: str) -> None:
+    [found] = findings({**DJANGO, **procfile(command)}, CODE)
+
+    assert found.fix is None
 
 
 def test_uwsgi_ini_counts() -> None:
