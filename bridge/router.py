@@ -174,7 +174,6 @@ class Router(Universal):
 
     def _after_fork(self) -> None:
         self._lock = Lock()  # another thread may have held it
-        self._adapter = None
 
 
 def _member(place: Place) -> Member:

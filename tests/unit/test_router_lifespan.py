@@ -124,6 +124,19 @@ async def test_a_server_may_start_them_once_more(three: list[App], log: list[str
     assert log == IN_ORDER * 2
 
 
+async def test_the_last_who_asked_for_them_shuts_them_down(
+    three: list[App], log: list[str]
+) -> None:
+    router = mounted(three)
+    async with asgi.lifespan(router):
+        async with asgi.lifespan(router):
+            assert log == IN_ORDER[:3]
+        assert log == IN_ORDER[:3]
+        assert await get(router, "/a") == b"a"
+
+    assert log == IN_ORDER
+
+
 async def test_an_app_mounted_twice_lives_once(log: list[str]) -> None:
     app = App("a", log, {"db": "open"})
     router = bridge.Router(
@@ -343,9 +356,10 @@ def test_concurrent_first_requests_wait_for_the_one_start(three: list[App], log:
         may_go = asyncio.Event()
         three[0].starting = may_go.wait
         requests = [asyncio.ensure_future(get(router, f"/{name}")) for name in "abcabc"]
-        requests[0].cancel()  # the client of the very first leaves
         while not log:
             await asyncio.sleep(0)
+        requests[0].cancel()  # the client of the very first leaves
+        await asyncio.wait(requests[:1])
         assert not three[1].seen
         may_go.set()
         assert await asyncio.gather(*requests[1:]) == [b"b", b"c", b"a", b"b", b"c"]

@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 from falcon.asgi import App as FalconApp
+from fastapi import FastAPI, Request
+from starlette.applications import Starlette
+from starlette.routing import Mount as StarletteMount
 
 import bridge
 from bridge.faces import Universal
@@ -129,12 +132,17 @@ def body(app: AsgiApp, path: str) -> str:
 
 
 def test_all_wsgi_apps_share_one_pool() -> None:
-    router = bridge.Router({"/": site, "/a": site, "/in": bridge.Router({"/b": site})}, threads=1)
+    threads: set[threading.Thread] = set()
 
-    names = {body(router, path) for path in ("/", "/a", "/in/b")}
+    def spy(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        threads.add(threading.current_thread())
+        return site(environ, start_response)
 
-    assert len(names) == 1
-    assert names.pop().startswith("bridge-worker-")
+    router = bridge.Router({"/": spy, "/a": spy, "/in": bridge.Router({"/b": spy})}, threads=1)
+    for path in ("/", "/a", "/in/b"):
+        body(router, path)
+
+    assert len(threads) == 1
 
 
 def test_a_nested_router_with_options_has_a_pool_of_its_own() -> None:
@@ -211,6 +219,22 @@ def test_options_reach_the_adapters() -> None:
 
 
 # -- what frameworks need --------------------------------------------------------------------------
+
+
+def test_a_mounted_app_builds_its_own_urls_though_the_router_is_mounted_itself() -> None:
+    """Starlette leaves its router in the scope, and would be asked for the names of its routes."""
+    inner = FastAPI()
+
+    @inner.get("/hello")
+    def hello(request: Request) -> str:
+        return str(request.url_for("hello"))
+
+    for prefix in ("", "/in"):
+        router = bridge.Router({prefix or "/": inner})
+        outer = Starlette(routes=[StarletteMount("/outer", router)])
+        told = body(outer, f"/outer{prefix}/hello")
+
+        assert told == f'"http://testserver/outer{prefix}/hello"'
 
 
 class FalconHello:
