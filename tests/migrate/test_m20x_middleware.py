@@ -295,7 +295,7 @@ def test_remote_user_is_critical_from_the_sources_alone() -> None:
 
 
 def test_remote_user_that_finds_nobody_is_an_error() -> None:
-    facts = told(MiddlewareFact(REMOTE, async_capable=True), django="5.2.8")
+    facts = told(MiddlewareFact(REMOTE, async_capable=True), django="5.1.3")
 
     (found,) = findings(site(REMOTE), "M206", facts=facts)
 

@@ -1,9 +1,9 @@
 """``RemoteUserMiddleware`` on the way to ASGI.
 
 Under WSGI it believes ``REMOTE_USER``, which only the web server can set. ASGI has no such
-variable: since Django 6.1 the middleware reads the request header ``Remote-User`` there instead.
+variable: since Django 5.2 the middleware reads the request header ``Remote-User`` there instead.
 Any client can send that header, and is logged in as whoever it names, unless the proxy in front
-removes it. Before 6.1 it finds nothing under ASGI, and nobody is logged in any more.
+removes it. Before 5.2 it finds nothing under ASGI, and nobody is logged in any more.
 
 Through `bridge`, requests to sync views have the ``environ`` of WSGI: ``REMOTE_USER`` comes from a
 trusted source that you name, and never from a header. Requests to async views are Django's own ASGI
@@ -62,8 +62,8 @@ class RemoteUser(Rule):
                 yield self.at(
                     module,
                     node,
-                    f"{entry.fact.path} takes the user from the request header Remote-User under "
-                    "ASGI: a client that sends it is logged in as whom it names",
+                    f"{entry.fact.path} takes the user from a request header under ASGI, by "
+                    "default Remote-User: a client that sends it is logged in as whom it names",
                     _HELP,
                     source=entry.source,
                 )
