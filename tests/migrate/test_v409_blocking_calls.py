@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from bridge.migrate.findings import Severity
@@ -70,3 +72,13 @@ def test_a_missing_ruff_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [(each.line, each.native) for each in found] == [(0, Severity.INFO)]
     assert "ruff is not installed: 1 file " in found[0].message
     check_noop("V409", "def f():\n    pass\n")
+
+
+def test_a_ruff_that_fails_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(v409_blocking_calls, "find_ruff", lambda: sys.executable)
+    (found,) = findings({"shop/code.py": "async def f():\n    pass\n"}, "V409")
+
+    assert found.message.startswith("ruff failed (")
+    assert "No such file" in found.message
+    assert "code.py" not in found.message
+    assert "\n" not in found.message

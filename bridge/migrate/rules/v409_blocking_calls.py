@@ -72,7 +72,7 @@ class BlockingCalls(Rule):
         try:
             found = list(_ask(ruff, project, modules))
         except (OSError, ValueError, subprocess.SubprocessError) as error:
-            yield self._missing(project, f"ruff failed ({error})", len(modules))
+            yield self._missing(project, f"ruff failed ({_reason(error)})", len(modules))
             return
         for each in found:
             yield from self._finding(project, each)
@@ -103,6 +103,16 @@ class BlockingCalls(Rule):
             column=column,
             source=self.sources[0],
         )
+
+
+def _reason(error: Exception) -> str:
+    """In a few words: the command itself names every file."""
+    if isinstance(error, subprocess.CalledProcessError):
+        lines = str(error.stderr).strip().splitlines()
+        return lines[-1].strip() if lines else f"exit code {error.returncode}"
+    if isinstance(error, subprocess.TimeoutExpired):
+        return f"not done after {_TIMEOUT_S:g} s"
+    return str(error)
 
 
 def _with_async_code(project: Project) -> Iterator[Module]:
