@@ -93,9 +93,8 @@ class AsgiSide:
         if place.app is None:
             return _Route(_not_found)
         if place.asgi is None:
-            if place.pool.to_asgi.websocket_threads:
-                return _Route(self._pools[place.pool])
-            return _Route(_refusing(place))
+            pool = self._pools[place.pool]
+            return _Route(pool if pool.options.websocket_threads else _refusing(place))
         return self._native_route(place, place.asgi)
 
     def _native_route(self, place: Place, app: AsgiApp) -> _Route:

@@ -6,8 +6,9 @@ Runs where the Router is made; starts nothing.
 
 Rule 1. HTTP and WebSocket are two tables. An app given alone goes into the first, and if it is ASGI
         into the second.
-Rule 2. A WSGI app cannot speak WebSocket. Below its prefix a WebSocket goes to what was mounted for
-        WebSockets by name, at a shorter prefix; if there is no such thing, it is refused.
+Rule 2. Below the prefix of a WSGI app a WebSocket goes to what was mounted for WebSockets by name,
+        at a shorter prefix. If there is no such thing it comes to the WSGI app, and is refused
+        unless ``websocket_threads`` lets the app have it.
 Rule 3. A nested Router is opened: its mounts become the outer one's, below its prefix. So there is
         one look-up, one pool and one life for all. What the inner one does not know is not found,
         as it would be if it were asked.
@@ -125,7 +126,7 @@ class Plan:
 
     :ivar mounts: as they were given, in their order, by normal prefix.
     :ivar sockets: where ASGI apps take WebSockets.
-    :ivar websocket: the same, and where they are refused.
+    :ivar websocket: the same, and where they come to WSGI apps.
     :ivar members: the ASGI apps, each once, in the order in which they start.
     """
 
@@ -292,7 +293,7 @@ def _nested(prefix: str, place: Place, inner: Plan, options: RouterOptions) -> P
 
 
 def _refused(http: Table, sockets: Table) -> Table:
-    """Rule 2: the WSGI apps that a WebSocket can come to."""
+    """Rule 2: the WSGI apps that a WebSocket comes to."""
     table = PrefixTable(sockets)
     refused = {}
     for prefix, place in http.items():

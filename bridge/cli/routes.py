@@ -121,14 +121,18 @@ def _is_users(module: ModuleType) -> bool:
 
 def _protocols(plan: Plan, prefix: str, mount: Mount) -> Iterator[tuple[str, Any]]:
     if isinstance(mount, Alone):
-        socket = plan.sockets.get(prefix)
-        both = socket is not None and not socket.by_name
+        socket = plan.websocket.get(prefix)
+        both = socket is not None and not socket.by_name and _takes_sockets(socket)
         yield ("HTTP, WebSocket" if both else "HTTP"), mount.http
         return
     if mount.http is not None:
         yield "HTTP", mount.http
     if mount.websocket is not None:
         yield "WebSocket", mount.websocket
+
+
+def _takes_sockets(place: Place) -> bool:
+    return place.asgi is not None or place.options.to_asgi.websocket_threads > 0
 
 
 def _place(plan: Plan, prefix: str, protocol: str) -> Place:

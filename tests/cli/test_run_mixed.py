@@ -12,11 +12,12 @@ import pytest
 from rich.console import Console
 from websockets.sync.client import connect
 
+from bridge import Router
 from bridge.cli.asked import parse
 from bridge.cli.options import RunOptions
 from bridge.cli.routes import rows_of, show
 from bridge.cli.run import run
-from bridge.cli.site import load_site
+from bridge.cli.site import Site, load_site
 from bridge.errors import BridgeError
 from tests.cli.running import APPS, TIMEOUT_S, bridge, end, facts, running
 from tests.harness.control import Control
@@ -173,6 +174,18 @@ def test_routes_shows_what_run_would_mount(here: None) -> None:
         ("/api", "HTTP, WebSocket", "fastapi_site:app", "ASGI", "none", "AsgiToWsgi"),
         ("/ws", "WebSocket", "mixed_site:chat", "ASGI", "none", "cannot: 426"),
     ]
+
+
+def test_routes_shows_wsgi_apps_that_take_websockets() -> None:
+    router = Router({"/": _page, "/api": _page}, websocket_threads=1)
+
+    shown = [row.protocol for row in rows_of(Site(router, ()))]
+
+    assert shown == ["HTTP, WebSocket", "HTTP, WebSocket"]
+
+
+def _page(environ: object, start_response: object) -> list[bytes]:
+    return []
 
 
 def test_routes_shows_one_app_too(here: None) -> None:
