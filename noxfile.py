@@ -54,6 +54,17 @@ def django(session: nox.Session, django: str) -> None:
     session.run("pytest", *paths, *session.posargs)
 
 
+@nox.session(python="3.12")
+def migrate_trees(session: nox.Session) -> None:
+    """`bridge migrate check` over large packages finds what was reviewed, and no more."""
+    session.install("-e", ".[migrate]")
+    packages = "from tests.migrate.trees import PINNED; print(*PINNED.values())"
+    found = session.run("python", "-c", packages, silent=True) or ""
+    folder = session.create_tmp()
+    session.run("pip", "install", "--quiet", "--no-deps", "--target", folder, *found.split())
+    session.run("python", "-m", "tests.migrate.trees", folder, *session.posargs)
+
+
 @nox.session
 def soak(session: nox.Session) -> None:
     """Long runs under a watchdog: no hang, no growth of threads, descriptors or memory."""

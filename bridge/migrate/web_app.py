@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = [
     "AsgiApp",
     "asgi_app_for",
-    "imports_flask",
     "is_asgi",
     "module_of_app",
     "uses_websockets",
@@ -100,15 +99,6 @@ def is_asgi(project: Project, app: str) -> bool:
         return app.partition(":")[0].rpartition(".")[2] == "asgi"
     markers = ("get_asgi_application", "to_wsgi(", "ProtocolTypeRouter", "universal(", "Router(")
     return any(each in module.text for each in markers)
-
-
-def imports_flask(project: Project) -> bool:
-    """Whether any of the project's modules imports Flask."""
-    return any("flask" in set(_roots(module)) for module in project.containing("flask"))
-
-
-def _roots(module: Module) -> list[str]:
-    return [name.partition(".")[0] for name in module.imports.values()]
 
 
 def uses_websockets(project: Project) -> bool:

@@ -59,10 +59,9 @@ class OnlySyncClient(Rule):
     def check_project(self, project: Project) -> Iterator[Finding]:
         if not project.is_django or next(project.containing(*_ASYNC), None) is not None:
             return
-        tests = [module for module in project.containing(*_SYNC) if _is_test(module)]
-        if not tests:
+        first = next(filter(_is_test, project.containing(*_SYNC)), None)
+        if first is None:
             return
-        first = tests[0]
         line = next(
             (number for number, text in enumerate(first.text.splitlines(), 1) if _has_client(text)),
             1,

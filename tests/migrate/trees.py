@@ -1,0 +1,95 @@
+"""Large trees of other people's Django code, and what every rule says to them.
+
+What enters: a folder that packages were installed into, ``pip install --target``. What leaves: the
+findings, compared with those in ``trees.txt``, which were reviewed by hand; and how long it took.
+
+::
+
+    python -m tests.migrate.trees FOLDER            compare; exit code 1 where they differ
+    python -m tests.migrate.trees FOLDER --update   write them down, to be reviewed
+
+The trees are libraries, not projects: they have neither settings nor servers, but every kind of
+middleware, view and template project that there is. Of what is in the list, the thread-locals of
+GEOS and of allauth are meant to be such, and are used within one call: right to ask about (W), and
+to be answered with a comment. All else is as it says.
+"""
+
+from __future__ import annotations
+
+import difflib
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from bridge.migrate.findings import Finding, Severity, Target
+from bridge.migrate.project import open_project
+from bridge.migrate.rule import all_rules
+from bridge.migrate.runner import check
+
+__all__ = ["GOLDEN", "PINNED", "found_in", "shown"]
+
+GOLDEN = Path(__file__).with_name("trees.txt")
+PINNED = {
+    "django": "Django==6.1.3",
+    "rest_framework": "djangorestframework==3.18.3",
+    "allauth": "django-allauth==65.21.1",
+    "wagtail": "wagtail==8.0.1",
+    "oscar": "django-oscar==4.2.1",
+    "cms": "django-cms==5.1.3",
+    "netbox_topology_views": "netbox-topology-views==5.0.0",
+    "debug_toolbar": "django-debug-toolbar==8.0.0",
+    "corsheaders": "django-cors-headers==4.9.0",
+    "whitenoise": "whitenoise==6.12.0",
+}
+"""Import package -> what pip installs."""
+
+
+def found_in(tree: Path, target: Target) -> tuple[int, list[Finding]]:
+    """How many Python files are in a tree, and what is found there.
+
+    :raises AssertionError: a file cannot be parsed.
+    """
+    project = open_project(tree, target=target)
+    report = check(project, all_rules())
+    assert not report.problems, report.problems
+    return len(project.modules), list(report.findings)
+
+
+def shown(tree: Path, finding: Finding) -> str:
+    """A finding in one line, without what changes with wording."""
+    where = finding.path.relative_to(tree.parent).as_posix()
+    severities = "/".join(_letter(each) for each in (finding.native, finding.bridge))
+    return f"{finding.code} {severities} {where}:{finding.line}  {finding.line_text}".rstrip()
+
+
+def _letter(severity: Severity | None) -> str:
+    return "-" if severity is None else severity.letter
+
+
+def _lines(folder: Path) -> Iterator[str]:
+    for package, requirement in PINNED.items():
+        begun = time.monotonic()
+        tree = folder / package
+        lines: set[str] = set()
+        for target in Target:
+            files, found = found_in(tree, target)
+            lines |= {shown(tree, each) for each in found}
+        took_s = time.monotonic() - begun
+        print(f"{requirement}: {files} files, for two targets {took_s:.1f} s", flush=True)
+        yield from (f"# {requirement}", *sorted(lines))
+
+
+def main(folder: Path, *, update: bool) -> int:
+    """:returns: the exit code."""
+    new = list(_lines(folder))
+    old = GOLDEN.read_text("utf-8").splitlines() if GOLDEN.exists() else []
+    if update:
+        GOLDEN.write_text("".join(f"{line}\n" for line in new), "utf-8")
+    difference = list(difflib.unified_diff(old, new, "reviewed", "found", lineterm=""))
+    print("\n".join(difference))
+    return 1 if difference and not update else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]).resolve(), update="--update" in sys.argv))
