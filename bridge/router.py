@@ -27,6 +27,7 @@ from bridge.asgi_to_wsgi import AsgiToWsgi
 from bridge.config import ToWsgiOptions
 from bridge.errors import LifespanFailed
 from bridge.faces import Universal
+from bridge.jobs import PoolStats
 from bridge.lives import Member
 from bridge.mounts import AnyApp, Mount, Mounts, Place, plan
 from bridge.router_options import RouterKeywords, RouterOptions
@@ -78,16 +79,16 @@ class Router(Universal):
     ) -> None:
         self.options = RouterOptions(options)
         self.plan = plan(mounts, websocket, self.options)
-        pools = self._make_pools()
+        self._pools = self._make_pools()
         apps = [_member(place) for place in self.plan.members]
         apps = [member for member in apps if member.options.lifespan != "off"]
         self._life = SharedLife(
             apps,
-            [_pool_member(pool) for pool in pools.values()],
+            [_pool_member(pool) for pool in self._pools.values()],
             shares_state=len(self.plan.members) == 1,
         )
         shares = {id(member.app): member.share for member in apps}
-        self._asgi = AsgiSide(self.plan, self._life, pools, shares)
+        self._asgi = AsgiSide(self.plan, self._life, self._pools, shares)
         self._wsgi = WsgiSide(self.plan, self._from_wsgi)
         super().__init__(self._asgi.serve, self._serve_wsgi)
         self._lock = Lock()
@@ -102,6 +103,14 @@ class Router(Universal):
     def __repr__(self) -> str:
         mounted = ", ".join(f"{prefix or '/'!r}: {_inside(m)}" for prefix, m in self.plan.mounts)
         return f"{type(self).__name__}({{{mounted}}})"
+
+    def stats(self) -> PoolStats | None:
+        """Threads, queue and waits of the pool that WSGI apps share on ASGI servers, at this moment.
+
+        :returns: None if all apps are ASGI. A nested Router's own pool is not counted.
+        """
+        pool = self._pools.get(self.options)
+        return None if pool is None else pool.stats()
 
     # -- on ASGI servers ------------------------------------------------------------------------
 

@@ -93,12 +93,20 @@ def test_a_universal_app_lives_once_too(case: str, tmp_path: Path) -> None:
     assert list(lives(log).values()) == [["one up", "one down"]]
 
 
-@pytest.mark.parametrize("case", ["uvicorn", "hypercorn", "gunicorn-asgi", "gthread-hooks-preload"])
+FAILS = ("BRIDGE_TEST_FAILS", "RuntimeError: two has no database")
+HANGS = ("BRIDGE_TEST_HANGS", "startup_timeout_s=2")
+
+
 @pytest.mark.parametrize(
-    ("variable", "says"),
+    ("case", "variable", "says"),
     [
-        ("BRIDGE_TEST_FAILS", "RuntimeError: two has no database"),
-        ("BRIDGE_TEST_HANGS", "startup_timeout_s=2"),
+        ("uvicorn", *FAILS),
+        ("hypercorn", *FAILS),
+        ("granian", *FAILS),
+        ("gunicorn-asgi", *FAILS),
+        ("gthread-hooks-preload", *FAILS),
+        ("uvicorn", *HANGS),
+        ("gthread-hooks-preload", *HANGS),
     ],
 )
 def test_an_app_that_does_not_start_stops_the_boot_by_name(

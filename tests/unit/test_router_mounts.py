@@ -154,6 +154,17 @@ def test_a_nested_router_with_options_has_a_pool_of_its_own() -> None:
         assert body(router, "/").startswith("bridge-worker-")
 
 
+def test_the_shared_pool_can_be_watched() -> None:
+    router = bridge.Router({"/": site, "/a": site, "/api": api, "/in": bridge.Router({"/": site})})
+    for path in ("/", "/a", "/in", "/api"):
+        body(router, path)
+
+    stats = router.stats()
+    assert stats is not None
+    assert stats.running + stats.completed == 3  # the last may be on its way back
+    assert bridge.Router({"/": api}).stats() is None
+
+
 def test_an_app_in_an_adapter_keeps_that_adapters_pool() -> None:
     with bridge.WorkerPool(1, name="mine") as mine:
         router = bridge.Router({"/": site, "/a": bridge.to_asgi(site, executor=mine)})
