@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -62,7 +62,10 @@ def check(
     progress = progress or (lambda done, total: None)
     found, problems = _over_modules(project, rules, progress, jobs or _cpus())
     for rule in rules:
-        found.extend(rule.check_project(project))
+        try:
+            found.extend(rule.check_project(project))
+        except Exception as error:
+            problems.append(_failed(rule, project.root, error))
     return _report(project, found, problems)
 
 
@@ -116,19 +119,43 @@ def check_modules(project: Project, rules: Sequence[Rule], modules: Iterable[Mod
     problems: list[Problem] = []
     for module in modules:
         try:
-            found.extend(_check_module(project, rules, module))
+            for rule in _rules_for(rules, module):
+                some, others = _apply(rule, module, project)
+                found += some
+                problems += others
         except CannotRead as error:
             problems.append(Problem(module.path, error.line, str(error)))
         module.forget()
     return found, problems
 
 
-def _check_module(project: Project, rules: Sequence[Rule], module: Module) -> Iterator[Finding]:
+def _rules_for(rules: Sequence[Rule], module: Module) -> list[Rule]:
+    """The rules that look at a module.
+
+    :raises CannotRead: there are some, and it cannot be parsed.
+    """
     text = module.text
-    for rule in rules:
-        if any(trigger in text for trigger in rule.triggers):
-            _ = module.tree  # so that a syntax error is told whatever the rule looks at
-            yield from rule.check_module(module, project)
+    chosen = [rule for rule in rules if any(trigger in text for trigger in rule.triggers)]
+    if chosen:
+        _ = module.tree  # so that a syntax error is told whatever the rules look at
+    return chosen
+
+
+def _apply(rule: Rule, module: Module, project: Project) -> Found:
+    try:
+        return list(rule.check_module(module, project)), []
+    except CannotRead:
+        raise
+    except Exception as error:
+        return [], [_failed(rule, module.path, error)]
+
+
+def _failed(rule: Rule, path: Path, error: Exception) -> Problem:
+    """A rule that fails takes no other with it, and is no clean result either."""
+    reason = f"{type(error).__name__}: {error}"
+    return Problem(
+        path, 0, f"could not be checked by {rule.code}, which is a bug of ours: {reason}"
+    )
 
 
 # -- processes -------------------------------------------------------------------------------------

@@ -43,7 +43,9 @@ def findings(
 ) -> list[Finding]:
     """What one rule finds in a project; paths are relative, as Path, to compare and print."""
     with project_of(files, target=target, facts=facts) as project:
-        found = check(project, select_rules([code])).findings
+        report = check(project, select_rules([code]))
+        assert report.problems == ()
+        found = report.findings
         return [replace(each, path=Path(project.relative(each.path))) for each in found]
 
 

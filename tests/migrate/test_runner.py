@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from bridge.migrate import runner
+from bridge.migrate.findings import Finding, Severity
+from bridge.migrate.module import Module
 from bridge.migrate.project import Project, open_project
-from bridge.migrate.rule import all_rules, select_rules
+from bridge.migrate.rule import Rule, all_rules, select_rules
 from bridge.migrate.runner import check
 from tests.migrate.helpers import project_of
 
@@ -60,6 +62,30 @@ def test_settings_that_were_read_before_are_still_known_by_their_place() -> None
         found = check(project, select_rules(["M2"])).findings
 
     assert [(each.code, each.line) for each in found] == [("M201", 1)]
+
+
+class Broken(Rule):
+    code, name, summary = "Z999", "broken", "fails"
+    native = bridge = Severity.INFO
+    triggers = ("class A",)
+
+    def check_module(self, module: Module, project: Project) -> list[Finding]:
+        raise LookupError("no such thing")
+
+    def check_project(self, project: Project) -> list[Finding]:
+        raise LookupError("nor this")
+
+
+def test_a_rule_that_fails_is_told_and_takes_no_other_with_it() -> None:
+    with project_of({"shop/a.py": CODE}) as project:
+        report = check(project, [Broken(), *select_rules(["M203"])])
+
+    assert [each.code for each in report.findings] == ["M203"]
+    messages = sorted(problem.message for problem in report.problems)
+    assert len(messages) == 2
+    assert "could not be checked by Z999" in messages[0]
+    assert messages[0].endswith("LookupError: no such thing")
+    assert messages[1].endswith("LookupError: nor this")
 
 
 def test_a_file_that_no_rule_looks_at_is_not_parsed() -> None:

@@ -1,0 +1,154 @@
+"""Start commands in deploy files: found where they stand, read, and replaced in their own form."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bridge.migrate.deploy import Deploy, StartCommand, read_deploy
+from bridge.migrate.module import Text
+
+ARGV = ("gunicorn", "shop.wsgi", "-w", "4", "--bind=0.0.0.0:$PORT")
+LINE = "gunicorn shop.wsgi -w 4 --bind=0.0.0.0:$PORT"
+
+
+def deploy_of(name: str, text: str) -> Deploy:
+    path = Path("/project", name)
+    return read_deploy([path], {path: Text(text, "utf-8", "\n")})
+
+
+def only(name: str, text: str) -> StartCommand:
+    (command,) = deploy_of(name, text).commands
+    return command
+
+
+QUOTED = re.compile(r"""-c['", ]+|: "gunicorn""")
+PLACES = [
+    ("Procfile", f"release: python manage.py migrate\nweb: {LINE}\n", 2),
+    ("Dockerfile", f"FROM python\nRUN pip install gunicorn\nCMD {LINE}\n", 3),
+    ("Dockerfile", 'CMD ["gunicorn", "shop.wsgi", "-w", "4", "--bind=0.0.0.0:$PORT"]\n', 1),
+    ("Dockerfile", f'ENTRYPOINT ["sh", "-c", "exec {LINE}"]\n', 1),
+    ("Dockerfile", f"CMD python manage.py migrate && \\\n    {LINE}\n", 2),
+    ("docker-compose.yml", f"services:\n  web:\n    command: {LINE}\n    ports: []\n", 3),
+    ("compose.yaml", f'services:\n  web:\n    command: "{LINE}"\n', 3),
+    ("compose.yaml", f"web:\n  command: >\n    gunicorn\n    {LINE[9:]}\n  image: x\n", 3),
+    ("compose.yaml", f"web:\n  command: |\n    set -e\n    {LINE}\n", 4),
+    (
+        "compose.yaml",
+        "web:\n  command:\n    - gunicorn\n    - shop.wsgi\n    - -w\n    - '4'\n"
+        "    - --bind=0.0.0.0:$PORT\n",
+        3,
+    ),
+    ("render.yaml", f"services:\n  - startCommand: {LINE}\n", 2),
+    ("etc/shop.service", f"[Service]\nUser=gunicorn\nExecStart=/srv/v/bin/{LINE}\n", 3),
+    ("shop.service", f"[Service]\nExecStart=/bin/sh -c '{LINE}'\n", 2),
+    ("supervisord.conf", f"[program:shop]\ncommand=/srv/v/bin/{LINE}\nuser=www\n", 2),
+    (
+        "start.sh",
+        f"#!/bin/bash\necho starting gunicorn\nexec newrelic-admin run-program {LINE}\n",
+        3,
+    ),
+    ("bin/run", f"#!/usr/bin/env bash\nDEBUG=1 poetry run python -m {LINE} # go\n", 2),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "line"), PLACES)
+def test_a_server_is_found_where_it_is_started(name: str, text: str, line: int) -> None:
+    command = only(name, text)
+
+    assert (command.argv, command.line) == (ARGV, line)
+    assert text[command.start : command.end] == command.text
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("Dockerfile", "RUN pip install gunicorn uvicorn\nRUN useradd gunicorn\n"),
+        ("start.sh", "pkill gunicorn\nsystemctl restart gunicorn\n# gunicorn shop.wsgi\n"),
+        ("start.sh", "which gunicorn || pip install gunicorn\nsudo -u gunicorn ls\n"),
+        ("notes.md", f"{LINE}\n"),
+        (".github/workflows/ci.yml", "jobs:\n  - run: pip install gunicorn\n"),
+    ],
+)
+def test_what_only_names_a_server_is_none(name: str, text: str) -> None:
+    assert deploy_of(name, text).commands == ()
+
+
+@pytest.mark.parametrize(("name", "text", "line"), PLACES)
+def test_another_command_takes_its_place_in_the_same_form(name: str, text: str, line: int) -> None:
+    command = only(name, text)
+    value = () if QUOTED.search(text) else ("--header", "a: b")
+    wanted = ("uvicorn", "shop.asgi:application", "--port", "$PORT", *value)
+
+    edit = command.replace(wanted)  # quotes inside of quotes are not made
+    after = text[: edit.start] + edit.text + text[edit.end :]
+
+    found = only(name, after)
+    assert (found.argv, found.line) == (wanted, line)
+
+
+def test_options_are_read_in_all_their_spellings() -> None:
+    command = only("Procfile", "web: gunicorn -w 3 --threads=2 -k gthread -b:80 a:b -w5\n")
+
+    assert command.number("-w", "--workers") == 5
+    assert command.number("--threads") == 2
+    assert command.option("-b", "--bind") == ":80"
+    assert command.option("--timeout") is None
+    assert command.has("-k")
+    assert not command.has("--reload")
+    assert command.number("-k") is None
+
+
+@pytest.mark.parametrize(
+    ("line", "target"),
+    [
+        ("gunicorn -b localhost:8000 shop.wsgi", "shop.wsgi"),
+        ("gunicorn shop.wsgi:application", "shop.wsgi:application"),
+        ("gunicorn 'shop:create_app()'", "shop:create_app()"),
+        ("uwsgi --http :8000 --module shop.wsgi:app", "shop.wsgi:app"),
+        ("uvicorn --host 0.0.0.0", None),
+    ],
+)
+def test_the_app_that_it_serves_is_known(line: str, target: str | None) -> None:
+    assert only("Procfile", f"web: {line}\n").target == target
+
+
+def test_a_gunicorn_configuration_is_read_and_not_run(tmp_path: Path) -> None:
+    path = tmp_path / "gunicorn.conf.py"
+    path.write_text("import sys\nsys.exit(1)\nworkers = 2 * 2 + 1\nbind = [f'{x}']\nthreads = 4\n")
+
+    (config,) = read_deploy([path]).configs
+
+    assert {name: value.value for name, value in config.values.items()}["workers"] == 5
+    assert (config.values["threads"].value, config.values["threads"].line) == (4, 5)
+
+
+def test_a_uwsgi_configuration_is_read_as_far_as_its_section_goes() -> None:
+    text = "[other]\nx = 1\n[uwsgi]\n# gone\nmodule = shop.wsgi\nharakiri=30\n[later]\ny = 2\n"
+
+    (config,) = deploy_of("uwsgi.ini", text).configs
+
+    assert {name: value.value for name, value in config.values.items()} == {
+        "module": "shop.wsgi",
+        "harakiri": "30",
+    }
+
+
+def test_nginx_directives_know_their_blocks() -> None:
+    text = (
+        "server {\n  # proxy_pass nowhere;\n  location /ws/ {\n"
+        '    proxy_pass http://app;\n    proxy_set_header Host "$host";\n  }\n}\n'
+    )
+
+    (config,) = deploy_of("nginx.conf", text).nginx
+
+    (proxied,) = config.named("proxy_pass")
+    assert (proxied.args, proxied.blocks, proxied.line) == (
+        ("http://app",),
+        ("server", "location /ws/"),
+        4,
+    )
+    assert text[proxied.start : proxied.end] == "proxy_pass http://app;"
+    assert config.named("proxy_set_header")[0].args == ("Host", "$host")
