@@ -105,7 +105,7 @@ class Router(Universal):
         return f"{type(self).__name__}({{{mounted}}})"
 
     def stats(self) -> PoolStats | None:
-        """Threads, queue and waits of the pool that WSGI apps share on ASGI servers, at this moment.
+        """The pool that WSGI apps share on ASGI servers: threads, queue and waits at this moment.
 
         :returns: None if all apps are ASGI. A nested Router's own pool is not counted.
         """
