@@ -106,6 +106,22 @@ def test_an_older_django_has_no_async_shortcuts() -> None:
     assert [each.fix is not None for each in findings(files, "V407")] == [False, True]
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "x = (Order.objects.get(pk=n) for n in numbers)",
+        "x = (list(Order.objects.filter(pk=n)) for n in numbers)",
+        "x = ([o for o in Order.objects.filter(pk=n)] for n in numbers)",
+        "x = (o for o in Order.objects.all())",
+    ],
+)
+def test_a_generator_is_found_and_left_as_it_is(line: str) -> None:
+    """With ``await`` in it, it would be an async one."""
+    found = findings({"shop/code.py": coroutine(line)}, "V407")
+
+    assert [each.fix for each in found] == [None]
+
+
 def test_transactions_are_found() -> None:
     code = coroutine("with transaction.atomic():", "    pass")
     code += "\n\n@transaction.atomic\nasync def f():\n    pass\n"
