@@ -19,6 +19,10 @@ from bridge.migrate.project import Project
 __all__ = ["Advice", "advise", "async_places"]
 
 
+_ROUTES = frozenset({"route", "get", "post", "put", "patch", "delete", "websocket"})
+_SOCKETS = frozenset({"flask_sock", "flask_socketio"})
+
+
 @dataclass(frozen=True)
 class Advice:
     """What to do.
@@ -78,7 +82,7 @@ def async_places(project: Project) -> Iterator[str]:
         for view in project.facts.views:
             if view.is_async and project.module_at(view.file) is not None:
                 yield f"view {view.name}"
-    for module in project.containing("async def", "Consumer"):
+    for module in project.containing("async def", "Consumer", *_SOCKETS):
         yield from _in_module(project, module)
     application = project.settings.value("ASGI_APPLICATION")
     installed = set(project.settings.strings("INSTALLED_APPS"))
@@ -91,11 +95,19 @@ def _in_module(project: Project, module: Module) -> Iterator[str]:
         return
     for node in module.nodes(cst.FunctionDef):
         names = [each.name.value for each in node.params.params]
-        if node.asynchronous is not None and "request" in names[:2]:
+        if node.asynchronous is not None and ("request" in names[:2] or _is_route(module, node)):
             yield _place(project, module, node)
+    for name in sorted(_SOCKETS & {each.partition(".")[0] for each in module.imports.values()}):
+        yield f"{project.relative(module.path)} WebSockets of {name}"
     for cls in module.classes():
         if any(name.endswith("Consumer") for name in module.base_names(cls)):
             yield _place(project, module, cls)
+
+
+def _is_route(module: Module, node: cst.FunctionDef) -> bool:
+    """Whether a decorator such as ``@app.get("/")`` makes it a view of Flask and its kin."""
+    names = (module.qualified(each.decorator) or "" for each in node.decorators)
+    return any("." in name and name.rpartition(".")[2] in _ROUTES for name in names)
 
 
 def _is_test(module: Module) -> bool:
