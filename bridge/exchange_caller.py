@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from bridge.client_watch import watch_client
 from bridge.context import holds_locals, rehome
 from bridge.environ import FileWrapper
-from bridge.errors import PoolClosed
+from bridge.errors import ClientDisconnected, PoolClosed
 from bridge.exchange_errors import for_server
 from bridge.thread_sensitive import HIDDEN
 from bridge.types import Environ, StartResponse
@@ -71,7 +71,7 @@ class CallerSide:
             while not (side.over or side.chunks):
                 self._wait()
             if not side.chunks and side.error is not None:
-                raise self._take_error()
+                raise self._farewell()
             return self._begin(start_response)
         except BaseException:
             self.close()  # the server has nothing that it could close
@@ -153,7 +153,7 @@ class CallerSide:
             self._wait()
         self._show_context()
         if side.error is not None:
-            raise self._take_error()
+            raise self._farewell()
         return None
 
     def _take(self) -> bytes:
@@ -187,6 +187,13 @@ class CallerSide:
         if side.error is not None:
             logger.error("%s failed", self._live.name, exc_info=self._take_error())
         self._hide_context()
+
+    def _farewell(self) -> BaseException:
+        """What the server is raised: its own exception for it, if the client has left."""
+        error = self._take_error()
+        if self._watch is not None and isinstance(error, ClientDisconnected):
+            return self._watch.farewell()
+        return error
 
     def _take_error(self) -> BaseException:
         """Why the response ends here."""

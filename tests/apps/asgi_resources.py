@@ -43,7 +43,7 @@ async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Any]]:
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(await asyncio.start_server(answer, "127.0.0.1", 0))
         port = server.sockets[0].getsockname()[1]
-        client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}")
+        client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60)
         yield {
             "client": await stack.enter_async_context(client),
             "asyncpg": await stack.enter_async_context(

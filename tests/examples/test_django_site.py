@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import httpx
 import pytest
@@ -68,7 +70,7 @@ def test_an_order_from_the_shelf_to_the_receipt(shop: httpx.Client) -> None:
     basket = put_into_basket(shop, "enamel-mug", 3)
     assert "Enamel mug is in your basket." in basket
     assert "€ 36.00" in basket
-    receipt = check_out(shop, **ADDRESS)
+    receipt = check_out(shop, ADDRESS)
     assert receipt.url.path.startswith("/orders/")
     assert "Thank you! Your order is placed." in receipt.text
     assert "3 × Enamel mug" in Page(receipt.text).text
@@ -78,7 +80,8 @@ def test_an_order_from_the_shelf_to_the_receipt(shop: httpx.Client) -> None:
 
 def test_the_checkout_asks_for_what_is_missing(shop: httpx.Client) -> None:
     put_into_basket(shop, "harbour-tea", 1)
-    answer = check_out(shop, name="Ada", email="nowhere", delivery="post", address=" ")
+    wrong = {"name": "Ada", "email": "nowhere", "delivery": "post", "address": " "}
+    answer = check_out(shop, wrong)
     text = Page(answer.text).text
     assert answer.url.path == "/checkout/"
     assert "Enter a valid email address." in text
@@ -110,10 +113,12 @@ def test_the_last_pieces_are_sold_once(shop_site: Site) -> None:
     with visitor(url) as anybody:
         left = stock_of(anybody, "signal-flags")
 
+    at_the_till = Barrier(6, timeout=60)  # from here on each has a basket, and the form to send
+
     def buy_them_all(number: int) -> httpx.Response:
         with visitor(url) as customer:
             put_into_basket(customer, "signal-flags", left)
-            return check_out(customer, **ADDRESS)
+            return check_out(customer, ADDRESS, at_the_till.wait)
 
     with ThreadPoolExecutor(6) as customers:
         answers = list(customers.map(buy_them_all, range(6)))
@@ -139,7 +144,7 @@ def test_login_leads_back_and_logout_forgets(shop: httpx.Client) -> None:
 def test_an_order_of_a_customer_is_among_theirs(shop: httpx.Client) -> None:
     log_in(shop, "ada", "ada")
     put_into_basket(shop, "message-bottle", 1)
-    receipt = check_out(shop, **ADDRESS)
+    receipt = check_out(shop, ADDRESS)
     assert receipt.url.path in Page(shop.get("/orders/").text).addresses
 
 
@@ -172,7 +177,7 @@ def test_the_admin_lists_orders_and_ships_them(shop: httpx.Client) -> None:
 
 def test_the_export_streams_every_order(shop: httpx.Client, key: str) -> None:
     put_into_basket(shop, "message-bottle", 2)
-    check_out(shop, **{**ADDRESS, "name": f"=HYPERLINK({key[:30]})"})
+    check_out(shop, {**ADDRESS, "name": f"=HYPERLINK({key[:30]})"})
     log_in(shop, "admin", "admin")
     with shop.stream("GET", "/orders.csv") as answer:
         assert answer.headers["content-type"] == "text/csv; charset=utf-8"
@@ -241,17 +246,24 @@ def log_in(
 
 def put_into_basket(client: httpx.Client, slug: str, quantity: int) -> str:
     """Post the form of a product's page; the text of what comes then."""
-    return _post(client, f"/products/{slug}/", f"/products/{slug}/", quantity=str(quantity)).text
+    return _post(
+        client, f"/products/{slug}/", f"/products/{slug}/", {"quantity": str(quantity)}
+    ).text
 
 
 def change_basket(client: httpx.Client, slug: str, quantity: int) -> str:
     """Post the form of one line of the basket."""
-    return _post(client, "/basket/", f"/basket/{slug}/", quantity=str(quantity)).text
+    return _post(client, "/basket/", f"/basket/{slug}/", {"quantity": str(quantity)}).text
 
 
-def check_out(client: httpx.Client, **fields: str) -> httpx.Response:
-    """Post the form of the checkout."""
-    return _post(client, "/checkout/", "/checkout/", **fields)
+def check_out(
+    client: httpx.Client, fields: dict[str, str], before: Callable[[], object] = bool
+) -> httpx.Response:
+    """Post the form of the checkout.
+
+    :param before: called when the form is there, and before it is sent.
+    """
+    return _post(client, "/checkout/", "/checkout/", fields, before)
 
 
 def stock_of(client: httpx.Client, slug: str) -> int:
@@ -260,6 +272,13 @@ def stock_of(client: httpx.Client, slug: str) -> int:
     return int(text.partition(" in stock")[0].split()[-1]) if " in stock" in text else 0
 
 
-def _post(client: httpx.Client, page: str, action: str, **fields: str) -> httpx.Response:
+def _post(
+    client: httpx.Client,
+    page: str,
+    action: str,
+    fields: dict[str, str],
+    before: Callable[[], object] = bool,
+) -> httpx.Response:
     hidden = Page(client.get(page).text).fields.get("csrfmiddlewaretoken", "")
+    before()
     return client.post(action, data={**fields, "csrfmiddlewaretoken": hidden})

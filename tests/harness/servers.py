@@ -342,6 +342,8 @@ class _Launch:
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         with listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            # Its connections inherit it. uvicorn takes --fd for a Unix socket, and does not set it.
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             listener.bind((HOST, 0))
             port = listener.getsockname()[1]
             if not self.spec.inherits_socket:

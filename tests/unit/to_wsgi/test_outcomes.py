@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import waitress.channel  # type: ignore[import-untyped]  # no stubs
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
@@ -254,6 +255,20 @@ def test_an_exception_dies_with_its_request(adapted: Adapted) -> None:
 
 
 # -- clients and servers that leave ----------------------------------------------------------------
+
+
+def test_waitress_is_told_of_a_client_that_left_in_its_own_words(adapted: Adapted) -> None:
+    """An app that then has no answer is no error: waitress would log a traceback for any other."""
+
+    @http_app
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    environ = {**environ_of(), "waitress.client_disconnected": lambda: True}
+
+    with pytest.raises(waitress.channel.ClientDisconnected):
+        call(adapted(app), environ)
 
 
 def test_a_client_that_leaves_is_a_disconnect_and_then_a_cancellation(
