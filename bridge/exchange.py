@@ -115,7 +115,8 @@ class Exchange:
 
     def _serve(self) -> None:
         result: Any = None
-        rehome(self.context)
+        if self.context:
+            rehome(self.context)
         try:
             result = self._app(self._environ, self.start_response)
             self._send(result)

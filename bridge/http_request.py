@@ -160,7 +160,8 @@ class HttpRequest:
         finally:
             if self._listener is not None:
                 self._listener.cancel()
-        adopt(exchange.context)
+        if exchange.context:
+            adopt(exchange.context)
         if exchange.error is not None:
             self._report(exchange)
 
@@ -182,7 +183,8 @@ class HttpRequest:
                 if len(body) > self._options.response_window:
                     body = await self._send_pieces(body)
                 await send({"type": "http.response.body", "body": body, "more_body": not ended})
-                self.response.accept(len(body))
+                if not ended:  # else nobody waits for room
+                    self.response.accept(len(body))
             self._complete = ended
         except OSError as error:  # ASGI HTTP spec, "Disconnected Client": send() may raise it
             logger.debug("send() raised: %r", error)

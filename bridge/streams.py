@@ -251,6 +251,8 @@ class ResponseBody:
         """All the chunks that wait, in order."""
         self._notified = False  # first: a chunk that comes while we take notifies again
         chunks = self._chunks
+        if len(chunks) == 1:
+            return [chunks.popleft()]
         return [chunks.popleft() for _ in range(len(chunks))]
 
     def accept(self, count: int) -> None:
