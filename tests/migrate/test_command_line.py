@@ -436,7 +436,7 @@ def test_without_libcst_it_says_how_to_install_it() -> None:
         capture_output=True,
         text=True,
         env=os.environ,
-        timeout=60,
+        timeout=120,
         check=False,
     )
 

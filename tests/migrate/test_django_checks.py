@@ -67,7 +67,7 @@ def manage(site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         env={**environment, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
 

@@ -21,7 +21,7 @@ from tests.conftest import Servers
 from tests.harness.servers import ROOT, Server, ServerFailed, serve
 
 PROOF = "tests.migrate.apps.proof"
-TIMEOUT_S = 30
+TIMEOUT_S = 120
 
 
 class Answers(NamedTuple):
