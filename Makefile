@@ -6,7 +6,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet
 PORT ?= 8000
+JOBS ?= 2
 PYTEST_ARGS ?=
+PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 CORE := -m "not full and not browser"
 
 .PHONY: help demo test core check docs bench clean
@@ -19,6 +21,7 @@ help:
 	@echo "make docs    build the documentation into docs/_build/html"
 	@echo "make bench   measure against the peers, side by side"
 	@echo "make clean   remove what these commands made"
+	@echo "JOBS=4 runs as many tests at once; JOBS=0 runs them in one process, one after the other"
 	@echo "PYTHON=python3.13 VENV=.venv313 chooses another interpreter and its own environment"
 
 $(BIN)/python:
@@ -42,11 +45,11 @@ demo: $(VENV)/.demo
 	@$(BIN)/python examples/demo.py --port $(PORT)
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(PYTEST) $(PYTEST_ARGS)
 
 core: $(VENV)/.dev
-	$(BIN)/python -m pytest $(CORE) tests/unit tests/conformance tests/sync tests/test_*.py $(PYTEST_ARGS)
-	$(BIN)/python -m pytest $(CORE) -k "uvicorn or gthread" tests/servers tests/promises $(PYTEST_ARGS)
+	$(PYTEST) $(CORE) tests/unit tests/conformance tests/sync tests/test_*.py $(PYTEST_ARGS)
+	$(PYTEST) $(CORE) -k "uvicorn or gthread" tests/servers tests/promises $(PYTEST_ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/python -m ruff check .

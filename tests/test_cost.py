@@ -1,7 +1,7 @@
 """What a request costs, counted: Python's instructions and hand-overs between threads, no seconds.
 
-What enters: ``benchmarks/in_process.json``, the counts of each Python version as they were recorded.
-What leaves: a failure that names the request and both counts, where one rose by more than a tenth.
+What enters: ``benchmarks/in_process.json``, the counts of each Python version as recorded. What
+leaves: a failure that names the request and both counts, where one rose by more than a tenth.
 The counting is done in a process of its own, in which no other test has left a thread.
 
 After a change that is worth its cost: ``python -m benchmarks.in_process --write``, on each version.
