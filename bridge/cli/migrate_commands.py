@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from bridge.errors import MigrationError
 from bridge.migrate import explain as explaining
-from bridge.migrate.baseline import new_findings, read_baseline, write_baseline
+from bridge.migrate.baseline import write_baseline
 from bridge.migrate.configuration import choices
 from bridge.migrate.fixer import Changes, unified_diff
 from bridge.migrate.fixer import fix as carry_out
@@ -69,12 +69,18 @@ def fix(
     if write and not allow_dirty:
         _refuse_dirty(path)
     session = _session(path, given)
-    changes = carry_out(session.project, session.rules, unsafe=unsafe_fixes, report=session.report)
+    changes = carry_out(
+        session.project,
+        session.rules,
+        unsafe=unsafe_fixes,
+        report=session.report,
+        narrow=session.without_baseline,
+    )
     _print(unified_diff(session.project, changes))
     if write:
         write_texts(changes.after)
     _tell(_outcome(changes, write))
-    return _ended(_after(session, changes))
+    return _ended(replace(session, report=changes.left))
 
 
 def _refuse_dirty(path: Path) -> None:
@@ -95,15 +101,6 @@ def _outcome(changes: Changes, written: bool) -> str:
     if written:
         return f"{done} written to {files}. {count(len(changes.left.findings), 'finding')} left."
     return f"{done} in {files} would be written with --write."
-
-
-def _after(session: Session, changes: Changes) -> Session:
-    """The session as it is once the fixes are written."""
-    left = changes.left.findings
-    if session.choices.baseline is not None:
-        known = read_baseline(session.choices.baseline)
-        left = tuple(new_findings(known, session.project, left))
-    return replace(session, report=replace(changes.left, findings=left))
 
 
 def explain(rule: str | None) -> int:

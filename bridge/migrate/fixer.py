@@ -12,7 +12,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,11 +48,19 @@ def fixable(finding: Finding, *, unsafe: bool) -> bool:
     return finding.fix is not None and (finding.fix.safe or unsafe)
 
 
-def fix(project: Project, rules: Sequence[Rule], *, unsafe: bool, report: Report) -> Changes:
+def fix(
+    project: Project,
+    rules: Sequence[Rule],
+    *,
+    unsafe: bool,
+    report: Report,
+    narrow: Callable[[Report], Report] = lambda report: report,
+) -> Changes:
     """Carry out all fixes.
 
     :param unsafe: unsafe ones as well.
     :param report: what a check of the project, as it is, found.
+    :param narrow: leaves out of a later check what is not to be fixed: what is in the baseline.
     """
     fixed: list[Finding] = []
     after: dict[Path, Text] = {}
@@ -63,7 +71,7 @@ def fix(project: Project, rules: Sequence[Rule], *, unsafe: bool, report: Report
         after.update(texts)
         fixed.extend(done)
         project = project.with_texts(after)
-        report = check(project, rules)
+        report = narrow(check(project, rules))
     before = {path: project.original(path) for path in after}
     changed = {path: text for path, text in after.items() if text != before[path]}
     return Changes({path: before[path] for path in changed}, changed, tuple(fixed), report)

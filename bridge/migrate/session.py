@@ -42,6 +42,13 @@ class Session:
     found: tuple[Finding, ...]
     failure: str
 
+    def without_baseline(self, report: Report) -> Report:
+        """A report of the same project, without what the baseline has.
+
+        :raises MigrationError: the baseline cannot be read.
+        """
+        return _without_baseline(self.choices, self.project, report)
+
     @property
     def exit_code(self) -> int:
         """3 introspection failed, 2 a file could not be parsed, 1 findings, 0 clean."""
@@ -81,12 +88,15 @@ def run_check(
     project = project.with_facts(facts, target)
     rules = select_rules(choices.select, choices.ignore)
     report = check(project, rules, progress, jobs=jobs)
-    new = report.findings
-    if choices.baseline is not None:
-        new = tuple(new_findings(read_baseline(choices.baseline), project, new))
-    return Session(
-        project, choices, advice, rules, replace(report, findings=new), report.findings, failure
-    )
+    new = _without_baseline(choices, project, report)
+    return Session(project, choices, advice, rules, new, report.findings, failure)
+
+
+def _without_baseline(choices: Choices, project: Project, report: Report) -> Report:
+    if choices.baseline is None:
+        return report
+    known = read_baseline(choices.baseline)
+    return replace(report, findings=tuple(new_findings(known, project, report.findings)))
 
 
 def _ask(project: Project, choices: Choices) -> tuple[Facts | None, str]:

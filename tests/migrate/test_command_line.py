@@ -273,6 +273,18 @@ def test_fix_writes_and_a_second_one_changes_nothing(site: Path) -> None:
     assert [path.name for path in code.parent.iterdir() if path.suffix == ".tmp"] == []
 
 
+def test_what_is_in_the_baseline_is_not_fixed(site: Path) -> None:
+    baseline = ("--baseline", str(site / "baseline.json"))
+    assert check(site, "--select", "M203", *baseline, "--update-baseline").exit_code == 0
+    (site / "shop" / "new.py").write_text(MIDDLEWARE.replace("Header", "Another"))
+
+    result = fix(site, "--write", *baseline)
+
+    assert "1 fix written to 1 file. 0 findings left." in result.stderr
+    assert (site / "shop" / "middleware.py").read_text() == MIDDLEWARE
+    assert "super().__init__" in (site / "shop" / "new.py").read_text()
+
+
 def test_encoding_newlines_and_symlink_stay_what_they_are(site: Path) -> None:
     code, real = site / "shop" / "middleware.py", site / "real.txt"
     head = "# coding: latin-1\r\n# café\r\n"
