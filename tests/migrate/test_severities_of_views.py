@@ -120,17 +120,26 @@ def statuses(sites: Sites, path: str, session: str = "") -> tuple[int, ...]:
 
 
 def test_d301_connections_pile_up_under_native_asgi(sites: Sites, database: Database) -> None:
-    left: dict[str, int] = {}
+    """The collector of garbage, which would close some at some time, is off in the project."""
+    used: dict[str, set[bytes]] = {}
+    most: dict[str, int] = {}
     for name, site in sites._asdict().items():
         client = Http1Client(site.port)
-        answers = {client.fetch("GET", "/d301").status for _ in range(REQUESTS)}
-        assert answers == {200}
-        left[name] = database.connections(name)
-        client.close()
+        asked = [_connection(client, database, name) for _ in range(REQUESTS)]
+        used[name] = {pid for pid, _ in asked}
+        most[name] = max(count for _, count in asked)
 
-    assert left["gunicorn"] <= THREADS
-    assert left["bridge"] <= 2
-    assert left["native"] > THREADS
+    assert len(used["gunicorn"]) <= most["gunicorn"] <= THREADS
+    assert len(used["bridge"]) <= most["bridge"] <= 2
+    assert len(used["native"]) == REQUESTS  # none was used again
+    assert most["native"] > THREADS
+
+
+def _connection(client: Http1Client, database: Database, name: str) -> tuple[bytes, int]:
+    """Which one a request was given, and how many its server has open then."""
+    answer = client.fetch("GET", "/d301")
+    assert answer.status == 200
+    return answer.body, database.connections(name)
 
 
 def test_d303_atomic_requests_fail_async_views_everywhere(sites: Sites) -> None:

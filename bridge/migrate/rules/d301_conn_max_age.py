@@ -1,8 +1,9 @@
 """``CONN_MAX_AGE`` other than 0: database connections that are kept for the next request.
 
 Django keeps them for the thread they were made on. Its own ASGI handler runs the sync code of each
-request on another thread, which ends: the next request finds none, opens one more, and nothing
-closes the old ones in time. PostgreSQL then refuses: "sorry, too many clients already". Through
+request on another thread, which ends: the next request finds none and opens one more. The old ones
+are closed when Python's garbage collector happens to find them; under load that is too late, and
+PostgreSQL refuses: "sorry, too many clients already". Through
 `bridge` sync views run on long-lived threads, each with its own connection, as under gunicorn.
 
 Before::
@@ -45,7 +46,7 @@ class ConnMaxAge(Rule):
 
     code = "D301"
     name = "conn-max-age"
-    summary = "CONN_MAX_AGE is not 0: under ASGI connections pile up until none is left"
+    summary = "CONN_MAX_AGE is not 0: under ASGI no connection is used again, and they pile up"
     native = Severity.ERROR
     bridge = Severity.INFO
     sources = (Source.RUNTIME, Source.SOURCES)
@@ -72,7 +73,8 @@ class ConnMaxAge(Rule):
         kept = "without end" if value is None else f"for {value} s"
         message = (
             f"CONN_MAX_AGE of {alias!r} keeps connections {kept} for threads that end with their "
-            "request under Django's ASGI handler: they pile up until the server takes no more"
+            "request under Django's ASGI handler: none is used again, and they pile up until the "
+            "database takes no more"
         )
         source = source_of(project)
         if place is not None:
