@@ -28,9 +28,10 @@ from bridge.errors import (
     ServerProtocolError,
 )
 from bridge.interface import interface_of
-from bridge.mounts import Mount
 from bridge.pool import WorkerPool
 from bridge.router import Router
+from bridge.router.mounts import Mount
+from bridge.router.universal import universal
 from bridge.sync import (
     ThreadSensitiveContext,
     async_to_sync,
@@ -40,7 +41,6 @@ from bridge.sync import (
     iterate_in_threads,
     sync_to_async,
 )
-from bridge.universal import universal
 from bridge.wsgi_to_asgi import WsgiToAsgi
 
 __all__ = [

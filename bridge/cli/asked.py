@@ -17,7 +17,7 @@ import typer
 
 from bridge.cli.options import UsageError
 from bridge.errors import ConfigError
-from bridge.prefixes import normal_prefix, shown
+from bridge.router.prefixes import normal_prefix, shown
 from bridge.types import Interface
 
 __all__ = ["AppDir", "Asked", "Interfaces", "Targets", "Websockets", "parse"]

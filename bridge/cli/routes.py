@@ -22,9 +22,9 @@ from bridge.cli.options import DEFAULT_GRACE_S, DEFAULT_THREADS
 from bridge.cli.site import Site, load_site
 from bridge.cli.telling import telling_errors
 from bridge.lifespan import app_name
-from bridge.mounts import Alone, Mount, Place, Plan
-from bridge.prefixes import shown
 from bridge.router import Router
+from bridge.router.mounts import Alone, Mount, Place, Plan
+from bridge.router.prefixes import shown
 from bridge.wsgi_to_asgi import WsgiToAsgi
 
 __all__ = ["EPILOG", "Row", "routes_command", "rows_of", "show"]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.errors import ConfigError
-from bridge.prefixes import PrefixTable, normal_prefix, normal_root
+from bridge.router.prefixes import PrefixTable, normal_prefix, normal_root
 
 MOUNTED = ["", "/api", "/api/v1", "/app", "/a/b/c"]
 

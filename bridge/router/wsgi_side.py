@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bridge.mounts import Place, Plan
-from bridge.prefixes import PrefixTable
+from bridge.router.mounts import Place, Plan
+from bridge.router.prefixes import PrefixTable
 from bridge.scope import is_websocket
 from bridge.types import Environ, StartResponse, WsgiApp
 

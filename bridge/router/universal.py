@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Unpack
 
 from bridge.faces import Universal
-from bridge.mounts import AnyApp
 from bridge.router import Router
-from bridge.router_options import RouterKeywords
+from bridge.router.mounts import AnyApp
+from bridge.router.options import RouterKeywords
 
 __all__ = ["universal"]
 

@@ -28,7 +28,7 @@ from typing import Any
 from weakref import WeakSet
 
 from bridge.errors import LifespanFailed
-from bridge.lives import Lives, Member
+from bridge.router.lives import Lives, Member
 
 __all__ = ["SharedLife"]
 
@@ -43,7 +43,7 @@ class SharedLife:
     :param apps: those that have a lifespan, in their order.
     :param pools: adapters with threads, which drain them when told to shut down: before the apps.
         Only ASGI servers that send lifespan tell them; others leave threads to the process's end.
-    :param shares_state: see :meth:`~bridge.lives.Lives.start`.
+    :param shares_state: see :meth:`~bridge.router.lives.Lives.start`.
     :ivar up: nothing is left to be started: requests may go in. Read at every request.
     """
 

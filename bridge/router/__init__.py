@@ -22,18 +22,18 @@ from threading import Lock
 from typing import Any, Unpack
 from weakref import WeakSet
 
-from bridge.asgi_side import AsgiSide
 from bridge.asgi_to_wsgi import AsgiToWsgi
 from bridge.config import ToWsgiOptions
 from bridge.errors import LifespanFailed
 from bridge.faces import Universal
 from bridge.jobs import PoolStats
-from bridge.lives import Member
-from bridge.mounts import AnyApp, Mount, Mounts, Place, plan
-from bridge.router_options import RouterKeywords, RouterOptions
-from bridge.shared_life import SharedLife
+from bridge.router.asgi_side import AsgiSide
+from bridge.router.lives import Member
+from bridge.router.mounts import AnyApp, Mount, Mounts, Place, plan
+from bridge.router.options import RouterKeywords, RouterOptions
+from bridge.router.shared_life import SharedLife
+from bridge.router.wsgi_side import WsgiSide
 from bridge.types import AsgiApp, Environ, StartResponse
-from bridge.wsgi_side import WsgiSide
 from bridge.wsgi_to_asgi import WsgiToAsgi
 
 __all__ = ["Router", "start_routers"]

@@ -22,7 +22,7 @@ from typing import Any
 from bridge.config import ToWsgiOptions
 from bridge.errors import LifespanFailed
 from bridge.lifespan import LifespanRunner
-from bridge.prefixes import shown
+from bridge.router.prefixes import shown
 from bridge.types import AsgiApp
 
 __all__ = ["Lives", "Member", "Share"]

@@ -22,13 +22,13 @@ from urllib.parse import quote, unquote_to_bytes
 
 from bridge.errors import LifespanFailed, ServerProtocolError
 from bridge.lifespan import app_name
-from bridge.lives import Share
-from bridge.mounts import Place, Plan
-from bridge.prefixes import PrefixTable, normal_root, shown
-from bridge.router_options import RouterOptions
-from bridge.shared_life import SharedLife
+from bridge.router.lives import Share
+from bridge.router.mounts import Place, Plan
+from bridge.router.options import RouterOptions
+from bridge.router.prefixes import PrefixTable, normal_root, shown
+from bridge.router.shared_life import SharedLife
+from bridge.router.wsgi_side import NOT_FOUND
 from bridge.types import AsgiApp, Receive, Scope, Send
-from bridge.wsgi_side import NOT_FOUND
 from bridge.wsgi_to_asgi import WsgiToAsgi
 
 __all__ = ["AsgiSide"]

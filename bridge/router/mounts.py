@@ -26,8 +26,8 @@ from bridge.errors import AmbiguousApp, ConfigError
 from bridge.faces import Universal
 from bridge.interface import interface_of
 from bridge.lifespan import app_name
-from bridge.prefixes import PrefixTable, normal_prefix, shown
-from bridge.router_options import RouterOptions
+from bridge.router.options import RouterOptions
+from bridge.router.prefixes import PrefixTable, normal_prefix, shown
 from bridge.types import AsgiApp, Interface, WsgiApp
 from bridge.wsgi_to_asgi import WsgiToAsgi
 
