@@ -64,6 +64,15 @@ def test_a_mixin_with_a_call_of_its_own_works(project: Projects) -> None:
     assert ask(site, "/async/")["request"] == "BridgedRequest"
 
 
+def test_a_mixin_that_forgets_super_works(project: Projects) -> None:
+    site = project({"MIDDLEWARE": [*STARTPROJECT, f"{HERE}.ForgetsSuper"]})
+
+    for path in ("/sync/", "/async/"):
+        response = site.client.fetch("GET", path)
+        assert (response.status, response.one("x-own-call")) == (200, "passed")
+    assert ask(site, "/async/")["request"] == "BridgedRequest"
+
+
 def test_an_async_view_in_atomic_requests_fails_as_in_django(
     project: Projects, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.core.handlers.base import BaseHandler
+from django.utils.deprecation import MiddlewareMixin
 from django.utils.module_loading import import_string
 
 from bridge.contrib.django.hops import Middleware, base_named, describe, overrides_call
@@ -23,10 +24,11 @@ _ANNOUNCED = "middleware "
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One middleware in use: its dotted path, and what the path leads to."""
+    """One middleware in use: its dotted path, what the path leads to, and what that has made."""
 
     name: str
     factory: Any
+    made: Any
 
     def describe(self) -> Middleware:
         """What it costs under Django's own ASGI handler."""
@@ -63,8 +65,12 @@ class ChainRecorder(BaseHandler):
         """The middleware in use, outermost first, as in ``MIDDLEWARE``."""
         inner = [method for _, method in self._offered]
         pairs = zip(self._offered, [*inner[1:], self._whole], strict=False)
-        used = [name for (name, method), after in pairs if after is not method]
-        return tuple(Link(name, import_string(name)) for name in reversed(used))
+        used = [(name, after) for (name, method), after in pairs if after is not method]
+        return tuple(
+            # Django wraps each in one that turns exceptions into responses.
+            Link(name, import_string(name), getattr(made, "__wrapped__", made))
+            for name, made in reversed(used)
+        )
 
 
 def why_not_async(links: Sequence[Link]) -> str | None:
@@ -80,3 +86,5 @@ def _reasons(link: Link) -> Iterator[str]:
         yield "trusts REMOTE_USER, which a client can send as a header under ASGI"
     elif overrides_call(factory):
         yield "has a sync __call__ of its own"
+    elif isinstance(link.made, MiddlewareMixin) and not hasattr(link.made, "async_mode"):
+        yield "does not call super().__init__(), so its hooks would be left out"
