@@ -188,10 +188,12 @@ def test_what_is_universal_but_no_router_is_called_as_the_server_calls() -> None
     """As Django's application is, of `bridge.contrib.django`."""
     router = bridge.Router({"/": site, "/django": Universal(api, site)})
     here = threading.current_thread().name
+    before = set(threading.enumerate())
 
     assert body(router, "/django") == here
     assert wsgi.call(router, environ_of(path="/django")).body.decode() == here
-    assert "bridge-loop" not in {thread.name for thread in threading.enumerate()}
+    new = set(threading.enumerate()) - before
+    assert "bridge-loop" not in {thread.name for thread in new}
 
 
 def test_on_a_wsgi_server_asgi_apps_share_one_loop() -> None:
