@@ -1,9 +1,9 @@
 """Flask-SocketIO, whose server is a WSGI middleware.
 
 It puts itself around ``app.wsgi_app``. Under an ASGI server its long polling works in threads, one
-for each client that waits; a WebSocket cannot be opened, and with ``async_mode`` eventlet or gevent
-nothing works, as their hubs do not run. python-socketio has an ASGI server of its own, with the
-same events.
+for each client that waits. A WebSocket is refused with 403, unless `bridge` is told how many
+threads WebSockets may hold. With ``async_mode`` eventlet or gevent nothing works, as their hubs do
+not run. python-socketio has an ASGI server of its own, with the same events.
 
 Before::
 
@@ -13,6 +13,9 @@ After::
 
     server = socketio.AsyncServer(async_mode="asgi")
     application = socketio.ASGIApp(server, bridge.to_asgi(app))
+
+    # or, with SocketIO(app, async_mode="threading") and a thread for each that is open
+    application = bridge.to_asgi(app, websocket_threads=100)
 """
 
 from __future__ import annotations
@@ -42,9 +45,12 @@ class FlaskSocketIO(Rule):
     triggers = ("flask_socketio",)
 
     def check_module(self, module: Module, project: Project) -> Iterator[Finding]:
+        has_sockets = any(True for _ in project.containing("websocket_threads"))
         for call in module.nodes(cst.Call):
             if module.qualified(call) == "flask_socketio.SocketIO":
                 mode = _mode(call)
+                if has_sockets and mode == "threading":
+                    continue
                 yield self.at(
                     module,
                     call,
@@ -56,7 +62,8 @@ class FlaskSocketIO(Rule):
                         "not run there at all"
                     ),
                     'use python-socketio: socketio.ASGIApp(socketio.AsyncServer(async_mode="asgi")'
-                    ", bridge.to_asgi(app))",
+                    ', bridge.to_asgi(app)); or SocketIO(app, async_mode="threading") and '
+                    "bridge.to_asgi(app, websocket_threads=N)",
                 )
 
 
