@@ -182,8 +182,15 @@ def main() -> None:
     if options.only != "pinned":
         report("free to use every CPU", options.loop, options.rounds)
     if options.only != "free" and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+        _pin({min(os.sched_getaffinity(0))})
         report("the process on one CPU", options.loop, options.rounds)
+
+
+def _pin(cpus: set[int]) -> None:
+    """The threads that run already, too: a call alone pins one thread, and those it will start."""
+    threads = os.listdir("/proc/self/task") if os.path.isdir("/proc/self/task") else ["0"]
+    for thread in threads:
+        os.sched_setaffinity(int(thread), cpus)
 
 
 if __name__ == "__main__":
