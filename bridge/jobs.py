@@ -54,7 +54,7 @@ class Pool(Protocol):
 
 
 class Meter:
-    """Counts of one pool. Guarded by that pool's lock."""
+    """Counts of one thread, or of what many have done. Each has one writer at a time."""
 
     __slots__ = ("completed", "refused", "started", "wait_max_s", "wait_total_s")
 
@@ -71,3 +71,11 @@ class Meter:
         self.wait_total_s += wait_s
         if wait_s > self.wait_max_s:
             self.wait_max_s = wait_s
+
+    def add(self, other: Meter) -> None:
+        """Count what ``other`` has counted."""
+        self.completed += other.completed
+        self.refused += other.refused
+        self.started += other.started
+        self.wait_total_s += other.wait_total_s
+        self.wait_max_s = max(self.wait_max_s, other.wait_max_s)

@@ -4,14 +4,16 @@ What enters: a :class:`Job` (through :meth:`WorkerPool.post`, the hot path: no f
 object) or a callable (through :meth:`WorkerPool.submit`, the ``concurrent.futures`` face).
 What leaves: nothing. A job tells its own owner when it is done.
 
-Rule 1. ``_lock`` guards every field below it. It is held for a few bytecodes and never while
-        foreign code runs.
+Rule 1. ``_lock`` guards every field below it but ``_jobs``, whose ``append`` and ``popleft`` are
+        atomic. It is held for a few bytecodes and never while foreign code runs. Whoever goes to
+        sleep, ends or wakes somebody looks at ``_jobs`` under the lock.
 Rule 2. A worker that ends a job takes the next one itself. Only when there is none does it join
         the end of ``_idle`` and wait at its own gate; the last to go idle is the first to be woken,
         so few threads, and few database connections, stay hot.
-Rule 3. Posting wakes at most one worker, and none while one is still on its way (``_waking``).
-        On one interpreter a second thread only helps if the first one blocks. Whether it does shows
-        in how punctual the event loop is: see :meth:`WorkerPool._tick`.
+Rule 3. Posting wakes nobody: the loop does, once for all the jobs of one turn (``_called``), when
+        it is through with that turn. It wakes one worker, and none while one is still on its way
+        (``_waking``). On one interpreter a second thread only helps if the first one blocks.
+        Whether it does shows in how punctual the event loop is: see :meth:`WorkerPool._tick`.
 Rule 4. While jobs wait and threads are free, a tick is pending on some loop (``_ticker``), so a
         job never waits for more than a tick behind a worker that blocks.
 Rule 5. A fork leaves the threads behind. The child starts with an empty pool.
@@ -32,6 +34,7 @@ from typing import ParamSpec, TypeVar
 from weakref import WeakSet, ref
 
 from bridge.errors import PoolClosed, PoolSaturated
+from bridge.gate import Gate, LockGate
 from bridge.jobs import Job, Meter, PoolStats
 from bridge.native import NativeThread, RealLock
 
@@ -57,31 +60,45 @@ class _Worker(NativeThread):
         # A daemon, because a job stuck in foreign code must not keep the interpreter from exiting.
         super().__init__(name=name, daemon=True)
         self.pool = ref(pool)
-        self.gate = RealLock()
-        self.gate.acquire()
+        self.gate = pool.gate_type()
+        self.meter = Meter()
         self.waking = True
+        self.leaving = False
 
     def run(self) -> None:
         pool = self.pool()
         while pool is not None and self._run_jobs(pool):
             del pool
-            self.gate.acquire()
+            self.gate.wait()
             pool = self.pool()
 
     def _run_jobs(self, pool: WorkerPool) -> bool:
         """Run jobs while there are any; False once this thread shall end."""
-        job = pool._next(self, False)
+        jobs, meter = pool._jobs, self.meter
+        job = pool._next(self)
         while job is not None:
+            meter.start(job)
             try:
                 job.run()
             except BaseException:
                 logger.exception("a job of pool %r raised; its thread goes on", pool.name)
+            meter.completed += 1
             settle = getattr(job, "settle", None)
-            job = pool._next(self, True)
+            job = _pop(jobs)
+            if job is None:
+                job = pool._next(self)
             if settle is not None:
                 settle()
             del settle  # an idle thread must not keep the last request alive
         return self in pool._workers
+
+
+def _pop(jobs: deque[Job]) -> Job | None:
+    """The next job, if there is one; another worker may take it at the same time."""
+    try:
+        return jobs.popleft() if jobs else None
+    except IndexError:
+        return None
 
 
 class _Call(Future[T]):
@@ -119,6 +136,8 @@ class WorkerPool(Executor):
     :param name: prefix of the thread names, and the pool's name in log lines.
     """
 
+    gate_type: Callable[[], Gate] = LockGate
+
     def __init__(
         self, threads: int = 40, *, backlog: int = 2048, name: str = "bridge-worker"
     ) -> None:
@@ -130,7 +149,7 @@ class WorkerPool(Executor):
 
     def __del__(self) -> None:
         for worker in self._idle:
-            worker.gate.release()
+            worker.gate.open()
 
     def _reset(self) -> None:
         self._lock = RealLock()
@@ -138,12 +157,14 @@ class WorkerPool(Executor):
         self._idle: list[_Worker] = []
         self._workers: dict[_Worker, None] = {}
         self._waking = 0
+        self._leaving = 0
+        self._called: asyncio.AbstractEventLoop | None = None
         self._ticker: asyncio.AbstractEventLoop | None = None
-        self._ticked_completed = 0
+        self._seen_completed = 0
         self._closed = False
         self._on_empty: list[Callable[[], object]] = []
         self._named = 0
-        self._meter = Meter()
+        self._past = Meter()  # of the threads that have ended
 
     # -- entrances ------------------------------------------------------------------------------
 
@@ -153,19 +174,13 @@ class WorkerPool(Executor):
         :raises PoolSaturated: every thread is busy and ``backlog`` jobs wait already.
         :raises PoolClosed: the pool is shut down.
         """
-        worker = None
-        tick = False
-        with self._lock:
-            self._admit(job)
-            if not self._waking:
-                worker = self._claim()
-            elif not self._is_ticking() and self._has_spare():
-                self._ticker = loop
-                tick = True
-        if worker is not None:
-            self._rouse(worker)
-        if tick:
-            loop.call_later(TICK_S, self._tick, loop, loop.time() + TICK_S)
+        if self._closed or len(self._jobs) >= self.backlog:
+            with self._lock:
+                self._check_open()
+        self._jobs.append(job)
+        if self._called is not loop:
+            self._called = loop
+            loop.call_soon(self._call_worker, loop)
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Run ``fn(*args, **kwargs)`` on a worker thread. From any thread; never blocks.
@@ -185,7 +200,7 @@ class WorkerPool(Executor):
     def stats(self) -> PoolStats:
         """How the pool stands right now. From any thread."""
         with self._lock:
-            meter = self._meter
+            meter = self._total()
             return PoolStats(
                 threads=len(self._workers),
                 idle=len(self._idle),
@@ -222,9 +237,7 @@ class WorkerPool(Executor):
         """
         with self._lock:
             self._closed = True
-            dropped = list(self._jobs) if cancel_futures else []
-            if cancel_futures:
-                self._jobs.clear()
+            dropped = self._take_jobs() if cancel_futures else []
             idle, self._idle = self._idle, []
             empty = not self._workers
             if on_empty is not None and not empty:
@@ -232,7 +245,7 @@ class WorkerPool(Executor):
         for job in dropped:
             job.discard()
         for worker in idle:
-            worker.gate.release()
+            worker.gate.open()
         if on_empty is not None and empty:
             on_empty()
 
@@ -252,33 +265,48 @@ class WorkerPool(Executor):
     # -- under the lock -------------------------------------------------------------------------
 
     def _admit(self, job: Job) -> None:
+        self._check_open()
+        self._jobs.append(job)
+
+    def _check_open(self) -> None:
         if self._closed:
             raise PoolClosed(f"pool {self.name!r} is shut down and takes no more jobs")
-        jobs = self._jobs
-        if len(jobs) >= self.backlog and len(jobs) - self._free() >= self.backlog:
-            self._meter.refused += 1
+        waiting = len(self._jobs)
+        if waiting >= self.backlog and waiting - self._free() >= self.backlog:
+            self._past.refused += 1
             raise PoolSaturated(
                 f"pool {self.name!r}: all {self.max_threads} threads are busy and "
-                f"{len(jobs)} jobs wait (backlog={self.backlog})"
+                f"{waiting} jobs wait (backlog={self.backlog})"
             )
-        jobs.append(job)
 
     def _free(self) -> int:
         """How many threads are not running a job: idle, on their way, or not started yet."""
-        return self.max_threads - (self._meter.started - self._meter.completed)
+        total = self._total()
+        return self.max_threads - (total.started - total.completed)
+
+    def _total(self) -> Meter:
+        total = Meter()
+        total.add(self._past)
+        for worker in self._workers:
+            total.add(worker.meter)
+        return total
+
+    def _take_jobs(self) -> list[Job]:
+        """All that wait, but for what the workers take in the meantime."""
+        return list(iter(lambda: _pop(self._jobs), None))
 
     def _is_ticking(self) -> bool:
         return self._ticker is not None and not self._ticker.is_closed()
 
     def _has_spare(self) -> bool:
-        return bool(self._idle) or len(self._workers) < self.max_threads
+        return bool(self._idle) or len(self._workers) - self._leaving < self.max_threads
 
     def _claim(self) -> _Worker | None:
         """The worker to rouse next, counted as on its way; None if all are busy already."""
         if self._idle:
             worker = self._idle.pop()
             worker.waking = True
-        elif len(self._workers) < self.max_threads:
+        elif len(self._workers) - self._leaving < self.max_threads:
             self._named += 1
             worker = _Worker(self, f"{self.name}-{self._named}")
             self._workers[worker] = None
@@ -294,7 +322,29 @@ class WorkerPool(Executor):
         if worker.ident is None:
             worker.start()
         else:
-            worker.gate.release()
+            worker.gate.open()
+
+    def _call_worker(self, loop: asyncio.AbstractEventLoop) -> None:
+        """On the loop, after a turn in which jobs were posted."""
+        if self._called is loop:
+            self._called = None
+        worker = None
+        lost: list[Job] = []
+        with self._lock:
+            waiting = len(self._jobs)
+            if waiting and not self._waking:
+                worker = self._claim()
+            tick = waiting > (worker is not None) and not self._is_ticking() and self._has_spare()
+            if tick:
+                self._ticker = loop
+            if self._closed and not self._workers:  # in the very moment in which they were posted
+                lost = self._take_jobs()
+        for job in lost:
+            job.discard()
+        if worker is not None:
+            self._rouse(worker)
+        if tick:
+            loop.call_later(TICK_S, self._tick, loop, loop.time() + TICK_S)
 
     def _tick(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
         """On the loop: jobs were waiting a moment ago. Does another thread help?
@@ -305,17 +355,21 @@ class WorkerPool(Executor):
         """
         late = loop.time() - due > LATE_S
         with self._lock:
-            progress = self._meter.completed - self._ticked_completed
-            self._ticked_completed = self._meter.completed
             ticking = bool(self._jobs) and self._has_spare()
             self._ticker = loop if ticking else None
             roused: list[_Worker] = []
-            if ticking and not self._waking and not (late and progress):
+            if ticking and not self._waking and not (late and self._has_progressed()):
                 roused = self._claim_for_waiting()
         for worker in roused:
             self._rouse(worker)
         if ticking:
             loop.call_later(TICK_S, self._tick, loop, loop.time() + TICK_S)
+
+    def _has_progressed(self) -> bool:
+        """Whether jobs were finished since this was asked the last time."""
+        before = self._seen_completed
+        self._seen_completed = sum(worker.meter.completed for worker in self._workers)
+        return self._seen_completed != before
 
     def _claim_for_waiting(self) -> list[_Worker]:
         """Half of the workers that the waiting jobs could use: 1, 2, 4 ... over a few ticks."""
@@ -323,22 +377,21 @@ class WorkerPool(Executor):
         claimed = (self._claim() for _ in range(wanted))
         return [worker for worker in claimed if worker is not None]
 
-    def _next(self, worker: _Worker, ended: bool) -> Job | None:
+    def _next(self, worker: _Worker) -> Job | None:
         """On a worker thread: the next job; None if there is none, and the worker now is idle."""
         with self._lock:
-            if ended:
-                self._meter.completed += 1
             if worker.waking:
                 worker.waking = False
                 self._waking -= 1
-            if self._jobs:
-                job = self._jobs.popleft()
-                self._meter.start(job)
+            job = _pop(self._jobs)
+            if job is not None:
                 return job
-            if not self._closed and worker in self._workers:
+            if not (self._closed or worker.leaving):
                 self._idle.append(worker)
                 return None
-            self._workers.pop(worker, None)
+            del self._workers[worker]
+            self._leaving -= worker.leaving
+            self._past.add(worker.meter)
             goodbyes = self._take_goodbyes()
         for goodbye in goodbyes:
             goodbye()

@@ -37,6 +37,7 @@ LAYERS: list[tuple[str, set[str]]] = [
         {
             "borrowed_pool",
             "doorbell",
+            "gate",
             "inbox",
             "loop",
             "native",

@@ -22,6 +22,7 @@ from collections import Counter
 from collections.abc import Container
 from typing import Any
 
+from bridge.gate import QuickGate
 from bridge.jobs import Job
 from bridge.pool import WorkerPool
 from bridge.sync.sensitive import waiting_caller
@@ -44,6 +45,8 @@ class ElasticPool(WorkerPool):
     :param threads: the most threads that run a job and do not wait for another.
     """
 
+    gate_type = QuickGate  # a caller waits for each job
+
     def __init__(self, threads: int, *, backlog: int, name: str) -> None:
         self.size = threads
         super().__init__(threads, backlog=backlog, name=name)
@@ -65,8 +68,8 @@ class ElasticPool(WorkerPool):
             return
         nested = _Nested(self, job, workers)
         with self._lock:
-            self._admit(nested)
-            self._jobs.rotate(1)  # it goes first
+            self._check_open()
+            self._jobs.appendleft(nested)  # it goes first
             self._waiting_workers.update(workers)
             self.max_threads = self.size + len(self._waiting_workers)
             worker = self._claim()
@@ -78,11 +81,13 @@ class ElasticPool(WorkerPool):
             self._waiting_workers -= Counter(workers)
             self.max_threads = self.size + len(self._waiting_workers)
             dismissed = []
-            while self._idle and len(self._workers) > self.max_threads + self.size:
-                dismissed.append(self._idle.pop(0))
-                del self._workers[dismissed[-1]]
+            while self._idle and len(self._workers) - self._leaving > self.max_threads + self.size:
+                worker = self._idle.pop(0)
+                worker.leaving = True
+                self._leaving += 1
+                dismissed.append(worker)
         for worker in dismissed:
-            worker.gate.release()
+            worker.gate.open()
 
 
 class _Nested:
