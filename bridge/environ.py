@@ -25,6 +25,7 @@ TrustedEnviron = Callable[[Scope], Mapping[str, str]]
 UnderscoreHeaders = Literal["drop", "keep", "refuse"]
 
 NAME_CACHE_SIZE = 1024
+PROTOTYPES = 64
 _RENEWED = ("HTTP_", "CONTENT_", "wsgi.")  # made of the scope, or of its server
 TLS_VERSIONS = {0x0300: "SSLv3", 0x0301: "TLSv1", 0x0302: "TLSv1.1", 0x0303: "TLSv1.2"}
 TLS_VERSIONS[0x0304] = "TLSv1.3"
@@ -85,16 +86,8 @@ class EnvironBuilder:
         self._underscore_headers = underscore_headers
         self._duplicate_header_limit = duplicate_header_limit
         self._trusted_environ = trusted_environ
-        self._keys: dict[bytes, str | None] = {}
-        self._prototype: Environ = {
-            "SERVER_SOFTWARE": f"bridge/{__version__}",
-            "wsgi.version": (1, 0),
-            "wsgi.multithread": True,
-            "wsgi.multiprocess": True,
-            "wsgi.run_once": False,
-            "wsgi.input_terminated": True,
-            "wsgi.file_wrapper": FileWrapper,
-        }
+        self._keys: dict[bytes, str] = {}
+        self._prototypes: dict[tuple[Any, str, str], Environ] = {}
 
     def build(self, scope: Scope) -> Environ:
         """The environ of ``scope``, all but its ``wsgi.input``.
@@ -102,22 +95,28 @@ class EnvironBuilder:
         :raises BadRequest: conflicting or malformed Content-Length, too many lines of one header.
         :raises AppProtocolError: ``trusted_environ`` returned something other than strings.
         """
-        environ = self._prototype.copy()
-        root_path = scope.get("root_path") or ""
+        environ = self._prototype(scope).copy()
         environ["REQUEST_METHOD"] = scope["method"]
-        environ["SCRIPT_NAME"], environ["PATH_INFO"] = split_path(scope, root_path)
-        query = scope.get("query_string", b"").decode("latin-1")
-        environ["QUERY_STRING"] = query
-        uri = _raw_uri(scope, query)
+        path: str = scope["path"]
+        root_path = scope.get("root_path")
+        if not root_path and path.isascii() and path != "*":
+            environ["PATH_INFO"] = path
+        else:
+            environ["SCRIPT_NAME"], environ["PATH_INFO"] = split_path(scope, root_path or "")
+        uri = _raw_uri(scope)
+        query = scope.get("query_string")
+        if query:
+            environ["QUERY_STRING"] = query = query.decode("latin-1")
+            uri = f"{uri}?{query}"
         environ["RAW_URI"] = environ["REQUEST_URI"] = uri
-        version = scope.get("http_version", "1.1")
-        environ["SERVER_PROTOCOL"] = "HTTP/1.0" if version == "1" else f"HTTP/{version}"  # granian
-        _add_peers(environ, scope)
-        environ["wsgi.url_scheme"] = scheme = scope.get("scheme", "http")
+        client = scope.get("client")
+        if client is None:
+            del environ["REMOTE_PORT"]
+        else:
+            environ["REMOTE_ADDR"] = client[0] or ""
+            environ["REMOTE_PORT"] = str(client[1])
         environ["wsgi.errors"] = sys.stderr
         environ["asgi.scope"] = scope
-        if scheme == "https":
-            environ["HTTPS"] = "on"
         self._add_headers(environ, scope["headers"])
         extensions = scope.get("extensions")
         if extensions and extensions.get("tls") is not None:
@@ -129,57 +128,109 @@ class EnvironBuilder:
             environ.update(_checked(self._trusted_environ(scope)))
         return environ
 
+    def _prototype(self, scope: Scope) -> Environ:
+        """What is the same for all requests that come in at one address."""
+        server = scope.get("server")
+        scheme = scope.get("scheme", "http")
+        version = scope.get("http_version", "1.1")
+        try:
+            return self._prototypes[server, scheme, version]
+        except (KeyError, TypeError):  # daphne gives a list
+            prototype = _make_prototype(server, scheme, version)
+        if type(server) is tuple and len(self._prototypes) < PROTOTYPES:
+            self._prototypes[server, scheme, version] = prototype
+        return prototype
+
     def _add_headers(self, environ: Environ, headers: list[tuple[bytes, bytes]]) -> None:
         keys = self._keys
-        repeated: dict[str, list[str]] = {}
-        for name, raw_value in headers:
-            try:
-                key = keys[name]
-            except KeyError:
-                key = self._key(name)
-            if key is None:
-                continue
-            value = raw_value.decode("latin-1")
-            if key not in environ:
-                environ[key] = value
-            elif key in repeated:
-                repeated[key].append(value)
-            else:
-                repeated[key] = [environ[key], value]
-        if repeated:
-            self._join_repeated(environ, repeated)
-        length = environ.get("CONTENT_LENGTH")
-        if length is not None and not (length.isascii() and length.isdigit() and len(length) < 20):
-            raise BadRequest(f"Content-Length {length!r} is not a number of bytes")
+        before = len(environ)
+        try:
+            for name, value in headers:
+                environ[keys[name]] = value.decode("latin-1")
+        except KeyError:
+            self._add_unusual_headers(environ, headers)
+        else:
+            if len(environ) != before + len(headers):
+                self._add_unusual_headers(environ, headers)
+        if "CONTENT_LENGTH" in environ:
+            _check_length(environ["CONTENT_LENGTH"])
+
+    def _add_unusual_headers(self, environ: Environ, headers: list[tuple[bytes, bytes]]) -> None:
+        """Names that are new, or repeated, or to be dropped."""
+        values: dict[str, list[str]] = {}
+        for name, value in headers:
+            key = self._keys.get(name) or self._key(name)
+            if key is not None:
+                values.setdefault(key, []).append(value.decode("latin-1"))
+        for key, lines in values.items():
+            environ[key] = lines[0] if len(lines) == 1 else self._joined(key, lines)
 
     def _key(self, name: bytes) -> str | None:
         """The environ key of a header name; None where the header is dropped."""
         if b"_" in name and self._underscore_headers != "keep":
             if self._underscore_headers == "refuse":
                 raise BadRequest(f"the header name {name.decode('latin-1')!r} has an underscore")
-            key = None
-        else:
-            key = name.decode("latin-1").upper().replace("-", "_")
-            if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-                key = "HTTP_" + key
+            return None
+        key = name.decode("latin-1").upper().replace("-", "_")
+        if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+            key = "HTTP_" + key
         if len(self._keys) < NAME_CACHE_SIZE:  # names come from clients: bounded
             self._keys[bytes(name)] = key
         return key
 
-    def _join_repeated(self, environ: Environ, repeated: dict[str, list[str]]) -> None:
-        for key, values in repeated.items():
-            if len(values) > self._duplicate_header_limit:
-                raise BadRequest(
-                    f"{len(values)} lines of one header ({key}); "
-                    f"at most {self._duplicate_header_limit} are accepted"
-                )
-            if key == "CONTENT_LENGTH":
-                if len(set(values)) > 1:
-                    raise BadRequest(f"conflicting Content-Length: {', '.join(values)}")
-            elif key == "HTTP_COOKIE":
-                environ[key] = "; ".join(values)  # RFC 6265, 5.4; RFC 9113, 8.2.3
-            else:
-                environ[key] = ",".join(values)  # RFC 9110, 5.2
+    def _joined(self, key: str, lines: list[str]) -> str:
+        """The value of a header that came in several lines."""
+        if len(lines) > self._duplicate_header_limit:
+            raise BadRequest(
+                f"{len(lines)} lines of one header ({key}); "
+                f"at most {self._duplicate_header_limit} are accepted"
+            )
+        if key == "CONTENT_LENGTH":
+            if len(set(lines)) > 1:
+                raise BadRequest(f"conflicting Content-Length: {', '.join(lines)}")
+            return lines[0]
+        if key == "HTTP_COOKIE":
+            return "; ".join(lines)  # RFC 6265, 5.4; RFC 9113, 8.2.3
+        return ",".join(lines)  # RFC 9110, 5.2
+
+
+def _check_length(length: str) -> None:
+    if not (length.isascii() and length.isdigit() and len(length) < 20):
+        raise BadRequest(f"Content-Length {length!r} is not a number of bytes")
+
+
+def _make_prototype(server: Any, scheme: str, version: str) -> Environ:
+    host, port = server or ("localhost", None)
+    if port is None:  # a unix socket: its path is no host name
+        host, port = "localhost", 443 if scheme == "https" else 80
+    # Every key of a request is here already: a copy of this dict has room for its headers, too.
+    prototype: Environ = {
+        "REQUEST_METHOD": "",
+        "SCRIPT_NAME": "",
+        "PATH_INFO": "",
+        "QUERY_STRING": "",
+        "RAW_URI": "",
+        "REQUEST_URI": "",
+        "SERVER_SOFTWARE": f"bridge/{__version__}",
+        "SERVER_NAME": host or "localhost",
+        "SERVER_PORT": str(port),
+        "SERVER_PROTOCOL": "HTTP/1.0" if version == "1" else f"HTTP/{version}",  # "1": granian
+        "REMOTE_ADDR": "",
+        "REMOTE_PORT": "",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scheme,
+        "wsgi.input": None,
+        "wsgi.errors": None,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+        "wsgi.input_terminated": True,
+        "wsgi.file_wrapper": FileWrapper,
+        "asgi.scope": None,
+    }
+    if scheme == "https":
+        prototype["HTTPS"] = "on"
+    return prototype
 
 
 def _pass_on(environ: Environ, earlier: Environ) -> None:
@@ -234,32 +285,14 @@ def _native(path: str, raw_path: bytes | None) -> str:
     return path.encode("utf-8", "surrogateescape").decode("latin-1")
 
 
-def _raw_uri(scope: Scope, query: str) -> str:
+def _raw_uri(scope: Scope) -> str:
+    """The path as the client sent it, as far as the server tells."""
     raw_path: bytes | None = scope.get("raw_path")
-    if raw_path:
-        uri = raw_path.partition(b"?")[0].decode("latin-1")
-    else:
-        uri = quote(scope["path"], safe="/:@!$&'()*+,;=~-._")
-    return f"{uri}?{query}" if query else uri
-
-
-def _add_peers(environ: Environ, scope: Scope) -> None:
-    server = scope.get("server")
-    if server is None:
-        host, port = "localhost", None
-    else:
-        host, port = server
-    if port is None:  # a unix socket: its path is no host name
-        host = "localhost"
-        port = 443 if scope.get("scheme") == "https" else 80
-    environ["SERVER_NAME"] = host or "localhost"
-    environ["SERVER_PORT"] = str(port)
-    client = scope.get("client")
-    if client is None:
-        environ["REMOTE_ADDR"] = ""
-    else:
-        environ["REMOTE_ADDR"] = client[0] or ""
-        environ["REMOTE_PORT"] = str(client[1])
+    if not raw_path:
+        return quote(scope["path"], safe="/:@!$&'()*+,;=~-._")
+    if b"?" in raw_path:
+        raw_path = raw_path.partition(b"?")[0]
+    return raw_path.decode("latin-1")
 
 
 def _add_tls(environ: Environ, tls: Mapping[str, Any]) -> None:

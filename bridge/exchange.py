@@ -47,23 +47,15 @@ class Exchange:
     :ivar done: the app is through with this request, ``close()`` included.
     """
 
-    __slots__ = (
-        "_app",
-        "_drops_body",
-        "_environ",
-        "_left",
-        "_loop",
-        "_proposed",
-        "_scope",
-        "body",
-        "context",
-        "done",
-        "ended",
-        "error",
-        "file",
-        "head",
-        "posted_at",
-    )
+    # Only what differs from these is set.
+    head: Head | None = None
+    file: Message | None = None
+    ended = False
+    error: BaseException | None = None
+    done = False
+    _proposed: Head | None = None
+    _drops_body = False
+    _left: int | None = None  # bytes of Content-Length not yet written
 
     def __init__(
         self,
@@ -77,16 +69,8 @@ class Exchange:
         self._environ = environ
         self._scope = scope
         self._loop = loop
-        self._drops_body = False
-        self._left: int | None = None  # bytes of Content-Length not yet written
-        self._proposed: Head | None = None
         self.body = body
         self.context = copy_context()
-        self.head: Head | None = None
-        self.file: Message | None = None
-        self.ended = False
-        self.error: BaseException | None = None
-        self.done = False
         self.posted_at = monotonic()
 
     # -- the pool's side: Job -------------------------------------------------------------------
@@ -189,7 +173,9 @@ class Exchange:
 
     def _send_whole(self, chunks: list[bytes] | tuple[bytes, ...]) -> None:
         """All of the body is there: it leaves in one piece, and its length is known."""
-        whole = _checked(chunks[0]) if len(chunks) == 1 else b"".join(map(_checked, chunks))
+        whole = chunks[0] if len(chunks) == 1 else b"".join(map(_checked, chunks))
+        if type(whole) is not bytes:
+            whole = _checked(whole)
         if self.head is not None:  # write() has begun the response
             if self._emit(whole):
                 self._end()

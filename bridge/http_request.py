@@ -28,19 +28,13 @@ READ_BUFFER = 16384
 class HttpRequest:
     """One HTTP request on the event loop's thread: feeds the app and sends what it brings."""
 
-    __slots__ = (
-        "_body",
-        "_complete",
-        "_declared",
-        "_inbox",
-        "_listener",
-        "_options",
-        "_receive",
-        "_received",
-        "_send",
-        "_started",
-        "response",
-    )
+    # Only what differs from these is set.
+    _listener: asyncio.Task[None] | None = None
+    _body: RequestBody | None = None  # only if it takes more than one message
+    _declared: int | None = None
+    _received = 0
+    _started = False
+    _complete = False
 
     def __init__(
         self, receive: Receive, send: Send, inbox: LoopInbox, options: ToAsgiOptions
@@ -50,12 +44,6 @@ class HttpRequest:
         self._inbox = inbox
         self._options = options
         self.response = ResponseBody(inbox, options.response_window)
-        self._listener: asyncio.Task[None] | None = None
-        self._body: RequestBody | None = None  # only if it takes more than one message
-        self._declared: int | None = None
-        self._received = 0
-        self._started = False
-        self._complete = False
 
     # -- the request body -----------------------------------------------------------------------
 
@@ -147,11 +135,11 @@ class HttpRequest:
                 await response.changed()
                 # In the opposite order to the worker's: see rule 2 of bridge.exchange.
                 done, ended = exchange.done, exchange.ended
-                chunks = response.take()
+                body = response.take()
                 if self._complete or response.gone:
                     continue
-                if chunks or ended:
-                    await self._deliver(exchange, chunks, ended)
+                if body or ended:
+                    await self._deliver(exchange, body, ended)
                 if not ended:
                     self._listen()  # it takes longer: notice when the client leaves
         except BaseException:
@@ -165,14 +153,13 @@ class HttpRequest:
         if exchange.error is not None:
             self._report(exchange)
 
-    async def _deliver(self, exchange: Exchange, chunks: list[bytes], ended: bool) -> None:
-        """Send all that waits: the chunks as one message, after the head if they are the first."""
+    async def _deliver(self, exchange: Exchange, body: bytes, ended: bool) -> None:
+        """Send all that waits as one message, after the head if it is the first."""
         send = self._send
-        body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         try:
             if not self._started:
                 self._started = True
-                head = exchange.require_head()
+                head = exchange.head or exchange.require_head()
                 await send(
                     {"type": "http.response.start", "status": head.status, "headers": head.headers}
                 )

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
 from bridge.doorbell import Doorbell
+from bridge.native import RealLock
 
 logger = logging.getLogger("bridge.inbox")
 
@@ -29,15 +30,17 @@ _inboxes: WeakKeyDictionary[asyncio.AbstractEventLoop, LoopInbox] = WeakKeyDicti
 class LoopInbox:
     """Callbacks on their way to one event loop. Make it with :func:`inbox_of`.
 
+    :ivar lock: for the pipes between this loop and other threads, where one of them goes to sleep.
     :ivar wakeups: how often the loop has been woken, for tests and statistics.
     """
 
-    __slots__ = ("_awake", "_bell", "_posts", "wakeups")
+    __slots__ = ("_awake", "_bell", "_posts", "lock", "wakeups")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._posts: deque[Callable[[], object]] = deque()
         self._awake = False
         self._bell = Doorbell(loop)  # weak: the inbox is the value under its loop in a weak dict
+        self.lock = RealLock()
         self.wakeups = 0
 
     def post(self, callback: Callable[[], object]) -> bool:

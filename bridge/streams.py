@@ -156,34 +156,22 @@ class ResponseBody:
     :ivar gone: nobody reads any more. Set on the loop, seen by the worker at its next chunk.
     """
 
-    __slots__ = (
-        "_accepted",
-        "_chunks",
-        "_gate",
-        "_inbox",
-        "_lock",
-        "_news",
-        "_notified",
-        "_sleeping",
-        "_waiter",
-        "_window",
-        "_written",
-        "gone",
-    )
+    # Only what differs from these is set: a response that is all there needs next to nothing.
+    _chunks: deque[bytes] | None = None  # made when the worker writes for the first time
+    _whole = b""  # a body that came in one piece, instead of chunks
+    _gate: threading.Lock | None = None  # made when the worker sleeps for the first time
+    _written = 0  # by the worker only
+    _accepted = 0  # by the loop only
+    _sleeping = False
+    _notified = False
+    _news = False
+    _waiter: Future[None] | None = None
+    gone = False
 
     def __init__(self, inbox: LoopInbox, window: int) -> None:
         self._inbox = inbox
         self._window = window
-        self._lock = threading.Lock()
-        self._gate: threading.Lock | None = None  # made when the worker sleeps for the first time
-        self._chunks: deque[bytes] = deque()
-        self._written = 0  # by the worker only
-        self._accepted = 0  # by the loop only
-        self._sleeping = False
-        self._notified = False
-        self._news = False
-        self._waiter: Future[None] | None = None
-        self.gone = False
+        self._lock = inbox.lock
 
     # -- on the worker thread -------------------------------------------------------------------
 
@@ -197,14 +185,16 @@ class ResponseBody:
             self._sleep_until_room(size)
         if self.gone:
             return False
+        if self._chunks is None:
+            self._chunks = deque()
         self._chunks.append(chunk)
         self._written += size
         return True
 
-    def put(self, chunk: bytes) -> None:
-        """Add the first chunk, whatever its size: it goes alone."""
-        self._chunks.append(chunk)
-        self._written += len(chunk)
+    def put(self, whole: bytes) -> None:
+        """All of the body, whatever its size. Nothing is written before or after it."""
+        self._whole = whole
+        self._written = len(whole)
 
     def notify(self) -> None:
         """Let the loop know that there is something to take, unless it knows already."""
@@ -238,22 +228,29 @@ class ResponseBody:
         """Done as soon as the worker has notified since the last time."""
         waiter = self._waiter = get_running_loop().create_future()
         if self._news:
+            self._news = False
             self._wake()
         return waiter
 
     def _wake(self) -> None:
-        waiter, self._waiter = self._waiter, None
-        self._news = waiter is None
-        if waiter is not None and not waiter.done():  # done: the server has cancelled the request
+        waiter = self._waiter
+        if waiter is None:
+            self._news = True
+            return
+        self._waiter = None
+        if not waiter.done():  # done: the server has cancelled the request
             waiter.set_result(None)
 
-    def take(self) -> list[bytes]:
-        """All the chunks that wait, in order."""
+    def take(self) -> bytes:
+        """All that waits, in one piece."""
         self._notified = False  # first: a chunk that comes while we take notifies again
         chunks = self._chunks
+        if chunks is None:
+            whole, self._whole = self._whole, b""
+            return whole
         if len(chunks) == 1:
-            return [chunks.popleft()]
-        return [chunks.popleft() for _ in range(len(chunks))]
+            return chunks.popleft()
+        return b"".join([chunks.popleft() for _ in range(len(chunks))])
 
     def accept(self, count: int) -> None:
         """The server has accepted ``count`` bytes: make room."""

@@ -343,7 +343,7 @@ async def _whole(exchange: Exchange, response: ResponseBody) -> bytes:
     while not done:
         await response.changed()
         done = exchange.done
-        chunk = b"".join(response.take())
+        chunk = response.take()
         response.accept(len(chunk) + (exchange.file is not None))
         body = (body + chunk)[:WINDOW]
     return body

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from asyncio import AbstractEventLoop
+from asyncio import AbstractEventLoop, get_running_loop
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING
 
@@ -104,28 +104,9 @@ class WsgiToAsgi:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI 3. Any exception of the app is raised here, for the server to log and answer."""
-        kind = scope["type"]
-        if kind == "http":
-            await self._serve(scope, receive, send)
-        elif kind == "lifespan":
-            await self._live(receive, send)
-        elif kind == "websocket":
-            if self._websockets is None:
-                await self._refuse_websocket(scope, receive, send)
-            else:
-                await self._websockets.serve(scope, receive, send, *self._sit())
-        else:
-            raise ServerProtocolError(
-                f"scope type {kind!r}; a WSGI app can serve 'http', and 'lifespan' is answered"
-            )
-
-    def stats(self) -> PoolStats:
-        """Threads, queue and waits of the pool this app runs on, at this moment."""
-        return self._pool.stats()
-
-    # -- http -----------------------------------------------------------------------------------
-
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._serve_other(scope, receive, send)
+            return
         loop, inbox = self._sit()
         try:
             environ = self._environs.build(scope)
@@ -133,7 +114,7 @@ class WsgiToAsgi:
             await _answer(send, 400, str(error))
             return
         request = HttpRequest(receive, send, inbox, self.options)
-        if _expects_continue(environ):
+        if "HTTP_EXPECT" in environ and _expects_continue(environ):
             request.open_body(environ)
         else:
             message = await receive()
@@ -150,9 +131,29 @@ class WsgiToAsgi:
             return
         await request.respond(exchange)
 
+    def stats(self) -> PoolStats:
+        """Threads, queue and waits of the pool this app runs on, at this moment."""
+        return self._pool.stats()
+
+    # -- websocket and lifespan -----------------------------------------------------------------
+
+    async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if kind == "lifespan":
+            await self._live(receive, send)
+        elif kind != "websocket":
+            raise ServerProtocolError(
+                f"scope type {kind!r}; a WSGI app can serve 'http', and 'lifespan' is answered"
+            )
+        elif self._websockets is None:
+            await self._refuse_websocket(scope, receive, send)
+        else:
+            await self._websockets.serve(scope, receive, send, *self._sit())
+
     def _sit(self) -> tuple[AbstractEventLoop, LoopInbox]:
+        """The loop that runs here, and the way back into it."""
         try:
-            loop = asyncio.get_running_loop()
+            loop = get_running_loop()
         except RuntimeError as error:
             raise ServerProtocolError(
                 "no asyncio event loop runs here; start the server on asyncio or uvloop, not trio"
@@ -161,8 +162,6 @@ class WsgiToAsgi:
         if seat is None or seat[0] is not loop:
             seat = self._seat = (loop, inbox_of(loop))
         return seat
-
-    # -- websocket and lifespan -----------------------------------------------------------------
 
     async def _refuse_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
