@@ -30,7 +30,7 @@ from bridge.environ import FileWrapper
 from bridge.errors import AppProtocolError, ClientDisconnected
 from bridge.filesend import plan_file
 from bridge.headers import Head, make_head
-from bridge.streams import ResponseBody
+from bridge.streams import ResponseBody, checked
 from bridge.types import Environ, Message, OptExcInfo, ResponseHeaders, Scope, WsgiApp
 
 __all__ = ["Exchange"]
@@ -93,7 +93,7 @@ class Exchange:
 
     def _finish(self) -> None:
         self.done = True
-        self.body.notify()
+        self.body.hurry()
 
     # -- the app --------------------------------------------------------------------------------
 
@@ -110,7 +110,7 @@ class Exchange:
         if close is None:
             return
         if self.ended:
-            self.body.notify()  # the response does not wait for close()
+            self.body.hurry()  # the response does not wait for close()
         try:
             close()
         except BaseException as error:
@@ -151,7 +151,7 @@ class Exchange:
 
         :raises ClientDisconnected: nobody reads the response any more.
         """
-        if not self._emit(_checked(chunk)) and self.body.gone:
+        if not self._emit(checked(chunk)) and self.body.gone:
             raise ClientDisconnected("the client left before the response was complete")
         self.body.notify()
 
@@ -173,9 +173,9 @@ class Exchange:
 
     def _send_whole(self, chunks: list[bytes] | tuple[bytes, ...]) -> None:
         """All of the body is there: it leaves in one piece, and its length is known."""
-        whole = chunks[0] if len(chunks) == 1 else b"".join(map(_checked, chunks))
+        whole = chunks[0] if len(chunks) == 1 else b"".join(map(checked, chunks))
         if type(whole) is not bytes:
-            whole = _checked(whole)
+            whole = checked(whole)
         if self.head is not None:  # write() has begun the response
             if self._emit(whole):
                 self._end()
@@ -207,14 +207,14 @@ class Exchange:
                 f"the app returned {type(chunks).__name__}, which cannot be iterated; "
                 "PEP 3333 asks for an iterable of bytes"
             ) from None
-        emit, notify = self._emit, self.body.notify
         for chunk in iterator:
-            if type(chunk) is not bytes:
-                chunk = _checked(chunk)
-            if chunk:
-                if not emit(chunk):
+            if checked(chunk):
+                if not self._emit(chunk):
                     break
-                notify()
+                self.body.notify()
+                if self._left is None:  # nothing to count from here on
+                    self.body.write_each(iterator)
+                    break
             elif self._drops_body and self._proposed is not None:
                 break
         if not self.body.gone:
@@ -292,12 +292,3 @@ class Exchange:
         if self._proposed is None:
             raise AppProtocolError("the app sent a response without calling start_response()")
         return self._proposed
-
-
-def _checked(chunk: object) -> bytes:
-    if isinstance(chunk, bytes):
-        return chunk
-    hint = ", or the app returned bytes where [bytes] was meant" if type(chunk) is int else ""
-    raise AppProtocolError(
-        f"the app sent a chunk of {type(chunk).__name__}; PEP 3333 asks for bytes{hint}"
-    )

@@ -134,6 +134,7 @@ class HttpRequest:
             while not done:
                 await response.changed()
                 # In the opposite order to the worker's: see rule 2 of bridge.exchange.
+                response.look()
                 done, ended = exchange.done, exchange.ended
                 body = response.take()
                 if self._complete or response.gone:

@@ -18,15 +18,19 @@ import io
 import threading
 from asyncio import Future, get_running_loop
 from collections import deque
+from collections.abc import Iterator
+from time import monotonic
 from typing import TYPE_CHECKING
 
-from bridge.errors import ClientDisconnected
+from bridge.errors import AppProtocolError, ClientDisconnected
 from bridge.inbox import LoopInbox
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-__all__ = ["RequestBody", "ResponseBody"]
+__all__ = ["RequestBody", "ResponseBody", "checked"]
+
+QUICK_S = 0.001
 
 
 class RequestBody(io.RawIOBase):
@@ -151,22 +155,32 @@ class RequestBody(io.RawIOBase):
 class ResponseBody:
     """Response body: the worker thread writes it, the loop takes all that waits at once.
 
+    Rule 6. A notification costs more than a hundred small chunks. So where chunks come in quick
+            succession the loop asks for none: it looks again by itself, after ``QUICK_S``. What
+            must not wait for that, such as the end, the worker announces with :meth:`hurry`.
+    Rule 7. The loop clears ``notified`` before it looks at anything that the worker sets. So what
+            comes too late to be seen is notified once more.
+
     :param inbox: of the loop that takes.
     :param window: how many bytes the app may be ahead of what the server has accepted.
+    :ivar notified: the loop is about to look. Set by either side, cleared by the loop.
     :ivar gone: nobody reads any more. Set on the loop, seen by the worker at its next chunk.
     """
 
     # Only what differs from these is set: a response that is all there needs next to nothing.
+    notified = False
+    gone = False
     _chunks: deque[bytes] | None = None  # made when the worker writes for the first time
     _whole = b""  # a body that came in one piece, instead of chunks
     _gate: threading.Lock | None = None  # made when the worker sleeps for the first time
     _written = 0  # by the worker only
     _accepted = 0  # by the loop only
     _sleeping = False
-    _notified = False
     _news = False
     _waiter: Future[None] | None = None
-    gone = False
+    _taken_at = 0.0
+    _is_quick = False
+    _looks_itself = False
 
     def __init__(self, inbox: LoopInbox, window: int) -> None:
         self._inbox = inbox
@@ -191,24 +205,57 @@ class ResponseBody:
         self._written += size
         return True
 
+    def write_each(self, chunks: Iterator[bytes]) -> None:
+        """Write every chunk as it comes, and notify, until nobody reads any more.
+
+        :raises AppProtocolError: a chunk is not ``bytes``.
+        """
+        if self._chunks is None:
+            self._chunks = deque()
+        append = self._chunks.append
+        room = self._window - (self._written - self._accepted)
+        for chunk in chunks:
+            if type(chunk) is not bytes:
+                chunk = checked(chunk)
+            size = len(chunk)
+            if size > room:
+                self._sleep_until_room(size)
+                room = self._window - (self._written - self._accepted)
+            if self.gone:
+                return
+            if size:
+                append(chunk)
+                self._written += size
+                room -= size
+                if not self.notified:
+                    self.notify()
+
     def put(self, whole: bytes) -> None:
         """All of the body, whatever its size. Nothing is written before or after it."""
         self._whole = whole
         self._written = len(whole)
 
     def notify(self) -> None:
-        """Let the loop know that there is something to take, unless it knows already."""
-        if not self._notified:
-            self._notified = True
+        """Let the loop know that there is something to take, unless it is about to look."""
+        if not self.notified:
+            self.notified = True
+            self._inbox.post(self._wake)
+
+    def hurry(self) -> None:
+        """Let the loop know, even if it is about to look by itself a moment later."""
+        if self._looks_itself or not self.notified:
+            self.notified = True
             self._inbox.post(self._wake)
 
     def hand_over(self) -> None:
         """For what is not a chunk: notify the loop, and sleep until it accepts one byte for it."""
         self._written += 1
-        self.notify()
+        self.hurry()
         self._sleep_until_room(self._window)
 
     def _sleep_until_room(self, size: int) -> None:
+        if self._looks_itself:
+            self.hurry()
         while True:
             with self._lock:
                 ahead = self._written - self._accepted
@@ -225,11 +272,15 @@ class ResponseBody:
     # -- on the loop ----------------------------------------------------------------------------
 
     def changed(self) -> Future[None]:
-        """Done as soon as the worker has notified since the last time."""
-        waiter = self._waiter = get_running_loop().create_future()
+        """Done as soon as the worker has notified since the last time, or it is time to look."""
+        loop = get_running_loop()
+        waiter = self._waiter = loop.create_future()
         if self._news:
             self._news = False
             self._wake()
+        elif self._is_quick:
+            self.notified = self._looks_itself = True
+            loop.call_later(QUICK_S, self._wake)
         return waiter
 
     def _wake(self) -> None:
@@ -241,13 +292,19 @@ class ResponseBody:
         if not waiter.done():  # done: the server has cancelled the request
             waiter.set_result(None)
 
+    def look(self) -> None:
+        """Rule 7: to be called before anything of the worker's is looked at."""
+        self.notified = self._looks_itself = False
+
     def take(self) -> bytes:
         """All that waits, in one piece."""
-        self._notified = False  # first: a chunk that comes while we take notifies again
         chunks = self._chunks
         if chunks is None:
             whole, self._whole = self._whole, b""
             return whole
+        now = monotonic()
+        self._is_quick = bool(chunks) and now - self._taken_at < QUICK_S
+        self._taken_at = now
         if len(chunks) == 1:
             return chunks.popleft()
         return b"".join([chunks.popleft() for _ in range(len(chunks))])
@@ -268,3 +325,16 @@ class ResponseBody:
         if self._sleeping and self._gate is not None:
             self._sleeping = False
             self._gate.release()
+
+
+def checked(chunk: object) -> bytes:
+    """What the app gave for a chunk of the body.
+
+    :raises AppProtocolError: it is not ``bytes``.
+    """
+    if isinstance(chunk, bytes):
+        return chunk
+    hint = ", or the app returned bytes where [bytes] was meant" if type(chunk) is int else ""
+    raise AppProtocolError(
+        f"the app sent a chunk of {type(chunk).__name__}; PEP 3333 asks for bytes{hint}"
+    )

@@ -342,6 +342,7 @@ async def _whole(exchange: Exchange, response: ResponseBody) -> bytes:
     body, done = b"", False
     while not done:
         await response.changed()
+        response.look()
         done = exchange.done
         chunk = response.take()
         response.accept(len(chunk) + (exchange.file is not None))

@@ -176,6 +176,7 @@ async def test_a_writer_is_never_more_than_the_window_ahead() -> None:
     accepted = 0
     while accepted < 300:
         await asyncio.wait_for(body.changed(), DEADLINE_S)
+        body.look()
         taken = body.take()
         assert body._written - body._accepted <= 10
         body.accept(len(taken))
@@ -221,3 +222,70 @@ async def test_handing_over_ends_when_nobody_reads_any_more() -> None:
     await until(lambda: body._sleeping)
     body.leave()
     await handing
+
+
+async def take_all(body: ResponseBody, is_over: Callable[[], bool]) -> tuple[bytes, int]:
+    """Everything, as the adapter takes it, and how often there was something."""
+    taken, pieces, over = b"", 0, False
+    while not over:
+        await asyncio.wait_for(body.changed(), DEADLINE_S)
+        body.look()
+        over = is_over()
+        piece = body.take()
+        body.accept(len(piece))
+        taken += piece
+        pieces += bool(piece)
+    return taken, pieces
+
+
+async def pour(window: int, chunks: int) -> tuple[bytes, int, int]:
+    """What came of ``chunks`` small ones, in how many pieces, and how often the loop was woken."""
+    body = response_body(window)
+    inbox = inbox_of(asyncio.get_running_loop())
+    before = inbox.wakeups
+    ended = []
+
+    def produce() -> None:
+        body.write_each(b"%04d" % number for number in range(chunks))
+        ended.append(True)
+        body.hurry()
+
+    producing = asyncio.create_task(in_thread(produce))
+    taken, pieces = await take_all(body, lambda: bool(ended))
+    await producing
+    return taken, pieces, inbox.wakeups - before
+
+
+async def test_the_loop_looks_by_itself_where_chunks_come_quickly(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Rule 6; and the end does not wait for the next look, which here would never come."""
+    monkeypatch.setattr("bridge.streams.QUICK_S", 3600.0)
+    taken, pieces, wakeups = await pour(window=10**6, chunks=5000)
+    assert taken == b"".join(b"%04d" % number for number in range(5000))
+    assert pieces <= 4
+    assert wakeups <= 4
+
+
+async def test_a_full_window_does_not_wait_for_the_next_look(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bridge.streams.QUICK_S", 3600.0)
+    taken, _, _ = await pour(window=1000, chunks=5000)
+    assert len(taken) == 20000
+
+
+async def test_chunks_that_come_quickly_are_seen_though_nobody_notifies() -> None:
+    body = response_body(100)
+    for chunk in (b"a", b"b"):  # the second makes it quick
+        body.write(chunk)
+        body.notify()
+        await asyncio.wait_for(body.changed(), DEADLINE_S)
+        body.look()
+        assert body.take() == chunk
+    changed = body.changed()
+    assert body.notified  # so the worker would not say anything
+    body.write(b"c")
+    await asyncio.wait_for(changed, DEADLINE_S)
+    body.look()
+    assert body.take() == b"c"

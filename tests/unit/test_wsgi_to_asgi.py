@@ -14,6 +14,8 @@ import pytest
 
 from bridge import WorkerPool, WsgiToAsgi, to_asgi
 from bridge.errors import ServerProtocolError
+from bridge.exchange import Exchange
+from bridge.http_request import HttpRequest
 from bridge.inbox import inbox_of
 from bridge.types import AsgiApp, Environ, Message, StartResponse
 from tests.harness.asgi import http_scope
@@ -262,3 +264,46 @@ async def test_a_server_that_never_stops_sending_body_does_not_block_the_loop() 
     for _ in range(20):  # whether the listener starts at all depends on the threads
         sent = await get(WsgiToAsgi(app))
         assert b"".join(message.get("body", b"") for message in sent) == b"onetwo"
+
+
+async def test_an_end_that_comes_while_the_loop_looks_is_not_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Rule 7 of bridge.streams: the worker ends between the loop's look and its taking."""
+    monkeypatch.setattr("bridge.streams.QUICK_S", 3600.0)  # it would look once more
+    loop = asyncio.get_running_loop()
+    sent: list[Message] = []
+
+    class LateExchange(Exchange):
+        """Ends in the very moment in which the loop has seen that it has not."""
+
+        @property
+        def done(self) -> bool:
+            if len(sent) > 1 and not self.ended:
+                self.ended = self.is_done = True
+                self.body.hurry()
+                return False
+            return self.is_done
+
+        @done.setter
+        def done(self, value: bool) -> None:
+            self.is_done = value
+
+        is_done = False
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+        if message.get("body") == b"one":
+            exchange.write(b"two")
+
+    async def receive() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    request = HttpRequest(receive, send, inbox_of(loop), WsgiToAsgi(hello).options)
+    exchange = LateExchange(hello, {}, http_scope(), loop, request.response)
+    exchange.start_response("200 OK", [])
+    exchange.write(b"one")
+    async with asyncio.timeout(DEADLINE_S):
+        await request.respond(exchange)
+    assert [message.get("more_body") for message in sent] == [None, True, False]
