@@ -213,22 +213,23 @@ class ResponseBody:
         if self._chunks is None:
             self._chunks = deque()
         append = self._chunks.append
-        room = self._window - (self._written - self._accepted)
+        written, limit = self._written, self._accepted + self._window
         for chunk in chunks:
             if type(chunk) is not bytes:
                 chunk = checked(chunk)
-            size = len(chunk)
-            if size > room:
-                self._sleep_until_room(size)
-                room = self._window - (self._written - self._accepted)
             if self.gone:
                 return
+            size = len(chunk)
+            if written + size > limit:
+                self._written = written
+                self._sleep_until_room(size)
+                limit = self._accepted + self._window
             if size:
                 append(chunk)
-                self._written += size
-                room -= size
+                written += size
                 if not self.notified:
                     self.notify()
+        self._written = written
 
     def put(self, whole: bytes) -> None:
         """All of the body, whatever its size. Nothing is written before or after it."""
