@@ -37,6 +37,9 @@ __all__ = ["Exchange"]
 
 logger = logging.getLogger("bridge.wsgi_to_asgi")
 
+FILE_BLOCK = 262144
+"""How much of a file is read at a time where it must be read: each block crosses the threads."""
+
 
 class Exchange:
     """A job of the pool: calls the app and carries its response to the loop.
@@ -228,6 +231,7 @@ class Exchange:
             message = plan_file(wrapper.filelike, head.content_length, extensions)
         if message is None:
             wrapper.left = head.content_length  # PEP 3333: a file is sent up to there
+            wrapper.blksize = max(wrapper.blksize, min(self.body.window, FILE_BLOCK))
             self._send_iterable(wrapper)
             return
         self.head = head

@@ -136,11 +136,9 @@ class HttpRequest:
                 # In the opposite order to the worker's: see rule 2 of bridge.exchange.
                 response.look()
                 done, ended = exchange.done, exchange.ended
-                body = response.take()
                 if self._complete or response.gone:
                     continue
-                if body or ended:
-                    await self._deliver(exchange, body, ended)
+                await self._deliver(exchange, ended)
                 if not ended:
                     self._listen()  # it takes longer: notice when the client leaves
         except BaseException:
@@ -154,9 +152,12 @@ class HttpRequest:
         if exchange.error is not None:
             self._report(exchange)
 
-    async def _deliver(self, exchange: Exchange, body: bytes, ended: bool) -> None:
-        """Send all that waits as one message, after the head if it is the first."""
-        send = self._send
+    async def _deliver(self, exchange: Exchange, ended: bool) -> None:
+        """Send what waits, after the head if it is the first."""
+        response, send = self.response, self._send
+        body = response.take()
+        if not (body or ended):
+            return
         try:
             if not self._started:
                 self._started = True
@@ -166,28 +167,44 @@ class HttpRequest:
                 )
             if exchange.file is not None:
                 await send(exchange.file)
-                self.response.accept(1)
+                response.accept(1)
             else:
+                if waiting := response.waiting():
+                    body = await self._send_one_by_one(body, waiting)
                 if len(body) > self._options.response_window:
                     body = await self._send_pieces(body)
                 await send({"type": "http.response.body", "body": body, "more_body": not ended})
                 if not ended:  # else nobody waits for room
-                    self.response.accept(len(body))
+                    response.accept(len(body))
             self._complete = ended
         except OSError as error:  # ASGI HTTP spec, "Disconnected Client": send() may raise it
             logger.debug("send() raised: %r", error)
             self.leave()
 
+    async def _send_one_by_one(self, body: bytes, waiting: int) -> bytes:
+        """Send big chunks as they are; all but the last of those that wait, which is returned."""
+        for _ in range(waiting):
+            following = self.response.take()
+            if not following:
+                break
+            await self._send_more(await self._send_pieces(body))
+            body = following
+        return body
+
     async def _send_pieces(self, body: bytes) -> bytes:
         """Send a huge body in pieces, for backpressure; all but the last, which is returned."""
         window = self._options.response_window
+        if len(body) <= window:
+            return body
         view = memoryview(body)
         while len(view) > window:
-            piece = bytes(view[:window])
-            await self._send({"type": "http.response.body", "body": piece, "more_body": True})
-            self.response.accept(window)
+            await self._send_more(bytes(view[:window]))
             view = view[window:]
         return bytes(view)
+
+    async def _send_more(self, body: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": body, "more_body": True})
+        self.response.accept(len(body))
 
     def _report(self, exchange: Exchange) -> None:
         """Raise the app's error to the server, unless the response is complete.

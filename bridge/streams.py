@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["RequestBody", "ResponseBody", "checked"]
 
 QUICK_S = 0.001
+BIG = 16384
+"""Chunks from this size on are not joined: to copy one costs more than a message of its own."""
 
 
 class RequestBody(io.RawIOBase):
@@ -163,6 +165,7 @@ class ResponseBody:
 
     :param inbox: of the loop that takes.
     :param window: how many bytes the app may be ahead of what the server has accepted.
+    :ivar window: the same.
     :ivar notified: the loop is about to look. Set by either side, cleared by the loop.
     :ivar gone: nobody reads any more. Set on the loop, seen by the worker at its next chunk.
     """
@@ -184,7 +187,7 @@ class ResponseBody:
 
     def __init__(self, inbox: LoopInbox, window: int) -> None:
         self._inbox = inbox
-        self._window = window
+        self.window = window
         self._lock = inbox.lock
 
     # -- on the worker thread -------------------------------------------------------------------
@@ -195,7 +198,7 @@ class ResponseBody:
         The loop does not know of it before :meth:`notify`.
         """
         size = len(chunk)
-        if self._written - self._accepted + size > self._window:
+        if self._written - self._accepted + size > self.window:
             self._sleep_until_room(size)
         if self.gone:
             return False
@@ -213,7 +216,7 @@ class ResponseBody:
         if self._chunks is None:
             self._chunks = deque()
         append = self._chunks.append
-        written, limit = self._written, self._accepted + self._window
+        written, limit = self._written, self._accepted + self.window
         for chunk in chunks:
             if type(chunk) is not bytes:
                 chunk = checked(chunk)
@@ -223,7 +226,7 @@ class ResponseBody:
             if written + size > limit:
                 self._written = written
                 self._sleep_until_room(size)
-                limit = self._accepted + self._window
+                limit = self._accepted + self.window
             if size:
                 append(chunk)
                 written += size
@@ -252,7 +255,7 @@ class ResponseBody:
         """For what is not a chunk: notify the loop, and sleep until it accepts one byte for it."""
         self._written += 1
         self.hurry()
-        self._sleep_until_room(self._window)
+        self._sleep_until_room(self.window)
 
     def _sleep_until_room(self, size: int) -> None:
         if self._looks_itself:
@@ -261,7 +264,7 @@ class ResponseBody:
             with self._lock:
                 ahead = self._written - self._accepted
                 # A chunk larger than the window goes alone.
-                if self.gone or not ahead or ahead + size <= self._window:
+                if self.gone or not ahead or ahead + size <= self.window:
                     return
                 if self._gate is None:
                     self._gate = threading.Lock()
@@ -298,7 +301,7 @@ class ResponseBody:
         self.notified = self._looks_itself = False
 
     def take(self) -> bytes:
-        """All that waits, in one piece."""
+        """The next piece: small chunks that wait are joined, one that is big goes alone."""
         chunks = self._chunks
         if chunks is None:
             whole, self._whole = self._whole, b""
@@ -306,9 +309,13 @@ class ResponseBody:
         now = monotonic()
         self._is_quick = bool(chunks) and now - self._taken_at < QUICK_S
         self._taken_at = now
-        if len(chunks) == 1:
+        if len(chunks) == 1 or (chunks and len(chunks[0]) >= BIG):
             return chunks.popleft()
         return b"".join([chunks.popleft() for _ in range(len(chunks))])
+
+    def waiting(self) -> int:
+        """How many chunks the last :meth:`take` has left."""
+        return len(self._chunks) if self._chunks else 0
 
     def accept(self, count: int) -> None:
         """The server has accepted ``count`` bytes: make room."""

@@ -344,9 +344,10 @@ async def _whole(exchange: Exchange, response: ResponseBody) -> bytes:
         await response.changed()
         response.look()
         done = exchange.done
-        chunk = response.take()
-        response.accept(len(chunk) + (exchange.file is not None))
-        body = (body + chunk)[:WINDOW]
+        response.accept(exchange.file is not None)
+        while chunk := response.take():
+            response.accept(len(chunk))
+            body = (body + chunk)[:WINDOW]
     return body
 
 
