@@ -50,15 +50,23 @@ class Exchange:
     :ivar done: the app is through with this request, ``close()`` included.
     """
 
-    # Only what differs from these is set.
-    head: Head | None = None
-    file: Message | None = None
-    ended = False
-    error: BaseException | None = None
-    done = False
-    _proposed: Head | None = None
-    _drops_body = False
-    _left: int | None = None  # bytes of Content-Length not yet written
+    __slots__ = (
+        "_app",
+        "_drops_body",
+        "_environ",
+        "_left",
+        "_loop",
+        "_proposed",
+        "_scope",
+        "body",
+        "context",
+        "done",
+        "ended",
+        "error",
+        "file",
+        "head",
+        "posted_at",
+    )
 
     def __init__(
         self,
@@ -72,8 +80,16 @@ class Exchange:
         self._environ = environ
         self._scope = scope
         self._loop = loop
+        self._drops_body = False
+        self._left: int | None = None  # bytes of Content-Length not yet written
+        self._proposed: Head | None = None
         self.body = body
         self.context = copy_context()
+        self.head: Head | None = None
+        self.file: Message | None = None
+        self.ended = False
+        self.error: BaseException | None = None
+        self.done = False
         self.posted_at = monotonic()
 
     # -- the pool's side: Job -------------------------------------------------------------------

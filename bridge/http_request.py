@@ -28,13 +28,19 @@ READ_BUFFER = 16384
 class HttpRequest:
     """One HTTP request on the event loop's thread: feeds the app and sends what it brings."""
 
-    # Only what differs from these is set.
-    _listener: asyncio.Task[None] | None = None
-    _body: RequestBody | None = None  # only if it takes more than one message
-    _declared: int | None = None
-    _received = 0
-    _started = False
-    _complete = False
+    __slots__ = (
+        "_body",
+        "_complete",
+        "_declared",
+        "_inbox",
+        "_listener",
+        "_options",
+        "_receive",
+        "_received",
+        "_send",
+        "_started",
+        "response",
+    )
 
     def __init__(
         self, receive: Receive, send: Send, inbox: LoopInbox, options: ToAsgiOptions
@@ -44,6 +50,12 @@ class HttpRequest:
         self._inbox = inbox
         self._options = options
         self.response = ResponseBody(inbox, options.response_window)
+        self._listener: asyncio.Task[None] | None = None
+        self._body: RequestBody | None = None  # only if it takes more than one message
+        self._declared: int | None = None
+        self._received = 0
+        self._started = False
+        self._complete = False
 
     # -- the request body -----------------------------------------------------------------------
 

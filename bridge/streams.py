@@ -170,25 +170,42 @@ class ResponseBody:
     :ivar gone: nobody reads any more. Set on the loop, seen by the worker at its next chunk.
     """
 
-    # Only what differs from these is set: a response that is all there needs next to nothing.
-    notified = False
-    gone = False
-    _chunks: deque[bytes] | None = None  # made when the worker writes for the first time
-    _whole = b""  # a body that came in one piece, instead of chunks
-    _gate: threading.Lock | None = None  # made when the worker sleeps for the first time
-    _written = 0  # by the worker only
-    _accepted = 0  # by the loop only
-    _sleeping = False
-    _news = False
-    _waiter: Future[None] | None = None
-    _taken_at = 0.0
-    _is_quick = False
-    _looks_itself = False
+    __slots__ = (
+        "_accepted",
+        "_chunks",
+        "_gate",
+        "_inbox",
+        "_is_quick",
+        "_lock",
+        "_looks_itself",
+        "_news",
+        "_sleeping",
+        "_taken_at",
+        "_waiter",
+        "_whole",
+        "_written",
+        "gone",
+        "notified",
+        "window",
+    )
 
     def __init__(self, inbox: LoopInbox, window: int) -> None:
         self._inbox = inbox
         self.window = window
+        self.notified = False
+        self.gone = False
         self._lock = inbox.lock
+        self._gate: threading.Lock | None = None  # made when the worker sleeps for the first time
+        self._chunks: deque[bytes] | None = None  # made when it writes for the first time
+        self._whole = b""  # a body that came in one piece, instead of chunks
+        self._written = 0  # by the worker only
+        self._accepted = 0  # by the loop only
+        self._sleeping = False
+        self._news = False
+        self._waiter: Future[None] | None = None
+        self._taken_at = 0.0
+        self._is_quick = False
+        self._looks_itself = False
 
     # -- on the worker thread -------------------------------------------------------------------
 
