@@ -199,7 +199,7 @@ class Exchange:
             if self._emit(whole):
                 self._end()
             return
-        head = self.require_head()
+        head = self._proposed or self.require_head()
         if len(whole) != head.content_length and not head.bodyless:
             self._settle_length(head, len(whole))
         self.head = head
