@@ -239,6 +239,8 @@ class WorkerPool(Executor):
             self._closed = True
             dropped = self._take_jobs() if cancel_futures else []
             idle, self._idle = self._idle, []
+            # The loop may not have come to wake anybody for the jobs of its turn.
+            first = self._claim() if self._jobs and not self._workers else None
             empty = not self._workers
             if on_empty is not None and not empty:
                 self._on_empty.append(on_empty)
@@ -246,6 +248,8 @@ class WorkerPool(Executor):
             job.discard()
         for worker in idle:
             worker.gate.open()
+        if first is not None:
+            self._rouse(first)
         if on_empty is not None and empty:
             on_empty()
 
@@ -329,7 +333,6 @@ class WorkerPool(Executor):
         if self._called is loop:
             self._called = None
         worker = None
-        lost: list[Job] = []
         with self._lock:
             waiting = len(self._jobs)
             if waiting and not self._waking:
@@ -337,10 +340,6 @@ class WorkerPool(Executor):
             tick = waiting > (worker is not None) and not self._is_ticking() and self._has_spare()
             if tick:
                 self._ticker = loop
-            if self._closed and not self._workers:  # in the very moment in which they were posted
-                lost = self._take_jobs()
-        for job in lost:
-            job.discard()
         if worker is not None:
             self._rouse(worker)
         if tick:

@@ -110,6 +110,41 @@ def test_as_many_posted_jobs_run_at_once_as_there_are_threads(pool: WorkerPool) 
     assert pool.stats().completed == 4
 
 
+def test_the_jobs_of_one_turn_wake_one_worker(
+    pool: WorkerPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rule 3: and none of them before the loop is through with that turn."""
+    roused: list[object] = []
+    monkeypatch.setattr(pool, "_rouse", roused.append)
+
+    async def main() -> list[int]:
+        loop = asyncio.get_running_loop()
+        for _ in range(3):
+            pool.post(Call(int), loop)
+        before = len(roused)
+        await asyncio.sleep(0)
+        return [before, len(roused)]
+
+    assert asyncio.run(main()) == [0, 1]
+
+
+def test_a_job_of_the_same_turn_runs_before_a_closed_pool_is_empty(pool: WorkerPool) -> None:
+    seen: list[str] = []
+    empty = threading.Event()
+
+    def see_empty() -> None:
+        seen.append("empty")
+        empty.set()
+
+    async def main() -> None:
+        pool.post(Call(lambda: seen.append("job")), asyncio.get_running_loop())
+        pool.close(on_empty=see_empty)
+
+    asyncio.run(main())
+    assert empty.wait(DEADLINE_S)
+    assert seen == ["job", "empty"]
+
+
 def test_posted_jobs_that_block_do_not_hold_up_the_others() -> None:
     """Rule 4: a job behind a worker that blocks gets a thread of its own."""
     pool = WorkerPool(40, name="test")
