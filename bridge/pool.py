@@ -173,10 +173,13 @@ class WorkerPool(Executor):
 
         :raises PoolSaturated: every thread is busy and ``backlog`` jobs wait already.
         :raises PoolClosed: the pool is shut down.
+        :raises RuntimeError: it has no thread, and none can be started.
         """
         if self._closed or len(self._jobs) >= self.backlog:
             with self._lock:
                 self._check_open()
+        if not self._workers:
+            self._start_first()
         self._jobs.append(job)
         if self._called is not loop:
             self._called = loop
@@ -188,10 +191,14 @@ class WorkerPool(Executor):
         :returns: a future; cancelling it before its turn comes means ``fn`` never starts.
         :raises PoolSaturated: every thread is busy and ``backlog`` jobs wait already.
         :raises PoolClosed: the pool is shut down.
+        :raises RuntimeError: it has no thread, and none can be started.
         """
         call = _Call(lambda: fn(*args, **kwargs))
+        if not (self._workers or self._closed):
+            self._start_first()
         with self._lock:
-            self._admit(call)
+            self._check_open()
+            self._jobs.append(call)
             worker = self._claim() if len(self._jobs) > self._waking else None
         if worker is not None:
             self._rouse(worker)
@@ -239,8 +246,6 @@ class WorkerPool(Executor):
             self._closed = True
             dropped = self._take_jobs() if cancel_futures else []
             idle, self._idle = self._idle, []
-            # The loop may not have come to wake anybody for the jobs of its turn.
-            first = self._claim() if self._jobs and not self._workers else None
             empty = not self._workers
             if on_empty is not None and not empty:
                 self._on_empty.append(on_empty)
@@ -248,8 +253,6 @@ class WorkerPool(Executor):
             job.discard()
         for worker in idle:
             worker.gate.open()
-        if first is not None:
-            self._rouse(first)
         if on_empty is not None and empty:
             on_empty()
 
@@ -267,10 +270,6 @@ class WorkerPool(Executor):
         return [worker.name for worker in workers if worker.is_alive()]
 
     # -- under the lock -------------------------------------------------------------------------
-
-    def _admit(self, job: Job) -> None:
-        self._check_open()
-        self._jobs.append(job)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -321,12 +320,30 @@ class WorkerPool(Executor):
 
     # -- outside the lock -----------------------------------------------------------------------
 
-    @staticmethod
-    def _rouse(worker: _Worker) -> None:
-        if worker.ident is None:
-            worker.start()
-        else:
+    def _rouse(self, worker: _Worker) -> None:
+        """
+        :raises RuntimeError: the worker is new, cannot be started, and would have been the first.
+        """
+        if worker.ident is not None:
             worker.gate.open()
+            return
+        try:
+            worker.start()
+        except RuntimeError:  # the system has no more threads, or greenlets are in their place
+            with self._lock:
+                del self._workers[worker]
+                self._waking -= 1
+                others = len(self._workers)
+            if not others:
+                raise
+            logger.exception("pool %r goes on with %d threads: no more start", self.name, others)
+
+    def _start_first(self) -> None:
+        """Before anything waits for it: whoever posts hears of it if no thread can be started."""
+        with self._lock:
+            worker = None if self._workers else self._claim()
+        if worker is not None:
+            self._rouse(worker)
 
     def _call_worker(self, loop: asyncio.AbstractEventLoop) -> None:
         """On the loop, after a turn in which jobs were posted."""

@@ -114,6 +114,7 @@ def test_the_jobs_of_one_turn_wake_one_worker(
     pool: WorkerPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rule 3: and none of them before the loop is through with that turn."""
+    pool.submit(int).result(DEADLINE_S)  # a first one is started at once
     roused: list[object] = []
     monkeypatch.setattr(pool, "_rouse", roused.append)
 
@@ -309,6 +310,40 @@ def test_a_dropped_pool_takes_its_idle_threads_with_it() -> None:
     for worker in workers:
         worker.join(DEADLINE_S)
         assert not worker.is_alive()
+
+
+def no_thread(self: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+def test_a_pool_that_can_start_no_thread_says_so_and_keeps_nothing(pool: WorkerPool) -> None:
+    async def main() -> None:
+        with pytest.raises(RuntimeError, match="can't start"):
+            pool.post(Call(int), asyncio.get_running_loop())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_thread)
+        asyncio.run(main())
+        with pytest.raises(RuntimeError, match="can't start"):
+            pool.submit(int)
+    assert (pool.stats().waiting, pool.stats().threads) == (0, 0)
+    assert pool.submit(lambda: 7).result(DEADLINE_S) == 7
+    pool.shutdown()
+
+
+def test_a_pool_that_can_start_no_more_threads_goes_on_with_those_it_has(
+    pool: WorkerPool, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate = Gate(1)
+    first = pool.submit(gate.enter)
+    gate.wait_full()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_thread)
+        second = pool.submit(lambda: threading.current_thread().name)
+    assert "goes on with 1 threads" in caplog.text
+    gate.open.set()
+    assert second.result(DEADLINE_S) == first.result(DEADLINE_S)
+    pool.shutdown()
 
 
 def test_a_job_that_raises_is_logged_and_its_thread_goes_on(
