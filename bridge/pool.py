@@ -11,9 +11,10 @@ Rule 2. A worker that ends a job takes the next one itself. Only when there is n
         the end of ``_idle`` and wait at its own gate; the last to go idle is the first to be woken,
         so few threads, and few database connections, stay hot.
 Rule 3. Posting wakes nobody: the loop does, once for all the jobs of one turn (``_called``), when
-        it is through with that turn. It wakes one worker, and none while one is still on its way
-        (``_waking``). On one interpreter a second thread only helps if the first one blocks.
-        Whether it does shows in how punctual the event loop is: see :meth:`WorkerPool._tick`.
+        it is through with that turn; or, where ``calls_at_once``, after each post. It wakes one
+        worker, and none while one is still on its way (``_waking``). On one interpreter a second
+        thread only helps if the first one blocks. Whether it does shows in how punctual the event
+        loop is: see :meth:`WorkerPool._tick`.
 Rule 4. While jobs wait and threads are free, a tick is pending on some loop (``_ticker``), so a
         job never waits for more than a tick behind a worker that blocks.
 Rule 5. A fork leaves the threads behind. The child starts with an empty pool.
@@ -136,6 +137,7 @@ class WorkerPool(Executor):
     :param name: prefix of the thread names, and the pool's name in log lines.
     """
 
+    calls_at_once = False
     gate_type: Callable[[], Gate] = LockGate
 
     def __init__(
@@ -181,7 +183,9 @@ class WorkerPool(Executor):
         if not self._workers:
             self._start_first()
         self._jobs.append(job)
-        if self._called is not loop:
+        if self.calls_at_once:
+            self._call_worker(loop)
+        elif self._called is not loop:
             self._called = loop
             loop.call_soon(self._call_worker, loop)
 
@@ -346,7 +350,7 @@ class WorkerPool(Executor):
             self._rouse(worker)
 
     def _call_worker(self, loop: asyncio.AbstractEventLoop) -> None:
-        """On the loop, after a turn in which jobs were posted."""
+        """On the loop, after a turn in which jobs were posted, or after a single post."""
         if self._called is loop:
             self._called = None
         worker = None

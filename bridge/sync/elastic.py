@@ -45,7 +45,8 @@ class ElasticPool(WorkerPool):
     :param threads: the most threads that run a job and do not wait for another.
     """
 
-    gate_type = QuickGate  # a caller waits for each job
+    calls_at_once = True  # a caller waits for each job
+    gate_type = QuickGate
 
     def __init__(self, threads: int, *, backlog: int, name: str) -> None:
         self.size = threads
