@@ -32,12 +32,14 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import ParamSpec, TypeVar
-from weakref import WeakSet, ref
+from weakref import WeakSet
 
 from bridge.errors import PoolClosed, PoolSaturated
 from bridge.gate import Gate, LockGate
 from bridge.jobs import Job, Meter, PoolStats
-from bridge.native import NativeThread, RealLock
+from bridge.native import RealLock
+from bridge.submitted import Submitted
+from bridge.worker import Worker, pop_job
 
 __all__ = ["WorkerPool"]
 
@@ -49,82 +51,6 @@ T = TypeVar("T")
 TICK_S = 0.001
 LATE_S = 0.002
 EXIT_JOIN_S = 5.0
-
-
-class _Worker(NativeThread):
-    """One thread of a pool, and the gate it waits at while idle.
-
-    An idle worker refers to its pool weakly, so a pool that is dropped takes its threads with it.
-    """
-
-    def __init__(self, pool: WorkerPool, name: str) -> None:
-        # A daemon, because a job stuck in foreign code must not keep the interpreter from exiting.
-        super().__init__(name=name, daemon=True)
-        self.pool = ref(pool)
-        self.gate = pool.gate_type()
-        self.meter = Meter()
-        self.waking = True
-        self.leaving = False
-
-    def run(self) -> None:
-        pool = self.pool()
-        while pool is not None and self._run_jobs(pool):
-            del pool
-            self.gate.wait()
-            pool = self.pool()
-
-    def _run_jobs(self, pool: WorkerPool) -> bool:
-        """Run jobs while there are any; False once this thread shall end."""
-        jobs, meter = pool._jobs, self.meter
-        job = pool._next(self)
-        while job is not None:
-            meter.start(job)
-            try:
-                job.run()
-            except BaseException:
-                logger.exception("a job of pool %r raised; its thread goes on", pool.name)
-            meter.completed += 1
-            settle = getattr(job, "settle", None)
-            job = _pop(jobs)
-            if job is None:
-                job = pool._next(self)
-            if settle is not None:
-                settle()
-            del settle  # an idle thread must not keep the last request alive
-        return self in pool._workers
-
-
-def _pop(jobs: deque[Job]) -> Job | None:
-    """The next job, if there is one; another worker may take it at the same time."""
-    try:
-        return jobs.popleft() if jobs else None
-    except IndexError:
-        return None
-
-
-class _Call(Future[T]):
-    """A submitted callable: a future that knows how to run itself."""
-
-    def __init__(self, call: Callable[[], T]) -> None:
-        super().__init__()
-        self.posted_at = time.monotonic()
-        self._call: Callable[[], T] | None = call
-
-    def run(self) -> None:
-        call, self._call = self._call, None
-        if call is None or not self.set_running_or_notify_cancel():
-            return
-        try:
-            result = call()
-        except BaseException as error:
-            self.set_exception(error)
-            del self  # the exception's traceback holds this frame: break the cycle
-        else:
-            self.set_result(result)
-
-    def discard(self) -> None:
-        self._call = None
-        self.cancel()
 
 
 class WorkerPool(Executor):
@@ -156,8 +82,8 @@ class WorkerPool(Executor):
     def _reset(self) -> None:
         self._lock = RealLock()
         self._jobs: deque[Job] = deque()
-        self._idle: list[_Worker] = []
-        self._workers: dict[_Worker, None] = {}
+        self._idle: list[Worker] = []
+        self._workers: dict[Worker, None] = {}
         self._waking = 0
         self._leaving = 0
         self._called: asyncio.AbstractEventLoop | None = None
@@ -197,7 +123,7 @@ class WorkerPool(Executor):
         :raises PoolClosed: the pool is shut down.
         :raises RuntimeError: it has no thread, and none can be started.
         """
-        call = _Call(lambda: fn(*args, **kwargs))
+        call = Submitted(lambda: fn(*args, **kwargs))
         if not (self._workers or self._closed):
             self._start_first()
         with self._lock:
@@ -206,7 +132,7 @@ class WorkerPool(Executor):
             worker = self._claim() if len(self._jobs) > self._waking else None
         if worker is not None:
             self._rouse(worker)
-        return call
+        return call.future
 
     def stats(self) -> PoolStats:
         """How the pool stands right now. From any thread."""
@@ -300,7 +226,7 @@ class WorkerPool(Executor):
 
     def _take_jobs(self) -> list[Job]:
         """All that wait, but for what the workers take in the meantime."""
-        return list(iter(lambda: _pop(self._jobs), None))
+        return list(iter(lambda: pop_job(self._jobs), None))
 
     def _is_ticking(self) -> bool:
         return self._ticker is not None and not self._ticker.is_closed()
@@ -308,14 +234,14 @@ class WorkerPool(Executor):
     def _has_spare(self) -> bool:
         return bool(self._idle) or len(self._workers) - self._leaving < self.max_threads
 
-    def _claim(self) -> _Worker | None:
+    def _claim(self) -> Worker | None:
         """The worker to rouse next, counted as on its way; None if all are busy already."""
         if self._idle:
             worker = self._idle.pop()
             worker.waking = True
         elif len(self._workers) - self._leaving < self.max_threads:
             self._named += 1
-            worker = _Worker(self, f"{self.name}-{self._named}")
+            worker = Worker(self, f"{self.name}-{self._named}")
             self._workers[worker] = None
         else:
             return None
@@ -324,7 +250,7 @@ class WorkerPool(Executor):
 
     # -- outside the lock -----------------------------------------------------------------------
 
-    def _rouse(self, worker: _Worker) -> None:
+    def _rouse(self, worker: Worker) -> None:
         """
         :raises RuntimeError: the worker is new, cannot be started, and would have been the first.
         """
@@ -377,7 +303,7 @@ class WorkerPool(Executor):
         with self._lock:
             ticking = bool(self._jobs) and self._has_spare()
             self._ticker = loop if ticking else None
-            roused: list[_Worker] = []
+            roused: list[Worker] = []
             if ticking and not self._waking and not (late and self._has_progressed()):
                 roused = self._claim_for_waiting()
         for worker in roused:
@@ -391,19 +317,19 @@ class WorkerPool(Executor):
         self._seen_completed = sum(worker.meter.completed for worker in self._workers)
         return self._seen_completed != before
 
-    def _claim_for_waiting(self) -> list[_Worker]:
+    def _claim_for_waiting(self) -> list[Worker]:
         """Half of the workers that the waiting jobs could use: 1, 2, 4 ... over a few ticks."""
         wanted = (len(self._jobs) - self._waking + 1) // 2
         claimed = (self._claim() for _ in range(wanted))
         return [worker for worker in claimed if worker is not None]
 
-    def _next(self, worker: _Worker) -> Job | None:
+    def _next(self, worker: Worker) -> Job | None:
         """On a worker thread: the next job; None if there is none, and the worker now is idle."""
         with self._lock:
             if worker.waking:
                 worker.waking = False
                 self._waking -= 1
-            job = _pop(self._jobs)
+            job = pop_job(self._jobs)
             if job is not None:
                 return job
             if not (self._closed or worker.leaving):

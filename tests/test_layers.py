@@ -46,6 +46,7 @@ LAYERS: list[tuple[str, set[str]]] = [
             "submitted",
             "sync",
             "thread_sensitive",
+            "worker",
         },
     ),
     (
