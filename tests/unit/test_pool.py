@@ -16,7 +16,10 @@ import pytest
 
 from bridge.borrowed_pool import BorrowedPool
 from bridge.errors import PoolClosed, PoolSaturated
+from bridge.gate import QuickGate
 from bridge.pool import WorkerPool
+from bridge.sync.elastic import ElasticPool
+from bridge.worker import Worker
 
 DEADLINE_S = 30
 
@@ -127,6 +130,23 @@ def test_the_jobs_of_one_turn_wake_one_worker(
         return [before, len(roused)]
 
     assert asyncio.run(main()) == [0, 1]
+
+
+def test_a_call_that_is_waited_for_wakes_its_thread_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """ADR 8: and that thread waits where whoever wakes it lets go of the interpreter."""
+    pool = ElasticPool(2, backlog=3, name="test")
+    pool.submit(int).result(DEADLINE_S)
+    roused: list[Worker] = []
+    monkeypatch.setattr(pool, "_rouse", roused.append)
+
+    async def main() -> int:
+        pool.post(Call(int), asyncio.get_running_loop())
+        return len(roused)
+
+    assert asyncio.run(main()) == 1
+    assert isinstance(roused[0].gate, QuickGate)
 
 
 def test_a_job_of_the_same_turn_runs_before_a_closed_pool_is_empty(pool: WorkerPool) -> None:

@@ -17,6 +17,7 @@ from bridge.errors import ServerProtocolError
 from bridge.exchange import Exchange
 from bridge.http_request import HttpRequest
 from bridge.inbox import inbox_of
+from bridge.streams import BIG
 from bridge.types import AsgiApp, Environ, Message, StartResponse
 from tests.harness.asgi import http_scope
 
@@ -307,3 +308,61 @@ async def test_an_end_that_comes_while_the_loop_looks_is_not_lost(
     async with asyncio.timeout(DEADLINE_S):
         await request.respond(exchange)
     assert [message.get("more_body") for message in sent] == [None, True, False]
+
+
+@pytest.mark.parametrize(("size", "pieces"), [(BIG, 3), (BIG - 1, 1)])
+async def test_only_small_chunks_that_wait_are_joined(size: int, pieces: int) -> None:
+    """ADR 8: to copy a big one costs more than a message of its own."""
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        raise AssertionError("the response is complete at once")
+
+    loop = asyncio.get_running_loop()
+    request = HttpRequest(receive, send, inbox_of(loop), WsgiToAsgi(hello).options)
+    exchange = Exchange(hello, {}, http_scope(), loop, request.response)
+    exchange.start_response("200 OK", [])
+    for letter in (b"a", b"b", b"c"):  # on this thread, so all of them wait
+        exchange.write(letter * size)
+    exchange.ended = exchange.done = True
+    async with asyncio.timeout(DEADLINE_S):
+        await request.respond(exchange)
+
+    bodies = sent[1:]
+    assert b"".join(body["body"] for body in bodies) == b"a" * size + b"b" * size + b"c" * size
+    assert [body["more_body"] for body in bodies] == [True] * (pieces - 1) + [False]
+
+
+@pytest.mark.parametrize(("window", "block"), [(65536, 65536), (131072, 131072), (10**6, 262144)])
+async def test_a_file_is_read_in_blocks_of_the_window_at_most(window: int, block: int) -> None:
+    asked: list[int] = []
+
+    class File:
+        left = 10**6
+
+        def read(self, size: int) -> bytes:
+            asked.append(size)
+            size = min(size, self.left)
+            self.left -= size
+            return b"x" * size
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", [])
+        wrapped: Iterable[bytes] = environ["wsgi.file_wrapper"](File())
+        return wrapped
+
+    async def receive() -> Message:
+        return first.pop() if first else await asyncio.Event().wait()  # type: ignore[return-value]  # never ends
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    first: list[Message] = [{"type": "http.request", "body": b"", "more_body": False}]
+    sent: list[Message] = []
+    async with asyncio.timeout(DEADLINE_S):
+        await WsgiToAsgi(app, response_window=window)(http_scope(), receive, send)
+    assert sum(len(message.get("body", b"")) for message in sent) == 10**6
+    assert set(asked) == {block}
