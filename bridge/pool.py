@@ -61,6 +61,8 @@ class WorkerPool(Executor):
     :param threads: the most threads that ever run at once.
     :param backlog: the most jobs that may wait while every thread is busy.
     :param name: prefix of the thread names, and the pool's name in log lines.
+    :cvar calls_at_once: whether each post wakes a worker, instead of the end of the loop's turn.
+    :cvar gate_type: what an idle worker waits at.
     """
 
     calls_at_once = False
