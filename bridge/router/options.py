@@ -8,30 +8,19 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from concurrent.futures import Executor
 from dataclasses import fields
-from typing import Any, TypedDict
+from typing import Any
 
 from bridge.config import LifespanMode, LoopFactory, ToAsgiOptions, ToWsgiOptions
-from bridge.environ import TrustedEnviron, UnderscoreHeaders
+from bridge.convert import ToAsgiKeywords
 from bridge.errors import ConfigError
 
 __all__ = ["RouterKeywords", "RouterOptions"]
 
 
-class RouterKeywords(TypedDict, total=False):
+class RouterKeywords(ToAsgiKeywords, total=False):
     """What :class:`~bridge.Router` passes on to the adapters that it needs."""
 
-    threads: int
-    executor: Executor | None
-    backlog: int
-    body_window: int
-    response_window: int
-    underscore_headers: UnderscoreHeaders
-    duplicate_header_limit: int
-    trusted_environ: TrustedEnviron | None
-    shutdown_timeout_s: float
-    websocket_threads: int
     lifespan: LifespanMode
     loop_factory: LoopFactory | None
     startup_timeout_s: float
