@@ -14,10 +14,8 @@ Rule 3. Every app that is live is closed before the interpreter ends, while thre
 from __future__ import annotations
 
 import asyncio
-import atexit
 import logging
 import os
-import threading
 from asyncio import AbstractEventLoop
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -30,6 +28,7 @@ from bridge.errors import DeadlockError, LifespanFailed
 from bridge.inbox import LoopInbox
 from bridge.lifespan import LifespanRunner, app_name
 from bridge.loop import LoopThread, lease
+from bridge.native import call_before_exit
 from bridge.types import AsgiApp
 
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ class LiveApp:
             live.thread.release()
             raise
         _live_apps.add(live)
-        _close_at_exit()
+        call_before_exit(close_live_apps)
         return live
 
     def _start_lifespan(self) -> None:
@@ -176,7 +175,6 @@ class LiveApp:
 
 
 _live_apps: WeakSet[LiveApp] = WeakSet()
-_closes_at_exit = False
 
 
 def close_live_apps() -> None:
@@ -194,16 +192,3 @@ def close_live_apps() -> None:
             logger.error(
                 "%s was not shut down: the process ends on the thread of its event loop", live.name
             )
-
-
-def _close_at_exit() -> None:
-    """Rule 3. ``atexit`` comes too late: executors refuse jobs by then."""
-    global _closes_at_exit
-    if _closes_at_exit:
-        return
-    _closes_at_exit = True
-    try:
-        register = threading._register_atexit  # type: ignore[attr-defined]  # what executors use
-        register(close_live_apps)
-    except (AttributeError, RuntimeError):
-        atexit.register(close_live_apps)

@@ -14,16 +14,18 @@ A lock that a thread of ours waits at, or that is held for a few bytecodes betwe
 from __future__ import annotations
 
 import _thread
+import atexit
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from bridge.errors import DeadlockError
 
 POLL_S = 0.002
 
-__all__ = ["NativeThread", "RealLock", "patched_by", "refuse_greenlets"]
+__all__ = ["NativeThread", "RealLock", "call_before_exit", "patched_by", "refuse_greenlets"]
 
 
 def _find_real_lock() -> Any:
@@ -59,6 +61,24 @@ def refuse_greenlets(what: str) -> None:
             "of one thread, where it would never run. Patch with thread=False, or use a worker "
             "class with threads"
         )
+
+
+def call_before_exit(callback: Callable[[], object]) -> None:
+    """Call ``callback`` once when the interpreter ends, on its main thread, while threads can still
+    be started. ``atexit`` comes too late: executors refuse jobs by then. The second time the same
+    callback is given changes nothing.
+    """
+    if callback in _before_exit:
+        return
+    _before_exit.add(callback)
+    try:
+        register = threading._register_atexit  # type: ignore[attr-defined]  # what executors use
+        register(callback)
+    except (AttributeError, RuntimeError):
+        atexit.register(callback)
+
+
+_before_exit: set[Callable[[], object]] = set()
 
 
 class NativeThread(threading.Thread):

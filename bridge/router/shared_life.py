@@ -16,7 +16,6 @@ Rule 4. A fork leaves the apps behind. The child begins without, and keeps the p
 from __future__ import annotations
 
 import asyncio
-import atexit
 import logging
 import os
 import threading
@@ -28,6 +27,7 @@ from typing import Any
 from weakref import WeakSet
 
 from bridge.errors import LifespanFailed
+from bridge.native import call_before_exit
 from bridge.router.lives import Lives, Member
 
 __all__ = ["SharedLife"]
@@ -215,7 +215,7 @@ class _Keeper:
         except Exception:
             return  # the requests that wait have it
         _kept.add(self)
-        _end_at_exit()
+        call_before_exit(_end_kept)
         try:
             await self._over.wait()
         except asyncio.CancelledError:
@@ -256,7 +256,6 @@ class _Keeper:
 _all: WeakSet[SharedLife] = WeakSet()
 _kept: set[_Keeper] = set()
 _inherited: list[object] = []
-_ends_at_exit = False
 
 
 def _end_kept() -> None:
@@ -265,19 +264,6 @@ def _end_kept() -> None:
             keeper.end()
         except Exception:
             logger.exception("the mounted apps could not shut down")
-
-
-def _end_at_exit() -> None:
-    """``atexit`` comes too late: executors refuse jobs by then."""
-    global _ends_at_exit
-    if _ends_at_exit:
-        return
-    _ends_at_exit = True
-    try:
-        register = threading._register_atexit  # type: ignore[attr-defined]  # what executors use
-        register(_end_kept)
-    except (AttributeError, RuntimeError):
-        atexit.register(_end_kept)
 
 
 def _after_fork() -> None:
