@@ -17,7 +17,9 @@ Rule 3. Posting wakes nobody: the loop does, once for all the jobs of one turn (
         loop is: see :meth:`WorkerPool._tick`.
 Rule 4. While jobs wait and threads are free, a tick is pending on some loop (``_ticker``), so a
         job never waits for more than a tick behind a worker that blocks.
-Rule 5. A fork leaves the threads behind. The child starts with an empty pool.
+Rule 5. No more than ``max_threads`` are not idle. Where a subclass lowers that while they run, the
+        pool is ``_crowded``: the next to end its job goes idle, whatever waits.
+Rule 6. A fork leaves the threads behind. The child starts with an empty pool.
 """
 
 from __future__ import annotations
@@ -72,6 +74,7 @@ class WorkerPool(Executor):
         self, threads: int = 40, *, backlog: int = 2048, name: str = "bridge-worker"
     ) -> None:
         self.max_threads = threads
+        self.most_idle = threads
         self.backlog = backlog
         self.name = name
         self._reset()
@@ -87,7 +90,7 @@ class WorkerPool(Executor):
         self._idle: list[Worker] = []
         self._workers: dict[Worker, None] = {}
         self._waking = 0
-        self._leaving = 0
+        self._crowded = False
         self._called: asyncio.AbstractEventLoop | None = None
         self._ticker: asyncio.AbstractEventLoop | None = None
         self._seen_completed = 0
@@ -234,19 +237,23 @@ class WorkerPool(Executor):
         return self._ticker is not None and not self._ticker.is_closed()
 
     def _has_spare(self) -> bool:
-        return bool(self._idle) or len(self._workers) - self._leaving < self.max_threads
+        return self._busy() < self.max_threads
+
+    def _busy(self) -> int:
+        """How many threads are not idle: they run a job, or are on their way to one."""
+        return len(self._workers) - len(self._idle)
 
     def _claim(self) -> Worker | None:
         """The worker to rouse next, counted as on its way; None if all are busy already."""
+        if not self._has_spare():
+            return None
         if self._idle:
             worker = self._idle.pop()
             worker.waking = True
-        elif len(self._workers) - self._leaving < self.max_threads:
+        else:
             self._named += 1
             worker = Worker(self, f"{self.name}-{self._named}")
             self._workers[worker] = None
-        else:
-            return None
         self._waking += 1
         return worker
 
@@ -326,26 +333,29 @@ class WorkerPool(Executor):
         return [worker for worker in claimed if worker is not None]
 
     def _next(self, worker: Worker) -> Job | None:
-        """On a worker thread: the next job; None if there is none, and the worker now is idle."""
+        """On a worker thread: the next job; None if it has none, and is idle now, or ends."""
+        goodbyes: list[Callable[[], object]] = []
         with self._lock:
             if worker.waking:
                 worker.waking = False
                 self._waking -= 1
-            job = pop_job(self._jobs)
-            if job is not None:
-                return job
-            if not (self._closed or worker.leaving):
+            if self._busy() <= self.max_threads:
+                job = pop_job(self._jobs)
+                if job is not None:
+                    return job
+            if self._closed or len(self._idle) >= self.most_idle:
+                goodbyes = self._dismiss(worker)
+            else:
                 self._idle.append(worker)
-                return None
-            del self._workers[worker]
-            self._leaving -= worker.leaving
-            self._past.add(worker.meter)
-            goodbyes = self._take_goodbyes()
+            self._crowded = self._busy() > self.max_threads
         for goodbye in goodbyes:
             goodbye()
         return None
 
-    def _take_goodbyes(self) -> list[Callable[[], object]]:
+    def _dismiss(self, worker: Worker) -> list[Callable[[], object]]:
+        """Under the lock. Returns what to call if it was the last one."""
+        del self._workers[worker]
+        self._past.add(worker.meter)
         if self._workers:
             return []
         goodbyes, self._on_empty = self._on_empty, []

@@ -1,7 +1,7 @@
 """One thread of a :class:`~bridge.pool.WorkerPool`.
 
 What enters: jobs, taken from the pool's queue. What leaves: nothing. All of :meth:`Worker.run` is
-on the thread itself; ``waking`` and ``leaving`` are the pool's, and guarded by its lock.
+on the thread itself; ``waking`` is the pool's, and guarded by its lock.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ class Worker(NativeThread):
         self.gate = pool.gate_type()
         self.meter = Meter()
         self.waking = True
-        self.leaving = False
 
     def run(self) -> None:
         pool = self.pool()
@@ -56,7 +55,7 @@ class Worker(NativeThread):
                 logger.exception("a job of pool %r raised; its thread goes on", pool.name)
             meter.completed += 1
             settle = getattr(job, "settle", None)
-            job = pop_job(jobs)
+            job = None if pool._crowded else pop_job(jobs)
             if job is None:
                 job = pool._next(self)
             if settle is not None:

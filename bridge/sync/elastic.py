@@ -7,11 +7,12 @@ same pool: once every thread waits like that, none is left for what they wait fo
 stop there for good, with asyncio's executor of ``min(32, cpus + 4)`` threads.
 
 Rule 1. A thread that waits for the code that posts a job does not count, until that job is done:
-        another may run meanwhile. Who waits is known from the context the job is posted in. (It
-        may go on a moment before it counts again: the size is kept but for such moments.)
+        another may run meanwhile. Who waits is known from the context the job is posted in. When
+        the job is done, the thread that ran it stops, unless there is room for both. (Only a call
+        that is cancelled can leave both at work: the function that nobody waits for goes on.)
 Rule 2. Such a job goes first. What has begun ends before anything new begins, so the threads that
         wait are never many more than the pool's size times the depth of the calls.
-Rule 3. As many spare threads as the pool's size are kept for the next time; others are let go.
+Rule 3. Twice the pool's size are kept idle for the next time; any other ends.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ class ElasticPool(WorkerPool):
     def __init__(self, threads: int, *, backlog: int, name: str) -> None:
         self.size = threads
         super().__init__(threads, backlog=backlog, name=name)
+        self.most_idle = 2 * threads
 
     def _reset(self) -> None:
         super()._reset()
@@ -72,7 +74,7 @@ class ElasticPool(WorkerPool):
             self._check_open()
             self._jobs.appendleft(nested)  # it goes first
             self._waiting_workers.update(workers)
-            self.max_threads = self.size + len(self._waiting_workers)
+            self._resize()
             worker = self._claim()
         if worker is not None:
             self._rouse(worker)
@@ -80,15 +82,11 @@ class ElasticPool(WorkerPool):
     def _end_wait(self, workers: list[threading.Thread]) -> None:
         with self._lock:
             self._waiting_workers -= Counter(workers)
-            self.max_threads = self.size + len(self._waiting_workers)
-            dismissed = []
-            while self._idle and len(self._workers) - self._leaving > self.max_threads + self.size:
-                worker = self._idle.pop(0)
-                worker.leaving = True
-                self._leaving += 1
-                dismissed.append(worker)
-        for worker in dismissed:
-            worker.gate.open()
+            self._resize()
+
+    def _resize(self) -> None:
+        self.max_threads = self.size + len(self._waiting_workers)
+        self._crowded = self._busy() > self.max_threads
 
 
 class _Nested:
