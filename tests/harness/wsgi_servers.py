@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -119,8 +120,9 @@ def main(name: str, target: str, fd: str) -> None:
     module, _, attribute = target.partition(":")
     app = getattr(importlib.import_module(module), attribute)
     server = {"wsgiref": _wsgiref, "werkzeug": _werkzeug}[name](app, int(fd))
-    signal.signal(signal.SIGTERM, lambda *args: sys.exit(0))
-    server.serve_forever()
+    # Not sys.exit() there: within a response, the server would take it for an error of the app.
+    signal.signal(signal.SIGTERM, lambda *args: threading.Thread(target=server.shutdown).start())
+    server.serve_forever(poll_interval=0.05)
 
 
 if __name__ == "__main__":
