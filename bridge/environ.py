@@ -99,7 +99,7 @@ class EnvironBuilder:
         environ["REQUEST_METHOD"] = scope["method"]
         path: str = scope["path"]
         root_path = scope.get("root_path")
-        if not root_path and path.isascii() and path != "*":
+        if not root_path and path[:1] == "/" and path.isascii():
             environ["PATH_INFO"] = path
         else:
             environ["SCRIPT_NAME"], environ["PATH_INFO"] = split_path(scope, root_path or "")
@@ -110,11 +110,11 @@ class EnvironBuilder:
             uri = f"{uri}?{query}"
         environ["RAW_URI"] = environ["REQUEST_URI"] = uri
         client = scope.get("client")
-        if client is None:
-            del environ["REMOTE_PORT"]
-        else:
-            environ["REMOTE_ADDR"] = client[0] or ""
+        if client and client[0]:
+            environ["REMOTE_ADDR"] = client[0]
             environ["REMOTE_PORT"] = str(client[1])
+        else:  # a unix socket: granian says ("", 0)
+            del environ["REMOTE_PORT"]
         environ["wsgi.errors"] = sys.stderr
         environ["asgi.scope"] = scope
         self._add_headers(environ, scope["headers"])
@@ -154,6 +154,8 @@ class EnvironBuilder:
                 self._add_unusual_headers(environ, headers)
         if "CONTENT_LENGTH" in environ:
             _check_length(environ["CONTENT_LENGTH"])
+            if "HTTP_TRANSFER_ENCODING" in environ:  # RFC 9112, 6.1: an attempt at smuggling
+                raise BadRequest("both Content-Length and Transfer-Encoding")
 
     def _add_unusual_headers(self, environ: Environ, headers: list[tuple[bytes, bytes]]) -> None:
         """Names that are new, or repeated, or to be dropped."""
@@ -171,7 +173,7 @@ class EnvironBuilder:
             if self._underscore_headers == "refuse":
                 raise BadRequest(f"the header name {name.decode('latin-1')!r} has an underscore")
             return None
-        key = name.decode("latin-1").upper().replace("-", "_")
+        key = name.upper().replace(b"-", b"_").decode("latin-1")
         if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
             key = "HTTP_" + key
         if len(self._keys) < NAME_CACHE_SIZE:  # names come from clients: bounded
@@ -185,13 +187,17 @@ class EnvironBuilder:
                 f"{len(lines)} lines of one header ({key}); "
                 f"at most {self._duplicate_header_limit} are accepted"
             )
-        if key == "CONTENT_LENGTH":
+        if key in _SINGLE:
             if len(set(lines)) > 1:
-                raise BadRequest(f"conflicting Content-Length: {', '.join(lines)}")
+                raise BadRequest(f"conflicting {_SINGLE[key]}: {', '.join(lines)}")
             return lines[0]
         if key == "HTTP_COOKIE":
             return "; ".join(lines)  # RFC 6265, 5.4; RFC 9113, 8.2.3
         return ",".join(lines)  # RFC 9110, 5.2
+
+
+_SINGLE = {"CONTENT_LENGTH": "Content-Length", "HTTP_HOST": "Host"}
+"""RFC 9110, 8.6, and RFC 9112, 3.2: what proxy and app must not take for two different things."""
 
 
 def _check_length(length: str) -> None:
@@ -201,7 +207,7 @@ def _check_length(length: str) -> None:
 
 def _make_prototype(server: Any, scheme: str, version: str) -> Environ:
     host, port = server or ("localhost", None)
-    if port is None:  # a unix socket: its path is no host name
+    if not port:  # a unix socket: its path is no host name
         host, port = "localhost", 443 if scheme == "https" else 80
     # Every key of a request is here already: a copy of this dict has room for its headers, too.
     prototype: Environ = {
@@ -256,8 +262,8 @@ def split_path(scope: Scope, root_path: str) -> tuple[str, str]:
     ``/apple``. A path that does not begin with it (some servers strip it themselves) stays whole.
     """
     path = _native(scope["path"], scope.get("raw_path"))
-    if path == "*":  # OPTIONS *: the server as a whole, no path
-        path = ""
+    if path[:1] != "/":
+        path = _path_of_target(path)
     if not root_path or root_path == "/":
         return "", path
     root = _native(root_path, None).rstrip("/")
@@ -268,6 +274,15 @@ def split_path(scope: Scope, root_path: str) -> tuple[str, str]:
         if not rest or rest[0] == "/":
             return root, rest
     return root, path
+
+
+def _path_of_target(target: str) -> str:
+    """The path of a request target that is none (RFC 9112, 3.2): ``*``, or a whole URI."""
+    scheme, separator, rest = target.partition("://")
+    if separator and scheme.isalnum():
+        _, slash, path = rest.partition("/")
+        return slash + path or "/"
+    return "" if target == "*" else target  # OPTIONS *: the server as a whole
 
 
 def _native(path: str, raw_path: bytes | None) -> str:

@@ -17,6 +17,9 @@ from bridge.types import Message
 
 __all__ = ["plan_file"]
 
+_PLAIN = (io.BufferedReader, io.BufferedRandom, io.FileIO)
+"""What ``open()`` returns. `tempfile` and Django wrap one, and have it as ``file``."""
+
 
 def plan_file(
     filelike: Any, content_length: int | None, extensions: Mapping[str, Any]
@@ -29,6 +32,8 @@ def plan_file(
     zerocopy = "http.response.zerocopysend" in extensions
     if not (pathsend or zerocopy):
         return None
+    if not (type(filelike) in _PLAIN or type(getattr(filelike, "file", None)) in _PLAIN):
+        return None  # what it reads may not be what the descriptor has: a GzipFile, for one
     try:
         descriptor = filelike.fileno()
         offset = filelike.tell()
@@ -60,7 +65,7 @@ def _leads_to(filelike: Any, status: os.stat_result) -> bool:
     granian opens it some time after ``send`` has returned, so a file that goes when it is closed,
     as temporary ones do, must not be sent by its path: only what plain ``open()`` returns is.
     """
-    if type(filelike) not in (io.BufferedReader, io.FileIO):
+    if type(filelike) not in _PLAIN:
         return False
     try:
         return isinstance(filelike.name, str) and os.path.samestat(os.stat(filelike.name), status)

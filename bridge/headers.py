@@ -76,7 +76,9 @@ def make_head(status: str, response_headers: ResponseHeaders) -> Head:
         except (KeyError, TypeError):
             field = _make_field(item)
         if field[0] == b"content-length":
-            length = _parse_length(field[1], length)
+            said, length = length, _parse_length(field[1], length)
+            if said is not None:
+                continue  # the same, once more
         headers.append(field)
     bodyless = code == 204 or code == 304
     if bodyless and length is not None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bridge.environ import PROTOTYPES, EnvironBuilder
+from bridge.environ import PROTOTYPES, BadRequest, EnvironBuilder
 from tests.harness.asgi import http_scope
 
 ADDRESSES: list[dict[str, Any]] = [
@@ -65,3 +65,49 @@ def test_a_name_is_the_same_header_the_first_time_and_later(names: int) -> None:
     for _ in range(2):
         environ = builder.build(http_scope(headers=headers))
         assert {key: environ[key] for key in environ if key.startswith("HTTP_X")} == expected
+
+
+def test_a_body_of_two_lengths_is_refused() -> None:
+    headers = [(b"content-length", b"3"), (b"transfer-encoding", b"chunked")]
+    with pytest.raises(BadRequest, match="both Content-Length and Transfer-Encoding"):
+        EnvironBuilder().build(http_scope("POST", headers=headers))
+
+
+def test_two_hosts_are_refused_unless_they_are_the_same() -> None:
+    builder = EnvironBuilder()
+    twice = [(b"host", b"a.example"), (b"host", b"a.example")]
+    assert builder.build({**http_scope(), "headers": twice})["HTTP_HOST"] == "a.example"
+    with pytest.raises(BadRequest, match=r"conflicting Host: a\.example, b\.example"):
+        builder.build({**http_scope(), "headers": [twice[0], (b"host", b"b.example")]})
+
+
+def test_only_ascii_letters_of_a_header_name_have_another_case() -> None:
+    environ = EnvironBuilder().build(http_scope(headers=[(b"x-\xdf", b"1"), (b"x-\xb5", b"2")]))
+    assert environ["HTTP_X_\xdf"] == "1"
+    assert environ["HTTP_X_\xb5"] == "2"
+
+
+@pytest.mark.parametrize("server", [("/run/app.sock", None), ("/run/app.sock", 0)])
+@pytest.mark.parametrize("client", [None, ("", 0), ["", 0]])
+def test_a_unix_socket_is_no_host(server: tuple[str, int | None], client: Any) -> None:
+    environ = EnvironBuilder().build(http_scope(server=server, client=client, scheme="https"))
+    assert (environ["SERVER_NAME"], environ["SERVER_PORT"]) == ("localhost", "443")
+    assert environ["REMOTE_ADDR"] == ""
+    assert "REMOTE_PORT" not in environ
+
+
+@pytest.mark.parametrize(
+    ("path", "root_path", "expected"),
+    [
+        ("http://a.example/p/q", "", ("", "/p/q")),
+        ("https://a.example", "", ("", "/")),
+        ("http://a.example/app/q", "/app", ("/app", "/q")),
+        ("*", "", ("", "")),
+        ("/http://a.example/p", "", ("", "/http://a.example/p")),
+    ],
+)
+def test_the_path_of_an_absolute_target_is_its_path(
+    path: str, root_path: str, expected: tuple[str, str]
+) -> None:
+    environ = EnvironBuilder().build(http_scope(path=path, root_path=root_path))
+    assert (environ["SCRIPT_NAME"], environ["PATH_INFO"]) == expected

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import tempfile
@@ -70,6 +71,22 @@ def test_a_file_that_goes_when_it_is_closed_is_not_sent_by_its_path(tmp_path: Pa
         file.write(b"0123456789")
         file.seek(0)
         assert plan_file(file, 10, PATHSEND) is None
+
+
+def test_a_file_that_reads_something_else_than_it_has_is_read_in_blocks(path: Path) -> None:
+    with gzip.open(path, "wb") as file:
+        file.write(b"0123456789")
+    with gzip.open(path) as file:
+        assert plan_file(file, None, ZEROCOPY) is None
+
+
+def test_a_temporary_file_goes_by_its_descriptor(tmp_path: Path) -> None:
+    with tempfile.NamedTemporaryFile(dir=tmp_path) as file:
+        file.write(b"0123456789")
+        file.seek(0)
+        message = plan_file(file, 10, ZEROCOPY)
+        assert message is not None
+        assert message["file"] == file.fileno()
 
 
 def test_what_is_no_regular_file_is_read_in_blocks(path: Path) -> None:

@@ -24,6 +24,11 @@ def test_content_length_is_read() -> None:
     assert make_head("200 OK", [("content-LENGTH", "12")]).content_length == 12
 
 
+def test_a_content_length_that_is_said_twice_is_sent_once() -> None:
+    head = make_head("200 OK", [("Content-Length", "5"), ("ETag", '"x"'), ("content-length", "5")])
+    assert head.headers == [(b"content-length", b"5"), (b"etag", b'"x"')]
+
+
 @pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
 def test_a_response_without_body_has_no_content_length(status: str) -> None:
     head = make_head(status, [("Content-Length", "5"), ("ETag", '"x"')])
