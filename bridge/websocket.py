@@ -14,6 +14,7 @@ Rule 3. The app's end belongs to the app: only the app closes it, because a thre
         be reading it. It is shut down through a duplicate, and closed here only if the app has not
         begun to speak.
 Rule 4. What the app has written before it returned is passed on before the end is.
+Rule 5. A WebSocket counts as open until its thread is free, however long ago the client has left.
 
 An app that answers with an ordinary response instead has refused the WebSocket, with that response.
 """
@@ -25,7 +26,9 @@ import io
 import logging
 import socket
 from asyncio import AbstractEventLoop
+from collections.abc import Callable
 from contextlib import suppress
+from typing import TypeAlias
 
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import (
@@ -53,6 +56,8 @@ from bridge.types import Message, RawHeaders, Receive, Scope, Send, WsgiApp
 __all__ = ["RawWebSockets"]
 
 logger = logging.getLogger("bridge.wsgi_to_asgi")
+
+Post: TypeAlias = Callable[[Exchange, AbstractEventLoop, LoopInbox], None]
 
 READ_SIZE = 65536
 WINDOW = 65536
@@ -114,17 +119,44 @@ class RawWebSockets:
             )
             await _deny(scope, send, 503, [(b"retry-after", b"1")], b"")
             return
-        self._open += 1
         try:
             socket = _RawWebSocket(scope, receive, send, loop)
-            await socket.serve(self._app, self._environs, self.pool, inbox)
+            await socket.serve(self._app, self._environs, self._post, inbox)
         except BadRequest as error:
             await _deny(scope, send, 400, [], str(error).encode())
         except PoolClosed as error:
             logger.warning("503 for the WebSocket %s: %s", scope["path"], error)
             await _deny(scope, send, 503, [], b"")
-        finally:
-            self._open -= 1
+
+    def _post(self, exchange: Exchange, loop: AbstractEventLoop, inbox: LoopInbox) -> None:
+        self._open += 1
+        try:
+            self.pool.post(_Counted(exchange, lambda: inbox.post(self._leave)), loop)
+        except BaseException:
+            self._leave()
+            raise
+
+    def _leave(self) -> None:
+        self._open -= 1
+
+
+class _Counted:
+    """An exchange, and what to call on the worker thread when it is through."""
+
+    __slots__ = ("_exchange", "_on_end", "posted_at")
+
+    def __init__(self, exchange: Exchange, on_end: Callable[[], object]) -> None:
+        self._exchange = exchange
+        self._on_end = on_end
+        self.posted_at = exchange.posted_at
+
+    def run(self) -> None:
+        self._exchange.run()
+        self._on_end()
+
+    def discard(self) -> None:
+        self._exchange.discard()
+        self._on_end()
 
 
 class _RawWebSocket:
@@ -146,7 +178,7 @@ class _RawWebSocket:
         self._fault: Exception | None = None
 
     async def serve(
-        self, app: WsgiApp, environs: EnvironBuilder, pool: WorkerPool, inbox: LoopInbox
+        self, app: WsgiApp, environs: EnvironBuilder, post: Post, inbox: LoopInbox
     ) -> None:
         """Run the app, and carry what goes to and fro."""
         request = self._request()
@@ -161,7 +193,7 @@ class _RawWebSocket:
             environ["werkzeug.socket"] = theirs
             exchange = Exchange(app, environ, request, self._loop, response)
             try:
-                pool.post(exchange, self._loop)
+                post(exchange, self._loop, inbox)
                 await self._run(exchange, response, handle)
             finally:
                 response.leave()

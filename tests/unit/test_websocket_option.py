@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
+import threading
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,6 +13,8 @@ import pytest
 import bridge
 from bridge.types import Environ, Message, StartResponse
 from tests.harness.asgi import http_scope
+
+DEADLINE_S = 30
 
 
 def wsgi_app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -68,3 +72,43 @@ async def test_an_ordinary_answer_is_a_close_where_the_server_cannot() -> None:
 
 async def test_a_client_that_has_left_already_gets_no_answer() -> None:
     assert await told({}, {"type": "websocket.disconnect", "code": 1006}) == []
+
+
+async def test_a_socket_counts_until_its_thread_is_free() -> None:
+    """The server gives up the first one while its app still works: its thread is not free yet."""
+    inside, go_on = threading.Event(), threading.Event()
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        inside.set()
+        go_on.wait(DEADLINE_S)
+        return wsgi_app(environ, start_response)
+
+    adapter = bridge.to_asgi(app, websocket_threads=1)
+    scope = {
+        **http_scope(extensions={"websocket.http.response": {}}),
+        "type": "websocket",
+        "subprotocols": [],
+    }
+
+    async def status() -> int:
+        sent: list[Message] = []
+
+        async def receive() -> Message:
+            return {"type": "websocket.connect"}
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        await adapter(scope, receive, send)
+        return int(sent[0]["status"])
+
+    first = asyncio.create_task(status())
+    await asyncio.to_thread(inside.wait, DEADLINE_S)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    assert await status() == 503
+    go_on.set()
+    async with asyncio.timeout(DEADLINE_S):
+        while await status() != 404:
+            await asyncio.sleep(0.001)
