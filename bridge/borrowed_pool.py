@@ -1,7 +1,7 @@
 """A user's own executor as a pool: its threads, our bound on what waits.
 
 What enters: jobs, from an event loop. What leaves: the same jobs, submitted to the executor, which
-stays its owner's to shut down.
+stays its owner's to shut down. Each is run or discarded, whatever the executor does with it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from concurrent.futures import Executor
 
 from bridge.errors import PoolClosed, PoolSaturated
 from bridge.jobs import Job, Meter, PoolStats
+from bridge.reminder import Reminder
 
 __all__ = ["BorrowedPool"]
 
@@ -27,36 +28,51 @@ class BorrowedPool:
         self.executor = executor
         self.backlog = backlog
         self._lock = threading.Lock()
-        self._waiting = 0
+        self._jobs: set[Job] = set()  # those that wait
         self._meter = Meter()
+        self._reminder = Reminder(self._jobs)
 
     def post(self, job: Job, loop: asyncio.AbstractEventLoop) -> None:
-        """Run ``job`` on the executor.
+        """Run ``job`` on the executor; discard it if the executor drops it.
 
         :raises PoolSaturated: ``backlog`` jobs of ours wait in the executor already.
         :raises PoolClosed: the executor is shut down.
         """
         with self._lock:
-            if self._waiting >= self.backlog:
+            waiting = len(self._jobs)
+            if waiting >= self.backlog:
                 self._meter.refused += 1
-                raise PoolSaturated(f"{self._waiting} jobs wait in {self.executor!r}")
-            self._waiting += 1
+                raise PoolSaturated(f"{waiting} jobs wait in {self.executor!r}")
+            self._jobs.add(job)
         try:
-            self.executor.submit(self._run, job)
+            future = self.executor.submit(self._run, job)
         except RuntimeError as error:
-            with self._lock:
-                self._waiting -= 1
+            self._take(job)
             raise PoolClosed(f"{self.executor!r} takes no more jobs: {error}") from error
+        future.add_done_callback(lambda _: self._settle(job))
+        self._reminder.arm(loop)
+
+    def _take(self, job: Job) -> bool:
+        """False: somebody has taken it already."""
+        with self._lock:
+            waits = job in self._jobs
+            self._jobs.discard(job)
+        return waits
 
     def _run(self, job: Job) -> None:
         with self._lock:
-            self._waiting -= 1
+            self._jobs.discard(job)
             self._meter.start(job)
         try:
             job.run()
         finally:
             with self._lock:
                 self._meter.completed += 1
+
+    def _settle(self, job: Job) -> None:
+        """The executor is through with it. It may have been cancelled, or no thread could start."""
+        if self._take(job):
+            job.discard()
 
     def stats(self) -> PoolStats:
         """Our share of the executor right now. Its threads cannot be counted from outside."""
@@ -67,7 +83,7 @@ class BorrowedPool:
                 threads=running,
                 idle=0,
                 running=running,
-                waiting=self._waiting,
+                waiting=len(self._jobs),
                 completed=meter.completed,
                 refused=meter.refused,
                 wait_total_s=meter.wait_total_s,

@@ -102,12 +102,19 @@ class Exchange:
                 # async_to_sync, inside the app, finds the server's own loop where asgiref looks.
                 thread.main_event_loop = self._loop
                 thread.main_event_loop_pid = os.getpid()
-            self.context.run(self._serve)
+            try:
+                self.context.run(self._serve)
+            except BaseException as error:  # asgiref's, on moving the context
+                self._fail(error)
         self._finish()
 
+    def remind(self) -> None:
+        """It waits for long: the loop, woken, listens from now on for the client to leave."""
+        self.body.notify()
+
     def discard(self) -> None:
-        """The pool was shut down before this job's turn came."""
-        self.error = ClientDisconnected("the pool was shut down before the request's turn came")
+        """The pool was shut down, or dropped this job, before its turn came."""
+        self.error = ClientDisconnected("the pool dropped the request before its turn came")
         self._finish()
 
     def _finish(self) -> None:
@@ -125,13 +132,12 @@ class Exchange:
             self._send(result)
         except BaseException as error:
             self._fail(error)
-        close = getattr(result, "close", None)
-        if close is None:
-            return
-        if self.ended:
-            self.body.hurry()  # the response does not wait for close()
         try:
-            close()
+            close = getattr(result, "close", None)
+            if close is not None:
+                if self.ended:
+                    self.body.hurry()  # the response does not wait for close()
+                close()
         except BaseException as error:
             self._fail(error)
 

@@ -19,6 +19,9 @@ class Job(Protocol):
     A job may also have a method ``settle()``: a worker calls it after :meth:`run`, when it is free
     for another. Telling a waiting event loop there, and not at the end of ``run()``, lets the loop
     find this very worker idle for what it posts next, instead of waking another.
+
+    And it may have ``remind()``, called on some event loop's thread when the job has waited for
+    long: see :mod:`bridge.reminder`.
     """
 
     posted_at: float

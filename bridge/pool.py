@@ -15,8 +15,8 @@ Rule 3. Posting wakes nobody: the loop does, once for all the jobs of one turn (
         worker, and none while one is still on its way (``_waking``). On one interpreter a second
         thread only helps if the first one blocks. Whether it does shows in how punctual the event
         loop is: see :meth:`WorkerPool._tick`.
-Rule 4. While jobs wait and threads are free, a tick is pending on some loop (``_ticker``), so a
-        job never waits for more than a tick behind a worker that blocks.
+Rule 4. While jobs wait and threads are free, a tick is pending on the loop that posted them
+        (``_ticking``), so a job never waits for more than a tick behind a worker that blocks.
 Rule 5. No more than ``max_threads`` are not idle. Where a subclass lowers that while they run, the
         pool is ``_crowded``: the next to end its job goes idle, whatever waits.
 Rule 6. A fork leaves the threads behind. The child starts with an empty pool.
@@ -34,12 +34,13 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import ParamSpec, TypeVar
-from weakref import WeakSet
+from weakref import WeakSet, ref
 
 from bridge.errors import PoolClosed, PoolSaturated
 from bridge.gate import Gate, LockGate
 from bridge.jobs import Job, Meter, PoolStats
 from bridge.native import RealLock
+from bridge.reminder import Reminder
 from bridge.submitted import Submitted
 from bridge.worker import Worker, pop_job
 
@@ -92,7 +93,8 @@ class WorkerPool(Executor):
         self._waking = 0
         self._crowded = False
         self._called: asyncio.AbstractEventLoop | None = None
-        self._ticker: asyncio.AbstractEventLoop | None = None
+        self._ticking: dict[int, ref[asyncio.AbstractEventLoop]] = {}
+        self._reminder = Reminder(self._jobs)
         self._seen_completed = 0
         self._closed = False
         self._on_empty: list[Callable[[], object]] = []
@@ -233,8 +235,9 @@ class WorkerPool(Executor):
         """All that wait, but for what the workers take in the meantime."""
         return list(iter(lambda: pop_job(self._jobs), None))
 
-    def _is_ticking(self) -> bool:
-        return self._ticker is not None and not self._ticker.is_closed()
+    def _is_ticking(self, loop: asyncio.AbstractEventLoop) -> bool:
+        found = self._ticking.get(id(loop))
+        return found is not None and found() is loop
 
     def _has_spare(self) -> bool:
         return self._busy() < self.max_threads
@@ -293,11 +296,14 @@ class WorkerPool(Executor):
             waiting = len(self._jobs)
             if waiting and not self._waking:
                 worker = self._claim()
-            tick = waiting > (worker is not None) and not self._is_ticking() and self._has_spare()
+            behind = waiting > (worker is not None)
+            tick = behind and not self._is_ticking(loop) and self._has_spare()
             if tick:
-                self._ticker = loop
+                self._ticking[id(loop)] = ref(loop)
         if worker is not None:
             self._rouse(worker)
+        if behind:
+            self._reminder.arm(loop)
         if tick:
             loop.call_later(TICK_S, self._tick, loop, loop.time() + TICK_S)
 
@@ -311,7 +317,8 @@ class WorkerPool(Executor):
         late = loop.time() - due > LATE_S
         with self._lock:
             ticking = bool(self._jobs) and self._has_spare()
-            self._ticker = loop if ticking else None
+            if not ticking:
+                self._ticking.pop(id(loop), None)
             roused: list[Worker] = []
             if ticking and not self._waking and not (late and self._has_progressed()):
                 roused = self._claim_for_waiting()

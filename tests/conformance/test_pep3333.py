@@ -204,6 +204,27 @@ def test_an_iterable_without_close_is_fine(bridged: Bridged) -> None:
     assert call(bridged(answering(iter([b"a", b"b"]))), http_scope()).body == b"ab"
 
 
+def test_an_iterable_whose_attributes_cannot_be_looked_up_is_an_error_like_any_other(
+    bridged: Bridged, logged: Logged
+) -> None:
+    class Record:
+        def __init__(self) -> None:
+            self.chunks = iter([b"ok"])
+
+        def __iter__(self) -> Iterator[bytes]:
+            return self.chunks
+
+        def __getattr__(self, name: str) -> object:
+            raise KeyError(name)  # where AttributeError is meant
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", PLAIN)
+        return Record()
+
+    assert call(bridged(app), http_scope()).body == b"ok"
+    assert logged() == ["the app failed after its response was complete"]
+
+
 def test_the_old_sequence_protocol_is_iterable(bridged: Bridged) -> None:
     class Sequence:
         def __getitem__(self, index: int) -> bytes:

@@ -14,6 +14,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 
 import pytest
 
+from bridge import reminder
 from bridge.borrowed_pool import BorrowedPool
 from bridge.errors import PoolClosed, PoolSaturated
 from bridge.gate import QuickGate
@@ -199,6 +200,62 @@ def test_a_loop_that_closes_amid_a_tick_does_not_stop_the_ticking() -> None:
     asyncio.run(post_two())
     asyncio.run(post_one())
     pool.shutdown(timeout_s=DEADLINE_S)
+
+
+def test_a_loop_that_stops_amid_a_tick_does_not_stop_the_ticking() -> None:
+    """It is not closed, and may go on later: for the jobs of another loop there is another tick."""
+    pool = WorkerPool(3, name="test")
+    gate = Gate(3)
+
+    async def post(count: int) -> None:
+        for _ in range(count):
+            pool.post(Call(gate.enter), asyncio.get_running_loop())
+
+    async def post_one() -> None:
+        await post(1)
+        await asyncio.to_thread(gate.wait_full)
+        gate.open.set()
+
+    stopped = asyncio.new_event_loop()
+    try:
+        stopped.run_until_complete(post(2))
+        asyncio.run(post_one())
+    finally:
+        stopped.close()
+    pool.shutdown(timeout_s=DEADLINE_S)
+
+
+class Reminded(Call):
+    """A job that counts how often it was reminded."""
+
+    def __init__(self) -> None:
+        super().__init__(int)
+        self.reminders = 0
+        self.is_reminded = asyncio.Event()
+
+    def remind(self) -> None:
+        self.reminders += 1
+        self.is_reminded.set()
+
+
+async def test_a_job_that_waits_for_long_is_reminded_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reminder, "REMIND_S", 0.01)
+    executor = ThreadPoolExecutor(1)
+    for pool in (WorkerPool(1, name="test"), BorrowedPool(executor, backlog=9)):
+        gate = Gate(1)
+        loop = asyncio.get_running_loop()
+        pool.post(Call(gate.enter), loop)
+        await asyncio.to_thread(gate.wait_full)
+        jobs: list[Reminded] = []
+        for _ in range(3):  # one after the other, so more than one reminder comes
+            jobs.append(Reminded())
+            pool.post(jobs[-1], loop)
+            await asyncio.wait_for(jobs[-1].is_reminded.wait(), DEADLINE_S)
+        assert [job.reminders for job in jobs] == [1, 1, 1]
+        gate.open.set()
+    executor.shutdown()
 
 
 def test_the_last_worker_to_go_idle_is_the_first_to_be_woken(pool: WorkerPool) -> None:
@@ -439,6 +496,46 @@ def test_a_borrowed_executor_is_bounded_counted_and_left_running() -> None:
         assert (stats.completed, stats.refused, stats.waiting) == (2, 1, 0)
     with pytest.raises(PoolClosed):
         asyncio.run(_post(pool))
+
+
+def test_a_job_that_the_borrowed_executor_drops_is_discarded() -> None:
+    executor = ThreadPoolExecutor(1)
+    pool = BorrowedPool(executor, backlog=9)
+    gate = Gate(1)
+    job = Call(int)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        pool.post(Call(gate.enter), loop)
+        await asyncio.to_thread(gate.wait_full)
+        pool.post(job, loop)
+        executor.shutdown(wait=False, cancel_futures=True)
+        gate.open.set()
+
+    asyncio.run(main())
+    assert job.discarded
+    assert pool.stats().waiting == 0
+    executor.shutdown()
+
+
+def test_a_job_for_which_the_borrowed_executor_has_no_thread_is_discarded(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    discarded = threading.Event()
+
+    class Waited(Call):
+        def discard(self) -> None:
+            discarded.set()
+
+    with ThreadPoolExecutor(1, initializer=lambda: 1 / 0) as executor:
+        pool = BorrowedPool(executor, backlog=9)
+
+        async def main() -> None:
+            pool.post(Waited(int), asyncio.get_running_loop())
+
+        asyncio.run(main())
+        assert discarded.wait(DEADLINE_S)
+    assert "ZeroDivisionError" in caplog.text  # the executor's own
 
 
 async def _post(pool: BorrowedPool) -> None:
