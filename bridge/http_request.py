@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
+from functools import partial
 
 from bridge.config import ToAsgiOptions
 from bridge.context import adopt
@@ -82,7 +83,7 @@ class HttpRequest:
         if message is None:
             body.pause()
         if message is None or self._feed(body, message):
-            self._listen()
+            self.listen()
 
     def _feed(self, body: RequestBody, message: Message) -> bool:
         """One ``http.request`` message into the body. False: it was the last."""
@@ -98,10 +99,6 @@ class HttpRequest:
         return False
 
     # -- listening for the client ---------------------------------------------------------------
-
-    def _listen(self) -> None:
-        if self._listener is None:
-            self._listener = asyncio.create_task(self._hear_client(), name="bridge-receive")
 
     async def _hear_client(self) -> None:
         """A task, for requests that need it: feed the body, then wait for the client to leave."""
@@ -126,6 +123,17 @@ class HttpRequest:
                 return message
             if not self._feed(body, message):
                 body = None
+
+    def listen(self) -> None:
+        """Notice from now on when the client leaves."""
+        if self._listener is None:
+            self._listener = asyncio.create_task(self._hear_client(), name="bridge-receive")
+
+    def drop(self) -> None:
+        """The app will never see this request."""
+        self.leave()
+        if self._listener is not None:
+            self._listener.cancel()
 
     def leave(self) -> None:
         """The client has left, or the server gives up: whoever waits for either hears of it."""
@@ -152,17 +160,36 @@ class HttpRequest:
                     continue
                 await self._deliver(exchange, ended)
                 if not ended:
-                    self._listen()  # it takes longer: notice when the client leaves
+                    self.listen()  # it takes longer: notice when the client leaves
         except BaseException:
-            self.leave()  # cancelled, or the server refused what the app sent
+            self._abandon(exchange)  # cancelled, or the server refused what the app sent
             raise
         finally:
-            if self._listener is not None:
-                self._listener.cancel()
+            self._stop_listening()
         if exchange.context:
             adopt(exchange.context)
         if exchange.error is not None:
             self._report(exchange)
+
+    def _stop_listening(self) -> None:
+        if self._listener is not None:
+            self._listener.cancel()
+        if self._body is not None:
+            self._body.fail("the request is over")
+
+    def _abandon(self, exchange: Exchange) -> None:
+        """The app goes on, and nobody waits for it: log what it raises in the end."""
+        self.leave()
+        self._attend(exchange)
+
+    def _attend(self, exchange: Exchange, _: object = None) -> None:
+        response = self.response
+        response.look()
+        if not exchange.done:
+            response.changed().add_done_callback(partial(self._attend, exchange))
+        elif exchange.error is not None:
+            error, exchange.error = exchange.error, None
+            logger.error("the app failed after the server had given up", exc_info=error)
 
     async def _deliver(self, exchange: Exchange, ended: bool) -> None:
         """Send what waits, after the head if it is the first."""
@@ -177,6 +204,8 @@ class HttpRequest:
                 await send(
                     {"type": "http.response.start", "status": head.status, "headers": head.headers}
                 )
+                if self._body is not None and not ended:
+                    self._body.answered()
             if exchange.file is not None:
                 await send(exchange.file)
                 response.accept(1)

@@ -8,12 +8,14 @@ Rule 3. The loop is never blocked: it waits for a future, which the worker sets 
         A worker thread sleeps at a gate (a lock that is held while it must wait); everything that
         can end its wait opens the gate: data or room, the end of the stream, the client leaving.
 Rule 4. Neither pipe is ever more than its window ahead, give or take the one chunk that crosses it.
+        A request body may be ``SPARE`` more: see :meth:`RequestBody.answered`.
 Rule 5. A pipe refers to nobody who refers to it: a request is freed when it ends, not by the
         garbage collector.
 """
 
 from __future__ import annotations
 
+import asyncio
 import io
 import threading
 from asyncio import Future, get_running_loop
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["RequestBody", "ResponseBody", "checked"]
 
 QUICK_S = 0.001
+PATIENCE_S = 1.0
+SPARE = 1 << 20
 BIG = 16384
 """Chunks from this size on are not joined: to copy one costs more than a message of its own."""
 
@@ -55,6 +59,7 @@ class RequestBody(io.RawIOBase):
         self._offset = 0  # of the first chunk: how much of it has been read
         self._ahead = 0
         self._paused = False
+        self._answered = False
         self._sleeping = False
         self._ended = False
         self._error: ClientDisconnected | None = None
@@ -77,11 +82,34 @@ class RequestBody(io.RawIOBase):
 
     async def room(self) -> None:
         """Wait until the app has read enough for more to come."""
+        while self._paused:
+            with self._lock:
+                if not self._paused:
+                    return
+                self._room = room = get_running_loop().create_future()
+            if not self._answered:
+                await room
+            elif not (await asyncio.wait((room,), timeout=PATIENCE_S))[0]:
+                self._widen()
+
+    def answered(self) -> None:
+        """The response has begun.
+
+        A server tells that the client has left only behind what is there of the body. An app that
+        answers may never read it. So what :meth:`pause` held back comes now; and where the app has
+        not read for ``PATIENCE_S``, the window is ``SPARE`` bytes wider from then on.
+        """
+        self._answered = True
         with self._lock:
-            if not self._paused:
-                return
-            self._room = get_running_loop().create_future()
-        await self._room
+            if not self._ahead:
+                self._paused = False
+        self._make_room()
+
+    def _widen(self) -> None:
+        with self._lock:
+            self._answered = False  # once
+            self._window += SPARE
+            self._paused = self._ahead >= self._window
 
     def _make_room(self) -> None:
         if self._room is not None and not self._room.done():
@@ -301,6 +329,7 @@ class ResponseBody:
             self._wake()
         elif self._is_quick:
             self.notified = self._looks_itself = True
+            self._is_quick = False  # until more is taken
             loop.call_later(QUICK_S, self._wake)
         return waiter
 

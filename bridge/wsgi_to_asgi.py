@@ -125,10 +125,13 @@ class WsgiToAsgi:
         try:
             self._pool.post(exchange, loop)
         except (PoolSaturated, PoolClosed) as error:
-            request.leave()
+            request.drop()
             logger.warning("503 for %s %s: %s", scope["method"], scope["path"], error)
             await _answer(send, 503, "The server is busy. Please try again.", retry_after_s=1)
             return
+        except BaseException:  # no thread can be started
+            request.drop()
+            raise
         await request.respond(exchange)
 
     def stats(self) -> PoolStats:
@@ -237,7 +240,8 @@ def _expects_continue(environ: Environ) -> bool:
     Any other client sends its body anyway, so a thread is taken only once some of it is there.
     """
     expectation: str = environ.get("HTTP_EXPECT", "")
-    return expectation.lower() == "100-continue"
+    has_body = "HTTP_TRANSFER_ENCODING" in environ or environ.get("CONTENT_LENGTH", "0") != "0"
+    return has_body and expectation.lower() == "100-continue"
 
 
 async def _answer(send: Send, status: int, text: str, *, retry_after_s: int | None = None) -> None:

@@ -9,11 +9,12 @@ from contextvars import ContextVar
 
 import pytest
 
+from bridge import reminder
 from bridge.errors import ClientDisconnected
-from bridge.types import Environ, StartResponse
+from bridge.types import Environ, Message, StartResponse
 from tests.apps.wsgi_routes import PLAIN
 from tests.conformance.conftest import Bridged
-from tests.harness.asgi import Exchange, Leaving, call, http_scope
+from tests.harness.asgi import Exchange, Leaving, body_message, call, http_scope
 
 Logged = Callable[[], list[str]]
 BOTH: list[Leaving] = ["raises", "silent"]
@@ -221,6 +222,138 @@ def test_a_client_that_leaves_before_its_turn_never_reaches_the_app(bridged: Bri
 
     asyncio.run(run())
     assert paths == ["/first"]
+
+
+def test_a_client_that_leaves_while_it_waits_for_long_never_reaches_the_app(
+    bridged: Bridged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its request is complete, so nothing but its long wait makes the adapter listen."""
+    monkeypatch.setattr(reminder, "REMIND_S", 0.01)
+    inside, go_on = threading.Event(), threading.Event()
+    paths: list[str] = []
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        paths.append(environ["PATH_INFO"])
+        inside.set()
+        assert go_on.wait(WAIT_S)
+        start_response("200 OK", PLAIN)
+        return [b"ok"]
+
+    def is_listening(count: int) -> bool:
+        return [task.get_name() for task in asyncio.all_tasks()].count("bridge-receive") == count
+
+    async def run() -> None:
+        adapter = bridged(app, threads=1)
+        async with Exchange(adapter, http_scope(path="/first")) as first:
+            first.feed()
+            assert await asyncio.to_thread(inside.wait, WAIT_S)
+            async with Exchange(adapter, http_scope(path="/second")) as second:
+                second.feed()
+                async with asyncio.timeout(WAIT_S):
+                    while not is_listening(1):
+                        await asyncio.sleep(0.001)
+                    second.leave()
+                    while not is_listening(0):
+                        await asyncio.sleep(0.001)
+                go_on.set()
+                await second.finished()
+            await first.response()
+
+    asyncio.run(run())
+    assert paths == ["/first"]
+
+
+def test_a_refused_request_leaves_no_task(bridged: Bridged) -> None:
+    inside, go_on = threading.Event(), threading.Event()
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        inside.set()
+        assert go_on.wait(WAIT_S)
+        start_response("200 OK", PLAIN)
+        return [b"ok"]
+
+    async def run() -> list[Message]:
+        messages = iter([body_message(b"part", more=True)])
+        sent: list[Message] = []
+
+        async def receive() -> Message:
+            for message in messages:
+                return message
+            return await asyncio.Future()  # the client takes its time
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        adapter = bridged(app, threads=1, backlog=1)
+        async with (
+            Exchange(adapter, http_scope()) as first,
+            Exchange(adapter, http_scope()) as second,
+        ):
+            first.feed()
+            assert await asyncio.to_thread(inside.wait, WAIT_S)
+            second.feed()
+            await turns_of_the_loop()
+            await adapter(http_scope("POST"), receive, send)
+            await turns_of_the_loop()
+            assert "bridge-receive" not in [task.get_name() for task in asyncio.all_tasks()]
+            go_on.set()
+            await second.response()
+        return sent
+
+    assert asyncio.run(run())[0]["status"] == 503
+
+
+def test_an_error_after_the_server_gave_up_is_logged(bridged: Bridged, logged: Logged) -> None:
+    inside, go_on = threading.Event(), threading.Event()
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        inside.set()
+        assert go_on.wait(WAIT_S)
+        raise ValueError("nobody waits for this")
+
+    async def run() -> None:
+        async with Exchange(bridged(app), http_scope()) as exchange:
+            exchange.feed()
+            assert await asyncio.to_thread(inside.wait, WAIT_S)
+            exchange.task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await exchange.finished()
+            assert logged() == []
+            go_on.set()
+            async with asyncio.timeout(WAIT_S):
+                while not logged():
+                    await asyncio.sleep(0.001)
+
+    asyncio.run(run())
+    (line,) = logged()
+    assert "the app failed after the server had given up" in line
+
+
+def test_reading_on_after_the_request_is_over_raises(bridged: Bridged) -> None:
+    """A thread of the app's own, that has outlived the request."""
+    outcome: list[str] = []
+    threads: list[threading.Thread] = []
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        def read() -> None:
+            try:
+                environ["wsgi.input"].read()
+            except ClientDisconnected as error:
+                outcome.append(str(error))
+
+        threads.append(threading.Thread(target=read))
+        threads[0].start()
+        start_response("200 OK", PLAIN)
+        return [b"ok"]
+
+    async def run() -> None:
+        async with Exchange(bridged(app), http_scope("POST")) as exchange:
+            exchange.feed(b"part", more=True)
+            await exchange.response()
+            await asyncio.to_thread(threads[0].join, WAIT_S)
+
+    asyncio.run(run())
+    assert outcome == ["the request is over"]
 
 
 def test_a_cancelled_task_closes_the_iterator(bridged: Bridged) -> None:

@@ -12,6 +12,7 @@ from tests.conftest import THREADS, Site
 from tests.harness.control import Control
 from tests.harness.http import Exchange
 
+EXPECT = ("expect", "100-continue")
 ENDLESS = ["/endless", "/endless/generator"]
 
 
@@ -107,4 +108,33 @@ def test_a_client_that_leaves_during_its_upload_frees_its_thread(
         exchange.leave()
 
     control.expect(key, "ended", count=len(control.reports(key, "reading")))
+    assert_all_threads_serve(site, control, key)
+
+
+@pytest.mark.parametrize("size", [100_000, 1_000_000])
+def test_a_client_that_leaves_an_unread_body_behind_frees_its_thread(
+    site: Site, control: Control, key: str, size: int
+) -> None:
+    """A server says that the client has left only behind the body, which this app never reads."""
+    for _ in range(THREADS):
+        head = [("content-length", str(size))]
+        exchange = site.client.open("POST", f"/endless?key={key}", head, has_body=True)
+        exchange.send(b"x" * size)
+        assert exchange.chunk().startswith(b"data: ")
+        exchange.leave()
+
+    control.expect(key, "closed", count=THREADS)
+    assert_all_threads_serve(site, control, key)
+
+
+def test_a_client_that_leaves_without_having_been_told_to_continue_frees_its_thread(
+    site: Site, control: Control, key: str
+) -> None:
+    waits = site.name != "daphne"  # which gives no part of a body to an app
+    for fields in ([], [("content-length", "10" if waits else "0")]):
+        exchange = site.client.open("POST", f"/endless?key={key}", [EXPECT, *fields])
+        assert exchange.chunk().startswith(b"data: ")
+        exchange.leave()
+
+    control.expect(key, "closed", count=2)
     assert_all_threads_serve(site, control, key)

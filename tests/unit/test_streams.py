@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import pytest
 
+from bridge import streams
 from bridge.errors import ClientDisconnected
 from bridge.inbox import inbox_of
 from bridge.streams import RequestBody, ResponseBody
@@ -27,6 +28,12 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(DEADLINE_S):
         while not condition():
             await asyncio.sleep(0)
+
+
+async def turns_of_the_loop() -> None:
+    """More than anything that is ready could need."""
+    for _ in range(20):
+        await asyncio.sleep(0)
 
 
 def request_body(window: int = 10) -> RequestBody:
@@ -117,6 +124,46 @@ async def test_a_paused_body_has_room_once_the_app_reads() -> None:
     await asyncio.wait_for(room, DEADLINE_S)
     body.feed(b"abc")
     assert await reading == b"abc"
+
+
+async def test_what_was_held_back_comes_once_the_app_answers_without_reading() -> None:
+    body = request_body()
+    body.pause()
+    room = asyncio.create_task(body.room())
+    await asyncio.sleep(0)
+    body.answered()
+    await asyncio.wait_for(room, DEADLINE_S)
+
+
+async def test_an_answer_that_does_not_read_gets_a_wider_window_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(streams, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(streams, "SPARE", 20)
+    body = request_body(window=10)
+    body.feed(b"x" * 10)
+    room = asyncio.create_task(body.room())
+    await asyncio.sleep(0)
+    body.answered()
+    await asyncio.wait_for(room, DEADLINE_S)
+    body.feed(b"x" * 20)  # all of it
+    room = asyncio.create_task(body.room())
+    await turns_of_the_loop()
+    assert not room.done()
+    assert await in_thread(lambda: body.read(30)) == b"x" * 30
+    await asyncio.wait_for(room, DEADLINE_S)
+
+
+async def test_a_window_stays_as_it_is_until_the_app_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(streams, "PATIENCE_S", 0.0)
+    body = request_body(window=10)
+    body.feed(b"x" * 10)
+    room = asyncio.create_task(body.room())
+    await turns_of_the_loop()
+    assert not room.done()
+    room.cancel()
 
 
 async def test_a_long_body_crosses_byte_for_byte() -> None:
@@ -292,3 +339,16 @@ async def test_chunks_that_come_quickly_are_seen_though_nobody_notifies(
     await asyncio.wait_for(changed, DEADLINE_S)
     body.look()
     assert body.take() == b"c"
+
+
+async def test_the_loop_looks_by_itself_only_while_chunks_come() -> None:
+    body = response_body(100)
+    for chunk in (b"a", b"b"):  # the second one in quick succession
+        assert body.write(chunk)
+        body.look()
+        assert body.take() == chunk
+    body.changed().cancel()
+    assert body.notified  # it is about to look
+    body.look()
+    body.changed().cancel()
+    assert not body.notified  # nothing came, so from here on the worker has to say
