@@ -82,6 +82,9 @@ class WorkerPool(Executor):
         _pools.add(self)
 
     def __del__(self) -> None:
+        # A worker that wakes before this returns still gets the pool from its weak reference, and
+        # for that worker this is not called again: only a closed pool lets it end.
+        self._closed = True
         for worker in self._idle:
             worker.gate.open()
 

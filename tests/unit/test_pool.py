@@ -58,6 +58,12 @@ class Gate:
             assert self.arrived.acquire(timeout=DEADLINE_S)
 
 
+def wait_until_idle(pool: WorkerPool) -> None:
+    """A worker goes idle a moment after it has given its result."""
+    while pool.stats().idle < pool.stats().threads:
+        os.sched_yield()
+
+
 @pytest.fixture
 def pool() -> WorkerPool:
     return WorkerPool(4, backlog=3, name="test")
@@ -119,6 +125,7 @@ def test_the_jobs_of_one_turn_wake_one_worker(
 ) -> None:
     """Rule 3: and none of them before the loop is through with that turn."""
     pool.submit(int).result(DEADLINE_S)  # a first one is started at once
+    wait_until_idle(pool)
     roused: list[object] = []
     monkeypatch.setattr(pool, "_rouse", roused.append)
 
@@ -139,6 +146,7 @@ def test_a_call_that_is_waited_for_wakes_its_thread_at_once(
     """ADR 8: and that thread waits where whoever wakes it lets go of the interpreter."""
     pool = ElasticPool(2, backlog=3, name="test")
     pool.submit(int).result(DEADLINE_S)
+    wait_until_idle(pool)
     roused: list[Worker] = []
     monkeypatch.setattr(pool, "_rouse", roused.append)
 
@@ -387,6 +395,23 @@ def test_a_dropped_pool_takes_its_idle_threads_with_it() -> None:
     for worker in workers:
         worker.join(DEADLINE_S)
         assert not worker.is_alive()
+
+
+def test_a_thread_that_wakes_while_its_pool_is_dropped_ends_too() -> None:
+    """Up to the end of ``__del__`` a weak reference gives the pool out, and then brings it back."""
+
+    class Slow(WorkerPool):
+        def __del__(self) -> None:
+            super().__del__()
+            threading.Event().wait(0.05)  # the worker has its turn
+
+    pool = Slow(2, name="slowly-dropped")
+    pool.submit(int).result(DEADLINE_S)
+    wait_until_idle(pool)
+    (worker,) = pool._workers
+    del pool
+    worker.join(DEADLINE_S)
+    assert not worker.is_alive()
 
 
 def no_thread(self: threading.Thread) -> None:
