@@ -54,16 +54,19 @@ class Site:
     def port(self) -> int:
         return self.server.port
 
-    def log(self, having: str = "") -> str:
+    def log(self, having: str = "", times: int = 1) -> str:
         """What the server has logged since the test began.
 
         :param having: wait for this to appear first, if it does: some servers answer
             before they log.
+        :param times: how often it is to appear.
         """
         deadline = time.monotonic() + LOG_TIMEOUT_S
-        while having not in (log := self.server.log(self.mark)) and time.monotonic() < deadline:
+        while True:
+            log = self.server.log(self.mark)
+            if log.count(having) >= times or time.monotonic() > deadline:
+                return log
             time.sleep(0.02)  # polling, with a deadline: a file has no event to wait for
-        return log
 
 
 def site_of(server: Server) -> Site:

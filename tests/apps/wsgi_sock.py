@@ -15,11 +15,13 @@ from simple_websocket import ConnectionClosed, Server  # type: ignore[import-unt
 
 import bridge
 
-__all__ = ["FLOOD", "MIB", "THREADS", "app", "flask_app", "mounted", "universal"]
+__all__ = ["FLOOD", "MIB", "PING_INTERVAL_S", "THREADS", "app", "flask_app", "mounted", "universal"]
 
 THREADS = 4
 MIB = 1024 * 1024
 FLOOD = 64
+PING_INTERVAL_S = 1.0
+"""Also how long an answer may take before simple-websocket closes: a busy machine needs some."""
 
 flask_app = Flask(__name__)
 flask_app.config["SOCK_SERVER_OPTIONS"] = {"subprotocols": ["chat.v2"]}
@@ -91,7 +93,7 @@ def guard() -> None:
 
 
 pinging_app = Flask("pinging")
-pinging_app.config["SOCK_SERVER_OPTIONS"] = {"ping_interval": 0.1}
+pinging_app.config["SOCK_SERVER_OPTIONS"] = {"ping_interval": PING_INTERVAL_S}
 pinging_sock = Sock(pinging_app)
 
 

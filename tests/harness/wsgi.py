@@ -22,6 +22,8 @@ from bridge.types import Environ, OptExcInfo, ResponseHeaders, Write, WsgiApp
 from tests.harness.http import Response
 
 TIMEOUT_S = 15.0
+RESULT_TIMEOUT_S = 120.0
+"""Longer than many clients at once may wait on a busy machine. It only ends a hang."""
 
 
 def environ_of(
@@ -161,8 +163,8 @@ class Background:
 
     def result(self) -> Any:
         """What the function returned. Raises what it raised."""
-        self.thread.join(TIMEOUT_S)
-        assert not self.thread.is_alive(), f"it still runs after {TIMEOUT_S} s"
+        self.thread.join(RESULT_TIMEOUT_S)
+        assert not self.thread.is_alive(), f"it still runs after {RESULT_TIMEOUT_S} s"
         if self._error is not None:
             raise self._error
         return self._value

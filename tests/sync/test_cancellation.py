@@ -305,15 +305,17 @@ async def test_the_next_coroutine_of_an_abandoned_function_is_cancelled(job: Job
 
 async def test_a_timeout_further_out_reaches_a_coroutine_on_a_loop_of_its_own() -> None:
     steps: list[str] = []
+    loop = asyncio.get_running_loop()
 
     async def innermost() -> None:
+        loop.call_soon_threadsafe(lambda: timeout.reschedule(loop.time()))
         try:
             await asyncio.Event().wait()
         finally:
             steps.append("cancelled")
 
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.05):
+        async with asyncio.timeout(None) as timeout:  # over once the coroutine has begun
             await sync_to_async(async_to_sync(innermost, force_new_loop=True))()
 
     assert steps == ["cancelled"]

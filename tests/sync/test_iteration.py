@@ -173,6 +173,7 @@ async def test_an_iteration_that_is_dropped_is_closed_soon(sensitive: bool) -> N
 async def test_a_cancelled_consumer_does_not_wait_for_a_source_that_blocks(
     sensitive: bool,
 ) -> None:
+    blocking = threading.Event()
     go_on = threading.Event()
     closed = threading.Event()
     saw: list[bool] = []
@@ -182,6 +183,7 @@ async def test_a_cancelled_consumer_does_not_wait_for_a_source_that_blocks(
 
         try:
             yield 1
+            blocking.set()
             assert go_on.wait(DEADLINE_S)
             saw.append(bridge.sync.cancelled())
             yield 2
@@ -192,8 +194,12 @@ async def test_a_cancelled_consumer_does_not_wait_for_a_source_that_blocks(
         async for _ in iterate_in_threads(source(), thread_sensitive=sensitive):
             pass
 
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(consume(), 0.05)
+    task = asyncio.create_task(consume())
+    while not blocking.is_set():
+        await asyncio.sleep(0.001)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
     assert not closed.is_set()
     go_on.set()
     while not closed.is_set():

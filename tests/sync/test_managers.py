@@ -34,10 +34,12 @@ class Manager:
         self.steps: list[tuple[str, threading.Thread]] = []
         self.errors: list[Any] = []
         self.suppress = suppress
+        self.entering = threading.Event()
         self.may_enter = threading.Event()
         self.may_enter.set()
 
     def __enter__(self) -> str:
+        self.entering.set()
         assert self.may_enter.wait(DEADLINE_S)
         self.steps.append(("enter", here()))
         return "value"
@@ -50,6 +52,10 @@ class Manager:
     @property
     def names(self) -> list[str]:
         return [name for name, _ in self.steps]
+
+    async def is_being_entered(self) -> None:
+        while not self.entering.is_set():
+            await asyncio.sleep(0.001)
 
     async def is_left(self) -> None:
         while "exit" not in self.names:
@@ -127,8 +133,11 @@ async def test_a_caller_cancelled_while_entering_leaves_nothing_entered(sensitiv
         async with enter_in_threads(manager, thread_sensitive=sensitive):
             raise AssertionError("cancelled before")
 
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(body(), 0.02)
+    task = asyncio.create_task(body())
+    await manager.is_being_entered()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
     assert manager.names == []
     manager.may_enter.set()
     await manager.is_left()

@@ -38,6 +38,7 @@ async def test_calls_nested_deeper_than_the_pool_end(outer: Any) -> None:
 @pytest.mark.parametrize("threads", [1, 3])
 async def test_no_more_than_the_pool_has_run_at_once(outer: Any, threads: int) -> None:
     lock = threading.Lock()
+    full = threading.Event()
     inside = 0
     most = 0
 
@@ -46,7 +47,10 @@ async def test_no_more_than_the_pool_has_run_at_once(outer: Any, threads: int) -
         with lock:
             inside += 1
             most = max(most, inside)
-        threading.Event().wait(0.002)
+            if inside == threads:
+                full.set()
+        assert full.wait(DEADLINE_S)
+        threading.Event().wait(0.002)  # time for one too many to come in
         with lock:
             inside -= 1
 

@@ -26,9 +26,12 @@ def logged(site: WsgiSite, text: str) -> int:
     return sum(text in line for line in site.log(having=text).splitlines())
 
 
-def raised(site: WsgiSite, key: str) -> list[str]:
-    """The errors with this message that the server's log has, by the last line of each."""
-    lines = site.log(having=f": {key}").splitlines()
+def raised(site: WsgiSite, key: str, count: int = 1) -> list[str]:
+    """The errors with this message that the server's log has, by the last line of each.
+
+    :param count: wait until there are so many, if they come: some servers write line by line.
+    """
+    lines = site.log(having=f"{key}\n", times=count).splitlines()
     return [line for line in lines if re.fullmatch(rf"[\w.]+: .*{key}", line)]
 
 
@@ -45,7 +48,7 @@ def test_an_error_before_the_response_is_500_and_logged_once(
 
     assert response.status == 500
     if wsgi_site.name != "granian-wsgi":  # it logs nothing of what an app raises
-        assert len(raised(wsgi_site, key)) == LINES[kind]
+        assert len(raised(wsgi_site, key, LINES[kind])) == LINES[kind]
     assert still_serves(wsgi_site)
 
 
@@ -66,7 +69,7 @@ def test_an_error_in_mid_body_cuts_the_response_off_and_is_logged_once(
         site.client.fetch("GET", f"/error/middle?key={key}&kind={kind}")
 
     assert caught.value.body == b"first"
-    assert len(raised(site, key)) == LINES[kind]
+    assert len(raised(site, key, LINES[kind])) == LINES[kind]
     assert still_serves(site)
 
 
