@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from bridge.migrate.module import CannotRead
 from bridge.migrate.project import Project
+from bridge.migrate.requirements import is_requirements_text
 
 __all__ = ["django_is_at_least"]
 
@@ -37,7 +38,7 @@ def django_is_at_least(project: Project, major: int) -> bool:
 def _listed(project: Project) -> Iterator[int]:
     """The newest major versions that the project's lists let in."""
     for path in project.files:
-        is_text = path.suffix in (".txt", ".in") and "requirements" in path.as_posix()
+        is_text = is_requirements_text(path)
         if not is_text and path.name != "pyproject.toml":
             continue
         try:
