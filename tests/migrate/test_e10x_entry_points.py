@@ -116,6 +116,45 @@ def test_daphne_goes_first_with_its_comment() -> None:
     check_transformed("E105", before, after, path="shop/settings.py", files={**MANAGE, **ASGI})
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (f'["shop", "{STATIC}", "daphne"]', f'["daphne", "shop", "{STATIC}"]'),
+        (f"('{STATIC}', 'daphne', )", f"('daphne', '{STATIC}', )"),
+        (
+            f'["shop",  # ours\n  "{STATIC}",\n  "daphne"]',
+            None,  # the comment is for people to move
+        ),
+        (
+            f'["shop",\n  "{STATIC}",\n  "daphne"]',
+            f'["daphne",\n  "shop",\n  "{STATIC}"]',
+        ),
+        (
+            f'[\n    "shop",\n    "{STATIC}",\n    "daphne"]',
+            f'[\n    "daphne",\n    "shop",\n    "{STATIC}"]',
+        ),
+        (
+            f'["{STATIC}",\n  "daphne",\n  "shop",\n]',
+            f'["daphne",\n  "{STATIC}",\n  "shop",\n]',
+        ),
+    ],
+)
+def test_daphne_goes_first_where_lines_are_shared(before: str, after: str | None) -> None:
+    site = {**MANAGE, **ASGI, "shop/settings.py": f"INSTALLED_APPS = {before}\n{NAMED}"}
+
+    wanted = f"INSTALLED_APPS = {after or before}\n{NAMED}"
+    assert fixed(site, "E105")["shop/settings.py"] == wanted
+
+
+def test_the_application_is_named_in_the_block_of_the_list() -> None:
+    before = 'if True:\n    INSTALLED_APPS = ["channels"]\n    EXTRA = 1\n'
+    after = (
+        'if True:\n    INSTALLED_APPS = ["channels"]\n\n'
+        '    ASGI_APPLICATION = "shop.asgi.application"\n    EXTRA = 1\n'
+    )
+    check_transformed("E105", before, after, path="shop/settings.py", files={**MANAGE, **ASGI})
+
+
 def test_a_list_that_is_put_together_is_told_and_left() -> None:
     text = f'INSTALLED_APPS = ["{STATIC}"]\nINSTALLED_APPS += ["daphne"]\n{NAMED}'
     site = {**MANAGE, **ASGI, "shop/settings.py": text}

@@ -144,6 +144,17 @@ def test_the_fix_makes_it_sync_only(start: str) -> None:
     )
 
 
+def test_the_fix_is_indented_as_the_class_is() -> None:
+    call = CALL.replace("    ", "\t")
+    check_transformed(
+        "M202",
+        f'{HEAD}class A(MiddlewareMixin):\n\t"""Adds a header."""; x = 1  # one\n\n{call}',
+        f'{HEAD}class A(MiddlewareMixin):\n\t"""Adds a header."""; x = 1  # one\n\n'
+        f"\tasync_capable = False\n\n{call}",
+        safe=False,
+    )
+
+
 def test_a_comment_suppresses_it_on_the_line_above() -> None:
     check_noop(
         "M202",

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from bridge.migrate import runner
-from bridge.migrate.findings import Finding, Severity
+from bridge.migrate.findings import Edit, Finding, Fix, Severity
+from bridge.migrate.fixer import fix
 from bridge.migrate.module import Module
 from bridge.migrate.project import Project, open_project
 from bridge.migrate.rule import Rule, all_rules, select_rules
@@ -86,6 +87,45 @@ def test_a_rule_that_fails_is_told_and_takes_no_other_with_it() -> None:
     assert "could not be checked by Z999" in messages[0]
     assert messages[0].endswith("LookupError: no such thing")
     assert messages[1].endswith("LookupError: nor this")
+
+
+class Breaking(Rule):
+    code, name, summary = "Z998", "breaking", "its fix makes a file unreadable"
+    native = bridge = Severity.INFO
+    triggers = ("broken by",)
+
+    def check_module(self, module: Module, project: Project) -> list[Finding]:
+        other = Path(module.text.rpartition("broken by ")[2].strip())
+        other = project.root / other
+        edits = (module.insert_line(1, "(\n"), Edit(other, 0, 0, "[\n"))
+        fix = Fix("Break it", edits, safe=True)
+        return [self.at(module, module.tree, "to be broken", "leave it", fix=fix)]
+
+
+@pytest.mark.parametrize(
+    ("other", "text"), [("other.toml", "a = 1\n"), ("Pipfile", "[a]\n"), ("a.py", "a = 1\n")]
+)
+def test_a_file_that_can_be_parsed_is_never_made_one_that_cannot(other: str, text: str) -> None:
+    files = {"a.py": text, other: text, "shop/a.py": CODE, "b.py": f"# broken by {other}\n"}
+    rules = [Breaking(), *select_rules(["M203"])]
+    with project_of(files) as project:
+        changes = fix(project, rules, unsafe=False, report=check(project, rules))
+
+        assert [project.relative(path) for path in changes.after] == ["shop/a.py"]
+        assert [each.code for each in changes.fixed] == ["M203"]
+        assert [each.code for each in changes.left.findings] == ["Z998"]
+        told = {project.relative(each.path): each.message for each in changes.left.problems}
+    assert set(told) == {"b.py", other}
+    assert all("fixed by Z998 it could not be parsed" in message for message in told.values())
+
+
+def test_a_file_that_could_not_be_parsed_before_may_be_changed() -> None:
+    files = {"b.py": "# broken by other.toml\n", "other.toml": "[\n"}
+    with project_of(files) as project:
+        report = check(project, [Breaking()])
+        (problem,) = fix(project, [Breaking()], unsafe=False, report=report).left.problems
+
+    assert problem.path.name == "b.py"
 
 
 def test_a_file_that_no_rule_looks_at_is_not_parsed() -> None:

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from bridge.migrate.findings import Finding, Fix, Severity, Source
+from bridge.migrate.findings import Edit, Finding, Fix, Severity, Source
 from bridge.migrate.middleware import entry_node
 from bridge.migrate.rule import Rule
 
@@ -103,25 +103,47 @@ def _set_application(project: Project, setting: Setting) -> Fix | None:
         return None
     module, node = _whole(setting)
     number = module.line_of(module.span(node)[1]) + 1
-    text = f'\nASGI_APPLICATION = "{found[0].name}.application"\n'
+    text = f'\n{module.indent_of(node)}ASGI_APPLICATION = "{found[0].name}.application"\n'
     return Fix("Set ASGI_APPLICATION", (module.insert_line(number, text),), safe=True)
 
 
 def _move_daphne(setting: Setting) -> Fix | None:
-    """Only where the list is one literal with a line for each app."""
+    """Only where the list is one literal of plain strings."""
     module, _ = _whole(setting)
     literal = setting.literal
     if not isinstance(literal, cst.List | cst.Tuple):
         return None
-    lines = {module.position(each)[0] for each in literal.elements}
-    strings = [each for each in literal.elements if isinstance(each.value, cst.SimpleString)]
-    if len(lines) != len(literal.elements) or len(strings) != len(literal.elements):
+    values = [each.value for each in literal.elements]
+    strings = [each for each in values if isinstance(each, cst.SimpleString) and not each.lpar]
+    at = next((n for n, each in enumerate(strings) if each.evaluated_value == "daphne"), 0)
+    if len(strings) != len(values) or at == 0:
         return None
-    named = {module.source(each.value).strip("\"'"): module.position(each)[0] for each in strings}
-    line, first = named["daphne"], min(lines)
+    has_lines = all(_has_line(module, each) for each in strings)
+    edits = _line_moved(module, strings, at) if has_lines else _item_moved(module, strings, at)
+    return Fix('Put "daphne" first', edits, safe=True) if edits else None
+
+
+def _has_line(module: Module, string: cst.SimpleString) -> bool:
+    """Whether a string shares its line with a comment at most, no bracket and no other string."""
+    text = module.line(module.position(string)[0]).partition("#")[0].strip()
+    return text.removesuffix(",").rstrip() == module.source(string)
+
+
+def _line_moved(module: Module, strings: list[cst.SimpleString], at: int) -> tuple[Edit, ...]:
+    """The line goes, with its comment."""
+    first, line = (module.position(strings[each])[0] for each in (0, at))
     text = module.line(line)
     before, hash_, comment = text.partition("#")
     if not before.rstrip().endswith(","):
         text = f"{before.rstrip()},{f'  #{comment}' if hash_ else ''}"
-    edits = (module.delete_lines(line, line), module.insert_line(first, f"{text}\n"))
-    return Fix('Put "daphne" first', edits, safe=True)
+    return module.delete_lines(line, line), module.insert_line(first, f"{text}\n")
+
+
+def _item_moved(module: Module, strings: list[cst.SimpleString], at: int) -> tuple[Edit, ...]:
+    """The string goes, with what is between the first two; none where comments are among them."""
+    spans = [module.span(each) for each in strings]
+    between = module.text[spans[0][1] : spans[1][0]]
+    gone = Edit(module.path, spans[at - 1][1], spans[at][1], "")
+    if "#" in between or "#" in module.text[gone.start : gone.end]:
+        return ()
+    return gone, module.insert_before(strings[0], module.source(strings[at]) + between)

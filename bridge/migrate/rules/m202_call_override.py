@@ -124,12 +124,13 @@ def _fix(module: Module, node: cst.ClassDef) -> Fix | None:
     if not isinstance(node.body, cst.IndentedBlock):
         return None
     first = node.body.body[0]
-    indent = " " * (module.position(first)[1] - 1)
-    number = module.line_of(module.span(node.body.body[0])[0])
+    indent = module.indent_of(first)
+    number = module.line_of(module.span(first)[0])
     if isinstance(first, cst.FunctionDef) and first.decorators:
         number = module.position(first.decorators[0])[0]
     edit = module.insert_line(number, f"{indent}async_capable = False\n\n")
     docstring = isinstance(first, cst.SimpleStatementLine) and node.get_docstring() is not None
     if docstring:
-        edit = module.insert_after(first, f"\n\n{indent}async_capable = False")
+        below = module.line_of(module.span(first)[1]) + 1
+        edit = module.insert_line(below, f"\n{indent}async_capable = False\n")
     return Fix("Set async_capable = False", (edit,), safe=False)
