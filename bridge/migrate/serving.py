@@ -213,8 +213,8 @@ def _gunicorn(asked: Asked, text: str, blocked: list[str]) -> dict[str, Any]:
     wanted.update(_gunicorn_where(asked, text, blocked))
     if "uds" in wanted and "forwarded_allow_ips" not in wanted:
         wanted["forwarded_allow_ips"] = "*"  # gunicorn trusts whoever can connect to its socket
-    if isinstance(wanted.get("loglevel"), str):
-        wanted["loglevel"] = wanted["loglevel"].lower()
+    if str(wanted.get("loglevel", "")).isalpha():  # no variable
+        wanted["loglevel"] = str(wanted["loglevel"]).lower()
     return wanted
 
 

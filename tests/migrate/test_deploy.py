@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
@@ -24,7 +23,6 @@ def only(name: str, text: str) -> StartCommand:
     return command
 
 
-QUOTED = re.compile(r"""-c['", ]+|: "gunicorn""")
 PLACES = [
     ("Procfile", f"release: python manage.py migrate\nweb: {LINE}\n", 2),
     ("Dockerfile", f"FROM python\nRUN pip install gunicorn\nCMD {LINE}\n", 3),
@@ -79,14 +77,47 @@ def test_what_only_names_a_server_is_none(name: str, text: str) -> None:
 @pytest.mark.parametrize(("name", "text", "line"), PLACES)
 def test_another_command_takes_its_place_in_the_same_form(name: str, text: str, line: int) -> None:
     command = only(name, text)
-    value = () if QUOTED.search(text) else ("--header", "a: b")
-    wanted = ("uvicorn", "shop.asgi:application", "--port", "$PORT", *value)
+    wanted = ("uvicorn", "shop.asgi:application", "--port", "$PORT", "--header", "a b")
 
-    edit = command.replace(wanted)  # quotes inside of quotes are not made
+    edit = command.replace(wanted)
+    assert edit is not None
     after = text[: edit.start] + edit.text + text[edit.end :]
 
     found = only(name, after)
     assert (found.argv, found.line) == (wanted, line)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "word"),
+    [
+        ("compose.yaml", "web:\n  command: '{}'\n", "it's"),
+        ("compose.yaml", 'web:\n  command: "{}"\n', 'a"b'),
+        ("compose.yaml", 'web:\n  command: "{}"\n', "$A b"),
+        ("compose.yaml", "web:\n  command: {}\n", "a: b"),
+        ("compose.yaml", "web:\n  command: \"bash -c '{}'\"\n", "a b"),
+        ("Dockerfile", 'CMD ["sh", "-c", "{}"]\n', "$A b"),
+        ("start.sh", "exec bash -c '{}'\n", "it's"),
+    ],
+)
+def test_a_word_that_cannot_be_quoted_there_keeps_the_command(
+    name: str, text: str, word: str
+) -> None:
+    command = only(name, text.format(LINE))
+
+    assert command.replace(("uvicorn", "shop.asgi:application", "--root-path", word)) is None
+    assert command.replace(("uvicorn", "shop.asgi:application")) is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("Dockerfile", 'CMD ["sh", "-c", "gunicorn \\"shop:create_app()\\""]\n'),
+        ("compose.yaml", 'web:\n  command: "gunicorn \\"shop:create_app()\\""\n'),
+        ("compose.yaml", "web:\n  command: 'gunicorn ''shop:app'' -w 2'\n"),
+    ],
+)
+def test_a_command_with_quotes_in_its_own_quotes_is_kept(name: str, text: str) -> None:
+    assert only(name, text).replace(("uvicorn", "shop.asgi:application")) is None
 
 
 def test_options_are_read_in_all_their_spellings() -> None:

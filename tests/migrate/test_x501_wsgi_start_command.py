@@ -44,6 +44,10 @@ def line_after(command: str, files: dict[str, str], target: str = "native") -> s
             "--limit-max-requests-jitter 50",
         ),
         (
+            "gunicorn mysite.wsgi -b :1 --log-level $LOG_LEVEL --access-logfile -",
+            "--host 0.0.0.0 --port 1 --log-level $LOG_LEVEL",
+        ),
+        (
             "gunicorn mysite.wsgi -b :1 --certfile c.pem --keyfile k.pem --access-logfile -",
             "--host 0.0.0.0 --port 1 --ssl-certfile c.pem --ssl-keyfile k.pem",
         ),
@@ -229,6 +233,38 @@ def test_through_bridge_the_threads_stay_as_many(files: dict[str, str]) -> None:
     after = fixed({**files, **command}, CODE, target="bridge")
 
     assert after["mysite/asgi.py"] == BRIDGE_ASGI.replace("application()", "application(threads=8)")
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", "compose.yaml", ".env"])
+def test_options_in_a_variable_are_for_people(name: str) -> None:
+    line = '  GUNICORN_CMD_ARGS="--bind=0.0.0.0:8080 --threads=8"\n'
+    command = {"Dockerfile": f'{line if name == "Dockerfile" else ""}CMD ["gunicorn", "app:app"]\n'}
+    [found] = findings({"app.py": "", name: line, **command}, CODE)
+
+    assert found.fix is None
+    assert f"by hand, for options in GUNICORN_CMD_ARGS ({name})" in found.help
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (
+            "'gunicorn \"shop:create_app()\" -b h:1'",
+            "'bridge run \"shop:create_app()\" --server uvicorn --host h --port 1 --threads 1'",
+        ),
+        (
+            "\"gunicorn 'shop:create_app()' -b h:1\"",
+            "\"bridge run 'shop:create_app()' --server uvicorn --host h --port 1 --threads 1\"",
+        ),
+        ('["sh", "-c", "gunicorn \\"shop:create_app()\\" -b :1"]', None),
+    ],
+)
+def test_quotes_stay_apart_from_those_of_the_file(before: str, after: str | None) -> None:
+    text = f"web:\n  command: {before}\n"
+
+    result = fixed({"shop.py": "", "compose.yaml": text}, CODE)["compose.yaml"]
+
+    assert result == f"web:\n  command: {after or before}\n"
 
 
 def test_without_asgi_py_there_is_nothing_to_start_yet() -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from bridge.migrate.deploy.configs import configs_in, nginx_in
 from bridge.migrate.deploy.places import commands_in
 from bridge.migrate.deploy.records import (
+    GUNICORN_CMD_ARGS,
     ConfigValue,
     Deploy,
     NginxConfig,
@@ -59,6 +60,7 @@ def read_deploy(files: Sequence[Path], texts: Mapping[Path, Text] | None = None)
                 (*deploy.commands, *commands_in(path, text)),
                 (*deploy.configs, *configs_in(path, text)),
                 (*deploy.nginx, *nginx_in(path, text)),
+                (*deploy.more_arguments, *([path] if GUNICORN_CMD_ARGS in text else [])),
             )
     return deploy
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from bridge.migrate.deploy.records import StartCommand
-from bridge.migrate.deploy.shell import PROGRAMS, Started, Word, started_by, started_in
+from bridge.migrate.deploy.shell import BARRED, PROGRAMS, Started, Word, started_by, started_in
 
 __all__ = ["commands_in"]
 
@@ -84,9 +84,16 @@ def _in_line(path: Path, kind: Kind, text: str, start: int, end: int) -> Iterato
         yield from _in_shell(path, kind, text, start, end)
 
 
-def _in_shell(path: Path, kind: Kind, text: str, start: int, end: int) -> Iterator[StartCommand]:
-    for started in started_in(text, start, end):
+def _in_shell(
+    path: Path, kind: Kind, text: str, start: int, end: int, barred: tuple[str, ...] = ()
+) -> Iterator[StartCommand]:
+    for started in started_in(text, start, end, barred):
         yield _record(path, kind, text, started)
+
+
+def _in_quotes(path: Path, kind: Kind, text: str, start: int, end: int) -> Iterator[StartCommand]:
+    """A command line with quotes around it, which are those of the file."""
+    yield from _in_shell(path, kind, text, start + 1, end - 1, BARRED[text[start]])
 
 
 def _in_json(path: Path, kind: Kind, text: str, start: int, end: int) -> Iterator[StartCommand]:
@@ -97,7 +104,11 @@ def _in_json(path: Path, kind: Kind, text: str, start: int, end: int) -> Iterato
     if started is not None:
         yield _record(path, kind, text, started, "exec")
     elif len(words) > 2 and re.fullmatch(r"-\w*c", words[1].value):
-        yield from _in_shell(path, kind, text, words[2].start + 1, words[2].end - 1)
+        yield from _in_quotes(path, kind, text, words[2].start, words[2].end)
+
+
+_PLAIN = (": ", " #")
+"""What ends a plain scalar of YAML."""
 
 
 def _in_yaml(path: Path, text: str) -> Iterator[StartCommand]:
@@ -111,9 +122,9 @@ def _in_yaml(path: Path, text: str) -> Iterator[StartCommand]:
             yield from _in_folded(path, text, end, block, folds=rest.startswith(">"))
         elif rest[:1] in ("'", '"') and rest[-1:] == rest[:1]:
             inner = text.index(rest, start)
-            yield from _in_shell(path, "yaml", text, inner + 1, inner + len(rest) - 1)
+            yield from _in_quotes(path, "yaml", text, inner, inner + len(rest))
         elif rest and not rest.startswith("#"):
-            yield from _in_shell(path, "yaml", text, start, end)
+            yield from _in_shell(path, "yaml", text, start, end, _PLAIN)
         else:
             yield from _in_yaml_list(path, text, end)
 
@@ -163,5 +174,7 @@ def _record(
 ) -> StartCommand:
     start, end = started.words[0].start, started.words[-1].end
     argv = (started.program, *(word.value for word in started.words[1:]))
-    line = text.count("\n", 0, start) + 1
-    return StartCommand(path, kind, line, started.program, argv, start, end, text[start:end], form)
+    line, shown = text.count("\n", 0, start) + 1, text[start:end]
+    return StartCommand(
+        path, kind, line, started.program, argv, start, end, shown, form, started.barred
+    )

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from bridge.migrate.findings import Edit
 
 __all__ = [
+    "GUNICORN_CMD_ARGS",
     "ConfigValue",
     "Deploy",
     "NginxConfig",
@@ -24,6 +25,9 @@ __all__ = [
     "ServerConfig",
     "StartCommand",
 ]
+
+GUNICORN_CMD_ARGS = "GUNICORN_CMD_ARGS"
+"""The variable whose options gunicorn puts in front of those of its command line."""
 
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(\(.*\))?")
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+(\(.*\))?")
@@ -45,6 +49,7 @@ class StartCommand:
     :ivar text: what stands between the two.
     :ivar form: ``shell`` for a command line, ``exec`` for items of a JSON list, ``list`` for lines
         of a YAML list.
+    :ivar barred: what may not stand in a command line there: the quotes that are around it.
     """
 
     path: Path
@@ -56,6 +61,7 @@ class StartCommand:
     end: int
     text: str
     form: Literal["shell", "exec", "list"] = "shell"
+    barred: tuple[str, ...] = ()
 
     def option(self, *names: str) -> str | None:
         """The value of an option: ``--workers 4``, ``--workers=4``, ``-w 4`` or ``-w4``.
@@ -92,8 +98,12 @@ class StartCommand:
         full = next((word for word in words if _TARGET.fullmatch(word)), None)
         return full or next((word for word in words if _MODULE.fullmatch(word)), None)
 
-    def replace(self, argv: Sequence[str]) -> Edit:
-        """Start this instead, quoted as it has to be in that file."""
+    def replace(self, argv: Sequence[str]) -> Edit | None:
+        """Start this instead, quoted as it has to be in that file.
+
+        :returns: None where one of the words cannot be quoted there, or the command that stands
+            there has such words: quotes in quotes are read differently at each level.
+        """
         if self.form == "exec":
             text = ", ".join(json.dumps(word, ensure_ascii=False) for word in argv)
         elif self.form == "list":
@@ -101,17 +111,23 @@ class StartCommand:
             between = f"\n{indent.group(1)}- " if indent else "\n- "
             text = between.join(json.dumps(word, ensure_ascii=False) for word in argv)
         else:
-            text = " ".join(_quoted(word) for word in argv)
+            now = re.sub(r"\\\r?\n", " ", self.text)
+            words = [_quoted(word, self.barred) for word in argv]
+            if any(each in now for each in self.barred) or None in words:
+                return None
+            text = " ".join(word for word in words if word is not None)
         return Edit(self.path, self.start, self.end, text)
 
 
-def _quoted(word: str) -> str:
-    """Quoted for a shell, its variables left to work."""
+def _quoted(word: str, barred: Sequence[str]) -> str | None:
+    """Quoted for a shell, its variables left to work; None if that takes what is barred."""
     if re.fullmatch(r"[\w@%+=:,./${}~-]+", word):
-        return word
-    if "$" in word:
-        return '"' + word.replace('"', '\\"') + '"'
-    return shlex.quote(word)
+        ways = [word]
+    elif "$" in word:
+        ways = ['"' + word.replace('"', '\\"') + '"']
+    else:
+        ways = [shlex.quote(word), *([] if re.search(r'["\\`!]', word) else [f'"{word}"'])]
+    return next((way for way in ways if not any(each in way for each in barred)), None)
 
 
 @dataclass(frozen=True)
@@ -167,11 +183,15 @@ class NginxConfig:
 
 @dataclass(frozen=True)
 class Deploy:
-    """All that a project's deploy files say."""
+    """All that a project's deploy files say.
+
+    :ivar more_arguments: the files that name :data:`GUNICORN_CMD_ARGS`.
+    """
 
     commands: tuple[StartCommand, ...]
     configs: tuple[ServerConfig, ...]
     nginx: tuple[NginxConfig, ...]
+    more_arguments: tuple[Path, ...] = ()
 
     def starting(self, *programs: str) -> list[StartCommand]:
         """The commands that start one of these."""

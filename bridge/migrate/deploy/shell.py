@@ -11,7 +11,10 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-__all__ = ["PROGRAMS", "Started", "Word", "started_by", "started_in"]
+__all__ = ["BARRED", "PROGRAMS", "Started", "Word", "started_by", "started_in"]
+
+BARRED = {"'": ("'",), '"': ('"', "\\")}
+"""What means something else inside of these quotes than outside of them."""
 
 PROGRAMS = frozenset(
     {
@@ -45,25 +48,35 @@ class Word:
 
 @dataclass(frozen=True)
 class Started:
-    """A server that a command line starts: its words, the program first."""
+    """A server that a command line starts.
+
+    :ivar words: the program first.
+    :ivar barred: what may not stand there, for the quotes around it.
+    """
 
     program: str
     words: tuple[Word, ...]
+    barred: tuple[str, ...] = ()
 
 
-def started_in(text: str, start: int = 0, end: int | None = None) -> Iterator[Started]:
+def started_in(
+    text: str, start: int = 0, end: int | None = None, barred: tuple[str, ...] = ()
+) -> Iterator[Started]:
     """The servers started by the commands in part of a text, in order.
 
     :param start: where the command lines begin; offsets in what comes back are into ``text``.
+    :param barred: what may not stand in that part.
     """
     for words in _commands(text, start, len(text) if end is None else end):
         inner = _script_of(words)
         if inner is not None:
-            yield from started_in(text, inner.start + 1, inner.end - 1)
+            more = BARRED.get(text[inner.start], ())
+            edge = 1 if more else 0
+            yield from started_in(text, inner.start + edge, inner.end - edge, (*barred, *more))
             continue
         found = started_by(words)
         if found is not None:
-            yield found
+            yield Started(found.program, found.words, barred)
 
 
 def started_by(words: Sequence[Word]) -> Started | None:

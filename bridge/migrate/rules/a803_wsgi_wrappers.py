@@ -98,8 +98,11 @@ def _fix(project: Project, command: StartCommand) -> Fix | None:
     argv = _translated(command.argv)
     if argv is None or not command.text.startswith(("uvicorn", '"uvicorn', "'uvicorn")):
         return None
+    edit = command.replace(argv)
+    if edit is None:
+        return None
     package = add_requirement(project, "wsgi-asgi-bridge[cli,uvicorn]", beside="uvicorn")
-    return Fix("Start it with bridge run", (command.replace(argv), *package), safe=True)
+    return Fix("Start it with bridge run", (edit, *package), safe=True)
 
 
 def _translated(argv: tuple[str, ...]) -> list[str] | None:

@@ -6,7 +6,8 @@ timeouts, TLS, trusted proxies and the access log are carried over, what has no 
 (see X503 and X504). Django's ``asgi.py`` is served by ``uvicorn``; any other WSGI app by
 ``bridge run``, with the threads it had. Where ``asgi.py`` is `bridge`'s, the number of threads goes
 there. The package that is needed is put on the list next to the old one. Unsafe: the server is
-another one, and has to be tried.
+another one, and has to be tried. A command that cannot be written where the old one stands, for
+quotes inside of quotes, is left, and so is one that gets options from ``GUNICORN_CMD_ARGS``.
 
 Before::
 
@@ -22,12 +23,12 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from bridge.migrate.deploy.asked import Asked
-from bridge.migrate.deploy.records import StartCommand
+from bridge.migrate.deploy.records import GUNICORN_CMD_ARGS, StartCommand
 from bridge.migrate.findings import Edit, Finding, Fix, Severity, Source, Target
 from bridge.migrate.requirements import add_requirement
 from bridge.migrate.rule import Rule
@@ -104,10 +105,19 @@ def _instead(project: Project, asked: Asked) -> _Instead | None:
         asgi = asgi_app_for(project, asked.app, asked.text("threads"))
         if asgi is None:
             return None
-        package = "uvicorn[standard]"
-        return _Instead(uvicorn_line(asked, asgi.name, text), package, asgi)
+        line = _with_all_told(project, asked, uvicorn_line(asked, asgi.name, text))
+        return _Instead(line, "uvicorn[standard]", asgi)
     app = asked.app if ":" in asked.app else f"{asked.app}:application"
-    return _Instead(bridge_line(asked, app, text), "wsgi-asgi-bridge[cli,uvicorn]", None)
+    line = _with_all_told(project, asked, bridge_line(asked, app, text))
+    return _Instead(line, "wsgi-asgi-bridge[cli,uvicorn]", None)
+
+
+def _with_all_told(project: Project, asked: Asked, line: Line) -> Line:
+    """Blocked where gunicorn gets options from a variable as well, which uvicorn does not read."""
+    if asked.program != "gunicorn" or not project.deploy.more_arguments:
+        return line
+    files = ", ".join(project.relative(path) for path in project.deploy.more_arguments)
+    return replace(line, blocked=(*line.blocked, f"options in {GUNICORN_CMD_ARGS} ({files})"))
 
 
 def _message(asked: Asked, instead: _Instead | None) -> str:
@@ -128,8 +138,11 @@ def _help(asked: Asked, instead: _Instead | None) -> str:
     return f'pip install "{instead.package}" and start with: {command}'
 
 
-def _fix(project: Project, asked: Asked, command: StartCommand, instead: _Instead) -> Fix:
-    edits: tuple[Edit, ...] = (command.replace(_argv(asked, command, instead.line)),)
+def _fix(project: Project, asked: Asked, command: StartCommand, instead: _Instead) -> Fix | None:
+    edit = command.replace(_argv(asked, command, instead.line))
+    if edit is None:
+        return None
+    edits: tuple[Edit, ...] = (edit,)
     edits += tuple(_without_notify(project, command))
     edits += instead.asgi.edits if instead.asgi else ()
     packages = [instead.package]
