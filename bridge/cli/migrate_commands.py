@@ -6,8 +6,10 @@ and the exit code. Main thread.
 
 from __future__ import annotations
 
+import os
+import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -26,9 +28,10 @@ from bridge.migrate.outputs import FORMATS
 from bridge.migrate.outputs.grouping import count
 from bridge.migrate.plan import PLAN_FORMATS
 from bridge.migrate.plan import plan as work_out
+from bridge.migrate.project import Project
 from bridge.migrate.runner import Progress as Told
 from bridge.migrate.session import Session, run_check
-from bridge.migrate.writing import is_dirty, write_texts
+from bridge.migrate.writing import ignored, uncommitted, write_texts
 
 __all__ = ["check", "explain", "fix", "plan"]
 
@@ -78,19 +81,42 @@ def fix(
     )
     _print(unified_diff(session.project, changes))
     if write:
+        if not allow_dirty:
+            _refuse_ignored(session.project, changes)
         write_texts(changes.after)
     _tell(_outcome(changes, write))
+    if write:
+        _tell_new(changes)
     return _ended(replace(session, report=changes.left))
 
 
 def _refuse_dirty(path: Path) -> None:
-    changed = is_dirty(path if path.is_dir() else path.parent)
+    changed = uncommitted(path if path.is_dir() else path.parent)
     if changed:
-        shown = ", ".join(changed[:3]) + (", ..." if len(changed) > 3 else "")
         raise MigrationError(
-            f"git has changes that are not committed ({shown}): commit them first, so that the "
-            "fixes can be seen and undone by themselves, or use --allow-dirty"
+            f"git has changes that are not committed ({_first(changed)}): commit them first, so "
+            "that the fixes can be seen and undone by themselves, or use --allow-dirty"
         )
+
+
+def _refuse_ignored(project: Project, changes: Changes) -> None:
+    files = [project.relative(path) for path in ignored(project.root, changes.after)]
+    if files:
+        raise MigrationError(
+            f"git ignores files that would be written ({_first(files)}), and could not take that "
+            "back; nothing was written. Leave them out with exclude, or use --allow-dirty"
+        )
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+
+
+def _tell_new(changes: Changes) -> None:
+    """``git checkout`` leaves new files where they are."""
+    new = [os.path.relpath(path) for path in changes.after if changes.before[path] is None]
+    if new:
+        _tell(f"New files, to be taken back by themselves: rm {shlex.join(new)}")
 
 
 def _outcome(changes: Changes, written: bool) -> str:

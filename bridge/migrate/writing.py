@@ -12,13 +12,13 @@ import shutil
 import stat
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from bridge.errors import MigrationError
 from bridge.migrate.module import Text
 
-__all__ = ["is_dirty", "write_texts"]
+__all__ = ["ignored", "uncommitted", "write_texts"]
 
 
 def write_texts(texts: Mapping[Path, Text]) -> None:
@@ -80,11 +80,55 @@ def _umask() -> int:
     return mask
 
 
-def is_dirty(folder: Path) -> list[str]:
-    """What git has not committed in a folder, as paths; none where there is no repository."""
-    command = ["git", "-C", str(folder), "status", "--porcelain", "--", "."]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    except (OSError, subprocess.TimeoutExpired):
+def uncommitted(folder: Path) -> list[str]:
+    """What git has not committed in a folder, as paths; none where there is no repository.
+
+    :raises MigrationError: there is one, and git does not say.
+    """
+    if _repository_of(folder) is None:
         return []
-    return [line[3:] for line in done.stdout.splitlines()] if done.returncode == 0 else []
+    return [line[3:] for line in _git(folder, "status", "--porcelain", "--", ".").splitlines()]
+
+
+def ignored(folder: Path, files: Iterable[Path]) -> list[Path]:
+    """Those of these files that git ignores: it cannot take back what is written to them.
+
+    :param folder: one in the repository; none are ignored where there is no repository.
+    :raises MigrationError: there is one, and git does not say.
+    """
+    real = {str(path.resolve()): path for path in files}
+    if not real or _repository_of(folder) is None:
+        return []
+    told = _git(folder, "check-ignore", "-z", "--stdin", given="\0".join(real), may_be=(0, 1))
+    return [real[name] for name in told.split("\0") if name in real]
+
+
+def _repository_of(folder: Path) -> Path | None:
+    """The folder with ``.git`` that a folder is in: git's own answer may be that it refuses."""
+    real = folder.resolve()
+    return next((each for each in (real, *real.parents) if (each / ".git").exists()), None)
+
+
+def _git(folder: Path, *words: str, given: str = "", may_be: Sequence[int] = (0,)) -> str:
+    """
+    :param may_be: the exit codes that are an answer.
+    :raises MigrationError: there is none.
+    """
+    command = ["git", "-C", str(folder), *words]
+    try:
+        done = subprocess.run(
+            command, input=given, capture_output=True, text=True, check=False, timeout=60
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise MigrationError(_not_told(folder, str(error))) from None
+    if done.returncode not in may_be:
+        first = (done.stderr.strip() or "no reason given").splitlines()[0]
+        raise MigrationError(_not_told(folder, first))
+    return done.stdout
+
+
+def _not_told(folder: Path, reason: str) -> str:
+    return (
+        f"{folder} is in a git repository, and git does not tell what is committed there: "
+        f"{reason}. Put that right, or use --allow-dirty"
+    )

@@ -320,6 +320,59 @@ def test_a_dirty_tree_is_left_alone_unless_told(site: Path) -> None:
     assert (site / "shop" / "middleware.py").read_text() == FIXED
 
 
+def committed(site: Path) -> None:
+    who = ("-c", "user.name=t", "-c", "user.email=t@example.org")
+    for words in (("init", "-q"), ("add", "-A"), (*who, "commit", "-q", "-m", "all")):
+        subprocess.run(["git", *words], cwd=site, check=True, timeout=60)
+
+
+def test_new_files_are_told_with_what_takes_them_back(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (site / "shop" / "asgi.py").unlink()
+    (site / "shop" / "wsgi.py").write_text(ASGI.replace("asgi", "wsgi"))
+    committed(site)
+    monkeypatch.chdir(site.parent)
+
+    result = migrate("fix", site, "--no-introspect", "--select", "E101", "--write")
+
+    assert f"taken back by themselves: rm {site.name}/shop/asgi.py\n" in result.stderr
+    assert (site / "shop" / "asgi.py").exists()
+
+
+def test_files_that_git_ignores_are_left_alone_unless_told(site: Path) -> None:
+    (site / ".gitignore").write_text("shop/middleware.py\n")
+    committed(site)
+
+    result = fix(site, "--write")
+    assert result.exit_code == 2
+    assert "git ignores files that would be written (shop/middleware.py)" in result.stderr
+    assert (site / "shop" / "middleware.py").read_text() == MIDDLEWARE
+
+    assert fix(site, "--write", "--allow-dirty").exit_code == 0
+    assert (site / "shop" / "middleware.py").read_text() == FIXED
+
+
+def test_a_tracked_file_is_not_ignored_whatever_the_patterns_say(site: Path) -> None:
+    committed(site)
+    (site / ".gitignore").write_text("*.py\n")
+    committed(site)
+
+    assert fix(site, "--write").exit_code == 0
+    assert (site / "shop" / "middleware.py").read_text() == FIXED
+
+
+def test_a_repository_that_git_does_not_read_is_left_alone_unless_told(site: Path) -> None:
+    (site / ".git").write_text("gitdir: /nowhere/at/all\n")
+
+    result = fix(site, "--write")
+
+    assert result.exit_code == 2
+    assert "git does not tell what is committed there" in result.stderr
+    assert (site / "shop" / "middleware.py").read_text() == MIDDLEWARE
+    assert fix(site, "--write", "--allow-dirty").exit_code == 0
+
+
 def test_a_read_only_file_keeps_all_files_as_they_are(site: Path) -> None:
     other = site / "shop" / "another.py"
     other.write_text(MIDDLEWARE)
