@@ -6,6 +6,7 @@ called here. What leaves: each use of it in a module, with the fix that puts our
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -49,7 +50,7 @@ def uses_of(
     needed = _requirement(project, adapter) if calls else ()
     for call in calls:
         arguments = fixed[id(call.func)]
-        edits = _edits(module, call, adapter, arguments, can_replace) if arguments else ()
+        edits = () if arguments is None else _edits(module, call, adapter, arguments, can_replace)
         fix = Fix(f"Use bridge.{adapter.ours}", (*edits, *needed), safe=True) if edits else None
         yield call, fix
     for other in others:
@@ -74,23 +75,58 @@ def _is_part(module: Module, node: cst.CSTNode) -> bool:
     return module.enclosing(node, cst.Import, cst.ImportFrom) is not None
 
 
-def _arguments(module: Module, call: cst.Call, adapter: Adapter) -> list[str] | None:
-    """The arguments of ours, as text; None if one of them has no counterpart."""
-    texts: list[str] = []
+def _arguments(module: Module, call: cst.Call, adapter: Adapter) -> tuple[Edit, ...] | None:
+    """What makes its arguments those of ours; None if one of them has no counterpart.
+
+    Each is changed where it stands, so that lines and comments stay.
+    """
+    edits: list[Edit] = []
     for position, each in enumerate(call.args):
         name = each.keyword.value if each.keyword else None
         if each.star:
             return None
         if position == 0 and name in (None, "app", "wsgi_application"):
-            texts.append(module.source(each.value))
+            edits += _renamed(module, each, "")
             continue
         if name is None and position <= len(adapter.positional):
             name = adapter.positional[position - 1]
         if name is None or name not in adapter.options:
             return None
         if adapter.options[name]:
-            texts.append(f"{adapter.options[name]}={module.source(each.value)}")
-    return texts or None
+            edits += _renamed(module, each, adapter.options[name])
+            continue
+        gone = _without(module, call.args[position - 1], each) if position else None
+        if gone is None:
+            return None
+        edits.append(gone)
+    return tuple(edits) if call.args else None
+
+
+def _renamed(module: Module, argument: cst.Arg, name: str) -> Iterator[Edit]:
+    """The argument under another keyword; under none if ``name`` is empty."""
+    start, _ = module.span(argument)
+    end = start
+    if argument.keyword is not None:
+        equals = re.compile(r"\s*=\s*").match(module.text, module.span(argument.keyword)[1])
+        end = equals.end() if equals else end
+    wanted = f"{name}=" if name else ""
+    if re.sub(r"\s", "", module.text[start:end]) != wanted:
+        yield Edit(module.path, start, end, wanted)
+
+
+def _without(module: Module, before: cst.Arg, argument: cst.Arg) -> Edit | None:
+    """No such argument: its line goes, or what is between it and the one before.
+
+    None where that has a comment, which may be about something else.
+    """
+    start, end = module.span(argument)
+    first, last = module.line_of(start), module.line_of(end)
+    head = module.text[module.line_start(first) : start]
+    tail = module.text[end : module.line_start(last + 1)].partition("#")[0]
+    if not head.strip() and tail.strip() in (",", ""):
+        return module.delete_lines(first, last)
+    _, gap = module.span(before)
+    return None if "#" in module.text[gap:start] else Edit(module.path, gap, end, "")
 
 
 def _requirement(project: Project, adapter: Adapter) -> tuple[Edit, ...]:
@@ -103,7 +139,11 @@ def _requirement(project: Project, adapter: Adapter) -> tuple[Edit, ...]:
 
 
 def _edits(
-    module: Module, call: cst.Call, adapter: Adapter, arguments: list[str], can_replace: bool
+    module: Module,
+    call: cst.Call,
+    adapter: Adapter,
+    arguments: tuple[Edit, ...],
+    can_replace: bool,
 ) -> tuple[Edit, ...]:
     ours = adapter.ours
     known = module.imports.get(ours, f"bridge.{ours}")
@@ -112,15 +152,7 @@ def _edits(
     edits: list[Edit] = []
     if module.source(call.func) != ours:
         edits.append(module.replace(call.func, ours))
-    if arguments != [module.source(each) for each in call.args]:
-        edits.append(_replace_arguments(module, call, arguments))
-    return (*edits, *_imports(module, adapter, can_replace))
-
-
-def _replace_arguments(module: Module, call: cst.Call, arguments: list[str]) -> Edit:
-    start, _ = module.span(call.args[0])
-    _, end = module.span(call.args[-1])
-    return Edit(module.path, start, end, ", ".join(arguments))
+    return (*edits, *arguments, *_imports(module, adapter, can_replace))
 
 
 def _imports(module: Module, adapter: Adapter, can_replace: bool) -> tuple[Edit, ...]:

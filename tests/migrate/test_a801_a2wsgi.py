@@ -35,6 +35,31 @@ def test_an_asgi_app_is_wrapped_in_ours() -> None:
     )
 
 
+def test_lines_and_comments_between_arguments_stay() -> None:
+    check_transformed(
+        "A801",
+        HEAD.format("WSGIMiddleware")
+        + "app = WSGIMiddleware(\n    (flask_app),\n    # more than 20 exhaust the database\n"
+        "    workers=(20),  # measured\n    send_queue_size=5,  # chunks\n)\n",
+        "from bridge import WsgiToAsgi\n\n"
+        "app = WsgiToAsgi(\n    (flask_app),\n    # more than 20 exhaust the database\n"
+        "    threads=(20),  # measured\n)\n",
+    )
+    check_transformed(
+        "A801",
+        HEAD.format("WSGIMiddleware")
+        + "app = WSGIMiddleware(app=flask_app, send_queue_size=5,\n    workers = 20)\n",
+        "from bridge import WsgiToAsgi\n\napp = WsgiToAsgi(flask_app,\n    threads=20)\n",
+    )
+
+
+def test_an_argument_that_goes_does_not_take_the_comment_in_front_of_it() -> None:
+    code = "a = WSGIMiddleware(app,  # ours\n    send_queue_size=5, workers=2)\n"
+    [found] = findings({"main.py": HEAD.format("WSGIMiddleware") + code}, "A801")
+
+    assert found.fix is None
+
+
 def test_each_call_of_a_module_is_replaced() -> None:
     check_transformed(
         "A801",
