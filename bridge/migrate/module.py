@@ -54,6 +54,10 @@ class Text:
     encoding: str
     newline: str
 
+    def lines(self) -> list[str]:
+        """Its lines without their ends, counted as Python does: a form feed ends none."""
+        return _LINE_END.split(self.text)
+
 
 def read_text(path: Path) -> Text:
     """Read a file, decoded as its PEP 263 line or byte order mark says; else UTF-8.

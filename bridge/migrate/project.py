@@ -113,7 +113,7 @@ class Project:
     def lines(self, path: Path) -> list[str]:
         """The lines of a file; none if it is a folder or cannot be read."""
         try:
-            return self.text_of(path).text.splitlines()
+            return self.text_of(path).lines()
         except CannotRead:
             return []
 

@@ -128,6 +128,16 @@ def test_a_suppressed_finding_is_counted(site: Path) -> None:
     assert "1 finding suppressed by comments." in result.stdout
 
 
+@pytest.mark.parametrize("mark", ["\f", "\v", "\u2028", "\x85", "\x1c"])
+def test_a_finding_is_suppressed_behind_marks_that_end_no_line_of_python(
+    site: Path, mark: str
+) -> None:
+    text = MIDDLEWARE.replace("get_response):", "get_response):  # bridge: ignore[M203] known")
+    (site / "shop" / "middleware.py").write_text(f"# one{mark}line\n{text}", "utf-8")
+
+    assert "1 finding suppressed by comments." in check(site, "--select", "M203").stdout
+
+
 # -- introspection ---------------------------------------------------------------------------------
 
 

@@ -100,7 +100,7 @@ class NginxHttpOnly(Rule):
 
 
 def _line(config: NginxConfig, directive: NginxDirective) -> str:
-    return config.text.splitlines()[directive.line - 1]
+    return config.text.split("\n")[directive.line - 1]
 
 
 def _headers(config: NginxConfig, blocks: tuple[str, ...]) -> list[NginxDirective]:

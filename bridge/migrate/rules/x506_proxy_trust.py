@@ -59,7 +59,7 @@ class ProxyTrust(Rule):
                         each.line,
                         f"{each.args[0]} in a header: an ASGI server takes it for any other header",
                         _root_path(project, "/..."),
-                        line_text=config.text.splitlines()[each.line - 1],
+                        line_text=config.text.split("\n")[each.line - 1],
                     )
 
     def _mounted(self, project: Project, asked: Asked) -> Iterator[Finding]:
