@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.migrate.helpers import check_noop, check_transformed
 
 PATH = "shop/asgi.py"
@@ -51,6 +53,36 @@ def test_a_statement_over_several_lines_moves_whole() -> None:
         f"{IMPORTS}{long}application = Wrap(\n    get_asgi_application()\n)\n",
         path=PATH,
     )
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        'STAGE = os.environ.get("STAGE", "settings")\n',
+        "from shop.stage import STAGE\n",
+        "for STAGE in ():\n    pass\n",
+    ],
+)
+def test_a_name_that_is_bound_in_between_keeps_it_where_it_is(between: str) -> None:
+    setting = 'os.environ.setdefault("DJANGO_SETTINGS_MODULE", str(STAGE))\n'
+    application = "application = get_asgi_application()\n"
+    text = f"{IMPORTS}{application}{between}{setting}"
+    after = f"{IMPORTS}{between}{setting}{application}"
+
+    check_transformed("E102", text, text, path=PATH)
+    check_transformed("E102", f"{IMPORTS}{between}{application}{setting}", after, path=PATH)
+
+
+def test_the_import_is_added_only_where_the_setting_needs_it() -> None:
+    imports = "from os import environ\nfrom django.core.asgi import get_asgi_application\n"
+    setting = 'environ["DJANGO_SETTINGS_MODULE"] = "shop.settings"\n'
+    application = "application = get_asgi_application()\n"
+    late = imports.partition("\n")[2] + application + imports.partition("\n")[0] + "\n" + setting
+
+    check_transformed(
+        "E102", imports + application + setting, imports + setting + application, path=PATH
+    )
+    check_transformed("E102", late, late, path=PATH)
 
 
 def test_in_a_branch_it_is_told_and_not_moved() -> None:

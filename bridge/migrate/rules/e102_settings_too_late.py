@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import libcst as cst
+from libcst.metadata import Assignment
 
 from bridge.migrate.entry_points import application_calls, statement_of
 from bridge.migrate.findings import Edit, Finding, Fix, Severity
@@ -82,21 +83,39 @@ def _fix(module: Module, made: cst.CSTNode, told: cst.CSTNode) -> Fix | None:
         made, cst.SimpleStatementLine
     ):
         return None
+    names = _names(module, told)
+    needs_os = "os" in names and not _is_bound(module, "os", made, told)
+    if not all(_is_bound(module, name, made, told) for name in names - {"os"}):
+        return None
     first, last = module.position(told)[0], module.line_of(module.span(told)[1])
     at = module.position(made)[0]
     text = "".join(f"{module.line(number)}\n" for number in range(first, last + 1))
     edits: list[Edit] = [
-        module.insert_line(at, _import_os(module, at) + text),
+        module.insert_line(at, ("import os\n\n" if needs_os else "") + text),
         module.delete_lines(first, last),
     ]
     return Fix(f"Set {_VARIABLE} before the application is made", tuple(edits), safe=True)
 
 
-def _import_os(module: Module, before: int) -> str:
-    """``import os``, where the module has it only further down."""
-    for node in module.nodes(cst.Import):
-        if module.position(node)[0] < before and any(
-            alias.evaluated_name.partition(".")[0] == "os" for alias in node.names
-        ):
-            return ""
-    return "import os\n\n"
+def _names(module: Module, statement: cst.CSTNode) -> set[str]:
+    """The names that a statement looks up."""
+    found: set[str] = set()
+    for name in module.inside(statement, cst.Name):
+        above = module.parent(name)
+        is_attribute = isinstance(above, cst.Attribute) and above.attr is name
+        if not is_attribute and not (isinstance(above, cst.Arg) and above.keyword is name):
+            found.add(name.value)
+    return found
+
+
+def _is_bound(module: Module, name: str, made: cst.CSTNode, told: cst.CSTNode) -> bool:
+    """Whether a name means the same in front of one statement as it does at a later one."""
+    bound = [
+        module.position(each.node)
+        for each in module.scopes[told][name]
+        if isinstance(each, Assignment)
+    ]
+    first, last = module.position(made), module.position(told)
+    if not bound:
+        return True  # Python's own
+    return any(each < first for each in bound) and not any(first <= each < last for each in bound)
