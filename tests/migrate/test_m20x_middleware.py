@@ -230,6 +230,26 @@ def test_the_fix_is_offered_where_hops_fall_and_an_async_view_is_there() -> None
     assert after == {**files, "shop/code.py": BOTH}
 
 
+@pytest.mark.parametrize("quotes", ['"""', 'f"""'])
+def test_what_is_inside_of_strings_keeps_its_indent(quotes: str) -> None:
+    text = f'note({quotes}a\n    b\nc""", get_response(request)'
+    before = FUNCTION.replace("get_response(request)", f"{text})", 1)
+    after = BOTH.replace(
+        "await get_response(request)", f"{text.replace('get_r', 'await get_r')})"
+    ).replace("response = get_response(request)", f"response = {text})")
+    files = site("shop.code.timing", code=before)
+
+    assert fixed(files, "M204", facts=told(TIMING, is_async=True))["shop/code.py"] == after
+
+
+def test_the_function_stays_indented_with_tabs() -> None:
+    files = site("shop.code.timing", code=FUNCTION.replace("    ", "\t"))
+
+    after = fixed(files, "M204", facts=told(TIMING, is_async=True))["shop/code.py"]
+
+    assert after == BOTH.replace("    ", "\t")
+
+
 def test_no_fix_where_no_view_is_async() -> None:
     files = site("shop.code.timing", code=FUNCTION)
 

@@ -125,8 +125,7 @@ def _fix(module: Module, node: cst.ClassDef | cst.FunctionDef) -> Fix | None:
         return None
     outer = module.indent_of(node)
     first, last = module.position(inner)[0], module.line_of(module.span(inner)[1])
-    lines = [module.line(number) for number in range(first, last + 1)]
-    deeper = [f"    {line}" if line.strip() else line for line in lines]
+    deeper = _deeper(module, inner, range(first, last + 1))
     awaited = _awaited(module, inner, calls, deeper)
     body = module.indent_of(inner)
     text = "\n".join(
@@ -165,6 +164,19 @@ def _inner(node: cst.FunctionDef) -> cst.FunctionDef | None:
     return inner if is_returned and not inner.decorators else None
 
 
+def _deeper(module: Module, inner: cst.FunctionDef, numbers: range) -> list[str]:
+    """The lines indented once more, but for those that begin inside of a string."""
+    strings = [*module.inside(inner, cst.SimpleString), *module.inside(inner, cst.FormattedString)]
+    inside: set[int] = set()
+    for start, end in map(module.span, strings):
+        inside.update(range(module.line_of(start) + 1, module.line_of(end) + 1))
+    unit = module.tree.default_indent
+    return [
+        unit + line if line.strip() and number not in inside else line
+        for number, line in ((number, module.line(number)) for number in numbers)
+    ]
+
+
 def _awaited(
     module: Module, inner: cst.FunctionDef, calls: list[cst.Call], lines: list[str]
 ) -> list[str]:
@@ -173,7 +185,8 @@ def _awaited(
     first = module.position(inner)[0]
     for call in sorted(calls, key=module.position, reverse=True):
         line, column = module.position(call)
-        text, at = new[line - first], column - 1 + 4
+        text = new[line - first]
+        at = column - 1 + len(text) - len(module.line(line))
         new[line - first] = f"{text[:at]}await {text[at:]}"
     new[0] = new[0].replace("def ", "async def ", 1)
     return new
