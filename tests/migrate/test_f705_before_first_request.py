@@ -19,8 +19,27 @@ def test_it_is_called_at_import() -> None:
         f"{HEAD}@app.before_first_request\ndef warm():\n    app.warm = True  # now\n\n\n"
         '@app.get("/")\ndef index():\n    return "hi"\n',
         f"{HEAD}def warm():\n    app.warm = True  # now\n\n\n"
-        "with app.app_context():\n    warm()\n\n\n"
-        '@app.get("/")\ndef index():\n    return "hi"\n',
+        '@app.get("/")\ndef index():\n    return "hi"\n\n\n'
+        "with app.app_context():\n    warm()\n",
+        safe=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "end", ["", 'if __name__ == "__main__":\n    app.run()\n', "app.run(debug=True)\n"]
+)
+def test_what_it_uses_is_defined_by_then(end: str) -> None:
+    warm = "{}def warm():\n    load(DATA)\n\n\n{}def again():\n    load(DATA)\n\n\n"
+    rest = "def load(data):\n    app.loaded = data\n\n\nDATA = [1]\n"
+    calls = "with app.app_context():\n    {}()\n"
+    mark, gap = "@app.before_first_request\n", "\n\n"
+    first, second = calls.format("warm"), calls.format("again")
+    called = f"{first}{gap}{second}{gap}{end}" if end else f"{gap}{first}{gap}{second}"
+
+    check_transformed(
+        CODE,
+        HEAD + warm.format(mark, mark) + rest + end,
+        HEAD + warm.format("", "") + rest + called,
         safe=False,
     )
 

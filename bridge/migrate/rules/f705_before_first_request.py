@@ -2,8 +2,8 @@
 
 Where it still exists, it runs while the first request waits; with several worker threads the
 others that come in meanwhile wait as well, or, in old versions, run before it is done. The fix runs
-the function once, at import, in the app's context. Unsafe: it is earlier then, and there is no
-request.
+the function once, at import, in the app's context: at the end of the module, where all that it uses
+is defined. Unsafe: it is earlier then, and there is no request.
 
 Before::
 
@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from bridge.migrate.findings import Finding, Fix, Severity
+from bridge.migrate.findings import Edit, Finding, Fix, Severity
 from bridge.migrate.rule import Rule
 
 if TYPE_CHECKING:
@@ -74,11 +74,29 @@ def _fix(module: Module, node: cst.Attribute) -> Fix | None:
         return None
     line, _ = module.position(decorator)
     app = module.source(node.value)
-    call = f"\n\nwith {app}.app_context():\n    {function.name.value}()\n"
-    after = module.line_of(module.span(function)[1]) + 1
-    start = "" if module.text.endswith("\n") else "\n"
-    edits = (module.delete_lines(line, line), module.insert_line(after, start + call))
+    call = f"with {app}.app_context():\n    {function.name.value}()\n"
+    edits = (module.delete_lines(line, line), _at_the_end(module, function, app, call))
     return Fix("Call it at import", edits, safe=False)
+
+
+def _at_the_end(module: Module, function: cst.FunctionDef, app: str, text: str) -> Edit:
+    """In front of what starts the app, if the module does so itself."""
+    for statement in module.tree.body:
+        is_behind = module.position(statement) > module.position(function)
+        if is_behind and _is_start(module, statement, app):
+            return module.insert_line(module.position(statement)[0], f"{text}\n\n")
+    start = "" if module.text.endswith("\n") else "\n"
+    end = len(module.text)
+    return Edit(module.path, end, end, f"{start}\n\n{text}")
+
+
+def _is_start(module: Module, statement: cst.CSTNode, app: str) -> bool:
+    match statement:
+        case cst.If(test=test):
+            return "__name__" in module.source(test)
+        case cst.SimpleStatementLine(body=[cst.Expr(value=cst.Call(func=called)), *_]):
+            return module.source(called) == f"{app}.run"
+    return False
 
 
 def _is_simple(module: Module, function: cst.FunctionDef) -> bool:
