@@ -2,6 +2,7 @@
 
 What enters: a folder. What leaves: paths, sorted. Symlinks to folders are not followed, so that
 none is seen twice or for ever; environments, caches and what version control keeps are left out.
+So are pipes, sockets and devices, for reading one may never end.
 """
 
 from __future__ import annotations
@@ -44,8 +45,13 @@ def walk(root: Path, exclude: Sequence[str] = ()) -> Iterator[Path]:
         here = Path(folder)
         folders[:] = sorted(name for name in folders if _is_wanted(root, here / name, exclude))
         for name in sorted(names):
-            if not _is_excluded(root, here / name, exclude):
+            if _is_a_file(here / name) and not _is_excluded(root, here / name, exclude):
                 yield here / name
+
+
+def _is_a_file(path: Path) -> bool:
+    """A broken symlink counts: that it cannot be read is to be told."""
+    return path.is_file() or not path.exists()
 
 
 def _is_wanted(root: Path, folder: Path, exclude: Sequence[str]) -> bool:

@@ -138,6 +138,25 @@ def test_a_finding_is_suppressed_behind_marks_that_end_no_line_of_python(
     assert "1 finding suppressed by comments." in check(site, "--select", "M203").stdout
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX")
+def test_a_pipe_is_not_read(site: Path) -> None:
+    for name in ("pipe.py", "requirements.txt", "Procfile"):
+        os.mkfifo(site / name)
+    (site / "broken.py").symlink_to(site / "nowhere.py")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "bridge", "migrate", "check", site, "--no-introspect"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert "M203 error" in done.stdout
+    told = "bridge: broken.py cannot be read: No such file or directory\n"
+    assert done.stderr == told
+
+
 # -- introspection ---------------------------------------------------------------------------------
 
 
