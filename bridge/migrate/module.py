@@ -19,6 +19,7 @@ import tokenize
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -99,6 +100,7 @@ class Module:
     :ivar path: absolute.
     :ivar name: as it is imported, ``shop.settings``; for a package's ``__init__.py`` the package.
     :ivar is_kept: whether its nodes are kept, by :class:`~bridge.migrate.settings.Settings` say.
+    :ivar failure: why it could not be read or parsed, once somebody has tried in vain.
     """
 
     def __init__(self, path: Path, name: str, text: Text | None = None) -> None:
@@ -106,13 +108,14 @@ class Module:
         self.path = path
         self.name = name
         self.is_kept = False
+        self.failure: CannotRead | None = None
         self._given = text
         self._parents: dict[int, cst.CSTNode] = {}
 
     def __getstate__(self) -> dict[str, object]:
         """Without what was read and parsed: the other process does that itself, if at all."""
         plain = {"path": self.path, "name": self.name, "_given": self._given}
-        return {**plain, "is_kept": False, "_parents": {}}
+        return {**plain, "is_kept": False, "failure": None, "_parents": {}}
 
     def forget(self) -> None:
         """Let go of what was parsed, some megabytes; it is made anew when asked for.
@@ -132,7 +135,17 @@ class Module:
     @functools.cached_property
     def file(self) -> Text:
         """:raises CannotRead: see :func:`read_text`."""
-        return self._given or read_text(self.path)
+        with self._told():
+            return self._given or read_text(self.path)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Who asks may go on without this file; that it was not looked at is told all the same."""
+        try:
+            yield
+        except CannotRead as error:
+            self.failure = CannotRead(str(error), error.line)
+            raise
 
     @property
     def text(self) -> str:
@@ -141,6 +154,10 @@ class Module:
     @functools.cached_property
     def tree(self) -> cst.Module:
         """:raises CannotRead: the file has a syntax error, or syntax too new for this libcst."""
+        with self._told():
+            return self._parsed()
+
+    def _parsed(self) -> cst.Module:
         if _depth(self.text) > _DEEPEST:
             raise CannotRead(f"has more than {_DEEPEST} brackets inside of each other")
         try:

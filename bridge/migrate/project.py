@@ -143,7 +143,7 @@ class Project:
                     _ = module.tree
                     yield module
             except CannotRead:
-                continue  # told as a problem when the file itself is checked
+                continue  # the report names it: see Module.failure
 
     def find(self, dotted: str) -> tuple[Module, cst.ClassDef | cst.FunctionDef] | None:
         """A class or function of the project by its dotted name; re-exports are followed."""

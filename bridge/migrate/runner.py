@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -66,7 +66,14 @@ def check(
             found.extend(rule.check_project(project))
         except Exception as error:
             problems.append(_failed(rule, project.root, error))
-    return _report(project, found, problems)
+    return _report(project, found, [*problems, *_not_read(project)])
+
+
+def _not_read(project: Project) -> Iterator[Problem]:
+    """What rules wanted to know from other files than their own, the settings say, and did not."""
+    for module in project.modules:
+        if module.failure is not None:
+            yield Problem(module.path, module.failure.line, str(module.failure))
 
 
 def _cpus() -> int:

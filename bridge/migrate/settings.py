@@ -137,7 +137,7 @@ class _Reader:
         try:
             body = module.tree.body
         except CannotRead:
-            return  # told as a problem when the file itself is checked
+            return  # the report names it: see Module.failure
         self._block(module, body)
 
     def _block(self, module: Module, body: Sequence[cst.CSTNode]) -> None:

@@ -128,6 +128,24 @@ def test_a_file_that_could_not_be_parsed_before_may_be_changed() -> None:
     assert problem.path.name == "b.py"
 
 
+@pytest.mark.parametrize("select", [["D"], ["E"], ["X"], ["D", "E", "X"]])
+@pytest.mark.parametrize("broken", ["shop/settings.py", "shop/base.py"])
+def test_settings_that_cannot_be_parsed_are_told_whatever_is_checked(
+    broken: str, select: list[str]
+) -> None:
+    files = {
+        "manage.py": MANAGE,
+        "shop/settings.py": "from shop.base import *\nCONN_MAX_AGE = 1\n",
+        "shop/base.py": "",
+        "Procfile": "web: gunicorn shop.wsgi\n",
+    }
+    with project_of({**files, broken: "INSTALLED_APPS = [\n"}) as project:
+        report = check(project, select_rules(select))
+        expected = [] if select == ["X"] else [broken]
+
+        assert [project.relative(each.path) for each in report.problems] == expected
+
+
 def test_a_file_that_no_rule_looks_at_is_not_parsed() -> None:
     with project_of({"shop/a.py": "def broken(:\n"}) as project:
         assert check(project, select_rules(["M203"])).problems == ()
