@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bridge.migrate.findings import Finding, Problem
@@ -218,9 +218,20 @@ def _report(project: Project, found: Iterable[Finding], problems: Sequence[Probl
     relevant = {each for each in found if each.severity(project.target) is not None}
     lines: dict[Path, list[str]] = {}
     kept = [each for each in relevant if not is_ignored(each, _line_reader(project, each, lines))]
+    kept = [_kept_inside(project, each) for each in kept]
     ordered = sorted(kept, key=lambda f: (str(f.path), f.line, f.column, f.code, f.message))
     told = sorted(set(problems), key=lambda problem: (str(problem.path), problem.line))
     return Report(tuple(ordered), len(relevant) - len(kept), tuple(told))
+
+
+def _kept_inside(project: Project, finding: Finding) -> Finding:
+    """Without a fix that would write to what a symlink names outside of the project's folder."""
+    if finding.fix is None:
+        return finding
+    root = project.root.resolve()
+    real = {edit.path.resolve() for edit in finding.fix.edits}
+    is_inside = all(path.is_relative_to(root) for path in real)
+    return finding if is_inside else replace(finding, fix=None)
 
 
 def _line_reader(

@@ -327,6 +327,21 @@ def test_encoding_newlines_and_symlink_stay_what_they_are(site: Path) -> None:
     assert real.read_bytes() == (head + FIXED.replace("\n", "\r\n")).encode("latin-1")
 
 
+def test_what_a_symlink_names_outside_of_the_project_is_not_changed(site: Path) -> None:
+    outside, inside = site / "elsewhere.py", site / "project"
+    inside.mkdir()
+    outside.write_text(MIDDLEWARE)
+    (inside / "linked.py").symlink_to(outside)
+    (inside / "own.py").write_text(MIDDLEWARE)
+    (site / "by_link").symlink_to(inside)
+
+    result = fix(site / "by_link", "--write")
+
+    assert result.exit_code == 1
+    assert "1 fix written to 1 file. 1 finding left." in result.stderr
+    assert (outside.read_text(), (inside / "own.py").read_text()) == (MIDDLEWARE, FIXED)
+
+
 def test_unsafe_fixes_have_to_be_asked_for(site: Path) -> None:
     call = "    def __call__(self, request):\n        return self.get_response(request) or 1\n"
     (site / "shop" / "middleware.py").write_text(f"{HEAD}class A(MiddlewareMixin):\n{call}")
