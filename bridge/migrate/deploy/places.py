@@ -153,7 +153,9 @@ def _in_folded(
 
 def _in_yaml_list(path: Path, text: str, start: int) -> Iterator[StartCommand]:
     words: list[Word] = []
+    indent = 0
     while item := _YAML_ITEM.match(text, start):
+        indent = text.index("-", start) - item.start() - 1
         value = item.group(1).strip()
         begin = text.index(value, item.start(1)) if value else item.start(1)
         words.append(Word(value.strip("\"'"), begin, begin + len(value)))
@@ -162,7 +164,14 @@ def _in_yaml_list(path: Path, text: str, start: int) -> Iterator[StartCommand]:
     if started is not None:
         yield _record(path, "yaml", text, started, "list")
     elif len(words) > 2 and re.fullmatch(r"-\w*c", words[1].value):
-        yield from _in_shell(path, "yaml", text, words[2].start, words[2].end)
+        script = text[words[2].start : words[2].end]
+        if script[:1] in ("|", ">"):
+            block = _yaml_block(text, start, indent)
+            yield from _in_folded(path, text, start, block, folds=script.startswith(">"))
+        elif script[:1] in BARRED:
+            yield from _in_quotes(path, "yaml", text, words[2].start, words[2].end)
+        else:
+            yield from _in_shell(path, "yaml", text, words[2].start, words[2].end, _PLAIN)
 
 
 def _record(

@@ -35,6 +35,8 @@ _WORD = re.compile(r"""(?:[^\s"'\\;&|#]|\\[^\n]|(?<=\S)#|"(?:\\.|[^"\\])*"|'[^']
 _BETWEEN = re.compile(r"(?:[ \t\r]|\\\r?\n)+")
 _COMMENT = re.compile(r"#[^\n]*")
 _ENDS = re.compile(r"&&|\|\||[;&|\n]")
+_HEREDOC = re.compile(r"""(?<!<)<<-?[ \t]*(?:\\?([A-Za-z_]\w*)|'([^'\n]+)'|"([^"\n]+)")""")
+_SHELLS = ("sh", "bash", "dash", "ash", "zsh")
 
 
 @dataclass(frozen=True)
@@ -103,27 +105,45 @@ def _is_value(words: Sequence[Word], position: int) -> bool:
 def _script_of(words: Sequence[Word]) -> Word | None:
     """What stands in quotes behind ``sh -c``."""
     for shell, option, script in zip(words, words[1:], words[2:], strict=False):
-        is_shell = shell.value.rpartition("/")[2] in ("sh", "bash", "dash", "ash", "zsh")
-        if is_shell and re.fullmatch(r"-\w*c", option.value):
+        if _is_shell(shell) and re.fullmatch(r"-\w*c", option.value):
             return script
     return None
 
 
+def _is_shell(word: Word) -> bool:
+    return word.value.rpartition("/")[2] in _SHELLS
+
+
 def _commands(text: str, start: int, end: int) -> Iterator[list[Word]]:
     words: list[Word] = []
-    position = start
+    position = line = start
     while position < end:
         if found := _BETWEEN.match(text, position, end) or _COMMENT.match(text, position, end):
             position = found.end()
         elif found := _ENDS.match(text, position, end):
             yield words
-            words, position = [], found.end()
+            position = found.end()
+            if found.group() == "\n":
+                if not any(map(_is_shell, words)):
+                    position = _behind_heredocs(text, line, position, end)
+                line = position
+            words = []
         elif found := _WORD.match(text, position, end):
             words.append(Word(_unquoted(found.group()), found.start(), found.end()))
             position = found.end()
         else:
             position += 1  # a quote without its other half
     yield words
+
+
+def _behind_heredocs(text: str, line: int, start: int, end: int) -> int:
+    """Where commands go on behind the texts that one line, which ends at ``start``, asks for."""
+    for found in _HEREDOC.finditer(text, line, start):
+        word = next(filter(None, found.groups()))
+        last = re.compile(rf"^[ \t]*{re.escape(word)}[ \t\r]*$", re.MULTILINE)
+        closing = last.search(text, start, end)
+        start = closing.end() if closing else start
+    return start
 
 
 def _unquoted(word: str) -> str:
