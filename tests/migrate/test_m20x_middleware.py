@@ -144,6 +144,13 @@ def test_the_fix_makes_it_sync_only(start: str) -> None:
     )
 
 
+def test_what_the_class_says_itself_is_for_people_to_change() -> None:
+    text = f"{HEAD}class A(MiddlewareMixin):\n    async_capable = True\n\n{CALL}"
+    (found,) = findings({"shop/code.py": text}, "M202")
+
+    assert found.fix is None
+
+
 def test_the_fix_is_indented_as_the_class_is() -> None:
     call = CALL.replace("    ", "\t")
     check_transformed(

@@ -120,8 +120,14 @@ def _is_super_call(module: Module, value: cst.BaseExpression) -> bool:
     )
 
 
+def _says_itself(module: Module, node: cst.ClassDef) -> bool:
+    """Whether the class sets ``async_capable`` further down, which would win."""
+    targets = module.inside(node, cst.AssignTarget)
+    return any(module.source(each.target) == "async_capable" for each in targets)
+
+
 def _fix(module: Module, node: cst.ClassDef) -> Fix | None:
-    if not isinstance(node.body, cst.IndentedBlock):
+    if not isinstance(node.body, cst.IndentedBlock) or _says_itself(module, node):
         return None
     first = node.body.body[0]
     indent = module.indent_of(first)
