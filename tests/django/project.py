@@ -12,6 +12,7 @@ import json
 import os
 import threading
 from functools import partial, wraps
+from io import BytesIO
 from typing import Any
 
 from asgiref.sync import markcoroutinefunction, sync_to_async
@@ -59,7 +60,12 @@ if not settings.configured:
 
 from django.core.exceptions import MiddlewareNotUsed  # noqa: E402  # needs the settings
 from django.db import connection  # noqa: E402
-from django.http import HttpRequest, JsonResponse, StreamingHttpResponse  # noqa: E402
+from django.http import (  # noqa: E402
+    FileResponse,
+    HttpRequest,
+    JsonResponse,
+    StreamingHttpResponse,
+)
 from django.utils.deprecation import MiddlewareMixin  # noqa: E402
 from django.views import View  # noqa: E402
 
@@ -182,6 +188,40 @@ def sync_stream(request: HttpRequest, key: str) -> StreamingHttpResponse:
             report(key, "closed", thread=threading.current_thread().name)
 
     return StreamingHttpResponse(chunks())
+
+
+async def mixed_stream(request: HttpRequest, key: str) -> StreamingHttpResponse:
+    """A plain generator from a coroutine function, which has used the database before."""
+    used = await sync_to_async(threading.get_ident)()
+
+    def chunks() -> Any:
+        try:
+            for number in range(3):
+                gate(key, "chunk")
+                yield f"{number};"
+        finally:
+            is_same = threading.get_ident() == used
+            report(key, "closed", is_same=is_same, request=type(request).__name__)
+
+    return StreamingHttpResponse(chunks())
+
+
+class Reported(BytesIO):
+    """A file that tells when it is closed, and how much of it was read then."""
+
+    def __init__(self, content: bytes, key: str) -> None:
+        super().__init__(content)
+        self._key = key
+
+    def close(self) -> None:
+        if not self.closed:
+            report(self._key, "closed", read=self.tell())
+        super().close()
+
+
+async def async_file(request: HttpRequest, key: str) -> FileResponse:
+    """A file of 64 MiB, from a coroutine function."""
+    return FileResponse(Reported(bytes(2**26), key), filename="a.bin")
 
 
 async def async_stream(request: HttpRequest, key: str) -> StreamingHttpResponse:

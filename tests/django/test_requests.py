@@ -81,6 +81,34 @@ def test_the_first_chunk_of_an_async_stream_leaves_before_the_second_is_made(
     assert (closed["request"], closed["thread"]) == ("ASGIRequest", "MainThread")
 
 
+def test_a_sync_stream_of_an_async_view_streams_from_the_requests_own_thread(
+    site: Site, control: Control, key: str
+) -> None:
+    """Where its database connections are, too."""
+    exchange = site.client.open("GET", f"/stream/mixed/{key}/")
+    control.release(key, "chunk")
+    assert exchange.chunk() == b"0;"
+    control.expect_waiting(key, "chunk")
+    control.open(key, "chunk")
+
+    assert exchange.read().body == b"1;2;"
+    [closed] = control.expect(key, "closed")
+    assert (closed["request"], closed["is_same"]) == ("ASGIRequest", True)
+
+
+def test_a_file_of_an_async_view_is_read_as_it_is_sent_and_closed(
+    site: Site, control: Control, key: str
+) -> None:
+    """Of 64 MiB a reader who leaves at once has not taken half, whatever the sockets hold."""
+    exchange = site.client.open("GET", f"/stream/file/{key}/")
+    assert exchange.chunk()
+
+    exchange.close()
+
+    [closed] = control.expect(key, "closed")
+    assert closed["read"] < 2**25
+
+
 def test_a_reader_who_leaves_ends_a_sync_stream_on_its_own_thread(
     site: Site, control: Control, key: str
 ) -> None:

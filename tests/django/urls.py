@@ -100,6 +100,8 @@ urlpatterns: list[Any] = [
     path("query/async/", project.async_query),
     path("stream/sync/<str:key>/", project.sync_stream),
     path("stream/async/<str:key>/", project.async_stream),
+    path("stream/mixed/<str:key>/", project.mixed_stream),
+    path("stream/file/<str:key>/", project.async_file),
     path("contested/", async_view),
     *i18n_patterns(path("language/", async_view), path("language/sync/", sync_view)),
 ]

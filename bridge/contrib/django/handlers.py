@@ -7,9 +7,11 @@ response. Each differs from Django's own in a few lines:
     streams what an async iterator yields (Django collects it first), reads a request body that
     comes without Content-Length, and gives the request its ``scope``.
 :class:`AsgiSide`
-    closes the database connections of a request with its thread, which ends with it: whatever
-    ``CONN_MAX_AGE`` says, nobody could use them again. Trusted keys reach ``request.META``, and
-    headers with a ``_`` in their name do not, on every release of Django.
+    streams what a sync iterator yields, or a file (Django collects them first), on the request's
+    own thread of `sync_to_async`. It closes the database connections of a request with that
+    thread, which ends with it: whatever ``CONN_MAX_AGE`` says, nobody could use them again.
+    Trusted keys reach ``request.META``, and headers with a ``_`` in their name do not, on every
+    release of Django.
 
 Both tell which URLconf a middleware has chosen.
 """
@@ -30,10 +32,14 @@ from django.db import connections
 
 from bridge.contrib.django.chain import ChainRecorder
 from bridge.environ import TrustedEnviron
-from bridge.sync import iterate_in_loop
+from bridge.sync import iterate_in_loop, iterate_in_threads
 from bridge.types import Environ, Scope
 
 __all__ = ["AsgiSide", "WsgiSide", "has_underscores"]
+
+STREAM_WINDOW = 4
+"""How many items a sync iterator may be ahead of the client. Four of a file are 256 KiB, as much as
+``response_window`` is by default."""
 
 OnUrlconf = Callable[[Any], None]
 """Told of each URLconf that a middleware has set as ``request.urlconf``. Any thread."""
@@ -134,6 +140,14 @@ class AsgiSide(ChainRecorder, ASGIHandler):
             headers = [field for field in scope["headers"] if b"_" not in field[0]]
             scope = {**scope, "headers": headers}
         await super().__call__(scope, receive, send)
+
+    async def get_response_async(self, request: Any) -> Any:
+        """Django's own; a sync iterator is iterated where the request's other sync code runs."""
+        response: Any = await super().get_response_async(request)
+        if response.streaming and not response.is_async:
+            content = iterate_in_threads(response.streaming_content, window=STREAM_WINDOW)
+            response.streaming_content = content
+        return response
 
     def resolve_request(self, request: Any) -> Any:
         """Django's own."""
