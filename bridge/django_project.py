@@ -76,9 +76,9 @@ def load_project(folder: Path, target: str) -> Project:
     wsgi = _wsgi_app(target, folder, settings)
     asgi, notes = _asgi_app(target, folder, settings)
     if isinstance(asgi, Universal):  # of bridge.contrib.django: it is the WSGI app, and more
-        return Project(asgi, source, _static_notes(settings))
+        return Project(asgi, source, _static_notes())
     app = _with_static_files(wsgi)
-    return Project(app, source, _static_notes(settings) + notes)
+    return Project(app, source, _static_notes() + notes)
 
 
 def _settings(target: str) -> Any:
@@ -132,15 +132,14 @@ def _djangos_own(target: str) -> Any:
 def _with_static_files(app: Any) -> Any:
     from bridge.contrib.django import static
 
-    return static.DevelopmentFiles(app) if static.wanted() else app
+    return static.DevelopmentFiles(app) if static.served_below() else app
 
 
-def _static_notes(settings: Any) -> tuple[str, ...]:
+def _static_notes() -> tuple[str, ...]:
     from bridge.contrib.django import static
 
-    if not static.wanted():
-        return ()
-    return (f"DEBUG is on: static files are served from {settings.STATIC_URL}",)
+    url = static.served_below()
+    return (f"DEBUG is on: static files are served from {url}",) if url else ()
 
 
 def _default_settings(manage: Path, target: str) -> str:

@@ -40,6 +40,7 @@ DEFAULTS: dict[str, Any] = {
     ],
     "TEMPLATES": [{"BACKEND": "django.template.backends.django.DjangoTemplates"}],
     "STATIC_URL": "static/",
+    "MEDIA_URL": "media/",
     "USE_TZ": True,
     "LANGUAGES": [("en", "English"), ("de", "Deutsch")],
     "DATABASES": {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
@@ -59,6 +60,7 @@ if not settings.configured:
     settings.configure(**{**DEFAULTS, **json.loads(os.environ.get("BRIDGE_TEST_DJANGO", "{}"))})
 
 from django.core.exceptions import MiddlewareNotUsed  # noqa: E402  # needs the settings
+from django.core.files.storage import default_storage  # noqa: E402
 from django.db import connection  # noqa: E402
 from django.http import (  # noqa: E402
     FileResponse,
@@ -66,6 +68,7 @@ from django.http import (  # noqa: E402
     JsonResponse,
     StreamingHttpResponse,
 )
+from django.templatetags.static import static  # noqa: E402
 from django.utils.deprecation import MiddlewareMixin  # noqa: E402
 from django.views import View  # noqa: E402
 
@@ -152,6 +155,11 @@ def echo(request: HttpRequest) -> JsonResponse:
 def spoken(request: Any) -> JsonResponse:
     """What a sync view sees of the scope."""
     return JsonResponse({"type": request.scope["type"], "state": str(request.scope.get("state"))})
+
+
+def links(request: HttpRequest) -> JsonResponse:
+    """What templates write with ``{% static %}`` and ``{{ file.url }}``."""
+    return JsonResponse({"static": static("a.css"), "media": default_storage.url("a.png")})
 
 
 def backend() -> dict[str, Any]:

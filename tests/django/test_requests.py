@@ -12,6 +12,7 @@ from tests.django.test_decision import ask
 from tests.harness.control import Control
 
 PATHS = ["/sync/", "/async/"]
+LINKS = {"static": "/shop/static/a.css", "media": "/shop/media/a.png"}
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -149,6 +150,20 @@ def test_static_files_are_below_the_mount_point(project: Projects) -> None:
     site = project({"DEBUG": True}, args=("--root-path", "/shop"))
 
     assert site.client.fetch("GET", "/static/admin/css/base.css").status == 200
+
+
+@pytest.mark.parametrize(
+    ("settings", "args"),
+    [({}, ("--root-path", "/shop")), ({"FORCE_SCRIPT_NAME": "/shop"}, ())],
+    ids=["root_path", "FORCE_SCRIPT_NAME"],
+)
+def test_links_to_files_begin_with_the_mount_point(
+    project: Projects, settings: dict[str, str], args: tuple[str, ...]
+) -> None:
+    """Also where the URLconf has ``static(settings.MEDIA_URL)``."""
+    site = project({"DEBUG": True, **settings}, args=args)
+
+    assert ask(site, "/links/") == LINKS
 
 
 def test_static_files_are_left_to_others_without_debug(site: Site) -> None:

@@ -7,6 +7,7 @@ import pytest
 from tests.conftest import Site
 from tests.django.conftest import Projects
 from tests.django.test_decision import ask
+from tests.django.test_requests import LINKS
 from tests.django.test_websocket import say
 from tests.harness.control import Control
 
@@ -57,6 +58,7 @@ def test_it_can_be_mounted_in_a_router(project: Projects, server: str) -> None:
         assert (seen["path"], seen["path_info"]) == (f"/shop{path}", path)
         assert seen["kind"] in path
     assert site.client.fetch("GET", "/shop/static/admin/css/base.css").status == 200
+    assert ask(site, "/shop/links/") == LINKS
 
 
 def test_its_websockets_are_below_the_prefix_then(project: Projects) -> None:

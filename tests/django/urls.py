@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+from django.conf import settings
 from django.conf.urls.i18n import i18n_patterns
+from django.conf.urls.static import static
 from django.http import HttpRequest, JsonResponse
 from django.urls import (
     URLPattern,
@@ -93,6 +95,7 @@ urlpatterns: list[Any] = [
     re_path(r"^spa/", async_view),
     path("static/shadowed/", async_view),
     path("echo/", csrf_exempt(project.echo)),
+    path("links/", project.links),
     path("spoken/", project.spoken),
     path("conversions/", conversions),
     path("grow/", grow),
@@ -103,5 +106,6 @@ urlpatterns: list[Any] = [
     path("stream/mixed/<str:key>/", project.mixed_stream),
     path("stream/file/<str:key>/", project.async_file),
     path("contested/", async_view),
+    *static(settings.MEDIA_URL, document_root="media"),
     *i18n_patterns(path("language/", async_view), path("language/sync/", sync_view)),
 ]

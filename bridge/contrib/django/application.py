@@ -64,7 +64,7 @@ class DjangoApplication(Universal):
         **options: Unpack[ToAsgiKeywords],
     ) -> None:
         self._django = WsgiSide(self._learn_urlconf)
-        self._files = static.DevelopmentFiles(self._django) if static.wanted() else None
+        self._files = static.DevelopmentFiles(self._django) if static.served_below() else None
         wsgi: WsgiApp = self._files or self._django
         super().__init__(self._serve, wsgi)
         self._bridge = WsgiToAsgi(wsgi, **options)

@@ -26,6 +26,7 @@ from django.conf import settings
 from django.db import connections
 from django.urls import URLResolver, get_resolver
 
+from bridge.contrib.django.mount_point import mount_point_unknown
 from bridge.contrib.django.routes import Tree, walk
 from bridge.native import NativeThread, RealLock
 
@@ -119,7 +120,9 @@ class Choice:
         urlconf = getattr(settings, "ROOT_URLCONF", None)  # a project may have none at all
         resolver = None if urlconf is None else get_resolver(urlconf)
         try:
-            self._settle({} if resolver is None else {urlconf: walk(resolver)})
+            with mount_point_unknown():  # URLconfs have static(settings.MEDIA_URL, ...)
+                trees = {} if resolver is None else {urlconf: walk(resolver)}
+            self._settle(trees)
         except Exception:
             logger.exception("cannot look into the URLconf; every view runs from a worker thread")
         finally:

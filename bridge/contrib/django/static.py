@@ -14,16 +14,20 @@ from django.contrib.staticfiles.views import serve
 from django.core.handlers.wsgi import WSGIHandler, get_path_info, get_script_name
 from django.http import HttpRequest
 
+from bridge.contrib.django.mount_point import mount_point_unknown
 from bridge.types import Environ, StartResponse
 
-__all__ = ["DevelopmentFiles", "wanted"]
+__all__ = ["DevelopmentFiles", "served_below"]
 
 
-def wanted() -> bool:
-    """Whether to serve them: ``DEBUG`` is on, the app is installed, and WhiteNoise does not."""
+def served_below() -> str:
+    """``STATIC_URL``, if ``DEBUG`` is on, the app installed, and WhiteNoise not; else nothing."""
     has_app = "django.contrib.staticfiles" in settings.INSTALLED_APPS
     has_whitenoise = any("whitenoise" in each for each in settings.MIDDLEWARE)
-    return bool(settings.DEBUG and has_app and settings.STATIC_URL) and not has_whitenoise
+    if has_whitenoise or not (settings.DEBUG and has_app):
+        return ""
+    with mount_point_unknown():
+        return settings.STATIC_URL or ""
 
 
 class DevelopmentFiles(StaticFilesHandler):
@@ -31,6 +35,11 @@ class DevelopmentFiles(StaticFilesHandler):
 
     :param application: takes every other request.
     """
+
+    def get_base_url(self) -> Any:
+        """Django's own."""
+        with mount_point_unknown():
+            return super().get_base_url()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Any:
         """PEP 3333."""
