@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from bridge.borrowed_pool import BorrowedPool
 from bridge.config import ToAsgiOptions
+from bridge.django_handler import read_unannounced_bodies
 from bridge.environ import BadRequest, EnvironBuilder, TrustedEnviron, UnderscoreHeaders
 from bridge.errors import ConfigError, PoolClosed, PoolSaturated, ServerProtocolError
 from bridge.exchange import Exchange
@@ -77,6 +78,7 @@ class WsgiToAsgi:
         shutdown_timeout_s: float = 30,
         websocket_threads: int = 0,
     ) -> None:
+        read_unannounced_bodies(app)
         self.app = app
         self.options = ToAsgiOptions(
             threads=threads,

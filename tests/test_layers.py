@@ -54,6 +54,8 @@ LAYERS: list[tuple[str, set[str]]] = [
         {
             "asgi_to_wsgi",
             "client_watch",
+            "django_handler",
+            "django_request",
             "exchange",
             "exchange_app",
             "exchange_caller",

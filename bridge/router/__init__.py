@@ -24,6 +24,7 @@ from weakref import WeakSet
 
 from bridge.asgi_to_wsgi import AsgiToWsgi
 from bridge.config import ToWsgiOptions
+from bridge.django_handler import read_unannounced_bodies
 from bridge.errors import LifespanFailed
 from bridge.faces import Universal
 from bridge.jobs import PoolStats
@@ -119,6 +120,7 @@ class Router(Universal):
         places = [place for place in self.plan.http.values() if place.asgi is None and place.wsgi]
         pools: dict[RouterOptions, WsgiToAsgi] = {}
         for place in places:
+            read_unannounced_bodies(place.wsgi)
             if place.pool not in pools:
                 only = place.wsgi if len(self.plan.http) == 1 and not place.prefix else None
                 pools[place.pool] = WsgiToAsgi(only or self._from_asgi, **place.options.for_to_asgi)

@@ -152,6 +152,22 @@ def echo(request: HttpRequest) -> JsonResponse:
     return JsonResponse(facts(request, kind="sync", body=request.body.decode()))
 
 
+def read(request: HttpRequest) -> JsonResponse:
+    """The request's body, read as a file."""
+    report(request.headers["x-key"], "reading")
+    return JsonResponse({"length": len(request.read())})
+
+
+def upload(request: HttpRequest) -> JsonResponse:
+    """A form, and the file in it."""
+    report(request.headers["x-key"], "reading")
+    if "x-body-first" in request.headers:
+        assert request.body
+    uploaded: Any = request.FILES
+    files = {name: file.read().decode() for name, file in uploaded.items()}
+    return JsonResponse({"fields": request.POST.dict(), "files": files})
+
+
 def spoken(request: Any) -> JsonResponse:
     """What a sync view sees of the scope."""
     return JsonResponse({"type": request.scope["type"], "state": str(request.scope.get("state"))})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from tests.conftest import Site
 from tests.django.conftest import Projects
 from tests.django.test_decision import ask
 from tests.harness.control import Control
+from tests.harness.http import Response
 
 PATHS = ["/sync/", "/async/"]
 LINKS = {"static": "/shop/static/a.css", "media": "/shop/media/a.png"}
@@ -58,6 +60,60 @@ def test_a_body_without_a_length_is_limited_as_others_are(
 
     assert announced.status in (400, 413)  # before Django 6 and since
     assert exchange.read().status == announced.status
+
+
+def in_pieces(
+    site: Site, control: Control, key: str, path: str, pieces: tuple[bytes, bytes], *fields: Any
+) -> Response:
+    """The answer to a chunked request whose second piece comes when the view is reading."""
+    exchange = site.client.open("POST", path, [("x-key", key), *fields], has_body=True)
+    exchange.send(pieces[0])
+    control.expect(key, "reading")
+    exchange.send(pieces[1])
+    exchange.end()
+    return exchange.read()
+
+
+def test_a_body_without_a_length_may_be_read_as_a_file_whatever_its_size(
+    site: Site, control: Control, key: str
+) -> None:
+    """As others may: ``DATA_UPLOAD_MAX_MEMORY_SIZE`` is for ``request.body`` and forms."""
+    answer = in_pieces(site, control, key, "/read/", (b"x" * 600, b"x" * 600))
+
+    assert (answer.status, answer.json()) == (200, {"length": 1200})
+
+
+FORM = (
+    b"--b\r\ncontent-disposition: form-data; name=cargo\r\n\r\ntea\r\n"
+    b"--b\r\ncontent-disposition: form-data; name=log; filename=log.txt\r\n\r\ncalm\r\n--b--\r\n"
+)
+
+
+@pytest.mark.parametrize("fields", [[], [("x-body-first", "yes")]], ids=["", "after its body"])
+def test_an_upload_without_a_length_arrives(
+    site: Site, control: Control, key: str, fields: list[tuple[str, str]]
+) -> None:
+    form = ("content-type", "multipart/form-data; boundary=b")
+    answer = in_pieces(site, control, key, "/upload/", (FORM[:50], FORM[50:]), form, *fields)
+
+    assert answer.json() == {"fields": {"cargo": "tea"}, "files": {"log": "calm"}}
+
+
+def test_an_upload_without_a_length_may_be_empty(site: Site, control: Control, key: str) -> None:
+    form = ("content-type", "multipart/form-data; boundary=b")
+    answer = in_pieces(site, control, key, "/upload/", (b"--b--\r\n", b""), form)
+
+    assert answer.json() == {"fields": {}, "files": {}}
+
+
+@pytest.mark.parametrize("name", ["adapted", "routed", "with_static_files"])
+def test_djangos_own_wsgi_handler_reads_a_body_without_a_length(
+    project: Projects, control: Control, key: str, name: str
+) -> None:
+    """Through `to_asgi` and a Router, too, whether it comes in one packet or in several."""
+    site = project(target=f"tests.django.handlers:{name}")
+
+    assert in_pieces(site, control, key, "/read/", (b"in ", b"pieces")).json() == {"length": 9}
 
 
 def test_a_request_without_a_body_has_an_empty_one(site: Site) -> None:

@@ -95,6 +95,8 @@ urlpatterns: list[Any] = [
     re_path(r"^spa/", async_view),
     path("static/shadowed/", async_view),
     path("echo/", csrf_exempt(project.echo)),
+    path("read/", csrf_exempt(project.read)),
+    path("upload/", csrf_exempt(project.upload)),
     path("links/", project.links),
     path("spoken/", project.spoken),
     path("conversions/", conversions),

@@ -20,20 +20,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from io import BytesIO, IOBase
 from typing import Any
 
-from django.conf import settings
-from django.core.exceptions import RequestDataTooBig
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest
-from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
+from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import request_finished
 from django.db import connections
 
 from bridge.contrib.django.chain import ChainRecorder
+from bridge.django_request import BridgedRequest
 from bridge.environ import TrustedEnviron
 from bridge.sync import iterate_in_loop, iterate_in_threads
-from bridge.types import Environ, Scope
+from bridge.types import Scope
 
 __all__ = ["AsgiSide", "WsgiSide", "has_underscores"]
 
@@ -43,56 +41,6 @@ STREAM_WINDOW = 4
 
 OnUrlconf = Callable[[Any], None]
 """Told of each URLconf that a middleware has set as ``request.urlconf``. Any thread."""
-
-
-class BridgedRequest(WSGIRequest):
-    """A `WSGIRequest` that came through `to_asgi`, or from a WSGI server."""
-
-    def __init__(self, environ: Environ) -> None:
-        super().__init__(environ)
-        if "CONTENT_LENGTH" not in environ and _may_have_body(environ):
-            self._stream: Any = _Unannounced(environ["wsgi.input"])
-
-    @property
-    def scope(self) -> Scope | None:
-        """The ASGI scope, as ``ASGIRequest`` has it; None on a WSGI server."""
-        return self.environ.get("asgi.scope")
-
-
-def _may_have_body(environ: Environ) -> bool:
-    """Whether a request without Content-Length may have one, whose end the stream knows."""
-    whole = type(environ["wsgi.input"]) is BytesIO  # then to_asgi has seen that it is empty
-    return not whole and bool(environ.get("wsgi.input_terminated"))
-
-
-class _Unannounced(IOBase):
-    """A body of unknown length, which ends by itself (``wsgi.input_terminated``).
-
-    Django compares Content-Length with ``DATA_UPLOAD_MAX_MEMORY_SIZE`` before it reads a body into
-    memory. Here there is none to compare: it is the reading that stops.
-    """
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    def readline(self, size: int | None = -1, /) -> bytes:
-        """A line, as Django's ``LimitedStream`` reads it."""
-        line: bytes = self._stream.readline(-1 if size is None else size)
-        return line
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        """Some of it; or all of it, if there is not too much.
-
-        :raises RequestDataTooBig: there is.
-        """
-        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-        if (size is not None and size >= 0) or limit is None:
-            part: bytes = self._stream.read(-1 if size is None else size)
-            return part
-        body: bytes = self._stream.read(limit + 1)
-        if len(body) > limit:
-            raise RequestDataTooBig("Request body exceeded settings.DATA_UPLOAD_MAX_MEMORY_SIZE.")
-        return body
 
 
 class WsgiSide(ChainRecorder, WSGIHandler):
