@@ -101,6 +101,22 @@ def test_a_page_that_is_not_there_is_named() -> None:
     )
 
 
+def test_an_app_that_fails_under_load_is_not_called_fast(tmp_path: Path) -> None:
+    (tmp_path / "busy.py").write_text(
+        "import itertools\n"
+        "count = itertools.count()\n"
+        "def app(environ, start_response):\n"
+        "    status = '200 OK' if next(count) < 1 else '503 Busy'\n"
+        "    start_response(status, [('Content-Length', '0')])\n"
+        "    return []\n"
+    )
+
+    done = bench("busy:app", *SHORT, "--only", "waitress", cwd=tmp_path)
+
+    assert done.code == 1, done.out
+    assert re.fullmatch(r"bridge: waitress: ([\d,]+) of \1 requests failed", done.last_line)
+
+
 @pytest.mark.full
 def test_without_wrk_and_with_a_way_that_does_not_start_the_others_are_measured(
     tmp_path: Path,
@@ -197,6 +213,24 @@ def test_failed_requests_are_told() -> None:
         "a2wsgi is 3.00 times as fast as bridge.",
         "a2wsgi: 7 requests failed.",
     ]
+
+
+def test_a_way_that_fails_is_not_compared() -> None:
+    """An error page comes sooner than the page: that is no reason to move."""
+    ours, theirs = given("bridge", "bridge", 9000, failed=8900), given("waitress", "stay", 100)
+    ours.drop_failing()
+
+    assert ours.problem == "8,900 of 9,000 requests failed"
+    assert verdict([ours, theirs], "wsgi") == [
+        "No way with bridge was measured, so there is nothing to say about it."
+    ]
+
+
+def test_a_few_failures_leave_it_comparable() -> None:
+    ours = given("bridge", "bridge", 1000, failed=10)
+    ours.drop_failing()
+
+    assert (ours.problem, ours.failed) == ("", 10)
 
 
 def test_wrks_output_is_understood_in_every_unit() -> None:

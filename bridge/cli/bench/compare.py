@@ -1,8 +1,9 @@
 """Every way to serve the app, loaded in turn, A B C A B C, so that a slow moment hits them all.
 
 What enters: ways, each of which gets a server process. What leaves: a :class:`Measured` for each,
-in the same order; a way that does not start, or has no such page, says why. The caller's thread,
-one load at a time; a bar on stderr shows how far it is.
+in the same order; a way that does not start, has no such page, or fails under load, says why: how
+fast it fails is nobody's question. The caller's thread, one load at a time; a bar on stderr shows
+how far it is.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ __all__ = ["Measured", "NothingToCompare", "compare"]
 
 ANSWER_TIMEOUT_S = 30
 WARM_UP_S = 1
+MOST_FAILED = 0.01
+"""How many of the requests may fail where the others still count."""
 
 
 class NothingToCompare(BridgeError):
@@ -68,6 +71,13 @@ class Measured:
     def failed(self) -> int:
         return sum(answer.failed for answer in self.answers)
 
+    def drop_failing(self) -> None:
+        """Leave out what failed too often: an error is sent sooner than a page."""
+        asked = max(self.failed, sum(answer.requests for answer in self.answers))
+        if self.failed > asked * MOST_FAILED:
+            self.problem = f"{self.failed:,} of {asked:,} requests failed"
+            self.answers.clear()
+
 
 def compare(ways: Sequence[Way], interface: Interface, options: BenchOptions) -> list[Measured]:
     """Measure them all.
@@ -88,6 +98,7 @@ def compare(ways: Sequence[Way], interface: Interface, options: BenchOptions) ->
             bar.update(steps, advance=options.seconds)
         for each, server in started:
             _account(each, server)
+            each.drop_failing()
     if not any(each.answers for each in every):
         raise NothingToCompare("\n".join(f"{e.way.name}: {e.problem}" for e in every))
     return every
