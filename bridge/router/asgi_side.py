@@ -124,7 +124,7 @@ class AsgiSide:
             return _not_found(scope, receive, send)
         share = route.share
         if share is not None:
-            added = share.added if len(share.own) == share.count else share.look()
+            added = share.own and share.added()
             if route.prefix or added or route.below or "router" in scope:
                 scope = _seen_by(route, added, scope)
         return route.app(scope, receive, send)

@@ -34,11 +34,9 @@ class Share:
     """What an app's lifespan has left for the app's own requests.
 
     :ivar own: the namespace that the app fills, the server's part included.
-    :ivar count: the size of ``own`` when it was last looked at.
-    :ivar added: the part of it that is not the server's, at that time.
     """
 
-    __slots__ = ("_base", "added", "count", "own")
+    __slots__ = ("_base", "own")
 
     def __init__(self) -> None:
         self.clear()
@@ -51,16 +49,17 @@ class Share:
         """``own`` is what the app fills, beginning with ``base``."""
         self.own = own
         self._base = base
-        self.look()
 
-    def look(self) -> dict[str, Any]:
-        """What the app has added by now. An app may do that at any time."""
-        base, nothing = self._base, object()
-        self.count = len(self.own)
-        self.added = {
-            key: value for key, value in self.own.items() if base.get(key, nothing) is not value
-        }
-        return self.added
+    def added(self) -> dict[str, Any]:
+        """The part of ``own`` that is not the server's, by now: an app may change it at any time.
+
+        :returns: to be read, not to be changed.
+        """
+        base = self._base
+        if not base:
+            return self.own
+        own, nothing = self.own.copy(), object()  # a thread of the app's may write to it now
+        return {key: value for key, value in own.items() if base.get(key, nothing) is not value}
 
 
 @dataclass(frozen=True, eq=False)

@@ -320,6 +320,23 @@ async def test_what_an_app_adds_later_is_seen_by_later_requests(log: list[str]) 
     assert app.seen == [{}, {"late": 1}]
 
 
+async def test_what_an_app_changes_later_is_seen_by_later_requests(log: list[str]) -> None:
+    """A token that a background task renews, say."""
+    app = App("a", log, {"token": "old", "spare": 1})
+    router = bridge.Router({"/a": app, "/b": App("b", log)})
+    async with asgi.lifespan(_with_state(router, {"server": "up"})):
+        app.namespace["token"] = "new"
+        await get(router, "/a", state={"server": "up"})
+        del app.namespace["spare"]
+        app.namespace["other"] = 2
+        await get(router, "/a", state={"server": "up"})
+
+    assert app.seen == [
+        {"server": "up", "token": "new", "spare": 1},
+        {"server": "up", "token": "new", "other": 2},
+    ]
+
+
 async def test_a_request_cannot_change_the_state_of_the_next(log: list[str]) -> None:
     app = App("a", log, {"db": "open"})
     router = bridge.Router({"/a": app, "/b": App("b", log)})
