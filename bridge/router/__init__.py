@@ -30,7 +30,7 @@ from bridge.faces import Universal
 from bridge.jobs import PoolStats
 from bridge.router.asgi_side import AsgiSide
 from bridge.router.lives import Member
-from bridge.router.mounts import AnyApp, Mount, Mounts, Place, plan
+from bridge.router.mounts import AnyApp, Mount, Mounts, Place, identity, plan
 from bridge.router.options import RouterKeywords, RouterOptions
 from bridge.router.shared_life import SharedLife
 from bridge.router.wsgi_side import WsgiSide
@@ -88,7 +88,7 @@ class Router(Universal):
             [_pool_member(pool) for pool in self._pools.values()],
             shares_state=len(self.plan.members) == 1,
         )
-        shares = {id(member.app): member.share for member in apps}
+        shares = {identity(member.app): member.share for member in apps}
         self._asgi = AsgiSide(self.plan, self._life, self._pools, shares)
         self._wsgi = WsgiSide(self.plan, self._from_wsgi)
         super().__init__(self._asgi.serve, self._serve_wsgi)

@@ -16,14 +16,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Hashable, Mapping
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
 from bridge.errors import LifespanFailed, ServerProtocolError
 from bridge.lifespan import app_name
 from bridge.router.lives import Share
-from bridge.router.mounts import Place, Plan
+from bridge.router.mounts import Place, Plan, identity
 from bridge.router.options import RouterOptions
 from bridge.router.prefixes import PrefixTable, normal_root, shown
 from bridge.router.shared_life import SharedLife
@@ -64,7 +64,7 @@ class AsgiSide:
 
     :param life: of the mounted apps.
     :param pools: the adapters of WSGI apps.
-    :param shares: what apps leave in their state, by the app's id.
+    :param shares: what apps leave in their state, by the app's identity.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class AsgiSide:
         plan: Plan,
         life: SharedLife,
         pools: Mapping[RouterOptions, WsgiToAsgi],
-        shares: Mapping[int, Share],
+        shares: Mapping[Hashable, Share],
     ) -> None:
         self._life = life
         self._pools = pools
@@ -98,7 +98,7 @@ class AsgiSide:
         return self._native_route(place, place.asgi)
 
     def _native_route(self, place: Place, app: AsgiApp) -> _Route:
-        share = self._shares.get(id(app)) or Share()
+        share = self._shares.get(identity(app)) or Share()
         return _Route(app, place.prefix, share, below=place.sees_below)
 
     def serve(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:

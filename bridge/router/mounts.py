@@ -16,8 +16,9 @@ Rule 3. A nested Router is opened: its mounts become the outer one's, below its 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, replace
+from types import MethodType
 from typing import Any, Literal, TypeAlias, cast
 
 from bridge.asgi_to_wsgi import AsgiToWsgi
@@ -31,7 +32,7 @@ from bridge.router.prefixes import PrefixTable, normal_prefix, shown
 from bridge.types import AsgiApp, Interface, WsgiApp
 from bridge.wsgi_to_asgi import WsgiToAsgi
 
-__all__ = ["Alone", "AnyApp", "Mount", "Mounts", "PathSeen", "Place", "Plan", "plan"]
+__all__ = ["Alone", "AnyApp", "Mount", "Mounts", "PathSeen", "Place", "Plan", "identity", "plan"]
 
 AnyApp: TypeAlias = AsgiApp | WsgiApp | Universal | Any
 PathSeen = Literal["auto", "whole", "below"]
@@ -171,6 +172,16 @@ def plan(mounts: object, websocket: object, options: RouterOptions) -> Plan:
     )
 
 
+def identity(app: object) -> Hashable:
+    """Tells apps apart, as long as they live.
+
+    Python makes a method anew each time that ``site.app`` is written; it is one app all the same.
+    """
+    if isinstance(app, MethodType):
+        return id(app.__self__), id(app.__func__)
+    return id(app)
+
+
 def _speaks_websocket(found: Place | Plan) -> bool:
     return isinstance(found, Plan) or found.asgi is not None
 
@@ -213,7 +224,7 @@ def _refuse_twice(given: list[tuple[str, Mount]]) -> None:
             if app is None:
                 continue
             other = seen.setdefault((prefix, protocol), app)
-            if other is not app:
+            if identity(other) != identity(app):
                 raise ConfigError(
                     "prefix",
                     shown(prefix),
@@ -314,13 +325,13 @@ def _members(
     sockets: Mapping[str, Place | Plan],
     options: RouterOptions,
 ) -> Iterator[Place]:
-    seen: set[int] = set()
+    seen: set[Hashable] = set()
     for prefix, mount in given:
         found = [http[prefix]] if mount.http is not None else []
         found += [sockets[prefix]] if mount.websocket is not None else []
         for place in (place for each in found for place in _places(prefix, each, options)):
-            if place.asgi is not None and id(place.asgi) not in seen:
-                seen.add(id(place.asgi))
+            if place.asgi is not None and identity(place.asgi) not in seen:
+                seen.add(identity(place.asgi))
                 yield place
 
 

@@ -150,6 +150,19 @@ async def test_an_app_mounted_twice_lives_once(log: list[str]) -> None:
     assert log == ["a starts", "a stops"]
 
 
+async def test_a_method_is_one_app_however_often_it_is_written(log: list[str]) -> None:
+    """As ``quart.asgi_app`` is for HTTP and for WebSockets."""
+    app = App("a", log, {"db": "open"})
+    router = bridge.Router({"/": app.__call__, "/again": app.__call__, "/b": App("b", log)})
+
+    async with asgi.lifespan(router):
+        await get(router, "/x", state={})
+        await get(router, "/again", state={})
+
+    assert log == ["a starts", "b starts", "b stops", "a stops"]
+    assert app.seen == [{"db": "open"}, {"db": "open"}]
+
+
 async def test_both_mounts_of_one_app_have_its_state(log: list[str]) -> None:
     app, other = App("a", log, {"db": "open"}), App("b", log)
     router = bridge.Router({"/": app, "/again": app, "/other": other})

@@ -113,7 +113,10 @@ def test_two_apps_on_one_prefix_are_both_named() -> None:
 
 
 def test_one_app_twice_on_one_prefix_is_one_mount() -> None:
+    adapter = bridge.WsgiToAsgi(site)
+
     bridge.Router({"/a": api, "/a/": api})
+    bridge.Router({"/a": adapter.__call__, "/a/": adapter.__call__})
 
 
 def test_a_mounted_router_cannot_have_a_loop_of_its_own() -> None:
