@@ -61,6 +61,18 @@ def test_it_can_be_mounted_in_a_router(project: Projects, server: str) -> None:
     assert ask(site, "/shop/links/") == LINKS
 
 
+@pytest.mark.parametrize("server", ["uvicorn-httptools", "gunicorn-gthread"])
+def test_force_script_name_replaces_the_prefix(project: Projects, server: str) -> None:
+    """Of a Router, say, whose host's proxy shows it at another place."""
+    settings = {"FORCE_SCRIPT_NAME": "/public"}
+    site = project(settings, server=server, target=MOUNTED)
+
+    for path in ("/sync/", "/async/"):
+        seen = ask(site, f"/shop{path}")
+        assert (seen["path"], seen["path_info"]) == (f"/public{path}", path)
+        assert seen["kind"] in path
+
+
 def test_its_websockets_are_below_the_prefix_then(project: Projects) -> None:
     site = project({"DEBUG": True}, {"websocket": True}, target=MOUNTED)
 

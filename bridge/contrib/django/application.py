@@ -88,7 +88,7 @@ class DjangoApplication(Universal):
         kind = scope["type"]
         if kind == "http":
             if self._script_name:
-                scope = {**scope, "root_path": self._script_name}
+                scope = _mounted_at(self._script_name, scope)
             choice = self._choice
             if not choice.is_known():
                 await choice.learn()
@@ -248,6 +248,16 @@ def path_info(scope: Scope) -> str:
     if root and (path == root or path.startswith(root + "/")):
         return path[len(root) :]
     return path
+
+
+def _mounted_at(script_name: str, scope: Scope) -> Scope:
+    """A copy of the scope, as if the mount point were ``script_name``.
+
+    What the server has put in front of ``path`` is replaced. ``raw_path`` stays what was sent.
+    """
+    below = path_info(scope)
+    path = scope["path"] if below == scope["path"] else script_name.rstrip("/") + below
+    return {**scope, "root_path": script_name, "path": path}
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
