@@ -58,26 +58,33 @@ def _reason(error: OSError) -> str:
 def free_path(path: Path) -> None:
     """Make sure that a unix socket can be made at ``path``. One that nobody serves is removed.
 
-    :raises AddressError: it is served already, is no socket, or its folder does not exist.
+    :raises AddressError: it is served already, is no socket, its folder does not exist, or the
+        system refuses: the path is too long for it, say, or the folder is not ours to write to.
     """
     if not hasattr(socket, "AF_UNIX"):
         raise AddressError("--uds: this system has no unix sockets")
     try:
+        _remove_stale(path)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+            listener.bind(str(path))
+        path.unlink()
+    except OSError as error:
+        raise AddressError(f"--uds {path}: {error.strerror or error}") from None
+
+
+def _remove_stale(path: Path) -> None:
+    if not path.absolute().parent.is_dir():
+        raise AddressError(f"--uds {path}: there is no folder {path.absolute().parent}")
+    try:
         mode = os.lstat(path).st_mode
     except FileNotFoundError:
-        return _check_folder(path)
+        return
     if not stat.S_ISSOCK(mode):
         raise AddressError(f"--uds {path}: there is a file of that name that is not a socket")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         if probe.connect_ex(str(path)) == 0:
             raise AddressError(f"--uds {path}: the socket is in use")
     path.unlink()
-    return None
-
-
-def _check_folder(path: Path) -> None:
-    if not path.absolute().parent.is_dir():
-        raise AddressError(f"--uds {path}: there is no folder {path.absolute().parent}")
 
 
 def url_of(host: str, port: int, uds: Path | None, root_path: str) -> str:

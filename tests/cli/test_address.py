@@ -59,6 +59,17 @@ def test_a_served_unix_socket_is_left_alone(tmp_path: Path) -> None:
     assert path.exists()
 
 
+def test_a_place_for_a_unix_socket_is_left_as_it_was(tmp_path: Path) -> None:
+    free_path(tmp_path / "s")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_path_too_long_for_a_unix_socket_is_said(tmp_path: Path) -> None:
+    """On Linux 108 bytes are."""
+    with pytest.raises(AddressError, match=r"^--uds /.*/s{150}: AF_UNIX path too long$"):
+        free_path(tmp_path / ("s" * 150))
+
+
 @pytest.mark.parametrize(
     ("host", "url"),
     [
