@@ -92,7 +92,9 @@ def load(target: str, *, app_dir: str | os.PathLike[str] | None = None) -> Loade
     file = _FILE.fullmatch(target)
     if file is not None:
         return _load_file(target, Path(file["path"]), file["wanted"] or "")
-    name, _, wanted = target.partition(":")
+    name, colon, wanted = target.partition(":")
+    if colon and not name.strip():
+        raise cannot_load(target, f"the module is missing before the colon, as in main:{wanted}")
     _refuse_path(target, name)
     return _load_from(target, name.strip(), wanted.strip(), Path(app_dir or "."))
 
@@ -102,10 +104,14 @@ def _refuse_path(target: str, name: str) -> None:
     if os.sep not in name and "/" not in name and name.strip(". "):
         return
     found = "has no manage.py" if Path(name).is_dir() else "does not exist"
-    raise cannot_load(
+    raise _no_target(target, f"the folder {Path(name).absolute()} {found}")
+
+
+def _no_target(target: str, why: str) -> AppLoadError:
+    return cannot_load(
         target,
-        f"the folder {Path(name).absolute()} {found}. A target is module:attr, a .py file, or a "
-        f"folder with the manage.py of a Django project",
+        f"{why}. A target is module:attr, a .py file, or a folder with the manage.py of a Django "
+        "project",
     )
 
 
@@ -171,6 +177,8 @@ def _conventional(target: str, module: ModuleType, root: Path) -> tuple[Any, str
         name = f"{module.__name__}.{part}"
         if importlib.util.find_spec(name) is not None:
             return _conventional(target, import_module(target, name, root), root)
+    if file_of(module) is None and hasattr(module, "__path__"):  # any folder can be imported
+        raise _no_target(target, f"the folder {module.__path__[0]} has no manage.py, and no app")
     none_of = f"{_describe(module)} has none of {', '.join(_CONVENTIONAL)}."
     raise cannot_load(target, none_of + (_likely(module) or " Name the app, as module:attr"))
 

@@ -103,16 +103,25 @@ def parse(
     asked = [_read(word, websocket=False) for word in targets]
     asked += [_read(word, websocket=True) for word in websockets]
     if not asked:
-        raise UsageError("which app? For example: bridge run main:app")
-    bare = [each.target for each in asked if each.prefix is None and not each.websocket]
-    if len(bare) > 1:
-        raise UsageError(
-            f"{bare[0]} and {bare[1]} cannot both be at the root. Say where each is mounted, for "
-            f"example: /={bare[0]} /api={bare[1]}"
-        )
+        raise UsageError("which app? For example: main:app")
+    _refuse_twice(asked)
     for word in interfaces:
         asked = _with_interface(asked, word)
     return tuple(asked)
+
+
+def _refuse_twice(asked: Iterable[Asked]) -> None:
+    seen: dict[tuple[str, bool], str] = {}
+    for each in asked:
+        place = each.place, each.websocket
+        if place in seen:
+            option = "--websocket " if each.websocket else ""
+            one, other = option + seen[place], option + each.target
+            raise UsageError(
+                f"{one} and {other} cannot both be at {each.place}. Say where each is mounted, for "
+                f"example: {option}/={seen[place]} {option}/api={each.target}"
+            )
+        seen[place] = each.target
 
 
 def _read(word: str, *, websocket: bool) -> Asked:

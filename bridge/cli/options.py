@@ -11,7 +11,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, ConfigError
+from bridge.router.prefixes import normal_prefix
 
 if TYPE_CHECKING:
     from bridge.cli.asked import Asked
@@ -85,9 +86,9 @@ class RunOptions:
 def normal_root_path(text: str) -> str:
     """``app/`` and ``/app`` as ``/app``; ``/`` as nothing.
 
-    :raises UsageError: it is a URL, or has a query or fragment.
+    :raises UsageError: it is a URL, has a query or fragment, or is else no prefix of paths.
     """
-    if "://" in text or "?" in text or "#" in text:
-        raise UsageError(f"--root-path takes a path such as /shop, not {text!r}")
-    stripped = text.strip("/")
-    return f"/{stripped}" if stripped else ""
+    try:
+        return normal_prefix(f"/{text.strip('/')}")
+    except ConfigError:
+        raise UsageError(f"--root-path takes a path such as /shop, not {text!r}") from None

@@ -7,7 +7,7 @@ columns of plain text elsewhere. Starts nothing.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -23,7 +23,7 @@ from bridge.cli.site import Site, load_site
 from bridge.cli.telling import telling_errors
 from bridge.lifespan import app_name
 from bridge.router import Router
-from bridge.router.mounts import Alone, Mount, Place, Plan
+from bridge.router.mounts import Alone, Mount, Place, Plan, identity
 from bridge.router.prefixes import shown
 from bridge.wsgi_to_asgi import WsgiToAsgi
 
@@ -79,21 +79,21 @@ def rows_of(site: Site) -> list[Row]:
 
     :raises AmbiguousApp: an app's interface cannot be told.
     """
-    names = {id(part.mountable()): part.loaded.source for part in site.parts}
-    names |= {id(part.loaded.app): part.loaded.source for part in site.parts}
+    names = {identity(part.mountable): part.loaded.source for part in site.parts}
+    names |= {identity(part.loaded.app): part.loaded.source for part in site.parts}
     router = site.app if isinstance(site.app, Router) else Router({"/": _only(site)})
     return list(_rows(router.plan, "", 0, names))
 
 
 def _only(site: Site) -> Any:
-    return site.parts[0].mountable()
+    return site.parts[0].mountable
 
 
-def _rows(plan: Plan, above: str, depth: int, names: Mapping[int, str]) -> Iterator[Row]:
+def _rows(plan: Plan, above: str, depth: int, names: Mapping[Hashable, str]) -> Iterator[Row]:
     for prefix, mount in plan.mounts:
         full = above + prefix
         for protocol, app in _protocols(plan, prefix, mount):
-            name = names.get(id(app)) or _found_name(app) or app_name(app)
+            name = names.get(identity(app)) or _found_name(app) or app_name(app)
             if isinstance(app, Router):
                 yield Row(depth, shown(full), "", name, "Router")
                 yield from _rows(app.plan, full, depth + 1, names)

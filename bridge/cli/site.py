@@ -8,8 +8,10 @@ main thread, before any event loop.
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,12 @@ from bridge.faces import Universal
 from bridge.loader import LoadedApp, load
 from bridge.types import Environ, Interface, Receive, Scope, Send, StartResponse
 
-__all__ = ["Part", "Site", "load_site"]
+__all__ = ["Part", "Site", "interface_of_loaded", "load_site"]
+
+_ARGUMENTS: dict[Interface, tuple[str, ...]] = {
+    "wsgi": ("environ", "start_response"),
+    "asgi": ("scope", "receive", "send"),
+}
 
 
 @dataclass(frozen=True)
@@ -34,24 +41,14 @@ class Part:
     def interface(self) -> Interface | None:
         """As the user said, or as it shows; None for what is universal.
 
-        :raises AmbiguousApp: it cannot be told. Says how to choose on the command line.
+        :raises AmbiguousApp: see :func:`interface_of_loaded`.
         """
         if isinstance(self.loaded.app, Universal):
             return None
-        if self.asked.interface is not None:
-            return self.asked.interface
-        try:
-            return self.loaded.interface
-        except AmbiguousApp as error:
-            raise AmbiguousApp(
-                f"{self.loaded.source}: {error} On the command line, choose with --interface "
-                f"{self._where}wsgi or {self._where}asgi."
-            ) from None
+        where = "" if self.asked.prefix is None else f"{self.asked.place}="
+        return interface_of_loaded(self.loaded, self.asked.interface, where)
 
-    @property
-    def _where(self) -> str:
-        return "" if self.asked.prefix is None else f"{self.asked.place}="
-
+    @cached_property
     def mountable(self) -> Any:
         """The app, as one whose interface a Router sees."""
         interface = self.interface
@@ -103,14 +100,14 @@ def load_site(
     :param shutdown_timeout_s: for all apps of a Router made here.
     :raises AppLoadError: see :func:`bridge.loader.load`.
     :raises AmbiguousApp: see :func:`bridge.interface_of`.
-    :raises ConfigError: two apps at one prefix, or a WSGI app for WebSockets.
+    :raises ConfigError: a WSGI app for WebSockets.
     """
     parts = tuple(Part(each, _load_once(each.target, app_dir)) for each in asked)
     if _is_single(asked):
         return Site(parts[0].loaded.app, parts)
     mounts: list[dict[str, Any]] = [{}, {}]
     for part in parts:
-        _mount(mounts[part.asked.websocket], part)
+        mounts[part.asked.websocket][part.asked.place] = part.mountable
     router = bridge.Router(
         mounts[0], websocket=mounts[1], threads=threads, shutdown_timeout_s=shutdown_timeout_s
     )
@@ -121,11 +118,36 @@ def _is_single(asked: tuple[Asked, ...]) -> bool:
     return len(asked) == 1 and asked[0].prefix is None and not asked[0].websocket
 
 
-def _mount(mounts: dict[str, Any], part: Part) -> None:
-    place = part.asked.place
-    while place in mounts:  # the Router says what is wrong with that, and names both
-        place += "/"
-    mounts[place] = part.mountable()
+def interface_of_loaded(loaded: LoadedApp, said: Interface | None, where: str = "") -> Interface:
+    """As the user said, or as the app shows.
+
+    :param where: what the user would write before it, as ``/api=``.
+    :raises AmbiguousApp: it cannot be told, and was not said: says how to, if that could help. Or
+        it cannot be called as the user says.
+    """
+    can_say = callable(loaded.app)
+    if said is not None and can_say:
+        _check_takes(loaded, said, where)
+        return said
+    try:
+        return loaded.interface
+    except AmbiguousApp as error:
+        hint = f" On the command line, choose with --interface {where}wsgi or {where}asgi."
+        raise AmbiguousApp(f"{loaded.source}: {error}{hint if can_say else ''}") from None
+
+
+def _check_takes(loaded: LoadedApp, said: Interface, where: str) -> None:
+    try:
+        signature = inspect.signature(loaded.app, follow_wrapped=False)
+    except (NameError, TypeError, ValueError):  # nothing is known of it
+        return
+    try:
+        signature.bind(*_ARGUMENTS[said])
+    except TypeError as error:
+        raise AmbiguousApp(
+            f"{loaded.source}: --interface {where}{said}: it cannot be called with "
+            f"({', '.join(_ARGUMENTS[said])}): {error}"
+        ) from None
 
 
 @functools.cache

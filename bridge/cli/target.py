@@ -96,7 +96,7 @@ def _adapt(site: Site, spec: TargetSpec) -> Any:
 
 def _lively(part: Part, spec: TargetSpec) -> Any:
     """An ASGI app, with its lifespan run though the server does not."""
-    return bridge.universal(part.mountable(), shutdown_timeout_s=spec.grace_s)
+    return bridge.universal(part.mountable, shutdown_timeout_s=spec.grace_s)
 
 
 def _show_our_log(level: str) -> None:

@@ -54,9 +54,19 @@ def test_an_interface_is_for_all_or_for_one() -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (([],), "which app? For example: bridge run main:app"),
-        ((["a:app", "b:app"],), "cannot both be at the root. Say where each is mounted, for"),
-        ((["a:app", "b:app"],), "/=a:app /api=b:app"),
+        (([],), "which app? For example: main:app"),
+        (
+            (["a:app", "b:app"],),
+            "a:app and b:app cannot both be at /. Say where each is mounted, for example: "
+            "/=a:app /api=b:app",
+        ),
+        ((["/=a:app", "a:app"],), "a:app and a:app cannot both be at /."),
+        ((["/x=a:app", "/x/=b:app"],), "a:app and b:app cannot both be at /x."),
+        (
+            ([], ["a:app", "b:app"]),
+            "--websocket a:app and --websocket b:app cannot both be at /. Say where each is "
+            "mounted, for example: --websocket /=a:app --websocket /api=b:app",
+        ),
         ((["api=a:app"],), "api=a:app: a prefix begins with a slash, as in /api=a:app"),
         ((["/a//b=a:app"],), "no segment of it may be empty"),
         (([], ["/ws/*=a:app"]), "it is no pattern"),

@@ -107,7 +107,10 @@ def test_threads_of_an_asgi_app_on_an_asgi_server_are_refused(server: str) -> No
     assert line.startswith(f"--threads: fastapi_site:app is an ASGI app, and runs on {server}'s")
 
 
-@pytest.mark.parametrize("path", ["http://site.example/shop", "/shop?x", "/shop#x"])
+@pytest.mark.parametrize(
+    "path",
+    ["http://site.example/shop", "/shop?x", "/shop#x", "../shop", "/shop//tea", "/caf%C3%A9"],
+)
 def test_a_root_path_that_is_no_path_is_refused(path: str) -> None:
     assert "--root-path takes a path such as /shop" in _one_line(
         "run", FLASK, "--root-path", path, code=2
@@ -171,6 +174,24 @@ def test_a_factory_without_its_parentheses_is_told_so() -> None:
     assert line.endswith("On the command line, choose with --interface wsgi or asgi.")
 
 
+@pytest.mark.parametrize("command", ["run", "bench"])
+@pytest.mark.parametrize("said", [[], ["--interface", "wsgi"]])
+def test_what_cannot_be_called_gets_no_advice_that_leads_nowhere(
+    command: str, said: list[str]
+) -> None:
+    line = _one_line(command, "mixed_site:number", *said, code=2)
+    assert line.startswith("mixed_site:number: ")
+    assert "--interface" not in line
+
+
+@pytest.mark.parametrize(("command", "name"), [("run", "Site"), ("bench", "chat")])
+def test_an_interface_that_the_app_cannot_have_is_refused(command: str, name: str) -> None:
+    line = _one_line(command, f"mixed_site:{name}", "--interface", "wsgi", code=2)
+    assert line.startswith(
+        f"mixed_site:{name}: --interface wsgi: it cannot be called with (environ, start_response): "
+    )
+
+
 def test_an_error_in_the_app_is_shown_from_where_the_app_begins(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("import helper\n")
     (tmp_path / "helper.py").write_text("def load():\n    return {}['key']\nload()\n")
@@ -232,7 +253,8 @@ def test_the_help_of_run_shows_every_option_and_examples() -> None:
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (["run"], "which app? For example: bridge run main:app"),
+        (["run"], "which app? For example: main:app"),
+        (["routes"], "which app? For example: main:app"),
         (["run", FLASK, "--server", "apache"], "apache"),
         (["run", FLASK, "--port", "70000"], "--port"),
         (["run", FLASK, "--workers", "0"], "--workers"),

@@ -90,13 +90,13 @@ CHANGING = (
     ("args", "says"),
     [
         (("flask_site:app", "fastapi_site:app"), "/=flask_site:app /api=fastapi_site:app"),
-        (("/a=flask_site:app", "/a/=fastapi_site:app"), "prefix='/a': takes one app for http"),
+        (("/a=flask_site:app", "/a/=fastapi_site:app"), "fastapi_site:app cannot both be at /a."),
         (("flask_site:app", "--websocket", "/ws=flask_site:app"), "an ASGI app: WSGI has no"),
         (("flask_site:app", "/x=mixed_site:unclear"), "choose with --interface /x=wsgi or /x="),
         (("/a=fastapi_site:app", "/b=fastapi_site:app", "--threads", "2"), "all of these are ASGI"),
         (("mixed_site:app", "--threads", "2"), "mixed_site:app is a Router, which says itself"),
         (("flask_site:app", "/api=nowhere:app"), "cannot load 'nowhere:app': there is no module"),
-        ((), "which app? For example: bridge run main:app"),
+        ((), "which app? For example: main:app"),
     ],
 )
 def test_what_cannot_be_served_together_is_told(
@@ -202,11 +202,20 @@ def test_routes_on_a_terminal_is_a_table(here: None) -> None:
     assert "flask_site:app" in shown.getvalue()
 
 
+@pytest.mark.parametrize("app", ["unclear", "site.unclear"])
+def test_routes_names_an_app_by_its_target_whatever_was_said_of_it(app: str, here: None) -> None:
+    asked = parse([f"mixed_site:{app}"], interfaces=["wsgi"])
+
+    [row] = rows_of(load_site(asked, None, 1, 1))
+
+    assert row.app == f"mixed_site:{app}"
+
+
 def test_a_command_line_that_mounts_nothing_twice_says_so_in_one_line() -> None:
     done = bridge("routes", "/a=flask_site:app", "/a/=fastapi_site:app")
 
     assert (done.code, done.out) == (2, "")
     assert done.err == (
-        "bridge: prefix='/a': takes one app for http, and there are two: flask.app.Flask and "
-        "fastapi.applications.FastAPI. '/a' and '/a/' are the same prefix\n"
+        "bridge: flask_site:app and fastapi_site:app cannot both be at /a. Say where each is "
+        "mounted, for example: /=flask_site:app /api=fastapi_site:app\n"
     )

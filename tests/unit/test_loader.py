@@ -303,12 +303,15 @@ def test_a_missing_attribute_of_an_object(write: Write) -> None:
 @pytest.mark.parametrize("target", ["", ".", "..", "./", "folder", "folder/", "no/such/folder"])
 def test_a_path_that_is_no_target_says_what_a_target_is(write: Write, target: str) -> None:
     write({"folder/readme.txt": "", "no/x": ""})
-    if target == "folder":
-        assert "has none of app" in str(_fails(target))  # it is a namespace package
-        return
     error = str(_fails(target))
     assert "A target is module:attr, a .py file, or a folder with the manage.py" in error
     assert ("does not exist" in error) == (target == "no/such/folder")
+    assert ("has no manage.py" in error) == (target != "no/such/folder")
+
+
+def test_a_colon_without_a_module_is_told(write: Write) -> None:
+    write({"main.py": "app = 1\n"})
+    assert "the module is missing before the colon, as in main:app" in str(_fails(":app"))
 
 
 # -- the app's own code fails ----------------------------------------------------------------------

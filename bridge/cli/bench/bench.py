@@ -13,9 +13,8 @@ from bridge.cli.bench.options import BenchOptions
 from bridge.cli.bench.processes import pinned
 from bridge.cli.bench.verdict import verdict
 from bridge.cli.bench.ways import ways_to_serve
-from bridge.errors import AmbiguousApp
-from bridge.loader import LoadedApp, load
-from bridge.types import Interface
+from bridge.cli.site import interface_of_loaded
+from bridge.loader import load
 
 __all__ = ["bench"]
 
@@ -25,12 +24,12 @@ def bench(options: BenchOptions) -> None:
 
     :raises UsageError: the command line cannot be carried out.
     :raises AppLoadError: there is no such app, or its own code failed.
-    :raises AmbiguousApp: its interface cannot be told, and was not given.
+    :raises AmbiguousApp: see :func:`~bridge.cli.site.interface_of_loaded`.
     :raises NothingToCompare: no way to serve it came to an answer.
     """
     app_dir = None if options.app_dir is None else str(options.app_dir)
     loaded = load(options.target, app_dir=app_dir)
-    interface = options.interface or _interface(loaded)
+    interface = interface_of_loaded(loaded, options.interface)
     ways, missing = ways_to_serve(loaded, interface, options)
     every = compare(ways, interface, options)
     lines = verdict(every, interface)
@@ -39,15 +38,6 @@ def bench(options: BenchOptions) -> None:
         report.write_json(options.json, every, lines, options)
     if options.svg is not None:
         report.write_svg(options.svg, every, options)
-
-
-def _interface(loaded: LoadedApp) -> Interface:
-    try:
-        return loaded.interface
-    except AmbiguousApp as error:
-        raise AmbiguousApp(
-            f"{loaded.source}: {error} On the command line, choose with --interface wsgi or asgi."
-        ) from None
 
 
 def _notes(missing: list[str], options: BenchOptions) -> list[str]:

@@ -23,6 +23,16 @@ def unclear(*arguments: object) -> object:
     return flask_app(*arguments)
 
 
+class Site:
+    """A class: its instances have an app, and it is none itself."""
+
+    def unclear(self, *arguments: object) -> object:
+        return flask_app(*arguments)
+
+
+site = Site()
+number = 8080
+
 app = bridge.Router(
     {"/": flask_app, "/v1": bridge.Router({"/api": fastapi_app, "/shop": flask_app})},
     websocket={"/ws": chat},
