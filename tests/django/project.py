@@ -108,6 +108,16 @@ async def async_view(request: HttpRequest, **arguments: Any) -> JsonResponse:
     return JsonResponse(facts(request, kind="async", arguments=str(arguments)))
 
 
+def kept_alive(request: HttpRequest) -> JsonResponse:
+    """With a header that is the server's, as many an event stream for ASGI has it."""
+    return JsonResponse(facts(request), headers={"Connection": "keep-alive"})
+
+
+async def async_kept_alive(request: HttpRequest) -> JsonResponse:
+    """The same, from a coroutine function."""
+    return kept_alive(request)
+
+
 class SyncClass(View):
     """Sync methods."""
 

@@ -244,6 +244,15 @@ def test_threads_and_backlog_are_those_of_to_asgi(
     assert first.read().body == b"0;1;2;"
 
 
+@pytest.mark.parametrize(
+    ("kind", "request_class"), [("sync", "BridgedRequest"), ("async", "ASGIRequest")]
+)
+def test_a_header_of_the_servers_is_no_error_on_either_side(
+    site: Site, kind: str, request_class: str
+) -> None:
+    assert ask(site, f"/kept-alive/{kind}/")["request"] == request_class
+
+
 @pytest.mark.parametrize("path", PATHS)
 def test_a_header_with_an_underscore_is_dropped_on_both_sides(site: Site, path: str) -> None:
     assert ask(site, path, ("x_spoofed", "yes"))["spoofed"] is None

@@ -97,6 +97,8 @@ urlpatterns: list[Any] = [
     path("echo/", csrf_exempt(project.echo)),
     path("read/", csrf_exempt(project.read)),
     path("upload/", csrf_exempt(project.upload)),
+    path("kept-alive/sync/", project.kept_alive),
+    path("kept-alive/async/", project.async_kept_alive),
     path("links/", project.links),
     path("spoken/", project.spoken),
     path("conversions/", conversions),

@@ -5,7 +5,8 @@ response. Each differs from Django's own in a few lines:
 
 :class:`WsgiSide`
     streams what an async iterator yields (Django collects it first), reads a request body that
-    comes without Content-Length, and gives the request its ``scope``.
+    comes without Content-Length, gives the request its ``scope``, and leaves out the hop-by-hop
+    headers that Django's ASGI handler lets pass, and PEP 3333 forbids.
 :class:`AsgiSide`
     streams what a sync iterator yields, or a file (Django collects them first), on the request's
     own thread of `sync_to_async`. It closes the database connections of a request with that
@@ -30,6 +31,7 @@ from django.db import connections
 from bridge.contrib.django.chain import ChainRecorder
 from bridge.django_request import BridgedRequest
 from bridge.environ import TrustedEnviron
+from bridge.headers import HOP_BY_HOP
 from bridge.sync import iterate_in_loop, iterate_in_threads
 from bridge.types import Scope
 
@@ -38,6 +40,8 @@ __all__ = ["AsgiSide", "WsgiSide", "has_underscores"]
 STREAM_WINDOW = 4
 """How many items a sync iterator may be ahead of the client. Four of a file are 256 KiB, as much as
 ``response_window`` is by default."""
+
+_HOP_BY_HOP = frozenset(name.decode("ascii") for name in HOP_BY_HOP)
 
 OnUrlconf = Callable[[Any], None]
 """Told of each URLconf that a middleware has set as ``request.urlconf``. Any thread."""
@@ -57,6 +61,8 @@ class WsgiSide(ChainRecorder, WSGIHandler):
         response: Any = super().get_response(request)
         if response.streaming and response.is_async:
             response.streaming_content = iterate_in_loop(response.streaming_content, window=1)
+        for name in [name for name in response.headers if name.lower() in _HOP_BY_HOP]:
+            del response.headers[name]
         return response
 
     def resolve_request(self, request: Any) -> Any:
