@@ -42,6 +42,7 @@ LAYERS: list[tuple[str, set[str]]] = [
             "loop",
             "native",
             "pool",
+            "reminder",
             "streams",
             "submitted",
             "sync",
