@@ -9,13 +9,16 @@ Rule 1. ``start_response`` is called when the first piece of the body is there. 
 Rule 2. Each turn looks for a wish of the app before it sleeps. A signal may stand for several.
 Rule 3. Context variables that the app has set are shown to this thread until ``close()``, and taken
         back then: the thread goes on to another request.
+Rule 4. A file is handed over to the server with ``start_response``, and all else is over by then: a
+        server may close it on another thread (waitress does, on the one of its sockets), which has
+        no variables to take back and must run no sync code.
 """
 
 from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextvars import Context, ContextVar, Token
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -86,12 +89,17 @@ class CallerSide:
             start_response(head.status, head.headers)
             return self
         try:
-            file = _ResponseFile(side.file, self.close)  # before the head: it may not be there
+            file = io.FileIO(side.file)  # before the head: it may not be there
         except OSError as error:
             raise for_server(error, self._live.name) from error
-        start_response(head.status, head.headers)
-        wrap = self._environ.get("wsgi.file_wrapper", FileWrapper)
-        wrapped: Iterable[bytes] = wrap(file, FILE_BLOCK)
+        try:
+            start_response(head.status, head.headers)
+            wrap = self._environ.get("wsgi.file_wrapper", FileWrapper)
+            wrapped: Iterable[bytes] = wrap(file, FILE_BLOCK)
+            self.close()  # Rule 4
+        except BaseException:
+            file.close()
+            raise
         return wrapped
 
     # -- what the app needs this thread for -----------------------------------------------------
@@ -237,18 +245,3 @@ def show_context(context: Context, shown: list[tuple[ContextVar[Any], Token[Any]
 
 
 _missing: Any = object()
-
-
-class _ResponseFile(io.FileIO):
-    """A file that the app has sent by its path.
-
-    :param on_close: called once the server has closed it.
-    """
-
-    def __init__(self, path: str, on_close: Callable[[], object]) -> None:
-        super().__init__(path, "rb")
-        self._on_close = on_close
-
-    def close(self) -> None:
-        super().close()
-        self._on_close()

@@ -211,7 +211,8 @@ async def silent_listening(scope: Scope, receive: Receive, send: Send) -> None:
 
 @route("/file")
 async def file(scope: Scope, receive: Receive, send: Send) -> None:
-    """A file of ``blocks`` by its path."""
+    """A file of ``blocks`` by its path; ``user`` is set as a context variable."""
+    current_user.set(query(scope).get("user", "-"))
     blocks = int(query(scope).get("blocks", "4"))
     path = Path(tempfile.gettempdir()) / f"bridge-test-file-{blocks}"
     if not path.exists() or path.stat().st_size != blocks * len(BLOCK):

@@ -145,6 +145,20 @@ def test_context_variables_do_not_reach_the_next_request(wsgi_site: WsgiSite, ke
     assert seen == {"-"}
 
 
+def test_context_variables_of_a_file_do_not_reach_the_next_request(
+    wsgi_site: WsgiSite, key: str
+) -> None:
+    """waitress closes it on the thread of its sockets, where there is nothing to take back."""
+    for number in range(4):
+        path = f"/file?blocks=320&user={key}-{number}"
+        assert len(wsgi_site.client.fetch("GET", path).body) == 320 * len(BLOCK)
+    seen = {
+        wsgi_site.client.fetch("GET", f"/context?key={key}").json()["before"] for _ in range(12)
+    }
+
+    assert seen == {"-"}
+
+
 @pytest.mark.parametrize("name", ["gunicorn-gthread", "waitress", "wsgiref"])
 def test_wsgiref_validate_finds_nothing(wsgi_servers: WsgiServers, name: str, key: str) -> None:
     site = wsgi_servers.site(name, "tests.apps.asgi_targets:validated")

@@ -107,6 +107,41 @@ def test_a_response_closed_in_another_context_does_no_harm(adapted: Adapted) -> 
     in_new_context(serve)
 
 
+def test_a_file_leaves_nothing_to_whoever_closes_it(adapted: Adapted) -> None:
+    """waitress does so on the thread of its sockets: no variables there, and no sync code."""
+    seen: list[Any] = []
+    closed = threading.Event()
+
+    def close() -> None:
+        seen.append(threading.current_thread())
+        closed.set()
+
+    @http_app
+    async def sends_itself(scope: Scope, receive: Receive, send: Send) -> None:
+        user.set("app")
+        await sync_to_async(where)()
+        await send(start())
+        await send({"type": "http.response.pathsend", "path": __file__})
+        await sync_to_async(close)()
+
+    adapter = adapted(sends_itself)
+
+    def start_response(*head: Any) -> Any:
+        seen.append(user.get())
+
+    def serve() -> Any:
+        result = adapter(environ_of(), start_response)
+        assert seen[0] == "app", "what looks at the head may want to know"
+        assert user not in copy_context()
+        assert closed.wait(TIMEOUT_S), "the app waits for nobody who may never come"
+        return result
+
+    result = in_new_context(serve)
+    closing = Background(result.close)
+    closing.result()
+    assert seen[1] is not closing.thread
+
+
 def test_what_the_bridge_sets_for_itself_is_not_seen(adapted: Adapted) -> None:
     seen: list[set[Any]] = []
 
