@@ -6,7 +6,9 @@ the app what only this thread can: read ``wsgi.input``, run thread-sensitive syn
 
 Rule 1. ``start_response`` is called when the first piece of the body is there. What goes wrong
         before is raised to the server, which can still send a clean error.
-Rule 2. Each turn looks for a wish of the app before it sleeps. A signal may stand for several.
+Rule 2. Each turn looks for a wish of the app before it sleeps. A signal may stand for several. When
+        the server has got nothing for ``LOOK_S``, this thread looks after its client, whatever else
+        has kept it awake.
 Rule 3. Context variables that the app has set are shown to this thread until ``close()``, and taken
         back then: the thread goes on to another request.
 Rule 4. A file is handed over to the server with ``start_response``, and all else is over by then: a
@@ -21,6 +23,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from contextvars import Context, ContextVar, Token
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from bridge.client_watch import watch_client
@@ -40,7 +43,7 @@ __all__ = ["LOOK_S", "CallerSide", "changes_nothing", "show_context"]
 logger = logging.getLogger("bridge.asgi_to_wsgi")
 
 LOOK_S = 1.0
-"""How often a waiting thread looks whether the loop is well, and the client still there."""
+"""How often a thread with nothing to send looks whether the loop is well, and the client there."""
 
 FILE_BLOCK = 65536
 
@@ -57,6 +60,7 @@ class CallerSide:
         self._environ = environ
         self._context = context
         self._watch = watch_client(environ)
+        self._look_at = monotonic() + LOOK_S
         self._begun = False
         self._taken = 0  # bytes that the server works on
         self._shown: list[tuple[ContextVar[Any], Token[Any]]] = []
@@ -107,13 +111,18 @@ class CallerSide:
     def _wait(self) -> None:
         """Fulfil a wish of the app; if it has none, sleep until there is a signal."""
         side = self._side
+        left_s = self._look_at - monotonic()
+        if left_s <= 0:
+            self._look()
+            self._look_at = monotonic() + LOOK_S
+            return
         if side.jobs is not None and side.jobs.run():
             return
         body = side.body
         if body is not None and body.wanted:
             self._live.inbox.post(partial(side.arrive, *body.read()))
-        elif not side.gate.acquire(timeout=LOOK_S):
-            self._look()
+        else:
+            side.gate.acquire(timeout=left_s)
 
     def _look(self) -> None:
         """Nothing has come for a while. Is there anything still to come, and anyone to take it?"""
@@ -122,7 +131,7 @@ class CallerSide:
             raise PoolClosed(f"{live.name} is shut down")
         live.thread.probe()
         body = self._side.body
-        if body is not None and not body.is_read:
+        if body is not None and not body.is_read and (body.wanted or not self._begun):
             return  # there may be bytes of it before the end of the connection
         if self._watch is not None and self._watch.has_left():
             # Before the response it may only have closed the sending half, and wait for the answer
@@ -179,6 +188,7 @@ class CallerSide:
             side.accepted += self._taken
             stalled, side.stalled = side.stalled, False
         self._taken = 0
+        self._look_at = monotonic() + LOOK_S  # it has just written to its client
         if stalled:
             self._live.inbox.post(side.make_room)
 

@@ -201,6 +201,21 @@ async def silent(scope: Scope, receive: Receive, send: Send) -> None:
         await report(key, "closed")
 
 
+@route("/silent/working")
+async def silent_working(scope: Scope, receive: Receive, send: Send) -> None:
+    """One event, and then it asks again and again for what never comes, as with Django's ORM."""
+    key = query(scope)["key"]
+    await start(send, EVENTS)
+    await more(send, b"data: first\n\n")
+    try:
+        await report(key, "started")
+        while True:
+            await sync_to_async(where)()
+            await asyncio.sleep(0.05)  # the app's work, not a synchronisation
+    finally:
+        await report(key, "closed")
+
+
 @route("/silent/listening")
 async def silent_listening(scope: Scope, receive: Receive, send: Send) -> None:
     """No response before the client leaves."""

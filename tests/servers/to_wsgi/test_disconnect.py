@@ -37,7 +37,7 @@ def test_an_app_that_streams_hears_of_it_within_a_second(
     assert "Traceback" not in wsgi_site.log()
 
 
-@pytest.mark.parametrize("path", ["/silent", "/silent/listening"])
+@pytest.mark.parametrize("path", ["/silent", "/silent/working", "/silent/listening"])
 def test_an_app_that_is_silent_hears_of_it_too(
     wsgi_site: WsgiSite, control: Control, key: str, path: str
 ) -> None:
@@ -51,6 +51,24 @@ def test_an_app_that_is_silent_hears_of_it_too(
     control.expect(key, "closed")
     assert wsgi_site.client.fetch("GET", "/").status == 200
     assert "Traceback" not in wsgi_site.log()
+
+
+@pytest.mark.parametrize("path", ["/silent", "/silent/working"])
+def test_so_does_one_that_has_not_read_its_request(
+    wsgi_site: WsgiSite, control: Control, key: str, path: str
+) -> None:
+    """A FastAPI endpoint that takes no body leaves what came with its POST unread."""
+    if not wsgi_site.can.shows_client:
+        pytest.skip("this server tells nothing of its clients")
+    length = [("content-length", "2")]
+    exchange = wsgi_site.client.open("POST", f"{path}?key={key}", length, has_body=True)
+    exchange.send(b"{}")
+    assert exchange.chunk().startswith(b"data: first")
+    control.expect(key, "started")
+    exchange.leave()
+
+    control.expect(key, "closed")
+    assert wsgi_site.client.fetch("GET", "/").status == 200
 
 
 def test_a_client_that_closes_its_sending_half_still_gets_its_answer(
