@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 from collections.abc import Iterable, Iterator
 from contextvars import Context, ContextVar, Token
 from functools import partial
@@ -29,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 from bridge.client_watch import watch_client
 from bridge.context import holds_locals, rehome
 from bridge.environ import FileWrapper
-from bridge.errors import ClientDisconnected, PoolClosed
+from bridge.errors import AppProtocolError, ClientDisconnected, PoolClosed
 from bridge.exchange_errors import for_server
 from bridge.thread_sensitive import HIDDEN
 from bridge.types import Environ, StartResponse
@@ -92,10 +93,7 @@ class CallerSide:
         if side.file is None:
             start_response(head.status, head.headers)
             return self
-        try:
-            file = io.FileIO(side.file)  # before the head: it may not be there
-        except OSError as error:
-            raise for_server(error, self._live.name) from error
+        file = self._open(side.file, head.content_length)  # before the head: it may not be there
         try:
             start_response(head.status, head.headers)
             wrap = self._environ.get("wsgi.file_wrapper", FileWrapper)
@@ -105,6 +103,25 @@ class CallerSide:
             file.close()
             raise
         return wrapped
+
+    def _open(self, path: str, length: int | None) -> _ResponseFile:
+        """The file to send.
+
+        :param length: the Content-Length that the app has given with it.
+        :raises AppProtocolError: it is shorter: a server would leave its client waiting for the
+            rest, or take the next response on the connection for it.
+        """
+        try:
+            file = _ResponseFile(path, length)
+        except OSError as error:
+            raise for_server(error, self._live.name) from error
+        size = os.fstat(file.fileno()).st_size
+        if length is not None and size < length:
+            file.close()
+            raise AppProtocolError(
+                f"{path} is shorter than its content-length: {length - size} bytes are missing"
+            )
+        return file
 
     # -- what the app needs this thread for -----------------------------------------------------
 
@@ -255,3 +272,19 @@ def show_context(context: Context, shown: list[tuple[ContextVar[Any], Token[Any]
 
 
 _missing: Any = object()
+
+
+class _ResponseFile(io.FileIO):
+    """A file that the app has sent by its path. It ends with the response's Content-Length, where
+    there is one: it may have grown since the app has looked.
+    """
+
+    def __init__(self, path: str, length: int | None) -> None:
+        super().__init__(path)
+        self._length = length
+
+    def read(self, size: int | None = -1, /) -> Any:
+        if self._length is not None:
+            left = self._length - self.tell()
+            size = left if size is None or size < 0 else min(size, left)
+        return super().read(size)

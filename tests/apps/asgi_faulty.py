@@ -14,6 +14,7 @@ START: dict[str, Any] = {
 }
 BODY: dict[str, Any] = {"type": "http.response.body", "body": b"fine"}
 MORE = {**BODY, "more_body": True}
+FILE: dict[str, Any] = {"type": "http.response.pathsend", "path": __file__}
 
 
 def sized(length: int) -> dict[str, Any]:
@@ -30,6 +31,7 @@ BEFORE: dict[str, tuple[list[Any], str]] = {
     "no_status": ([{"type": "http.response.start"}], "status is None"),
     "too_long": ([sized(2), BODY], "longer than its content-length"),
     "too_short": ([sized(9), BODY], "5 bytes are missing"),
+    "short_file": ([sized(1 << 30), FILE], "asgi_faulty.py is shorter than its content-length"),
     "nothing": ([], "returned when no response has started"),
     "only_start": ([START], "returned when the response has started"),
     "wrong_kind": ([{"type": "websocket.accept"}], "sent websocket.accept when"),

@@ -231,6 +231,27 @@ def test_a_file_goes_to_the_servers_file_wrapper(
     assert result.filelike.closed
 
 
+@pytest.mark.parametrize("wrapper", [FileWrapper, OurFileWrapper])
+def test_a_file_that_has_grown_ends_with_its_content_length(
+    adapted: Adapted, file: Path, wrapper: Any
+) -> None:
+    """Starlette takes its size when it makes the head; a log goes on."""
+    pathsend = {"type": "http.response.pathsend", "path": str(file)}
+    app = adapted(sends(start(200, (b"content-length", b"100000")), pathsend))
+
+    response = call(app, environ_of(keys={"wsgi.file_wrapper": wrapper}))
+
+    assert response.body == file.read_bytes()[:100_000]
+
+
+def test_a_file_that_is_too_short_is_an_error_before_the_head(adapted: Adapted, file: Path) -> None:
+    pathsend = {"type": "http.response.pathsend", "path": str(file)}
+    app = adapted(sends(start(200, (b"content-length", b"256001")), pathsend))
+
+    with pytest.raises(bridge.AppProtocolError, match=r"file\.bin is shorter .* 1 bytes are missing"):
+        call(app, environ_of())
+
+
 def test_starlette_sends_files_by_their_path(adapted: Adapted, file: Path) -> None:
     app = adapted(Starlette(routes=[Route("/", lambda request: FileResponse(file))]))
 
