@@ -278,7 +278,7 @@ class AppSide:
         if type(body) is not bytes:
             body = _as_bytes(body)
         if self._drops_body:
-            self._drop(body)
+            self._drop(body, more)
         else:
             if self._left is not None:
                 self._count(len(body), more)
@@ -290,13 +290,13 @@ class AppSide:
         else:
             self._end()
 
-    def _drop(self, body: bytes) -> None:
+    def _drop(self, body: bytes, more: bool) -> None:
         """HEAD, 204 and 304: the response is over with its head, whatever the app goes on to send.
 
-        When that would have filled the window, nobody is going to empty it.
+        When that would have filled the window, and is not all, nobody is going to empty it.
         """
         self._written += len(body)
-        self._gone = self._written > self._live.options.response_window
+        self._gone = more and self._written > self._live.options.response_window
         self.over = True
 
     def _count(self, size: int, more: bool) -> None:

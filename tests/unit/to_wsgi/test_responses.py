@@ -177,6 +177,20 @@ def test_a_streamed_response_to_head_is_over_with_its_head(adapted: Adapted) -> 
     assert ended.wait(TIMEOUT_S), "nobody will ever read it: the app has to stop"
 
 
+def test_a_whole_page_in_answer_to_head_may_be_larger_than_the_window(adapted: Adapted) -> None:
+    """A FastAPI dependency would roll its transaction back if ``send`` raised."""
+    ended: list[str] = []
+
+    async def page(scope: Scope, receive: Receive, send: Send) -> None:
+        await answer(send, b"x" * 1001)
+        ended.append("in peace")
+
+    app = adapted(http_app(page), response_window=1000)
+    assert call(app, environ_of("HEAD")).one("content-length") == "1001"
+    app.close()
+    assert ended == ["in peace"]
+
+
 def test_an_app_that_streams_to_head_may_end_in_peace(adapted: Adapted) -> None:
     ended: list[str] = []
 
