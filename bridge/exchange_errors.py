@@ -58,7 +58,7 @@ def explain(error: BaseException | None, ending: Ending) -> BaseException:
     if ending.timed_out:
         option = f"task_timeout_s={ending.live.options.task_timeout_s:g}"
         return AppProtocolError(f"{where} took longer than {option}, when {ending.state}")
-    if ending.live.closing:
+    if ending.live.ends_at is not None:
         return PoolClosed(f"{ending.live.name} was shut down when {ending.state}")
     return _caused(error, f"{where} cancelled itself when {ending.state}")
 

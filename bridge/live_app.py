@@ -7,7 +7,10 @@ Rule 1. ``runs`` and ``closing`` belong to the loop's thread.
 Rule 2. Closing happens in this order: no new requests; those under way, and what they have left
         running, get ``shutdown_timeout_s``; what is left then is cancelled; the lifespan is shut
         down; the lease on the loop is given back.
-Rule 3. Every app that is live is closed before the interpreter ends, while threads can still be
+Rule 3. ``shutdown_timeout_s`` counts from when the end was first known: a server that lets requests
+        end before it closes its apps says so with :meth:`LiveApp.expect_close`. Requests that come
+        in between are served, and end by the same time.
+Rule 4. Every app that is live is closed before the interpreter ends, while threads can still be
         started: what runs at shutdown may need one.
 """
 
@@ -17,8 +20,10 @@ import asyncio
 import logging
 import os
 from asyncio import AbstractEventLoop
+from collections.abc import Iterable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -34,7 +39,7 @@ from bridge.types import AsgiApp
 if TYPE_CHECKING:
     from bridge.exchange_app import AppSide
 
-__all__ = ["LiveApp", "close_live_apps"]
+__all__ = ["LiveApp", "close_live_apps", "expect_close_of_live_apps"]
 
 logger = logging.getLogger("bridge.asgi_to_wsgi")
 
@@ -50,6 +55,8 @@ class LiveApp:
     :ivar ident: of the loop's thread.
     :ivar runs: the requests whose task has not ended.
     :ivar closing: no more requests.
+    :ivar ends_at: when what still runs is cancelled, in the loop's time; None while nobody has said
+        that the app is going to be closed.
     :ivar lock: guards ``AppSide.stalled``.
     """
 
@@ -64,12 +71,15 @@ class LiveApp:
         self.inbox: LoopInbox = thread.inbox
         self.runs: set[AppSide] = set()
         self.closing = False
+        self.ends_at: float | None = None
+        self._grace_s = options.shutdown_timeout_s
         self.lock = Lock()
         self._lifespan = LifespanRunner(
             app, options.lifespan, startup_timeout_s=options.startup_timeout_s
         )
         self.state: dict[str, Any] = self._lifespan.state
         self._closed: Future[None] = Future()
+        self._canceller: asyncio.Task[None] | None = None
         self._closer: asyncio.Task[None] | None = None
 
     @classmethod
@@ -111,6 +121,22 @@ class LiveApp:
         """Whether it has been closed, well or badly."""
         return self._closed.done()
 
+    def expect_close(self, within_s: float) -> None:
+        """It is going to be closed: what runs has ``shutdown_timeout_s`` from now on, and at most
+        ``within_s``. From any thread, also in a signal's handler: never blocks, takes no lock.
+        """
+        self.inbox.post(partial(self._expect_close, within_s))
+
+    def _expect_close(self, within_s: float) -> None:
+        if self.ends_at is None:
+            self._grace_s = min(within_s, self.options.shutdown_timeout_s)
+            self.ends_at = self.loop.time() + self._grace_s
+            self.loop.call_at(self.ends_at, self._begin_cancelling)
+
+    def _begin_cancelling(self) -> None:
+        if not self.closing:
+            self._canceller = self.loop.create_task(self._cancel_runs(), name="bridge-cancel")
+
     def begin_close(self) -> None:
         """Let it close. From any thread, also as a finalizer: never blocks, takes no lock."""
         if self.pid == os.getpid():
@@ -138,13 +164,17 @@ class LiveApp:
     def _begin_close(self) -> None:
         if not self.closing:
             self.closing = True
+            if self.ends_at is None:
+                self.ends_at = self.loop.time() + self._grace_s
             self._closer = self.loop.create_task(self._close(), name="bridge-close")
 
     async def _close(self) -> None:
-        deadline = self.loop.time() + self.options.shutdown_timeout_s
         try:
-            await self._drain()
-            await self._lifespan.shutdown(max(deadline - self.loop.time(), CANCEL_GRACE_S))
+            if self._canceller is not None:
+                await self._canceller
+            if not await self._ended(self.runs, self._left_s):
+                await self._cancel_runs()
+            await self._lifespan.shutdown(max(self._left_s, CANCEL_GRACE_S))
         except Exception as error:
             self._closed.set_exception(error)
         else:
@@ -152,29 +182,46 @@ class LiveApp:
         finally:
             self.thread.release()
 
-    async def _drain(self) -> None:
-        """Wait for the tasks of all requests; cancel what takes too long."""
-        if not await self._ended(self.options.shutdown_timeout_s):
+    @property
+    def _left_s(self) -> float:
+        """How long until ``ends_at``."""
+        assert self.ends_at is not None  # set by whoever has begun to close
+        return max(self.ends_at - self.loop.time(), 0)
+
+    async def _cancel_runs(self) -> None:
+        """End the tasks of all requests that have taken too long."""
+        late = tuple(self.runs)
+        if late:
             logger.warning(
-                "%s: cancelled %d task(s) that still ran after shutdown_timeout_s=%g",
+                "%s: cancelled %d task(s) that still ran after %g s (shutdown_timeout_s=%g)",
                 self.name,
-                len(self.runs),
+                len(late),
+                self._grace_s,
                 self.options.shutdown_timeout_s,
             )
-            for run in tuple(self.runs):
-                run.cancel()
-            await self._ended(CANCEL_GRACE_S)
-        for run in tuple(self.runs):
+        for run in late:
+            run.cancel()
+        await self._ended(late, CANCEL_GRACE_S)
+        for run in late:
             run.abandon()
 
-    async def _ended(self, timeout_s: float) -> bool:
-        tasks = [run.task for run in self.runs if run.task is not None]
+    async def _ended(self, runs: Iterable[AppSide], timeout_s: float) -> bool:
+        """Wait for the tasks of these requests."""
+        tasks = [run.task for run in runs if run.task is not None]
         if tasks:
             await asyncio.wait(tasks, timeout=timeout_s)
         return not self.runs
 
 
 _live_apps: WeakSet[LiveApp] = WeakSet()
+
+
+def expect_close_of_live_apps(within_s: float) -> None:
+    """See :meth:`LiveApp.expect_close`, for every app that is live in this process."""
+    pid = os.getpid()
+    for live in list(_live_apps):
+        if live.pid == pid:
+            live.expect_close(within_s)
 
 
 def close_live_apps() -> None:

@@ -12,19 +12,29 @@ What enters: gunicorn's calls, on the main thread of each worker process. What l
 have started before the worker takes its first request, and have shut down when it ends. A startup
 that fails stops the boot: gunicorn logs the traceback and exits with 3.
 
+On SIGTERM gunicorn lets requests end, and kills a worker where one goes on after the
+``graceful_timeout``. So that an endless stream does not cost the apps their shutdown, what still
+runs after their ``shutdown_timeout_s`` is cancelled; or a few seconds before the
+``graceful_timeout`` ends, if that is earlier.
+
 Without the hooks all works the same, but an app starts with its worker's first request, and a
 failed startup is an error of every request.
 """
 
 from __future__ import annotations
 
+import signal
+from types import FrameType
 from typing import Any
 
 from bridge.asgi_to_wsgi import start_adapters
-from bridge.live_app import close_live_apps
+from bridge.live_app import close_live_apps, expect_close_of_live_apps
 from bridge.router import start_routers
 
 __all__ = ["post_worker_init", "worker_exit"]
+
+SHUTDOWN_S = 3.0
+"""How much of the graceful timeout is left to the apps for their shutdown; at most half of it."""
 
 
 def post_worker_init(worker: Any) -> None:
@@ -35,6 +45,8 @@ def post_worker_init(worker: Any) -> None:
     start_adapters()
     if _calls_wsgi(worker):
         start_routers(worker.wsgi)
+        graceful_s = worker.cfg.graceful_timeout
+        _heed_sigterm(max(graceful_s - SHUTDOWN_S, graceful_s / 2))
 
 
 def _calls_wsgi(worker: Any) -> bool:
@@ -44,6 +56,21 @@ def _calls_wsgi(worker: Any) -> bool:
     from gunicorn.workers.sync import SyncWorker  # type: ignore[import-untyped]  # no stubs
 
     return isinstance(worker, (AsyncWorker, SyncWorker, ThreadWorker))
+
+
+def _heed_sigterm(within_s: float) -> None:
+    """Let the apps know, too, that the worker is to end: before ``worker_exit`` its requests have
+    to."""
+    handler = signal.getsignal(signal.SIGTERM)
+    if not callable(handler):
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        expect_close_of_live_apps(within_s)
+        handler(number, frame)
+
+    signal.signal(signal.SIGTERM, handle)
+    signal.siginterrupt(signal.SIGTERM, False)  # as gunicorn has it; signal() has taken it back
 
 
 def worker_exit(server: Any, worker: Any) -> None:

@@ -13,7 +13,7 @@ from tests.harness.control import Control
 from tests.harness.http import Aborted, Http1Client
 from tests.harness.servers import Server, ServerFailed, serve
 from tests.harness.wsgi_servers import PRELOAD_WORKERS, WSGI
-from tests.servers.to_wsgi.conftest import TARGET
+from tests.servers.to_wsgi.conftest import TARGET, options
 
 HOOKS = ("--config", "python:bridge.contrib.gunicorn")
 GUNICORNS = ["gunicorn-sync", "gunicorn-gthread", "gunicorn-preload"]
@@ -21,10 +21,18 @@ BOOT_ERROR = 3
 
 
 def gunicorn(
-    name: str, key: str, *args: str, target: str = TARGET, ready_path: str | None = "/"
+    name: str,
+    key: str,
+    *args: str,
+    target: str = TARGET,
+    ready_path: str | None = "/",
+    **values: object,
 ) -> AbstractContextManager[Server]:
-    """A gunicorn of this test's own, whose app reports its lifespan under ``key``."""
-    env = {"BRIDGE_TEST_LIFESPAN": key}
+    """A gunicorn of this test's own, whose app reports its lifespan under ``key``.
+
+    :param values: options of ``to_wsgi``.
+    """
+    env = {"BRIDGE_TEST_LIFESPAN": key, **options(**values)}
     return serve(WSGI[name].spec, target, env=env, args=args, ready_path=ready_path)
 
 
@@ -109,9 +117,12 @@ def until_served_by_another(client: Http1Client, running_pid: int) -> None:
         time.sleep(0.02)  # polling, with a deadline: gunicorn tells nobody
 
 
+@pytest.mark.parametrize("hooks", [(), HOOKS], ids=["plain", "hooks"])
 @pytest.mark.parametrize("name", ["gunicorn-sync", "gunicorn-gthread"])
-def test_term_lets_requests_and_background_work_end(control: Control, key: str, name: str) -> None:
-    with gunicorn(name, key, "--graceful-timeout", "15") as server:
+def test_term_lets_requests_and_background_work_end(
+    control: Control, key: str, name: str, hooks: tuple[str, ...]
+) -> None:
+    with gunicorn(name, key, "--graceful-timeout", "15", *hooks) as server:
         client = Http1Client(server.port)
         assert client.fetch("POST", f"/background?key={key}", body=b"").status == 202
         control.expect_waiting(key, "work")
@@ -128,6 +139,30 @@ def test_term_lets_requests_and_background_work_end(control: Control, key: str, 
     control.expect(key, "worked")
     (shutdown,) = control.expect(key, "shutdown")
     assert shutdown["at"] >= control.reports(key, "worked")[0]["at"]
+
+
+@pytest.mark.parametrize("name", ["gunicorn-sync", "gunicorn-gthread"])
+@pytest.mark.parametrize(
+    ("grace_s", "values"),
+    [("20", {"shutdown_timeout_s": 0.5}), ("8", {})],
+    ids=["shutdown_timeout_s", "graceful_timeout"],
+)
+def test_with_the_hooks_an_endless_stream_does_not_cost_the_shutdown(
+    control: Control, key: str, name: str, grace_s: str, values: dict[str, object]
+) -> None:
+    """gunicorn kills a worker with a request that goes on after the graceful timeout."""
+    with gunicorn(name, key, *HOOKS, "--graceful-timeout", grace_s, **values) as server:
+        client = Http1Client(server.port)
+        stream = client.open("GET", f"/endless?key={key}")
+        control.expect(key, "started")
+        server.signal(signal.SIGTERM)
+        with pytest.raises(Aborted):
+            stream.read()
+        assert server.terminate().exit_code == 0
+        client.close()
+
+    assert len(control.reports(key, "closed")) == 1
+    assert len(control.reports(key, "shutdown")) == 1
 
 
 # -- startups that go wrong ------------------------------------------------------------------------

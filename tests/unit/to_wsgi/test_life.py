@@ -296,7 +296,7 @@ def test_what_does_not_end_is_cancelled_at_the_end_of_the_grace(
     with pytest.raises(bridge.PoolClosed, match="was shut down when no response has started"):
         request.result()
     assert sorted(cancelled) == ["/background", "/request"]
-    assert "cancelled 2 task(s) that still ran after shutdown_timeout_s=0.01" in bridge_log()[0]
+    assert "cancelled 2 task(s) that still ran after 0.01 s" in bridge_log()[0]
 
 
 def test_a_request_that_ignores_its_cancellation_does_not_hold_its_caller(
