@@ -46,7 +46,7 @@ class Ending:
 def explain(error: BaseException | None, ending: Ending) -> BaseException:
     """Why there is no response, or no end of it. Raised to the server, which logs it."""
     where = f"{HTTP_RESPONSE.name}: {ending.live.name}"
-    if ending.cut and (error is None or isinstance(error, OSError)):
+    if ending.cut and (error is None or _comes_from_disconnect(error)):
         return client_left()
     if error is None:
         return AppProtocolError(f"{where} returned when {ending.state}")
@@ -96,10 +96,13 @@ def _caused(cause: BaseException, text: str) -> AppProtocolError:
     return error
 
 
-def _comes_from_disconnect(error: BaseException | None) -> bool:
-    """Whether the app only passes on what ``send`` has raised; frameworks wrap it."""
-    for _ in range(MAX_WRAPPINGS):
-        if error is None or isinstance(error, ClientDisconnected):
-            break
-        error = error.__cause__ or error.__context__
-    return isinstance(error, ClientDisconnected)
+def _comes_from_disconnect(error: BaseException | None, wrappings: int = MAX_WRAPPINGS) -> bool:
+    """Whether the app only passes on what ``send`` has raised. Frameworks wrap it, and task groups
+    bundle it."""
+    if error is None or not wrappings:
+        return False
+    if isinstance(error, ClientDisconnected):
+        return True
+    if isinstance(error, BaseExceptionGroup):
+        return all(_comes_from_disconnect(leaf, wrappings - 1) for leaf in error.exceptions)
+    return _comes_from_disconnect(error.__cause__ or error.__context__, wrappings - 1)

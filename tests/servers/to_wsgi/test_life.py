@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from contextlib import AbstractContextManager
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ def gunicorn(
     *args: str,
     target: str = TARGET,
     ready_path: str | None = "/",
-    **values: object,
+    **values: float,
 ) -> AbstractContextManager[Server]:
     """A gunicorn of this test's own, whose app reports its lifespan under ``key``.
 
@@ -148,7 +149,7 @@ def test_term_lets_requests_and_background_work_end(
     ids=["shutdown_timeout_s", "graceful_timeout"],
 )
 def test_with_the_hooks_an_endless_stream_does_not_cost_the_shutdown(
-    control: Control, key: str, name: str, grace_s: str, values: dict[str, object]
+    control: Control, key: str, name: str, grace_s: str, values: dict[str, Any]
 ) -> None:
     """gunicorn kills a worker with a request that goes on after the graceful timeout."""
     with gunicorn(name, key, *HOOKS, "--graceful-timeout", grace_s, **values) as server:

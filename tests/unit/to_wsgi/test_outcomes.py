@@ -271,6 +271,81 @@ def test_waitress_is_told_of_a_client_that_left_in_its_own_words(adapted: Adapte
         call(adapted(app), environ)
 
 
+@pytest.mark.parametrize("error", [ConnectionRefusedError(111, "no database"), TimeoutError()])
+def test_an_error_of_its_own_is_raised_to_the_server_though_the_client_seems_gone(
+    adapted: Adapted, error: OSError
+) -> None:
+    """It may only have closed its sending half, and wait for the 500; and somebody has to log it."""
+
+    @http_app
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        raise error
+
+    environ = {**environ_of(), "waitress.client_disconnected": lambda: True}
+
+    with pytest.raises(bridge.BridgeError, match=f"raised {type(error).__name__}"):
+        call(adapted(app), environ)
+
+
+def test_an_app_that_passes_a_disconnect_on_is_no_error_whatever_it_comes_in(
+    adapted: Adapted, bridge_log: Log
+) -> None:
+    """A task group bundles what its tasks raise, and one group may hold another."""
+    ended = threading.Event()
+
+    @http_app
+    async def streams(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(start())
+
+        async def ticks() -> None:
+            try:
+                while True:
+                    await send(piece(b"tick"))
+                    await asyncio.sleep(0)
+            except OSError as error:
+                raise Boom("the stream has ended") from error
+
+        try:
+            async with asyncio.TaskGroup() as outer, asyncio.TaskGroup() as inner:
+                inner.create_task(ticks())
+                outer.create_task(ticks())
+        finally:
+            ended.set()
+
+    app = adapted(streams)
+    with WsgiExchange(app, environ_of()) as exchange:
+        assert exchange.chunk().startswith(b"tick")
+
+    assert ended.wait(TIMEOUT_S)
+    app.close()
+    assert bridge_log() == []
+
+
+def test_an_error_of_its_own_beside_a_disconnect_is_logged(
+    adapted: Adapted, bridge_log: Log
+) -> None:
+    @http_app
+    async def streams(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(start())
+        await send(piece(b"first"))
+        await receive()
+        await receive()
+        try:
+            await send(piece(b"more"))
+        except OSError as error:
+            raise ExceptionGroup("both", [error, Boom("broken")]) from None
+
+    app = adapted(streams)
+    with WsgiExchange(app, environ_of()) as exchange:
+        assert exchange.chunk() == b"first"
+
+    app.close()
+    (logged,) = bridge_log()
+    assert "failed after its client had left: ExceptionGroup" in logged
+
+
 def test_a_client_that_leaves_is_a_disconnect_and_then_a_cancellation(
     adapted: Adapted, bridge_log: Log
 ) -> None:

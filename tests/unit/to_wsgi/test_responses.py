@@ -262,9 +262,7 @@ def test_a_file_that_is_too_short_is_an_error_before_the_head(adapted: Adapted, 
     pathsend = {"type": "http.response.pathsend", "path": str(file)}
     app = adapted(sends(start(200, (b"content-length", b"256001")), pathsend))
 
-    with pytest.raises(
-        bridge.AppProtocolError, match=r"file\.bin is shorter .* 1 bytes"
-    ):
+    with pytest.raises(bridge.AppProtocolError, match=r"file\.bin is shorter .* 1 bytes"):
         call(app, environ_of())
 
 
