@@ -1,7 +1,7 @@
 """A doorbell for an event loop: any thread rings it, the loop answers with one callback.
 
 What enters: rings, from any thread. What leaves: the callback, on the loop's thread, once for all
-the rings since its last turn.
+the rings since its last turn, in an empty context: it answers for many, and so runs in nobody's.
 
 ``loop.call_soon_threadsafe`` does the same through a pair of sockets, at the cost of a handle, two
 locks and three system calls a ring; an eventfd (Linux) takes one to ring and one to answer. A call
@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from contextvars import Context
 from weakref import ref
 
 __all__ = ["Doorbell"]
@@ -49,7 +50,7 @@ class Doorbell:
             os.eventfd_write(self._fd, 1)
             return True
         try:
-            loop.call_soon_threadsafe(self._install_and_answer, answer)
+            loop.call_soon_threadsafe(self._install_and_answer, answer, context=Context())
         except RuntimeError:  # closed in this very moment
             return False
         return True

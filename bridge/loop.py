@@ -131,8 +131,9 @@ class LoopThread(NativeThread):
             self.join(timeout_s)
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
-        """Run a coroutine on the loop. From any thread. For what is done once, not per request."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+        """Run a coroutine on the loop. From any thread. For what is done once, not per request, and
+        so in an empty context: it must not keep the variables of the request that came first."""
+        return Context().run(asyncio.run_coroutine_threadsafe, coroutine, self.loop)
 
     def probe(self) -> None:
         """Find out whether the loop is stuck, and say so with the line that holds it up.

@@ -7,6 +7,7 @@ import gc
 import os
 import threading
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from bridge.doorbell import Doorbell
 from bridge.inbox import inbox_of
 
 DEADLINE_S = 30
+variable: ContextVar[int] = ContextVar("variable", default=0)
 RUNNERS: list[Callable[..., Any]] = [asyncio.run, uvloop.run]
 
 
@@ -49,6 +51,28 @@ def test_each_ring_is_answered(run: Callable[..., Any]) -> None:
         return await ring_from_a_thread(Doorbell(asyncio.get_running_loop()), 20)
 
     assert run(main()) == 20
+
+
+@pytest.mark.parametrize("run", RUNNERS)
+def test_it_is_answered_in_nobodys_context(run: Callable[..., Any]) -> None:
+    """The first ring's would be kept for ever, and every other's answer would run in it."""
+
+    async def main() -> list[int]:
+        bell = Doorbell(asyncio.get_running_loop())
+        seen: list[int] = []
+
+        def ring() -> None:
+            variable.set(7)
+            bell.ring(lambda: seen.append(variable.get()))
+
+        for number in range(2):
+            await asyncio.to_thread(ring)
+            async with asyncio.timeout(DEADLINE_S):
+                while len(seen) <= number:
+                    await asyncio.sleep(0)
+        return seen
+
+    assert run(main()) == [0, 0]
 
 
 @pytest.mark.parametrize("run", RUNNERS)

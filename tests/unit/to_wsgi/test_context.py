@@ -77,6 +77,32 @@ def test_a_variable_that_was_not_set_before_is_not_set_afterwards(adapted: Adapt
     in_new_context(serve)
 
 
+def test_the_lifespan_does_not_keep_the_variables_of_the_first_request(adapted: Adapted) -> None:
+    """It goes on with the tasks that it has started, and so would they."""
+    seen: list[str] = []
+
+    async def looks(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await answer(send, user.get().encode())
+            return
+        await receive()
+        seen.append(user.get())
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        seen.append(user.get())
+        await send({"type": "lifespan.shutdown.complete"})
+
+    adapter = adapted(looks)
+
+    def serve() -> None:
+        user.set("first")
+        assert call(adapter, environ_of()).body == b"first"
+        adapter.close()
+
+    in_new_context(serve)
+    assert seen == ["-", "-"]
+
+
 def test_requests_at_the_same_time_do_not_see_each_other(adapted: Adapted) -> None:
     meeting = asyncio.Event()
 
