@@ -15,8 +15,10 @@ import select
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from bridge.errors import ClientDisconnected
+from bridge.native import real_poll
 from bridge.types import Environ
 
 __all__ = ["ClientWatch", "client_left", "watch_client"]
@@ -45,8 +47,9 @@ def watch_client(environ: Environ) -> ClientWatch | None:
         return ClientWatch(ask, _waitress_farewell)
     for key in _SOCKETS:
         connection = environ.get(key)
-        if connection is not None and _POLLRDHUP:
-            return ClientWatch(partial(_is_closed, connection.fileno()), client_left)
+        if connection is not None and _POLLRDHUP and real_poll is not None:
+            look = partial(_is_closed, real_poll, connection.fileno())
+            return ClientWatch(look, client_left)
     return None
 
 
@@ -62,7 +65,7 @@ def _waitress_farewell() -> BaseException:
     return farewell
 
 
-def _is_closed(descriptor: int) -> bool:
-    poll = select.poll()
+def _is_closed(make_poll: Callable[[], Any], descriptor: int) -> bool:
+    poll = make_poll()
     poll.register(descriptor, _POLLRDHUP)  # POLLHUP and POLLERR come unasked
     return bool(poll.poll(0))

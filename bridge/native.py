@@ -15,28 +15,41 @@ from __future__ import annotations
 
 import _thread
 import atexit
+import select
 import sys
 import threading
 import time
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 from bridge.errors import DeadlockError
 
 POLL_S = 0.002
 
-__all__ = ["NativeThread", "RealLock", "call_before_exit", "patched_by", "refuse_greenlets"]
+__all__ = [
+    "NativeThread",
+    "RealLock",
+    "call_before_exit",
+    "patched_by",
+    "real_poll",
+    "refuse_greenlets",
+]
 
 
-def _find_real_lock() -> Any:
+def _original(module: ModuleType, name: str) -> Any:
+    """What ``module`` had under this name before gevent has replaced it; None without it."""
     gevent = sys.modules.get("gevent.monkey")
-    if gevent is not None:
-        return gevent.get_original("_thread", "allocate_lock")
-    return _thread.allocate_lock
+    if gevent is not None and hasattr(module, name):
+        return gevent.get_original(module.__name__, name)
+    return getattr(module, name, None)
 
 
-RealLock: Any = _find_real_lock()
+RealLock: Any = _original(_thread, "allocate_lock")
 """Makes a lock of the interpreter's, whether or not ``threading`` is patched, now or later."""
+
+real_poll: Callable[[], Any] | None = _original(select, "poll")
+"""``select.poll`` of the system, for a look that waits for nothing: gevent's knows fewer events."""
 
 
 def patched_by() -> str | None:

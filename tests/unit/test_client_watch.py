@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import errno
+import importlib.util
 import socket
 import struct
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
 
 from bridge.client_watch import client_left, watch_client
 from bridge.types import Environ
+
+TIMEOUT_S = 60
 
 
 @pytest.fixture
@@ -63,6 +68,38 @@ def test_a_client_that_resets_has_left(ends: tuple[socket.socket, socket.socket]
 @pytest.mark.parametrize("environ", [{}, {"gunicorn.socket": None}])
 def test_most_servers_give_no_way_to_look(environ: Environ) -> None:
     assert watch_client(environ) is None
+
+
+UNDER_GEVENT = """
+{}
+import socket
+from bridge.client_watch import watch_client
+with socket.create_server(("127.0.0.1", 0)) as listener:
+    client = socket.create_connection(listener.getsockname())
+    server, _ = listener.accept()
+watch = watch_client({{"gunicorn.socket": server}})
+before = watch.has_left()
+client.close()
+while not watch.has_left():  # loopback takes a moment
+    pass
+print(before, "ended")
+"""
+PATCH = "from gevent import monkey; monkey.patch_all()"
+
+
+@pytest.mark.parametrize("begin", [PATCH, f"import bridge.client_watch; {PATCH}"])
+def test_under_gevent_the_look_is_the_systems(begin: str) -> None:
+    """gevent's own ``poll`` knows nothing of a peer that has closed its side."""
+    if importlib.util.find_spec("gevent") is None:  # not imported: it would warn at every fork
+        pytest.skip("gevent is not installed")
+    ran = subprocess.run(
+        [sys.executable, "-c", UNDER_GEVENT.format(begin)],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+    )
+
+    assert ran.stdout == "False ended\n", ran.stderr
 
 
 def test_waitress_is_asked_and_told_in_its_own_words() -> None:
