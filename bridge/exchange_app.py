@@ -12,8 +12,8 @@ Rule 3. Only the loop releases ``gate``, and only while it is locked; only the c
         So there is never more than one signal on its way, and never one too few.
 Rule 4. The caller reads the body and runs thread-sensitive sync code. Once the response is complete
         it goes away; from then on such code runs on a thread of its own.
-Rule 5. An error is raised to the caller as long as the response is not complete, and logged after
-        that. Never both.
+Rule 5. An error is raised to the caller as long as the response is not complete and the caller asks
+        for more of it, and logged after that. Never both.
 """
 
 from __future__ import annotations
@@ -203,6 +203,9 @@ class AppSide:
     def disconnect(self) -> None:
         """The server takes no more of the response."""
         self._post_to_caller_no_more()
+        error, self.error = self.error, None
+        if error is not None:  # it has not asked for more, either
+            report(error, self._ending())
         if self._complete or self._ended or self._gone:
             return
         self._gone = True

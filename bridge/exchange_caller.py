@@ -10,7 +10,8 @@ Rule 2. Each turn looks for a wish of the app before it sleeps. A signal may sta
         the server has got nothing for ``LOOK_S``, this thread looks after its client, whatever else
         has kept it awake.
 Rule 3. Context variables that the app has set are shown to this thread until ``close()``, and taken
-        back then: the thread goes on to another request.
+        back then: the thread goes on to another request. A response that is dropped counts as
+        closed.
 Rule 4. A file is handed over to the server with ``start_response``, and all else is over by then: a
         server may close it on another thread (waitress does, on the one of its sockets), which has
         no variables to take back and must run no sync code.
@@ -19,7 +20,6 @@ Rule 4. A file is handed over to the server with ``start_response``, and all els
 from __future__ import annotations
 
 import io
-import logging
 import os
 from collections.abc import Iterable, Iterator
 from contextvars import Context, ContextVar, Token
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 
 __all__ = ["LOOK_S", "CallerSide", "changes_nothing", "show_context"]
 
-logger = logging.getLogger("bridge.asgi_to_wsgi")
-
 LOOK_S = 1.0
 """How often a thread with nothing to send looks whether the loop is well, and the client there."""
 
@@ -60,12 +58,12 @@ class CallerSide:
         self._side = side
         self._environ = environ
         self._context = context
-        self._watch = watch_client(environ)
-        self._look_at = monotonic() + LOOK_S
-        self._begun = False
-        self._taken = 0  # bytes that the server works on
         self._shown: list[tuple[ContextVar[Any], Token[Any]]] = []
         self._closed = False
+        self._begun = False
+        self._taken = 0  # bytes that the server works on
+        self._look_at = monotonic() + LOOK_S
+        self._watch = watch_client(environ)
 
     # -- until the head is sent -----------------------------------------------------------------
 
@@ -214,13 +212,22 @@ class CallerSide:
         if self._closed:
             return
         self._closed = True
+        try:
+            if self._side.jobs is not None:
+                self._side.jobs.run()  # what the app does at the end belongs on this thread, too
+        finally:
+            self._let_go()
+
+    def __del__(self) -> None:
+        """Somebody has dropped the response without having closed it. On any thread, at any moment:
+        nothing is run or logged here, and no lock taken."""
+        if not self._closed:
+            self._let_go()
+
+    def _let_go(self) -> None:
         side = self._side
-        if side.jobs is not None:
-            side.jobs.run()  # what the app does at the end belongs on this thread, too
-        if side.jobs is not None or side.chunks or not side.over:
+        if side.jobs is not None or side.chunks or side.error is not None or not side.over:
             self._live.inbox.post(side.disconnect)
-        if side.error is not None:
-            logger.error("%s failed", self._live.name, exc_info=self._take_error())
         self._hide_context()
 
     def _farewell(self) -> BaseException:

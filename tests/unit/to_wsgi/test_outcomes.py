@@ -13,6 +13,7 @@ import signal
 import threading
 import weakref
 from collections.abc import Callable
+from contextvars import Context, ContextVar, copy_context
 from typing import Any
 
 import pytest
@@ -31,6 +32,7 @@ from tests.unit.to_wsgi.apps import answer, http_app, piece, sends, start
 from tests.unit.to_wsgi.conftest import Adapted
 
 Log = Callable[[], list[str]]
+user: ContextVar[str] = ContextVar("user", default="-")
 
 
 # -- messages that must not be sent ----------------------------------------------------------------
@@ -275,7 +277,7 @@ def test_waitress_is_told_of_a_client_that_left_in_its_own_words(adapted: Adapte
 def test_an_error_of_its_own_is_raised_to_the_server_though_the_client_seems_gone(
     adapted: Adapted, error: OSError
 ) -> None:
-    """It may only have closed its sending half, and wait for the 500; and somebody has to log it."""
+    """It may only have closed its sending half, and wait for the 500; and who would log it?"""
 
     @http_app
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -467,6 +469,57 @@ def test_an_error_while_cleaning_up_after_a_client_is_logged_once(
     app.close()
     (logged,) = bridge_log()
     assert "failed after its client had left: Boom('broken')" in logged
+
+
+def test_a_response_that_is_dropped_counts_as_closed(adapted: Adapted, bridge_log: Log) -> None:
+    """Many a middleware only iterates, and leaves the rest to the garbage collector."""
+    ended = threading.Event()
+
+    @http_app
+    async def streams(scope: Scope, receive: Receive, send: Send) -> None:
+        user.set("app")
+        await send(start())
+        try:
+            await send(piece(b"first"))
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    app = adapted(streams)
+
+    def middleware() -> Any:
+        for chunk in app(environ_of(), lambda *head: lambda chunk: None):
+            yield chunk.upper()
+
+    def serve() -> None:
+        response = middleware()
+        assert next(response) == b"FIRST"
+        assert user.get() == "app"
+        response.close()
+        assert user not in copy_context()
+
+    Context().run(serve)
+    assert ended.wait(TIMEOUT_S)
+    app.close()
+    assert bridge_log() == []
+
+
+def test_an_error_in_a_response_that_is_dropped_is_logged(
+    adapted: Adapted, bridge_log: Log
+) -> None:
+    """Nobody asks for what comes after the first piece, and so nobody is raised it."""
+    app = adapted(raises(Boom("broken"), start(), piece(b"first")))
+
+    response = app(environ_of(), lambda *head: lambda chunk: None)
+    assert next(iter(response)) == b"first"
+    live = app.start()
+    while live.runs:
+        pass  # it fails by itself
+    del response
+    app.close()
+
+    (logged,) = bridge_log()
+    assert "Boom('broken')" in logged
 
 
 def test_a_server_that_refuses_the_head_ends_the_app(adapted: Adapted) -> None:
