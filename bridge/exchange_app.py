@@ -135,9 +135,9 @@ class AppSide:
         enter_caller(self)
         try:
             await self._live.app(self._scope, self.receive, self.send)
-        except GeneratorExit:  # the loop was closed under it: see abandon()
-            raise
         except BaseException as error:  # SystemExit, too: it must not end the loop
+            if isinstance(error, GeneratorExit) and not self._live.loop.is_running():
+                raise  # the loop was closed under it: see abandon()
             self._finish(error)
         else:
             self._finish(None)

@@ -146,11 +146,11 @@ def test_what_an_app_raises_before_its_body_is_raised_to_the_server(
     assert bridge_log() == []
 
 
-@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()])
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit()])
 def test_what_is_no_exception_becomes_one(adapted: Adapted, error: BaseException) -> None:
     """It must neither end the loop nor pass through a server that expects exceptions."""
     with pytest.raises(bridge.AppProtocolError, match="which is no Exception") as caught:
-        call(adapted(raises(error)), environ_of())
+        Background(call, adapted(raises(error)), environ_of()).result()
 
     assert caught.value.__cause__ is error
 
