@@ -10,17 +10,23 @@ connection of that thread, instead of opening one for each request.
 Rule 1. One ``ThreadSensitiveContext`` serves all requests. Its executor asks a context variable
         which request is meant. So a request costs two ``ContextVar.set``, and no thread.
 Rule 2. Both variables belong to the app's task: the caller never sees them.
-Rule 3. The loop decides when the caller takes no more (:meth:`CallerJobs.let_go`), on the thread on
+Rule 3. What a signal's handler raises while sync code runs is meant for the thread: Ctrl-C, or the
+        exit that gunicorn's worker is told to make. The app gets it as the outcome of that code,
+        and the server, too. A SystemExit of the code's own is the app's alone.
+Rule 4. The loop decides when the caller takes no more (:meth:`CallerJobs.let_go`), on the thread on
         which it posts. So no job is ever left behind.
 """
 
 from __future__ import annotations
 
+import signal
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextvars import ContextVar
 from functools import partial
+from threading import current_thread, main_thread
+from traceback import walk_tb
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext
@@ -108,10 +114,30 @@ class CallerJobs:
     # On the caller's thread
 
     def run(self) -> bool:
-        """Run what waits. False: there was nothing."""
+        """Run what waits. False: there was nothing.
+
+        :raises BaseException: what a signal's handler has raised: Rule 3.
+        """
         jobs = self._jobs
         if not jobs:
             return False
         while jobs:
-            jobs.popleft().run()
+            job = jobs.popleft()
+            job.run()
+            if current_thread() is main_thread():  # where the handlers of signals run
+                _pass_interrupt_on(job.future)
         return True
+
+
+def _pass_interrupt_on(ended: Future[Any]) -> None:
+    """Raise to the caller, too, what a signal's handler has raised into sync code."""
+    error = None if ended.cancelled() else ended.exception()
+    if isinstance(error, KeyboardInterrupt) or (
+        isinstance(error, SystemExit) and _went_through_handler(error)
+    ):
+        raise error
+
+
+def _went_through_handler(error: BaseException) -> bool:
+    handlers = {getattr(signal.getsignal(number), "__code__", None) for number in signal.Signals}
+    return any(frame.f_code in handlers for frame, _ in walk_tb(error.__traceback__))

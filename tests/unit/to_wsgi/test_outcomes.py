@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 import waitress.channel  # type: ignore[import-untyped]  # no stubs
+from asgiref.sync import sync_to_async
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
@@ -655,6 +656,56 @@ def test_a_waiting_main_thread_can_be_interrupted(adapted: Adapted) -> None:
         signal.signal(signal.SIGUSR1, before)
 
     assert ended.wait(TIMEOUT_S), "nobody waits for the response: the app is cancelled"
+
+
+def exit_process(*args: Any) -> None:
+    """The handler of a signal."""
+    raise SystemExit(1)
+
+
+@pytest.mark.parametrize(
+    ("handler", "error"),
+    [(exit_process, SystemExit), (signal.default_int_handler, KeyboardInterrupt)],
+)
+def test_so_can_one_that_runs_sync_code_for_the_app(
+    adapted: Adapted, handler: Any, error: type[BaseException]
+) -> None:
+    """What interrupts it is meant for the server. The app hears of it, too, and may clean up."""
+    heard: list[BaseException] = []
+    ended = threading.Event()
+
+    @http_app
+    async def asks(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await sync_to_async(os.kill)(os.getpid(), signal.SIGUSR1)
+            await asyncio.Event().wait()
+        except BaseException as raised:
+            heard.append(raised)
+            raise
+        finally:
+            ended.set()
+
+    before = signal.signal(signal.SIGUSR1, handler)
+    try:
+        with pytest.raises(error):
+            call(adapted(asks), environ_of())
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+    assert ended.wait(TIMEOUT_S)
+    assert isinstance(heard[0], error)
+
+
+def test_sync_code_that_exits_by_itself_is_the_apps_matter(adapted: Adapted) -> None:
+    """As with asgiref."""
+
+    @http_app
+    async def asks(scope: Scope, receive: Receive, send: Send) -> None:
+        with pytest.raises(SystemExit):
+            await sync_to_async(exit_process)()
+        await answer(send)
+
+    assert call(adapted(asks), environ_of()).body == b"fine"
 
 
 def test_requests_that_fail_do_not_disturb_others(adapted: Adapted) -> None:
