@@ -38,7 +38,7 @@ from bridge.pulled_body import PulledBody
 from bridge.submitted import Submitted
 from bridge.thread_sensitive import CallerJobs, enter_caller, hide_outer_caller
 from bridge.types import Message, Scope
-from bridge.wsgi_head import WsgiHead, make_wsgi_head
+from bridge.wsgi_head import WsgiHead, make_hints, make_wsgi_head
 
 if TYPE_CHECKING:
     from bridge.live_app import LiveApp
@@ -271,8 +271,11 @@ class AppSide:
             self.head = head = make_wsgi_head(message)
             self._left = head.content_length
             self._drops_body = self._drops_body or head.bodyless
+        elif kind == "http.response.early_hint":
+            await self._send_hints(message)
+            return  # the state is as it was, or another task has moved it on
         else:
-            await self._send_extension(kind, message)
+            self._send_extension(kind, message)
         self._state = state
         if self._written - self.accepted > self._live.options.response_window:
             await self._room()
@@ -335,7 +338,7 @@ class AppSide:
         if self._gone:
             raise ClientDisconnected("the client left before the response was complete")
 
-    async def _send_extension(self, kind: str, message: Message) -> None:
+    def _send_extension(self, kind: str, message: Message) -> None:
         if kind == "http.response.pathsend":
             path = message.get("path")
             if not isinstance(path, str):
@@ -344,17 +347,20 @@ class AppSide:
             self._end()
         elif kind.startswith("http.response.zerocopysend"):
             raise AppProtocolError(f"{kind}: this scope does not offer the extension")
-        elif kind == "http.response.early_hint":
-            await self._send_hints(message)
         else:
             logger.debug("%s: dropped %s, which WSGI cannot send", self._live.name, kind)
 
     async def _send_hints(self, message: Message) -> None:
         """``wsgi.early_hints``, as gunicorn and others have it: writes to the client's socket."""
         hint = self._scope.get("wsgi_environ", {}).get("wsgi.early_hints")
-        if hint is not None and not self.over:
-            links = [("Link", bytes(link).decode("latin-1")) for link in message["links"]]
+        links = make_hints(message)
+        if hint is None or self.over:
+            return
+        try:
             await asyncio.wrap_future(self.run_on_caller(partial(hint, links)))
+        except OSError as error:  # nobody is there to read them
+            self.lose_client()
+            raise ClientDisconnected("the client left before the response began") from error
 
     # -- sync code on the caller's thread -------------------------------------------------------
 

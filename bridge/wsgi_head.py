@@ -1,4 +1,5 @@
-"""``http.response.start`` -> what ``start_response`` takes. Pure; runs on any thread.
+"""``http.response.start`` -> what ``start_response`` takes, and ``http.response.early_hint`` -> what
+``wsgi.early_hints`` does. Pure; runs on any thread.
 
 What enters: an int and an iterable of byte pairs, as an ASGI app sends them. What leaves: a
 :class:`WsgiHead` of a status line and native strings (PEP 3333). Everything that could split a
@@ -17,7 +18,7 @@ from bridge.errors import AppProtocolError
 from bridge.headers import HOP_BY_HOP
 from bridge.types import Message, ResponseHeaders
 
-__all__ = ["WsgiHead", "make_wsgi_head", "status_line"]
+__all__ = ["WsgiHead", "make_hints", "make_wsgi_head", "status_line"]
 
 CACHE_SIZE = 1024
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -70,7 +71,7 @@ def make_wsgi_head(message: Message) -> WsgiHead:
         if name is None:
             continue
         if not value.isprintable():
-            _check_value(name, value)
+            _check_value("http.response.start", name, value)
         if name == "content-length":
             seen, length = length, _parse_length(value, length)
             if seen is not None:
@@ -81,6 +82,30 @@ def make_wsgi_head(message: Message) -> WsgiHead:
         headers = [field for field in headers if field[0] != "content-length"]
         length = None
     return WsgiHead(_lines.get(code) or status_line(code), headers, length, bodyless)
+
+
+def make_hints(message: Message) -> ResponseHeaders:
+    """Check an ``http.response.early_hint`` message, and decode it: one ``Link`` for each link.
+
+    :raises AppProtocolError: it is no iterable of bytes, or a link would split the response.
+    """
+    links = message.get("links")
+    if isinstance(links, (bytes, str)) or not isinstance(links, Iterable):
+        raise _no_links(links)
+    headers: ResponseHeaders = []
+    for link in links:
+        if not isinstance(link, (bytes, bytearray, memoryview)):
+            raise _no_links(links)
+        value = bytes(link).decode("latin-1").strip(" \t")
+        _check_value(message["type"], "link", value)
+        headers.append(("Link", value))
+    return headers
+
+
+def _no_links(links: object) -> AppProtocolError:
+    return AppProtocolError(
+        f"http.response.early_hint: links is {links!r}; the ASGI spec asks for an iterable of bytes"
+    )
 
 
 def status_line(code: int) -> str:
@@ -135,11 +160,10 @@ def _parse_field(item: object) -> tuple[str | None, str]:
     return name, raw_value.decode("latin-1").strip(" \t")
 
 
-def _check_value(name: str, value: str) -> None:
+def _check_value(kind: str, name: str, value: str) -> None:
     if "\r" in value or "\n" in value or "\0" in value:
         raise AppProtocolError(
-            f"http.response.start: value of header {name!r} is {value!r}; "
-            "CR, LF and NUL are not allowed in it"
+            f"{kind}: value of header {name!r} is {value!r}; CR, LF and NUL are not allowed in it"
         )
 
 

@@ -322,6 +322,56 @@ def test_early_hints_go_out_through_the_server_on_its_thread(adapted: Adapted) -
     assert hinted == [([("Link", "</a.css>; rel=preload")], threading.current_thread())]
 
 
+def early_hint(*links: Any) -> dict[str, Any]:
+    return {"type": "http.response.early_hint", "links": list(links)}
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        (early_hint(b"</a>; rel=preload\r\nSet-Cookie: evil=1"), "early_hint: value .* CR, LF"),
+        (early_hint("</a>"), "asks for an iterable of bytes"),
+        ({"type": "http.response.early_hint"}, "links is None"),
+    ],
+)
+def test_a_hint_is_checked_as_any_header(adapted: Adapted, message: Any, said: str) -> None:
+    hinted: list[Any] = []
+    app = adapted(sends(message))
+
+    with pytest.raises(bridge.AppProtocolError, match=said):
+        call(app, environ_of(keys={"wsgi.early_hints": hinted.append}))
+
+    assert hinted == []
+
+
+def test_a_client_that_leaves_before_a_hint_is_no_error_of_the_app(adapted: Adapted) -> None:
+    def hint(headers: Any) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    app = adapted(sends(early_hint(b"</a>")))
+
+    with pytest.raises(bridge.ClientDisconnected):
+        call(app, environ_of(keys={"wsgi.early_hints": hint}))
+
+
+def test_another_task_may_begin_the_response_while_a_hint_goes_out(adapted: Adapted) -> None:
+    begun = threading.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        hinting = asyncio.ensure_future(send(early_hint(b"</a>")))
+        await asyncio.sleep(0)  # the hint is on its way
+        await send(start())
+        begun.set()
+        await hinting
+        await send(piece(b"fine", more=False))
+
+    def hint(headers: Any) -> None:
+        assert begun.wait(TIMEOUT_S)
+
+    environ = environ_of(keys={"wsgi.early_hints": hint})
+    assert call(adapted(http_app(app)), environ).body == b"fine"
+
+
 # -- frameworks ------------------------------------------------------------------------------------
 
 
