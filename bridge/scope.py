@@ -64,8 +64,8 @@ def build_scope(environ: Environ, state: Mapping[str, Any]) -> Scope:
     if not path.isascii():
         path = path.encode("latin-1").decode("utf-8", "replace")
         root_path = root_path.encode("latin-1").decode("utf-8", "replace")
-    elif not path and environ.get("RAW_URI") == "*":
-        path = "*"  # OPTIONS *: the server as a whole
+    elif not path:  # RFC 9112, 3.2: "/" is the empty one, and "*" the server as a whole
+        path = "*" if environ.get("RAW_URI") == "*" else "/"
     protocol: str = environ["SERVER_PROTOCOL"]
     scope: Scope = {
         "type": "http",
@@ -114,6 +114,9 @@ def body_length(environ: Environ) -> int | None:
     if environ.get("wsgi.input_terminated"):
         return None
     if length:
+        # The length without the coding (RFC 3875, 4.1.2): nginx's uwsgi_pass has decoded the body,
+        # and leaves the header. wsgiref gives what the client says, which must not send both
+        # (RFC 9112, 6.2), and no app can tell.
         return _length(length)
     if coding is None:
         return 0
@@ -144,7 +147,7 @@ def _raw_path(environ: Environ) -> bytes:
             raw = _origin_form(raw)
         if unquote_to_bytes(raw.encode("latin-1")) == path.encode("latin-1"):
             return raw.encode("latin-1")
-    return quote(path.encode("latin-1"), safe=PATH_SAFE).encode("ascii")
+    return quote(path.encode("latin-1"), safe=PATH_SAFE).encode("ascii") or b"/"
 
 
 def _origin_form(uri: str) -> str:

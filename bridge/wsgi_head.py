@@ -1,5 +1,5 @@
-"""``http.response.start`` -> what ``start_response`` takes, and ``http.response.early_hint`` -> what
-``wsgi.early_hints`` does. Pure; runs on any thread.
+"""``http.response.start`` -> what ``start_response`` takes; ``http.response.early_hint`` -> what
+``wsgi.early_hints`` takes. Pure; runs on any thread.
 
 What enters: an int and an iterable of byte pairs, as an ASGI app sends them. What leaves: a
 :class:`WsgiHead` of a status line and native strings (PEP 3333). Everything that could split a

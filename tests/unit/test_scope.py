@@ -136,6 +136,14 @@ def test_a_path_that_somebody_has_changed_since_wins_over_the_uri(uri: str) -> N
     assert scope_of(path="/mounted here", RAW_URI=uri)["raw_path"] == b"/mounted%20here"
 
 
+@pytest.mark.parametrize("keys", [{}, {"RAW_URI": ""}, {"RAW_URI": "http://host"}])
+def test_an_empty_path_is_the_root(keys: dict[str, Any]) -> None:
+    """A middleware that takes the last segment off, or a server that leaves CGI's empty path."""
+    scope = scope_of(path="", **keys)
+
+    assert (scope["path"], scope["raw_path"]) == ("/", b"/")
+
+
 def test_a_request_for_the_server_as_a_whole_has_a_star_for_a_path() -> None:
     scope = scope_of(method="OPTIONS", path="", RAW_URI="*")
 
@@ -216,7 +224,7 @@ def test_early_hints_are_offered_where_the_server_has_them() -> None:
         ({"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}, None),
         ({"wsgi.input_terminated": True, "SERVER_PROTOCOL": "HTTP/2.0"}, None),
         ({"SERVER_PROTOCOL": "HTTP/2.0"}, 0),
-        # waitress has decoded it, and says how long it was
+        # waitress and nginx's uwsgi_pass have decoded it, and say how long it was
         ({"HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": "12"}, 12),
     ],
 )
