@@ -86,7 +86,10 @@ class PulledBody:
         try:
             data = self._read_some(self._window if left is None else min(self._window, left))
         except Exception as error:
-            logger.debug("reading wsgi.input raised %r", error, exc_info=error)
+            # An OSError is the connection's end; anything else has something to tell, and nobody
+            # else would: the limit of a middleware, or its bug.
+            level = logging.DEBUG if isinstance(error, OSError) else logging.WARNING
+            logger.log(level, "reading wsgi.input raised %r", error, exc_info=error)
             return None, False
         if left is None:
             self.is_read = not data

@@ -192,18 +192,23 @@ def test_a_body_that_is_cut_short_is_a_disconnect_and_no_end(
     assert response.body.decode() == " ".join([arrived.decode(), *kinds])
 
 
+@pytest.mark.parametrize(
+    ("error", "level"),
+    [(OSError("connection reset"), "DEBUG"), (ValueError("the upload is too large"), "WARNING")],
+)
 def test_an_error_of_the_input_is_a_disconnect(
-    adapted: Adapted, caplog: pytest.LogCaptureFixture
+    adapted: Adapted, caplog: pytest.LogCaptureFixture, error: Exception, level: str
 ) -> None:
+    """A middleware that limits uploads does so by an error of its own, which has to be seen."""
     caplog.set_level("DEBUG", logger="bridge")
     stream = OneWay()
-    stream.feed(b"four", OSError("connection reset"))
+    stream.feed(b"four", error)
     environ = environ_of("POST", keys={**CHUNKED, "wsgi.input": stream})
 
     response = call(adapted(tells), environ, validate=False)
 
     assert response.body == b"four http.request http.disconnect http.disconnect"
-    assert [r.levelname for r in caplog.records if "reading wsgi.input" in r.message] == ["DEBUG"]
+    assert [r.levelname for r in caplog.records if "reading wsgi.input" in r.message] == [level]
 
 
 def test_an_app_that_leaves_a_cut_request_unanswered_has_done_nothing_wrong(
