@@ -81,6 +81,8 @@ class AsgiToWsgi:
         )
         self._lock = Lock()
         self._live: LiveApp | None = None
+        self._starting: LiveApp | None = None
+        self._former: LiveApp | None = None
         self._failed: LifespanFailed | None = None
         self._finalizer: finalize[..., AsgiToWsgi] | None = None
         _adapters.add(self)
@@ -94,7 +96,8 @@ class AsgiToWsgi:
         :raises LifespanFailed: the app could not be started. So does every later request, until
             the process is replaced: an app that has failed once is not tried again.
         :raises AppProtocolError: the app broke the ASGI spec before its response began.
-        :raises DeadlockError: called on the thread of the app's own event loop.
+        :raises DeadlockError: called on the thread of the app's own event loop, or by the app's
+            own startup or shutdown.
         :raises Exception: what the app raised before its response began.
         """
         live = self._live
@@ -132,27 +135,41 @@ class AsgiToWsgi:
         """Start the loop and the app, if this process has not yet. Blocks until both are up.
 
         :raises LifespanFailed: the app's startup failed, now or before.
-        :raises DeadlockError: called on the thread of the app's own event loop.
+        :raises DeadlockError: called on the thread of the app's own event loop, or by the app's
+            own startup or shutdown.
         """
+        for other in (self._starting, self._former):
+            if other is not None:
+                other.refuse_own_lifespan()
         with self._lock:
             live = self._live
             if live is not None:
                 return live
             if self._failed is not None:
                 raise LifespanFailed(str(self._failed)) from self._failed.__cause__
-            try:
-                live = LiveApp.start(self.app, self.options)
-            except LifespanFailed as error:
-                self._failed = error
-                raise
+            if self._former is not None:  # what it shuts down may be what a startup opens
+                self._former.wait_until_closed()
+                self._former = None
+            self._live = live = self._start()
             self._finalizer = finalize(self, live.begin_close)
             self._finalizer.atexit = False  # bridge.live_app sees to that, and waits
-            self._live = live
+        return live
+
+    def _start(self) -> LiveApp:
+        live = LiveApp(self.app, self.options)
+        self._starting = live
+        try:
+            live.start()
+        except LifespanFailed as error:
+            self._failed = error
+            raise
+        finally:
+            self._starting = None
         return live
 
     def close(self) -> None:
         """Shut the app down and leave the loop. Blocks until it is done; the next request starts
-        both again.
+        both again. One that comes meanwhile waits.
 
         Waits for requests and their background work, at most ``shutdown_timeout_s``.
 
@@ -164,9 +181,10 @@ class AsgiToWsgi:
             return
         live.thread.refuse_current()
         with self._lock:
-            self._live = None
-            if self._finalizer is not None:
-                self._finalizer.detach()
+            if self._live is live:
+                self._live, self._former = None, live
+                if self._finalizer is not None:
+                    self._finalizer.detach()
         live.close()
 
     def _after_fork(self) -> None:
@@ -176,9 +194,9 @@ class AsgiToWsgi:
         and close what the parent still uses.
         """
         self._lock = Lock()
-        if self._live is not None:
-            _inherited.append(self._live)
-        self._live = None
+        lives = (self._live, self._starting, self._former)
+        _inherited.extend(live for live in lives if live is not None)
+        self._live = self._starting = self._former = None
         self._failed = None
         if self._finalizer is not None:
             self._finalizer.detach()

@@ -43,6 +43,7 @@ class LifespanRunner:
     :param is_ending: whether a cancellation that comes now is the loop's end, and ``shutdown`` is
         still going to be called. None: it never is.
     :ivar state: what the app has left for its requests; each gets a copy.
+    :ivar has_started: the app has said so.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class LifespanRunner:
         self._conversation: State = LIFESPAN.start
         self._inbox: asyncio.Queue[Message] = asyncio.Queue()
         self._answered = asyncio.Event()
-        self._started = False
+        self.has_started = False
         self._awaited = False
         self._failure: str | None = None
         self._unasked: str | None = None
@@ -90,7 +91,7 @@ class LifespanRunner:
         except BaseException:
             await self._end(grace_s=0)
             raise
-        if not self._started:
+        if not self.has_started:
             await self._end(grace_s=GRACE_S)
             self._judge_startup()
 
@@ -159,7 +160,7 @@ class LifespanRunner:
         self._conversation = LIFESPAN.after(self._conversation, message)
         kind: str = message["type"]
         if kind == "lifespan.startup.complete":
-            self._started = True
+            self.has_started = True
         elif kind.endswith(".failed"):
             self._fail(str(message.get("message") or "it gave no reason"))
         self._answered.set()

@@ -21,8 +21,9 @@ import logging
 import os
 from asyncio import AbstractEventLoop
 from collections.abc import Iterable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextvars import ContextVar
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -49,7 +50,9 @@ LOOP_GRACE_S = 2.0
 
 
 class LiveApp:
-    """Made by :meth:`LiveApp.start`.
+    """Leases a loop when it is made; :meth:`start` comes next.
+
+    :raises DeadlockError: made on the thread of that loop.
 
     :ivar pid: the process that it lives in. A fork leaves it behind.
     :ivar ident: of the loop's thread.
@@ -60,12 +63,13 @@ class LiveApp:
     :ivar lock: guards ``AppSide.stalled``.
     """
 
-    def __init__(self, app: AsgiApp, options: ToWsgiOptions, thread: LoopThread) -> None:
+    def __init__(self, app: AsgiApp, options: ToWsgiOptions) -> None:
+        thread = lease(options.loop_factory)
         self.app = app
         self.name = app_name(app)
         self.options = options
         self.pid = os.getpid()
-        self.thread = thread
+        self.thread: LoopThread = thread
         self.ident = thread.ident
         self.loop: AbstractEventLoop = thread.loop
         self.inbox: LoopInbox = thread.inbox
@@ -82,25 +86,32 @@ class LiveApp:
         self._canceller: asyncio.Task[None] | None = None
         self._closer: asyncio.Task[None] | None = None
 
-    @classmethod
-    def start(cls, app: AsgiApp, options: ToWsgiOptions) -> LiveApp:
-        """Lease a loop, and run the lifespan's startup on it. Blocks until that is done.
+    def start(self) -> None:
+        """Run the lifespan's startup. Blocks until that is done. Gives the lease back if it fails.
 
         :raises LifespanFailed: it failed, or took longer than ``startup_timeout_s``.
-        :raises DeadlockError: called on the thread of that loop.
         """
-        live = cls(app, options, lease(options.loop_factory))
         try:
-            live._start_lifespan()
+            self._start_lifespan()
         except BaseException:
-            live.thread.release()
+            self.thread.release()
             raise
-        _live_apps.add(live)
+        _live_apps.add(self)
         call_before_exit(close_live_apps)
-        return live
+
+    def refuse_own_lifespan(self) -> None:
+        """:raises DeadlockError: called by what its startup or its shutdown waits for, maybe on
+        another thread: waiting for either there never ends.
+        """
+        self.thread.refuse_current()
+        if _lifespan_of.get() is self and (self.closing or not self._lifespan.has_started):
+            raise DeadlockError(
+                f"the lifespan of {self.name} has called it as a WSGI app, which waits for that "
+                "very startup or shutdown. Call it while it is up, or call the ASGI app itself"
+            )
 
     def _start_lifespan(self) -> None:
-        started = self.thread.submit(self._lifespan.startup())
+        started = self.thread.submit(self._begin_lifespan())
         try:
             started.result(self.options.startup_timeout_s + LOOP_GRACE_S)
         except FutureTimeoutError:
@@ -113,6 +124,10 @@ class LiveApp:
         except BaseException:
             started.cancel()
             raise
+
+    async def _begin_lifespan(self) -> None:
+        _lifespan_of.set(self)  # for what it calls, and the threads it calls that on
+        await self._lifespan.startup()
 
     # -- closing --------------------------------------------------------------------------------
 
@@ -150,16 +165,20 @@ class LiveApp:
         """
         self.thread.refuse_current()
         self.begin_close()
-        longest_s = self.options.shutdown_timeout_s + 2 * CANCEL_GRACE_S + LOOP_GRACE_S
-        try:
-            self._closed.result(longest_s)
-        except FutureTimeoutError:
+        if self.wait_until_closed():
+            self._closed.result()
+        else:
             logger.error(
                 "%s could not be shut down: the event loop is blocked at\n%s",
                 self.name,
                 self.thread.stack(),
             )
         self.thread.join_if_released(LOOP_GRACE_S)
+
+    def wait_until_closed(self) -> bool:
+        """Wait for the end of :meth:`close`, well or badly. False: that takes too long."""
+        longest_s = self.options.shutdown_timeout_s + 2 * CANCEL_GRACE_S + LOOP_GRACE_S
+        return bool(wait([self._closed], longest_s).done)
 
     def _begin_close(self) -> None:
         if not self.closing:
@@ -214,6 +233,7 @@ class LiveApp:
 
 
 _live_apps: WeakSet[LiveApp] = WeakSet()
+_lifespan_of: ContextVar[LiveApp | None] = ContextVar("bridge_lifespan_of", default=None)
 
 
 def expect_close_of_live_apps(within_s: float) -> None:

@@ -151,6 +151,45 @@ def test_a_startup_that_takes_too_long_is_an_error_and_no_hang(adapted: Adapted)
         call(adapter, environ_of())
 
 
+async def directly(function: Callable[[], None]) -> None:
+    """Call it on the loop's thread."""
+    function()
+
+
+@pytest.mark.parametrize("run", [asyncio.to_thread, directly])
+def test_a_lifespan_that_waits_for_itself_is_refused(adapted: Adapted, run: Any) -> None:
+    """One that warms itself up, say. While the app is up, the same call is an ordinary one."""
+    adapters: list[bridge.AsgiToWsgi] = []
+    bodies: list[bytes] = []
+    called = threading.Event()
+
+    def call_itself() -> None:
+        bodies.append(call(adapters[0], environ_of()).body)
+
+    async def refused() -> None:
+        with pytest.raises(bridge.DeadlockError, match=r"has called it|wait for itself"):
+            await run(call_itself)
+
+    async def warms_up(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await answer(send)
+            return
+        await receive()
+        await refused()
+        await send({"type": "lifespan.startup.complete"})
+        await asyncio.to_thread(call_itself)
+        called.set()
+        await receive()
+        await refused()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    adapters.append(adapted(warms_up))
+    assert call(adapters[0], environ_of()).body == b"fine"
+    assert called.wait(TIMEOUT_S)
+    adapters[0].close()
+    assert bodies == [b"fine"]
+
+
 def test_a_startup_that_blocks_the_loop_is_an_error_that_shows_where(
     adapted: Adapted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,6 +242,38 @@ def test_a_closed_adapter_ends_its_loop_and_starts_again_with_the_next_request(
     assert events == ["startup", "request", "shutdown"]
     assert call(adapter, environ_of()).status == 200
     assert events[3:] == ["startup", "request"]
+
+
+def test_a_request_that_comes_while_it_closes_waits_for_the_end(adapted: Adapted) -> None:
+    """What the old life still holds, a lock or a port, may be what the new one opens."""
+    ending, go_on = threading.Event(), threading.Event()
+    events: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await answer(send)
+            return
+        await receive()
+        events.append("startup")
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        ending.set()
+        assert await asyncio.to_thread(go_on.wait, TIMEOUT_S)
+        events.append("shutdown")
+        await send({"type": "lifespan.shutdown.complete"})
+
+    adapter = adapted(app)
+    call(adapter, environ_of())
+    closing = Background(adapter.close)
+    assert ending.wait(TIMEOUT_S)
+    request = Background(call, adapter, environ_of())
+    while not adapter._lock.locked():
+        assert request.thread.is_alive(), "it did not wait"
+    go_on.set()
+    closing.result()
+
+    assert request.result().body == b"fine"
+    assert events == ["startup", "shutdown", "startup"]
 
 
 def test_a_dropped_adapter_shuts_its_app_down(adapted: Adapted) -> None:
