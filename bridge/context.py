@@ -6,13 +6,14 @@ values, in the current context. Runs on whichever thread is to see them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextvars import Context, ContextVar
+import threading
+from collections.abc import Callable, Container
+from contextvars import Context, ContextVar, Token
 from typing import Any
 
 from asgiref import local
 
-__all__ = ["TAGS_LOCALS", "adopt", "holds_locals", "rehome"]
+__all__ = ["TAGS_LOCALS", "Showing", "adopt", "holds_locals", "rehome"]
 
 # asgiref >= 3.12 tags the data of a `Local` with the thread that owns it, and shows it to no other.
 # Moving a request to another thread on purpose means to move the ownership, too.
@@ -51,3 +52,77 @@ def rehome(context: Context) -> None:
     for variable, value in context.items():
         if isinstance(value, _storage):
             variable.set(_rehome(value))
+
+
+class Showing:
+    """Values of another context, set in the current one until :meth:`end`.
+
+    Several may be open on a thread, and end in any order. One that ends below another leaves it
+    what it has to undo: undone at once, it would come back with the end of the other.
+
+    :param but: variables that are never shown.
+    """
+
+    __slots__ = ("_but", "_steps")
+
+    def __init__(self, *, but: Container[object]) -> None:
+        self._but = but
+        self._steps: list[_Step] = []
+
+    def show(self, context: Context) -> None:
+        """Set what ``context`` has in the current one, too."""
+        if holds_locals(context):
+            context = context.copy()
+            context.run(rehome, context)
+        for variable, value in context.items():
+            if variable not in self._but and variable.get(_missing) is not value:
+                step = _Step(variable, value)
+                self._steps.append(step)
+                _here.steps.append(step)
+
+    def end(self, *, undo: bool = True) -> None:
+        """Take it all back, where this is the context that it was set in.
+
+        :param undo: False: leave it; the context is given up.
+        """
+        here = _here.steps
+        while self._steps:
+            step = self._steps.pop()
+            later: list[_Step] = []
+            if step in here:
+                position = here.index(step)
+                later = here[position + 1 :]
+                del here[position]
+            if undo:
+                step.undo(later)
+
+
+class _Step:
+    """One variable set to one value."""
+
+    __slots__ = ("_token", "_value", "_variable")
+
+    def __init__(self, variable: ContextVar[Any], value: Any) -> None:
+        self._variable = variable
+        self._value = value
+        self._token: Token[Any] = variable.set(value)
+
+    def undo(self, later: list[_Step]) -> None:
+        for step in later:
+            if step._variable is self._variable and step._token.old_value is self._value:
+                step._token = self._token
+                return
+        try:
+            self._variable.reset(self._token)
+        except ValueError:  # ended in another context, which never saw it
+            pass
+
+
+class _Here(threading.local):
+    """:ivar steps: of what is shown on this thread, in their order."""
+
+    def __init__(self) -> None:
+        self.steps: list[_Step] = []
+
+
+_here = _Here()

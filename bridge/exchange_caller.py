@@ -22,13 +22,13 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterable, Iterator
-from contextvars import Context, ContextVar, Token
+from contextvars import Context
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from bridge.client_watch import watch_client
-from bridge.context import holds_locals, rehome
+from bridge.context import Showing
 from bridge.environ import FileWrapper
 from bridge.errors import AppProtocolError, ClientDisconnected, PoolClosed
 from bridge.exchange_errors import for_server
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from bridge.exchange_app import AppSide
     from bridge.live_app import LiveApp
 
-__all__ = ["LOOK_S", "CallerSide", "changes_nothing", "show_context"]
+__all__ = ["LOOK_S", "CallerSide", "changes_nothing"]
 
 LOOK_S = 1.0
 """How often a thread with nothing to send looks whether the loop is well, and the client there."""
@@ -58,7 +58,7 @@ class CallerSide:
         self._side = side
         self._environ = environ
         self._context = context
-        self._shown: list[tuple[ContextVar[Any], Token[Any]]] = []
+        self._shown = Showing(but=HIDDEN)
         self._closed = False
         self._begun = False
         self._taken = 0  # bytes that the server works on
@@ -86,7 +86,7 @@ class CallerSide:
     def _begin(self, start_response: StartResponse) -> Iterable[bytes]:
         side = self._side
         head = side.head
-        self._show_context()
+        self._shown.show(self._context)
         self._begun = True
         if side.file is None:
             start_response(head.status, head.headers)
@@ -183,7 +183,7 @@ class CallerSide:
             if over:
                 break
             self._wait()
-        self._show_context()
+        self._shown.show(self._context)
         if side.error is not None:
             raise self._farewell()
         return None
@@ -228,7 +228,8 @@ class CallerSide:
         side = self._side
         if side.jobs is not None or side.chunks or side.error is not None or not side.over:
             self._live.inbox.post(side.disconnect)
-        self._hide_context()
+        # What has crossed the bridge before has a context of its own, and a reader for it.
+        self._shown.end(undo="asgi.scope" not in self._environ)
 
     def _farewell(self) -> BaseException:
         """What the server is raised: its own exception for it, if the client has left."""
@@ -243,21 +244,6 @@ class CallerSide:
         assert error is not None  # whoever calls has looked
         return for_server(error, self._live.name)
 
-    # -- context variables ----------------------------------------------------------------------
-
-    def _show_context(self) -> None:
-        show_context(self._context, self._shown)
-
-    def _hide_context(self) -> None:
-        if "asgi.scope" in self._environ:
-            return  # it crossed the bridge before: this context is its own, and has a reader
-        while self._shown:
-            variable, token = self._shown.pop()
-            try:
-                variable.reset(token)
-            except ValueError:  # closed in another context, which never saw it
-                pass
-
 
 def changes_nothing(context: Context) -> bool:
     """Whether there is nothing in ``context`` that this thread does not have."""
@@ -266,16 +252,6 @@ def changes_nothing(context: Context) -> bool:
     return all(
         variable in HIDDEN or variable.get(_missing) is value for variable, value in context.items()
     )
-
-
-def show_context(context: Context, shown: list[tuple[ContextVar[Any], Token[Any]]]) -> None:
-    """Set what the app has set in the current context, too, and note how to undo it."""
-    if holds_locals(context):
-        context = context.copy()
-        context.run(rehome, context)
-    for variable, value in context.items():
-        if variable not in HIDDEN and variable.get(_missing) is not value:
-            shown.append((variable, variable.set(value)))
 
 
 _missing: Any = object()

@@ -168,6 +168,23 @@ def test_a_file_leaves_nothing_to_whoever_closes_it(adapted: Adapted) -> None:
     assert seen[1] is not closing.thread
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2), (1, 2, 0)])
+@pytest.mark.parametrize("app", [knows, knows_while_streaming])
+def test_responses_on_one_thread_may_end_in_any_order(
+    adapted: Adapted, app: Any, order: tuple[int, ...]
+) -> None:
+    """A middleware that puts one page together from several closes the first one first."""
+    adapter = adapted(app)
+
+    def serve() -> None:
+        open_ones = [WsgiExchange(adapter, environ_of(path=f"/{number}")) for number in range(3)]
+        for number in order:
+            open_ones[number].read()
+        assert user not in copy_context()
+
+    in_new_context(serve)
+
+
 def test_what_the_bridge_sets_for_itself_is_not_seen(adapted: Adapted) -> None:
     seen: list[set[Any]] = []
 
