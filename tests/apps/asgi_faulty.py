@@ -27,7 +27,10 @@ BEFORE: dict[str, tuple[list[Any], str]] = {
     "two_starts": ([START, START], "sent http.response.start when the response has started"),
     "text_body": ([START, {**BODY, "body": "text"}], "body is str; the ASGI spec asks for bytes"),
     "text_header": ([{**START, "headers": [("a", "b")]}], "the ASGI spec asks for bytes"),
-    "split_header": ([{**START, "headers": [(b"a", b"b\r\nc: d")]}], "CR, LF and NUL"),
+    "split_header": (
+        [{**START, "headers": [(b"a", b"b\r\nc: d")]}],
+        r"is 'b\r\nc: d'; CR, LF and NUL",
+    ),
     "no_status": ([{"type": "http.response.start"}], "status is None"),
     "too_long": ([sized(2), BODY], "longer than its content-length"),
     "too_short": ([sized(9), BODY], "5 bytes are missing"),
