@@ -104,7 +104,8 @@ class LiveApp:
         another thread: waiting for either there never ends.
         """
         self.thread.refuse_current()
-        if _lifespan_of.get() is self and (self.closing or not self._lifespan.has_started):
+        is_changing = self.closing or not self._lifespan.has_started
+        if is_changing and not self.closed and _lifespan_of.get() is self:
             raise DeadlockError(
                 f"the lifespan of {self.name} has called it as a WSGI app, which waits for that "
                 "very startup or shutdown. Call it while it is up, or call the ASGI app itself"

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from contextvars import Context, copy_context
 from typing import Any
 from weakref import WeakSet
 
@@ -162,6 +163,7 @@ def test_a_lifespan_that_waits_for_itself_is_refused(adapted: Adapted, run: Any)
     adapters: list[bridge.AsgiToWsgi] = []
     bodies: list[bytes] = []
     called = threading.Event()
+    left_behind: list[Context] = []
 
     def call_itself() -> None:
         bodies.append(call(adapters[0], environ_of()).body)
@@ -176,6 +178,7 @@ def test_a_lifespan_that_waits_for_itself_is_refused(adapted: Adapted, run: Any)
             return
         await receive()
         await refused()
+        left_behind.append(copy_context())
         await send({"type": "lifespan.startup.complete"})
         await asyncio.to_thread(call_itself)
         called.set()
@@ -188,6 +191,10 @@ def test_a_lifespan_that_waits_for_itself_is_refused(adapted: Adapted, run: Any)
     assert called.wait(TIMEOUT_S)
     adapters[0].close()
     assert bodies == [b"fine"]
+    called.clear()
+    left_behind[0].run(call_itself)  # as a thread that the old life has left behind
+    assert bodies[1] == b"fine"
+    assert called.wait(TIMEOUT_S)
 
 
 def test_a_startup_that_blocks_the_loop_is_an_error_that_shows_where(
