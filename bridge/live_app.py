@@ -189,6 +189,7 @@ class LiveApp:
             self._closer = self.loop.create_task(self._close(), name="bridge-close")
 
     async def _close(self) -> None:
+        failure: Exception | None = None
         try:
             if self._canceller is not None:
                 await self._canceller
@@ -196,11 +197,13 @@ class LiveApp:
                 await self._cancel_runs()
             await self._lifespan.shutdown(max(self._left_s, CANCEL_GRACE_S))
         except Exception as error:
-            self._closed.set_exception(error)
-        else:
-            self._closed.set_result(None)
+            failure = error
         finally:
-            self.thread.release()
+            self.thread.release()  # before anybody hears of it: close() joins what is released
+        if failure is None:
+            self._closed.set_result(None)
+        else:
+            self._closed.set_exception(failure)
 
     @property
     def _left_s(self) -> float:

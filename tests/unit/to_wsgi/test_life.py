@@ -200,13 +200,21 @@ def test_a_lifespan_that_waits_for_itself_is_refused(adapted: Adapted, run: Any)
 def test_a_startup_that_blocks_the_loop_is_an_error_that_shows_where(
     adapted: Adapted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bridge.live_app.LOOP_GRACE_S", 0.01)
-    go_on = threading.Event()
+    inside, go_on = threading.Event(), threading.Event()
+
+    class SinceItBlocks(float):
+        """A time that begins when the loop is blocked: before, it may not have had its turn yet."""
+
+        def __radd__(self, startup_timeout_s: float) -> float:
+            assert inside.wait(TIMEOUT_S)
+            return float(self)
 
     async def blocks(scope: Scope, receive: Receive, send: Send) -> None:
+        inside.set()
         go_on.wait(TIMEOUT_S)
 
-    adapter = adapted(blocks, startup_timeout_s=0.01)
+    monkeypatch.setattr("bridge.live_app.LOOP_GRACE_S", SinceItBlocks(0.01))
+    adapter = adapted(blocks, startup_timeout_s=TIMEOUT_S)
 
     with pytest.raises(bridge.LifespanFailed, match=r"it blocks the event loop at(.|\n)*in blocks"):
         call(adapter, environ_of())
@@ -281,6 +289,24 @@ def test_a_request_that_comes_while_it_closes_waits_for_the_end(adapted: Adapted
 
     assert request.result().body == b"fine"
     assert events == ["startup", "shutdown", "startup"]
+
+
+def test_closing_waits_for_the_loop_to_be_given_back(
+    adapted: Adapted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = LoopThread.release
+
+    def late(thread: LoopThread) -> None:
+        threading.Event().wait(0.05)
+        release(thread)
+
+    monkeypatch.setattr(LoopThread, "release", late)
+    adapter = adapted(sends(), loop_factory=lambda: asyncio.new_event_loop(), lifespan="off")
+    thread = adapter.start().thread
+
+    adapter.close()
+
+    assert not thread.is_alive()
 
 
 def test_a_dropped_adapter_shuts_its_app_down(adapted: Adapted) -> None:
@@ -468,10 +494,15 @@ AT_EXIT = """
 import asyncio, threading
 import bridge
 
+main_has_ended = []
+
+
 async def app(scope, receive, send):
     if scope["type"] == "http":
         await send({"type": "http.response.start", "status": 200})
         await send({"type": "http.response.body"})
+        while not main_has_ended:
+            await asyncio.sleep(0.001)
         await asyncio.sleep(0.01)
         print("the background work is done")
         return
@@ -485,6 +516,7 @@ environ = {"REQUEST_METHOD": "GET", "SERVER_PROTOCOL": "HTTP/1.1"}
 adapter = bridge.to_wsgi(app)
 adapter(environ, lambda *head: None)
 print("main ends")
+main_has_ended.append(True)
 """
 
 
