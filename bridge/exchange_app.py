@@ -52,6 +52,9 @@ T = TypeVar("T")
 DISCONNECT_GRACE_S = 0.5
 """How long an app may go on after ``http.disconnect`` before its task is cancelled."""
 
+GRACE_STEPS = 5
+"""It passes in so many steps: a loop that is held up meanwhile takes one of them, and not all."""
+
 
 class AppSide:
     """The app's task, and its ``receive`` and ``send``.
@@ -65,6 +68,7 @@ class AppSide:
     :ivar error: why the response will never be complete.
     :ivar over: nothing more will come: the response is complete, or there is an ``error``.
     :ivar jobs: sync code for the caller to run, if there ever was any.
+    :ivar came_round: the step in which the app has completed its response is over.
     :ivar accepted: how many bytes the server has taken; the caller's to count.
     :ivar stalled: the app waits for that. Guarded by ``LiveApp.lock``.
     :ivar task: the app's, as long as it runs.
@@ -98,6 +102,7 @@ class AppSide:
         self.error: BaseException | None = None
         self.over = False
         self.jobs: CallerJobs | None = None
+        self.came_round = False
         self.accepted = 0
         self.stalled = False
         self.task: Task[None] | None = None
@@ -210,7 +215,20 @@ class AppSide:
             return
         self._gone = True
         self._tell()
-        self._live.loop.call_later(DISCONNECT_GRACE_S, self.cancel)
+        self._pass_grace(GRACE_STEPS)
+
+    def _pass_grace(self, steps: int) -> None:
+        """Cancel the task when it has had its time, counted only while the loop runs."""
+        if not steps:
+            self.cancel()
+        elif self.task is not None:
+            pause_s = DISCONNECT_GRACE_S / GRACE_STEPS
+            self._live.loop.call_later(pause_s, self._pass_grace, steps - 1)
+
+    def come_round(self) -> None:
+        """Called back after the response is complete, so after what the app does right then."""
+        self.came_round = True
+        self._signal()
 
     def make_room(self) -> None:
         """The server has taken some of the response."""

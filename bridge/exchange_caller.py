@@ -38,6 +38,7 @@ from bridge.types import Environ, StartResponse
 if TYPE_CHECKING:
     from bridge.exchange_app import AppSide
     from bridge.live_app import LiveApp
+    from bridge.thread_sensitive import CallerJobs
 
 __all__ = ["LOOK_S", "CallerSide", "changes_nothing"]
 
@@ -214,9 +215,21 @@ class CallerSide:
         self._closed = True
         try:
             if self._side.jobs is not None:
-                self._side.jobs.run()  # what the app does at the end belongs on this thread, too
+                self._run_last_jobs(self._side.jobs)
         finally:
             self._let_go()
+
+    def _run_last_jobs(self, jobs: CallerJobs) -> None:
+        """What the app does at the end, in the step that completes its response, belongs here, too.
+
+        The loop may still be within that step: it is through once it comes round to a callback.
+        """
+        side, live = self._side, self._live
+        if side.over and side.error is None and live.inbox.post(side.come_round):
+            while not side.came_round and live.thread.is_alive():
+                side.gate.acquire(timeout=LOOK_S)
+                jobs.run()
+        jobs.run()
 
     def __del__(self) -> None:
         """Somebody has dropped the response without having closed it. On any thread, at any moment:

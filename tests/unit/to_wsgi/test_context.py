@@ -282,8 +282,9 @@ def test_thread_sensitive_code_in_mid_body_runs_on_the_calling_thread(adapted: A
     assert seen == [threading.current_thread()] * 3
 
 
+@pytest.mark.parametrize("slowly", [0.0, 0.05])
 def test_what_an_app_does_right_after_its_response_runs_on_the_calling_thread(
-    adapted: Adapted,
+    adapted: Adapted, slowly: float
 ) -> None:
     """Django closes its response there: the connection that it gives back is that thread's."""
     seen: list[threading.Thread] = []
@@ -297,6 +298,7 @@ def test_what_an_app_does_right_after_its_response_runs_on_the_calling_thread(
     async def like_django(scope: Scope, receive: Receive, send: Send) -> None:
         await sync_to_async(where)()
         await answer(send)
+        threading.Event().wait(slowly)  # the caller goes on meanwhile
         await sync_to_async(close)()
 
     with WsgiExchange(adapted(like_django), environ_of()) as exchange:

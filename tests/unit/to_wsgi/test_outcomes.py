@@ -25,7 +25,7 @@ from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
 import bridge
-from bridge import exchange_caller
+from bridge import exchange_app, exchange_caller
 from bridge import loop as loop_module
 from bridge.types import Receive, Scope, Send
 from tests.harness.wsgi import TIMEOUT_S, Background, OneWay, WsgiExchange, call, environ_of
@@ -378,6 +378,37 @@ def test_a_client_that_leaves_is_a_disconnect_and_then_a_cancellation(
     assert bridge_log() == []
 
 
+def test_a_loop_that_is_held_up_leaves_an_app_its_time_to_hear_of_its_client(
+    adapted: Adapted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange_app, "DISCONNECT_GRACE_S", 0.05)
+    disconnect = exchange_app.AppSide.disconnect
+
+    def and_be_held_up(side: exchange_app.AppSide) -> None:
+        disconnect(side)
+        threading.Event().wait(0.1)  # as by another request, or a busy machine
+
+    monkeypatch.setattr(exchange_app.AppSide, "disconnect", and_be_held_up)
+    heard: list[str] = []
+    ended = threading.Event()
+
+    @http_app
+    async def listens(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(start())
+        await send(piece(b"first"))
+        await receive()
+        try:
+            heard.append((await receive())["type"])
+        finally:
+            ended.set()
+
+    with WsgiExchange(adapted(listens), environ_of()) as exchange:
+        assert exchange.chunk() == b"first"
+
+    assert ended.wait(TIMEOUT_S)
+    assert heard == ["http.disconnect"]
+
+
 def test_an_app_that_sends_to_a_client_that_left_gets_an_os_error(
     adapted: Adapted, bridge_log: Log
 ) -> None:
@@ -586,7 +617,6 @@ def test_an_app_that_blocks_the_loop_is_named_in_the_log(
     adapted: Adapted, bridge_log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exchange_caller, "LOOK_S", 0.001)
-    monkeypatch.setattr(loop_module, "STALL_S", 0.0)
     reported = threading.Event()
 
     class Watch(logging.Handler):
@@ -602,7 +632,12 @@ def test_an_app_that_blocks_the_loop_is_named_in_the_log(
     watch = Watch()
     logging.getLogger("bridge.loop").addHandler(watch)
     try:
-        assert call(adapted(blocks), environ_of()).body == b"fine"
+        adapter = adapted(blocks)
+        request = Background(call, adapter, environ_of())
+        while "reported.wait" not in adapter.start().thread.stack():
+            os.sched_yield()  # before that, the loop may just not have had its turn
+        monkeypatch.setattr(loop_module, "STALL_S", 0.0)
+        assert request.result().body == b"fine"
     finally:
         logging.getLogger("bridge.loop").removeHandler(watch)
 
