@@ -6,18 +6,44 @@ wrapped in.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import libcst as cst
 
+from bridge.migrate.functions import is_test
 from bridge.migrate.module import Module
 from bridge.migrate.project import Project
 
-__all__ = ["application_calls", "entry_modules", "statement_of", "wrapping_of", "wsgi_modules"]
+__all__ = [
+    "application_calls",
+    "djangos_own_asgi",
+    "entry_modules",
+    "statement_of",
+    "wrapping_of",
+    "wsgi_modules",
+]
 
 _FACTORIES = (
     "django.core.wsgi.get_wsgi_application",
     "django.core.asgi.get_asgi_application",
     "bridge.contrib.django.get_asgi_application",
 )
+_DJANGOS_OWN = (
+    "django.core.asgi.get_asgi_application",
+    "configurations.asgi.get_asgi_application",
+    "django.core.handlers.asgi.ASGIHandler",
+)
+
+
+def djangos_own_asgi(project: Project) -> Iterator[tuple[Module, cst.Call]]:
+    """Where the project makes an application of Django's own ASGI handler; tests left out.
+
+    As long as there is one, a project that is to move through `bridge` has not got there.
+    """
+    for module in project.containing("get_asgi_application", "ASGIHandler"):
+        if not is_test(module):
+            calls = module.nodes(cst.Call)
+            yield from ((module, each) for each in calls if module.qualified(each) in _DJANGOS_OWN)
 
 
 def entry_modules(project: Project) -> list[Module]:

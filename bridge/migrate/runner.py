@@ -15,7 +15,8 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bridge.migrate.findings import Finding, Problem
+from bridge.migrate.entry_points import djangos_own_asgi
+from bridge.migrate.findings import Finding, Problem, Target
 from bridge.migrate.module import CannotRead, Module
 from bridge.migrate.project import Project
 from bridge.migrate.rule import Rule, all_rules
@@ -215,6 +216,8 @@ def _work(paths: Sequence[Path]) -> Found:
 
 
 def _report(project: Project, found: Iterable[Finding], problems: Sequence[Problem]) -> Report:
+    if project.target is Target.BRIDGE and any(True for _ in djangos_own_asgi(project)):
+        found = map(_not_there_yet, found)
     relevant = {each for each in found if each.severity(project.target) is not None}
     lines: dict[Path, list[str]] = {}
     kept = [each for each in relevant if not is_ignored(each, _line_reader(project, each, lines))]
@@ -232,6 +235,15 @@ def _kept_inside(project: Project, finding: Finding) -> Finding:
     real = {edit.path.resolve() for edit in finding.fix.edits}
     is_inside = all(path.is_relative_to(root) for path in real)
     return finding if is_inside else replace(finding, fix=None)
+
+
+def _not_there_yet(finding: Finding) -> Finding:
+    """As bad as natively, for requests are Django's own handler's; what moving cures has no fix."""
+    if finding.native is None:
+        return finding
+    if finding.bridge is None:
+        return replace(finding, bridge=finding.native, fix=None)
+    return replace(finding, bridge=max(finding.native, finding.bridge))
 
 
 def _line_reader(

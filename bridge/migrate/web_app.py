@@ -14,6 +14,7 @@ import libcst as cst
 
 from bridge.migrate.findings import Edit, Target
 from bridge.migrate.module import CannotRead
+from bridge.migrate.requirements import add_requirement
 
 if TYPE_CHECKING:
     from bridge.migrate.module import Module
@@ -22,13 +23,16 @@ if TYPE_CHECKING:
 __all__ = [
     "AsgiApp",
     "asgi_app_for",
+    "bridge_requirement",
     "is_asgi",
     "module_of_app",
+    "through_bridge",
     "uses_websockets",
 ]
 
 _DJANGO = "django.core.asgi"
 _BRIDGE = "bridge.contrib.django"
+_LISTED_BESIDE = ("gunicorn", "uwsgi", "uvicorn", "daphne", "hypercorn", "granian", "django")
 
 
 @dataclass(frozen=True)
@@ -37,10 +41,12 @@ class AsgiApp:
 
     :ivar name: as ``mysite.asgi:application``.
     :ivar edits: what has to change in it for the project's target.
+    :ivar is_djangos_own: whether it is not `bridge`'s yet, and is to be.
     """
 
     name: str
     edits: tuple[Edit, ...]
+    is_djangos_own: bool = False
 
 
 def module_of_app(project: Project, app: str) -> Module | None:
@@ -63,10 +69,12 @@ def asgi_app_for(project: Project, app: str, threads: str | None = None) -> Asgi
         attribute = next(each for each in ("application", "app") if each in assigned(module))
     except (StopIteration, CannotRead):
         return None
-    edits: tuple[Edit, ...] = ()
-    if project.target is Target.BRIDGE:
-        edits = _through_bridge(module) + tuple(_with_threads(module, threads))
-    return AsgiApp(f"{other}:{attribute}", edits)
+    name = f"{other}:{attribute}"
+    if project.target is not Target.BRIDGE:
+        return AsgiApp(name, ())
+    moved = through_bridge(module)
+    edits = (*moved, *bridge_requirement(project), *_with_threads(module, threads))
+    return AsgiApp(name, edits, is_djangos_own=bool(moved))
 
 
 def assigned(module: Module) -> set[str]:
@@ -75,13 +83,22 @@ def assigned(module: Module) -> set[str]:
     return {each.value for each in targets if isinstance(each, cst.Name)} | set(module.imports)
 
 
-def _through_bridge(module: Module) -> tuple[Edit, ...]:
-    """``from django.core.asgi import get_asgi_application`` from `bridge` instead."""
+def through_bridge(module: Module) -> tuple[Edit, ...]:
+    """``from django.core.asgi import get_asgi_application`` from `bridge` instead.
+
+    :returns: no edit where the import is another one.
+    """
     for node in module.nodes(cst.ImportFrom):
         is_plain = isinstance(node.names, tuple | list) and len(node.names) == 1
         if node.module is not None and is_plain and module.source(node.module) == _DJANGO:
             return (module.replace(node.module, _BRIDGE),)
     return ()
+
+
+def bridge_requirement(project: Project) -> tuple[Edit, ...]:
+    """Put `bridge` onto the list that has the server, else onto the one that has Django."""
+    edits = (add_requirement(project, "wsgi-asgi-bridge", beside=name) for name in _LISTED_BESIDE)
+    return next(filter(None, edits), ())
 
 
 def _with_threads(module: Module, threads: str | None) -> Iterator[Edit]:

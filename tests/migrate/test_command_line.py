@@ -95,6 +95,8 @@ def test_the_target_decides_what_matters(site: Path) -> None:
     (site / "shop" / "middleware.py").write_text("class Header:\n    pass\n")
 
     assert rules_in(check(site, "--target", "native", *chosen)) == ["M204"]
+    through_bridge = ASGI.replace("django.core.asgi", "bridge.contrib.django")
+    (site / "shop" / "asgi.py").write_text(through_bridge)
     assert rules_in(check(site, "--target", "bridge", *chosen)) == []
     assert rules_in(check(site, *chosen)) == [], "auto: stay, and so the findings of bridge"
 

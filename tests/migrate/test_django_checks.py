@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -96,8 +97,12 @@ def test_bridge_check_tells_the_same_with_its_options(site: Path) -> None:
     assert report["introspected"] is True
 
 
-def test_through_bridge_the_same_project_is_clean(site: Path) -> None:
-    done = manage(site, "bridge_check", "--target", "bridge")
+def test_through_bridge_the_same_project_is_clean(site: Path, tmp_path: Path) -> None:
+    moved = shutil.copytree(site, tmp_path / "moved")
+    asgi = moved / "shop" / "asgi.py"
+    asgi.write_text(asgi.read_text().replace("django.core.asgi", "bridge.contrib.django"))
+
+    done = manage(moved, "bridge_check", "--target", "bridge")
 
     assert done.returncode == 0, done.stdout
 

@@ -17,6 +17,7 @@ DECIDED = {
     "E104": "E/I",
     "E105": "E/E safe",
     "E106": "E/W",
+    "E107": "-/E safe",
     "M201": "I/I",
     "M202": "E/- unsafe",
     "M203": "E/E safe",

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 
 from bridge.migrate.deploy.asked import Asked
 from bridge.migrate.deploy.records import GUNICORN_CMD_ARGS, StartCommand
-from bridge.migrate.findings import Edit, Finding, Fix, Severity, Source, Target
+from bridge.migrate.findings import Edit, Finding, Fix, Severity, Source
 from bridge.migrate.requirements import add_requirement
 from bridge.migrate.rule import Rule
 from bridge.migrate.serving import Line, bridge_line, uvicorn_line
@@ -135,7 +135,8 @@ def _help(asked: Asked, instead: _Instead | None) -> str:
     command = " ".join(shlex.quote(word) if "$" not in word else word for word in instead.line.argv)
     if instead.line.blocked:
         return f"start with {command} -- by hand, for {'; '.join(instead.line.blocked)}"
-    return f'pip install "{instead.package}" and start with: {command}'
+    first = "apply E107, " if instead.asgi and instead.asgi.is_djangos_own else ""
+    return f'{first}pip install "{instead.package}" and start with: {command}'
 
 
 def _fix(project: Project, asked: Asked, command: StartCommand, instead: _Instead) -> Fix | None:
@@ -144,12 +145,8 @@ def _fix(project: Project, asked: Asked, command: StartCommand, instead: _Instea
         return None
     edits: tuple[Edit, ...] = (edit,)
     edits += tuple(_without_notify(project, command))
+    edits += add_requirement(project, instead.package, beside=asked.program)
     edits += instead.asgi.edits if instead.asgi else ()
-    packages = [instead.package]
-    if instead.asgi and project.target is Target.BRIDGE:
-        packages.append("wsgi-asgi-bridge")
-    for package in packages:
-        edits += add_requirement(project, package, beside=asked.program)
     return Fix(f"Start {instead.line.argv[0]} instead of {asked.program}", edits, safe=False)
 
 
