@@ -18,6 +18,8 @@ __all__ = [
     "application_calls",
     "djangos_own_asgi",
     "entry_modules",
+    "made_plainly",
+    "served_name",
     "statement_of",
     "wrapping_of",
     "wsgi_modules",
@@ -27,7 +29,10 @@ _FACTORIES = (
     "django.core.wsgi.get_wsgi_application",
     "django.core.asgi.get_asgi_application",
     "bridge.contrib.django.get_asgi_application",
+    "configurations.wsgi.get_wsgi_application",
+    "configurations.asgi.get_asgi_application",
 )
+_SERVED = ("application", "app")
 _DJANGOS_OWN = (
     "django.core.asgi.get_asgi_application",
     "configurations.asgi.get_asgi_application",
@@ -86,29 +91,81 @@ def statement_of(module: Module, node: cst.CSTNode) -> cst.CSTNode:
 def wrapping_of(module: Module) -> list[cst.CSTNode]:
     """Where the application that a factory made is wrapped: ``application = Wrap(application)``.
 
-    ``application = get_wsgi_application()`` alone is not; ``Wrap(get_wsgi_application())`` is.
+    ``application = get_wsgi_application()`` alone is not; ``Wrap(get_wsgi_application())`` is, and
+    so is ``def application(environ, start_response)`` in a module with such a call.
     """
-    found: list[cst.CSTNode] = [
-        call for call in application_calls(module) if isinstance(module.parent(call), cst.Arg)
+    calls = application_calls(module)
+    found: list[cst.CSTNode] = [call for call in calls if isinstance(module.parent(call), cst.Arg)]
+    names = {*_SERVED, *(name for call in calls for name in _names_of(module, call))}
+    assigns: list[cst.Assign | cst.AnnAssign] = [
+        *module.nodes(cst.Assign),
+        *module.nodes(cst.AnnAssign),
     ]
-    names = _application_names(module)
-    for node in module.nodes(cst.Assign):
-        is_top = module.enclosing(node, cst.FunctionDef) is None
-        if is_top and isinstance(node.value, cst.Call) and _takes(node.value, names):
-            found.append(node)
+    found += (
+        node
+        for node in assigns
+        if _is_top(module, node) and isinstance(node.value, cst.Call) and _takes(node.value, names)
+    )
+    if calls:
+        found += (each for name, each in _defined(module) if name in _SERVED)
     return found
 
 
-def _application_names(module: Module) -> set[str]:
-    """The names that an application is assigned to."""
-    names = {"application", "app"}
-    calls = {id(call) for call in application_calls(module)}
-    for node in module.nodes(cst.Assign):
-        if id(node.value) in calls:
-            names |= {
-                each.target.value for each in node.targets if isinstance(each.target, cst.Name)
-            }
-    return names
+def made_plainly(module: Module) -> cst.Call | None:
+    """The call whose result is served as it is, ``application = get_wsgi_application()``.
+
+    :returns: None where it is wrapped, or anything else is done with the name.
+    """
+    calls = application_calls(module)
+    name = served_name(module)
+    if len(calls) != 1 or name not in _names_of(module, calls[0]):
+        return None
+    uses = [each for each in module.nodes(cst.Name) if each.value == name]
+    others = [each for each in uses if not _is_alias(module, each)]
+    return calls[0] if len(others) == 1 else None
+
+
+def _is_alias(module: Module, use: cst.Name) -> bool:
+    """``app = application``"""
+    above = module.parent(use)
+    return isinstance(above, cst.Assign) and above.value is use
+
+
+def served_name(module: Module) -> str | None:
+    """The name that servers take an application by; None if it has none of the usual ones."""
+    names = set(module.imports)
+    for assign in module.nodes(cst.Assign):
+        targets = (each.target for each in assign.targets)
+        names |= {each.value for each in targets if isinstance(each, cst.Name)}
+    for annotated in module.nodes(cst.AnnAssign):
+        if isinstance(annotated.target, cst.Name) and annotated.value is not None:
+            names.add(annotated.target.value)
+    names |= {name for name, _ in _defined(module)}
+    return next((name for name in _SERVED if name in names), None)
+
+
+def _defined(module: Module) -> Iterator[tuple[str, cst.CSTNode]]:
+    """The functions and classes at a module's top level."""
+    found: list[cst.FunctionDef | cst.ClassDef] = [
+        *module.nodes(cst.FunctionDef),
+        *module.nodes(cst.ClassDef),
+    ]
+    return ((each.name.value, each) for each in found if _is_top(module, each))
+
+
+def _is_top(module: Module, node: cst.CSTNode) -> bool:
+    return module.enclosing(node, cst.FunctionDef, cst.ClassDef, cst.Lambda) is None
+
+
+def _names_of(module: Module, call: cst.Call) -> set[str]:
+    """The names that a call's result is assigned to."""
+    match module.parent(call):
+        case cst.Assign(targets=targets):
+            return {each.target.value for each in targets if isinstance(each.target, cst.Name)}
+        case cst.AnnAssign(target=cst.Name(value=name)):
+            return {name}
+        case _:
+            return set()
 
 
 def _takes(call: cst.Call, names: set[str]) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
+from bridge.migrate.entry_points import served_name
 from bridge.migrate.findings import Edit, Target
 from bridge.migrate.module import CannotRead
 from bridge.migrate.requirements import add_requirement
@@ -66,8 +67,10 @@ def asgi_app_for(project: Project, app: str, threads: str | None = None) -> Asgi
     if module is None:
         return None
     try:
-        attribute = next(each for each in ("application", "app") if each in assigned(module))
-    except (StopIteration, CannotRead):
+        attribute = served_name(module)
+    except CannotRead:
+        return None
+    if attribute is None:
         return None
     name = f"{other}:{attribute}"
     if project.target is not Target.BRIDGE:
@@ -75,12 +78,6 @@ def asgi_app_for(project: Project, app: str, threads: str | None = None) -> Asgi
     moved = through_bridge(module)
     edits = (*moved, *bridge_requirement(project), *_with_threads(module, threads))
     return AsgiApp(name, edits, is_djangos_own=bool(moved))
-
-
-def assigned(module: Module) -> set[str]:
-    """The names that a module assigns or imports at its top level."""
-    targets = [each.target for node in module.nodes(cst.Assign) for each in node.targets]
-    return {each.value for each in targets if isinstance(each, cst.Name)} | set(module.imports)
 
 
 def through_bridge(module: Module) -> tuple[Edit, ...]:

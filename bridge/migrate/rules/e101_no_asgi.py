@@ -1,7 +1,8 @@
 """No module of the project makes an ASGI application.
 
 Every ASGI server needs one to import. It is made as ``wsgi.py`` makes its own; all other lines of
-that file, such as loading a ``.env`` file or setting up tracing, are kept.
+that file, such as loading a ``.env`` file or setting up tracing, are kept. ``--target bridge`` puts
+`bridge` onto the list of packages, too.
 
 Before::
 
@@ -21,30 +22,35 @@ After::
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")
     application = get_asgi_application()
 
-Where ``wsgi.py`` wraps its application in WSGI middleware (E104), ``--target bridge`` makes an
-``asgi.py`` that runs that very application; for ``native`` the middleware has to be replaced by
-hand.
+Where ``wsgi.py`` does anything else with its application, such as wrapping it in WSGI middleware
+(E104), ``--target bridge`` makes an ``asgi.py`` that runs that very application; for ``native`` it
+has to be written by hand.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bridge.migrate.entry_points import application_calls, wrapping_of, wsgi_modules
-from bridge.migrate.findings import Finding, Fix, NewFile, Severity, Source, Target
+import libcst as cst
+
+from bridge.migrate.entry_points import made_plainly, served_name, wsgi_modules
+from bridge.migrate.findings import Edit, Finding, Fix, NewFile, Severity, Source, Target
+from bridge.migrate.functions import is_test
+from bridge.migrate.imports import is_docstring
+from bridge.migrate.module import CannotRead
 from bridge.migrate.rule import Rule
+from bridge.migrate.web_app import bridge_requirement
 
 if TYPE_CHECKING:
     from bridge.migrate.module import Module
     from bridge.migrate.project import Project
 
-_FROM = {
-    Target.NATIVE: "from django.core.asgi import get_asgi_application",
-    Target.BRIDGE: "from bridge.contrib.django import get_asgi_application",
-}
+_MODULES = {Target.NATIVE: "django.core.asgi", Target.BRIDGE: "bridge.contrib.django"}
+_CONFIGURATIONS = "configurations.wsgi"
+_CODING = re.compile(r"\A((?:[ \t\f]*(?:#.*)?\n)?)[ \t\f]*#.*?coding[:=].*\n")  # the copy is UTF-8
 
 
 class NoAsgi(Rule):
@@ -61,7 +67,7 @@ class NoAsgi(Rule):
     def check_project(self, project: Project) -> Iterator[Finding]:
         if not project.is_django or _has_asgi(project):
             return
-        wsgi = next(iter(wsgi_modules(project)), None)
+        wsgi = next(iter(wsgi_modules(project)), None) or _named_wsgi(project)
         path = _package(project, wsgi) / "asgi.py"
         if project.exists(path):
             return  # it makes its application in a way of its own
@@ -83,6 +89,12 @@ def _has_asgi(project: Project) -> bool:
     return next(project.containing(*words), None) is not None
 
 
+def _named_wsgi(project: Project) -> Module | None:
+    """A ``wsgi.py`` that has its application from elsewhere, or makes it in a function."""
+    named = (each for each in project.modules if each.name.rpartition(".")[2] == "wsgi")
+    return next((each for each in named if not is_test(each)), None)
+
+
 def _package(project: Project, wsgi: Module | None) -> Path:
     """The folder of ``wsgi.py``, else of the settings."""
     if wsgi is not None:
@@ -94,43 +106,92 @@ def _package(project: Project, wsgi: Module | None) -> Path:
 
 
 def _fix(project: Project, wsgi: Module | None, path: Path) -> Fix | None:
-    text = _new_text(project) if wsgi is None else _from_wsgi(project, wsgi)
+    try:
+        text = _new_text(project) if wsgi is None else _from_wsgi(project, wsgi)
+    except CannotRead:
+        return None
     if text is None:
         return None
-    return Fix(f"Make {project.relative(path)}", (NewFile(path, text),), safe=True)
+    edits: tuple[Edit | NewFile, ...] = (NewFile(path, text),)
+    if project.target is Target.BRIDGE:
+        edits += bridge_requirement(project)
+    return Fix(f"Make {project.relative(path)}", edits, safe=True)
 
 
-def _new_text(project: Project) -> str:
+def _new_text(project: Project) -> str | None:
+    if next(project.containing("DJANGO_CONFIGURATION"), None) is not None:
+        return None  # django-configurations has to be set up first
     return (
         '"""The ASGI application."""\n\nimport os\n\n'
-        f"{_FROM[project.target]}\n\n"
+        f"from {_MODULES[project.target]} import get_asgi_application\n\n"
         f'os.environ.setdefault("DJANGO_SETTINGS_MODULE", "{project.settings_module}")\n\n'
         "application = get_asgi_application()\n"
     )
 
 
 def _from_wsgi(project: Project, wsgi: Module) -> str | None:
-    calls = application_calls(wsgi)
-    if len(calls) != 1 or wrapping_of(wsgi):
-        return _around(wsgi) if project.target is Target.BRIDGE else None
-    text = wsgi.text.replace("\r\n", "\n").replace("\r", "\n")
-    imports = r"from django\.core\.wsgi import get_wsgi_application(?: as \w+)?"
-    text, number = re.subn(imports, _FROM[project.target], text)
-    name = wsgi.source(calls[0].func)
-    if number != 1 or name != "get_wsgi_application":
-        return _around(wsgi) if project.target is Target.BRIDGE else None
-    text = text.replace("get_wsgi_application", "get_asgi_application")
-    return (
-        re.sub(r"#.*coding[:=].*\n", "", text, count=1)
-        .replace("WSGI", "ASGI")
-        .replace("/wsgi/", "/asgi/")
+    made = made_plainly(wsgi)
+    imported = _import_of(wsgi)
+    if made is not None and imported is not None:
+        return _copied(wsgi, project.target, imported)
+    return _around(wsgi) if project.target is Target.BRIDGE else None
+
+
+def _import_of(wsgi: Module) -> cst.ImportFrom | None:
+    """``from django.core.wsgi import get_wsgi_application`` at the top level, by itself."""
+    for node in wsgi.nodes(cst.ImportFrom):
+        module = wsgi.source(node.module) if node.module is not None else ""
+        if module in ("django.core.wsgi", _CONFIGURATIONS) and _is_by_itself(wsgi, node):
+            return node
+    return None
+
+
+def _is_by_itself(wsgi: Module, node: cst.ImportFrom) -> bool:
+    line = wsgi.parent(node)
+    if not isinstance(line, cst.SimpleStatementLine) or wsgi.parent(line) is not wsgi.tree:
+        return False
+    return len(line.body) == 1 and len(_aliases(node)) == 1
+
+
+def _aliases(node: cst.ImportFrom) -> Sequence[cst.ImportAlias]:
+    return () if isinstance(node.names, cst.ImportStar) else node.names
+
+
+def _copied(wsgi: Module, target: Target, imported: cst.ImportFrom) -> str:
+    """``wsgi.py`` with another factory; its docstring speaks of ASGI, all else is as it was."""
+    edits = [wsgi.replace(imported, _import_instead(wsgi, target, imported))]
+    edits += (
+        wsgi.replace(name, "get_asgi_application")
+        for name in wsgi.nodes(cst.Name)
+        if name.value == "get_wsgi_application" and wsgi.enclosing(name, cst.ImportFrom) is None
     )
+    if wsgi.tree.body and is_docstring(wsgi.tree.body[0]):
+        docstring = wsgi.source(wsgi.tree.body[0])
+        docstring = docstring.replace("WSGI", "ASGI").replace("/wsgi/", "/asgi/")
+        edits.append(wsgi.replace(wsgi.tree.body[0], docstring))
+    text = wsgi.text
+    for edit in sorted(edits, key=lambda each: each.start, reverse=True):
+        text = text[: edit.start] + edit.text + text[edit.end :]
+    return _CODING.sub(r"\1", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
-def _around(wsgi: Module) -> str:
+def _import_instead(wsgi: Module, target: Target, imported: cst.ImportFrom) -> str:
+    [alias] = _aliases(imported)
+    what = wsgi.source(alias).replace("get_wsgi_application", "get_asgi_application")
+    configured = imported.module is not None and wsgi.source(imported.module) == _CONFIGURATIONS
+    if configured and target is Target.NATIVE:
+        return f"from configurations.asgi import {what}"
+    line = f"from {_MODULES[target]} import {what}"
+    return f"import configurations\n{line}\n\nconfigurations.setup()" if configured else line
+
+
+def _around(wsgi: Module) -> str | None:
     """The application of ``wsgi.py`` as it is, with all that it is wrapped in."""
+    name = served_name(wsgi)
+    if name is None:
+        return None
     return (
         f'"""The WSGI application of {wsgi.name}, as an ASGI application."""\n\n'
-        f"import bridge\nfrom {wsgi.name} import application as wsgi_application\n\n"
+        f"import bridge\nfrom {wsgi.name} import {name} as wsgi_application\n\n"
         "application = bridge.to_asgi(wsgi_application)\n"
     )
