@@ -25,6 +25,7 @@ class MiddlewareFact:
     :ivar overrides_call: whether a ``MiddlewareMixin`` has a ``__call__`` of its own.
     :ivar native_hooks: hooks that have an async form of their own, and cost no hop.
     :ivar trusts_header: whether it takes a user name from a request header under ASGI.
+    :ivar sets_user: whether its code assigns ``request.user``.
     :ivar error: why it could not be probed; empty if it could.
     """
 
@@ -39,6 +40,7 @@ class MiddlewareFact:
     hooks: tuple[str, ...] = ()
     native_hooks: tuple[str, ...] = ()
     trusts_header: bool = False
+    sets_user: bool = False
     error: str = ""
 
     @property

@@ -13,6 +13,7 @@ from __future__ import annotations
 import inspect
 import io
 import json
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ PACKAGES = (
     "wsgi-asgi-bridge"
 )
 HOOKS = "process_request process_view process_template_response process_exception process_response"
+SETS_USER = re.compile(r"\breq(?:uest)?\.user\s*=(?!=)")
 SECRET = ("PASSWORD", "USER", "SECRET", "KEY", "TOKEN", "PASSFILE", "SERVICE")
 
 
@@ -110,7 +112,21 @@ def described(factory: Any) -> dict[str, Any]:
         "line": line,
         "sync_capable": bool(getattr(factory, "sync_capable", True)),
         "async_capable": bool(getattr(factory, "async_capable", False)),
+        "sets_user": sets_user(factory),
     }
+
+
+def sets_user(factory: Any) -> bool:
+    """Whether its code, or that of its bases, assigns ``request.user``."""
+    classes = inspect.getmro(factory) if inspect.isclass(factory) else [inspect.unwrap(factory)]
+    return any(SETS_USER.search(source(each)) for each in classes)
+
+
+def source(subject: Any) -> str:
+    try:
+        return inspect.getsource(subject)
+    except (OSError, TypeError):
+        return ""
 
 
 def made(factory: Any, is_async: bool) -> Any:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from bridge.migrate.facts import Facts
+from bridge.migrate.facts import Facts, MiddlewareFact
+from bridge.migrate.findings import Severity
+from bridge.migrate.introspect import introspect
+from bridge.migrate.project import open_project
 from tests.migrate.helpers import check_noop, check_transformed, findings
 
+AUTH = "django.contrib.auth.middleware"
 HEAD = "from django.http import HttpResponse\n\n\n"
 
 
@@ -83,13 +89,95 @@ def test_other_frameworks_load_the_user_themselves() -> None:
     check_noop("V408", "async def view(request):\n    return request.user.name\n")
 
 
+CODE = view("return request.user.name")
+
+
 def test_a_project_that_sets_the_user_is_left_alone() -> None:
     sets = {"shop/middleware.py": "def f(request):\n    request.user = load(request)\n"}
-    lazy = {"shop/middleware.py": "def f(request):\n    request.user = SimpleLazyObject(load)\n"}
-    code = view("return request.user.name")
 
-    check_noop("V408", code, files=sets)
-    assert len(findings({**lazy, "shop/code.py": code}, "V408")) == 1
+    check_noop("V408", CODE, files=sets)
+
+
+@pytest.mark.parametrize("name", ["request", "req"])
+def test_auser_is_not_who_the_project_sets(name: str) -> None:
+    lazy = {
+        "shop/middleware.py": f"def f({name}):\n    {name}.user = SimpleLazyObject(load)\n",
+    }
+    [found] = findings({**lazy, "shop/code.py": CODE}, "V408")
+
+    assert (found.native, found.bridge, found.fix) == (Severity.WARNING, Severity.WARNING, None)
+    assert "shop/middleware.py" in found.message
+
+
+def site(*middleware: str) -> dict[str, str]:
+    return {
+        "manage.py": "setdefault('DJANGO_SETTINGS_MODULE', 'config.settings')\n",
+        "config/settings.py": f"MIDDLEWARE = {list(middleware)}\n",
+    }
+
+
+def test_auser_is_not_who_a_package_sets() -> None:
+    facts = Facts(middleware=(MiddlewareFact("tokens.Middleware", sets_user=True),))
+    [found] = findings({**site("tokens.Middleware"), "shop/code.py": CODE}, "V408", facts=facts)
+
+    assert found.fix is None
+    assert "tokens.Middleware" in found.message
+
+
+@pytest.mark.parametrize(
+    ("middleware", "is_safe"),
+    [(f"{AUTH}.AuthenticationMiddleware", True), ("tokens.Middleware", False)],
+)
+def test_it_is_unsafe_where_middleware_is_not_known(middleware: str, is_safe: bool) -> None:
+    [found] = findings({**site(middleware), "shop/code.py": CODE}, "V408")
+
+    assert found.fix is not None
+    assert found.fix.safe is is_safe
+
+
+def test_the_project_tells_whose_middleware_sets_the_user(tmp_path: Path) -> None:
+    packages = tmp_path / "packages"
+    names = ["tokens.Token", "tokens.reader"]
+    files = {f"project/{name}": text for name, text in site(*names).items()}
+    files["project/config/settings.py"] += f"import sys\nsys.path.append({str(packages)!r})\n"
+    files["packages/tokens.py"] = (
+        "class Base:\n    def __init__(self, get_response):\n        pass\n\n"
+        "    def __call__(self, request):\n        request.user = load(request)\n\n\n"
+        "class Token(Base):\n    pass\n\n\n"
+        "def reader(get_response):\n    return lambda request: request.user == 1\n"
+    )
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+
+    facts = introspect(open_project(tmp_path / "project"))
+
+    assert [(each.path, each.sets_user) for each in facts.middleware] == [
+        ("tokens.Token", True),
+        ("tokens.reader", False),
+    ]
+
+
+EXEMPT = CODE.replace("async def", "@login_not_required\nasync def")
+ROUTED = {"shop/urls.py": "urlpatterns = [path('', login_not_required(view))]\n"}
+
+
+@pytest.mark.parametrize(
+    ("code", "more", "number"), [(CODE, {}, 0), (EXEMPT, {}, 1), (CODE, ROUTED, 1)]
+)
+def test_behind_login_required_the_user_is_loaded(
+    code: str, more: dict[str, str], number: int
+) -> None:
+    files = {**site(f"{AUTH}.LoginRequiredMiddleware"), **more, "shop/code.py": code}
+
+    assert len(findings(files, "V408")) == number
+
+
+def test_a_subclass_of_login_required_does_so_too() -> None:
+    middleware = f"import {AUTH} as auth\n\n\nclass Door(auth.LoginRequiredMiddleware):\n    pass\n"
+    files = {**site("shop.door.Door"), "shop/door.py": middleware, "shop/code.py": CODE}
+
+    assert findings(files, "V408") == []
 
 
 def test_an_older_django_has_no_auser() -> None:

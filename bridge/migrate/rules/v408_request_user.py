@@ -15,6 +15,11 @@ After::
     async def dashboard(request):
         if not (await request.auser()).is_authenticated:
             return redirect("login")
+
+``auser()`` is the user of the session: where other middleware than Django's sets ``request.user``,
+it is a warning, with no fix. Behind Django's ``LoginRequiredMiddleware``, which has loaded the user
+before the view is called, only views that are ``login_not_required`` are looked at. The fix is
+unsafe where there is middleware of which nothing is known.
 """
 
 from __future__ import annotations
@@ -25,6 +30,7 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
+from bridge.migrate.classes import derives_from
 from bridge.migrate.findings import Finding, Fix, Severity
 from bridge.migrate.functions import (
     assigned_values,
@@ -35,6 +41,7 @@ from bridge.migrate.functions import (
     is_test,
     request_of,
 )
+from bridge.migrate.middleware import NOT_PROBED, entries
 from bridge.migrate.module import CannotRead
 from bridge.migrate.rule import Rule
 from bridge.migrate.versions import django_is_at_least
@@ -49,7 +56,10 @@ _OTHERS = (
 )
 _LOOKS = ("str", "int", "bool", "hash", "isinstance", "hasattr", "getattr")
 _FILTERS = ("filter", "exclude")
-_SETS_USER = re.compile(r"\brequest\.user\s*=(?!=|\s*SimpleLazyObject)")
+_SETS_USER = re.compile(r"\breq(?:uest)?\.user\s*=(?!=)\s*(?P<lazy>SimpleLazyObject)?")
+_LOGIN_REQUIRED = "django.contrib.auth.middleware.LoginRequiredMiddleware"
+_EXEMPT = "login_not_required"
+_IN_A_THREAD = "look at it in a thread: await sync_to_async(lambda: request.user.is_staff)()"
 
 
 class RequestUser(Rule):
@@ -69,18 +79,34 @@ class RequestUser(Rule):
         if imports_any(module, *_OTHERS):
             return  # they load the user themselves
         found = [node for node in module.nodes(cst.Attribute) if _is_looked_at(module, node)]
+        if found and _is_login_required(project):
+            found = [node for node in found if _is_exempt(module, node)]
         if not found or _is_set_by_hand(project):
             return
         has_auser = django_is_at_least(project, 5)
+        setter = _setter(project)
         for node in found:
+            if setter is not None:
+                yield self._set_elsewhere(module, node, setter)
+                continue
             yield self.at(
                 module,
                 node,
                 "request.user is loaded from the database when it is looked at, which is refused "
                 "on the event loop: SynchronousOnlyOperation, a 500 for who is logged in",
                 "use await request.auser()" if has_auser else "update to Django 5.0 for auser()",
-                fix=_fix(module, node) if has_auser else None,
+                fix=_fix(project, module, node) if has_auser else None,
             )
+
+    def _set_elsewhere(self, module: Module, node: cst.Attribute, setter: str) -> Finding:
+        return self.at(
+            module,
+            node,
+            f"request.user is what {setter} sets, and auser() may be somebody else: if it is "
+            "loaded from the database when it is looked at, that is refused on the event loop",
+            _IN_A_THREAD,
+            severity=(Severity.WARNING, Severity.WARNING),
+        )
 
 
 def _is_looked_at(module: Module, node: cst.Attribute) -> bool:
@@ -156,20 +182,67 @@ def _is_used_later(module: Module, function: cst.FunctionDef, node: cst.Attribut
 
 def _is_set_by_hand(project: Project) -> bool:
     """Whether code of the project sets ``request.user`` to a user that is loaded already."""
+    return any(found["lazy"] is None for _, found in _assignments(project))
+
+
+def _setter(project: Project) -> str | None:
+    """Who sets ``request.user`` in place of Django: a module of the project, or middleware."""
+    own = next((project.relative(module.path) for module, _ in _assignments(project)), None)
+    if own is not None:
+        return own
+    facts = (each.fact for each in entries(project) if each.code is None)
+    others = (each.path for each in facts if each.sets_user)
+    return next((path for path in others if not path.startswith("django.")), None)
+
+
+def _assignments(project: Project) -> Iterator[tuple[Module, re.Match[str]]]:
+    """Where the project's code assigns ``request.user``; tests left out."""
     for module in project.modules:
         try:
-            if not is_test(module) and ".user" in module.text and _SETS_USER.search(module.text):
-                return True
+            text = "" if is_test(module) else module.text
         except CannotRead:
             continue  # told as a problem when the file itself is checked
-    return False
+        yield from ((module, found) for found in _SETS_USER.finditer(text))
 
 
-def _fix(module: Module, node: cst.Attribute) -> Fix | None:
+def _is_login_required(project: Project) -> bool:
+    """Whether the user is loaded before a view is called, unless that is exempt."""
+    calls = (
+        module.qualified(call) or ""
+        for module in project.containing(_EXEMPT)
+        for call in module.nodes(cst.Call)
+    )
+    if any(name.endswith(_EXEMPT) for name in calls):
+        return False  # it exempts views where they are routed, and which is not looked into
+    return any(
+        each.fact.path == _LOGIN_REQUIRED
+        or (
+            each.code is not None
+            and isinstance(each.code[1], cst.ClassDef)
+            and derives_from(project, each.code[0], each.code[1], _LOGIN_REQUIRED)
+        )
+        for each in entries(project)
+    )
+
+
+def _is_exempt(module: Module, node: cst.Attribute) -> bool:
+    """Whether a decorator of the view, or of its class, says ``login_not_required``."""
+    around = (
+        each for each in module.ancestors(node) if isinstance(each, cst.FunctionDef | cst.ClassDef)
+    )
+    return any(_EXEMPT in module.source(mark) for each in around for mark in each.decorators)
+
+
+def _is_known(project: Project) -> bool:
+    """Whether it can be told of all middleware whether it sets the user."""
+    return all(each.fact.error != NOT_PROBED for each in entries(project))
+
+
+def _fix(project: Project, module: Module, node: cst.Attribute) -> Fix | None:
     if in_comprehension(module, node):
         return None
     text = f"await {module.source(node.value)}.auser()"
     above = module.parent(node)
     tight = isinstance(above, cst.Attribute | cst.Subscript) and not node.lpar
     edit = module.replace(node, f"({text})" if tight else text)
-    return Fix("Await request.auser()", (edit,), safe=True)
+    return Fix("Await request.auser()", (edit,), safe=_is_known(project))
