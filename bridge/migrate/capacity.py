@@ -15,10 +15,13 @@ from bridge.migrate.deploy import StartCommand
 from bridge.migrate.deploy.asked import Asked, asked_of, asked_of_config
 from bridge.migrate.findings import Target
 from bridge.migrate.project import Project
+from bridge.migrate.serving import is_green
 
 __all__ = ["Capacity", "Database", "capacity_after", "capacity_now", "databases", "started_with"]
 
 _LEAST_THREADS = 4
+_DEFAULT_THREADS = 40
+_GREEN_THREADS = "1000"  # gunicorn's default
 _LIMITS = {"postgresql": ("max_connections = 100, less 3 for superusers", 97)}
 _LIMITS["mysql"] = ("max_connections = 151, less 1 for the administrator", 150)
 
@@ -27,17 +30,35 @@ _LIMITS["mysql"] = ("max_connections = 151, less 1 for the administrator", 150)
 class Capacity:
     """Processes and threads of a server.
 
+    :ivar processes: None where the deploy files compute it, or take it from the environment.
+    :ivar threads: of each process; None likewise.
     :ivar why: where the numbers come from, in words.
+    :ivar is_green: whether the threads are green ones, of gevent or eventlet.
     """
 
-    processes: int
-    threads: int
+    processes: int | None
+    threads: int | None
     why: str
+    is_green: bool = False
 
     @property
-    def requests(self) -> int:
-        """How many sync requests are answered at a time."""
-        return self.processes * self.threads
+    def requests(self) -> int | None:
+        """How many sync requests are answered at a time; None if that is not known."""
+        return _product(self.processes, self.threads)
+
+
+def _product(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else one * other
+
+
+def _words(processes: int | None, each: str) -> str:
+    """``4 processes x 8 threads``"""
+    number = "a computed number of" if processes is None else str(processes)
+    return f"{number} processes x {each}"
+
+
+def _threads(number: int | None, kind: str = "threads") -> str:
+    return f"a computed number of {kind}" if number is None else f"{number} {kind}"
 
 
 @dataclass(frozen=True)
@@ -56,21 +77,24 @@ class Database:
     limit_why: str
 
     def connections(self, target: Target, capacity: Capacity) -> tuple[int | None, str]:
-        """The worst case, and how it comes about; None is without bound."""
-        processes, threads = capacity.processes, capacity.threads
+        """The worst case, and how it comes about; None is without bound, or not known."""
+        processes = capacity.processes
         if self.pool is not None:
-            number = processes * self.pool
-            return number, f"{processes} processes x {self.pool} of the pool = {number}"
+            number = _product(processes, self.pool)
+            return number, _words(processes, f"{self.pool} of the pool") + _equals(number)
         if target is Target.NATIVE:
             return None, (
                 "one for each request in flight, for each has a thread of its own: no bound, "
-                "unless the server's --limit-concurrency L makes it "
-                f"{processes} processes x L"
+                "unless the server's --limit-concurrency L makes it " + _words(processes, "L")
             )
         return capacity.requests, (
-            f"{processes} processes x {threads} threads = {capacity.requests} for sync views; an "
-            "async view takes one more while it uses the database"
+            _words(processes, _threads(capacity.threads)) + _equals(capacity.requests) + " for "
+            "sync views; an async view takes one more while it uses the database"
         )
+
+
+def _equals(number: int | None) -> str:
+    return "" if number is None else f" = {number}"
 
 
 def started_with(project: Project) -> tuple[StartCommand | None, Asked | None]:
@@ -88,18 +112,25 @@ def capacity_now(project: Project) -> Capacity | None:
     if asked is None:
         if command is None:
             return None
-        threads = command.number("--threads") or 4
-        return Capacity(1, threads, f"waitress: 1 process x {threads} threads")
-    names = ("workers",) if asked.program == "gunicorn" else ("processes",)
-    processes, threads = _number(asked, *names), _number(asked, "threads")
-    return Capacity(
-        processes, threads, f"{asked.program}: {processes} processes x {threads} threads"
-    )
+        number = command.number("--threads") or 4
+        return Capacity(1, number, f"waitress: 1 process x {number} threads")
+    processes = _number(asked, "workers" if asked.program == "gunicorn" else "processes")
+    green = is_green(asked)
+    threads = _green_threads(asked) if green else _number(asked, "threads")
+    each = _threads(threads, "green threads" if green else "threads")
+    return Capacity(processes, threads, f"{asked.program}: {_words(processes, each)}", green)
 
 
-def _number(asked: Asked, *names: str) -> int:
-    text = asked.text(*names)
-    return max(1, int(text)) if text is not None and text.isdigit() else 1
+def _number(asked: Asked, name: str, default: str = "1") -> int | None:
+    """What an option is set to; None where that is computed, or a variable."""
+    value = asked.value(name, default)
+    return max(1, int(value)) if isinstance(value, str) and value.isdigit() else None
+
+
+def _green_threads(asked: Asked) -> int | None:
+    if asked.program == "uwsgi":
+        return _number(asked, "gevent")
+    return _number(asked, "worker_connections", _GREEN_THREADS)
 
 
 def capacity_after(now: Capacity | None) -> Capacity:
@@ -108,8 +139,15 @@ def capacity_after(now: Capacity | None) -> Capacity:
         return Capacity(
             1, _LEAST_THREADS, "one process for each CPU; nothing says how many: counted for one"
         )
-    if now.threads > 1 or now.processes < 3:
-        threads = max(now.threads, _LEAST_THREADS if now.threads == 1 else 1)
+    if now.is_green:
+        return Capacity(
+            now.processes,
+            _DEFAULT_THREADS,
+            f"{_DEFAULT_THREADS} is bridge's default: green threads are no measure of it "
+            f"({now.why})",
+        )
+    if now.threads != 1 or now.processes is None or now.processes < 3:
+        threads = _LEAST_THREADS if now.threads == 1 else now.threads
         return Capacity(now.processes, threads, f"as now ({now.why})")
     processes = (now.processes - 1) // 2  # gunicorn's rule, 2 x CPU + 1, the other way round
     threads = max(_LEAST_THREADS, ceil(now.processes / processes))

@@ -7,9 +7,11 @@ and as text, Markdown or JSON.
 from __future__ import annotations
 
 import json
+import shlex
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from bridge.migrate.capacity import (
@@ -19,12 +21,18 @@ from bridge.migrate.capacity import (
     databases,
     started_with,
 )
+from bridge.migrate.deploy.asked import Asked, Option
 from bridge.migrate.entry_points import wsgi_modules
 from bridge.migrate.hops import hops
 from bridge.migrate.middleware import middleware_of
+from bridge.migrate.serving import bridge_line
 from bridge.migrate.session import Session
+from bridge.migrate.wsgi_servers import serves_asgi, text_at
 
 __all__ = ["PLAN_FORMATS", "Plan", "plan"]
+
+_NO_APP = "MODULE:APP"
+_COMPUTED = "a computed number"
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,10 @@ class Plan:
     :ivar advice: the same, as recommended: other than ``move`` where the user chose.
     :ivar target: the one that the findings in ``first`` are for.
     :ivar reason: of the advice.
+    :ivar server: the command to start; with ``MODULE:APP`` where nothing says which app it is.
+    :ivar processes: None where the deploy files compute it, or take it from the environment.
+    :ivar threads: of each process; None likewise.
+    :ivar threads_where: where to say how many, where it is not in the command.
     :ivar hops: H of a request to a sync view, on each target.
     :ivar connections: for each database the worst case now and then, in words.
     :ivar first: what to do before, as findings by severity.
@@ -49,9 +61,10 @@ class Plan:
     places: tuple[str, ...]
     server: str
     server_before: str
-    processes: int
-    threads: int
+    processes: int | None
+    threads: int | None
     threads_why: str
+    threads_where: str
     hops: dict[str, int]
     connections: tuple[str, ...]
     first: dict[str, int]
@@ -79,6 +92,7 @@ def plan(session: Session) -> Plan:
         processes=after.processes,
         threads=after.threads,
         threads_why=after.why,
+        threads_where=_threads_where(session, after),
         hops=_hops(session),
         connections=lines,
         first={
@@ -123,16 +137,46 @@ def _command_now(session: Session) -> str:
 def _server(session: Session, after: Capacity) -> str:
     if _move(session) == "stay":
         return _command_now(session)
-    workers = f" --workers {after.processes}" if after.processes > 1 else ""
-    return f"uvicorn {_asgi_target(session)}{workers}{_where(session)}"
+    if session.project.is_django:
+        workers = f" --workers {after.processes}" if (after.processes or 1) > 1 else ""
+        return f"uvicorn {_asgi_target(session)}{workers}{_where(session)}"
+    return _server_of_app(session, after)
+
+
+def _server_of_app(session: Session, after: Capacity) -> str:
+    """For a WSGI app of any framework, ``bridge run``; an ASGI app goes to uvicorn as it is."""
+    command, asked = started_with(session.project)
+    app = (asked.app if asked else None) or (command.target if command else None) or _NO_APP
+    if asked is not None and serves_asgi(session.project, asked):
+        return f"uvicorn {app}{_where(session)}"
+    if asked is None:
+        return f"bridge run {shlex.quote(app)} --server uvicorn --threads {after.threads}"
+    path = asked.command.path if asked.command else session.project.root
+    line = bridge_line(_as_planned(asked, after, path), app, text_at(session.project, path))
+    return " ".join(word if "$" in word else shlex.quote(word) for word in line.argv)
+
+
+def _as_planned(asked: Asked, after: Capacity, path: Path) -> Asked:
+    """The same with the planned numbers; no number of processes where it names none."""
+    processes = "workers" if asked.program == "gunicorn" else "processes"
+    planned = {processes: after.processes, "threads": after.threads}
+    options = {
+        name: Option(name, name, str(number), path, 0)
+        for name, number in planned.items()
+        if number is not None and (name in asked.options or name == "threads")
+    }
+    return replace(asked, options={**asked.options, **options})
+
+
+def _threads_where(session: Session, after: Capacity) -> str:
+    if _move(session) != "bridge" or not session.project.is_django or after.threads is None:
+        return ""
+    call = f"get_asgi_application(threads={after.threads})"
+    return f"in asgi.py, from bridge.contrib.django: {call}"
 
 
 def _asgi_target(session: Session) -> str:
     project = session.project
-    if not project.is_django:
-        command, asked = started_with(project)
-        app = (asked.app if asked else None) or (command.target if command else None)
-        return f"--factory {app}" if app and "(" in app else app or "main:app"
     found = [each for each in project.modules if each.name.rpartition(".")[2] == "asgi"]
     wsgi = next(iter(wsgi_modules(project)), None)
     if found:
@@ -171,10 +215,13 @@ def _connections(session: Session, now: Capacity | None, after: Capacity) -> lis
     is_move = _move(session) != "stay"
     lines: list[str] = []
     for database in databases(session.project):
-        before = f"now {now.requests}" if now else "now as many as threads"
+        before = "now as many as threads"
+        if now is not None and now.requests is not None:
+            before = f"now {now.requests}"
         number, why = database.connections(session.project.target, after)
         if not is_move:
-            number, why = after.requests, f"it stays at {after.requests}"
+            number = after.requests
+            why = "it stays as it is" if number is None else f"it stays at {number}"
         text = f"{database.alias} ({database.kind}): {before}; {'then ' if is_move else ''}{why}"
         if database.limit is not None:
             text += f". The server takes {database.limit} by default ({database.limit_why})"
@@ -184,11 +231,14 @@ def _connections(session: Session, now: Capacity | None, after: Capacity) -> lis
 
 
 def _fits(number: int | None, limit: int, after: Capacity) -> str:
+    if number is None and after.requests is None:
+        return ": see that it is not more"
     if number is None:
         return ": set CONN_MAX_AGE = 0, use a pool, and limit the concurrency"
     if number <= limit:
         return ": enough"
-    return f": too few, so use at most {max(1, limit // after.processes)} threads in each process"
+    threads = max(1, limit // (after.processes or 1))
+    return f": too few, so use at most {threads} threads in each process"
 
 
 # -- telling ---------------------------------------------------------------------------------------
@@ -203,16 +253,17 @@ _HEADINGS = {
 
 def _rows(made: Plan) -> list[tuple[str, list[str]]]:
     """The plan as headed lines, for text and Markdown."""
-    processes = "1 process" if made.processes == 1 else f"each of {made.processes} processes"
-    threads = f"{made.threads} in {processes}: {made.threads_why}"
+    number = _COMPUTED + " of" if made.processes is None else made.processes
+    processes = "1 process" if made.processes == 1 else f"each of {number} processes"
+    threads = f"{made.threads or _COMPUTED} in {processes}: {made.threads_why}"
     if made.move == "native":
         threads = f"no setting: Django makes one for each request in flight, in {processes}"
     rows = [
         ("Recommended", [_HEADINGS[made.advice], f"because {made.reason}"]),
         ("You chose", [] if made.advice == made.move else [_HEADINGS[made.move]]),
         ("Async code", list(made.places[:10]) + _more(made.places[10:])),
-        ("Server", [made.server]),
-        ("Threads", [threads, *_threads_how(made)]),
+        ("Server", [made.server, *_app_note(made)]),
+        ("Threads", [threads, *([made.threads_where] if made.threads_where else [])]),
         ("Hops", [_hops_line(made)] if made.hops else []),
         ("Connections", list(made.connections) or ["no database that takes connections"]),
         ("First fix", [] if made.move == "stay" else [_first(made)]),
@@ -226,10 +277,8 @@ def _more(left: tuple[str, ...]) -> list[str]:
     return [f"and {len(left)} more"] if left else []
 
 
-def _threads_how(made: Plan) -> list[str]:
-    if made.move == "bridge":
-        return [f"in asgi.py: get_asgi_application(threads={made.threads})"]
-    return []
+def _app_note(made: Plan) -> list[str]:
+    return [f"{_NO_APP} is your app: no deploy file says which"] if _NO_APP in made.server else []
 
 
 def _hops_line(made: Plan) -> str:

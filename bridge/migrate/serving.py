@@ -18,7 +18,7 @@ from bridge.migrate.deploy.asked import Asked
 from bridge.migrate.deploy.records import StartCommand
 from bridge.migrate.literals import UNKNOWN
 
-__all__ = ["HARMLESS", "Line", "bridge_line", "script_name", "uvicorn_line"]
+__all__ = ["HARMLESS", "Line", "bridge_line", "is_green", "script_name", "uvicorn_line"]
 
 HARMLESS = frozenset(
     {
@@ -134,7 +134,7 @@ def uvicorn_line(asked: Asked, app: str, text: str) -> Line:
 def bridge_line(asked: Asked, app: str, text: str) -> Line:
     """The command that serves a WSGI app, on uvicorn."""
     wanted, blocked = _wanted(asked, text)
-    if not _is_green(asked):
+    if not is_green(asked):
         wanted["threads"] = asked.value("threads", "1")
     if "workers" not in wanted and _expands(asked.command) and _is_on_a_platform(asked, text):
         wanted["workers"] = "${WEB_CONCURRENCY:-1}"  # gunicorn and uvicorn read it themselves
@@ -145,7 +145,8 @@ def bridge_line(asked: Asked, app: str, text: str) -> Line:
     return _line(asked, ["bridge", "run", app, "--server", "uvicorn"], _BRIDGE, wanted, blocked)
 
 
-def _is_green(asked: Asked) -> bool:
+def is_green(asked: Asked) -> bool:
+    """Whether it answers requests on green threads, of gevent or eventlet."""
     worker = str(asked.value("worker_class", ""))
     return "gevent" in worker or "eventlet" in worker or "gevent" in asked.options
 

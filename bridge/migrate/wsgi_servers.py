@@ -18,7 +18,7 @@ from bridge.migrate.web_app import is_asgi
 if TYPE_CHECKING:
     from bridge.migrate.project import Project
 
-__all__ = ["all_servers", "line_at", "text_at", "wsgi_servers"]
+__all__ = ["all_servers", "line_at", "serves_asgi", "text_at", "wsgi_servers"]
 
 _NOT_SERVING = ("check_config", "print_config", "version", "help", "show-config")
 
@@ -40,10 +40,15 @@ def all_servers(project: Project) -> Iterator[Asked]:
 def wsgi_servers(project: Project) -> Iterator[Asked]:
     """Those that serve WSGI apps."""
     for asked in all_servers(project):
-        worker = str(asked.value("worker_class", ""))
-        is_asgi_worker = "uvicorn" in worker.lower() or worker == "asgi"
-        if not is_asgi_worker and not (asked.app and is_asgi(project, asked.app)):
+        if not serves_asgi(project, asked):
             yield asked
+
+
+def serves_asgi(project: Project, asked: Asked) -> bool:
+    """Whether the server calls its app as ASGI: by its workers, or for the app is one."""
+    worker = str(asked.value("worker_class", ""))
+    is_asgi_worker = "uvicorn" in worker.lower() or worker == "asgi"
+    return is_asgi_worker or (asked.app is not None and is_asgi(project, asked.app))
 
 
 def text_at(project: Project, path: Path) -> str:

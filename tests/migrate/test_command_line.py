@@ -13,6 +13,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from bridge.cli.commands import app
+from tests.harness.http import Http1Client
+from tests.migrate.starting import started
 
 MANAGE = 'import os\nos.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")\n'
 SETTINGS = 'SECRET_KEY = "x"\nMIDDLEWARE = ["shop.middleware.Header"]\nROOT_URLCONF = "shop.urls"\n'
@@ -22,6 +24,11 @@ MIDDLEWARE = (
     "        self.get_response = get_response\n        self.async_mode = False\n"
 )
 ASGI = "from django.core.asgi import get_asgi_application\napplication = get_asgi_application()\n"
+FLASK = (
+    "from flask import Flask\n\n\ndef make(name):\n    app = Flask(__name__)\n\n"
+    "    @app.get('/')\n    async def index():\n        return f'hello {name}'\n\n"
+    "    return app\n\n\napp = make('app')\n"
+)
 FIXED = MIDDLEWARE.replace("self.get_response = get_response", "super().__init__(get_response)")
 
 
@@ -477,6 +484,81 @@ def test_plan_counts_the_pool_and_warns_where_nothing_bounds(site: Path) -> None
     settings.write_text(f'{SETTINGS}DATABASES = {{"default": {{{engine}, {pool}}}}}\n')
     told = plan(site, "--target", "native")
     assert "1 processes x 5 of the pool = 5" in told["connections"][0]
+
+
+@pytest.mark.parametrize(
+    ("command", "server"),
+    [
+        ("gunicorn app:app -w 2 -b :9000", "--host 0.0.0.0 --port 9000 --workers 2 --threads 4"),
+        (
+            "gunicorn 'app:make(\"x\")' -w 9 --threads 1 -b :9000",
+            "--host 0.0.0.0 --port 9000 --workers 4 --threads 4",
+        ),
+        ("gunicorn app:app -k gevent -w 4 --worker-connections 100 -b :9000", "--workers 4"),
+        ("uwsgi --http :9000 -w app:app -p 9", "--workers 4 --threads 4"),
+        ("waitress-serve --threads 6 app:app", "--threads 6"),
+        ("", "--threads 4"),
+    ],
+)
+def test_plan_for_other_frameworks_starts_bridge_run(
+    tmp_path: Path, command: str, server: str
+) -> None:
+    (tmp_path / "app.py").write_text(FLASK)
+    if command:
+        (tmp_path / "Procfile").write_text(f"web: {command}\n")
+
+    told = plan(tmp_path)
+
+    app = "MODULE:APP" if not command else "'app:make(\"x\")'" if "make" in command else "app:app"
+    assert told["server"].startswith(f"bridge run {app} --server uvicorn")
+    assert told["server"].endswith(server)
+    assert told["threads_where"] == ""
+
+
+def test_plan_leaves_an_asgi_app_to_its_server(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("@app.get('/')\nasync def live(): ...\n")
+    (tmp_path / "Procfile").write_text("web: gunicorn app:app -k uvicorn.workers.UvicornWorker\n")
+
+    assert plan(tmp_path)["server"] == "uvicorn app:app"
+
+
+def test_what_the_plan_starts_serves_the_app(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(FLASK)
+    (tmp_path / "Procfile").write_text("web: gunicorn 'app:make(\"x\")' -w 1 -b 127.0.0.1:$PORT\n")
+    (tmp_path / "Procfile").write_text(f"web: {plan(tmp_path)['server']}\n")
+
+    with started(tmp_path) as server:
+        assert Http1Client(server.port).fetch("GET", "/").body == b"hello x"
+
+
+@pytest.mark.parametrize(
+    ("config", "processes", "threads", "words"),
+    [
+        ("workers = 2 * os.cpu_count() + 1\nthreads = 8\n", None, 8, "a computed number of proc"),
+        ("workers = 2\nthreads = int(os.environ['N'])\n", 2, None, "a computed number of threads"),
+        ("worker_class = 'gevent'\nworkers = 4\n", 4, 40, "4 processes x 1000 green threads"),
+    ],
+)
+def test_plan_invents_no_numbers(
+    site: Path, config: str, processes: int | None, threads: int | None, words: str
+) -> None:
+    (site / "Procfile").write_text("web: gunicorn shop.wsgi\n")
+    (site / "gunicorn.conf.py").write_text(f"import os\n\n{config}")
+    engine = '{"default": {"ENGINE": "django.db.backends.postgresql"}}'
+    (site / "shop" / "settings.py").write_text(f"{SETTINGS}DATABASES = {engine}\n")
+
+    told = plan(site, "--target", "bridge")
+
+    assert (told["processes"], told["threads"]) == (processes, threads)
+    assert words in told["threads_why"]
+    assert "None" not in migrate("plan", site, "--no-introspect", "--target", "bridge").stdout
+
+
+def test_the_threads_of_django_are_for_the_application_of_bridge(site: Path) -> None:
+    assert plan(site, "--target", "bridge")["threads_where"] == (
+        "in asgi.py, from bridge.contrib.django: get_asgi_application(threads=4)"
+    )
+    assert plan(site, "--target", "native")["threads_where"] == ""
 
 
 @pytest.mark.parametrize("format", ["text", "markdown"])

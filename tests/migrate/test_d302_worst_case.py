@@ -51,6 +51,16 @@ def test_bridge_takes_one_for_each_thread() -> None:
     assert "8 processes x 20 threads = 160" in message
 
 
+def test_computed_numbers_are_not_counted_as_one() -> None:
+    start = {
+        "Procfile": "web: gunicorn site.wsgi --threads 8\n",
+        "gunicorn.conf.py": "import os\n\nworkers = os.cpu_count()\n",
+    }
+
+    (message,) = messages(start, "bridge")
+    assert "a computed number of processes x 8 threads for sync views" in message
+
+
 def test_sqlite_takes_none() -> None:
     assert messages(settings("{'ENGINE': 'django.db.backends.sqlite3'}")) == []
 

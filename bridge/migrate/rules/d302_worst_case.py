@@ -57,7 +57,8 @@ class WorstCase(Rule):
             f"{database.alias!r} may be asked for more connections than it takes: {why}, and it "
             f"takes {limit} ({database.limit_why})"
         )
-        severity = (Severity.WARNING, Severity.INFO if number is not None else None)
+        is_bounded = number is not None or project.target is Target.BRIDGE
+        severity = (Severity.WARNING, Severity.INFO if is_bounded else None)
         if setting is not None and setting.module is not None and setting.node is not None:
             source = source_of(project)
             yield self.at(
