@@ -57,6 +57,7 @@ class ViewFact:
     :ivar file: where it is defined; empty if that cannot be told.
     :ivar is_async: whether Django awaits it.
     :ivar is_template: whether it answers with a ``TemplateResponse``, as far as its class says.
+    :ivar non_atomic: the databases for which it has opted out of ``ATOMIC_REQUESTS``.
     """
 
     route: str
@@ -65,6 +66,7 @@ class ViewFact:
     line: int = 0
     is_async: bool = False
     is_template: bool = False
+    non_atomic: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class Facts:
     def from_json(cls, data: dict[str, Any]) -> Facts:
         """From what the script printed."""
         middleware = tuple(MiddlewareFact(**_tuples(each)) for each in data["middleware"])
-        views = tuple(ViewFact(**each) for each in data["views"])
+        views = tuple(ViewFact(**_tuples(each)) for each in data["views"])
         plain = {key: data[key] for key in ("python", "django", "settings", "packages")}
         return cls(middleware=middleware, views=views, **plain)
 

@@ -123,7 +123,10 @@ def _failure(project: Project, python: Path, errors: str) -> str:
     last = lines[-1].strip() if lines else "it ended without a word"
     hint = ""
     if last.startswith("ModuleNotFoundError"):
-        hint = " If that is installed elsewhere, name the project's interpreter with --python."
+        hint = (
+            " If that is installed elsewhere, name the project's interpreter with --python; if it "
+            "is in a folder of the project, put that on PYTHONPATH."
+        )
     return (
         f"the project cannot be set up by {python} with {project.settings_module}: {last}.{hint} "
         f"{_WITHOUT}"

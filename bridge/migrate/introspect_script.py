@@ -242,6 +242,7 @@ def view_fact(view: Any, route: str) -> dict[str, Any]:
         "line": line,
         "is_async": is_coroutine_function(view),
         "is_template": cls is not None and hasattr(cls, "render_to_response"),
+        "non_atomic": sorted(getattr(view, "_non_atomic_requests", ())),
     }
 
 

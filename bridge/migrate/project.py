@@ -24,6 +24,7 @@ from bridge.migrate.settings import Settings, read_settings
 
 __all__ = ["Project", "open_project"]
 
+Definition = tuple[Module, cst.ClassDef | cst.FunctionDef]
 _VARIABLE = "DJANGO_SETTINGS_MODULE"
 
 
@@ -127,9 +128,26 @@ class Project:
     def _by_path(self) -> dict[Path, Module]:
         return {module.path: module for module in self.modules}
 
+    @functools.cached_property
+    def _by_short_name(self) -> dict[str, Module]:
+        """Modules without the folders before their package: those may be on ``sys.path``."""
+        packages = {module.path.parent for module in self.modules if module.is_package}
+        found: dict[str, list[Module]] = {}
+        for module in self.modules:
+            folder = module.path.parent.parent if module.is_package else module.path.parent
+            name = module.path.parent.name if module.is_package else module.path.stem
+            while folder in packages:
+                folder, name = folder.parent, f"{folder.name}.{name}"
+            found.setdefault(name, []).append(module)
+        return {name: modules[0] for name, modules in found.items() if len(modules) == 1}
+
     def module(self, name: str) -> Module | None:
-        """The project's module of that dotted name; None for modules from elsewhere."""
-        return self._by_name.get(name)
+        """The project's module of that dotted name; None for modules from elsewhere.
+
+        ``shop.views`` may be in ``apps/shop/views.py``, where ``apps`` is no package and no other
+        folder has such a module.
+        """
+        return self._by_name.get(name) or self._by_short_name.get(name)
 
     def module_at(self, path: Path | str) -> Module | None:
         """The project's module in that file."""
@@ -145,7 +163,16 @@ class Project:
             except CannotRead:
                 continue  # the report names it: see Module.failure
 
-    def find(self, dotted: str) -> tuple[Module, cst.ClassDef | cst.FunctionDef] | None:
+    def defined_in(self, path: Path | str, name: str) -> Definition | None:
+        """A class or function at the top level of a file of the project."""
+        module = self.module_at(path)
+        try:
+            found = None if module is None else _top_level(module, name)
+        except CannotRead:
+            return None
+        return None if module is None or found is None else (module, found)
+
+    def find(self, dotted: str) -> Definition | None:
         """A class or function of the project by its dotted name; re-exports are followed."""
         for _ in range(10):
             name, _, attribute = dotted.rpartition(".")

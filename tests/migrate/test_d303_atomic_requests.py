@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
 from bridge.migrate.facts import Facts, ViewFact
-from tests.migrate.helpers import check_noop, check_transformed, findings
+from bridge.migrate.introspect import IntrospectionFailed, introspect
+from bridge.migrate.project import open_project
+from bridge.migrate.rule import select_rules
+from bridge.migrate.runner import check
+from tests.migrate.helpers import check_noop, check_transformed, findings, project_of
 
 SITE = {
     "manage.py": "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'site.settings')\n",
@@ -98,3 +106,66 @@ def test_a_view_that_opted_out_is_left_alone() -> None:
 def test_a_comment_suppresses_it() -> None:
     code = ASYNC.replace(":\n", ":  # bridge: ignore[D303] never routed\n", 1)
     check_noop("D303", code, path=PATH, files=SITE)
+
+
+# -- as the project tells it -----------------------------------------------------------------------
+
+MADE = (
+    "from django.db import transaction\n\n\ndef make():\n    async def made(request):\n"
+    "        pass\n\n    return made\n\n\ndef make_out():\n"
+    "    @transaction.non_atomic_requests\n    async def out(request):\n        pass\n\n"
+    "    return out\n"
+)
+ON_PATH = {
+    "manage.py": "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'config.settings')\n",
+    "config/settings.py": (
+        "DATABASES = {'default': {'ENGINE': 'django.db.backends.sqlite3',"
+        " 'ATOMIC_REQUESTS': True}}\nROOT_URLCONF = 'config.urls'\n"
+    ),
+    "config/urls.py": (
+        "from django.urls import path\n\nfrom shop import views\n"
+        "from shop.made import make, make_out\n\n"
+        "urlpatterns = [path('a', views.dash), path('b', make()), path('c', make_out())]\n"
+    ),
+    "apps/shop/__init__.py": "",
+    "apps/shop/views.py": ASYNC,
+    "apps/shop/made.py": MADE,
+}
+
+
+def written(folder: Path) -> Path:
+    for name, text in ON_PATH.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
+
+
+def test_views_in_a_folder_on_the_path_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", "apps", prepend=":")
+    project = open_project(written(tmp_path))
+    found = check(project.with_facts(introspect(project)), select_rules(["D303"])).findings
+
+    places = {(project.relative(each.path), each.line, each.fix is None) for each in found}
+    assert places == {("apps/shop/views.py", 1, False), ("apps/shop/made.py", 5, True)}
+
+
+def test_and_so_they_are_in_the_sources() -> None:
+    with project_of(ON_PATH) as project:
+        found = check(project, select_rules(["D303"])).findings
+
+        assert [project.relative(each.path) for each in found] == ["apps/shop/views.py"]
+
+
+def test_where_that_folder_is_not_on_the_path_it_says_so(tmp_path: Path) -> None:
+    with pytest.raises(IntrospectionFailed, match="put that on PYTHONPATH"):
+        introspect(open_project(written(tmp_path)))
+
+
+def test_a_short_name_is_that_of_one_module_only() -> None:
+    files = {**ON_PATH, "plugins/shop/__init__.py": "", "plugins/shop/views.py": SYNC}
+    with project_of(files) as project:
+        assert project.module("shop.views") is None
+        assert project.module("shop.made") is not None
+        assert project.module("apps.shop.views") is not None

@@ -20,6 +20,7 @@ The fix is unsafe: what the view writes is then no longer one transaction.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import libcst as cst
@@ -31,6 +32,7 @@ from bridge.migrate.module import CannotRead
 from bridge.migrate.rule import Rule
 
 if TYPE_CHECKING:
+    from bridge.migrate.facts import ViewFact
     from bridge.migrate.module import Module
     from bridge.migrate.project import Project
 
@@ -57,28 +59,67 @@ class AtomicRequests(Rule):
         if not atomic:
             return
         source = Source.RUNTIME if project.facts is not None else Source.SOURCES
-        told = _told_views(project) if project.facts is not None else _written_views(project)
+        told = (
+            _told_views(project, atomic) if project.facts is not None else _written_views(project)
+        )
         for module, node in {id(each[1]): each for each in told}.values():
             if _OPT_OUT in " ".join(module.source(each) for each in node.decorators):
                 continue
-            yield self.at(
-                module,
-                node,
-                f"{node.name.value} is async, and ATOMIC_REQUESTS of {atomic[0]!r} is set: Django "
-                "raises a RuntimeError at each request",
+            message = _message(node.name.value, atomic)
+            fix = _fix(module, node, atomic)
+            yield self.at(module, node, message, _HELP, source=source, fix=fix)
+        for view in _unresolved_views(project, atomic):
+            yield self.at_line(
+                Path(view.file),
+                view.line,
+                _message(view.name, atomic),
                 _HELP,
+                line_text=project.lines(Path(view.file))[view.line - 1],
                 source=source,
-                fix=_fix(module, node, atomic),
             )
 
 
-def _told_views(project: Project) -> Iterator[tuple[Module, Node]]:
-    """The async views of the URLconf that are the project's own."""
+def _message(name: str, atomic: list[str]) -> str:
+    return (
+        f"{name} is async, and ATOMIC_REQUESTS of {atomic[0]!r} is set: Django raises a "
+        "RuntimeError at each request"
+    )
+
+
+def _told_views(project: Project, atomic: list[str]) -> Iterator[tuple[Module, Node]]:
+    """The async views of the URLconf that are the project's own, where they are defined."""
     excused = _excused(project)
-    for view in project.facts.views if project.facts else ():
-        found = project.find(view.name) if view.is_async else None
-        if found is not None and view.name not in excused:
+    for view in _async_views(project, atomic):
+        found = _definition(project, view)
+        if found is None or view.name in excused:
+            continue
+        module, node = found
+        if f"{module.name}.{node.name.value}" not in excused:
             yield found
+
+
+def _unresolved_views(project: Project, atomic: list[str]) -> Iterator[ViewFact]:
+    """Those that are made in a function, or in another way that is not looked into."""
+    excused = _excused(project)
+    views = {(view.file, view.line): view for view in _async_views(project, atomic)}
+    for view in views.values():
+        is_own = view.line > 0 and project.module_at(view.file) is not None
+        if is_own and view.name not in excused and _definition(project, view) is None:
+            yield view
+
+
+def _async_views(project: Project, atomic: list[str]) -> list[ViewFact]:
+    """The async views of the URLconf; those that opt out of all these databases left out."""
+    views = project.facts.views if project.facts is not None else ()
+    return [view for view in views if view.is_async and not set(atomic) <= set(view.non_atomic)]
+
+
+def _definition(project: Project, view: ViewFact) -> tuple[Module, Node] | None:
+    """By its file, for what is imported through ``sys.path`` has another name there."""
+    if "<locals>" in view.name:
+        return None
+    by_file = project.defined_in(view.file, view.name.rpartition(".")[2]) if view.file else None
+    return by_file or project.find(view.name)
 
 
 def _written_views(project: Project) -> Iterator[tuple[Module, Node]]:
