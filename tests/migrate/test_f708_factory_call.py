@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.harness.http import Http1Client
 from tests.harness.servers import serve
 from tests.migrate.helpers import check_noop, findings, fixed
@@ -33,6 +35,34 @@ def test_and_it_runs(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text)
     with serve("uvicorn-h11", "asgi:application", cwd=tmp_path) as server:
         assert Http1Client(server.port).fetch("GET", "/").body == b"hi http /"
+
+
+@pytest.mark.parametrize("option", ["--chdir backend", "--pythonpath=./backend"])
+def test_it_is_put_where_the_app_is_imported_from(option: str, tmp_path: Path) -> None:
+    files = {"backend/shop.py": FLASK["shop.py"], **procfile(f"{COMMAND} {option}")}
+    after = fixed(files, CODE, unsafe=False)
+    for name, text in after.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+
+    assert "uvicorn --app-dir backend asgi:application" in after["backend/asgi.py"]
+    with serve("uvicorn-h11", "asgi:application", cwd=tmp_path / "backend") as server:
+        assert Http1Client(server.port).fetch("GET", "/").body == b"hi http /"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "gunicorn \"shop:create_app('$APP_ENV')\"",
+        "gunicorn --chdir /srv/shop 'shop:create_app()'",
+        "gunicorn --chdir elsewhere 'shop:create_app()'",
+        "gunicorn --chdir $FOLDER 'shop:create_app()'",
+    ],
+)
+def test_what_only_the_shell_or_the_host_knows_is_left(command: str) -> None:
+    files = {**FLASK, **procfile(command)}
+
+    assert [each.fix for each in findings(files, CODE)] == [None]
 
 
 def test_a_module_of_that_name_is_not_overwritten() -> None:

@@ -20,6 +20,14 @@ def test_a_smoke_test_is_put_next_to_the_others() -> None:
     assert "self.async_client.get" in after["shop/tests/test_asgi.py"]
 
 
+def test_through_bridge_the_async_client_runs_another_handler() -> None:
+    files = {**SITE, "shop/tests/test_views.py": SYNC}
+    [found] = findings(files, "T601", target="bridge")
+
+    assert found.help == "add a test that uses AsyncClient, for async views"
+    assert fixed(files, "T601", target="bridge") == files
+
+
 def test_it_is_told_where_the_client_is_used() -> None:
     (found,) = findings({**SITE, "shop/tests.py": SYNC}, "T601")
 

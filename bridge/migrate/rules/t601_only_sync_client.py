@@ -3,6 +3,9 @@
 It runs the WSGI side of Django: a view or middleware that fails under ASGI passes all of these
 tests. One test through ``AsyncClient`` runs the whole middleware chain as an ASGI server does.
 
+``AsyncClient`` runs Django's own ASGI handler. Through `bridge` that is so for async views only,
+and sync views run as the sync ``Client`` runs them: there is a fix for ``native`` alone.
+
 Before::
 
     class Pages(TestCase):
@@ -22,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from bridge.migrate.findings import Finding, Fix, NewFile, Severity, Source
+from bridge.migrate.findings import Finding, Fix, NewFile, Severity, Source, Target
 from bridge.migrate.rule import Rule
 
 if TYPE_CHECKING:
@@ -66,16 +69,21 @@ class OnlySyncClient(Rule):
             (number for number, text in enumerate(first.text.splitlines(), 1) if _has_client(text)),
             1,
         )
-        path = first.path.parent / "test_asgi.py"
+        is_native = project.target is Target.NATIVE
         yield self.at_line(
             first.path,
             line,
             "the tests use the sync Client only: what breaks under ASGI passes them",
-            "add a test that uses AsyncClient",
+            "add a test that uses AsyncClient" + ("" if is_native else ", for async views"),
             source=Source.SOURCES,
             line_text=first.line(line),
-            fix=Fix(f"Make {project.relative(path)}", (NewFile(path, _TEXT),), safe=True),
+            fix=_fix(project, first) if is_native else None,
         )
+
+
+def _fix(project: Project, beside: Module) -> Fix:
+    path = beside.path.parent / "test_asgi.py"
+    return Fix(f"Make {project.relative(path)}", (NewFile(path, _TEXT),), safe=True)
 
 
 def _is_test(module: Module) -> bool:
