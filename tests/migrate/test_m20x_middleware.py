@@ -108,6 +108,10 @@ def test_it_does_not_matter_through_bridge() -> None:
     "body",
     [
         "    def __call__(self, request):\n        return super().__call__(request)\n",
+        "    def __call__(self, request):\n        response = super().__call__(request)\n"
+        "        return response\n",
+        "    def __call__(self, request):\n        response: Any = self.get_response(request)\n"
+        "        return response\n",
         f"    async_capable = False\n\n{CALL}",
         "    async def __call__(self, request):\n        return await self.get_response(request)\n",
         "    def __call__(self, request):\n        if self.async_mode:\n"
@@ -129,7 +133,23 @@ def test_an_answer_of_its_own_is_told_even_beside_super() -> None:
         "        if request.path == '/up':\n            return HttpResponse('ok')\n"
         "        return super().__call__(request)\n"
     )
-    assert len(findings({"shop/code.py": text}, "M202")) == 1
+    (found,) = findings({"shop/code.py": text}, "M202")
+
+    assert "where it does not: such a request under ASGI is a 500" in found.message
+    assert "every request" not in found.message
+
+
+@pytest.mark.parametrize(
+    "use", ["response['X-A'] = '1'", "response = wrap(response)", "log(response.status_code)"]
+)
+def test_a_response_that_is_looked_at_is_not_handed_on(use: str) -> None:
+    text = (
+        f"{HEAD}class A(MiddlewareMixin):\n    def __call__(self, request):\n"
+        f"        response = super().__call__(request)\n        {use}\n        return response\n"
+    )
+    (found,) = findings({"shop/code.py": text}, "M202")
+
+    assert "every request under ASGI is a 500" in found.message
 
 
 @pytest.mark.parametrize("start", ["", '    """Adds a header."""\n\n', "    x = 1\n\n"])

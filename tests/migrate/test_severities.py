@@ -70,6 +70,15 @@ def test_m202_is_a_500_on_djangos_own_handler_only(sites: Sites, view: str) -> N
     assert sites.ask(f"/m202/{view}", "X-Middleware") == Answers("here", 500, "here")
 
 
+@pytest.mark.parametrize("view", ["sync", "async"])
+def test_m202_is_right_where_the_response_is_handed_on(sites: Sites, view: str) -> None:
+    ok = (200, "")
+
+    assert sites.ask(f"/m202-handed-on/{view}") == Answers(ok, ok, ok)
+    assert sites.ask(f"/m202-early/{view}") == Answers(ok, ok, ok)
+    assert sites.ask(f"/m202-early/{view}?up") == Answers(ok, 500, ok)
+
+
 def test_m203_is_a_500_on_djangos_own_handler(sites: Sites) -> None:
     assert sites.ask("/m203/sync", "X-Middleware") == Answers("here", 500, "here")
 

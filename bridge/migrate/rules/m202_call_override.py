@@ -2,9 +2,10 @@
 
 ``MiddlewareMixin`` says that it can run async, so under ASGI Django gives it an async
 ``get_response`` and awaits what it returns. A sync ``__call__`` of its own treats the coroutine as
-a response: every request is a 500. Under WSGI, and through `bridge` for sync views, it works.
+a response: the request is a 500. Under WSGI, and through `bridge` for sync views, it works.
 
 A ``__call__`` that only hands on what ``super().__call__`` returns is right, and is not reported.
+One that does so for some requests, and answers others itself, fails for those others.
 
 Before::
 
@@ -39,6 +40,7 @@ import libcst as cst
 
 from bridge.migrate.classes import attribute, derives_from, method_of
 from bridge.migrate.findings import Finding, Fix, Severity, Source
+from bridge.migrate.functions import assigned_values
 from bridge.migrate.middleware import MIXIN, entries, unnamed_middleware
 from bridge.migrate.rule import Rule
 
@@ -77,10 +79,17 @@ class CallOverride(Rule):
             yield self._finding(module, node, call)
 
     def _finding(self, module: Module, node: cst.ClassDef, call: cst.FunctionDef) -> Finding:
-        message = (
-            f"{node.name.value} is a MiddlewareMixin with a sync __call__ of its own, which takes "
-            "the coroutine of the next layer for a response: every request under ASGI is a 500"
-        )
+        message = f"{node.name.value} is a MiddlewareMixin with a sync __call__ of its own, "
+        if any(_handed_on(module, call)):
+            message += (
+                "which returns a coroutine where it hands the request on, and nothing that can be "
+                "awaited where it does not: such a request under ASGI is a 500"
+            )
+        else:
+            message += (
+                "which takes the coroutine of the next layer for a response: every request under "
+                "ASGI is a 500"
+            )
         return self.at(module, call, message, _HELP, fix=_fix(module, node))
 
     def check_project(self, project: Project) -> Iterator[Finding]:
@@ -107,10 +116,26 @@ def _copes(module: Module, call: cst.FunctionDef) -> bool:
     text = module.source(call)
     if any(word in text for word in _KNOWS_ASYNC):
         return True
+    handed_on = _handed_on(module, call)
+    return bool(handed_on) and all(handed_on)
+
+
+def _handed_on(module: Module, call: cst.FunctionDef) -> list[bool]:
+    """Of each ``return``, whether it hands on what the next layer returns, untouched."""
     returned = [each.value for each in module.inside(call, cst.Return)]
-    return bool(returned) and all(
-        value is not None and _is_super_call(module, value) for value in returned
+    return [value is not None and _is_handed_on(module, call, value) for value in returned]
+
+
+def _is_handed_on(module: Module, call: cst.FunctionDef, value: cst.BaseExpression) -> bool:
+    if not isinstance(value, cst.Name):
+        return _is_super_call(module, value)
+    values = assigned_values(module, call, value.value) or []
+    uses = [each for each in module.inside(call, cst.Name) if each.value == value.value]
+    untouched = all(
+        isinstance(module.parent(each), cst.AssignTarget | cst.AnnAssign | cst.Return)
+        for each in uses
     )
+    return bool(values) and untouched and all(_is_super_call(module, each) for each in values)
 
 
 def _is_super_call(module: Module, value: cst.BaseExpression) -> bool:

@@ -26,6 +26,8 @@ from bridge.types import AsgiApp, WsgiApp
 ME = "tests.migrate.apps.proof."
 VARIANTS = {
     "m202": [ME + "OverridesCall"],
+    "m202-handed-on": [ME + "HandsOn"],
+    "m202-early": [ME + "AnswersSome"],
     "m203": [ME + "ForgetsSuper"],
     "m206": [
         "django.contrib.sessions.middleware.SessionMiddleware",
@@ -41,6 +43,19 @@ class OverridesCall(MiddlewareMixin):
         response = self.get_response(request)
         response["X-Middleware"] = "here"  # type: ignore[index]  # a coroutine, under ASGI
         return response
+
+
+class HandsOn(MiddlewareMixin):
+    def __call__(self, request: HttpRequest) -> Any:
+        response = super().__call__(request)
+        return response  # noqa: RET504 - what is tested
+
+
+class AnswersSome(MiddlewareMixin):
+    def __call__(self, request: HttpRequest) -> Any:
+        if "up" in request.GET:
+            return JsonResponse({"user": "", "up": True})
+        return super().__call__(request)
 
 
 class ForgetsSuper(MiddlewareMixin):
