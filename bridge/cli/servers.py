@@ -74,7 +74,7 @@ def _uvicorn(options: RunOptions) -> list[str]:
     where = ["--host", options.host, "--port", str(options.port)]
     if options.uds is not None:
         where = ["--uds", str(options.uds)]
-    many = ["--workers", str(options.workers)] if options.workers > 1 else []
+    many = ["--workers", str(options.workers)]  # else it goes by WEB_CONCURRENCY
     watch = ["--reload"] if options.reload else []
     if options.reload:
         watch += [word for each in options.watched for word in ("--reload-dir", str(each))]

@@ -137,7 +137,7 @@ def bridge_line(asked: Asked, app: str, text: str) -> Line:
     if not is_green(asked):
         wanted["threads"] = asked.value("threads", "1")
     if "workers" not in wanted and _expands(asked.command) and _is_on_a_platform(asked, text):
-        wanted["workers"] = "${WEB_CONCURRENCY:-1}"  # gunicorn and uvicorn read it themselves
+        wanted["workers"] = "${WEB_CONCURRENCY:-1}"  # gunicorn reads it; bridge run does not
     blocked += [f"bridge run has no option for {key}" for key in _ONLY_UVICORN if key in wanted]
     trusted = wanted.pop("forwarded_allow_ips", None)
     if isinstance(trusted, str):

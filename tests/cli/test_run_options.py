@@ -146,6 +146,13 @@ def test_workers_are_processes(server: str, control: Control, key: str) -> None:
         assert "bridge: processes: 2\n" in site.log()
 
 
+@pytest.mark.parametrize("server", ["uvicorn", "hypercorn"])
+def test_one_process_is_one_whatever_the_environment_says(server: str) -> None:
+    with running(server, TARGETS["flask"], env={"WEB_CONCURRENCY": "2"}) as site:
+        assert "bridge: processes: 1\n" in site.log()
+        assert facts(site)["pid"] == site.pid, "it serves in its own process, and starts no others"
+
+
 @pytest.mark.parametrize("server", ["uvicorn", "hypercorn", "gunicorn"])
 def test_reload_starts_over_when_a_file_changes(server: str, tmp_path: Path) -> None:
     module = tmp_path / "changing.py"
