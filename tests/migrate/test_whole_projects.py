@@ -137,7 +137,9 @@ def test_the_project_is_whole(before: dict[str, Answer]) -> None:
     assert ("access-control-allow-origin", "https://elsewhere.test") in before["CORS"].headers
 
 
-@pytest.mark.parametrize(("target", "has_asgi"), [("native", True), ("bridge", False)])
+@pytest.mark.parametrize(
+    ("target", "has_asgi"), [("native", True), ("bridge", False), ("bridge", True)]
+)
 def test_it_answers_as_before(
     project: Path, before: dict[str, Answer], target: str, has_asgi: bool
 ) -> None:
