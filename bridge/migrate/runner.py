@@ -223,7 +223,7 @@ def _report(project: Project, found: Iterable[Finding], problems: Sequence[Probl
     kept = [each for each in relevant if not is_ignored(each, _line_reader(project, each, lines))]
     kept = [_kept_inside(project, each) for each in kept]
     ordered = sorted(kept, key=lambda f: (str(f.path), f.line, f.column, f.code, f.message))
-    told = sorted(set(problems), key=lambda problem: (str(problem.path), problem.line))
+    told = sorted(set(problems), key=lambda each: (str(each.path), each.line, each.message))
     return Report(tuple(ordered), len(relevant) - len(kept), tuple(told))
 
 
