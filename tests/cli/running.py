@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.harness.http import Http1Client
-from tests.harness.servers import HOST, ROOT, Address, Server, ServerSpec, serve
+from tests.harness.ports import HOST
+from tests.harness.servers import ROOT, Address, Server, ServerSpec, serve
 
 APPS = Path(__file__).parent / "apps"
 TIMEOUT_S = 30.0

@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tests.harness.servers import HOST
+from tests.harness.ports import HOST
 
 __all__ = [
     "Command",

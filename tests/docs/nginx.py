@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.docs.console import at_port
-from tests.harness.servers import HOST
+from tests.harness.ports import HOST, held_port, port_of
 
 __all__ = ["nginx", "path_of_nginx"]
 
@@ -54,28 +54,21 @@ def nginx(servers: str, folder: Path, upstream_port: int | None) -> Iterator[int
     :param servers: its ``server`` blocks, which listen on port 80 and pass to port 8000.
     :param upstream_port: what is really behind; None where it is a unix socket.
     """
-    port = _free_port()
-    servers = re.sub(r"listen 80;", f"listen {HOST}:{port};", servers)
-    if upstream_port is not None:
-        servers = at_port(servers, upstream_port)
-    config = folder / "nginx.conf"
-    config.write_text(AROUND.format(folder=folder, servers=servers), "utf-8")
-    log = (folder / "nginx.log").open("w+")
-    command = [path_of_nginx() or "nginx", "-p", str(folder), "-c", str(config)]
-    process = subprocess.Popen(command, stderr=log, stdout=log)
-    try:
-        _wait_until_listening(process, port, log.name)
-        yield port
-    finally:
-        process.kill()
-        process.wait()
-        log.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind((HOST, 0))
-        return int(found.getsockname()[1])
+    with held_port() as holder, (folder / "nginx.log").open("w+") as log:
+        port = port_of(holder)
+        servers = re.sub(r"listen 80;", f"listen {HOST}:{port};", servers)
+        if upstream_port is not None:
+            servers = at_port(servers, upstream_port)
+        config = folder / "nginx.conf"
+        config.write_text(AROUND.format(folder=folder, servers=servers), "utf-8")
+        command = [path_of_nginx() or "nginx", "-p", str(folder), "-c", str(config)]
+        process = subprocess.Popen(command, stderr=log, stdout=log)
+        try:
+            _wait_until_listening(process, port, log.name)
+            yield port
+        finally:
+            process.kill()
+            process.wait()
 
 
 def _wait_until_listening(process: subprocess.Popen[bytes], port: int, log: str) -> None:

@@ -14,7 +14,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -27,11 +26,11 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from tests.harness.ports import HOST, held_port, port_of
 from tests.harness.tools import missing
 
 DEBIAN = Path("/usr/lib/postgresql")
 USER = "bridge"
-HOST = "127.0.0.1"
 TIMEOUT_S = 60.0
 POLL_S = 0.02
 LOG_TAIL_CHARS = 8000
@@ -143,30 +142,16 @@ class _Cluster:
     @contextmanager
     def running(self) -> Iterator[PostgresServer]:
         """The server, until the end of the block."""
-        server, process = self._start()
-        try:
-            yield server
-        finally:
-            process.send_signal(signal.SIGINT)  # "fast shutdown": it ends its clients too
-            process.wait(TIMEOUT_S)
-
-    def _start(self) -> tuple[PostgresServer, subprocess.Popen[bytes]]:
-        """On a free port, and on another one if it was taken meanwhile."""
-        for attempts_left in (2, 1, 0):
-            server = PostgresServer(self.folder, _free_port(), self.max_connections)
-            process = self._spawn(
-                "postgres", "-D", "data", "-p", str(server.port), *self._options()
-            )
+        with held_port() as holder:
+            server = PostgresServer(self.folder, port_of(holder), self.max_connections)
+            port = str(server.port)
+            process = self._spawn("postgres", "-D", "data", "-p", port, *self._options())
             try:
                 _wait_until_ready(server, process)
-            except BaseException as failure:
-                process.kill()
-                process.wait()
-                if attempts_left and "Address already in use" in str(failure):
-                    continue
-                raise
-            return server, process
-        raise AssertionError("unreachable: the last attempt returns or raises")
+                yield server
+            finally:
+                process.send_signal(signal.SIGINT)  # "fast shutdown": it ends its clients too
+                process.wait(TIMEOUT_S)
 
     def _options(self) -> list[str]:
         own = {"max_connections": self.max_connections, "unix_socket_directories": self.folder}
@@ -227,13 +212,6 @@ def _identity() -> dict[str, Any]:
         return {}
     user = _unprivileged()
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _read(path: Path) -> str:

@@ -16,9 +16,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.harness.ports import HOST, held_port, port_of
 from tests.harness.tools import program
 
-HOST = "127.0.0.1"
 TIMEOUT_S = 30.0
 POLL_S = 0.02
 
@@ -95,31 +95,10 @@ def redis_server() -> Iterator[RedisServer]:
 
     :raises RedisFailed: it did not start.
     """
-    with tempfile.TemporaryDirectory(prefix="bridge-redis-") as folder:
-        server = _started(Path(folder))
+    with tempfile.TemporaryDirectory(prefix="bridge-redis-") as folder, held_port() as holder:
+        server = RedisServer(Path(folder), port_of(holder))
         try:
+            server.start()
             yield server
         finally:
             server.stop()
-
-
-def _started(folder: Path) -> RedisServer:
-    """On a free port, and on another one if it was taken meanwhile."""
-    for attempts_left in (2, 1, 0):
-        server = RedisServer(folder, _free_port())
-        try:
-            server.start()
-        except RedisFailed:
-            server.stop()
-            if not attempts_left:
-                raise
-        else:
-            return server
-    raise AssertionError("unreachable: the last attempt returns or raises")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -5,8 +5,8 @@ that has answered its first request. The test's own thread starts and ends the p
 runs in the background here. Each server leads its own process group, which is killed at the end
 whatever happened, so that no worker process outlives its test.
 
-A server that can take an open socket gets one that is bound to port 0 already (nobody can take the
-port in between); the others get a free port number, and another one if it was taken meanwhile.
+A server that can take an open socket gets one that is bound to a free port already; the others get
+its number, and nobody else can take the port meanwhile (:mod:`tests.harness.ports`).
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from tests.harness.ports import HOST, held_port, port_of
+
 ROOT = Path(__file__).resolve().parents[2]
-HOST = "127.0.0.1"
 START_TIMEOUT_S = 60.0
 POLL_S = 0.02
 
@@ -318,11 +319,11 @@ def serve(
     :raises ServerFailed: it exited, or did not answer within a minute. The message has its log.
     """
     spec = SERVERS[server] if isinstance(server, str) else server
-    with tempfile.TemporaryDirectory(prefix="bridge-server-") as temporary:
+    with tempfile.TemporaryDirectory(prefix="bridge-server-") as temporary, held_port() as holder:
         log_path = Path(log_dir or temporary) / f"{spec.name}.log"
-        launch = _Launch(spec, target, env or {}, args, cwd, log_path)
-        running = _start(launch, ready_path)
+        running = _Launch(spec, target, env or {}, args, cwd, log_path).at(holder)
         try:
+            _wait_until_ready(running, ready_path)
             yield running
             running.terminate()
         finally:
@@ -338,18 +339,15 @@ class _Launch:
     cwd: Path
     log_path: Path
 
-    def once(self) -> Server:
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        with listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            # Its connections inherit it. uvicorn takes --fd for a Unix socket, and does not set it.
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            listener.bind((HOST, 0))
-            port = listener.getsockname()[1]
-            if not self.spec.inherits_socket:
-                listener.close()
-                return self._spawn(Address(port), ())
-            return self._spawn(Address(port, listener.fileno()), (listener.fileno(),))
+    def at(self, holder: socket.socket) -> Server:
+        """Start it at this port. One that inherits the socket has it alone from then on."""
+        port = port_of(holder)
+        if not self.spec.inherits_socket:
+            return self._spawn(Address(port), ())
+        # Its connections inherit it. uvicorn takes --fd for a Unix socket, and does not set it.
+        holder.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with holder:
+            return self._spawn(Address(port, holder.fileno()), (holder.fileno(),))
 
     def _spawn(self, at: Address, pass_fds: Sequence[int]) -> Server:
         command = [sys.executable, "-m", *self.spec.command(at, self.target), *self.args]
@@ -374,23 +372,6 @@ class _Launch:
             "NO_COLOR": "1",
         }
         return {**os.environ, **own, **self.env}
-
-
-def _start(launch: _Launch, ready_path: str | None) -> Server:
-    for attempts_left in (2, 1, 0):
-        running = launch.once()
-        try:
-            _wait_until_ready(running, ready_path)
-        except ServerFailed as failure:
-            running.kill()
-            if attempts_left and "address already in use" in str(failure).lower():
-                continue
-            raise
-        except BaseException:
-            running.kill()
-            raise
-        return running
-    raise AssertionError("unreachable: the last attempt returns or raises")
 
 
 def _wait_until_ready(running: Server, ready_path: str | None) -> None:

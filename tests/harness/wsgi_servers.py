@@ -20,7 +20,8 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from werkzeug.serving import make_server
 
-from tests.harness.servers import HOST, SERVERS, Address, ServerSpec
+from tests.harness.ports import HOST
+from tests.harness.servers import SERVERS, Address, ServerSpec
 
 PRELOAD_WORKERS = 2
 

@@ -21,7 +21,8 @@ from bridge.migrate.rule import select_rules
 from tests.conftest import Servers
 from tests.harness.control import Control
 from tests.harness.http import Aborted, Exchange, Http1Client
-from tests.harness.postgres import HOST, USER, PostgresServer, postgres_server
+from tests.harness.ports import HOST
+from tests.harness.postgres import USER, PostgresServer, postgres_server
 from tests.harness.servers import ROOT, Server
 from tests.harness.wsgi import Background
 

@@ -16,7 +16,8 @@ import pytest
 
 from tests.conftest import Servers
 from tests.harness.http import Http1Client
-from tests.harness.postgres import HOST, USER, PostgresServer, postgres_server
+from tests.harness.ports import HOST
+from tests.harness.postgres import USER, PostgresServer, postgres_server
 from tests.harness.servers import Server
 from tests.harness.wsgi import Background
 

@@ -9,7 +9,8 @@ import psycopg
 import pytest
 
 from tests.conftest import Servers, Site, site_of
-from tests.harness.postgres import HOST, USER, PostgresServer, postgres_server
+from tests.harness.ports import HOST
+from tests.harness.postgres import USER, PostgresServer, postgres_server
 
 TABLE = "CREATE TABLE notes_note (id bigserial PRIMARY KEY, text varchar(100) NOT NULL)"
 DATABASE = "helpers"
