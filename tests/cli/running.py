@@ -84,7 +84,7 @@ def end(server: Server, number: signal.Signals) -> int:
 
 def left_behind(server: Server) -> list[str]:
     """The command lines of processes of the server's session that do not end."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + TIMEOUT_S
     while _members(server.pid) and time.monotonic() < deadline:
         time.sleep(POLL_S)  # multiprocessing's own helper process ends a moment after its master
     return [_command_line(pid) for pid in _members(server.pid)]

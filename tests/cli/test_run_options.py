@@ -30,6 +30,8 @@ from tests.harness.servers import Server
 pytestmark = pytest.mark.usefixtures("control")
 
 TIMEOUT_S = 30.0
+RELOAD_TIMEOUT_S = 60.0
+RESTART_S = 10.0
 
 
 # -- where -----------------------------------------------------------------------------------------
@@ -179,13 +181,16 @@ def test_reload_watches_the_folder_of_a_file_elsewhere(tmp_path: Path) -> None:
 
 
 def _change_until_served(site: Server, module: Path, source: str) -> None:
-    """Change the file, more than once: a reloader sees no change before it has begun to look."""
-    deadline = time.monotonic() + TIMEOUT_S
+    """Change the file, more than once: a reloader sees no change before it has begun to look.
+
+    Each change starts the server over, so the next one waits for longer than that takes.
+    """
+    deadline = time.monotonic() + RELOAD_TIMEOUT_S
     module.write_text(source.format("afterwards"))
     for later in itertools.count(time.time() + 5, 5):
         assert time.monotonic() < deadline, f"it did not reload:\n{site.log()}"
         os.utime(module, (later, later))
-        if _serves_within(1.5, site, b"afterwards"):
+        if _serves_within(RESTART_S, site, b"afterwards"):
             return
 
 

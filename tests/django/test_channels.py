@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
-from tests.django.quay import board, chalk_up, news
+from tests.django.quay import TIMEOUT_S, board, chalk_up, news
 from tests.examples.projects import DJANGO_SITE, prepare_shop
 from tests.harness.redis import RedisServer, redis_server
 from tests.harness.servers import Server, serve
@@ -132,7 +132,7 @@ def test_on_a_wsgi_server_the_page_says_so_and_works(database: str, key: str, se
     env = {"DATABASE_URL": database, "REDIS_URL": ""}
     with serve(server, TARGET, env=env, cwd=DJANGO_SITE) as running:
         page = chalk_up(running.url, "Ann", key).text
-        socket = httpx.get(f"{running.url}/quay/socket/")
+        socket = httpx.get(f"{running.url}/quay/socket/", timeout=TIMEOUT_S)
 
     assert key in page
     assert "carries no WebSockets" in page

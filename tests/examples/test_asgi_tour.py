@@ -145,7 +145,7 @@ def test_the_lifespan_begins_and_ends_once(tour: Tour, tmp_path: Path) -> None:
     target = f"lifespan:{TARGETS[tour.name]}"
     hooks = [] if tour.is_native else ["--config", "python:bridge.contrib.gunicorn"]
     with serve(tour.name, target, args=hooks, cwd=ASGI_TOUR, log_dir=tmp_path) as server:
-        first, second = (httpx.get(server.url).text for _ in range(2))
+        first, second = (httpx.get(server.url, timeout=PATIENCE_S).text for _ in range(2))
         server.terminate()
     assert number(second) == number(first) + 1
     assert server.log().count("tour: started") == 1

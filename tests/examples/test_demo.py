@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.examples.conftest import visitor
+from tests.examples.conftest import TIMEOUT_S, visitor
 from tests.examples.pages import Page
 from tests.examples.projects import ASGI_TOUR, DEMO, Demo, demo_environment, running_demo
 
@@ -72,7 +72,7 @@ def test_everything_in_the_shop_stays_below_its_mount_point(demo: Demo) -> None:
 
 
 def test_a_path_that_only_begins_like_the_shop_is_the_offices(demo: Demo) -> None:
-    answer = httpx.get(f"{demo.url}/shopping", headers={"Accept": "text/html"})
+    answer = httpx.get(f"{demo.url}/shopping", headers={"Accept": "text/html"}, timeout=TIMEOUT_S)
     assert answer.status_code == 404
     assert "Harbour Office" in answer.text
 
@@ -94,12 +94,12 @@ def test_a_port_that_is_taken_is_replaced_and_named(tmp_path: Path) -> None:
         with running_demo(tmp_path, "--port", str(port)) as demo:
             assert demo.port != port
             assert f"Port {port} is taken by another program" in demo.log()
-            assert httpx.get(demo.url).status_code == 200
+            assert httpx.get(demo.url, timeout=TIMEOUT_S).status_code == 200
 
 
 def test_ctrl_c_ends_it_quietly_with_a_live_board_open(tmp_path: Path) -> None:
     with running_demo(tmp_path) as demo:
-        with httpx.stream("GET", f"{demo.url}/live/events") as stream:
+        with httpx.stream("GET", f"{demo.url}/live/events", timeout=TIMEOUT_S) as stream:
             assert next(stream.iter_lines()) == "retry: 2000"
             assert demo.interrupt() == 0
         assert "Traceback" not in demo.log()
@@ -108,10 +108,10 @@ def test_ctrl_c_ends_it_quietly_with_a_live_board_open(tmp_path: Path) -> None:
 
 def test_a_second_start_finds_what_the_first_one_left(tmp_path: Path, key: str) -> None:
     with running_demo(tmp_path) as demo:
-        httpx.post(f"{demo.url}/api/log", json={"author": "Ada", "text": key})
+        httpx.post(f"{demo.url}/api/log", json={"author": "Ada", "text": key}, timeout=TIMEOUT_S)
         assert demo.interrupt() == 0
     with running_demo(tmp_path) as demo:
-        assert key in httpx.get(f"{demo.url}/api/log").text
+        assert key in httpx.get(f"{demo.url}/api/log", timeout=TIMEOUT_S).text
 
 
 def test_a_database_that_cannot_be_used_is_said_in_words(tmp_path: Path) -> None:

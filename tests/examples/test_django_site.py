@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.conftest import Site
-from tests.examples.conftest import visitor
+from tests.examples.conftest import TIMEOUT_S, visitor
 from tests.examples.pages import Page
 from tests.examples.projects import DJANGO_SITE, ORDERS, manage
 from tests.harness.postgres import PostgresServer
@@ -34,7 +34,7 @@ def test_the_same_site_still_runs_on_a_wsgi_server(shop_database: str) -> None:
     env = {"DATABASE_URL": shop_database}
     target = "config.wsgi:application"
     with serve("gunicorn-gthread", target, env=env, cwd=DJANGO_SITE) as server:
-        text = Page(httpx.get(server.url).text).text
+        text = Page(httpx.get(server.url, timeout=TIMEOUT_S).text).text
     assert "WSGI server Django" in text
     assert "bridge.to_asgi" not in text
 

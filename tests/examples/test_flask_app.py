@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from tests.conftest import Site
-from tests.examples.conftest import visitor
+from tests.examples.conftest import TIMEOUT_S, visitor
 from tests.examples.pages import Page
 from tests.examples.projects import FLASK_APP
 from tests.harness.servers import Server, serve
@@ -50,7 +50,7 @@ def test_each_page_loads_only_its_own_resources(office: httpx.Client, path: str)
 def test_the_same_app_still_runs_on_a_wsgi_server(tmp_path: Path) -> None:
     env = {"FLASK_DATA_DIR": str(tmp_path)}
     with serve("gunicorn-gthread", "wsgi:app", env=env, cwd=FLASK_APP) as server:
-        text = Page(httpx.get(server.url).text).text
+        text = Page(httpx.get(server.url, timeout=TIMEOUT_S).text).text
     assert "WSGI server Flask" in text
     assert "bridge.to_asgi" not in text
 
@@ -285,7 +285,7 @@ class Board:
 
 def received(server: Server, crate: str) -> int:
     """How many bytes of a crate the app says are on disk."""
-    answer = httpx.get(f"{server.url}/cargo/crates/{crate}")
+    answer = httpx.get(f"{server.url}/cargo/crates/{crate}", timeout=TIMEOUT_S)
     return int(answer.json()["received_bytes"])
 
 
