@@ -14,6 +14,7 @@ from tests.apps.wsgi_routes import PLAIN, as_json, current_user, query, route, w
 from tests.harness import control
 
 BLOCK = bytes(range(256)) * 256  # 64 KiB
+PAUSE_S = 0.02
 
 
 @route("/stream")
@@ -40,20 +41,22 @@ class Endless:
 
     def __init__(self, key: str) -> None:
         self.key = key
-        self.count = 0
+        self.made_at: list[float] = []
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
-        if not self.count:
+        if not self.made_at:
             control.report(self.key, "started", **where())
-        self.count += 1
-        time.sleep(0.02)
-        return f"data: {self.count}\n\n".encode()
+        time.sleep(PAUSE_S)
+        self.made_at.append(time.monotonic())
+        return f"data: {len(self.made_at)}\n\n".encode()
 
     def close(self) -> None:
-        control.report(self.key, "closed", events=self.count, **where())
+        control.report(
+            self.key, "closed", made_at=self.made_at, closed_at=time.monotonic(), **where()
+        )
 
 
 @route("/endless/generator")
@@ -66,7 +69,7 @@ def endless_generator(environ: Environ, start_response: StartResponse) -> Iterat
     try:
         while True:
             yield b"data: tick\n\n"
-            time.sleep(0.02)
+            time.sleep(PAUSE_S)
     finally:
         control.report(key, "closed", **where())
 

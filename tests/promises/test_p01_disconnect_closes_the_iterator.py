@@ -9,17 +9,22 @@ from __future__ import annotations
 
 import time
 
+from tests.apps.wsgi_streams import PAUSE_S
 from tests.conftest import THREADS, Site
 from tests.harness.control import Control
 
 PROMISE_S = 1.0
 MACHINE_S = 4.0
-"""What a busy machine may add until the report has come back to the test."""
+"""What a busy machine may add."""
 
 
 def test_close_runs_within_a_second_on_the_iterating_thread(
     site: Site, control: Control, key: str
 ) -> None:
+    """The seconds are those of the app, by its events: one that is given no processor makes none.
+
+    All processes of a machine have the same monotonic clock.
+    """
     exchange = site.client.open("GET", f"/endless?key={key}")
     exchange.chunk()
     exchange.leave()
@@ -27,7 +32,9 @@ def test_close_runs_within_a_second_on_the_iterating_thread(
 
     (closed,) = control.expect(key, "closed")
     (started,) = control.expect(key, "started")
-    assert closed["at"] - left_at < PROMISE_S + MACHINE_S
+    late = [made_at for made_at in closed["made_at"] if made_at > left_at]
+    assert len(late) * PAUSE_S <= PROMISE_S
+    assert closed["closed_at"] - closed["made_at"][-1] < PROMISE_S + MACHINE_S
     assert closed["thread"] == started["thread"]
     assert closed["user"] == key, "close() ran in another context"
 
