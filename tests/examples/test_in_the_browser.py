@@ -11,7 +11,8 @@ import hashlib
 import re
 import secrets
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,9 @@ MIB = 1024 * 1024
 NOTE_PROGRESS = """
   window.seen = { sent: [], written: [] };
   document.addEventListener("cargo", ({ detail }) => seen[detail.bar].push(detail.percent));
+"""
+BOTH_ARE_ON_THEIR_WAY = """
+  () => Object.values(seen).every((bar) => bar.some((percent) => 0 < percent && percent < 100))
 """
 
 
@@ -94,9 +98,11 @@ def test_an_upload_shows_its_progress_at_both_ends(tab: Page, tmp_path: Path) ->
     file.write_bytes(secrets.token_bytes(12 * MIB))
     tab.add_init_script(NOTE_PROGRESS)
     tab.goto("/cargo")
-    slow_down(tab, upload_bytes_per_s=4 * MIB)
+    hurry = slow_down(tab, upload_bytes_per_s=MIB // 2)
     tab.get_by_label("File", exact=True).set_input_files(file)
     tab.get_by_role("button", name="Load it").click()
+    tab.wait_for_function(BOTH_ARE_ON_THEIR_WAY, timeout=30_000)  # the file takes 24 s at least
+    hurry()
     expect(tab.locator("#outcome")).to_have_text(f"{file.name} is in the hold.", timeout=60_000)
     seen: dict[str, list[float]] = tab.evaluate("() => window.seen")
     for percents in seen.values():
@@ -264,17 +270,22 @@ def add_product(tab: Page, name: str) -> None:
     expect(tab.locator(".messagelist .success")).to_contain_text(name)
 
 
-def slow_down(tab: Page, *, upload_bytes_per_s: int) -> None:
-    """Let the browser itself send no faster than this."""
-    conditions: dict[str, Any] = {
-        "offline": False,
-        "latency": 0,
-        "downloadThroughput": -1,
-        "uploadThroughput": upload_bytes_per_s,
-    }
+def slow_down(tab: Page, *, upload_bytes_per_s: int) -> Callable[[], None]:
+    """Let the browser itself send no faster than this, until the function returned is called."""
     session = tab.context.new_cdp_session(tab)
+
+    def limit(upload_bytes_per_s: int) -> None:
+        conditions: dict[str, Any] = {
+            "offline": False,
+            "latency": 0,
+            "downloadThroughput": -1,
+            "uploadThroughput": upload_bytes_per_s,
+        }
+        session.send("Network.emulateNetworkConditions", conditions)
+
     session.send("Network.enable")
-    session.send("Network.emulateNetworkConditions", conditions)
+    limit(upload_bytes_per_s)
+    return partial(limit, -1)
 
 
 def sha256(path: Path) -> str:
