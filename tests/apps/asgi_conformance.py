@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 import tempfile
 import threading
 import time
@@ -224,14 +225,22 @@ async def silent_listening(scope: Scope, receive: Receive, send: Send) -> None:
     await report(key, "closed", why=await listen(receive))
 
 
+def file_of(blocks: int) -> Path:
+    """A file that all processes share, those of other test runs, too: whole, or not there."""
+    path = Path(tempfile.gettempdir()) / f"bridge-test-file-{blocks}"
+    if not path.exists() or path.stat().st_size != blocks * len(BLOCK):
+        making = path.with_name(f"{path.name}-{os.getpid()}")
+        making.write_bytes(BLOCK * blocks)
+        making.replace(path)
+    return path
+
+
 @route("/file")
 async def file(scope: Scope, receive: Receive, send: Send) -> None:
     """A file of ``blocks`` by its path; ``user`` is set as a context variable."""
     current_user.set(query(scope).get("user", "-"))
     blocks = int(query(scope).get("blocks", "4"))
-    path = Path(tempfile.gettempdir()) / f"bridge-test-file-{blocks}"
-    if not path.exists() or path.stat().st_size != blocks * len(BLOCK):
-        path.write_bytes(BLOCK * blocks)
+    path = file_of(blocks)
     await start(send, [*PLAIN, (b"content-length", b"%d" % (blocks * len(BLOCK)))])
     assert "http.response.pathsend" in scope["extensions"]
     await send({"type": "http.response.pathsend", "path": str(path)})

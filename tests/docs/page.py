@@ -29,6 +29,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from configparser import ConfigParser
 from contextlib import ExitStack
@@ -47,6 +48,8 @@ from tests.harness.servers import Address, Server, ServerSpec, serve
 __all__ = ["PageRun", "run"]
 
 COMMAND_TIMEOUT_S = 120.0
+LOG_TIMEOUT_S = 30.0
+POLL_S = 0.02
 
 
 def run(page: Path) -> None:
@@ -184,10 +187,9 @@ class PageRun:
         exchange = Http1Client(self.server.port).open("GET", path)
         head = exchange.head()
         exchange.leave()  # it may have no end
-        log = self.server.log()
-        assert head.status < 400, f"{self._where(block)}: {path}: {head}\n{log}"
-        missing = logs(at_port(command.shown, self.server.port), log)
-        assert not missing, f"{self._where(block)}: not in the log: {missing}\n{log}"
+        assert head.status < 400, f"{self._where(block)}: {path}: {head}\n{self.server.log()}"
+        missing = _never_logged(self.server, at_port(command.shown, self.server.port))
+        assert not missing, f"{self._where(block)}: not in the log: {missing}\n{self.server.log()}"
 
     def _stop_serving(self) -> None:
         self.server = self.nginx_port = None
@@ -216,6 +218,14 @@ class PageRun:
         what = f"{self._where(block)}: $ {text}\n{ran.stdout}"
         assert (ran.returncode != 0) is ("fails" in block.notes), what
         assert prints(shown, ran.stdout), f"{what}--- but the page shows ---\n{shown}"
+
+
+def _never_logged(server: Server, shown: str) -> list[str]:
+    """The shown lines that do not come: some servers answer before they log."""
+    deadline = time.monotonic() + LOG_TIMEOUT_S
+    while (missing := logs(shown, server.log())) and time.monotonic() < deadline:
+        time.sleep(POLL_S)  # polling, with a deadline: a file has no event to wait for
+    return missing
 
 
 def _defined(code: str) -> list[str]:

@@ -28,6 +28,8 @@ PAGE = ROOT / "docs" / "explanation" / "peers.md"
 VERSIONS = {"a2wsgi": "1.10.10", "asgiref": "3.13.0", "uvicorn": "0.54.0", "hypercorn": "0.18.0"}
 CHUNKS = 200
 DEADLINE_S = 30
+NEVER_S = 1
+"""How long to wait for what an adapter does not do; one that does it has ``DEADLINE_S``."""
 
 Adapt: TypeAlias = Callable[[WsgiApp], AsgiApp]
 variable: ContextVar[str] = ContextVar("variable", default="")
@@ -90,6 +92,8 @@ ADAPTERS: dict[str, Adapt] = {
     "uvicorn": through_uvicorn,
     "hypercorn": through_hypercorn,
 }
+ONE_AT_A_TIME = (through_asgiref,)
+WHOLE_BODY_FIRST = (through_asgiref, through_uvicorn, through_hypercorn)
 
 
 # -- the observations, by the first words of their rows --------------------------------------------
@@ -108,7 +112,7 @@ def environ_of(adapt: Adapt, scope: Scope) -> Environ:
 
 
 def two_at_once(adapt: Adapt) -> str:
-    meeting = threading.Barrier(2, timeout=1)
+    meeting = threading.Barrier(2, timeout=NEVER_S if adapt in ONE_AT_A_TIME else DEADLINE_S)
     met: list[bool] = []
 
     def app(environ: Environ, start_response: StartResponse) -> list[bytes]:
@@ -147,7 +151,8 @@ def starts_early(adapt: Adapt) -> str:
     async def feed_in_two() -> None:
         async with Exchange(adapt(app), http_scope("POST")) as exchange:
             exchange.feed(b"first half", more=True)
-            await asyncio.to_thread(called.wait, 0.3)  # an app that starts early has started then
+            patience_s = NEVER_S if adapt in WHOLE_BODY_FIRST else DEADLINE_S
+            await asyncio.to_thread(called.wait, patience_s)
             body_ended.set()
             exchange.feed(b"second half")
             await exchange.finished()
@@ -174,7 +179,7 @@ def cut_short(adapt: Adapt) -> str:
         scope = http_scope("POST", headers=[(b"content-length", b"100")])
         async with Exchange(adapt(app), scope, leaving="silent") as exchange:
             exchange.feed(b"part", more=True)
-            if adapt in (bridge.WsgiToAsgi, through_a2wsgi):  # the others wait for all of the body
+            if adapt not in WHOLE_BODY_FIRST:
                 assert await asyncio.to_thread(begun.wait, DEADLINE_S)
             exchange.leave()
             try:

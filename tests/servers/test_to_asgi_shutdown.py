@@ -47,13 +47,15 @@ def test_sigterm_where_the_server_kills_its_worker_ends_in_time(
 ) -> None:
     """These two tell the app nothing. granian 2.8 waits for the response, then SIGKILLs the worker
     ("Killing worker-1 after it refused to gracefully stop"). gunicorn 27's arbiter SIGKILLs it
-    after the same ``graceful_timeout`` that ``ASGIWorker._shutdown`` waits before it would cancel
-    anything. No ``close()`` can run in either; a native ASGI app ends the same way.
+    after the same ``graceful_timeout`` that ``ASGIWorker._shutdown`` waits before it cancels
+    anything: only where the arbiter is late does the worker come to that, and logs it first.
+    No ``close()`` can run in a worker that is killed; a native ASGI app ends the same way.
     """
     with streaming(name, control, key) as site:
         site.server.terminate(LIMIT_S)
 
-        assert not control.reports(key, "closed")
+        cancelled = "Forcing close of 2 connections" in site.server.log()
+        assert cancelled or not control.reports(key, "closed")
 
 
 @pytest.mark.parametrize("name", ["hypercorn", "hypercorn-h2"])

@@ -145,7 +145,7 @@ def test_a_loop_that_watches_no_descriptors_is_woken_all_the_same(
     before = open_descriptors()
     try:
         assert loop.run_until_complete(ring_from_a_thread(bell, 5)) == 5
-        assert open_descriptors() == before
+        assert open_descriptors() <= before  # one of an earlier test's may be closed meanwhile
     finally:
         loop.close()
 
