@@ -54,7 +54,12 @@ class LoopInbox:
     def _wake(self) -> bool:
         self._awake = True
         self.wakeups += 1
-        if self._bell.ring(self._drain):
+        try:
+            rung = self._bell.ring(self._drain)
+        except BaseException:  # of a signal handler: before the bell rang, or after
+            self._wake()
+            raise
+        if rung:
             return True
         self._awake = False  # the loop is closed
         self._posts.clear()

@@ -53,8 +53,9 @@ class Job(Protocol):
 class _Ready:
     """A condition with one thread that waits: the lock it waits at is made once.
 
-    Rule. Exactly one release of ``_gate`` follows each wait: whoever sets ``_waits`` back to False
-    has released it, or, after a timeout or an interrupt, takes it back.
+    Rule. ``_gate`` is closed, under the lock, before each wait (:meth:`expect`). Whoever finds
+    ``_waits`` takes it back and opens the gate. So what a wait leaves behind, however it ended,
+    changes nothing for the next: a signal handler may raise in it at any moment.
     """
 
     __slots__ = ("_gate", "_waits", "lock")
@@ -62,7 +63,6 @@ class _Ready:
     def __init__(self) -> None:
         self.lock = RealLock()
         self._gate = threading.Lock()  # this may be a greenlet's
-        self._gate.acquire()
         self._waits = False
 
     def __enter__(self) -> None:
@@ -77,19 +77,14 @@ class _Ready:
             self._waits = False
             self._gate.release()
 
-    def wait(self, timeout_s: float) -> bool:
-        """Under the lock, which is let go meanwhile. False: nobody came in that time."""
+    def expect(self) -> None:
+        """Under the lock: who notifies from now on ends the next :meth:`wait`."""
+        self._gate.acquire(False)
         self._waits = True
-        self.lock.release()
-        notified = False
-        try:
-            notified = self._gate.acquire(timeout=timeout_s)
-        finally:
-            self.lock.acquire()
-            if not notified and not self._waits:
-                notified = self._gate.acquire()
-            self._waits = False
-        return notified
+
+    def wait(self, timeout_s: float) -> bool:
+        """Not under the lock. False: nobody came in that time."""
+        return self._gate.acquire(timeout=timeout_s)
 
 
 class CallerThread(CurrentThreadExecutor):
@@ -171,16 +166,18 @@ class CallerThread(CurrentThreadExecutor):
         waited = True
         while True:
             with self._lock:
-                if not (self._work_items or self._news):
+                job = self._work_items.popleft() if self._work_items else None
+                if job is None:
+                    if self._news:
+                        self._news = False
+                        self._broken = self._last
+                        return True
                     if not waited:
                         return False
-                    waited = self._work_ready.wait(look_s)
-                job = self._work_items.popleft() if self._work_items else None
-                if job is None and self._news:
-                    self._news = False
-                    self._broken = self._last
-                    return True
-            if job is not None:
+                    self._work_ready.expect()
+            if job is None:
+                waited = self._work_ready.wait(look_s)
+            else:
                 job.run()
                 del job
 

@@ -159,12 +159,12 @@ class Call:
             return
         thread = _thread.__dict__
         outer = thread.copy()
-        thread["main_event_loop"] = self.loop
-        thread["main_event_loop_pid"] = _pid
-        thread["task_context"] = self.tasks = []
-        thread[CALL] = self
-        context = self.context
-        try:
+        try:  # all of it: a signal handler may raise anywhere
+            thread["main_event_loop"] = self.loop
+            thread["main_event_loop_pid"] = _pid
+            thread["task_context"] = self.tasks = []
+            thread[CALL] = self
+            context = self.context
             if self.occupies or self._handled is not None or (context and holds_locals(context)):
                 self._result = context.run(self._run)
             else:

@@ -8,6 +8,7 @@ import functools
 import gc
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import warnings
@@ -527,3 +528,31 @@ def test_an_interrupt_in_sync_code_further_in_reaches_the_coroutine() -> None:
         async_to_sync(work)()
 
     assert seen == [True]
+
+
+INTERRUPTED_AS_IT_ENDS = """
+import _thread
+import bridge
+
+async def work():
+    _thread.interrupt_main()  # the handler runs when the main thread is woken, and not before
+
+for _ in range(3):
+    try:
+        bridge.async_to_sync(work)()
+    except KeyboardInterrupt:
+        print("interrupted")
+
+async def last():
+    return "went on"
+
+print(bridge.async_to_sync(last)())
+"""
+
+
+def test_an_interrupt_as_the_coroutine_ends_is_raised() -> None:
+    """The waiting thread has been woken, and has not looked yet what for."""
+    program = [sys.executable, "-c", INTERRUPTED_AS_IT_ENDS]
+    ended = subprocess.run(program, capture_output=True, text=True, timeout=DEADLINE_S, check=True)
+
+    assert ended.stdout.split("\n") == ["interrupted"] * 3 + ["went on", ""]

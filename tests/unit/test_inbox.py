@@ -7,10 +7,12 @@ import gc
 import logging
 import threading
 import weakref
+from collections.abc import Callable
 from functools import partial
 
 import pytest
 
+from bridge.doorbell import Doorbell
 from bridge.inbox import inbox_of
 
 
@@ -126,3 +128,29 @@ def test_an_inbox_does_not_keep_its_loop_alive() -> None:
     gc.collect()
     assert gone() is None
     assert inbox.post(lambda: None) is False
+
+
+def test_a_signal_handler_that_raises_before_the_bell_rings_leaves_nothing_asleep(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ring = Doorbell.ring
+    interrupts = [KeyboardInterrupt()]
+
+    def interrupted(bell: Doorbell, answer: Callable[[], object]) -> bool:
+        if interrupts:
+            raise interrupts.pop()
+        return ring(bell, answer)
+
+    async def main() -> list[str]:
+        inbox = inbox_of(asyncio.get_running_loop())
+        seen: list[str] = []
+        done = asyncio.Event()
+        with pytest.raises(KeyboardInterrupt):
+            inbox.post(partial(seen.append, "first"))
+        inbox.post(done.set)
+        async with asyncio.timeout(30):
+            await done.wait()
+        return seen
+
+    monkeypatch.setattr(Doorbell, "ring", interrupted)
+    assert asyncio.run(main()) == ["first"]
