@@ -182,10 +182,11 @@ class Call:
         if self.settles_later and self.ended:
             self._inbox.post(self._arrive)
 
-    def discard(self) -> None:
-        """The pool was shut down before this call's turn came."""
+    def discard(self, error: BaseException | None = None) -> None:
+        """The pool was shut down before this call's turn came; or, by its executor's ``error``."""
         if self._ticket.acquire(False):
-            self.error = PoolClosed("the pool was shut down before the call's turn came")
+            closed = "the pool was shut down before the call's turn came"
+            self.error = PoolClosed(closed) if error is None else error
             self.ended = True
             self._inbox.post(self._arrive)
 

@@ -7,11 +7,12 @@ other on one thread of a pool. The thread is the pool's again after :meth:`Threa
 from __future__ import annotations
 
 import time
-from _queue import SimpleQueue  # not queue's, which gevent replaces: a real thread waits at it
+from _queue import Empty, SimpleQueue  # not queue's: gevent's is not for a real thread
 from asyncio import AbstractEventLoop
 from typing import Any
 
 from bridge.sync.calls import Call
+from bridge.sync.dropped import submit
 from bridge.sync.pools import iteration_pool
 
 __all__ = ["ThreadLease"]
@@ -27,15 +28,19 @@ class ThreadLease:
     def __init__(self, executor: Any, loop: AbstractEventLoop) -> None:
         self.posted_at = time.monotonic()
         self._calls: SimpleQueue[Call | None] = SimpleQueue()
+        self._dropped = False
+        self._error: BaseException | None = None
         post = getattr(executor or iteration_pool(), "post", None)
         if post is None:
-            executor.submit(self.run)
+            submit(executor, self)
         else:
             post(self, loop)
 
     def post(self, call: Call) -> None:
         """Run ``call`` on the thread, after what is there already. Never blocks."""
         self._calls.put(call)
+        if self._dropped:
+            self._discard_calls()
 
     def release(self) -> None:
         """Give the thread back, once it has run what is there. From anywhere, a finalizer too."""
@@ -47,9 +52,20 @@ class ThreadLease:
             call.run()
             del call  # a waiting thread must not keep the last call alive
 
-    def discard(self) -> None:
-        """The pool was shut down before it had a thread for this lease."""
-        while not self._calls.empty():
-            call = self._calls.get()
-            if call is not None:
-                call.discard()
+    def discard(self, error: BaseException | None = None) -> None:
+        """The pool was shut down before it had a thread for this lease; or, its executor's error.
+
+        What comes later is discarded, too: its caller has not heard of this yet.
+        """
+        self._error = error
+        self._dropped = True
+        self._discard_calls()
+
+    def _discard_calls(self) -> None:
+        try:
+            while True:
+                call = self._calls.get(False)
+                if call is not None:
+                    call.discard(self._error)
+        except Empty:
+            pass

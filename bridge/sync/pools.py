@@ -22,6 +22,7 @@ from bridge.jobs import Job, PoolStats
 from bridge.native import RealLock
 from bridge.pool import WorkerPool
 from bridge.submitted import Submitted
+from bridge.sync.dropped import submit
 from bridge.sync.elastic import ElasticPool, waiting_threads
 
 __all__ = ["Limit", "default_pool", "iteration_pool", "limit", "pool", "stats"]
@@ -149,7 +150,7 @@ class Limit(Executor):
         """
         job = Submitted(lambda: fn(*args, **kwargs))
         if self._may_go(job):
-            self._go(lambda pool: pool.submit(_Turn(self, job).run))
+            self._go(lambda pool: submit(pool, _Turn(self, job)))
         return job.future
 
     def stats(self) -> PoolStats:
@@ -236,7 +237,7 @@ class _Turn:
             job = self._limit._next()
         self._limit._taken_by.discard(threading.current_thread())
 
-    def discard(self) -> None:
+    def discard(self, _: BaseException | None = None) -> None:
         """The pool was shut down: so are the jobs that wait for this turn."""
         self._job.discard()
         for job in self._limit._give_up_turn():

@@ -12,6 +12,7 @@ Rule 1. A call joins a batch only while that batch is the last thing in the exec
         came after it. The queue's length tells; an executor that does not show its queue gets one
         ``submit`` per call. (A job submitted in the very instant in which the thread takes the
         batch out of the queue may still be overtaken, by calls that nobody had promised an order.)
+        What has joined a batch shares its fate: it runs with it, or the executor drops both.
 Rule 2. A batch ends, under the lock, only when it is empty; from then on nothing joins it.
 """
 
@@ -27,16 +28,31 @@ from asgiref.current_thread_executor import CurrentThreadExecutor
 
 from bridge.native import RealLock
 from bridge.sync.calls import Call
+from bridge.sync.dropped import submit, tell_if_dropped
 
 __all__ = ["SerialQueue", "post_in_order"]
 
 
 class _Batch:
-    __slots__ = ("calls", "started")
+    """A job of the executor's: calls that run one after the other."""
 
-    def __init__(self, call: Call) -> None:
+    __slots__ = ("_queue", "calls", "started")
+
+    def __init__(self, queue: SerialQueue, call: Call) -> None:
+        self._queue = queue
         self.calls = deque((call,))
         self.started = False
+
+    def run(self) -> None:
+        self.started = True
+        while (call := self._queue.next_of(self)) is not None:
+            call.run()
+            del call  # an idle thread must not keep the last call alive
+
+    def discard(self, error: BaseException) -> None:
+        """The executor has dropped it, and all its calls."""
+        while (call := self._queue.next_of(self)) is not None:
+            call.discard(error)
 
 
 class SerialQueue:
@@ -60,22 +76,18 @@ class SerialQueue:
             if last is not None and self._is_at_the_end(last, executor):
                 last.calls.append(call)
                 return
-            batch = _Batch(call)
-            executor.submit(self._run, batch)
+            batch = _Batch(self, call)
+            future = executor.submit(batch.run)
             self._last = batch
+        tell_if_dropped(batch, future)
 
     @staticmethod
     def _is_at_the_end(batch: _Batch, executor: Executor) -> bool:
         """Rule 1. A batch that has started is in the queue no more; one that waits is all of it."""
         return _waiting_in(executor) == (0 if batch.started else 1)
 
-    def _run(self, batch: _Batch) -> None:
-        batch.started = True
-        while (call := self._next(batch)) is not None:
-            call.run()
-            del call  # an idle thread must not keep the last call alive
-
-    def _next(self, batch: _Batch) -> Call | None:
+    def next_of(self, batch: _Batch) -> Call | None:
+        """The next call of the batch; None ends it."""
         with self._lock:
             if batch.calls:
                 return batch.calls.popleft()
@@ -109,7 +121,7 @@ def post_in_order(call: Call, executor: Executor) -> None:
     queue = _queues.get(executor)
     if queue is None:
         if not _shows_its_queue(executor):
-            executor.submit(call.run)
+            submit(executor, call)
             return
         queue = _queues.setdefault(executor, SerialQueue())
     queue.post(call, executor)

@@ -18,6 +18,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from bridge.errors import ConfigError
 from bridge.pool import WorkerPool
 from bridge.sync.calls import Call
+from bridge.sync.dropped import submit
 from bridge.sync.pools import Limit, default_pool
 from bridge.sync.sensitive import post_thread_sensitive
 
@@ -74,7 +75,7 @@ def _poster_to(executor: Any) -> Callable[[Call], None]:
         return functools.partial(_post_to_pool, executor)
     if isinstance(executor, Limit):
         return functools.partial(_post_to_limit, executor)
-    return functools.partial(_submit_to, executor)
+    return functools.partial(submit, executor)
 
 
 def _post_to_default_pool(call: Call) -> None:
@@ -83,10 +84,6 @@ def _post_to_default_pool(call: Call) -> None:
 
 def _post_to_limit(limit: Limit, call: Call) -> None:
     limit.post(call, call.loop)
-
-
-def _submit_to(executor: Executor, call: Call) -> None:
-    executor.submit(call.run)
 
 
 def _post_to_pool(pool: WorkerPool, call: Call) -> None:

@@ -10,12 +10,16 @@ import inspect
 import sys
 import threading
 import weakref
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.thread import BrokenThreadPool
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import pytest
 from asgiref.local import Local
 from asgiref.sync import iscoroutinefunction
 
+import bridge
 from bridge import ConfigError, WorkerPool, sync_to_async
 
 DEADLINE_S = 30
@@ -101,6 +105,66 @@ async def test_an_executor_runs_the_calls_that_name_it() -> None:
     named = sync_to_async(here, thread_sensitive=False, executor=pool)
     assert (await named()).name.startswith("pool-of-mine")
     pool.shutdown()
+
+
+class Refuser:
+    """An executor of one thread, which is busy, and then drops what waits for it."""
+
+    def __init__(self) -> None:
+        self.busy = threading.Event()
+        self.executor = ThreadPoolExecutor(1)
+        self.executor.submit(self.busy.wait, DEADLINE_S)
+
+    async def drop(self) -> None:
+        await asyncio.sleep(0)  # the calls are posted
+        self.executor.shutdown(wait=False, cancel_futures=True)
+        self.busy.set()
+
+
+async def test_a_call_that_its_executor_drops_is_cancelled() -> None:
+    refuser = Refuser()
+    call = sync_to_async(here, thread_sensitive=False, executor=refuser.executor)
+    calls = [asyncio.create_task(call()) for _ in range(3)]
+    await refuser.drop()
+    done, _ = await asyncio.wait(calls)
+
+    assert all(call.cancelled() for call in done)
+
+
+async def test_a_thread_sensitive_call_that_its_executor_drops_is_cancelled(outer: Any) -> None:
+    refuser = Refuser()
+    async with bridge.ThreadSensitiveContext(executor=refuser.executor):
+        calls = [asyncio.create_task(outer.sync_to_async(here)()) for _ in range(3)]
+        await refuser.drop()
+        done, _ = await asyncio.wait(calls)
+
+    assert all(call.cancelled() for call in done)
+
+
+async def test_a_failing_initializer_is_heard_of() -> None:
+    def fail() -> None:
+        raise OSError("no database")
+
+    executor = ThreadPoolExecutor(1, initializer=fail)
+
+    with pytest.raises(BrokenThreadPool):
+        await sync_to_async(here, thread_sensitive=False, executor=executor)()
+
+
+async def test_a_thread_that_its_executor_drops_is_not_waited_for() -> None:
+    refuser = Refuser()
+    numbers = bridge.iterate_in_threads([1, 2], thread_sensitive=False, executor=refuser.executor)
+    first = asyncio.create_task(anext(numbers))
+    entered = asyncio.create_task(_enter(nullcontext(), refuser.executor))
+    await refuser.drop()
+    done, _ = await asyncio.wait((first, entered))
+
+    assert all(call.cancelled() for call in done)
+
+
+async def _enter(manager: AbstractContextManager[None], executor: Executor) -> None:
+    async with bridge.enter_in_threads(manager, thread_sensitive=False, executor=executor):
+        pass
 
 
 def test_an_executor_needs_thread_sensitive_false() -> None:

@@ -95,6 +95,19 @@ def test_a_limit_is_an_executor() -> None:
         group.submit(lambda: 1 // 0).result(DEADLINE_S)
 
 
+def test_what_is_submitted_to_a_pool_that_is_shut_down_is_cancelled() -> None:
+    pool = WorkerPool(1)
+    go_on = threading.Event()
+    pool.submit(go_on.wait, DEADLINE_S)
+    group = bridge.sync.limit(1, executor=pool)
+    futures = [group.submit(abs, -1) for _ in range(3)]
+    pool.close(cancel_futures=True)
+    go_on.set()
+
+    assert all(future.cancelled() for future in futures)
+    assert group.stats().running == 0
+
+
 async def test_a_cancelled_call_gives_its_turn_back() -> None:
     crowd = Crowd()
     group = bridge.sync.limit(1)
