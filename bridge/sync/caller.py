@@ -107,6 +107,7 @@ class CallerThread(CurrentThreadExecutor):
         self._lock = ready.lock
         self._news = False
         self._last = False
+        self._on_close: set[Callable[[], object]] | None = None
 
     @property
     def outer(self) -> Any:
@@ -144,6 +145,20 @@ class CallerThread(CurrentThreadExecutor):
         outer: Future[T] = self._old_executor.submit(fn, *args, **kwargs)
         return outer
 
+    def call_when_closed(self, callback: Callable[[], object]) -> None:
+        """Call ``callback`` on the waiting thread when it goes on, or here, if it has.
+
+        :param callback: must not raise. Called once, however often it was given.
+        """
+        with self._lock:
+            closed = self._broken
+            if not closed:
+                if self._on_close is None:
+                    self._on_close = set()
+                self._on_close.add(callback)
+        if closed:
+            callback()
+
     def notify(self, *, last: bool) -> None:
         """There is news for the thread: once the jobs are done, it goes on.
 
@@ -171,7 +186,7 @@ class CallerThread(CurrentThreadExecutor):
                     if self._news:
                         self._news = False
                         self._broken = self._last
-                        return True
+                        break
                     if not waited:
                         return False
                     self._work_ready.expect()
@@ -180,6 +195,8 @@ class CallerThread(CurrentThreadExecutor):
             else:
                 job.run()
                 del job
+        self._tell_closed()
+        return True
 
     def close(self) -> None:
         """The thread leaves early: take no more jobs, and hand on what waits."""
@@ -190,6 +207,13 @@ class CallerThread(CurrentThreadExecutor):
         for job in jobs:
             if not self._hand_on(job):
                 _discard(job)
+        self._tell_closed()
+
+    def _tell_closed(self) -> None:
+        if self._broken and self._on_close is not None:
+            callbacks, self._on_close = self._on_close, None
+            for callback in callbacks:
+                callback()
 
     def _hand_on(self, job: Job) -> bool:
         """Give a job to the frame further out. False: there is none."""

@@ -10,10 +10,12 @@ import os
 import threading
 import time
 from asyncio import AbstractEventLoop
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
-from typing import ParamSpec, TypeVar
+from functools import partial
+from heapq import heappop, heappush
+from itertools import count
+from typing import Any, ParamSpec, TypeVar
 from weakref import WeakSet
 
 from bridge.config import positive_int
@@ -23,12 +25,16 @@ from bridge.native import RealLock
 from bridge.pool import WorkerPool
 from bridge.submitted import Submitted
 from bridge.sync.dropped import submit
-from bridge.sync.elastic import ElasticPool, waiting_threads
+from bridge.sync.elastic import ElasticPool
+from bridge.sync.nesting import NestedJob, Waits, frames_waiting
 
 __all__ = ["Limit", "default_pool", "iteration_pool", "limit", "pool", "stats"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+_Place = tuple[int, int, Job]
+"""Of a job that waits for a turn: how deep it is nested, negative; the order; the job."""
 
 BACKLOG = 100_000
 """Calls that may wait for a pool. asgiref has no bound; this one only stops a runaway."""
@@ -112,8 +118,8 @@ class Limit(Executor):
     Rule 1. ``_lock`` guards the fields below it and is never held while foreign code runs.
     Rule 2. A turn that has run its job takes the next that waits, on the same thread. It gives the
             thread back when there is none. So while jobs wait, a turn is being taken.
-    Rule 3. A call made from inside of one of the group, by way of async code, takes no turn of its
-            own: it belongs to the one that waits for it.
+    Rule 3. A turn whose thread waits for calls of the same group (:mod:`bridge.sync.nesting`) does
+            not count meanwhile: one more may be taken. The deepest of those calls go first.
     """
 
     def __init__(self, n: int, executor: WorkerPool | None, name: str) -> None:
@@ -127,7 +133,9 @@ class Limit(Executor):
         self._lock = RealLock()
         self._taken = 0
         self._taken_by: set[threading.Thread] = set()
-        self._waiting: deque[Job] = deque()
+        self._waits = Waits()
+        self._waiting: list[_Place] = []  # a heap
+        self._places = count()
         self._completed = 0
         self._refused = 0
         self._wait_total_s = 0.0
@@ -138,10 +146,9 @@ class Limit(Executor):
 
         :raises PoolSaturated: too many jobs wait, here or in the pool.
         """
-        if not self._taken_by.isdisjoint(waiting_threads()):
-            self._pool.post(job, loop)
-        elif self._may_go(job):
-            self._go(lambda pool: pool.post(_Turn(self, job), loop))
+        turn = self._take_turn(job)
+        if turn is not None:
+            self._go(turn, lambda pool: pool.post(turn, loop))
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Run ``fn(*args, **kwargs)`` in its turn. From any thread; never blocks.
@@ -149,8 +156,9 @@ class Limit(Executor):
         :raises PoolSaturated: too many jobs wait, here or in the pool.
         """
         job = Submitted(lambda: fn(*args, **kwargs))
-        if self._may_go(job):
-            self._go(lambda pool: submit(pool, _Turn(self, job)))
+        turn = self._take_turn(job)
+        if turn is not None:
+            self._go(turn, lambda pool: submit(pool, turn))
         return job.future
 
     def stats(self) -> PoolStats:
@@ -171,26 +179,37 @@ class Limit(Executor):
     def _pool(self) -> WorkerPool:
         return default_pool() if self._given is None else self._given
 
-    def _may_go(self, job: Job) -> bool:
-        """True: a turn is free, and now taken for it. False: it waits for one."""
+    def _take_turn(self, job: Job) -> _Turn | None:
+        """A turn that is free now, for this job. None: it waits for one."""
+        frames = frames_waiting(self._taken_by)
+        if frames:
+            job = NestedJob(job, partial(self._end_wait, frames))
         with self._lock:
-            if self._taken < self.n:
+            self._waits.begin(frames)
+            if self._taken < self._most():
                 self._taken += 1
-                return True
+                return _Turn(self, job)
             if len(self._waiting) >= BACKLOG:
+                self._waits.end(frames)
                 self._refused += 1
                 raise PoolSaturated(
                     f"limit {self.name!r}: {self.n} calls run and {BACKLOG} wait for their turn"
                 )
-            self._waiting.append(job)
-            return False
+            heappush(self._waiting, (-len(frames), next(self._places), job))
+            return None
 
-    def _go(self, start: Callable[[WorkerPool], object]) -> None:
+    def _most(self) -> int:
+        return self.n + self._waits.threads()
+
+    def _end_wait(self, frames: Sequence[Any]) -> None:
+        with self._lock:
+            self._waits.end(frames)
+
+    def _go(self, turn: _Turn, start: Callable[[WorkerPool], object]) -> None:
         try:
             start(self._pool)
         except BaseException:
-            for job in self._give_up_turn():
-                job.discard()
+            turn.discard()
             raise
 
     def _give_up_turn(self) -> list[Job]:
@@ -199,7 +218,7 @@ class Limit(Executor):
             self._taken -= 1
             if self._taken:
                 return []
-            lost = list(self._waiting)
+            lost = [job for _, _, job in sorted(self._waiting)]
             self._waiting.clear()
             return lost
 
@@ -212,8 +231,8 @@ class Limit(Executor):
     def _next(self) -> Job | None:
         with self._lock:
             self._completed += 1
-            if self._waiting:
-                return self._waiting.popleft()
+            if self._waiting and self._taken <= self._most():
+                return heappop(self._waiting)[2]
             self._taken -= 1
             return None
 

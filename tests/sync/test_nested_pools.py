@@ -7,13 +7,19 @@ import inspect
 import threading
 from typing import Any
 
+import asgiref.sync
 import pytest
 from asgiref.current_thread_executor import CurrentThreadExecutor
 
 import bridge.sync
-from bridge import sync_to_async
+from bridge import async_to_sync, sync_to_async
 
 DEADLINE_S = 30
+
+needs_chain = pytest.mark.skipif(
+    "old_executor" not in inspect.signature(CurrentThreadExecutor).parameters,
+    reason="asgiref < 3.9 does not know which thread waits further out",
+)
 
 
 def nested(outer: Any, executor: Any, depth: int, leaf: Any) -> Any:
@@ -84,6 +90,107 @@ async def test_the_thread_of_a_nested_call_does_not_go_on_beside_the_one_that_wa
     assert order == ["inner", "outer", "next"]
 
 
+@pytest.fixture(params=["pool", "limit"])
+def group(request: pytest.FixtureRequest) -> Any:
+    """One call at a time."""
+    name = request.node.name
+    return bridge.sync.pool(name, threads=1) if request.param == "pool" else bridge.sync.limit(1)
+
+
+@needs_chain
+async def test_calls_nested_side_by_side_take_turns(outer: Any, group: Any) -> None:
+    lock = threading.Lock()
+    inside: set[int] = set()
+    most = 0
+
+    def leaf(number: int) -> None:
+        nonlocal most
+        with lock:
+            inside.add(number)
+            most = max(most, len(inside))
+        threading.Event().wait(0.002)
+        with lock:
+            inside.remove(number)
+
+    async def many() -> None:
+        call = sync_to_async(leaf, thread_sensitive=False, executor=group)
+        await asyncio.gather(*(call(number) for number in range(10)))
+
+    call = sync_to_async(outer.async_to_sync(many), thread_sensitive=False, executor=group)
+    await asyncio.gather(call(), call())
+
+    assert most == 1
+
+
+async def test_a_task_that_the_call_has_left_behind_waits_for_its_turn(
+    outer: Any, group: Any
+) -> None:
+    order: list[str] = []
+    tasks: list[asyncio.Task[None]] = []
+    posted = threading.Event()
+    frame_closed = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    async def background() -> None:
+        await frame_closed.wait()
+        loop.call_soon(posted.set)
+        await sync_to_async(order.append, thread_sensitive=False, executor=group)("task")
+
+    async def start() -> None:
+        tasks.append(loop.create_task(background()))
+
+    def call() -> None:
+        outer.async_to_sync(start)()
+        loop.call_soon_threadsafe(frame_closed.set)
+        assert posted.wait(DEADLINE_S)
+        threading.Event().wait(0.02)  # long enough for another thread to take what waits
+        order.append("call")
+
+    await sync_to_async(call, thread_sensitive=False, executor=group)()
+    await asyncio.gather(*tasks)
+
+    assert order == ["call", "task"]
+
+
+async def test_who_goes_on_without_a_nested_call_counts_again() -> None:
+    pool = bridge.sync.pool("goes-on", threads=1)
+    begun = asyncio.Event()
+    go_on = threading.Event()
+    loop = asyncio.get_running_loop()
+    tasks: list[asyncio.Task[Any]] = []
+
+    def leaf() -> None:
+        loop.call_soon_threadsafe(begun.set)
+        go_on.wait(DEADLINE_S)
+
+    async def start() -> None:
+        call = sync_to_async(leaf, thread_sensitive=False, executor=pool)
+        tasks.append(loop.create_task(call()))
+        await begun.wait()
+        assert pool.max_threads == 2
+
+    def call() -> int:
+        async_to_sync(start)()
+        return pool.max_threads
+
+    assert await sync_to_async(call, thread_sensitive=False, executor=pool)() == 1
+    go_on.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_calls_nested_through_submit_do_not_exhaust_it(group: Any) -> None:
+    """As asgiref's own, and ``loop.run_in_executor``, make them."""
+
+    async def inner() -> tuple[int, int]:
+        theirs = asgiref.sync.sync_to_async(abs, thread_sensitive=False, executor=group)
+        loop = asyncio.get_running_loop()
+        return await theirs(-1), await loop.run_in_executor(group, abs, -2)
+
+    call = sync_to_async(async_to_sync(inner), thread_sensitive=False, executor=group)
+
+    assert await call() == (1, 2)
+
+
 async def test_what_has_begun_goes_first_so_few_threads_are_needed(outer: Any) -> None:
     pool = bridge.sync.pool("few", threads=2)
     await asyncio.gather(*(nested(outer, pool, 1, lambda: None)() for _ in range(300)))
@@ -122,10 +229,7 @@ async def test_a_cancelled_nested_call_gives_its_thread_back() -> None:
         await asyncio.sleep(0.001)
 
 
-@pytest.mark.skipif(
-    "old_executor" not in inspect.signature(CurrentThreadExecutor).parameters,
-    reason="asgiref < 3.9 does not know which thread waits further out",
-)
+@needs_chain
 async def test_a_call_inside_of_a_limit_belongs_to_the_one_that_waits_for_it(outer: Any) -> None:
     group = bridge.sync.limit(1)
     calls = [nested(outer, group, 4, lambda: "leaf")() for _ in range(10)]
