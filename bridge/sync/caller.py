@@ -12,6 +12,9 @@ Rule 1. The lock of ``_work_ready`` guards ``_work_items``, ``_broken`` and the 
         and is never held while foreign code runs.
 Rule 2. It closes (``_broken``), under that lock, when the coroutine has ended and no job is left. A
         job that comes later is refused, and its owner looks further out.
+Rule 3. A frame whose coroutine goes on while its thread does something else (a manager that is
+        entered, an iteration between two items) is *paused*. Jobs still come to it, because the
+        thread is theirs; whatever frame that thread serves next runs them, too.
 """
 
 from __future__ import annotations
@@ -40,6 +43,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+# No lock: a thread adds its own frames, and a finalizer anywhere may only take one away.
+_paused: dict[threading.Thread, list[CallerThread]] = {}
+
+
 class Job(Protocol):
     """What can be sent back to a waiting thread."""
 
@@ -53,17 +60,22 @@ class Job(Protocol):
 class _Ready:
     """A condition with one thread that waits: the lock it waits at is made once.
 
+    :ivar stand_in: of the frame that runs this one's jobs while it is paused.
+    :ivar poked: a frame that this one stands in for has got a job.
+
     Rule. ``_gate`` is closed, under the lock, before each wait (:meth:`expect`). Whoever finds
     ``_waits`` takes it back and opens the gate. So what a wait leaves behind, however it ended,
     changes nothing for the next: a signal handler may raise in it at any moment.
     """
 
-    __slots__ = ("_gate", "_waits", "lock")
+    __slots__ = ("_gate", "_waits", "lock", "poked", "stand_in")
 
     def __init__(self) -> None:
         self.lock = RealLock()
         self._gate = threading.Lock()  # this may be a greenlet's
         self._waits = False
+        self.poked = False
+        self.stand_in: _Ready | None = None
 
     def __enter__(self) -> None:
         self.lock.acquire()
@@ -76,6 +88,10 @@ class _Ready:
         if self._waits:
             self._waits = False
             self._gate.release()
+        if self.stand_in is not None:
+            with self.stand_in.lock:  # always that of a younger frame
+                self.stand_in.poked = True
+                self.stand_in.notify()
 
     def expect(self) -> None:
         """Under the lock: who notifies from now on ends the next :meth:`wait`."""
@@ -107,12 +123,18 @@ class CallerThread(CurrentThreadExecutor):
         self._lock = ready.lock
         self._news = False
         self._last = False
+        self._is_paused = False
         self._on_close: set[Callable[[], object]] | None = None
 
     @property
     def outer(self) -> Any:
         """The executor of the sync frame further out, if any."""
         return self._old_executor
+
+    @property
+    def is_closed(self) -> bool:
+        """It takes no more jobs."""
+        return self._broken
 
     # -- from the loop's thread -----------------------------------------------------------------
 
@@ -178,8 +200,12 @@ class CallerThread(CurrentThreadExecutor):
         :returns: whether there is news.
         :raises BaseException: what a signal handler raised, such as ``KeyboardInterrupt``.
         """
+        if self._is_paused:
+            self._resume()
         waited = True
         while True:
+            if _paused:
+                self._stand_in_for_paused()
             with self._lock:
                 job = self._work_items.popleft() if self._work_items else None
                 if job is None:
@@ -187,6 +213,9 @@ class CallerThread(CurrentThreadExecutor):
                         self._news = False
                         self._broken = self._last
                         break
+                    if self._work_ready.poked:
+                        self._work_ready.poked = False
+                        continue
                     if not waited:
                         return False
                     self._work_ready.expect()
@@ -195,11 +224,40 @@ class CallerThread(CurrentThreadExecutor):
             else:
                 job.run()
                 del job
-        self._tell_closed()
+        if self._broken:
+            self._tell_closed()
+        else:
+            self._pause()
         return True
+
+    def _pause(self) -> None:
+        self._is_paused = True
+        _paused.setdefault(self._work_thread, []).append(self)
+
+    def _resume(self) -> None:
+        self._is_paused = False
+        self._work_ready.stand_in = None
+        frames = _paused[self._work_thread]
+        frames.remove(self)
+        if not frames and threading.current_thread() is self._work_thread:
+            del _paused[self._work_thread]
+
+    def _stand_in_for_paused(self) -> None:
+        """Run the jobs of this thread's paused frames, and be told of the next ones."""
+        for frame in tuple(_paused.get(self._work_thread, ())):
+            while (job := frame._pop_for(self)) is not None:
+                job.run()
+                del job
+
+    def _pop_for(self, frame: CallerThread) -> Any:
+        with self._lock:
+            self._work_ready.stand_in = frame._work_ready
+            return self._work_items.popleft() if self._work_items else None
 
     def close(self) -> None:
         """The thread leaves early: take no more jobs, and hand on what waits."""
+        if self._is_paused:
+            self._resume()
         with self._lock:
             self._broken = True
             jobs = list(self._work_items)
@@ -210,7 +268,7 @@ class CallerThread(CurrentThreadExecutor):
         self._tell_closed()
 
     def _tell_closed(self) -> None:
-        if self._broken and self._on_close is not None:
+        if self._on_close is not None:
             callbacks, self._on_close = self._on_close, None
             for callback in callbacks:
                 callback()

@@ -143,7 +143,8 @@ def enter_in_loop(
     ...     page = bridge.async_to_sync(client.get)(url)
 
     It is entered and left in one task, as task groups, timeouts and cancel scopes need it. While
-    it is entered or left, this thread runs the thread-sensitive sync code that it calls.
+    it is entered or left, this thread runs the thread-sensitive sync code that it calls; what its
+    tasks call in between, too, when the body waits in one of the bridge's helpers, or at the end.
 
     :param manager: what ``async with`` takes.
     :raises TypeError: ``manager`` is no async context manager.
@@ -183,8 +184,7 @@ class _InLoop(AbstractContextManager[T, bool | None]):
         refuse_on_loop()
         self._task.post(lambda: self._on_left(exc))
         try:
-            while not self._task.ended:
-                self._task.wait()
+            self._task.finish()
         except BaseException:  # from a signal handler
             self._task.unwind()
             raise

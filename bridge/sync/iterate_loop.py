@@ -37,7 +37,8 @@ def iterate_in_loop(iterable: AsyncIterable[T], *, window: int = 64) -> Generato
     ...     print(event)
 
     The source runs in one task, ahead of the consumer by at most the window. While the consumer
-    waits for an item, its thread runs the thread-sensitive sync code that the source calls. Leaving
+    waits for an item, or in another of the bridge's helpers, its thread runs the thread-sensitive
+    sync code that the source calls. Leaving
     the loop early (or closing the returned generator) cancels the task, closes the source there
     (its ``aclose()``, if it has one) and waits for both.
 
@@ -77,13 +78,15 @@ class _Pump(Generic[T]):
         self._buffer: deque[T] = deque()
         self._produced = 0
         self._consumed = 0
-        self._hungry = False
+        self._hungry = True
         self._room: asyncio.Future[None] | None = None
 
     # -- on the consumer's thread ---------------------------------------------------------------
 
     def begin(self) -> None:
+        """Start, and wait for the first item, or for the end."""
         self._task.begin()
+        self._task.wait()
 
     def wait(self) -> bool:
         """Wait until there are items. False: there will be no more.
@@ -120,14 +123,13 @@ class _Pump(Generic[T]):
 
         :raises BaseException: what the source raised while it was closed.
         """
-        if self._task.ended:
-            return
         if not self._task.is_here():
             self._task.abandon()
             return
+        if self._task.ended:
+            self._task.finish()
+            return
         self._task.cancel()
-        while not self._task.ended:
-            self._task.wait()
         try:
             self._task.outcome()
         except CancelledError:

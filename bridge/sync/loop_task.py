@@ -196,8 +196,16 @@ class LoopTask:
         """Cancel the coroutine. From any thread; returns at once."""
         self.post(self._on_cancel)
 
+    def finish(self) -> None:
+        """The coroutine has ended, maybe while this thread did something else: run what it has
+        sent back since. On the waiting thread.
+        """
+        while not self._caller.is_closed:
+            self.wait()
+
     def outcome(self) -> Any:
         """The coroutine's result, or raises what it raised."""
+        self.finish()
         self.adopt()
         error, self._error = self._error, None
         if error is None:

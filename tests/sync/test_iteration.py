@@ -349,6 +349,49 @@ def test_its_sync_code_runs_on_the_consumers_thread() -> None:
     assert set(iterate_in_loop(source())) == {here()}
 
 
+def test_its_sync_code_runs_while_the_consumer_waits_for_something_else() -> None:
+    go_on, ran = asyncio.Event(), asyncio.Event()
+
+    async def source() -> AsyncIterator[int]:
+        yield 1
+        await go_on.wait()
+        await sync_to_async(here)()
+        ran.set()
+        yield 2
+
+    async def wait() -> bool:
+        go_on.set()
+        async with asyncio.timeout(DEADLINE_S):
+            return await ran.wait()
+
+    for _ in iterate_in_loop(source()):
+        assert async_to_sync(wait)()
+
+
+def test_a_task_that_an_ended_source_has_left_behind_goes_on() -> None:
+    tasks: list[asyncio.Task[threading.Thread]] = []
+    ended = threading.Event()
+
+    async def background() -> threading.Thread:
+        await asyncio.to_thread(ended.wait, DEADLINE_S)
+        return await sync_to_async(here)()
+
+    async def source() -> AsyncIterator[int]:
+        tasks.append(asyncio.create_task(background()))
+        yield 1
+
+    async def outcome() -> threading.Thread:
+        async with asyncio.timeout(DEADLINE_S):
+            return await tasks[0]
+
+    stream = iterate_in_loop(source())
+    next(stream)
+    stream.close()
+    ended.set()
+
+    assert async_to_sync(outcome)() is not here()
+
+
 def test_closing_waits_for_sync_code_of_the_source() -> None:
     closed_on = []
 

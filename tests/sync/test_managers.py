@@ -322,6 +322,56 @@ def test_sync_code_of_an_async_manager_runs_on_the_calling_thread() -> None:
     assert threads == [here(), here()]
 
 
+class Client:
+    """Its requests are answered by a task of its own, on the thread that entered it."""
+
+    async def __aenter__(self) -> Client:
+        self.requests: asyncio.Queue[asyncio.Future[threading.Thread]] = asyncio.Queue()
+        self.reader = asyncio.create_task(self._read())
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self.reader.cancel()
+
+    async def _read(self) -> None:
+        while True:
+            answer = await self.requests.get()
+            answer.set_result(await sync_to_async(here)())
+
+    async def request(self) -> threading.Thread:
+        answer: asyncio.Future[threading.Thread] = asyncio.get_running_loop().create_future()
+        async with asyncio.timeout(DEADLINE_S):
+            await self.requests.put(answer)
+            return await answer
+
+
+def test_a_task_of_an_async_manager_calls_sync_code_while_the_body_waits() -> None:
+    with enter_in_loop(Client()) as outer, enter_in_loop(Client()) as inner:
+        for client in (outer, inner, outer):
+            assert async_to_sync(client.request)() is here()
+
+
+def test_what_a_task_of_an_async_manager_has_called_runs_before_it_is_left() -> None:
+    ran_on = []
+
+    async def call() -> None:
+        ran_on.append(await sync_to_async(here)())
+
+    class Manager(AsyncManager):
+        async def __aenter__(self) -> Any:
+            self.task = asyncio.create_task(call())
+            return await super().__aenter__()
+
+        async def __aexit__(self, *exc_info: object) -> Any:
+            await asyncio.wait_for(self.task, DEADLINE_S)
+            return await super().__aexit__(*exc_info)
+
+    with enter_in_loop(Manager()):
+        pass
+
+    assert ran_on == [here()]
+
+
 def test_context_variables_of_an_async_manager_are_seen_inside() -> None:
     variable = contextvars.ContextVar("variable", default="unset")
 
