@@ -35,7 +35,7 @@ from bridge.errors import PoolClosed
 from bridge.inbox import inbox_of
 from bridge.native import RealLock
 
-__all__ = ["Call", "cancelled", "current_call"]
+__all__ = ["Call", "cancelled", "current_call", "settle_cancellation"]
 
 logger = logging.getLogger("bridge.sync")
 
@@ -57,6 +57,15 @@ def current_call() -> Call | None:
     """The call that this thread runs, if any."""
     call: Call | None = _thread.__dict__.get(CALL)
     return call
+
+
+def settle_cancellation() -> None:
+    """What the function that runs here does from now on is no longer cancelled with its caller:
+    the coroutines of its cleaning up run to their end.
+    """
+    call = current_call()
+    if call is not None:
+        call.owes_cancellation = False
 
 
 def cancelled() -> bool:

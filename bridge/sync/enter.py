@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from bridge.native import RealLock
-from bridge.sync.calls import Call
+from bridge.sync.calls import Call, settle_cancellation
 from bridge.sync.lease import ThreadLease
 from bridge.sync.loop_task import LoopTask, refuse_on_loop
 from bridge.sync.sensitive import post_thread_sensitive
@@ -122,6 +122,7 @@ class _InThreads(AbstractAsyncContextManager[T, bool | None]):
             self._entered = True
             abandoned = self._abandoned
         if abandoned:
+            settle_cancellation()  # the caller's, not that of what leaving may wait for
             self._on_thread_exit(*_exc_info(CancelledError()))
         return value
 

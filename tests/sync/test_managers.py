@@ -53,7 +53,7 @@ class Manager:
     def names(self) -> list[str]:
         return [name for name, _ in self.steps]
 
-    async def is_being_entered(self) -> None:
+    async def is_entering(self) -> None:
         while not self.entering.is_set():
             await asyncio.sleep(0.001)
 
@@ -134,7 +134,7 @@ async def test_a_caller_cancelled_while_entering_leaves_nothing_entered(sensitiv
             raise AssertionError("cancelled before")
 
     task = asyncio.create_task(body())
-    await manager.is_being_entered()
+    await manager.is_entering()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -144,6 +144,34 @@ async def test_a_caller_cancelled_while_entering_leaves_nothing_entered(sensitiv
 
     assert manager.names == ["enter", "exit"]
     assert isinstance(manager.errors[0], asyncio.CancelledError)
+
+
+async def test_what_is_left_for_a_cancelled_caller_may_call_async_code(sensitive: bool) -> None:
+    steps: list[str] = []
+
+    async def release() -> None:
+        await asyncio.sleep(0)
+        steps.append("released")
+
+    class Connection(Manager):
+        def __exit__(self, *exc_info: Any) -> bool:
+            async_to_sync(release)()
+            return super().__exit__(*exc_info)
+
+    async def body() -> None:
+        async with enter_in_threads(connection, thread_sensitive=sensitive):
+            steps.append("body")
+
+    connection = Connection()
+    connection.may_enter.clear()
+    task = asyncio.create_task(body())
+    await connection.is_entering()
+    task.cancel()
+    await asyncio.wait((task,))
+    connection.may_enter.set()
+    await connection.is_left()
+
+    assert steps == ["released"]
 
 
 async def test_a_caller_cancelled_before_its_turn_enters_nothing() -> None:
