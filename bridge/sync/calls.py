@@ -26,7 +26,7 @@ from collections.abc import Callable, Generator
 from contextvars import Context, ContextVar, copy_context
 from sys import exception
 from time import monotonic
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from asgiref.sync import SyncToAsync
 
@@ -82,14 +82,22 @@ def cancelled() -> bool:
     return call is not None and call.abandoned
 
 
+class Awaited(Protocol):
+    """What a sync function waits for."""
+
+    def cancel_owed(self) -> None:
+        """Cancel it if its call still owes that. On any thread; returns at once."""
+
+
 class Call:
     """One call. A job of :class:`~bridge.pool.WorkerPool`, too.
 
     :ivar loop: where the caller waits.
-    :ivar tasks: the tasks that ``async_to_sync``, ours or asgiref's, runs for this call's thread.
+    :ivar tasks: the tasks that asgiref's ``async_to_sync`` runs for this call's thread.
+    :ivar waits_for: what this call's thread waits for in a helper of ours; the thread writes it.
     :ivar abandoned: the caller waits no longer.
-    :ivar owes_cancellation: it was abandoned, and no coroutine that its function waits for has
-        been told yet: the next one that it starts is cancelled.
+    :ivar owes_cancellation: its caller was cancelled, and no coroutine that its function waits for
+        has been told yet: that one, or else the next one that it starts, is cancelled.
     :ivar occupies: it runs on asgiref's single thread.
     :ivar ended: the thread is through with it.
     :ivar settles_later: a pool runs it that calls :meth:`settle`.
@@ -121,6 +129,7 @@ class Call:
         "posted_at",
         "settles_later",
         "tasks",
+        "waits_for",
     )
 
     def __init__(
@@ -147,6 +156,7 @@ class Call:
         self._wake_context: Context
         self.error: BaseException | None = None
         self.tasks: list[Task[Any]] | None = None
+        self.waits_for: Awaited | None = None
         self.abandoned = False
         self.arrived = False
         self.ended = False
@@ -253,13 +263,21 @@ class Call:
         """The caller is cancelled. True: not yet, the coroutine inside the function is, first."""
         if not self.must_run and self.withdraw():
             return False
-        if self.tasks and not self.arrived:
-            _cancel(self.tasks[0], self.loop)
+        if self.arrived:
+            self.abandoned = True
+            self.error = None
+            return False
+        self.owes_cancellation = True  # before the look: a coroutine that begins looks, too
+        waits_for = self.waits_for
+        if waits_for is not None:
+            waits_for.cancel_owed()
+            return True
+        task = next(iter(self.tasks or ()), None)  # another thread may end it meanwhile
+        if task is not None:
+            self.owes_cancellation = False
+            _cancel(task, self.loop)
             return True
         self.abandoned = True
-        self.owes_cancellation = not self.arrived
-        if self.arrived:
-            self.error = None
         return False
 
     def _await_unwinding(self) -> Generator[Call, None, None]:

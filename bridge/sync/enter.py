@@ -165,6 +165,7 @@ class _InLoop(AbstractContextManager[T, bool | None]):
     def __enter__(self) -> T:
         refuse_on_loop()
         self._task = LoopTask(self._on_loop())
+        self._task.announce()
         try:
             self._task.begin()
             self._task.wait()

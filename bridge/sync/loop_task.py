@@ -30,7 +30,7 @@ from bridge.inbox import inbox_of
 from bridge.loop import start_task
 from bridge.native import RealLock
 from bridge.sync.caller import CallerThread
-from bridge.sync.calls import current_call
+from bridge.sync.calls import Call, current_call
 from bridge.sync.kept_loop import kept_loop
 from bridge.sync.sensitive import CALLER_VARIABLE, set_waiting_caller, waiting_caller
 
@@ -63,6 +63,14 @@ def _loop_of_this_thread() -> AbstractEventLoop | None:
     return loop if here.get("main_event_loop_pid") == os.getpid() else None
 
 
+def _own_call() -> Call | None:
+    """The call that runs on this thread, if it is ours, and not one of asgiref's further in."""
+    call = current_call()
+    if call is None or call.tasks is not _asgiref_thread.__dict__.get("task_context"):
+        return None
+    return call
+
+
 class LoopTask:
     """One coroutine and the thread that waits for it. All but ``_on_*`` runs on that thread."""
 
@@ -89,8 +97,8 @@ class LoopTask:
         self._caller = CallerThread(self._outer)
         self._context = copy_context()
         self._handled = sys.exception()
-        self._call = current_call()
-        self._tasks: list[Task[Any]] | None = _asgiref_thread.__dict__.get("task_context")
+        self._call: Call | None = None  # while this thread waits
+        self._tasks = None if _own_call() else _asgiref_thread.__dict__.get("task_context")
         self._ticket = RealLock()
         self._loop: AbstractEventLoop | None = None
         self._task: Task[None] | None = None
@@ -123,8 +131,7 @@ class LoopTask:
         runner = executor or ThreadPoolExecutor(1, thread_name_prefix="bridge-new-loop")
         future = runner.submit(asyncio.run, self._on_new_loop())
         future.add_done_callback(lambda _: self._caller.notify(last=True))
-        while not self._caller.serve(LOOK_S):
-            pass
+        self.wait()
         if executor is None:
             runner.shutdown()
         future.result()
@@ -138,11 +145,28 @@ class LoopTask:
         :raises BaseException: what a signal handler raised; see :meth:`unwind`.
         """
         looks = 0
-        while not self._caller.serve(LOOK_S):
-            loop = self._loop
-            looks = 0 if loop is None or loop.is_running() else looks + 1
-            if looks and loop is not None:
-                self._leave(loop, looks)
+        self.announce()
+        try:
+            while not self._caller.serve(LOOK_S):
+                loop = self._loop
+                looks = 0 if loop is None or loop.is_running() else looks + 1
+                if looks and loop is not None:
+                    self._leave(loop, looks)
+        finally:
+            self._go_on()
+
+    def announce(self) -> None:
+        """Tell the call that runs here what it waits for. Before the coroutine begins: a caller
+        that is cancelled from then on waits until both have unwound.
+        """
+        self._call = call = _own_call()  # not always the same: an iteration goes on in the next one
+        if call is not None:
+            call.waits_for = self
+
+    def _go_on(self) -> None:
+        call, self._call = self._call, None
+        if call is not None:
+            call.waits_for = None
 
     def _leave(self, loop: AbstractEventLoop, looks: int) -> None:
         if self._ticket.acquire(False):
@@ -160,11 +184,13 @@ class LoopTask:
 
         :raises BaseException: what a second one raised, at once.
         """
+        self.announce()
         try:
             self.cancel()
             while not self.ended and self._loop is not None and self._loop.is_running():
                 self._caller.serve(LOOK_S)
         finally:
+            self._go_on()
             self._caller.close()
 
     def give_notice(self) -> None:
@@ -195,6 +221,10 @@ class LoopTask:
     def cancel(self) -> None:
         """Cancel the coroutine. From any thread; returns at once."""
         self.post(self._on_cancel)
+
+    def cancel_owed(self) -> None:
+        """Cancel it for the call that runs on the waiting thread, whose caller was cancelled."""
+        self.post(self._on_cancel_owed)
 
     def finish(self) -> None:
         """The coroutine has ended, maybe while this thread did something else: run what it has
@@ -241,9 +271,7 @@ class LoopTask:
         assert task is not None
         if self._tasks is not None:
             self._tasks.append(task)
-        if self._call is not None and self._call.owes_cancellation:
-            self._call.owes_cancellation = False
-            task.cancel()
+        self._on_cancel_owed()
         try:
             if self._handled is None:
                 self._result = await self._awaitable
@@ -290,6 +318,12 @@ class LoopTask:
             self._on_end(None)
         elif self._task is not None:
             self._task.cancel()
+
+    def _on_cancel_owed(self) -> None:
+        call = self._call
+        if call is not None and call.owes_cancellation and not self.ended:
+            call.owes_cancellation = False
+            self._on_cancel()
 
     async def _on_new_loop(self) -> None:
         loop = asyncio.get_running_loop()

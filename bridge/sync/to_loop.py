@@ -54,6 +54,7 @@ class AsyncToSync(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         refuse_on_loop()
         task = LoopTask(self.awaitable(*args, **kwargs))
+        task.announce()
         try:
             self._run(task)
         except DeadlockError:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 import bridge.sync
 from bridge import WorkerPool, async_to_sync, sync_to_async
+from bridge.inbox import inbox_of
 
 DEADLINE_S = 30
 
@@ -319,3 +322,102 @@ async def test_a_timeout_further_out_reaches_a_coroutine_on_a_loop_of_its_own() 
             await sync_to_async(async_to_sync(innermost, force_new_loop=True))()
 
     assert steps == ["cancelled"]
+
+
+async def test_a_coroutine_that_has_not_begun_yet_is_unwound_first(sensitive: bool) -> None:
+    steps: list[str] = []
+    posts = inbox_of(asyncio.get_running_loop())._posts
+
+    def middle() -> None:
+        try:
+            async_to_sync(asyncio.Event().wait)()
+        finally:
+            steps.append("sync code")
+
+    await sync_to_async(abs, thread_sensitive=sensitive)(1)
+    call = asyncio.create_task(sync_to_async(middle, thread_sensitive=sensitive)())
+    await asyncio.sleep(0)
+    while not posts:  # a turn of the loop in which the thread sends its coroutine
+        threading.Event().wait(0.001)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+
+    assert steps == ["sync code"]
+
+
+# -- cancellation in the body of an async manager, or of an iteration ------------------------------
+
+
+@contextlib.asynccontextmanager
+async def noting(steps: list[str]) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        steps.append("left")
+
+
+async def numbers(steps: list[str]) -> AsyncIterator[int]:
+    async with noting(steps):
+        while True:
+            yield 1
+
+
+@pytest.mark.parametrize("helper", ["enter_in_loop", "iterate_in_loop"])
+async def test_plain_code_in_the_body_is_not_waited_for(
+    helper: str, job: Job, sensitive: bool
+) -> None:
+    steps: list[str] = []
+
+    def body() -> None:
+        job()
+        steps.append("body")
+
+    def manage() -> None:
+        with bridge.enter_in_loop(noting(steps)):
+            body()
+
+    def iterate() -> None:
+        for _ in bridge.iterate_in_loop(numbers(steps), window=1):
+            body()
+            break
+
+    function = manage if helper == "enter_in_loop" else iterate
+    call = asyncio.create_task(sync_to_async(function, thread_sensitive=sensitive)())
+    await job.running()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert not steps
+    await job.let_go()
+    while "left" not in steps:
+        await asyncio.sleep(0.001)
+
+    assert job.saw == [False, True]
+    assert steps == ["body", "left"]
+
+
+async def test_an_async_manager_left_in_another_call_is_cancelled_with_that(job: Job) -> None:
+    steps: list[str] = []
+    leaving = asyncio.Event()
+
+    @contextlib.asynccontextmanager
+    async def slow_to_leave() -> AsyncIterator[None]:
+        yield
+        leaving.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            steps.append("unwound")
+
+    async def body() -> None:
+        async with bridge.enter_in_threads(bridge.enter_in_loop(slow_to_leave())):
+            pass
+
+    call = asyncio.create_task(body())
+    await leaving.wait()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+
+    assert steps == ["unwound"]
