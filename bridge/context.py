@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Container
+from contextlib import suppress
 from contextvars import Context, ContextVar, Token
+from functools import partial
 from typing import Any
 
 from asgiref import local
 
-__all__ = ["TAGS_LOCALS", "Showing", "adopt", "holds_locals", "rehome"]
+__all__ = ["TAGS_LOCALS", "Showing", "TwinContext", "adopt", "holds_locals", "rehome"]
 
 # asgiref >= 3.12 tags the data of a `Local` with the thread that owns it, and shows it to no other.
 # Moving a request to another thread on purpose means to move the ownership, too.
@@ -31,10 +33,55 @@ def adopt(context: Context, *, but: ContextVar[Any] | None = None) -> None:
     for variable, value in context.items():
         if variable is but:
             continue
-        if _storage is not None and _rehome is not None and isinstance(value, _storage):
-            value = _rehome(value)
+        value = _own(value)
         if variable.get(_missing) is not value:
             variable.set(value)
+
+
+def _own(value: Any) -> Any:
+    """The value of a variable, for the current thread."""
+    if _storage is not None and _rehome is not None and isinstance(value, _storage):
+        return _rehome(value)
+    return value
+
+
+class TwinContext:
+    """The context that a context manager is entered and left in, while its body has another.
+
+    Both see what the other has set, as if they were one: a token that the manager got when it was
+    entered is of use when it is left, because it is left in the very same context.
+
+    :param context: the manager's. Nothing runs in it when the methods are called.
+    :param but: a variable that each has of its own.
+    """
+
+    def __init__(self, context: Context, *, but: ContextVar[Any] | None = None) -> None:
+        self._context = context
+        self._but = but
+        self._tokens: dict[ContextVar[Any], Token[Any]] = {}
+        self._before_leaving = context
+
+    def show_body(self) -> None:
+        """In the body's context: what the manager has set when it was entered."""
+        for variable, value in self._context.items():
+            value = _own(value)
+            if variable is not self._but and variable.get(_missing) is not value:
+                self._tokens[variable] = variable.set(value)
+
+    def show_manager(self, body: Context) -> None:
+        """On the manager's thread or loop, before it is left: what ``body`` has set."""
+        self._context.run(partial(adopt, body, but=self._but))
+        self._before_leaving = self._context.copy()
+
+    def show_caller(self) -> None:
+        """In the body's context: what the manager has set, and reset, when it was left."""
+        for variable, value in self._context.items():
+            if variable is not self._but and self._before_leaving.get(variable) is not value:
+                variable.set(_own(value))
+        for variable, token in self._tokens.items():
+            if variable not in self._context:
+                with suppress(ValueError):  # left in another context than it was entered in
+                    variable.reset(token)
 
 
 def holds_locals(context: Context) -> bool:

@@ -3,7 +3,7 @@
 What enters: a context manager of one kind. What leaves: one of the other.
 
 Rule 1. Entering and leaving happen on one thread, or in one task: locks, transactions and cancel
-        scopes need that.
+        scopes need that. They happen in one context, which sees what the body sets.
 Rule 2. What was entered is left, even if nobody waits for it any more: a cancelled caller's
         ``__exit__`` still runs, and one whose ``__enter__`` ends after the cancellation is left at
         once, on its thread.
@@ -16,9 +16,11 @@ from asyncio import CancelledError
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from contextvars import Context, copy_context
 from types import TracebackType
 from typing import Any, TypeVar
 
+from bridge.context import TwinContext
 from bridge.native import RealLock
 from bridge.sync.calls import Call, settle_cancellation
 from bridge.sync.lease import ThreadLease
@@ -62,6 +64,8 @@ class _InThreads(AbstractAsyncContextManager[T, bool | None]):
         self._thread_sensitive = thread_sensitive
         self._executor = executor
         self._post: Callable[[Call], None] = post_thread_sensitive
+        self._context: Context
+        self._twin: TwinContext
         self._lease: ThreadLease | None = None
         # Below: both sides. Who comes second, the thread with what it entered or the caller with
         # its cancellation, sees to it that it is left.
@@ -70,6 +74,8 @@ class _InThreads(AbstractAsyncContextManager[T, bool | None]):
         self._abandoned = False
 
     async def __aenter__(self) -> T:
+        self._context = copy_context()
+        self._twin = TwinContext(self._context)
         if not self._thread_sensitive:
             self._lease = ThreadLease(self._executor, asyncio.get_running_loop())
             self._post = self._lease.post
@@ -89,6 +95,7 @@ class _InThreads(AbstractAsyncContextManager[T, bool | None]):
             if entered:
                 self._call(self._on_thread_exit, _exc_info(error), must_run=True).abandoned = True
             raise
+        self._twin.show_body()
         return value
 
     async def __aexit__(
@@ -97,13 +104,18 @@ class _InThreads(AbstractAsyncContextManager[T, bool | None]):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool | None:
+        self._twin.show_manager(copy_context())
         call = self._call(self._on_thread_exit, (exc_type, exc, traceback), must_run=True)
         self._release()
-        suppress: bool | None = await call
+        try:
+            suppress: bool | None = await call
+        finally:
+            if not call.abandoned:
+                self._twin.show_caller()
         return suppress
 
     def _call(self, func: Callable[..., Any], args: tuple[Any, ...], *, must_run: bool) -> Call:
-        call = Call(func, args, {}, None, asyncio.get_running_loop())
+        call = Call(func, args, {}, self._context, asyncio.get_running_loop())
         call.must_run = must_run
         self._post(call)
         return call
@@ -159,6 +171,7 @@ class _InLoop(AbstractContextManager[T, bool | None]):
     def __init__(self, manager: AbstractAsyncContextManager[T]) -> None:
         self._manager = manager
         self._task: LoopTask
+        self._twin: TwinContext
         self._value: T
         self._left: asyncio.Future[BaseException | None]
 
@@ -174,7 +187,8 @@ class _InLoop(AbstractContextManager[T, bool | None]):
             raise
         if self._task.ended:
             self._task.outcome()
-        self._task.adopt()
+        self._twin = self._task.twin_context()
+        self._twin.show_body()
         return self._value
 
     def __exit__(
@@ -184,14 +198,16 @@ class _InLoop(AbstractContextManager[T, bool | None]):
         traceback: TracebackType | None,
     ) -> bool | None:
         refuse_on_loop()
-        self._task.post(lambda: self._on_left(exc))
+        body = copy_context()
+        self._task.post(lambda: self._on_left(body, exc))
         try:
             self._task.finish()
         except BaseException:  # from a signal handler
             self._task.unwind()
             raise
+        self._twin.show_caller()
         try:
-            self._task.outcome()
+            self._task.result()
         except BaseException as error:
             if error is not exc:
                 raise
@@ -199,8 +215,9 @@ class _InLoop(AbstractContextManager[T, bool | None]):
             return False
         return exc is not None
 
-    def _on_left(self, exc: BaseException | None) -> None:
+    def _on_left(self, body: Context, exc: BaseException | None) -> None:
         if not self._left.done():
+            self._twin.show_manager(body)
             self._left.set_result(exc)
 
     async def _on_loop(self) -> None:

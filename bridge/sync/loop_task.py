@@ -24,7 +24,7 @@ from typing import Any
 
 from asgiref.sync import AsyncToSync, SyncToAsync
 
-from bridge.context import adopt, rehome
+from bridge.context import TwinContext, adopt, rehome
 from bridge.errors import DeadlockError
 from bridge.inbox import inbox_of
 from bridge.loop import start_task
@@ -212,6 +212,10 @@ class LoopTask:
         here = threading.current_thread()
         return self._caller._work_thread is here and asyncio._get_running_loop() is None
 
+    def twin_context(self) -> TwinContext:
+        """For a coroutine that is entered and left: its context, beside that of the body."""
+        return TwinContext(self._context, but=CALLER_VARIABLE)
+
     def adopt(self) -> None:
         """See, on the waiting thread, what the coroutine has set in context variables."""
         adopt(self._context, but=CALLER_VARIABLE)
@@ -237,6 +241,10 @@ class LoopTask:
         """The coroutine's result, or raises what it raised."""
         self.finish()
         self.adopt()
+        return self.result()
+
+    def result(self) -> Any:
+        """As :meth:`outcome`, once, of a coroutine that has ended; adopts no context."""
         error, self._error = self._error, None
         if error is None:
             return self._result

@@ -238,6 +238,33 @@ async def test_context_variables_of_a_manager_are_seen_inside() -> None:
     assert variable.get() == "unset"
 
 
+@contextlib.contextmanager
+def bound(variable: contextvars.ContextVar[str], value: str) -> Iterator[None]:
+    token = variable.set(value)
+    try:
+        yield
+    finally:
+        variable.reset(token)
+
+
+async def test_a_manager_may_reset_what_it_has_set(sensitive: bool) -> None:
+    new = contextvars.ContextVar[str]("new")
+    old = contextvars.ContextVar[str]("old")
+    of_the_body = contextvars.ContextVar[str]("of_the_body")
+    old.set("before")
+    of_the_body.set("before")
+
+    async with (
+        enter_in_threads(bound(new, "inside"), thread_sensitive=sensitive),
+        enter_in_threads(bound(old, "inside"), thread_sensitive=sensitive),
+    ):
+        assert (new.get(), old.get()) == ("inside", "inside")
+        of_the_body.set("inside")
+
+    assert new not in contextvars.copy_context()
+    assert (old.get(), of_the_body.get()) == ("before", "inside")
+
+
 def test_what_is_no_context_manager_is_refused_at_once() -> None:
     wrong: Any = 1
     with pytest.raises(TypeError, match="takes an object with __enter__ and __exit__, not 1"):
@@ -410,6 +437,43 @@ def test_context_variables_of_an_async_manager_are_seen_inside() -> None:
 
     with enter_in_loop(manager()):
         assert variable.get() == "set by the manager"
+
+
+@contextlib.asynccontextmanager
+async def bound_in_loop(
+    variable: contextvars.ContextVar[str], value: str, seen: list[str]
+) -> AsyncIterator[None]:
+    token = variable.set(value)
+    try:
+        yield
+    finally:
+        seen.append(variable.get())
+        variable.reset(token)
+
+
+def test_an_async_manager_may_reset_what_it_has_set() -> None:
+    contextvars.copy_context().run(_set_and_reset)
+
+
+def _set_and_reset() -> None:
+    new = contextvars.ContextVar[str]("new")
+    old = contextvars.ContextVar[str]("old")
+    of_the_body = contextvars.ContextVar[str]("of_the_body")
+    old.set("before")
+    of_the_body.set("before")
+    seen: list[str] = []
+
+    with (
+        enter_in_loop(bound_in_loop(new, "inside", seen)),
+        enter_in_loop(bound_in_loop(old, "inside", seen)),
+    ):
+        assert (new.get(), old.get()) == ("inside", "inside")
+        old.set("set by the body")
+        of_the_body.set("inside")
+
+    assert new not in contextvars.copy_context()
+    assert (old.get(), of_the_body.get()) == ("before", "inside")
+    assert seen == ["set by the body", "inside"]
 
 
 async def test_on_a_running_loop_an_async_manager_is_refused() -> None:
