@@ -18,7 +18,7 @@ import sys
 import threading
 from asyncio import AbstractEventLoop, CancelledError, Task
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from contextvars import copy_context
 from typing import Any
 
@@ -28,7 +28,7 @@ from bridge.context import TwinContext, adopt, rehome
 from bridge.errors import DeadlockError
 from bridge.inbox import inbox_of
 from bridge.loop import start_task
-from bridge.native import RealLock
+from bridge.native import NativeThread, RealLock
 from bridge.sync.caller import CallerThread
 from bridge.sync.calls import Call, current_call
 from bridge.sync.kept_loop import kept_loop
@@ -127,14 +127,26 @@ class LoopTask:
         return inbox_of(loop).post(self._on_start)
 
     def run_on_new_loop(self, executor: Executor | None) -> None:
-        """Run to the end on a loop of its own, in ``executor`` or else in a thread of its own."""
-        runner = executor or ThreadPoolExecutor(1, thread_name_prefix="bridge-new-loop")
-        future = runner.submit(asyncio.run, self._on_new_loop())
-        future.add_done_callback(lambda _: self._caller.notify(last=True))
+        """Run to the end on a loop of its own, in ``executor`` or else in a thread of its own.
+
+        :raises DeadlockError: greenlets are in the place of threads.
+        """
+        if executor is not None:
+            executor.submit(self._run_new_loop)
+            self.wait()
+            return
+        thread = NativeThread(target=self._run_new_loop, name="bridge-new-loop", daemon=True)
+        thread.start()
         self.wait()
-        if executor is None:
-            runner.shutdown()
-        future.result()
+        thread.join()
+
+    def _run_new_loop(self) -> None:
+        """On the thread of the new loop."""
+        try:
+            asyncio.run(self._on_new_loop())
+        except BaseException as error:
+            self._error = self._error or error
+        self._caller.notify(last=True)
 
     # -- waiting --------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 from asgiref.sync import AsyncToSync as AsgirefAsyncToSync
 
 from bridge.errors import DeadlockError
+from bridge.native import refuse_greenlets
 from bridge.sync.loop_task import LoopTask, refuse_on_loop
 from bridge.sync.to_thread import is_async
 
@@ -92,6 +93,7 @@ def _single_thread_executor() -> Executor | None:
         return None
     executors = AsgirefAsyncToSync.context_to_thread_executor
     if context not in executors:
+        refuse_greenlets("the thread of an AsyncSingleThreadContext")
         executors[context] = ThreadPoolExecutor(max_workers=1)
     return executors[context]
 

@@ -61,9 +61,19 @@ def gevent_many() -> None:
 
         assert list(iterate_in_loop(items(), window=2)) == list(range(100))
 
+    async def meet_on_a_new_loop() -> None:
+        assert native() != main
+        arrived.append(None)
+        async with asyncio.timeout(LIMIT_S):
+            while len(arrived) < 3:  # all three loops run at the same time
+                await asyncio.sleep(0.001)
+
+    arrived: list[None] = []
+    on_a_new_loop = async_to_sync(meet_on_a_new_loop, force_new_loop=True)
     barrier = async_to_sync(make)()
     jobs = [gevent.spawn(greenlet, barrier) for _ in range(GREENLETS)]
     jobs += [gevent.spawn(stream) for _ in range(3)]
+    jobs += [gevent.spawn(on_a_new_loop) for _ in range(3)]
     gevent.joinall(jobs, raise_error=True)
 
 
@@ -75,6 +85,7 @@ def gevent_errors() -> None:
     import asyncio
     import contextvars
 
+    import asgiref.sync
     import pytest
 
     from bridge import DeadlockError, async_to_sync, sync_to_async
@@ -85,6 +96,13 @@ def gevent_errors() -> None:
 
     with pytest.raises(DeadlockError, match=r"gevent\.monkey has replaced threads by greenlets"):
         async_to_sync(with_nobody_waiting)()
+    context = getattr(asgiref.sync, "AsyncSingleThreadContext", None)
+    if context is not None:
+        with (
+            context(),
+            pytest.raises(DeadlockError, match="the thread of an AsyncSingleThreadContext"),
+        ):
+            async_to_sync(asyncio.sleep)(0)
 
 
 def eventlet_errors() -> None:
