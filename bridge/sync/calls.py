@@ -265,7 +265,7 @@ class Call:
             return False
         if self.arrived:
             self.abandoned = True
-            self.error = None
+            self._report()
             return False
         self.owes_cancellation = True  # before the look: a coroutine that begins looks, too
         waits_for = self.waits_for
@@ -297,7 +297,7 @@ class Call:
             self._report()
 
     def _report(self) -> None:
-        """Nobody waits for this error; an ordinary one must not vanish."""
+        """Nobody waits for an error now; an ordinary one must not vanish."""
         error, self.error = self.error, None
         if isinstance(error, Exception):
             logger.error("%r failed after its caller was cancelled", self._func, exc_info=error)

@@ -12,7 +12,7 @@ Rule 2. What was entered is left, even if nobody waits for it any more: a cancel
 from __future__ import annotations
 
 import asyncio
-from asyncio import CancelledError
+from asyncio import AbstractEventLoop, CancelledError
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
@@ -31,6 +31,8 @@ from bridge.sync.to_thread import check_executor
 __all__ = ["enter_in_loop", "enter_in_threads"]
 
 T = TypeVar("T")
+
+_ExcInfo = tuple[type[BaseException] | None, BaseException | None, TracebackType | None]
 
 
 def enter_in_threads(
@@ -64,6 +66,7 @@ class _InThreads(AbstractAsyncContextManager[T, bool | None]):
         self._thread_sensitive = thread_sensitive
         self._executor = executor
         self._post: Callable[[Call], None] = post_thread_sensitive
+        self._loop: AbstractEventLoop
         self._context: Context
         self._twin: TwinContext
         self._lease: ThreadLease | None = None
@@ -74,10 +77,11 @@ class _InThreads(AbstractAsyncContextManager[T, bool | None]):
         self._abandoned = False
 
     async def __aenter__(self) -> T:
+        self._loop = asyncio.get_running_loop()
         self._context = copy_context()
         self._twin = TwinContext(self._context)
         if not self._thread_sensitive:
-            self._lease = ThreadLease(self._executor, asyncio.get_running_loop())
+            self._lease = ThreadLease(self._executor, self._loop)
             self._post = self._lease.post
         try:
             return await self._enter()
@@ -107,6 +111,9 @@ class _InThreads(AbstractAsyncContextManager[T, bool | None]):
         self._twin.show_manager(copy_context())
         call = self._call(self._on_thread_exit, (exc_type, exc, traceback), must_run=True)
         self._release()
+        if asyncio._get_running_loop() is None:
+            call.abandoned = True  # dropped with its loop: nobody can wait
+            return None
         try:
             suppress: bool | None = await call
         finally:
@@ -115,7 +122,7 @@ class _InThreads(AbstractAsyncContextManager[T, bool | None]):
         return suppress
 
     def _call(self, func: Callable[..., Any], args: tuple[Any, ...], *, must_run: bool) -> Call:
-        call = Call(func, args, {}, self._context, asyncio.get_running_loop())
+        call = Call(func, args, {}, self._context, self._loop)
         call.must_run = must_run
         self._post(call)
         return call
@@ -199,6 +206,7 @@ class _InLoop(AbstractContextManager[T, bool | None]):
     ) -> bool | None:
         refuse_on_loop()
         body = copy_context()
+        self._task.announce()
         self._task.post(lambda: self._on_left(body, exc))
         try:
             self._task.finish()
@@ -207,33 +215,38 @@ class _InLoop(AbstractContextManager[T, bool | None]):
             raise
         self._twin.show_caller()
         try:
-            self._task.result()
+            suppress: bool = self._task.result()
         except BaseException as error:
             if error is not exc:
                 raise
             error.__traceback__ = traceback
             return False
-        return exc is not None
+        return suppress
 
     def _on_left(self, body: Context, exc: BaseException | None) -> None:
         if not self._left.done():
             self._twin.show_manager(body)
             self._left.set_result(exc)
 
-    async def _on_loop(self) -> None:
+    async def _on_loop(self) -> bool:
         """The whole ``async with``, in one task: its body is to wait for the sync code's."""
         self._left = asyncio.get_running_loop().create_future()
-        async with self._manager as self._value:
-            self._task.give_notice()
+        manager = type(self._manager)
+        self._value = await manager.__aenter__(self._manager)
+        self._task.give_notice()
+        try:
             error = await self._left
-            if error is not None:
-                raise error
+        except BaseException as cancellation:
+            if await manager.__aexit__(self._manager, *_exc_info(cancellation)):
+                return True
+            raise
+        # Not raised here: a coroutine cannot raise StopIteration.
+        suppress = await manager.__aexit__(self._manager, *_exc_info(error))
+        return error is not None and bool(suppress)
 
 
-def _exc_info(
-    error: BaseException,
-) -> tuple[type[BaseException], BaseException, TracebackType | None]:
-    return type(error), error, error.__traceback__
+def _exc_info(error: BaseException | None) -> _ExcInfo:
+    return (None, None, None) if error is None else (type(error), error, error.__traceback__)
 
 
 def _require(manager: object, helper: str, enter: str, leave: str, hint: str) -> None:

@@ -85,6 +85,7 @@ class _Pump(Generic[T]):
 
     def begin(self) -> None:
         """Start, and wait for the first item, or for the end."""
+        self._task.announce()
         self._task.begin()
         self._task.wait()
 
@@ -94,7 +95,7 @@ class _Pump(Generic[T]):
         :raises BaseException: what the source raised, once its items are taken.
         """
         while self._must_wait():
-            self._task.wait()
+            self._task.wait_for_more()
         if self._buffer:
             return True
         self._task.outcome()

@@ -14,11 +14,13 @@ Rule 4. Who leaves early closes the source, in its turn on its thread. A cancell
 from __future__ import annotations
 
 import asyncio
+import logging
 import weakref
 from asyncio import AbstractEventLoop, CancelledError
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from concurrent.futures import Executor
+from contextlib import suppress
 from contextvars import copy_context
 from time import monotonic
 from typing import Generic, TypeVar
@@ -32,6 +34,8 @@ from bridge.sync.sensitive import post_thread_sensitive
 from bridge.sync.to_thread import check_executor
 
 __all__ = ["iterate_in_threads"]
+
+logger = logging.getLogger("bridge.sync")
 
 T = TypeVar("T")
 
@@ -51,9 +55,10 @@ def iterate_in_threads(
     >>> async for row in bridge.iterate_in_threads(cursor):  # doctest: +SKIP
     ...     await send(row)
 
-    Leaving the loop early closes the source (its ``close()``, if it has one) on its thread. Python
-    closes an async generator that was left soon after; ``contextlib.aclosing`` closes it then and
-    there, and waits.
+    Leaving the loop early closes the source (its ``close()``, if it has one) in its turn on its
+    thread. ``contextlib.aclosing`` does so then and there, and waits. Without it, Python closes an
+    async generator that was left soon after: on another thread, if the ``async_to_sync`` or the
+    ``ThreadSensitiveContext`` around it has ended by then.
 
     :param iterable: a generator, a queryset, a file: whatever can be iterated.
     :param window: how many items the source may be ahead of the consumer. A slow consumer blocks
@@ -146,11 +151,10 @@ class _Source(Generic[T]):
     def take(self) -> Iterator[T]:
         """The items that are there. Meanwhile the next batch begins, if there is room for it."""
         while self._buffer:
-            item = self._buffer.popleft()
             ahead = self._produced - self.consumed - 1
             if self._fetch is None and not self._ended and ahead <= self._window // 2:
-                self._start_batch()
-            yield item
+                self._prefetch()
+            yield self._buffer.popleft()
 
     def _raise_error(self) -> None:
         error, self._error = self._error, None
@@ -166,8 +170,15 @@ class _Source(Generic[T]):
         self._post(call)
         self._fetch = call
 
+    def _prefetch(self) -> None:
+        """Ahead of need. Who refuses is asked again when the items that are there are taken."""
+        with suppress(Exception):
+            self._start_batch()
+
     def _on_batch_done(self, call: Call) -> None:
         self._fetch = None
+        if self._left:
+            self._report()
         if call.error is not None:  # the pool was shut down
             self._error, self._ended = call.error, True
         self._wake()
@@ -186,6 +197,12 @@ class _Source(Generic[T]):
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+    def _report(self) -> None:
+        """The consumer has left; an error of the source that it has not seen must not vanish."""
+        error, self._error = self._error, None
+        if isinstance(error, Exception):
+            logger.error("%r failed after its consumer had left", self._iterable, exc_info=error)
 
     # -- leaving --------------------------------------------------------------------------------
 

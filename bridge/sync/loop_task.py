@@ -168,12 +168,19 @@ class LoopTask:
             self._go_on()
 
     def announce(self) -> None:
-        """Tell the call that runs here what it waits for. Before the coroutine begins: a caller
-        that is cancelled from then on waits until both have unwound.
+        """Tell the call that runs here what it waits for. Before the coroutine begins or goes on: a
+        caller that is cancelled from then on waits until both have unwound.
         """
         self._call = call = _own_call()  # not always the same: an iteration goes on in the next one
         if call is not None:
             call.waits_for = self
+
+    def wait_for_more(self) -> None:
+        """As :meth:`wait`, for what began long ago: the caller may have been cancelled since."""
+        self.announce()
+        if self._call is not None and self._call.owes_cancellation:
+            self.cancel_owed()
+        self.wait()
 
     def _go_on(self) -> None:
         call, self._call = self._call, None

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -151,6 +151,52 @@ async def test_an_error_that_comes_too_late_is_logged_once(
     with caplog.at_level(logging.ERROR, "bridge.sync"):
         await job.let_go()
         await sync_to_async(abs)(1)
+
+    assert [str(record.exc_info[1]) for record in caplog.records if record.exc_info] == ["too late"]
+
+
+async def test_an_error_that_comes_in_the_turn_of_the_cancellation_is_logged_once(
+    caplog: pytest.LogCaptureFixture, sensitive: bool
+) -> None:
+    inbox = inbox_of(asyncio.get_running_loop())
+
+    def fail() -> None:
+        inbox.post(call.cancel)
+        raise ValueError("too late")
+
+    await sync_to_async(abs, thread_sensitive=sensitive)(1)
+    call = asyncio.create_task(sync_to_async(fail, thread_sensitive=sensitive)())
+    await asyncio.sleep(0)
+    while len(inbox._posts) < 2:  # both come in the next turn of the loop
+        threading.Event().wait(0.001)
+    with caplog.at_level(logging.ERROR, "bridge.sync"):
+        await asyncio.wait((call,))
+        await sync_to_async(abs)(1)
+
+    assert call.cancelled()
+    assert [str(record.exc_info[1]) for record in caplog.records if record.exc_info] == ["too late"]
+
+
+async def test_an_error_of_a_source_whose_consumer_has_left_is_logged_once(
+    job: Job, caplog: pytest.LogCaptureFixture, sensitive: bool
+) -> None:
+    def source() -> Iterator[int]:
+        yield 1
+        job()
+        raise ValueError("too late")
+
+    async def consume() -> None:
+        async for _ in bridge.iterate_in_threads(source(), thread_sensitive=sensitive):
+            pass
+
+    consumer = asyncio.create_task(consume())
+    await job.running()
+    consumer.cancel()
+    await asyncio.wait((consumer,))
+    with caplog.at_level(logging.ERROR, "bridge.sync"):
+        await job.let_go()
+        while not caplog.records:
+            await asyncio.sleep(0.001)
 
     assert [str(record.exc_info[1]) for record in caplog.records if record.exc_info] == ["too late"]
 
@@ -421,3 +467,24 @@ async def test_an_async_manager_left_in_another_call_is_cancelled_with_that(job:
         await call
 
     assert steps == ["unwound"]
+
+
+async def test_a_cancellation_between_two_items_reaches_the_source(job: Job) -> None:
+    steps: list[str] = []
+
+    async def source() -> AsyncIterator[int]:
+        async with noting(steps):
+            yield 1
+            await asyncio.Event().wait()
+
+    def iterate() -> None:
+        for _ in bridge.iterate_in_loop(source()):
+            job()
+
+    call = asyncio.create_task(sync_to_async(iterate)())
+    await job.running()
+    call.cancel()
+    await asyncio.wait((call,))
+    await job.let_go()
+
+    assert await sync_to_async(steps.copy)() == ["left"]

@@ -8,6 +8,7 @@ import contextvars
 import gc
 import threading
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from asgiref.sync import SyncToAsync
 from bridge import (
     ConfigError,
     DeadlockError,
+    ThreadSensitiveContext,
     WorkerPool,
     async_to_sync,
     iterate_in_loop,
@@ -240,6 +242,30 @@ async def test_a_kept_thread_comes_from_the_pool_and_goes_back() -> None:
         while pool.stats().running:
             await asyncio.sleep(0.001)
     pool.shutdown()
+
+
+async def test_a_refused_batch_loses_no_item() -> None:
+    made: list[int] = []
+    items: list[int] = []
+    executor = ThreadPoolExecutor(1)
+
+    def source() -> Iterator[int]:
+        while True:
+            made.append(len(made))
+            yield made[-1]
+
+    async def consume() -> None:
+        async for item in iterate_in_threads(source(), window=2):
+            if not items:
+                await sync_to_async(here)()  # the batch has ended
+                executor.shutdown()
+            items.append(item)
+
+    async with ThreadSensitiveContext(executor=executor):
+        with pytest.raises(RuntimeError):
+            await consume()
+
+    assert items == made
 
 
 async def test_a_pool_that_is_shut_down_ends_the_iteration() -> None:

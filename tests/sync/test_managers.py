@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import gc
 import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -221,6 +222,33 @@ async def test_a_kept_thread_goes_back_to_its_pool() -> None:
     pool.shutdown()
 
 
+def test_a_manager_whose_loop_is_closed_is_left_and_gives_its_thread_back() -> None:
+    pool = WorkerPool(1, name="one")
+    manager = Manager()
+
+    async def body() -> None:
+        async with enter_in_threads(manager, thread_sensitive=False, executor=pool):
+            await asyncio.Event().wait()
+
+    async def begin() -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(body())
+        while not manager.names:
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.001)
+        return task
+
+    loop = asyncio.new_event_loop()
+    task = loop.run_until_complete(begin())
+    loop.close()
+    task._log_destroy_pending = False  # type: ignore[attr-defined]  # it is, on purpose
+    del task
+    gc.collect()
+
+    assert pool.submit(abs, -1).result(DEADLINE_S) == 1
+    assert manager.names == ["enter", "exit"]
+    pool.shutdown()
+
+
 async def test_context_variables_of_a_manager_are_seen_inside() -> None:
     variable = contextvars.ContextVar("variable", default="unset")
 
@@ -337,6 +365,18 @@ def test_an_error_of_the_body_reaches_it_and_passes_unchanged() -> None:
 
     assert caught.value is error
     assert manager.errors == [error]
+
+
+@pytest.mark.parametrize("error", [StopIteration(1), StopAsyncIteration(), GeneratorExit()])
+def test_any_exception_of_the_body_passes(error: BaseException) -> None:
+    @contextlib.asynccontextmanager
+    async def manager() -> AsyncIterator[None]:
+        yield
+
+    for each in (manager(), AsyncManager()):
+        with pytest.raises(type(error)) as caught, enter_in_loop(each):
+            raise error
+        assert caught.value is error
 
 
 def test_an_async_manager_may_suppress_an_error() -> None:
