@@ -131,11 +131,6 @@ class CallerThread(CurrentThreadExecutor):
         """The executor of the sync frame further out, if any."""
         return self._old_executor
 
-    @property
-    def is_closed(self) -> bool:
-        """It takes no more jobs."""
-        return self._broken
-
     # -- from the loop's thread -----------------------------------------------------------------
 
     def post(self, job: Job) -> bool:
@@ -224,10 +219,10 @@ class CallerThread(CurrentThreadExecutor):
             else:
                 job.run()
                 del job
-        if self._broken:
-            self._tell_closed()
-        else:
+        if not self._broken:
             self._pause()
+        elif self._on_close is not None:
+            self._tell_closed()
         return True
 
     def _pause(self) -> None:

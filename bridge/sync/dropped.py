@@ -12,7 +12,7 @@ from concurrent.futures import CancelledError, Executor, Future
 from functools import partial
 from typing import Any, Protocol
 
-__all__ = ["submit", "tell_if_dropped"]
+__all__ = ["submit", "why_dropped"]
 
 
 class Droppable(Protocol):
@@ -30,21 +30,21 @@ def submit(executor: Executor, job: Droppable) -> None:
 
     :raises RuntimeError: the executor takes no more jobs.
     """
-    tell_if_dropped(job, executor.submit(job.run))
-
-
-def tell_if_dropped(job: Droppable, future: Future[Any]) -> None:
-    """Discard ``job`` if ``future``, which is that of its :meth:`~Droppable.run`, ends without it.
-
-    As through ``loop.run_in_executor``, who waits for a cancelled job is cancelled.
-    """
-    future.add_done_callback(partial(_look, job))
+    executor.submit(job.run).add_done_callback(partial(_look, job))
 
 
 def _look(job: Droppable, future: Future[Any]) -> None:
-    try:
-        error = future.exception()
-    except CancelledError:
-        error = asyncio.CancelledError()
+    error = why_dropped(future)
     if error is not None:
         job.discard(error)
+
+
+def why_dropped(future: Future[Any]) -> BaseException | None:
+    """What to tell who waits for a job whose ``future`` is done; None: it has run.
+
+    As through ``loop.run_in_executor``, who waits for a cancelled job is cancelled.
+    """
+    try:
+        return future.exception()
+    except CancelledError:
+        return asyncio.CancelledError()

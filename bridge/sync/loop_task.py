@@ -153,11 +153,12 @@ class LoopTask:
     def wait(self) -> None:
         """Run what the coroutine sends back to this thread, until there is news of it.
 
+        After :meth:`announce`, which see.
+
         :raises DeadlockError: its loop has stopped.
         :raises BaseException: what a signal handler raised; see :meth:`unwind`.
         """
         looks = 0
-        self.announce()
         try:
             while not self._caller.serve(LOOK_S):
                 loop = self._loop
@@ -253,12 +254,14 @@ class LoopTask:
         """The coroutine has ended, maybe while this thread did something else: run what it has
         sent back since. On the waiting thread.
         """
-        while not self._caller.is_closed:
+        while not self._caller._broken:
+            self.announce()
             self.wait()
 
     def outcome(self) -> Any:
         """The coroutine's result, or raises what it raised."""
-        self.finish()
+        if not self._caller._broken:
+            self.finish()
         self.adopt()
         return self.result()
 

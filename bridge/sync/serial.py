@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -28,7 +28,7 @@ from asgiref.current_thread_executor import CurrentThreadExecutor
 
 from bridge.native import RealLock
 from bridge.sync.calls import Call
-from bridge.sync.dropped import submit, tell_if_dropped
+from bridge.sync.dropped import submit, why_dropped
 
 __all__ = ["SerialQueue", "post_in_order"]
 
@@ -49,8 +49,11 @@ class _Batch:
             call.run()
             del call  # an idle thread must not keep the last call alive
 
-    def discard(self, error: BaseException) -> None:
-        """The executor has dropped it, and all its calls."""
+    def look(self, future: Future[Any]) -> None:
+        """The executor is through with it. Has it dropped it, with all its calls?"""
+        if self.started:  # as mostly
+            return
+        error = why_dropped(future)
         while (call := self._queue.next_of(self)) is not None:
             call.discard(error)
 
@@ -79,7 +82,7 @@ class SerialQueue:
             batch = _Batch(self, call)
             future = executor.submit(batch.run)
             self._last = batch
-        tell_if_dropped(batch, future)
+        future.add_done_callback(batch.look)  # not under the lock: it may be called at once
 
     @staticmethod
     def _is_at_the_end(batch: _Batch, executor: Executor) -> bool:
