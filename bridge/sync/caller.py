@@ -24,6 +24,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, ParamSpec, Protocol, TypeVar
+from weakref import WeakKeyDictionary
 
 from asgiref.current_thread_executor import CurrentThreadExecutor
 from asgiref.sync import SyncToAsync
@@ -43,8 +44,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-# No lock: a thread adds its own frames, and a finalizer anywhere may only take one away.
-_paused: dict[threading.Thread, list[CallerThread]] = {}
+# No lock: a thread adds its own frames, and a finalizer anywhere may only take one away. Weak, for
+# where that is the last of a thread that has ended.
+_paused: WeakKeyDictionary[threading.Thread, list[CallerThread]] = WeakKeyDictionary()
 
 
 class Job(Protocol):

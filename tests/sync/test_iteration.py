@@ -7,6 +7,8 @@ import contextlib
 import contextvars
 import gc
 import threading
+import time
+import weakref
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -466,6 +468,28 @@ def test_an_iteration_dropped_on_another_thread_is_closed_there_without_waiting(
     thread.join(DEADLINE_S)
 
     assert closed.wait(DEADLINE_S)
+
+
+def test_an_iteration_that_outlives_its_thread_leaves_nothing_behind() -> None:
+    begun: list[Iterator[int]] = []
+
+    def begin() -> None:
+        iteration = iter(iterate_in_loop(AsyncSource(1000), window=1))
+        next(iteration)
+        begun.append(iteration)
+
+    thread = threading.Thread(target=begin)
+    thread.start()
+    thread.join(DEADLINE_S)
+    known = weakref.ref(thread)
+    del thread
+    begun.clear()
+    deadline = time.monotonic() + DEADLINE_S
+    while known() is not None and time.monotonic() < deadline:  # the loop lets go of it, too
+        gc.collect()
+        time.sleep(0.001)
+
+    assert known() is None
 
 
 async def test_under_sync_to_async_it_iterates_on_the_callers_loop() -> None:
