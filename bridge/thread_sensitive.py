@@ -33,7 +33,14 @@ from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext
 
 from bridge.submitted import Submitted
 
-__all__ = ["HIDDEN", "Caller", "CallerJobs", "enter_caller", "hide_outer_caller"]
+__all__ = [
+    "HIDDEN",
+    "Caller",
+    "CallerJobs",
+    "enter_caller",
+    "hide_outer_caller",
+    "leaving_no_trace",
+]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -57,7 +64,7 @@ class _OnCaller(Executor):
         caller = _caller.get()
         if caller is None:
             return SyncToAsync.single_thread_executor.submit(fn, *args, **kwargs)
-        return caller.run_on_caller(partial(fn, *args, **kwargs))
+        return caller.run_on_caller(partial(leaving_no_trace, partial(fn, *args, **kwargs)))
 
 
 _on_caller = ThreadSensitiveContext()
@@ -67,6 +74,21 @@ SyncToAsync.context_to_thread_executor[_on_caller] = _OnCaller()
 
 HIDDEN = frozenset((_caller, _context))
 """The variables that the caller is not shown."""
+
+
+def leaving_no_trace(call: Callable[[], T]) -> T:
+    """Call something on a thread that goes on to other things afterwards.
+
+    asgiref's jobs tell their thread which loop they were called from, and leave it at that. A loop
+    that still runs later, as the one that a process keeps does, must not be taken for its caller.
+    """
+    thread = SyncToAsync.threadlocal.__dict__
+    outer = thread.copy()
+    try:
+        return call()
+    finally:
+        thread.clear()
+        thread.update(outer)
 
 
 def enter_caller(caller: Caller) -> None:

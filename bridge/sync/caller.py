@@ -27,11 +27,11 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from asgiref.current_thread_executor import CurrentThreadExecutor
-from asgiref.sync import SyncToAsync
 
 from bridge.errors import DeadlockError
 from bridge.native import RealLock
 from bridge.submitted import Submitted
+from bridge.thread_sensitive import leaving_no_trace
 
 __all__ = ["OWN_THREAD", "CallerThread"]
 
@@ -156,7 +156,7 @@ class CallerThread(CurrentThreadExecutor):
         :raises DeadlockError: called on the waiting thread itself.
         :raises RuntimeError: neither this thread nor one further out waits any more.
         """
-        job = Submitted(lambda: _leaving_no_trace(lambda: fn(*args, **kwargs)))
+        job = Submitted(lambda: leaving_no_trace(lambda: fn(*args, **kwargs)))
         if self.post(job):
             return job.future
         if self._old_executor is None:
@@ -282,21 +282,6 @@ class CallerThread(CurrentThreadExecutor):
         except RuntimeError:  # asgiref's has quit
             pass
         return False
-
-
-def _leaving_no_trace(call: Callable[[], T]) -> T:
-    """asgiref's jobs tell their thread which loop they were called from, and leave it at that.
-
-    The thread goes on to other things when the coroutine has ended. A loop that still runs by then,
-    as the kept one does, must not be taken for its caller.
-    """
-    thread = SyncToAsync.threadlocal.__dict__
-    outer = thread.copy()
-    try:
-        return call()
-    finally:
-        thread.clear()
-        thread.update(outer)
 
 
 def _discard(job: Any) -> None:

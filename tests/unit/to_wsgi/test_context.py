@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from asgiref.local import Local
-from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
+from asgiref.sync import SyncToAsync, ThreadSensitiveContext, async_to_sync, sync_to_async
 
 import bridge
 from bridge.types import Receive, Scope, Send
@@ -280,6 +280,19 @@ def test_thread_sensitive_code_in_mid_body_runs_on_the_calling_thread(adapted: A
 
     assert call(adapted(streams), environ_of()).body == b"xxx"
     assert seen == [threading.current_thread()] * 3
+
+
+def test_thread_sensitive_code_leaves_the_calling_thread_as_it_was(adapted: Adapted) -> None:
+    """asgiref notes there which loop called. The thread goes on, to requests of WSGI apps, too."""
+    before = dict(SyncToAsync.threadlocal.__dict__)
+
+    @http_app
+    async def once(scope: Scope, receive: Receive, send: Send) -> None:
+        await sync_to_async(where)()
+        await answer(send)
+
+    assert call(adapted(once), environ_of()).body == b"fine"
+    assert SyncToAsync.threadlocal.__dict__ == before
 
 
 @pytest.mark.parametrize("slowly", [0.0, 0.05])
