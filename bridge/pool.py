@@ -387,7 +387,13 @@ def _end_threads() -> None:
     for pool in pools:
         pool.close(cancel_futures=True)
     for pool in pools:
-        pool.join(max(0.0, deadline - time.monotonic()))
+        left = pool.join(max(0.0, deadline - time.monotonic()))
+        if left:
+            logger.warning(
+                "the interpreter exits, and does not wait more than %g s for what runs on %s",
+                EXIT_JOIN_S,
+                ", ".join(left),
+            )
 
 
 if hasattr(os, "register_at_fork"):

@@ -567,18 +567,20 @@ async def _post(pool: BorrowedPool) -> None:
     pool.post(Call(int), asyncio.get_running_loop())
 
 
-def test_the_interpreter_exits_with_a_job_that_never_ends() -> None:
+def test_the_interpreter_exits_with_a_job_that_never_ends_and_says_so() -> None:
     """A daemon thread in foreign code must not hold the process for good."""
     import subprocess
 
     code = (
         "import bridge.pool as p, threading;"
         "p.EXIT_JOIN_S = 0.1;"
-        "pool = p.WorkerPool(1); inside = threading.Event();"
+        "pool = p.WorkerPool(1, name='stuck'); inside = threading.Event();"
         "pool.submit(lambda: (inside.set(), threading.Event().wait()));"
         "inside.wait()"
     )
-    assert (
-        subprocess.run([sys.executable, "-c", code], timeout=DEADLINE_S, check=False).returncode
-        == 0
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, timeout=DEADLINE_S, check=False, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stderr == (
+        "the interpreter exits, and does not wait more than 0.1 s for what runs on stuck-1\n"
     )
