@@ -22,9 +22,9 @@ def read_unannounced_bodies(app: object) -> None:
         return
     from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 
-    from bridge.django_request import BridgedRequest
+    from bridge.django_request import StreamedRequest
 
     while isinstance(app, WSGIHandler):
         if app.request_class is WSGIRequest:
-            app.request_class = BridgedRequest
+            app.request_class = StreamedRequest
         app = getattr(app, "application", None)  # inside StaticFilesHandler

@@ -18,12 +18,12 @@ from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.core.handlers.wsgi import WSGIRequest
 
-from bridge.types import Environ, Scope
+from bridge.types import Environ
 
-__all__ = ["BridgedRequest"]
+__all__ = ["StreamedRequest"]
 
 
-class BridgedRequest(WSGIRequest):
+class StreamedRequest(WSGIRequest):
     """A `WSGIRequest` that came through `to_asgi`, or from a WSGI server."""
 
     def __init__(self, environ: Environ) -> None:
@@ -31,11 +31,6 @@ class BridgedRequest(WSGIRequest):
         self._unannounced = _unannounced(environ)
         if self._unannounced is not None:
             self._stream: Any = self._unannounced
-
-    @property
-    def scope(self) -> Scope | None:
-        """The ASGI scope, as ``ASGIRequest`` has it; None on a WSGI server."""
-        return self.environ.get("asgi.scope")
 
     @property
     def body(self) -> bytes:

@@ -29,7 +29,7 @@ from django.core.signals import request_finished
 from django.db import connections
 
 from bridge.contrib.django.chain import ChainRecorder
-from bridge.django_request import BridgedRequest
+from bridge.django_request import StreamedRequest
 from bridge.environ import TrustedEnviron
 from bridge.headers import HOP_BY_HOP
 from bridge.sync import iterate_in_loop, iterate_in_threads
@@ -45,6 +45,15 @@ _HOP_BY_HOP = frozenset(name.decode("ascii") for name in HOP_BY_HOP)
 
 OnUrlconf = Callable[[Any], None]
 """Told of each URLconf that a middleware has set as ``request.urlconf``. Any thread."""
+
+
+class BridgedRequest(StreamedRequest):
+    """A request of a sync view."""
+
+    @property
+    def scope(self) -> Scope | None:
+        """The ASGI scope, as ``ASGIRequest`` has it; None on a WSGI server."""
+        return self.environ.get("asgi.scope")
 
 
 class WsgiSide(ChainRecorder, WSGIHandler):
