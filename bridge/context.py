@@ -67,6 +67,7 @@ class TwinContext:
             value = _own(value)
             if variable is not self._but and variable.get(_missing) is not value:
                 self._tokens[variable] = variable.set(value)
+        self._before_leaving = self._context.copy()
 
     def show_manager(self, body: Context) -> None:
         """On the manager's thread or loop, before it is left: what ``body`` has set."""

@@ -24,7 +24,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, ParamSpec, Protocol, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from asgiref.current_thread_executor import CurrentThreadExecutor
 
@@ -44,9 +44,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-# No lock: a thread adds its own frames, and a finalizer anywhere may only take one away. Weak, for
-# where that is the last of a thread that has ended.
-_paused: WeakKeyDictionary[threading.Thread, list[CallerThread]] = WeakKeyDictionary()
+# No lock: a thread adds its own frames, and a finalizer anywhere may only take one away. Weak: what
+# was entered or begun may be dropped without a word, and its thread may have ended.
+_paused: WeakKeyDictionary[threading.Thread, WeakSet[CallerThread]] = WeakKeyDictionary()
 
 
 class Job(Protocol):
@@ -91,7 +91,7 @@ class _Ready:
             self._waits = False
             self._gate.release()
         if self.stand_in is not None:
-            with self.stand_in.lock:  # always that of a younger frame
+            with self.stand_in.lock:  # which serves, so nobody stands in for it
                 self.stand_in.poked = True
                 self.stand_in.notify()
 
@@ -201,8 +201,8 @@ class CallerThread(CurrentThreadExecutor):
             self._resume()
         waited = True
         while True:
-            if _paused:
-                self._stand_in_for_paused()
+            if _paused and self._stand_in_for_paused():
+                continue
             with self._lock:
                 job = self._work_items.popleft() if self._work_items else None
                 if job is None:
@@ -228,23 +228,29 @@ class CallerThread(CurrentThreadExecutor):
         return True
 
     def _pause(self) -> None:
+        _paused.setdefault(self._work_thread, WeakSet()).add(self)
         self._is_paused = True
-        _paused.setdefault(self._work_thread, []).append(self)
 
     def _resume(self) -> None:
         self._is_paused = False
-        self._work_ready.stand_in = None
-        frames = _paused[self._work_thread]
-        frames.remove(self)
-        if not frames and threading.current_thread() is self._work_thread:
-            del _paused[self._work_thread]
+        with self._lock:
+            self._work_ready.stand_in = None
+        _paused.get(self._work_thread, WeakSet()).discard(self)
 
-    def _stand_in_for_paused(self) -> None:
-        """Run the jobs of this thread's paused frames, and be told of the next ones."""
-        for frame in tuple(_paused.get(self._work_thread, ())):
-            while (job := frame._pop_for(self)) is not None:
-                job.run()
-                del job
+    def _stand_in_for_paused(self) -> bool:
+        """Run a job of one of this thread's paused frames; or else be told of the next."""
+        here = threading.current_thread()
+        frames = _paused.get(here) if here is self._work_thread else None
+        if frames is None:
+            return False
+        for frame in tuple(frames):
+            job = frame._pop_for(self)
+            if job is not None:
+                job.run()  # which may serve a frame of its own, or pause one: look at all once more
+                return True
+        if not frames:
+            del _paused[here]
+        return False
 
     def _pop_for(self, frame: CallerThread) -> Any:
         with self._lock:

@@ -75,19 +75,43 @@ class ElasticPool(WorkerPool):
         self._post_nested(call, frames)
         return call.future
 
+    def nested(self, job: Job) -> Job:
+        """``job``, which somebody else is going to run, in the context that waits for it.
+
+        :returns: what to run in its place. Threads of this pool that wait for it do not count.
+        """
+        frames = frames_waiting(self._workers)
+        if not frames:
+            return job
+        nested = self._nested(job, frames)
+        self._rouse_for_waiting()
+        return nested
+
     def _post_nested(self, job: Job, frames: Sequence[Any]) -> None:
-        nested = NestedJob(job, partial(self._end_wait, frames))
+        nested = self._nested(job, frames)
+        try:
+            with self._lock:
+                self._check_open()
+                self._jobs.appendleft(nested)  # it goes first
+        except BaseException:
+            self._end_wait(frames)
+            raise
+        self._rouse_for_waiting()
+
+    def _nested(self, job: Job, frames: Sequence[Any]) -> Job:
         with self._lock:
-            self._check_open()
-            self._jobs.appendleft(nested)  # it goes first
             self._waits.begin(frames)
             self._resize()
-            worker = self._claim()
-        if worker is not None:
-            self._rouse(worker)
         for frame in frames:
             if isinstance(frame, CallerThread):
                 frame.call_when_closed(self._on_frame_closed)
+        return NestedJob(job, partial(self._end_wait, frames))
+
+    def _rouse_for_waiting(self) -> None:
+        with self._lock:
+            roused = self._claim_for_waiting()
+        for worker in roused:
+            self._rouse(worker)
 
     def _end_wait(self, frames: Sequence[Any]) -> None:
         with self._lock:

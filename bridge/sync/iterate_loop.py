@@ -124,7 +124,7 @@ class _Pump(Generic[T]):
 
         :raises BaseException: what the source raised while it was closed.
         """
-        if not self._task.is_here():
+        if not self._task.may_be_waited_for():
             self._task.abandon()
             return
         if self._task.ended:

@@ -224,13 +224,16 @@ class LoopTask:
 
     def abandon(self) -> None:
         """Cancel the coroutine without waiting for it. From any thread, a finalizer too."""
+        if self._loop is None and self._ticket.acquire(False):
+            self._on_end(None)  # no loop has ever heard of it
         self.cancel()
         self._caller.close()
 
-    def is_here(self) -> bool:
-        """Whether this is the thread that began it, and the only one that may wait for it."""
+    def may_be_waited_for(self) -> bool:
+        """Whether it has begun, and this is the thread that began it."""
         here = threading.current_thread()
-        return self._caller._work_thread is here and asyncio._get_running_loop() is None
+        is_here = self._caller._work_thread is here and asyncio._get_running_loop() is None
+        return is_here and self._loop is not None
 
     def twin_context(self) -> TwinContext:
         """For a coroutine that is entered and left: its context, beside that of the body."""
@@ -314,7 +317,10 @@ class LoopTask:
         finally:
             if self._tasks is not None:
                 self._tasks.remove(task)
-            self._end()
+            if isinstance(self._error, GeneratorExit):  # by a finalizer, which must take no lock
+                self.post(self._end)
+            else:
+                self._end()
 
     async def _on_run_handling(self, handled: BaseException) -> Any:
         """The waiting thread is inside an except block: so is the coroutine."""

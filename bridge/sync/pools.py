@@ -181,20 +181,23 @@ class Limit(Executor):
 
     def _take_turn(self, job: Job) -> _Turn | None:
         """A turn that is free now, for this job. None: it waits for one."""
+        with self._lock:
+            if self._taken >= self._most() and len(self._waiting) >= BACKLOG:
+                self._refused += 1
+                raise PoolSaturated(
+                    f"limit {self.name!r}: {self.n} calls run and {BACKLOG} wait for their turn"
+                )
         frames = frames_waiting(self._taken_by)
         if frames:
             job = NestedJob(job, partial(self._end_wait, frames))
+        pool = self._pool
+        if isinstance(pool, ElasticPool):  # a turn may wait there behind the one that waits for it
+            job = pool.nested(job)
         with self._lock:
             self._waits.begin(frames)
             if self._taken < self._most():
                 self._taken += 1
                 return _Turn(self, job)
-            if len(self._waiting) >= BACKLOG:
-                self._waits.end(frames)
-                self._refused += 1
-                raise PoolSaturated(
-                    f"limit {self.name!r}: {self.n} calls run and {BACKLOG} wait for their turn"
-                )
             heappush(self._waiting, (-len(frames), next(self._places), job))
             return None
 

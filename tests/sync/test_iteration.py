@@ -26,6 +26,7 @@ from bridge import (
     iterate_in_threads,
     sync_to_async,
 )
+from bridge.sync import loop_task
 
 DEADLINE_S = 30
 
@@ -468,6 +469,15 @@ def test_an_iteration_dropped_on_another_thread_is_closed_there_without_waiting(
     thread.join(DEADLINE_S)
 
     assert closed.wait(DEADLINE_S)
+
+
+def test_an_iteration_that_cannot_begin_fails_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> asyncio.AbstractEventLoop:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(loop_task, "kept_loop", refuse)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        next(iter(iterate_in_loop(AsyncSource(3))))
 
 
 def test_an_iteration_that_outlives_its_thread_leaves_nothing_behind() -> None:

@@ -7,7 +7,7 @@ import contextlib
 import contextvars
 import gc
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -20,6 +20,7 @@ from bridge import (
     enter_in_threads,
     sync_to_async,
 )
+from bridge.sync import loop_task
 
 DEADLINE_S = 30
 
@@ -519,3 +520,146 @@ def _set_and_reset() -> None:
 async def test_on_a_running_loop_an_async_manager_is_refused() -> None:
     with pytest.raises(DeadlockError), enter_in_loop(AsyncManager()):
         pass
+
+
+class Reader:
+    """An async manager whose task runs sync code when it is told to."""
+
+    def __init__(self, job: Callable[[], object]) -> None:
+        self.job = job
+
+    async def __aenter__(self) -> Reader:
+        self.go = asyncio.Event()
+        self.done = asyncio.Event()
+        self.ran_on: list[threading.Thread] = []
+        self._task = asyncio.create_task(self._run())
+        return self
+
+    async def _run(self) -> None:
+        await self.go.wait()
+        await sync_to_async(self._call)()
+        self.done.set()
+
+    def _call(self) -> None:
+        self.ran_on.append(here())
+        self.job()
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self.go.set()
+        await self._task
+
+    async def read(self) -> None:
+        self.go.set()
+        await self.done.wait()
+
+
+async def nothing() -> None:
+    await asyncio.sleep(0)
+
+
+@pytest.fixture
+def woken_only_by_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No waiting thread looks up by itself."""
+    monkeypatch.setattr(loop_task, "LOOK_S", 3600.0)
+
+
+def in_time(call: Callable[[], object]) -> None:
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    thread.join(DEADLINE_S)
+    assert not thread.is_alive(), "it waits for ever"
+
+
+@pytest.mark.usefixtures("woken_only_by_jobs")
+def test_a_job_that_serves_a_frame_of_its_own_leaves_the_paused_ones_served() -> None:
+    def run() -> None:
+        with (
+            enter_in_loop(Reader(lambda: None)) as outer,
+            enter_in_loop(Reader(async_to_sync(nothing))) as inner,
+        ):
+
+            async def both() -> None:
+                await inner.read()
+                await outer.read()
+
+            async_to_sync(both)()
+
+    in_time(run)
+
+
+@pytest.mark.usefixtures("woken_only_by_jobs")
+def test_a_manager_that_a_paused_frames_job_enters_is_served() -> None:
+    def run() -> None:
+        late = enter_in_loop(Reader(lambda: None))
+        entered: list[Reader] = []
+
+        async def both(first: Reader) -> None:
+            await first.read()
+            await entered[0].read()
+
+        with enter_in_loop(Reader(lambda: entered.append(late.__enter__()))) as first:
+            async_to_sync(both)(first)
+            late.__exit__(None, None, None)
+
+    in_time(run)
+
+
+async def test_a_paused_frames_job_runs_on_no_other_thread() -> None:
+    pool = WorkerPool(2, name="two")
+    reader = Reader(lambda: None)
+    begun, may_end = threading.Event(), threading.Event()
+    inner: Any = enter_in_loop(Leaving(reader))
+
+    def enter() -> threading.Thread:
+        with enter_in_loop(reader):
+            inner.__enter__()
+            begun.set()
+            assert may_end.wait(DEADLINE_S)
+            return here()
+
+    def leave() -> None:
+        inner.__exit__(None, None, None)
+
+    entering = asyncio.create_task(sync_to_async(enter, thread_sensitive=False, executor=pool)())
+    await asyncio.to_thread(begun.wait, DEADLINE_S)
+    await sync_to_async(leave, thread_sensitive=False, executor=pool)()
+    may_end.set()
+
+    assert reader.ran_on == [await entering]
+    pool.shutdown()
+
+
+class Leaving:
+    """Has another manager's task go on when it is left, and gives it a moment."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.reader = reader
+
+    async def __aenter__(self) -> None:
+        pass
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self.reader.go.set()
+        for _ in range(100):
+            await asyncio.sleep(0.001)
+
+
+def test_a_variable_that_a_cancelled_manager_has_reset_is_reset_for_the_caller() -> None:
+    variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable")
+    ended = threading.Event()
+
+    @contextlib.asynccontextmanager
+    async def manager() -> AsyncIterator[None]:
+        token = variable.set("inner")
+        try:
+            async with asyncio.timeout(0):
+                yield
+        finally:
+            variable.reset(token)
+            ended.set()
+
+    variable.set("outer")
+    with pytest.raises(TimeoutError), enter_in_loop(manager()):
+        assert ended.wait(DEADLINE_S)
+
+    assert variable.get() == "outer"

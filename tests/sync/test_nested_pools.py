@@ -237,3 +237,29 @@ async def test_a_call_inside_of_a_limit_belongs_to_the_one_that_waits_for_it(out
     assert await asyncio.gather(*calls) == ["leaf"] * 10
     while group.stats().running:  # its turn ends a moment after the call
         await asyncio.sleep(0.001)
+
+
+async def test_a_turn_may_wait_in_the_pool_behind_the_thread_that_waits_for_it(outer: Any) -> None:
+    pool = bridge.sync.pool("behind", threads=1)
+    group = bridge.sync.limit(1, executor=pool)
+    may_go_on = threading.Event()
+
+    async def through_the_limit() -> str:
+        return str(await sync_to_async(str, thread_sensitive=False, executor=group)("inner"))
+
+    def call() -> str:
+        assert may_go_on.wait(DEADLINE_S)
+        return str(outer.async_to_sync(through_the_limit)())
+
+    first = asyncio.create_task(sync_to_async(call, thread_sensitive=False, executor=pool)())
+    while not pool.stats().running:
+        await asyncio.sleep(0.001)
+    second = asyncio.create_task(
+        sync_to_async(str, thread_sensitive=False, executor=group)("behind")
+    )
+    while not pool.stats().waiting:
+        await asyncio.sleep(0.001)
+    may_go_on.set()
+
+    async with asyncio.timeout(DEADLINE_S):
+        assert [await first, await second] == ["inner", "behind"]
