@@ -227,15 +227,18 @@ class CallerThread(CurrentThreadExecutor):
             self._tell_closed()
         return True
 
+    # A signal handler may raise within these two: the flag, set first and cleared last, has it that
+    # a frame never stands in for itself.
+
     def _pause(self) -> None:
-        _paused.setdefault(self._work_thread, WeakSet()).add(self)
         self._is_paused = True
+        _paused.setdefault(self._work_thread, WeakSet()).add(self)
 
     def _resume(self) -> None:
-        self._is_paused = False
         with self._lock:
             self._work_ready.stand_in = None
         _paused.get(self._work_thread, WeakSet()).discard(self)
+        self._is_paused = False
 
     def _stand_in_for_paused(self) -> bool:
         """Run a job of one of this thread's paused frames; or else be told of the next."""

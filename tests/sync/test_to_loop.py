@@ -556,3 +556,17 @@ def test_an_interrupt_as_the_coroutine_ends_is_raised() -> None:
     ended = subprocess.run(program, capture_output=True, text=True, timeout=DEADLINE_S, check=True)
 
     assert ended.stdout.split("\n") == ["interrupted"] * 3 + ["went on", ""]
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no interval timers here")
+def test_a_signal_handler_may_raise_at_any_moment() -> None:
+    """asgiref's helpers survive it as well; a wait that is left half begun must not."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "tests.sync.signals"],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S * 5,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 0
