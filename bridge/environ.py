@@ -19,7 +19,14 @@ from bridge._version import __version__
 from bridge.errors import AppProtocolError, BridgeError
 from bridge.types import Environ, Scope
 
-__all__ = ["BadRequest", "EnvironBuilder", "FileWrapper", "TrustedEnviron", "split_path"]
+__all__ = [
+    "BadRequest",
+    "EnvironBuilder",
+    "FileWrapper",
+    "TrustedEnviron",
+    "path_of_target",
+    "split_path",
+]
 
 TrustedEnviron = Callable[[Scope], Mapping[str, str]]
 UnderscoreHeaders = Literal["drop", "keep", "refuse"]
@@ -207,7 +214,7 @@ def _check_length(length: str) -> None:
 
 def _make_prototype(server: Any, scheme: str, version: str) -> Environ:
     host, port = server or ("localhost", None)
-    if not port:  # a unix socket: its path is no host name
+    if not port or port == "0":  # a unix socket: its path is no host name
         host, port = "localhost", 443 if scheme == "https" else 80
     # Every key of a request is here already: a copy of this dict has room for its headers, too.
     prototype: Environ = {
@@ -263,7 +270,7 @@ def split_path(scope: Scope, root_path: str) -> tuple[str, str]:
     """
     path = _native(scope["path"], scope.get("raw_path"))
     if path[:1] != "/":
-        path = _path_of_target(path)
+        path = path_of_target(path)
     if not root_path or root_path == "/":
         return "", path
     root = _native(root_path, None).rstrip("/")
@@ -273,11 +280,16 @@ def split_path(scope: Scope, root_path: str) -> tuple[str, str]:
         rest = path[len(root) :]
         if not rest or rest[0] == "/":
             return root, rest
+        if "://" in rest or (rest == "*" and scope["method"] == "OPTIONS"):
+            return root, path_of_target(rest)  # uvicorn has put the root in front of it
     return root, path
 
 
-def _path_of_target(target: str) -> str:
-    """The path of a request target that is none (RFC 9112, 3.2): ``*``, or a whole URI."""
+def path_of_target(target: str) -> str:
+    """The path of a request target that is none (RFC 9112, 3.2): ``*``, or a whole URI.
+
+    Anything else is returned as it is.
+    """
     scheme, separator, rest = target.partition("://")
     if separator and scheme.isalnum():
         _, slash, path = rest.partition("/")

@@ -20,6 +20,7 @@ from collections.abc import Awaitable, Hashable, Mapping
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
+from bridge.environ import path_of_target
 from bridge.errors import LifespanFailed, ServerProtocolError
 from bridge.lifespan import app_name
 from bridge.router.lives import Share
@@ -117,6 +118,9 @@ class AsgiSide:
         if not self._life.up:
             return self._serve_when_up(scope, receive, send)
         path = scope["path"]
+        if path[:1] != "/" and path != "*":
+            scope = _without_authority(scope)
+            path = scope["path"]
         if scope.get("root_path"):
             path = _below(scope["root_path"], path)[0]
         route = find(path)
@@ -180,6 +184,16 @@ def _told(error: LifespanFailed) -> str:
 
 
 # -- the app's view --------------------------------------------------------------------------------
+
+
+def _without_authority(scope: Scope) -> Scope:
+    """Of a request for a whole URI, the scope with its path. hypercorn and daphne pass on all."""
+    raw_path: bytes = scope.get("raw_path") or b""
+    return {
+        **scope,
+        "path": path_of_target(scope["path"]),
+        "raw_path": path_of_target(raw_path.decode("latin-1")).encode("latin-1"),
+    }
 
 
 def _below(root_path: str, path: str) -> tuple[str, bool]:

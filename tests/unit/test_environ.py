@@ -87,9 +87,9 @@ def test_only_ascii_letters_of_a_header_name_have_another_case() -> None:
     assert environ["HTTP_X_\xb5"] == "2"
 
 
-@pytest.mark.parametrize("server", [("/run/app.sock", None), ("/run/app.sock", 0)])
+@pytest.mark.parametrize("server", [("/sock", None), ("/sock", 0), ("/sock", "0")])
 @pytest.mark.parametrize("client", [None, ("", 0), ["", 0]])
-def test_a_unix_socket_is_no_host(server: tuple[str, int | None], client: Any) -> None:
+def test_a_unix_socket_is_no_host(server: Any, client: Any) -> None:
     environ = EnvironBuilder().build(http_scope(server=server, client=client, scheme="https"))
     assert (environ["SERVER_NAME"], environ["SERVER_PORT"]) == ("localhost", "443")
     assert environ["REMOTE_ADDR"] == ""
@@ -102,6 +102,9 @@ def test_a_unix_socket_is_no_host(server: tuple[str, int | None], client: Any) -
         ("http://a.example/p/q", "", ("", "/p/q")),
         ("https://a.example", "", ("", "/")),
         ("http://a.example/app/q", "/app", ("/app", "/q")),
+        ("/apphttp://a.example/p", "/app", ("/app", "/p")),
+        ("/apple", "/app", ("/app", "/apple")),
+        ("/app*", "/app", ("/app", "/app*")),
         ("*", "", ("", "")),
         ("/http://a.example/p", "", ("", "/http://a.example/p")),
     ],
@@ -111,3 +114,8 @@ def test_the_path_of_an_absolute_target_is_its_path(
 ) -> None:
     environ = EnvironBuilder().build(http_scope(path=path, root_path=root_path))
     assert (environ["SCRIPT_NAME"], environ["PATH_INFO"]) == expected
+
+
+def test_options_of_the_whole_server_have_no_path_below_a_root_either() -> None:
+    environ = EnvironBuilder().build(http_scope("OPTIONS", path="/app*", root_path="/app"))
+    assert (environ["SCRIPT_NAME"], environ["PATH_INFO"]) == ("/app", "")

@@ -69,6 +69,8 @@ SEEN = [
     ("/api", "/api", "/api/api/x", "/api/api", "/api/api/x"),
     # Servers that take the root path off: it is put back.
     ("/api", "/proxy", "/api/x", "/proxy/api", "/proxy/api/x"),
+    # A whole URI, as hypercorn and daphne pass it on, is its path.
+    ("/api", "", "http://a.example/api/x", "/api", "/api/x"),
     # At the root nothing is touched, whatever the server does.
     ("/", "/proxy", "/x", "/proxy", "/x"),
     ("/", "/proxy", "/proxy/x", "/proxy", "/proxy/x"),
