@@ -28,6 +28,7 @@ import socket
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import TypeAlias
 
 from wsproto import ConnectionType, WSConnection
@@ -88,8 +89,8 @@ class RawWebSockets:
         self._app = app
         self._environs = environs
         self._threads = threads
-        self._open = 0
         self.pool = self._make_pool()
+        self._slots = _Slots()
 
     def _make_pool(self) -> WorkerPool:
         return WorkerPool(self._threads, backlog=self._threads, name="bridge-websocket")
@@ -100,6 +101,7 @@ class RawWebSockets:
         :returns: the old one, for the caller to close.
         """
         pool, self.pool = self.pool, self._make_pool()
+        self._slots = _Slots()
         return pool
 
     async def serve(
@@ -111,11 +113,11 @@ class RawWebSockets:
         """
         if (await receive())["type"] != "websocket.connect":
             return
-        if self._open >= self._threads:
+        if self._slots.taken >= self._threads:
             logger.warning(
                 "503 for the WebSocket %s: %d are open, as many as websocket_threads allows",
                 scope["path"],
-                self._open,
+                self._slots.taken,
             )
             await _deny(scope, send, 503, [(b"retry-after", b"1")], b"")
             return
@@ -129,15 +131,28 @@ class RawWebSockets:
             await _deny(scope, send, 503, [], b"")
 
     def _post(self, exchange: Exchange, loop: AbstractEventLoop, inbox: LoopInbox) -> None:
-        self._open += 1
+        slots = self._slots
+        slots.taken += 1
         try:
-            self.pool.post(_Counted(exchange, lambda: inbox.post(self._leave)), loop)
+            self.pool.post(_Counted(exchange, partial(slots.leave, inbox)), loop)
         except BaseException:
-            self._leave()
+            slots.taken -= 1
             raise
 
+
+class _Slots:
+    """How many threads of one pool are taken. Counted on the loop's thread."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    def leave(self, inbox: LoopInbox) -> None:
+        """From a worker thread, which is through with its WebSocket."""
+        if not inbox.post(self._leave):
+            self._leave()  # the loop is closed, and no other counts at this moment
+
     def _leave(self) -> None:
-        self._open -= 1
+        self.taken -= 1
 
 
 class _Counted:

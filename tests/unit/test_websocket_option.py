@@ -112,3 +112,42 @@ async def test_a_socket_counts_until_its_thread_is_free() -> None:
     async with asyncio.timeout(DEADLINE_S):
         while await status() != 404:
             await asyncio.sleep(0.001)
+
+
+def test_a_thread_that_outlives_its_loop_gives_its_slot_back() -> None:
+    inside, go_on = threading.Event(), threading.Event()
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        inside.set()
+        go_on.wait(DEADLINE_S)
+        return wsgi_app(environ, start_response)
+
+    adapter = bridge.to_asgi(app, websocket_threads=1)
+    scope = {
+        **http_scope(extensions={"websocket.http.response": {}}),
+        "type": "websocket",
+        "subprotocols": [],
+    }
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def give_up() -> None:
+        task = asyncio.ensure_future(adapter(scope, receive, send))
+        await asyncio.to_thread(inside.wait, DEADLINE_S)
+        task.cancel()
+
+    async def try_again() -> None:
+        async with asyncio.timeout(DEADLINE_S):
+            while not sent or sent[0]["status"] == 503:
+                sent.clear()
+                await adapter(scope, receive, send)
+
+    asyncio.run(give_up())
+    go_on.set()
+    asyncio.run(try_again())
+    assert sent[0]["status"] == 404
