@@ -253,10 +253,13 @@ def path_info(scope: Scope) -> str:
 def _mounted_at(script_name: str, scope: Scope) -> Scope:
     """A copy of the scope, as if the mount point were ``script_name``.
 
-    What the server has put in front of ``path`` is replaced. ``raw_path`` stays what was sent.
+    What the server has put in front of ``path`` is replaced, and what a proxy has taken off is put
+    back. ``raw_path`` stays what was sent.
     """
-    below = path_info(scope)
-    path = scope["path"] if below == scope["path"] else script_name.rstrip("/") + below
+    path = path_info(scope)
+    script_name = script_name.rstrip("/")
+    if path != scope["path"] or not (path + "/").startswith(script_name + "/"):
+        path = script_name + path
     return {**scope, "root_path": script_name, "path": path}
 
 
