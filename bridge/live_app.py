@@ -7,9 +7,10 @@ Rule 1. ``runs`` and ``closing`` belong to the loop's thread.
 Rule 2. Closing happens in this order: no new requests; those under way, and what they have left
         running, get ``shutdown_timeout_s``; what is left then is cancelled; the lifespan is shut
         down; the lease on the loop is given back.
-Rule 3. ``shutdown_timeout_s`` counts from when the end was first known: a server that lets requests
-        end before it closes its apps says so with :meth:`LiveApp.expect_close`. Requests that come
-        in between are served, and end by the same time.
+Rule 3. For requests ``shutdown_timeout_s`` counts from when the end was first known: a server that
+        lets them end before it closes its apps says so with :meth:`LiveApp.expect_close`. Those
+        that come in between are served, and end by the same time. For the lifespan it counts from
+        the beginning of the close, and is cut only where the server would not wait so long.
 Rule 4. Every app that is live is closed before the interpreter ends, while threads can still be
         started: what runs at shutdown may need one.
 """
@@ -60,6 +61,7 @@ class LiveApp:
     :ivar closing: no more requests.
     :ivar ends_at: when what still runs is cancelled, in the loop's time; None while nobody has said
         that the app is going to be closed.
+    :ivar down_at: by when the lifespan is to be shut down, likewise; None while nothing limits it.
     :ivar lock: guards ``AppSide.stalled``.
     """
 
@@ -76,6 +78,7 @@ class LiveApp:
         self.runs: set[AppSide] = set()
         self.closing = False
         self.ends_at: float | None = None
+        self.down_at: float | None = None
         self._grace_s = options.shutdown_timeout_s
         self.lock = Lock()
         self._lifespan = LifespanRunner(
@@ -137,16 +140,21 @@ class LiveApp:
         """Whether it has been closed, well or badly."""
         return self._closed.done()
 
-    def expect_close(self, within_s: float) -> None:
-        """It is going to be closed: what runs has ``shutdown_timeout_s`` from now on, and at most
-        ``within_s``. From any thread, also in a signal's handler: never blocks, takes no lock.
-        """
-        self.inbox.post(partial(self._expect_close, within_s))
+    def expect_close(self, within_s: float, *, requests_s: float) -> None:
+        """It is going to be closed. From any thread, also in a signal's handler: never blocks,
+        takes no lock.
 
-    def _expect_close(self, within_s: float) -> None:
+        :param within_s: all is to be over by then, in seconds from now on.
+        :param requests_s: what runs has ``shutdown_timeout_s`` from now on, and at most this.
+        """
+        self.inbox.post(partial(self._expect_close, within_s, requests_s))
+
+    def _expect_close(self, within_s: float, requests_s: float) -> None:
         if self.ends_at is None:
-            self._grace_s = min(within_s, self.options.shutdown_timeout_s)
-            self.ends_at = self.loop.time() + self._grace_s
+            now = self.loop.time()
+            self._grace_s = min(requests_s, self.options.shutdown_timeout_s)
+            self.ends_at = now + self._grace_s
+            self.down_at = now + within_s
             self.loop.call_at(self.ends_at, self._begin_cancelling)
 
     def _begin_cancelling(self) -> None:
@@ -184,8 +192,9 @@ class LiveApp:
     def _begin_close(self) -> None:
         if not self.closing:
             self.closing = True
-            if self.ends_at is None:
-                self.ends_at = self.loop.time() + self._grace_s
+            longest_at = self.loop.time() + self.options.shutdown_timeout_s
+            self.ends_at = _earlier(self.ends_at, longest_at)
+            self.down_at = _earlier(self.down_at, longest_at)
             self._closer = self.loop.create_task(self._close(), name="bridge-close")
 
     async def _close(self) -> None:
@@ -193,9 +202,9 @@ class LiveApp:
         try:
             if self._canceller is not None:
                 await self._canceller
-            if not await self._ended(self.runs, self._left_s):
+            if not await self._ended(self.runs, self._left_s(self.ends_at)):
                 await self._cancel_runs()
-            await self._lifespan.shutdown(max(self._left_s, CANCEL_GRACE_S))
+            await self._lifespan.shutdown(max(self._left_s(self.down_at), CANCEL_GRACE_S))
         except Exception as error:
             failure = error
         finally:
@@ -205,11 +214,9 @@ class LiveApp:
         else:
             self._closed.set_exception(failure)
 
-    @property
-    def _left_s(self) -> float:
-        """How long until ``ends_at``."""
-        assert self.ends_at is not None  # set by whoever has begun to close
-        return max(self.ends_at - self.loop.time(), 0)
+    def _left_s(self, until: float | None) -> float:
+        assert until is not None  # set by whoever has begun to close
+        return max(until - self.loop.time(), 0)
 
     async def _cancel_runs(self) -> None:
         """End the tasks of all requests that have taken too long."""
@@ -236,16 +243,20 @@ class LiveApp:
         return not self.runs
 
 
+def _earlier(known: float | None, other: float) -> float:
+    return other if known is None else min(known, other)
+
+
 _live_apps: WeakSet[LiveApp] = WeakSet()
 _lifespan_of: ContextVar[LiveApp | None] = ContextVar("bridge_lifespan_of", default=None)
 
 
-def expect_close_of_live_apps(within_s: float) -> None:
+def expect_close_of_live_apps(within_s: float, *, requests_s: float) -> None:
     """See :meth:`LiveApp.expect_close`, for every app that is live in this process."""
     pid = os.getpid()
     for live in list(_live_apps):
         if live.pid == pid:
-            live.expect_close(within_s)
+            live.expect_close(within_s, requests_s=requests_s)
 
 
 def close_live_apps() -> None:

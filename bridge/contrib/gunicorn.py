@@ -15,7 +15,8 @@ that fails stops the boot: gunicorn logs the traceback and exits with 3.
 On SIGTERM gunicorn lets requests end, and kills a worker where one goes on after the
 ``graceful_timeout``. So that an endless stream does not cost the apps their shutdown, what still
 runs after their ``shutdown_timeout_s`` is cancelled; or a few seconds before the
-``graceful_timeout`` ends, if that is earlier.
+``graceful_timeout`` ends, if that is earlier. Their shutdown then has the rest of the
+``graceful_timeout``, and at most ``shutdown_timeout_s``.
 
 Without the hooks all works the same, but an app starts with its worker's first request, and a
 failed startup is an error of every request.
@@ -45,8 +46,7 @@ def post_worker_init(worker: Any) -> None:
     start_adapters()
     if _calls_wsgi(worker):
         start_routers(worker.wsgi)
-        graceful_s = worker.cfg.graceful_timeout
-        _heed_sigterm(max(graceful_s - SHUTDOWN_S, graceful_s / 2))
+        _heed_sigterm(worker.cfg.graceful_timeout)
 
 
 def _calls_wsgi(worker: Any) -> bool:
@@ -58,15 +58,16 @@ def _calls_wsgi(worker: Any) -> bool:
     return isinstance(worker, (AsyncWorker, SyncWorker, ThreadWorker))
 
 
-def _heed_sigterm(within_s: float) -> None:
+def _heed_sigterm(graceful_s: float) -> None:
     """Let the apps know, too, that the worker is to end: before ``worker_exit`` its requests have
     to."""
     handler = signal.getsignal(signal.SIGTERM)
     if not callable(handler):
         return
+    requests_s = max(graceful_s - SHUTDOWN_S, graceful_s / 2)
 
     def handle(number: int, frame: FrameType | None) -> None:
-        expect_close_of_live_apps(within_s)
+        expect_close_of_live_apps(graceful_s, requests_s=requests_s)
         handler(number, frame)
 
     signal.signal(signal.SIGTERM, handle)

@@ -427,6 +427,56 @@ def test_a_request_that_ignores_its_cancellation_does_not_hold_its_caller(
         request.result()
 
 
+@pytest.mark.parametrize("busy", [True, False], ids=["endless", "idle"])
+def test_the_time_of_the_requests_is_not_that_of_the_shutdown(
+    adapted: Adapted, monkeypatch: pytest.MonkeyPatch, busy: bool
+) -> None:
+    """A server that expects the close lets requests end first: the app shuts down after them."""
+    monkeypatch.setattr("bridge.live_app.CANCEL_GRACE_S", 0.0)
+    events: list[str] = []
+    inside = threading.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await answer(send)
+            inside.set()
+            await asyncio.Event().wait()
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        while asyncio.get_running_loop().time() < (live.ends_at or 0) + 0.05:
+            await asyncio.sleep(0.01)  # it is slow, too
+        events.append("shutdown")
+        await send({"type": "lifespan.shutdown.complete"})
+
+    adapter = adapted(app, shutdown_timeout_s=TIMEOUT_S)
+    live = adapter.start()
+    if busy:
+        assert call(adapter, environ_of()).body == b"fine"
+        assert inside.wait(TIMEOUT_S)
+    live.expect_close(2 * TIMEOUT_S, requests_s=0.01)
+    adapter.close()
+
+    assert events == ["shutdown"]
+
+
+def test_a_server_that_does_not_wait_so_long_cuts_the_shutdown(
+    adapted: Adapted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.live_app.CANCEL_GRACE_S", 0.0)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await asyncio.Event().wait()
+
+    adapter = adapted(app, shutdown_timeout_s=10 * TIMEOUT_S)
+    adapter.start().expect_close(0.02, requests_s=0.01)
+
+    with pytest.raises(bridge.LifespanFailed, match="took longer than 0"):
+        adapter.close()
+
+
 def test_a_failed_shutdown_is_raised_by_close(adapted: Adapted) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
