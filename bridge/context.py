@@ -124,46 +124,47 @@ class Showing:
             context.run(rehome, context)
         for variable, value in context.items():
             if variable not in self._but and variable.get(_missing) is not value:
-                step = _Step(variable, value)
-                self._steps.append(step)
-                _here.steps.append(step)
+                self._steps.append(_Step(variable, value))
 
     def end(self, *, undo: bool = True) -> None:
-        """Take it all back, where this is the context that it was set in.
+        """Take it all back, where this is the context that it was set in. On any thread.
 
         :param undo: False: leave it; the context is given up.
         """
-        here = _here.steps
         while self._steps:
-            step = self._steps.pop()
-            later: list[_Step] = []
-            if step in here:
-                position = here.index(step)
-                later = here[position + 1 :]
-                del here[position]
-            if undo:
-                step.undo(later)
+            self._steps.pop().end(undo=undo)
 
 
 class _Step:
-    """One variable set to one value."""
+    """One variable set to one value, on the current thread."""
 
-    __slots__ = ("_token", "_value", "_variable")
+    __slots__ = ("_order", "_token", "_value", "_variable")
 
     def __init__(self, variable: ContextVar[Any], value: Any) -> None:
         self._variable = variable
         self._value = value
         self._token: Token[Any] = variable.set(value)
+        self._order = _here.steps
+        self._order.append(self)
 
-    def undo(self, later: list[_Step]) -> None:
+    def end(self, *, undo: bool) -> None:
+        order = self._order.copy()  # its own thread, or a finalizer, may change it meanwhile
+        self._order.remove(self)
+        if undo and not self._leave_to(order[order.index(self) + 1 :]):
+            self._undo()
+
+    def _leave_to(self, later: list[_Step]) -> bool:
+        """Whether one of these would bring the value back, and so undoes this, too."""
         for step in later:
             if step._variable is self._variable and step._token.old_value is self._value:
                 step._token = self._token
-                return
-        try:
-            self._variable.reset(self._token)
-        except ValueError:  # ended in another context, which never saw it
-            pass
+                return True
+        return False
+
+    def _undo(self) -> None:
+        if self._order is _here.steps:  # nobody undoes it on a thread that has never seen it
+            with suppress(ValueError):  # ended in another context, which has not, either
+                self._variable.reset(self._token)
 
 
 class _Here(threading.local):

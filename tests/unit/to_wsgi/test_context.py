@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context, ContextVar, copy_context
 from typing import Any
@@ -129,6 +131,55 @@ def test_a_response_closed_in_another_context_does_no_harm(adapted: Adapted) -> 
         exchange = WsgiExchange(adapter, environ_of(path="/x"), validate=False)
         in_new_context(exchange.read)
         assert user.get() == "/x"
+
+    in_new_context(serve)
+
+
+@pytest.mark.parametrize("end", ["closed", "dropped"])
+def test_a_response_that_ends_on_another_thread_is_not_kept(adapted: Adapted, end: str) -> None:
+    class Session:
+        """What an app may have in a variable."""
+
+    session: ContextVar[Session] = ContextVar("session")
+    made: list[weakref.ref[Session]] = []
+
+    @http_app
+    async def opens(scope: Scope, receive: Receive, send: Send) -> None:
+        mine = Session()
+        made.append(weakref.ref(mine))
+        session.set(mine)
+        await send(start())
+        await send(piece(b"first"))
+        await asyncio.sleep(0)
+        await send(piece(more=False))
+
+    adapter = adapted(opens)
+
+    def serve() -> None:
+        held = [WsgiExchange(adapter, environ_of(), validate=False)]
+        Background(held[0].read if end == "closed" else held.clear).result()
+
+    for _ in range(3):
+        in_new_context(serve)
+    adapter.close()  # so no task refers to one
+    gc.collect()
+
+    assert len(made) == 3
+    assert [one for one in made if one() is not None] == []
+
+
+@pytest.mark.parametrize("elsewhere", [0, 1, 2])
+def test_a_response_that_ends_on_another_thread_disturbs_no_other(
+    adapted: Adapted, elsewhere: int
+) -> None:
+    adapter = adapted(knows_while_streaming)
+
+    def serve() -> None:
+        open_ones = [WsgiExchange(adapter, environ_of(path=f"/{number}")) for number in range(3)]
+        Background(open_ones.pop(elsewhere).read).result()
+        for exchange in reversed(open_ones):
+            exchange.read()
+        assert user not in copy_context()
 
     in_new_context(serve)
 
