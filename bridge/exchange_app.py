@@ -11,7 +11,8 @@ Rule 2. The loop writes its fields in the order ``head``, ``chunks``, ``error``,
 Rule 3. Only the loop releases ``gate``, and only while it is locked; only the caller acquires it.
         So there is never more than one signal on its way, and never one too few.
 Rule 4. The caller reads the body and runs thread-sensitive sync code. Once the response is complete
-        it goes away; from then on such code runs on a thread of its own.
+        it goes away, at the end of that step or a moment later; from then on such code runs on a
+        thread of its own.
 Rule 5. An error is raised to the caller as long as the response is not complete and the caller asks
         for more of it, and logged after that. Never both.
 """

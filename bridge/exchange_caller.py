@@ -15,6 +15,9 @@ Rule 3. Context variables that the app has set are shown to this thread until ``
 Rule 4. A file is handed over to the server with ``start_response``, and all else is over by then: a
         server may close it on another thread (waitress does, on the one of its sockets), which has
         no variables to take back and must run no sync code.
+Rule 5. What the app does right after its response may need this thread, so ``close()`` waits for
+        the end of that step; but not longer than ``LAST_STEP_S``, for the server's connection ends
+        after it. What comes later runs elsewhere.
 """
 
 from __future__ import annotations
@@ -44,6 +47,9 @@ __all__ = ["LOOK_S", "CallerSide", "changes_nothing"]
 
 LOOK_S = 1.0
 """How often a thread with nothing to send looks whether the loop is well, and the client there."""
+
+LAST_STEP_S = 0.5
+"""How long an app may hold up the loop right after its response, before its thread goes on."""
 
 FILE_BLOCK = 65536
 
@@ -222,12 +228,14 @@ class CallerSide:
     def _run_last_jobs(self, jobs: CallerJobs) -> None:
         """What the app does at the end, in the step that completes its response, belongs here, too.
 
-        The loop may still be within that step: it is through once it comes round to a callback.
+        The loop may still be within that step: it is through once it comes round to a callback
+        (Rule 5).
         """
         side, live = self._side, self._live
         if side.over and side.error is None and live.inbox.post(side.come_round):
-            while not side.came_round and live.thread.is_alive():
-                side.gate.acquire(timeout=LOOK_S)
+            until = monotonic() + LAST_STEP_S
+            while not side.came_round and (left_s := until - monotonic()) > 0:
+                side.gate.acquire(timeout=left_s)
                 jobs.run()
         jobs.run()
 

@@ -15,6 +15,7 @@ from asgiref.local import Local
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext, async_to_sync, sync_to_async
 
 import bridge
+from bridge import exchange_caller
 from bridge.types import Receive, Scope, Send
 from tests.harness.wsgi import TIMEOUT_S, Background, WsgiExchange, call, environ_of
 from tests.unit.to_wsgi.apps import answer, http_app, piece, start
@@ -348,9 +349,10 @@ def test_thread_sensitive_code_leaves_the_calling_thread_as_it_was(adapted: Adap
 
 @pytest.mark.parametrize("slowly", [0.0, 0.05])
 def test_what_an_app_does_right_after_its_response_runs_on_the_calling_thread(
-    adapted: Adapted, slowly: float
+    adapted: Adapted, monkeypatch: pytest.MonkeyPatch, slowly: float
 ) -> None:
     """Django closes its response there: the connection that it gives back is that thread's."""
+    monkeypatch.setattr(exchange_caller, "LAST_STEP_S", TIMEOUT_S)
     seen: list[threading.Thread] = []
     closed = threading.Event()
 
@@ -369,6 +371,29 @@ def test_what_an_app_does_right_after_its_response_runs_on_the_calling_thread(
         assert exchange.chunk() == b"fine"
     assert closed.wait(TIMEOUT_S)
     assert seen == [threading.current_thread()]
+
+
+def test_an_app_that_blocks_the_loop_after_its_response_does_not_hold_the_server(
+    adapted: Adapted,
+) -> None:
+    """The server closes the connection only when ``close()`` has returned."""
+    served, in_time = threading.Event(), []
+    seen: list[threading.Thread] = []
+
+    @http_app
+    async def blocks(scope: Scope, receive: Receive, send: Send) -> None:
+        await sync_to_async(where)()
+        await answer(send)
+        in_time.append(served.wait(TIMEOUT_S))
+        seen.append(await sync_to_async(where)())
+
+    adapter = adapted(blocks)
+    assert call(adapter, environ_of()).body == b"fine"
+    served.set()
+    adapter.close()
+
+    assert in_time == [True]
+    assert seen[0].name.startswith("bridge-after-response")
 
 
 def test_later_work_gets_a_thread_of_its_own(adapted: Adapted) -> None:
