@@ -14,7 +14,8 @@ Rule 3. Context variables that the app has set are shown to this thread until ``
         closed.
 Rule 4. A file is handed over to the server with ``start_response``, and all else is over by then: a
         server may close it on another thread (waitress does, on the one of its sockets), which has
-        no variables to take back and must run no sync code.
+        no variables to take back and must run no sync code. Of an empty one there is nothing to
+        hand over: gunicorn would end a chunked response twice.
 Rule 5. What the app does right after its response may need this thread, so ``close()`` waits for
         the end of that step; but not longer than ``LAST_STEP_S``, for the server's connection ends
         after it. What comes later runs elsewhere.
@@ -24,6 +25,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from contextvars import Context
 from functools import partial
@@ -101,6 +103,9 @@ class CallerSide:
         file = self._open(side.file, head.content_length)  # before the head: it may not be there
         try:
             start_response(head.status, head.headers)
+            if file.is_empty():
+                file.close()
+                return self
             wrap = self._environ.get("wsgi.file_wrapper", FileWrapper)
             wrapped: Iterable[bytes] = wrap(file, FILE_BLOCK)
             self.close()  # Rule 4
@@ -286,6 +291,10 @@ class _ResponseFile(io.FileIO):
     def __init__(self, path: str, length: int | None) -> None:
         super().__init__(path)
         self._length = length
+
+    def is_empty(self) -> bool:
+        status = os.fstat(self.fileno())
+        return stat.S_ISREG(status.st_mode) and not status.st_size
 
     def read(self, size: int | None = -1, /) -> Any:
         if self._length is not None:

@@ -266,6 +266,17 @@ def test_a_file_that_is_too_short_is_an_error_before_the_head(adapted: Adapted, 
         call(app, environ_of())
 
 
+def test_an_empty_file_is_not_handed_over(adapted: Adapted, file: Path) -> None:
+    """gunicorn ends a chunked response twice after one; the next on the connection is lost."""
+    file.write_bytes(b"")
+    app = adapted(sends(start(), {"type": "http.response.pathsend", "path": str(file)}))
+    wrapped: list[Any] = []
+
+    response = call(app, environ_of(keys={"wsgi.file_wrapper": wrapped.append}))
+
+    assert (response.status, response.body, wrapped) == (200, b"", [])
+
+
 def test_starlette_sends_files_by_their_path(adapted: Adapted, file: Path) -> None:
     app = adapted(Starlette(routes=[Route("/", lambda request: FileResponse(file))]))
 
