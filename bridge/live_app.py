@@ -28,7 +28,6 @@ from contextvars import ContextVar
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
 
 from bridge.config import ToWsgiOptions
 from bridge.errors import DeadlockError, LifespanFailed
@@ -208,6 +207,7 @@ class LiveApp:
         except Exception as error:
             failure = error
         finally:
+            _live_apps.discard(self)
             self.thread.release()  # before anybody hears of it: close() joins what is released
         if failure is None:
             self._closed.set_result(None)
@@ -247,22 +247,25 @@ def _earlier(known: float | None, other: float) -> float:
     return other if known is None else min(known, other)
 
 
-_live_apps: WeakSet[LiveApp] = WeakSet()
+_live_apps: set[LiveApp] = set()
 _lifespan_of: ContextVar[LiveApp | None] = ContextVar("bridge_lifespan_of", default=None)
+
+
+def _live_here() -> list[LiveApp]:
+    """The apps that are live in this process. Other threads may start or end one meanwhile."""
+    pid = os.getpid()
+    return [live for live in tuple(_live_apps) if live.pid == pid and not live.closed]
 
 
 def expect_close_of_live_apps(within_s: float, *, requests_s: float) -> None:
     """See :meth:`LiveApp.expect_close`, for every app that is live in this process."""
-    pid = os.getpid()
-    for live in list(_live_apps):
-        if live.pid == pid:
-            live.expect_close(within_s, requests_s=requests_s)
+    for live in _live_here():
+        live.expect_close(within_s, requests_s=requests_s)
 
 
 def close_live_apps() -> None:
     """Close every app that is live in this process, all at the same time. Logs what fails."""
-    pid = os.getpid()
-    apps = [live for live in _live_apps if live.pid == pid and not live.closed]
+    apps = _live_here()
     for live in apps:
         live.begin_close()
     for live in apps:

@@ -21,9 +21,10 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 import bridge
+from bridge import live_app
 from bridge.asgi_to_wsgi import start_adapters
 from bridge.contrib import gunicorn
-from bridge.live_app import close_live_apps
+from bridge.live_app import LiveApp, close_live_apps, expect_close_of_live_apps
 from bridge.loop import LoopThread
 from bridge.types import AsgiApp, Receive, Scope, Send
 from tests.harness.wsgi import TIMEOUT_S, Background, call, environ_of
@@ -518,6 +519,33 @@ def test_the_hooks_of_gunicorn_start_and_stop_every_app() -> None:
     assert leases() == before
     with pytest.raises(bridge.PoolClosed, match="is shut down"):
         call(adapter, environ_of())
+
+
+def test_an_app_may_start_while_a_signal_tells_all_of_their_end(adapted: Adapted) -> None:
+    """On another thread, between any two lines: gunicorn's own handler still has to be called."""
+    app, events = living()
+    live = adapted(app).start()
+    others: list[LiveApp] = []
+
+    def start_another(*event: Any) -> Any:
+        other = LiveApp.__new__(LiveApp)
+        other.pid = -1  # of no concern to this process
+        others.append(other)
+        live_app._live_apps.add(other)
+        return start_another
+
+    outer = sys.gettrace()
+    sys.settrace(start_another)
+    try:
+        expect_close_of_live_apps(TIMEOUT_S, requests_s=TIMEOUT_S)
+    finally:
+        sys.settrace(outer)
+        for other in others:
+            live_app._live_apps.discard(other)
+
+    assert others
+    live.close()
+    assert events == ["startup", "shutdown"]
 
 
 @pytest.mark.usefixtures("alone")
