@@ -38,7 +38,7 @@ from bridge.messages import HTTP_RESPONSE
 from bridge.pulled_body import PulledBody
 from bridge.submitted import Submitted
 from bridge.thread_sensitive import CallerJobs, enter_caller, hide_outer_caller
-from bridge.types import Message, Scope
+from bridge.types import Message, ResponseHeaders, Scope
 from bridge.wsgi_head import WsgiHead, make_hints, make_wsgi_head
 
 if TYPE_CHECKING:
@@ -376,10 +376,16 @@ class AppSide:
         if hint is None or self.over:
             return
         try:
-            await asyncio.wrap_future(self.run_on_caller(partial(hint, links)))
+            await asyncio.wrap_future(self.run_on_caller(partial(self._hint, hint, links)))
         except OSError as error:  # nobody is there to read them
             self.lose_client()
             raise ClientDisconnected("the client left before the response began") from error
+
+    def _hint(self, hint: Callable[[ResponseHeaders], object], links: ResponseHeaders) -> None:
+        """On the caller's thread; or elsewhere once it has gone on, maybe to the next request on
+        the same connection: then it is too late for a hint."""
+        if self.jobs is not None and not self.jobs.gone:
+            hint(links)
 
     # -- sync code on the caller's thread -------------------------------------------------------
 

@@ -107,20 +107,23 @@ def hide_outer_caller() -> None:
 
 
 class CallerJobs:
-    """The sync code of one request: the loop posts it, the caller runs it."""
+    """The sync code of one request: the loop posts it, the caller runs it.
 
-    __slots__ = ("_elsewhere", "_gone", "_jobs")
+    :ivar gone: the caller takes no more.
+    """
+
+    __slots__ = ("_elsewhere", "_jobs", "gone")
 
     def __init__(self, *, gone: bool) -> None:
         self._jobs: deque[Submitted] = deque()
-        self._gone = gone
+        self.gone = gone
         self._elsewhere: Executor | None = None
 
     # On the loop's thread
 
     def post(self, job: Submitted) -> None:
         """For the caller; or, when that has gone on, for a thread of this request's own."""
-        if not self._gone:
+        if not self.gone:
             self._jobs.append(job)
             return
         if self._elsewhere is None:
@@ -129,7 +132,7 @@ class CallerJobs:
 
     def let_go(self) -> None:
         """The caller takes no more. What waits for it runs elsewhere."""
-        self._gone = True
+        self.gone = True
         while self._jobs:
             self.post(self._jobs.popleft())
 

@@ -365,6 +365,36 @@ def test_a_client_that_leaves_before_a_hint_is_no_error_of_the_app(adapted: Adap
         call(app, environ_of(keys={"wsgi.early_hints": hint}))
 
 
+def test_a_hint_that_still_waits_when_its_caller_leaves_is_dropped(
+    adapted: Adapted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection may serve the next request by then."""
+    begun = threading.Event()
+    hinted: list[Any] = []
+
+    @http_app
+    async def hints(scope: Scope, receive: Receive, send: Send) -> None:
+        hinting = asyncio.ensure_future(send(early_hint(b"</a>")))
+        await asyncio.sleep(0)  # the hint is on its way
+        await send(start())
+        await send(piece(b"first"))
+        begun.set()
+        await hinting
+
+    def watch_client(environ: Any) -> None:
+        assert begun.wait(TIMEOUT_S)  # the caller comes to the response before the hint
+
+    monkeypatch.setattr("bridge.exchange_caller.watch_client", watch_client)
+    adapter = adapted(hints)
+    environ = environ_of(keys={"wsgi.early_hints": hinted.append})
+    response = adapter(environ, lambda *head: lambda chunk: None)
+    assert next(iter(response)) == b"first"
+    del response
+    adapter.close()
+
+    assert hinted == []
+
+
 def test_another_task_may_begin_the_response_while_a_hint_goes_out(adapted: Adapted) -> None:
     begun = threading.Event()
 
