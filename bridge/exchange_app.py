@@ -362,7 +362,7 @@ class AppSide:
             path = message.get("path")
             if not isinstance(path, str):
                 raise AppProtocolError(f"{kind}: path is {path!r}; the ASGI spec asks for a str")
-            self.file = None if self._drops_body else path
+            self.file = None if self.head.bodyless else path  # in answer to HEAD it is looked at
             self._end()
         elif kind.startswith("http.response.zerocopysend"):
             raise AppProtocolError(f"{kind}: this scope does not offer the extension")

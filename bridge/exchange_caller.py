@@ -15,7 +15,8 @@ Rule 3. Context variables that the app has set are shown to this thread until ``
 Rule 4. A file is handed over to the server with ``start_response``, and all else is over by then: a
         server may close it on another thread (waitress does, on the one of its sockets), which has
         no variables to take back and must run no sync code. Of an empty one there is nothing to
-        hand over: gunicorn would end a chunked response twice.
+        hand over: gunicorn would end a chunked response twice. Nor is there in answer to HEAD; but
+        the file is looked at, so that the head is that of a GET.
 Rule 5. What the app does right after its response may need this thread, so ``close()`` waits for
         the end of that step; but not longer than ``LAST_STEP_S``, for the server's connection ends
         after it. What comes later runs elsewhere.
@@ -103,7 +104,7 @@ class CallerSide:
         file = self._open(side.file, head.content_length)  # before the head: it may not be there
         try:
             start_response(head.status, head.headers)
-            if file.is_empty():
+            if file.is_empty() or self._environ["REQUEST_METHOD"] == "HEAD":
                 file.close()
                 return self
             wrap = self._environ.get("wsgi.file_wrapper", FileWrapper)

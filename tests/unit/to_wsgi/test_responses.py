@@ -258,12 +258,15 @@ def test_a_file_that_has_grown_ends_with_its_content_length(
     assert response.body == file.read_bytes()[:100_000]
 
 
-def test_a_file_that_is_too_short_is_an_error_before_the_head(adapted: Adapted, file: Path) -> None:
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_file_that_is_too_short_is_an_error_before_the_head(
+    adapted: Adapted, file: Path, method: str
+) -> None:
     pathsend = {"type": "http.response.pathsend", "path": str(file)}
     app = adapted(sends(start(200, (b"content-length", b"256001")), pathsend))
 
     with pytest.raises(bridge.AppProtocolError, match=r"file\.bin is shorter .* 1 bytes"):
-        call(app, environ_of())
+        call(app, environ_of(method))
 
 
 def test_an_empty_file_is_not_handed_over(adapted: Adapted, file: Path) -> None:
@@ -286,17 +289,29 @@ def test_starlette_sends_files_by_their_path(adapted: Adapted, file: Path) -> No
     assert response.one("content-length") == "256000"
 
 
-def test_a_file_in_answer_to_head_is_not_opened(adapted: Adapted) -> None:
-    app = adapted(sends(start(), {"type": "http.response.pathsend", "path": "/nowhere"}))
+def test_a_file_is_not_sent_in_answer_to_head(adapted: Adapted, file: Path) -> None:
+    pathsend = {"type": "http.response.pathsend", "path": str(file)}
+    app = adapted(sends(start(200, (b"content-length", b"256000")), pathsend))
 
-    assert call(app, environ_of("HEAD")).body == b""
+    response = call(app, environ_of("HEAD"))
+
+    assert (response.one("content-length"), response.body) == ("256000", b"")
 
 
-def test_a_file_that_is_not_there_is_an_error_before_the_head(adapted: Adapted) -> None:
+def test_a_file_with_a_status_that_has_no_body_is_not_opened(adapted: Adapted) -> None:
+    app = adapted(sends(start(304), {"type": "http.response.pathsend", "path": "/nowhere"}))
+
+    assert call(app, environ_of()).body == b""
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_file_that_is_not_there_is_an_error_before_the_head(
+    adapted: Adapted, method: str
+) -> None:
     app = adapted(sends(start(), {"type": "http.response.pathsend", "path": "/nowhere"}))
 
     with pytest.raises(bridge.BridgeError, match=r"raised FileNotFoundError: .*/nowhere") as caught:
-        call(app, environ_of())
+        call(app, environ_of(method))
 
     assert not isinstance(caught.value, OSError), "gunicorn would answer that with nothing"
     assert isinstance(caught.value.__cause__, FileNotFoundError)
