@@ -474,7 +474,7 @@ def test_a_server_that_does_not_wait_so_long_cuts_the_shutdown(
     adapter = adapted(app, shutdown_timeout_s=10 * TIMEOUT_S)
     adapter.start().expect_close(0.02, requests_s=0.01)
 
-    with pytest.raises(bridge.LifespanFailed, match="took longer than 0"):
+    with pytest.raises(bridge.LifespanFailed, match="took longer than"):
         adapter.close()
 
 
