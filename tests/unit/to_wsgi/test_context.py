@@ -169,11 +169,20 @@ def test_a_response_that_ends_on_another_thread_is_not_kept(adapted: Adapted, en
     assert [one for one in made if one() is not None] == []
 
 
+@http_app
+async def knows_and_streams(scope: Scope, receive: Receive, send: Send) -> None:
+    user.set(scope["path"])
+    await send(start())
+    await send(piece(b"x"))
+    await asyncio.sleep(0)
+    await send(piece(more=False))
+
+
 @pytest.mark.parametrize("elsewhere", [0, 1, 2])
 def test_a_response_that_ends_on_another_thread_disturbs_no_other(
     adapted: Adapted, elsewhere: int
 ) -> None:
-    adapter = adapted(knows_while_streaming)
+    adapter = adapted(knows_and_streams)
 
     def serve() -> None:
         open_ones = [WsgiExchange(adapter, environ_of(path=f"/{number}")) for number in range(3)]
