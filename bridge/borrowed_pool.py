@@ -61,7 +61,9 @@ class BorrowedPool:
 
     def _run(self, job: Job) -> None:
         with self._lock:
-            self._jobs.discard(job)
+            if job not in self._jobs:  # refused: submit() may raise with the job in its queue
+                return
+            self._jobs.remove(job)
             self._meter.start(job)
         try:
             job.run()

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import NoReturn
 
 import pytest
 
@@ -561,6 +562,28 @@ def test_a_job_for_which_the_borrowed_executor_has_no_thread_is_discarded(
         asyncio.run(main())
         assert discarded.wait(DEADLINE_S)
     assert "ZeroDivisionError" in caplog.text  # the executor's own
+
+
+def test_a_job_that_the_borrowed_executor_refuses_and_keeps_is_not_run() -> None:
+    """``ThreadPoolExecutor`` has queued the job by the time it finds that no thread can start."""
+    kept: list[Callable[[], object]] = []
+
+    class Refusing(Executor):
+        def submit(self, fn: Callable[..., object], /, *args: object, **kwargs: object) -> NoReturn:
+            kept.append(lambda: fn(*args, **kwargs))
+            raise RuntimeError("can't start new thread")
+
+    ran: list[bool] = []
+    pool = BorrowedPool(Refusing(), backlog=9)
+
+    async def main() -> None:
+        with pytest.raises(PoolClosed, match="can't start new thread"):
+            pool.post(Call(lambda: ran.append(True)), asyncio.get_running_loop())
+
+    asyncio.run(main())
+    kept[0]()
+    assert ran == []
+    assert pool.stats().running == 0
 
 
 async def _post(pool: BorrowedPool) -> None:
