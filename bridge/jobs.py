@@ -1,16 +1,18 @@
 """What a pool runs, what it tells about itself, and what an adapter asks of it. Pure.
 
-Shapes and counters only; :mod:`bridge.pool` and :mod:`bridge.borrowed_pool` are the two pools.
+Shapes, counters and one wrapper; the two pools are :mod:`bridge.pool` and
+:mod:`bridge.borrowed_pool`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["Job", "Meter", "Pool", "PoolStats"]
+__all__ = ["FollowedJob", "Job", "Meter", "Pool", "PoolStats"]
 
 
 class Job(Protocol):
@@ -32,6 +34,35 @@ class Job(Protocol):
 
     def discard(self) -> None:
         """Called instead of :meth:`run` when the pool is shut down before the job's turn came."""
+
+
+class FollowedJob:
+    """A job, and what to call when a pool is through with it.
+
+    :param on_end: called once, when the job has run or been discarded; on either thread.
+    """
+
+    __slots__ = ("_job", "_on_end", "posted_at")
+
+    def __init__(self, job: Job, on_end: Callable[[], object]) -> None:
+        self._job = job
+        self._on_end = on_end
+        self.posted_at = job.posted_at
+
+    def run(self) -> None:
+        try:
+            self._job.run()
+        finally:
+            self._on_end()
+
+    def settle(self) -> None:
+        settle = getattr(self._job, "settle", None)
+        if settle is not None:
+            settle()
+
+    def discard(self) -> None:
+        self._job.discard()
+        self._on_end()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +105,14 @@ class Meter:
         self.wait_total_s += wait_s
         if wait_s > self.wait_max_s:
             self.wait_max_s = wait_s
+
+    @classmethod
+    def total(cls, meters: Iterable[Meter]) -> Meter:
+        """What all of them have counted."""
+        total = cls()
+        for meter in meters:
+            total.add(meter)
+        return total
 
     def add(self, other: Meter) -> None:
         """Count what ``other`` has counted."""

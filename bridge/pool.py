@@ -228,11 +228,7 @@ class WorkerPool(Executor):
         return self.max_threads - (total.started - total.completed)
 
     def _total(self) -> Meter:
-        total = Meter()
-        total.add(self._past)
-        for worker in self._workers:
-            total.add(worker.meter)
-        return total
+        return Meter.total((self._past, *(worker.meter for worker in self._workers)))
 
     def _take_jobs(self) -> list[Job]:
         """All that wait, but for what the workers take in the meantime."""

@@ -50,6 +50,7 @@ from bridge.environ import BadRequest, EnvironBuilder
 from bridge.errors import AppProtocolError, PoolClosed
 from bridge.exchange import Exchange
 from bridge.inbox import LoopInbox
+from bridge.jobs import FollowedJob
 from bridge.pool import WorkerPool
 from bridge.streams import ResponseBody
 from bridge.types import Message, RawHeaders, Receive, Scope, Send, WsgiApp
@@ -134,7 +135,7 @@ class RawWebSockets:
         slots = self._slots
         slots.taken += 1
         try:
-            self.pool.post(_Counted(exchange, partial(slots.leave, inbox)), loop)
+            self.pool.post(FollowedJob(exchange, partial(slots.leave, inbox)), loop)
         except BaseException:
             slots.taken -= 1
             raise
@@ -153,25 +154,6 @@ class _Slots:
 
     def _leave(self) -> None:
         self.taken -= 1
-
-
-class _Counted:
-    """An exchange, and what to call on the worker thread when it is through."""
-
-    __slots__ = ("_exchange", "_on_end", "posted_at")
-
-    def __init__(self, exchange: Exchange, on_end: Callable[[], object]) -> None:
-        self._exchange = exchange
-        self._on_end = on_end
-        self.posted_at = exchange.posted_at
-
-    def run(self) -> None:
-        self._exchange.run()
-        self._on_end()
-
-    def discard(self) -> None:
-        self._exchange.discard()
-        self._on_end()
 
 
 class _RawWebSocket:

@@ -25,11 +25,11 @@ from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from bridge.gate import QuickGate
-from bridge.jobs import Job
+from bridge.jobs import FollowedJob, Job
 from bridge.pool import WorkerPool
 from bridge.submitted import Submitted
 from bridge.sync.caller import CallerThread
-from bridge.sync.nesting import NestedJob, Waits, frames_waiting
+from bridge.sync.nesting import Waits, frames_waiting
 
 __all__ = ["ElasticPool"]
 
@@ -105,7 +105,7 @@ class ElasticPool(WorkerPool):
         for frame in frames:
             if isinstance(frame, CallerThread):
                 frame.call_when_closed(self._on_frame_closed)
-        return NestedJob(job, partial(self._end_wait, frames))
+        return FollowedJob(job, partial(self._end_wait, frames))
 
     def _rouse_for_waiting(self) -> None:
         with self._lock:

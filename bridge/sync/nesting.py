@@ -16,14 +16,13 @@ Rule 2. A frame that has gone on (``_broken``) waits for nothing. What its corou
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Container, Sequence
 from threading import Thread
 from typing import Any
 
-from bridge.jobs import Job
 from bridge.sync.sensitive import waiting_caller
 
-__all__ = ["NestedJob", "Waits", "frames_waiting"]
+__all__ = ["Waits", "frames_waiting"]
 
 Frame = Any
 """An executor of ``async_to_sync``: a ``CallerThread``, or asgiref's."""
@@ -64,32 +63,3 @@ class Waits:
         if not self._frames:
             return 0
         return len({frame._work_thread for frame in self._frames if not frame._broken})
-
-
-class NestedJob:
-    """A job that threads of its own group wait for.
-
-    :param end: called once, when it has run or been discarded; on either thread.
-    """
-
-    __slots__ = ("_end", "_job", "posted_at")
-
-    def __init__(self, job: Job, end: Callable[[], object]) -> None:
-        self._job = job
-        self._end = end
-        self.posted_at = job.posted_at
-
-    def run(self) -> None:
-        try:
-            self._job.run()
-        finally:
-            self._end()
-
-    def settle(self) -> None:
-        settle = getattr(self._job, "settle", None)
-        if settle is not None:
-            settle()
-
-    def discard(self) -> None:
-        self._job.discard()
-        self._end()

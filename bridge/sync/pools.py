@@ -20,13 +20,13 @@ from weakref import WeakSet
 
 from bridge.config import positive_int
 from bridge.errors import ConfigError, PoolSaturated
-from bridge.jobs import Job, PoolStats
+from bridge.jobs import FollowedJob, Job, PoolStats
 from bridge.native import RealLock
 from bridge.pool import WorkerPool
 from bridge.submitted import Submitted
 from bridge.sync.dropped import submit
 from bridge.sync.elastic import ElasticPool
-from bridge.sync.nesting import NestedJob, Waits, frames_waiting
+from bridge.sync.nesting import Waits, frames_waiting
 
 __all__ = ["Limit", "default_pool", "iteration_pool", "limit", "pool", "stats"]
 
@@ -189,7 +189,7 @@ class Limit(Executor):
                 )
         frames = frames_waiting(self._taken_by)
         if frames:
-            job = NestedJob(job, partial(self._end_wait, frames))
+            job = FollowedJob(job, partial(self._end_wait, frames))
         pool = self._pool
         if isinstance(pool, ElasticPool):  # a turn may wait there behind the one that waits for it
             job = pool.nested(job)
