@@ -19,7 +19,6 @@ Rule 5. An error is raised to the caller as long as the response is not complete
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from asyncio import Future, Task, TimerHandle
 from collections import deque
@@ -30,16 +29,17 @@ from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
-from bridge.context import holds_locals, rehome
+from bridge.context import holds_locals
+from bridge.early_hints import send_hints
 from bridge.errors import AppProtocolError, ClientDisconnected, PoolClosed
 from bridge.exchange_errors import Ending, explain, report
 from bridge.loop import start_task
 from bridge.messages import HTTP_RESPONSE
 from bridge.pulled_body import PulledBody
 from bridge.submitted import Submitted
-from bridge.thread_sensitive import CallerJobs, enter_caller, hide_outer_caller
-from bridge.types import Message, ResponseHeaders, Scope
-from bridge.wsgi_head import WsgiHead, make_hints, make_wsgi_head
+from bridge.thread_sensitive import CallerJobs, enter_caller, move_in
+from bridge.types import Message, Scope
+from bridge.wsgi_head import WsgiHead, make_wsgi_head
 
 if TYPE_CHECKING:
     from bridge.live_app import LiveApp
@@ -127,7 +127,7 @@ class AppSide:
             self._fail(PoolClosed(f"{live.name} is shut down"))
             return
         if context and holds_locals(context):
-            context.run(_move_in, context)
+            context.run(move_in, context)
         task = start_task(live.loop, self._run(), context)
         if task.done():
             return
@@ -291,7 +291,7 @@ class AppSide:
             self._left = head.content_length
             self._drops_body = self._drops_body or head.bodyless
         elif kind == "http.response.early_hint":
-            await self._send_hints(message)
+            await send_hints(self, self._scope, message)
             return  # the state is as it was, or another task has moved it on
         else:
             self._send_extension(kind, message)
@@ -369,24 +369,6 @@ class AppSide:
         else:
             logger.debug("%s: dropped %s, which WSGI cannot send", self._live.name, kind)
 
-    async def _send_hints(self, message: Message) -> None:
-        """``wsgi.early_hints``, as gunicorn and others have it: writes to the client's socket."""
-        hint = self._scope.get("wsgi_environ", {}).get("wsgi.early_hints")
-        links = make_hints(message)
-        if hint is None or self.over:
-            return
-        try:
-            await asyncio.wrap_future(self.run_on_caller(partial(self._hint, hint, links)))
-        except OSError as error:  # nobody is there to read them
-            self.lose_client()
-            raise ClientDisconnected("the client left before the response began") from error
-
-    def _hint(self, hint: Callable[[ResponseHeaders], object], links: ResponseHeaders) -> None:
-        """On the caller's thread; or elsewhere once it has gone on, maybe to the next request on
-        the same connection: then it is too late for a hint."""
-        if self.jobs is not None and not self.jobs.gone:
-            hint(links)
-
     # -- sync code on the caller's thread -------------------------------------------------------
 
     def run_on_caller(self, call: Callable[[], T]) -> ThreadFuture[T]:
@@ -408,12 +390,6 @@ class AppSide:
         if self.jobs is None:
             self.jobs = CallerJobs(gone=True)
         self.jobs.let_go()
-
-
-def _move_in(context: Context) -> None:
-    """Make what asgiref holds in ``context``, now entered, right for the loop's thread."""
-    rehome(context)
-    hide_outer_caller()
 
 
 def _as_bytes(body: object) -> bytes:

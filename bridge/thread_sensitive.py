@@ -23,7 +23,7 @@ import signal
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from functools import partial
 from threading import current_thread, main_thread
 from traceback import walk_tb
@@ -31,6 +31,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 
 from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext
 
+from bridge.context import rehome
 from bridge.submitted import Submitted
 
 __all__ = [
@@ -38,8 +39,8 @@ __all__ = [
     "Caller",
     "CallerJobs",
     "enter_caller",
-    "hide_outer_caller",
     "leaving_no_trace",
+    "move_in",
 ]
 
 P = ParamSpec("P")
@@ -97,11 +98,13 @@ def enter_caller(caller: Caller) -> None:
     _context.set(_on_caller)
 
 
-def hide_outer_caller() -> None:
-    """Forget, in the current context, a sync frame further out than the WSGI thread.
+def move_in(context: Context) -> None:
+    """Make what asgiref holds in ``context``, now entered, right for the loop's thread.
 
-    It waits for that thread, which waits here: sent there, sync code would never run.
+    A sync frame further out than the WSGI thread is forgotten: it waits for that thread, which
+    waits here, so sync code sent there would never run.
     """
+    rehome(context)
     if getattr(_executors, "current", None) is not None:
         _executors.current = None
 

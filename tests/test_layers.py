@@ -57,6 +57,7 @@ LAYERS: list[tuple[str, set[str]]] = [
             "client_watch",
             "django_handler",
             "django_request",
+            "early_hints",
             "exchange",
             "exchange_app",
             "exchange_caller",
