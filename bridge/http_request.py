@@ -83,7 +83,7 @@ class HttpRequest:
         if message is None:
             body.pause()
         if message is None or self._feed(body, message):
-            self.listen()
+            self._listen()
 
     def _feed(self, body: RequestBody, message: Message) -> bool:
         """One ``http.request`` message into the body. False: it was the last."""
@@ -124,7 +124,7 @@ class HttpRequest:
             if not self._feed(body, message):
                 body = None
 
-    def listen(self) -> None:
+    def _listen(self) -> None:
         """Notice from now on when the client leaves."""
         if self._listener is None:
             self._listener = asyncio.create_task(self._hear_client(), name="bridge-receive")
@@ -132,8 +132,7 @@ class HttpRequest:
     def drop(self) -> None:
         """The app will never see this request."""
         self.leave()
-        if self._listener is not None:
-            self._listener.cancel()
+        self._stop_listening()
 
     def leave(self) -> None:
         """The client has left, or the server gives up: whoever waits for either hears of it."""
@@ -160,7 +159,7 @@ class HttpRequest:
                     continue
                 await self._deliver(exchange, ended)
                 if not ended:
-                    self.listen()  # it takes longer: notice when the client leaves
+                    self._listen()  # it takes longer: notice when the client leaves
         except BaseException:
             self._abandon(exchange)  # cancelled, or the server refused what the app sent
             raise

@@ -47,7 +47,9 @@ class WsgiToAsgi:
         :class:`~bridge.pool.WorkerPool`, or any ``concurrent.futures.Executor`` of threads. It
         stays the caller's to shut down, and ``threads`` is then its own affair.
     :param backlog: how many requests may wait for a thread. One more is answered with 503.
-    :param body_window: how many bytes of a request body are read ahead of the app.
+    :param body_window: how many bytes of a request body are read ahead of the app. 1 MiB more for
+        an app that has begun its response and has not read for a second: a client that leaves is
+        noticed only behind what it has sent.
     :param response_window: how many bytes of a response the app may be ahead of the server.
     :param underscore_headers: ``"drop"``, ``"keep"`` or ``"refuse"`` (400) request headers with a
         ``_`` in their name, which CGI names cannot tell from ``-``.
