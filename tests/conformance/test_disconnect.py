@@ -51,6 +51,21 @@ class Endless:
         self.closed.set()
 
 
+class Held:
+    """An app that says when it is inside, and waits there until it may go on."""
+
+    def __init__(self) -> None:
+        self.inside, self.go_on = threading.Event(), threading.Event()
+        self.paths: list[str] = []
+
+    def app(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        self.paths.append(environ["PATH_INFO"])
+        self.inside.set()
+        assert self.go_on.wait(WAIT_S)
+        start_response("200 OK", PLAIN)
+        return [b"ok"]
+
+
 async def turns_of_the_loop() -> None:
     """Let what is ready run: more turns than any message needs on its way through the adapter."""
     for _ in range(20):
@@ -195,33 +210,25 @@ def test_ten_times_as_many_disconnects_as_threads_cost_no_thread(
 
 
 def test_a_client_that_leaves_before_its_turn_never_reaches_the_app(bridged: Bridged) -> None:
-    inside, go_on = threading.Event(), threading.Event()
-    paths: list[str] = []
-
-    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        paths.append(environ["PATH_INFO"])
-        inside.set()
-        assert go_on.wait(WAIT_S)
-        start_response("200 OK", PLAIN)
-        return [b"ok"]
+    held = Held()
 
     async def run() -> None:
-        adapter = bridged(app, threads=1)
+        adapter = bridged(held.app, threads=1)
         async with Exchange(adapter, http_scope(path="/first")) as first:
             first.feed()
-            assert await asyncio.to_thread(inside.wait, WAIT_S)
+            assert await asyncio.to_thread(held.inside.wait, WAIT_S)
             async with Exchange(adapter, http_scope(path="/second")) as second:
                 second.feed(b"part", more=True)  # a body is still coming, so leaving is noticed
                 await turns_of_the_loop()
                 second.leave()
                 await turns_of_the_loop()
-                go_on.set()
+                held.go_on.set()
                 await second.finished()
                 assert second.sent == []
             await first.response()
 
     asyncio.run(run())
-    assert paths == ["/first"]
+    assert held.paths == ["/first"]
 
 
 def test_a_client_that_leaves_while_it_waits_for_long_never_reaches_the_app(
@@ -229,24 +236,16 @@ def test_a_client_that_leaves_while_it_waits_for_long_never_reaches_the_app(
 ) -> None:
     """Its request is complete, so nothing but its long wait makes the adapter listen."""
     monkeypatch.setattr(reminder, "REMIND_S", 0.01)
-    inside, go_on = threading.Event(), threading.Event()
-    paths: list[str] = []
-
-    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        paths.append(environ["PATH_INFO"])
-        inside.set()
-        assert go_on.wait(WAIT_S)
-        start_response("200 OK", PLAIN)
-        return [b"ok"]
+    held = Held()
 
     def is_listening(count: int) -> bool:
         return [task.get_name() for task in asyncio.all_tasks()].count("bridge-receive") == count
 
     async def run() -> None:
-        adapter = bridged(app, threads=1)
+        adapter = bridged(held.app, threads=1)
         async with Exchange(adapter, http_scope(path="/first")) as first:
             first.feed()
-            assert await asyncio.to_thread(inside.wait, WAIT_S)
+            assert await asyncio.to_thread(held.inside.wait, WAIT_S)
             async with Exchange(adapter, http_scope(path="/second")) as second:
                 second.feed()
                 async with asyncio.timeout(WAIT_S):
@@ -255,22 +254,16 @@ def test_a_client_that_leaves_while_it_waits_for_long_never_reaches_the_app(
                     second.leave()
                     while not is_listening(0):
                         await asyncio.sleep(0.001)
-                go_on.set()
+                held.go_on.set()
                 await second.finished()
             await first.response()
 
     asyncio.run(run())
-    assert paths == ["/first"]
+    assert held.paths == ["/first"]
 
 
 def test_a_refused_request_leaves_no_task(bridged: Bridged) -> None:
-    inside, go_on = threading.Event(), threading.Event()
-
-    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        inside.set()
-        assert go_on.wait(WAIT_S)
-        start_response("200 OK", PLAIN)
-        return [b"ok"]
+    held = Held()
 
     async def run() -> list[Message]:
         messages = iter([body_message(b"part", more=True)])
@@ -284,19 +277,19 @@ def test_a_refused_request_leaves_no_task(bridged: Bridged) -> None:
         async def send(message: Message) -> None:
             sent.append(message)
 
-        adapter = bridged(app, threads=1, backlog=1)
+        adapter = bridged(held.app, threads=1, backlog=1)
         async with (
             Exchange(adapter, http_scope()) as first,
             Exchange(adapter, http_scope()) as second,
         ):
             first.feed()
-            assert await asyncio.to_thread(inside.wait, WAIT_S)
+            assert await asyncio.to_thread(held.inside.wait, WAIT_S)
             second.feed()
             await turns_of_the_loop()
             await adapter(http_scope("POST"), receive, send)
             await turns_of_the_loop()
             assert "bridge-receive" not in [task.get_name() for task in asyncio.all_tasks()]
-            go_on.set()
+            held.go_on.set()
             await second.response()
         return sent
 

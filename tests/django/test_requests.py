@@ -124,10 +124,9 @@ def test_a_sync_view_sees_the_scope(site: Site) -> None:
     assert ask(site, "/spoken/") == {"type": "http", "state": "{'tide': 'high'}"}
 
 
-def test_the_first_chunk_of_an_async_stream_leaves_before_the_second_is_made(
-    site: Site, control: Control, key: str
-) -> None:
-    exchange = site.client.open("GET", f"/stream/async/{key}/")
+def closed_stream(site: Site, control: Control, key: str, kind: str) -> dict[str, Any]:
+    """What the end of a stream reports, whose first chunk leaves before the second is made."""
+    exchange = site.client.open("GET", f"/stream/{kind}/{key}/")
     control.release(key, "chunk")
     assert exchange.chunk() == b"0;"
     control.expect_waiting(key, "chunk")
@@ -135,6 +134,13 @@ def test_the_first_chunk_of_an_async_stream_leaves_before_the_second_is_made(
 
     assert exchange.read().body == b"1;2;"
     [closed] = control.expect(key, "closed")
+    return closed
+
+
+def test_the_first_chunk_of_an_async_stream_leaves_before_the_second_is_made(
+    site: Site, control: Control, key: str
+) -> None:
+    closed = closed_stream(site, control, key, "async")
     assert (closed["request"], closed["thread"]) == ("ASGIRequest", "MainThread")
 
 
@@ -142,14 +148,7 @@ def test_a_sync_stream_of_an_async_view_streams_from_the_requests_own_thread(
     site: Site, control: Control, key: str
 ) -> None:
     """Where its database connections are, too."""
-    exchange = site.client.open("GET", f"/stream/mixed/{key}/")
-    control.release(key, "chunk")
-    assert exchange.chunk() == b"0;"
-    control.expect_waiting(key, "chunk")
-    control.open(key, "chunk")
-
-    assert exchange.read().body == b"1;2;"
-    [closed] = control.expect(key, "closed")
+    closed = closed_stream(site, control, key, "mixed")
     assert (closed["request"], closed["is_same"]) == ("ASGIRequest", True)
 
 

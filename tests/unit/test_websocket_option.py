@@ -74,23 +74,21 @@ async def test_a_client_that_has_left_already_gets_no_answer() -> None:
     assert await told({}, {"type": "websocket.disconnect", "code": 1006}) == []
 
 
-async def test_a_socket_counts_until_its_thread_is_free() -> None:
-    """The server gives up the first one while its app still works: its thread is not free yet."""
-    inside, go_on = threading.Event(), threading.Event()
+class Held:
+    """A WSGI app that refuses the WebSocket once it may go on, behind an adapter with one slot."""
 
-    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        inside.set()
-        go_on.wait(DEADLINE_S)
+    def __init__(self) -> None:
+        self.inside, self.may_go_on = threading.Event(), threading.Event()
+        self.adapter = bridge.to_asgi(self, websocket_threads=1)
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        self.inside.set()
+        self.may_go_on.wait(DEADLINE_S)
         return wsgi_app(environ, start_response)
 
-    adapter = bridge.to_asgi(app, websocket_threads=1)
-    scope = {
-        **http_scope(extensions={"websocket.http.response": {}}),
-        "type": "websocket",
-        "subprotocols": [],
-    }
-
-    async def status() -> int:
+    async def status(self) -> int:
+        """What one WebSocket is answered."""
+        scope = http_scope(extensions={"websocket.http.response": {}}, subprotocols=[])
         sent: list[Message] = []
 
         async def receive() -> Message:
@@ -99,55 +97,33 @@ async def test_a_socket_counts_until_its_thread_is_free() -> None:
         async def send(message: Message) -> None:
             sent.append(message)
 
-        await adapter(scope, receive, send)
+        await self.adapter({**scope, "type": "websocket"}, receive, send)
         return int(sent[0]["status"])
 
-    first = asyncio.create_task(status())
-    await asyncio.to_thread(inside.wait, DEADLINE_S)
-    first.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await first
-    assert await status() == 503
-    go_on.set()
-    async with asyncio.timeout(DEADLINE_S):
-        while await status() != 404:
-            await asyncio.sleep(0.001)
+    async def be_given_up(self) -> None:
+        """One WebSocket whose server cancels it while the app still works."""
+        task = asyncio.create_task(self.status())
+        await asyncio.to_thread(self.inside.wait, DEADLINE_S)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    async def be_free(self) -> None:
+        async with asyncio.timeout(DEADLINE_S):
+            while await self.status() != 404:
+                await asyncio.sleep(0.001)
+
+
+async def test_a_socket_counts_until_its_thread_is_free() -> None:
+    held = Held()
+    await held.be_given_up()
+    assert await held.status() == 503
+    held.may_go_on.set()
+    await held.be_free()
 
 
 def test_a_thread_that_outlives_its_loop_gives_its_slot_back() -> None:
-    inside, go_on = threading.Event(), threading.Event()
-
-    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        inside.set()
-        go_on.wait(DEADLINE_S)
-        return wsgi_app(environ, start_response)
-
-    adapter = bridge.to_asgi(app, websocket_threads=1)
-    scope = {
-        **http_scope(extensions={"websocket.http.response": {}}),
-        "type": "websocket",
-        "subprotocols": [],
-    }
-    sent: list[Message] = []
-
-    async def receive() -> Message:
-        return {"type": "websocket.connect"}
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    async def give_up() -> None:
-        task = asyncio.ensure_future(adapter(scope, receive, send))
-        await asyncio.to_thread(inside.wait, DEADLINE_S)
-        task.cancel()
-
-    async def try_again() -> None:
-        async with asyncio.timeout(DEADLINE_S):
-            while not sent or sent[0]["status"] == 503:
-                sent.clear()
-                await adapter(scope, receive, send)
-
-    asyncio.run(give_up())
-    go_on.set()
-    asyncio.run(try_again())
-    assert sent[0]["status"] == 404
+    held = Held()
+    asyncio.run(held.be_given_up())
+    held.may_go_on.set()
+    asyncio.run(held.be_free())
