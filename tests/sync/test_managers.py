@@ -529,7 +529,9 @@ class Reader:
         self.job = job
 
     async def __aenter__(self) -> Reader:
+        self.loop = asyncio.get_running_loop()
         self.go = asyncio.Event()
+        self.posted = threading.Event()
         self.done = asyncio.Event()
         self.ran_on: list[threading.Thread] = []
         self._task = asyncio.create_task(self._run())
@@ -537,6 +539,7 @@ class Reader:
 
     async def _run(self) -> None:
         await self.go.wait()
+        self.loop.call_soon(self.posted.set)  # in the next turn
         await sync_to_async(self._call)()
         self.done.set()
 
@@ -547,6 +550,11 @@ class Reader:
     async def __aexit__(self, *exc_info: object) -> None:
         self.go.set()
         await self._task
+
+    def post(self) -> None:
+        """From the body, before it waits for anything."""
+        self.loop.call_soon_threadsafe(self.go.set)
+        assert self.posted.wait(DEADLINE_S)
 
     async def read(self) -> None:
         self.go.set()
@@ -582,6 +590,7 @@ def test_a_job_that_serves_a_frame_of_its_own_leaves_the_paused_ones_served() ->
                 await inner.read()
                 await outer.read()
 
+            inner.post()
             async_to_sync(both)()
 
     in_time(run)
@@ -598,6 +607,7 @@ def test_a_manager_that_a_paused_frames_job_enters_is_served() -> None:
             await entered[0].read()
 
         with enter_in_loop(Reader(lambda: entered.append(late.__enter__()))) as first:
+            first.post()
             async_to_sync(both)(first)
             late.__exit__(None, None, None)
 
