@@ -22,9 +22,9 @@ from flask import Flask
 
 import bridge
 from benchmarks.side_by_side import uvicorn
+from bridge._threads.job import Job
 from bridge.cli.bench.processes import HOST, Running, running
 from bridge.cli.bench.svg import WIDTH, box, frame, number, text
-from bridge.jobs import Job
 from bridge.types import Environ, Message, Receive, Scope, Send, StartResponse
 
 __all__ = ["Step", "app", "draw", "measure"]

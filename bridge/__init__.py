@@ -10,8 +10,9 @@ Importing this package starts no thread and no event loop, and imports none of t
 
 from __future__ import annotations
 
+from bridge._threads.pool import WorkerPool
 from bridge._version import __version__
-from bridge.asgi_to_wsgi import AsgiToWsgi
+from bridge.asgi_to_wsgi.adapter import AsgiToWsgi
 from bridge.convert import to_asgi, to_wsgi
 from bridge.errors import (
     AmbiguousApp,
@@ -28,9 +29,8 @@ from bridge.errors import (
     ServerProtocolError,
 )
 from bridge.interface import interface_of
-from bridge.pool import WorkerPool
-from bridge.router import Router
 from bridge.router.mounts import Mount
+from bridge.router.router import Router
 from bridge.router.universal import universal
 from bridge.sync import (
     ThreadSensitiveContext,
@@ -41,7 +41,7 @@ from bridge.sync import (
     iterate_in_threads,
     sync_to_async,
 )
-from bridge.wsgi_to_asgi import WsgiToAsgi
+from bridge.wsgi_to_asgi.adapter import WsgiToAsgi
 
 __all__ = [
     "AmbiguousApp",

@@ -12,8 +12,8 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from bridge.environ import TrustedEnviron, UnderscoreHeaders
 from bridge.errors import ConfigError
+from bridge.types import TrustedEnviron, UnderscoreHeaders
 
 __all__ = [
     "LifespanMode",

@@ -9,13 +9,12 @@ from __future__ import annotations
 from concurrent.futures import Executor
 from typing import Any, TypedDict, Unpack, cast
 
-from bridge.asgi_to_wsgi import AsgiToWsgi
+from bridge.asgi_to_wsgi.adapter import AsgiToWsgi
 from bridge.config import LifespanMode, LoopFactory
-from bridge.environ import TrustedEnviron, UnderscoreHeaders
-from bridge.faces import Universal
+from bridge.dual import Universal
 from bridge.interface import interface_of
-from bridge.types import AsgiApp, WsgiApp
-from bridge.wsgi_to_asgi import WsgiToAsgi
+from bridge.types import AsgiApp, TrustedEnviron, UnderscoreHeaders, WsgiApp
+from bridge.wsgi_to_asgi.adapter import WsgiToAsgi
 
 __all__ = ["to_asgi", "to_wsgi"]
 

@@ -6,7 +6,7 @@ classes: an app or a server may add keys, and nobody pays for a conversion.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from types import TracebackType
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -25,6 +25,9 @@ OptExcInfo: TypeAlias = ExcInfo | tuple[None, None, None] | None
 Write: TypeAlias = Callable[[bytes], object]
 
 RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
+
+TrustedEnviron: TypeAlias = Callable[[Scope], Mapping[str, str]]
+UnderscoreHeaders = Literal["drop", "keep", "refuse"]
 
 
 class StartResponse(Protocol):

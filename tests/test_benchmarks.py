@@ -20,7 +20,7 @@ from benchmarks.side_by_side import Contender
 from benchmarks.targets import Target
 from benchmarks.waterfall import Step, draw
 from benchmarks.work import WORK, Work
-from bridge.environ import EnvironBuilder
+from bridge._http.scope_to_environ import EnvironBuilder
 from bridge.types import Environ
 
 

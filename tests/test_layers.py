@@ -1,12 +1,13 @@
 """The layers of ``bridge``: a module imports only from its own layer and from those below it.
 
-What enters: the source of every module, parsed and not run. What leaves: one line for each import
-that goes up. The table is the one in CONTRIBUTING.md; a new module has to be put into it.
+The source of every module is parsed, not run. The table is the one in ``CONTRIBUTING.md``; a new
+module or package at the top of ``bridge`` has to be put into it.
 """
 
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,139 +16,103 @@ import bridge
 PACKAGE = Path(bridge.__file__).parent
 
 LAYERS: list[tuple[str, set[str]]] = [
-    ("ground", {"_version", "errors", "types"}),
-    (
-        "pure",
-        {
-            "config",
-            "context",
-            "environ",
-            "faces",
-            "filesend",
-            "headers",
-            "interface",
-            "jobs",
-            "messages",
-            "scope",
-            "wsgi_head",
-        },
-    ),
-    (
-        "concurrency",
-        {
-            "borrowed_pool",
-            "doorbell",
-            "gate",
-            "inbox",
-            "loop",
-            "native",
-            "pool",
-            "reminder",
-            "streams",
-            "submitted",
-            "sync",
-            "thread_sensitive",
-            "worker",
-        },
-    ),
-    (
-        "adapters",
-        {
-            "asgi_to_wsgi",
-            "client_watch",
-            "django_handler",
-            "django_request",
-            "early_hints",
-            "exchange",
-            "exchange_app",
-            "exchange_caller",
-            "exchange_errors",
-            "http_request",
-            "lifespan",
-            "live_app",
-            "pulled_body",
-            "websocket",
-            "wsgi_to_asgi",
-        },
-    ),
-    (
-        "above",
-        {
-            "__init__",
-            "__main__",
-            "cli",
-            "contrib",
-            "convert",
-            "django_project",
-            "importing",
-            "loader",
-            "router",
-            "migrate",
-        },
-    ),
+    ("ground", {"_version", "errors", "types", "config", "interface", "dual"}),
+    ("pure", {"_http", "_frameworks"}),
+    ("threads", {"_threads"}),
+    ("lifespan", {"_lifespan"}),
+    ("adapters", {"wsgi_to_asgi", "asgi_to_wsgi", "convert", "sync"}),
+    ("router", {"router"}),
+    ("top", {"bridge", "__main__", "contrib", "cli", "migrate"}),
 ]
+"""From the ground up: the name of each layer, and its modules and packages below ``bridge``."""
+
 RANKS = {name: rank for rank, (_, names) in enumerate(LAYERS) for name in names}
+MIGRATE_MAY_IMPORT = {"errors", "_version"}
 
 
-def modules() -> Iterator[tuple[str, Path]]:
-    """Every module, as its name below ``bridge`` (``cli.run``) and its file."""
-    for path in sorted(PACKAGE.rglob("*.py")):
-        parts = path.relative_to(PACKAGE).with_suffix("").parts
-        yield ".".join(parts), path
+@functools.cache
+def imports() -> dict[str, set[str]]:
+    """Every module and the modules of ``bridge`` that it imports, ``TYPE_CHECKING`` included.
+
+    Names are as in an import, a package's ``__init__`` under the package's. Imports inside a
+    function are left out: they are made late on purpose.
+    """
+    paths = {_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+    return {
+        name: {_module(each, set(paths)) for each in _imported(path)} - {name}
+        for name, path in paths.items()
+    }
 
 
-def imported(path: Path) -> set[str]:
-    """The modules of ``bridge`` that one imports, anywhere in it, as names below ``bridge``."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+def _name(path: Path) -> str:
+    parts = ("bridge", *path.relative_to(PACKAGE).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _imported(path: Path, *, late: bool = False) -> Iterator[str]:
+    for node in _statements(ast.parse(path.read_text("utf-8")), late):
         if isinstance(node, ast.ImportFrom):
             assert not node.level, f"{path.name}:{node.lineno}: relative import"
-            found |= _from(node)
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names if alias.name.split(".")[0] == "bridge"}
-    return {name.removeprefix("bridge").lstrip(".") or "__init__" for name in found}
+            yield from (alias.name for alias in node.names)
 
 
-def _from(node: ast.ImportFrom) -> set[str]:
-    if node.module == "bridge":  # from bridge import x: a module of that name, or the package
-        return {_module_or_package(alias.name) for alias in node.names}
-    module = node.module or ""
-    return {module} if module.startswith("bridge.") else set()
+def _statements(node: ast.AST, late: bool) -> Iterator[ast.AST]:
+    for child in ast.iter_child_nodes(node):
+        yield child
+        if late or not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield from _statements(child, late)
 
 
-def _module_or_package(name: str) -> str:
-    is_module = (PACKAGE / f"{name}.py").exists() or (PACKAGE / name).is_dir()
-    return f"bridge.{name}" if is_module else "bridge"
+def _module(name: str, modules: set[str]) -> str:
+    """The module that ``import name``, or ``from module import name``, imports."""
+    while name not in modules and "." in name:
+        name = name.rpartition(".")[0]
+    return name if name in modules else ""
 
 
 def top(name: str) -> str:
-    return name.split(".")[0]
+    """``bridge.cli.run`` -> ``cli``; ``bridge`` itself stays."""
+    return name.split(".")[1] if "." in name else name
 
 
 def test_every_module_has_a_layer() -> None:
-    missing = {top(name) for name, _ in modules()} - set(RANKS)
+    missing = {top(name) for name in imports()} - set(RANKS)
 
     assert not missing, f"put these into LAYERS, and into the table of CONTRIBUTING.md: {missing}"
 
 
 def test_imports_go_down_only() -> None:
     upward = [
-        f"bridge.{name} ({LAYERS[RANKS[top(name)]][0]}) imports "
-        f"bridge.{other} ({LAYERS[RANKS[top(other)]][0]})"
-        for name, path in modules()
-        for other in imported(path)
+        f"{name} ({LAYERS[RANKS[top(name)]][0]}) imports {other} ({LAYERS[RANKS[top(other)]][0]})"
+        for name, others in imports().items()
+        for other in others - {""}
         if RANKS[top(other)] > RANKS[top(name)]
     ]
 
     assert not upward, "\n".join(upward)
 
 
-def test_only_what_is_above_imports_the_package_itself() -> None:
-    """``import bridge`` runs everything: below the top it would hide a way up."""
+def test_migrate_stands_alone() -> None:
+    """It reads other people's projects, and must not need what they may lack."""
+    files = [path for path in PACKAGE.rglob("*.py") if _name(path).startswith("bridge.migrate")]
+    foreign = {
+        (_name(path), other)
+        for path in files
+        for other in (_module(each, set(imports())) for each in _imported(path, late=True))
+        if other and not other.startswith("bridge.migrate") and top(other) not in MIGRATE_MAY_IMPORT
+    }
+
+    assert not foreign
+
+
+def test_only_the_top_imports_the_package_itself() -> None:
+    """``import bridge`` runs everything: below the top it would hide an import that goes up."""
     users = [
         name
-        for name, path in modules()
-        if "__init__" in imported(path) and LAYERS[RANKS[top(name)]][0] != "above"
+        for name, others in imports().items()
+        if "bridge" in others and RANKS[top(name)] < RANKS["bridge"]
     ]
 
     assert not users

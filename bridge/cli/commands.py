@@ -16,8 +16,8 @@ import typer
 
 import bridge
 from bridge.cli import routes
-from bridge.cli.asked import AppDir, Interfaces, Targets, Websockets, parse
 from bridge.cli.bench import command as bench
+from bridge.cli.exit_errors import telling_errors
 from bridge.cli.migrate import app as migrate_app
 from bridge.cli.options import (
     DEFAULT_GRACE_S,
@@ -27,8 +27,8 @@ from bridge.cli.options import (
     normal_root_path,
 )
 from bridge.cli.run import run
-from bridge.cli.servers import SERVERS
-from bridge.cli.telling import telling_errors
+from bridge.cli.servers.registry import SERVERS
+from bridge.cli.targets import AppDir, Interfaces, Targets, Websockets, parse
 
 __all__ = ["app"]
 

@@ -15,7 +15,7 @@ from bridge.errors import BridgeError, ConfigError
 from bridge.router.prefixes import normal_prefix
 
 if TYPE_CHECKING:
-    from bridge.cli.asked import Asked
+    from bridge.cli.targets import Asked
 
 __all__ = [
     "DEFAULT_GRACE_S",

@@ -1,7 +1,7 @@
 """``bridge routes``: what is mounted where, by interface and adapter.
 
-What enters: a :class:`~bridge.cli.site.Site`. What leaves: a table on stdout: boxed on a terminal,
-columns of plain text elsewhere. Starts nothing.
+What enters: a :class:`~bridge.cli.served_apps.Site`. What leaves: a table on stdout: boxed on a
+terminal, columns of plain text elsewhere. Starts nothing.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from bridge.cli.asked import AppDir, Interfaces, Targets, Websockets, parse
+from bridge._http.paths import shown
+from bridge._lifespan.runner import app_name
+from bridge.cli.exit_errors import telling_errors
 from bridge.cli.options import DEFAULT_GRACE_S, DEFAULT_THREADS
-from bridge.cli.site import Site, load_site
-from bridge.cli.telling import telling_errors
-from bridge.lifespan import app_name
-from bridge.router import Router
+from bridge.cli.served_apps import Site, load_site
+from bridge.cli.targets import AppDir, Interfaces, Targets, Websockets, parse
 from bridge.router.mounts import Alone, Mount, Place, Plan, identity
-from bridge.router.prefixes import shown
-from bridge.wsgi_to_asgi import WsgiToAsgi
+from bridge.router.router import Router
+from bridge.wsgi_to_asgi.adapter import WsgiToAsgi
 
 __all__ = ["EPILOG", "Row", "routes_command", "rows_of", "show"]
 

@@ -20,11 +20,11 @@ from typing import NoReturn
 
 from bridge.cli import panel
 from bridge.cli.address import free_path, free_port, url_of
-from bridge.cli.last_resort import LAST_S
+from bridge.cli.force_exit import LAST_S
 from bridge.cli.options import RunOptions, UsageError
 from bridge.cli.serve import run_server
-from bridge.cli.servers import ServerSpec, check, choose
-from bridge.cli.site import Part, Site
+from bridge.cli.served_apps import Part, Site
+from bridge.cli.servers.registry import ServerSpec, check, choose
 from bridge.cli.target import NO_LIFESPAN, TargetSpec
 from bridge.types import Interface
 

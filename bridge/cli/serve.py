@@ -16,8 +16,8 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from bridge.cli.endings import prepare_master
-from bridge.cli.last_resort import LAST_S, leave_within
+from bridge.cli.force_exit import LAST_S, leave_within
+from bridge.cli.shutdown import prepare_master
 
 __all__ = ["run_server", "treat_sigterm_as_ctrl_c"]
 

@@ -14,10 +14,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import bridge
-from bridge.cli.asked import Asked
-from bridge.cli.endings import end_well
 from bridge.cli.mount import mount_asgi, mount_wsgi, plain_asgi
-from bridge.cli.site import Part, Site, load_site
+from bridge.cli.served_apps import Part, Site, load_site
+from bridge.cli.shutdown import end_well
+from bridge.cli.targets import Asked
 from bridge.types import Interface
 
 __all__ = ["VARIABLE", "TargetSpec", "build"]
@@ -65,14 +65,14 @@ class TargetSpec:
         return cls(**found)
 
     def load(self) -> Site:
-        """The apps, loaded. See :func:`~bridge.cli.site.load_site`."""
+        """The apps, loaded. See :func:`~bridge.cli.served_apps.load_site`."""
         return load_site(self.asked, self.app_dir, self.threads, self.grace_s)
 
 
 def build(spec: TargetSpec) -> Any:
     """The app to serve.
 
-    :raises AppLoadError: see :func:`bridge.loader.load`.
+    :raises AppLoadError: see :func:`bridge.cli.load.loader.load`.
     :raises AmbiguousApp: see :func:`bridge.interface_of`.
     """
     _show_our_log(spec.log_level)

@@ -28,9 +28,9 @@ import signal
 from types import FrameType
 from typing import Any
 
-from bridge.asgi_to_wsgi import start_adapters
-from bridge.live_app import close_live_apps, expect_close_of_live_apps
-from bridge.router import start_routers
+from bridge.asgi_to_wsgi.adapter import start_adapters
+from bridge.asgi_to_wsgi.running_app import close_live_apps, expect_close_of_live_apps
+from bridge.router.router import start_routers
 
 __all__ = ["post_worker_init", "worker_exit"]
 

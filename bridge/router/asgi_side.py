@@ -20,17 +20,18 @@ from collections.abc import Awaitable, Hashable, Mapping
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
-from bridge.environ import path_of_target
+from bridge._http.paths import shown
+from bridge._http.scope_to_environ import path_of_target
+from bridge._lifespan.many import Share
+from bridge._lifespan.runner import app_name
+from bridge._lifespan.shared import SharedLife
 from bridge.errors import LifespanFailed, ServerProtocolError
-from bridge.lifespan import app_name
-from bridge.router.lives import Share
 from bridge.router.mounts import Place, Plan, identity
 from bridge.router.options import RouterOptions
-from bridge.router.prefixes import PrefixTable, normal_root, shown
-from bridge.router.shared_life import SharedLife
+from bridge.router.prefixes import PrefixTable, normal_root
 from bridge.router.wsgi_side import NOT_FOUND
 from bridge.types import AsgiApp, Receive, Scope, Send
-from bridge.wsgi_to_asgi import WsgiToAsgi
+from bridge.wsgi_to_asgi.adapter import WsgiToAsgi
 
 __all__ = ["AsgiSide"]
 

@@ -21,16 +21,17 @@ from dataclasses import KW_ONLY, dataclass, replace
 from types import MethodType
 from typing import Any, Literal, TypeAlias, cast
 
-from bridge.asgi_to_wsgi import AsgiToWsgi
+from bridge._http.paths import shown
+from bridge._lifespan.runner import app_name
+from bridge.asgi_to_wsgi.adapter import AsgiToWsgi
 from bridge.config import one_of
+from bridge.dual import Universal
 from bridge.errors import AmbiguousApp, ConfigError
-from bridge.faces import Universal
 from bridge.interface import interface_of
-from bridge.lifespan import app_name
 from bridge.router.options import RouterOptions
-from bridge.router.prefixes import PrefixTable, normal_prefix, shown
+from bridge.router.prefixes import PrefixTable, normal_prefix
 from bridge.types import AsgiApp, Interface, WsgiApp
-from bridge.wsgi_to_asgi import WsgiToAsgi
+from bridge.wsgi_to_asgi.adapter import WsgiToAsgi
 
 __all__ = ["Alone", "AnyApp", "Mount", "Mounts", "PathSeen", "Place", "Plan", "identity", "plan"]
 

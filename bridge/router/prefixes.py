@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 
 from bridge.errors import ConfigError
 
-__all__ = ["PrefixTable", "normal_prefix", "normal_root", "shown"]
+__all__ = ["PrefixTable", "normal_prefix", "normal_root"]
 
 T = TypeVar("T")
 
@@ -49,11 +49,6 @@ def _wrong(prefix: str) -> str | None:
     if {"", ".", ".."} & set(segments):
         return "no segment of it may be empty, '.' or '..'"
     return None
-
-
-def shown(prefix: str) -> str:
-    """A normal prefix as messages show it: the root as ``/``."""
-    return prefix or "/"
 
 
 def normal_root(root_path: str) -> str:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Unpack
 
-from bridge.faces import Universal
-from bridge.router import Router
+from bridge.dual import Universal
 from bridge.router.mounts import AnyApp
 from bridge.router.options import RouterKeywords
+from bridge.router.router import Router
 
 __all__ = ["universal"]
 

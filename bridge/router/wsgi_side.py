@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from bridge._http.environ_to_scope import is_websocket
 from bridge.router.mounts import Place, Plan
 from bridge.router.prefixes import PrefixTable
-from bridge.scope import is_websocket
 from bridge.types import Environ, StartResponse, WsgiApp
 
 __all__ = ["WsgiSide"]

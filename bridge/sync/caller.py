@@ -28,10 +28,10 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from asgiref.current_thread_executor import CurrentThreadExecutor
 
+from bridge._threads.real_threads import RealLock
+from bridge._threads.submitted import Submitted
+from bridge.asgi_to_wsgi.sync_code import leaving_no_trace
 from bridge.errors import DeadlockError
-from bridge.native import RealLock
-from bridge.submitted import Submitted
-from bridge.thread_sensitive import leaving_no_trace
 
 __all__ = ["OWN_THREAD", "CallerThread"]
 

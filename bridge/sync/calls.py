@@ -30,10 +30,10 @@ from typing import Any, Protocol, cast
 
 from asgiref.sync import SyncToAsync
 
-from bridge.context import adopt, holds_locals, rehome
+from bridge._threads.context import adopt, holds_locals, rehome
+from bridge._threads.loop_inbox import inbox_of
+from bridge._threads.real_threads import RealLock
 from bridge.errors import PoolClosed
-from bridge.inbox import inbox_of
-from bridge.native import RealLock
 
 __all__ = ["Call", "cancelled", "current_call", "settle_cancellation"]
 
@@ -90,7 +90,7 @@ class Awaited(Protocol):
 
 
 class Call:
-    """One call. A job of :class:`~bridge.pool.WorkerPool`, too.
+    """One call. A job of :class:`~bridge._threads.pool.WorkerPool`, too.
 
     :ivar loop: where the caller waits.
     :ivar tasks: the tasks that asgiref's ``async_to_sync`` runs for this call's thread.

@@ -24,10 +24,10 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
-from bridge.gate import QuickGate
-from bridge.jobs import FollowedJob, Job
-from bridge.pool import WorkerPool
-from bridge.submitted import Submitted
+from bridge._threads.job import FollowedJob, Job
+from bridge._threads.parking import QuickGate
+from bridge._threads.pool import WorkerPool
+from bridge._threads.submitted import Submitted
 from bridge.sync.caller import CallerThread
 from bridge.sync.nesting import Waits, frames_waiting
 

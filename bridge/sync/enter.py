@@ -20,11 +20,11 @@ from contextvars import Context, copy_context
 from types import TracebackType
 from typing import Any, TypeVar
 
-from bridge.context import TwinContext
-from bridge.native import RealLock
+from bridge._threads.context import TwinContext
+from bridge._threads.real_threads import RealLock
 from bridge.sync.calls import Call, settle_cancellation
-from bridge.sync.lease import ThreadLease
 from bridge.sync.loop_task import LoopTask, refuse_on_loop
+from bridge.sync.reserved_thread import ThreadLease
 from bridge.sync.sensitive import post_thread_sensitive
 from bridge.sync.to_thread import check_executor
 

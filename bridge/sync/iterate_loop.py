@@ -21,8 +21,8 @@ from collections.abc import AsyncIterable, Generator, Iterator
 from functools import partial
 from typing import Generic, TypeVar
 
+from bridge._threads.real_threads import RealLock
 from bridge.config import positive_int
-from bridge.native import RealLock
 from bridge.sync.loop_task import LoopTask, refuse_on_loop
 
 __all__ = ["iterate_in_loop"]

@@ -25,11 +25,11 @@ from contextvars import copy_context
 from time import monotonic
 from typing import Generic, TypeVar
 
+from bridge._threads.loop_inbox import inbox_of
+from bridge._threads.real_threads import RealLock
 from bridge.config import positive_int
-from bridge.inbox import inbox_of
-from bridge.native import RealLock
 from bridge.sync.calls import Call
-from bridge.sync.lease import ThreadLease
+from bridge.sync.reserved_thread import ThreadLease
 from bridge.sync.sensitive import post_thread_sensitive
 from bridge.sync.to_thread import check_executor
 

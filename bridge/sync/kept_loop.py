@@ -11,7 +11,7 @@ import os
 import threading
 from asyncio import AbstractEventLoop
 
-from bridge.loop import LoopThread, lease
+from bridge._threads.loop_thread import LoopThread, lease
 
 __all__ = ["kept_loop"]
 

@@ -24,11 +24,11 @@ from typing import Any
 
 from asgiref.sync import AsyncToSync, SyncToAsync
 
-from bridge.context import TwinContext, adopt, rehome
+from bridge._threads.context import TwinContext, adopt, rehome
+from bridge._threads.loop_inbox import inbox_of
+from bridge._threads.loop_thread import start_task
+from bridge._threads.real_threads import NativeThread, RealLock
 from bridge.errors import DeadlockError
-from bridge.inbox import inbox_of
-from bridge.loop import start_task
-from bridge.native import NativeThread, RealLock
 from bridge.sync.caller import CallerThread
 from bridge.sync.calls import Call, current_call
 from bridge.sync.kept_loop import kept_loop

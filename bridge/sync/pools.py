@@ -18,12 +18,12 @@ from itertools import count
 from typing import Any, ParamSpec, TypeVar
 from weakref import WeakSet
 
+from bridge._threads.job import FollowedJob, Job, PoolStats
+from bridge._threads.pool import WorkerPool
+from bridge._threads.real_threads import RealLock
+from bridge._threads.submitted import Submitted
 from bridge.config import positive_int
 from bridge.errors import ConfigError, PoolSaturated
-from bridge.jobs import FollowedJob, Job, PoolStats
-from bridge.native import RealLock
-from bridge.pool import WorkerPool
-from bridge.submitted import Submitted
 from bridge.sync.dropped import submit
 from bridge.sync.elastic import ElasticPool
 from bridge.sync.nesting import Waits, frames_waiting

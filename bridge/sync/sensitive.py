@@ -30,10 +30,10 @@ from typing import Any, cast
 from asgiref.sync import AsyncToSync, SyncToAsync
 from asgiref.sync import ThreadSensitiveContext as AsgirefContext
 
-from bridge.context import TAGS_LOCALS
+from bridge._threads.context import TAGS_LOCALS
+from bridge._threads.loop_inbox import inbox_of
+from bridge._threads.real_threads import refuse_greenlets
 from bridge.errors import DeadlockError
-from bridge.inbox import inbox_of
-from bridge.native import refuse_greenlets
 from bridge.sync.caller import OWN_THREAD, CallerThread
 from bridge.sync.calls import Call
 from bridge.sync.serial import post_in_order

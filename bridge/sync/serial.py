@@ -26,7 +26,7 @@ from weakref import WeakKeyDictionary
 
 from asgiref.current_thread_executor import CurrentThreadExecutor
 
-from bridge.native import RealLock
+from bridge._threads.real_threads import RealLock
 from bridge.sync.calls import Call
 from bridge.sync.dropped import submit, why_dropped
 

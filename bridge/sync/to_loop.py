@@ -21,8 +21,8 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from asgiref.sync import AsyncToSync as AsgirefAsyncToSync
 
+from bridge._threads.real_threads import refuse_greenlets
 from bridge.errors import DeadlockError
-from bridge.native import refuse_greenlets
 from bridge.sync.loop_task import LoopTask, refuse_on_loop
 from bridge.sync.to_thread import is_async
 

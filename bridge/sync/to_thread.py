@@ -15,8 +15,8 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 
+from bridge._threads.pool import WorkerPool
 from bridge.errors import ConfigError
-from bridge.pool import WorkerPool
 from bridge.sync.calls import Call
 from bridge.sync.dropped import submit
 from bridge.sync.pools import Limit, default_pool

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.cli.asked import Asked, parse
 from bridge.cli.options import UsageError
+from bridge.cli.targets import Asked, parse
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,11 @@ from rich.console import Console
 from websockets.sync.client import connect
 
 from bridge import Router
-from bridge.cli.asked import parse
 from bridge.cli.options import RunOptions
 from bridge.cli.routes import rows_of, show
 from bridge.cli.run import run
-from bridge.cli.site import Site, load_site
+from bridge.cli.served_apps import Site, load_site
+from bridge.cli.targets import parse
 from bridge.errors import BridgeError
 from tests.cli.running import APPS, TIMEOUT_S, bridge, end, facts, running
 from tests.harness.control import Control

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bridge.cli.options import LogLevel, RunOptions, UsageError, normal_root_path
-from bridge.cli.servers import SERVERS, check, choose
+from bridge.cli.servers.registry import SERVERS, check, choose
 
 
 def test_uvicorn_is_the_first_choice() -> None:

@@ -10,10 +10,10 @@ from typing import cast
 
 import pytest
 
+from bridge._threads.loop_inbox import LoopInbox
 from bridge.errors import ClientDisconnected
-from bridge.inbox import LoopInbox
-from bridge.streams import RequestBody
 from bridge.types import Environ, Message, StartResponse
+from bridge.wsgi_to_asgi.bodies import RequestBody
 from tests.apps import wsgi_conformance
 from tests.apps.wsgi_routes import PLAIN
 from tests.conformance.conftest import Bridged

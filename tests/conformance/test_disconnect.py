@@ -9,7 +9,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from bridge import reminder
+from bridge._threads import reminder
 from bridge.errors import ClientDisconnected
 from bridge.types import Environ, Message, StartResponse
 from tests.apps.wsgi_routes import PLAIN

@@ -13,7 +13,7 @@ import pytest
 
 import bridge.sync
 from bridge import WorkerPool, async_to_sync, sync_to_async
-from bridge.inbox import inbox_of
+from bridge._threads.loop_inbox import inbox_of
 
 DEADLINE_S = 30
 

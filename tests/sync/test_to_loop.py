@@ -347,7 +347,7 @@ def test_a_loop_that_stops_before_it_starts_the_coroutine_is_left(run: Any) -> N
 
 
 def _has_posts(loop: asyncio.AbstractEventLoop) -> bool:
-    from bridge.inbox import inbox_of
+    from bridge._threads.loop_inbox import inbox_of
 
     return bool(inbox_of(loop)._posts)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bridge.live_app import close_live_apps
+from bridge.asgi_to_wsgi.running_app import close_live_apps
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -13,8 +13,8 @@ from bridge.cli.bench.options import BenchOptions
 from bridge.cli.bench.processes import pinned
 from bridge.cli.bench.verdict import verdict
 from bridge.cli.bench.ways import ways_to_serve
-from bridge.cli.site import interface_of_loaded
-from bridge.loader import load
+from bridge.cli.load.loader import load
+from bridge.cli.served_apps import interface_of_loaded
 
 __all__ = ["bench"]
 
@@ -24,7 +24,7 @@ def bench(options: BenchOptions) -> None:
 
     :raises UsageError: the command line cannot be carried out.
     :raises AppLoadError: there is no such app, or its own code failed.
-    :raises AmbiguousApp: see :func:`~bridge.cli.site.interface_of_loaded`.
+    :raises AmbiguousApp: see :func:`~bridge.cli.served_apps.interface_of_loaded`.
     :raises NothingToCompare: no way to serve it came to an answer.
     """
     app_dir = None if options.app_dir is None else str(options.app_dir)

@@ -9,8 +9,8 @@ import typer
 
 from bridge.cli.bench.bench import bench
 from bridge.cli.bench.options import BenchOptions
+from bridge.cli.exit_errors import telling_errors
 from bridge.cli.options import DEFAULT_THREADS
-from bridge.cli.telling import telling_errors
 
 __all__ = ["EPILOG", "HELP", "bench_command"]
 

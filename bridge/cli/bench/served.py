@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import bridge
-from bridge.loader import load
+from bridge.cli.load.loader import load
 from bridge.types import Interface
 
 __all__ = ["TARGET", "VARIABLE", "WayToServe"]

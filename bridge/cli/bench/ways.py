@@ -15,8 +15,8 @@ from typing import Any, Literal
 from bridge.cli.bench.options import BenchOptions
 from bridge.cli.bench.processes import HOST, PORT
 from bridge.cli.bench.served import TARGET, WayToServe
+from bridge.cli.load.loader import LoadedApp
 from bridge.cli.options import UsageError
-from bridge.loader import LoadedApp
 from bridge.types import Interface
 
 __all__ = ["Kind", "Way", "ways_to_serve"]

@@ -72,7 +72,7 @@ def _websocket_app(websocket: Any) -> AsgiApp | None:
     if isinstance(websocket, str):
         websocket = _import(websocket)
     if isinstance(websocket, Mapping):
-        from bridge.router import Router
+        from bridge.router.router import Router
 
         apps = {prefix: _websocket_app(app) for prefix, app in websocket.items()}
         return cast("AsgiApp", Router({}, websocket=apps))

@@ -19,6 +19,8 @@ from typing import Any, Unpack, cast
 
 from django.conf import settings
 
+from bridge._lifespan.runner import LifespanRunner
+from bridge._threads.job import PoolStats
 from bridge.config import LifespanMode
 from bridge.contrib.django import static
 from bridge.contrib.django.chain import why_not_async
@@ -26,10 +28,8 @@ from bridge.contrib.django.choice import Choice
 from bridge.contrib.django.handlers import AsgiSide, WsgiSide, has_underscores
 from bridge.contrib.django.hops import thread_hops
 from bridge.convert import ToAsgiKeywords
+from bridge.dual import Universal
 from bridge.errors import LifespanFailed, ServerProtocolError
-from bridge.faces import Universal
-from bridge.jobs import PoolStats
-from bridge.lifespan import LifespanRunner
 from bridge.types import (
     AsgiApp,
     Message,
@@ -38,7 +38,7 @@ from bridge.types import (
     Send,
     WsgiApp,
 )
-from bridge.wsgi_to_asgi import WsgiToAsgi
+from bridge.wsgi_to_asgi.adapter import WsgiToAsgi
 
 __all__ = ["DjangoApplication"]
 

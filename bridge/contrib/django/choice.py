@@ -26,9 +26,9 @@ from django.conf import settings
 from django.db import connections
 from django.urls import URLResolver, get_resolver
 
+from bridge._threads.real_threads import NativeThread, RealLock
 from bridge.contrib.django.mount_point import mount_point_unknown
 from bridge.contrib.django.routes import Tree, walk
-from bridge.native import NativeThread, RealLock
 
 __all__ = ["Choice"]
 

@@ -28,12 +28,11 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import request_finished
 from django.db import connections
 
+from bridge._frameworks.django_request import StreamedRequest
+from bridge._http.headers import HOP_BY_HOP
 from bridge.contrib.django.chain import ChainRecorder
-from bridge.django_request import StreamedRequest
-from bridge.environ import TrustedEnviron
-from bridge.headers import HOP_BY_HOP
 from bridge.sync import iterate_in_loop, iterate_in_threads
-from bridge.types import Scope
+from bridge.types import Scope, TrustedEnviron
 
 __all__ = ["AsgiSide", "WsgiSide", "has_underscores"]
 

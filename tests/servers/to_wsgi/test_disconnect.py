@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from bridge.exchange_caller import LOOK_S
+from bridge.asgi_to_wsgi.thread_side import LOOK_S
 from tests.harness.control import Control
 from tests.harness.http import Exchange, Http1Client
 from tests.servers.to_wsgi.conftest import GTHREAD_THREADS, WsgiSite

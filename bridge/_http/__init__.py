@@ -1,0 +1,1 @@
+"""HTTP between the two specifications. Pure: no thread, no event loop, no I/O."""

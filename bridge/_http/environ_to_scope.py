@@ -1,0 +1,265 @@
+"""environ -> scope: a PEP 3333 environ becomes an ASGI HTTP scope, spec 2.5. Pure; any thread.
+
+What enters: a server's environ, whose strings hold latin-1 decoded bytes. What leaves: a new dict
+with ``path`` and ``root_path`` decoded as UTF-8 and headers as lower-case bytes.
+
+An environ that came over the bridge itself still has the scope it was made of, in ``asgi.scope``.
+What nobody has changed since is taken from there: header lines that CGI names had to join, keys and
+extensions that CGI has no names for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, unquote_to_bytes
+
+from bridge._http.scope_to_environ import BadRequest
+from bridge.types import Environ, RawHeaders, Scope
+
+__all__ = ["LengthRequired", "body_length", "build_scope", "is_websocket"]
+
+NAME_CACHE_SIZE = 1024
+ASGI_VERSION = {"version": "3.0", "spec_version": "2.5"}
+PATH_SAFE = "/:@!$&'()*+,;=~-._"
+
+# Made from the environ each time; any other key of an earlier scope is passed on.
+_OWN_KEYS = frozenset(
+    (
+        "type",
+        "asgi",
+        "http_version",
+        "method",
+        "scheme",
+        "path",
+        "raw_path",
+        "query_string",
+        "root_path",
+        "headers",
+        "client",
+        "server",
+        "state",
+        "extensions",
+        "wsgi_environ",
+    )
+)
+# Only the keys without HTTP_ are the request's own; these would let a client contradict them.
+_NO_HEADERS = ("HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH")
+
+_names: dict[str, bytes | None] = {}
+
+
+class LengthRequired(BadRequest):
+    """A chunked body, and the server cannot say where it ends. Answered with 411."""
+
+
+def build_scope(environ: Environ, state: Mapping[str, Any]) -> Scope:
+    """The scope of ``environ``.
+
+    :param state: what the lifespan has left for every request; copied, one level deep.
+    :raises BadRequest: a value that no server should let through.
+    """
+    root_path = environ.get("SCRIPT_NAME", "")
+    path = root_path + environ.get("PATH_INFO", "")
+    if not path.isascii():
+        path = path.encode("latin-1").decode("utf-8", "replace")
+        root_path = root_path.encode("latin-1").decode("utf-8", "replace")
+    elif not path:  # RFC 9112, 3.2: "/" is the empty one, and "*" the server as a whole
+        path = "*" if environ.get("RAW_URI") == "*" else "/"
+    protocol: str = environ["SERVER_PROTOCOL"]
+    scope: Scope = {
+        "type": "http",
+        "asgi": ASGI_VERSION.copy(),
+        "http_version": "1.1" if protocol == "HTTP/1.1" else _version(protocol),
+        "method": environ["REQUEST_METHOD"],
+        "scheme": environ.get("wsgi.url_scheme", "http"),
+        "path": path,
+        "raw_path": _raw_path(environ),
+        "query_string": environ.get("QUERY_STRING", "").encode("latin-1"),
+        "root_path": root_path,
+        "headers": _headers(environ),
+        "client": _client(environ),
+        "server": _server(environ),
+        "state": {**state},
+        "extensions": _extensions(environ),
+        "wsgi_environ": environ,
+    }
+    earlier = environ.get("asgi.scope")
+    if earlier is not None:
+        _pass_on(scope, earlier)
+    return scope
+
+
+def is_websocket(environ: Environ) -> bool:
+    """Whether the client asks to go over to the WebSocket protocol (RFC 6455, 4.1)."""
+    upgrade: str | None = environ.get("HTTP_UPGRADE")
+    return upgrade is not None and upgrade.lower() == "websocket"
+
+
+def body_length(environ: Environ) -> int | None:
+    """How long the request body is, in bytes; None if it ends where ``wsgi.input`` does.
+
+    :raises BadRequest: Content-Length is not a number.
+    :raises LengthRequired: the body is chunked, and the server leaves it so.
+    """
+    coding = environ.get("HTTP_TRANSFER_ENCODING")
+    length: str = environ.get("CONTENT_LENGTH") or ""
+    if coding is None:
+        if length == "0":
+            return 0
+        if length:
+            return _length(length)
+        if environ["SERVER_PROTOCOL"] in ("HTTP/1.1", "HTTP/1.0"):
+            return 0  # RFC 9112, 6.3: without either header there is none
+    if environ.get("wsgi.input_terminated"):
+        return None
+    if length:
+        # The length without the coding (RFC 3875, 4.1.2): nginx's uwsgi_pass has decoded the body,
+        # and leaves the header. wsgiref gives what the client says, which must not send both
+        # (RFC 9112, 6.2), and no app can tell.
+        return _length(length)
+    if coding is None:
+        return 0
+    raise LengthRequired(
+        "this server passes chunked request bodies on as they are, so nobody can tell where they "
+        "end. Send a Content-Length"
+    )
+
+
+def _length(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 20):
+        raise BadRequest(f"Content-Length {text!r} is not a number of bytes")
+    return int(text)
+
+
+# -- the path --------------------------------------------------------------------------------------
+
+
+def _raw_path(environ: Environ) -> bytes:
+    """The path as the client wrote it, if the server says so and nobody has changed it since."""
+    path: str = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+    uri: str | None = environ.get("RAW_URI") or environ.get("REQUEST_URI")
+    if uri:
+        raw = uri.partition("?")[0]
+        if (raw == path and "%" not in raw) or (raw == "*" and not path):
+            return raw.encode("latin-1")
+        if raw[:1] != "/":
+            raw = _origin_form(raw)
+        if unquote_to_bytes(raw.encode("latin-1")) == path.encode("latin-1"):
+            return raw.encode("latin-1")
+    return quote(path.encode("latin-1"), safe=PATH_SAFE).encode("ascii") or b"/"
+
+
+def _origin_form(uri: str) -> str:
+    """The path of an absolute URI, as a proxy's client sends it (RFC 9112, 3.2.2)."""
+    _, separator, rest = uri.partition("://")
+    if not separator:
+        return uri
+    return "/" + rest.partition("/")[2]
+
+
+def _version(protocol: str) -> str:
+    """``HTTP/2.0`` and ``HTTP/2`` are ``"2"`` in ASGI; ``HTTP/1.0`` stays ``"1.0"``."""
+    version = protocol.partition("/")[2] or "1.1"
+    return version if version.startswith("1") else version.removesuffix(".0")
+
+
+# -- headers ---------------------------------------------------------------------------------------
+
+
+def _headers(environ: Environ) -> RawHeaders:
+    names = _names
+    headers: RawHeaders = []
+    for key, value in environ.items():
+        try:
+            name = names[key]
+        except KeyError:
+            name = _name(key)
+        if name is not None and (value or key[:5] == "HTTP_"):
+            headers.append((name, value.encode("latin-1")))
+    earlier = environ.get("asgi.scope")
+    if earlier is not None:
+        return _split_again(headers, earlier["headers"])
+    return headers
+
+
+def _name(key: str) -> bytes | None:
+    """The header name of an environ key; None for any other key."""
+    if key == "CONTENT_TYPE" or key == "CONTENT_LENGTH":
+        name: bytes | None = key.lower().replace("_", "-").encode("latin-1")
+    elif key.startswith("HTTP_") and key not in _NO_HEADERS:
+        name = key[5:].lower().replace("_", "-").encode("latin-1")
+    else:
+        name = None
+    if len(_names) < NAME_CACHE_SIZE:  # names come from clients: bounded
+        _names[key] = name
+    return name
+
+
+def _split_again(headers: RawHeaders, originals: RawHeaders) -> RawHeaders:
+    """The lines that were joined for the environ, where they still make up its value."""
+    lines: dict[bytes, list[bytes]] = {}
+    for name, value in originals:
+        lines.setdefault(bytes(name).lower(), []).append(bytes(value))
+    unchanged = {
+        name
+        for name, value in headers
+        if value in (b",".join(lines.get(name, ())), b"; ".join(lines.get(name, ())))
+    }
+    kept = [(name, value) for name, value in originals if bytes(name).lower() in unchanged]
+    return kept + [(name, value) for name, value in headers if name not in unchanged]
+
+
+# -- peers -----------------------------------------------------------------------------------------
+
+
+def _client(environ: Environ) -> tuple[str, int] | None:
+    host = environ.get("REMOTE_ADDR")
+    return (host, _port(environ.get("REMOTE_PORT")) or 0) if host else None
+
+
+def _server(environ: Environ) -> tuple[str, int | None] | None:
+    if not environ.get("REMOTE_ADDR"):
+        path = _unix_socket(environ)
+        if path is not None:
+            return path, None
+    name = environ.get("SERVER_NAME")
+    return (name, _port(environ.get("SERVER_PORT"))) if name else None
+
+
+def _port(text: Any) -> int | None:
+    try:
+        return int(text)
+    except (TypeError, ValueError):  # waitress says "None", gunicorn nothing on a Unix socket
+        return None
+
+
+def _unix_socket(environ: Environ) -> str | None:
+    """The path of the Unix socket that gunicorn listens on: SERVER_NAME comes from Host then."""
+    try:
+        name = environ["gunicorn.socket"].getsockname()
+    except (KeyError, AttributeError, OSError):
+        return None
+    return name if isinstance(name, str) and name else None
+
+
+# -- extensions ------------------------------------------------------------------------------------
+
+
+def _extensions(environ: Environ) -> dict[str, Any]:
+    if "wsgi.early_hints" in environ:
+        return {"http.response.pathsend": {}, "http.response.early_hint": {}}
+    return {"http.response.pathsend": {}}
+
+
+def _pass_on(scope: Scope, earlier: Scope) -> None:
+    """Keys and extensions that CGI has no names for, from the scope before the crossing.
+
+    Extensions that are messages to the server stay behind: it is not this app's server.
+    """
+    for key, value in earlier.items():
+        if key not in _OWN_KEYS:
+            scope[key] = value
+    for name, value in (earlier.get("extensions") or {}).items():
+        if not name.startswith(("http.response.", "websocket.")):
+            scope["extensions"][name] = value

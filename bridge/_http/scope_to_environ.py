@@ -1,0 +1,339 @@
+"""scope -> environ: an ASGI HTTP scope becomes a PEP 3333 environ. Pure; runs on any thread.
+
+What enters: an ``http`` scope of the ASGI spec 2.0 to 2.5. What leaves: a plain dict, complete but
+for ``wsgi.input``, in which every CGI value is a native string holding latin-1 decoded bytes,
+as PEP 3333 ("Unicode Issues") asks.
+
+Nothing a client sends can set a key outside ``HTTP_*``, ``CONTENT_TYPE`` and ``CONTENT_LENGTH``:
+``REMOTE_USER`` and its like come only from ``trusted_environ``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, unquote_to_bytes
+
+from bridge._version import __version__
+from bridge.errors import AppProtocolError, BridgeError
+from bridge.types import Environ, Scope, TrustedEnviron, UnderscoreHeaders
+
+__all__ = [
+    "BadRequest",
+    "EnvironBuilder",
+    "FileWrapper",
+    "path_of_target",
+    "split_path",
+]
+
+NAME_CACHE_SIZE = 1024
+PROTOTYPES = 64
+_RENEWED = ("HTTP_", "CONTENT_", "wsgi.")  # made of the scope, or of its server
+TLS_VERSIONS = {0x0300: "SSLv3", 0x0301: "TLSv1", 0x0302: "TLSv1.1", 0x0303: "TLSv1.2"}
+TLS_VERSIONS[0x0304] = "TLSv1.3"
+
+
+class BadRequest(BridgeError):
+    """The request cannot become an environ without guessing. Answered with 400, never logged."""
+
+
+class FileWrapper:
+    """``wsgi.file_wrapper`` (PEP 3333, "Optional Platform-Specific File Handling").
+
+    Returned from the app as it is, the file may be handed to the server whole; wrapped in anything
+    else it is an ordinary iterable of blocks.
+
+    :param filelike: an object with ``read(size) -> bytes``; its ``close()`` is called at the end.
+    :param blksize: a suggested block size in bytes. Smaller than 64 KiB is rounded up: a block
+        costs the same whatever its size.
+    :ivar left: how many bytes to read at most; the adapter sets it to the Content-Length.
+    """
+
+    def __init__(self, filelike: Any, blksize: int = 8192) -> None:
+        self.filelike = filelike
+        self.blksize = max(blksize, 65536)
+        self.left: int | None = None
+        if hasattr(filelike, "close"):
+            self.close = filelike.close
+
+    def __iter__(self) -> FileWrapper:
+        return self
+
+    def __next__(self) -> bytes:
+        size = self.blksize if self.left is None else min(self.blksize, self.left)
+        block: bytes = self.filelike.read(size) if size else b""
+        if not block:
+            raise StopIteration
+        if self.left is not None:
+            self.left -= len(block)
+        return block
+
+
+class EnvironBuilder:
+    """Builds environs the way one adapter's options say.
+
+    :param underscore_headers: what to do with header names that have a ``_``: ``x_remote_user``
+        would become the same ``HTTP_X_REMOTE_USER`` as ``x-remote-user``.
+    :param duplicate_header_limit: how many lines of one name are accepted.
+    :param trusted_environ: given the scope, returns keys to add, such as ``REMOTE_USER``.
+    """
+
+    def __init__(
+        self,
+        *,
+        underscore_headers: UnderscoreHeaders = "drop",
+        duplicate_header_limit: int = 100,
+        trusted_environ: TrustedEnviron | None = None,
+    ) -> None:
+        self._underscore_headers = underscore_headers
+        self._duplicate_header_limit = duplicate_header_limit
+        self._trusted_environ = trusted_environ
+        self._keys: dict[bytes, str] = {}
+        self._prototypes: dict[tuple[Any, str, str], Environ] = {}
+
+    def build(self, scope: Scope) -> Environ:
+        """The environ of ``scope``, all but its ``wsgi.input``.
+
+        :raises BadRequest: conflicting or malformed Content-Length, too many lines of one header.
+        :raises AppProtocolError: ``trusted_environ`` returned something other than strings.
+        """
+        environ = self._prototype(scope).copy()
+        environ["REQUEST_METHOD"] = scope["method"]
+        path: str = scope["path"]
+        root_path = scope.get("root_path")
+        if not root_path and path[:1] == "/" and path.isascii():
+            environ["PATH_INFO"] = path
+        else:
+            environ["SCRIPT_NAME"], environ["PATH_INFO"] = split_path(scope, root_path or "")
+        uri = _raw_uri(scope)
+        query = scope.get("query_string")
+        if query:
+            environ["QUERY_STRING"] = query = query.decode("latin-1")
+            uri = f"{uri}?{query}"
+        environ["RAW_URI"] = environ["REQUEST_URI"] = uri
+        client = scope.get("client")
+        if client and client[0]:
+            environ["REMOTE_ADDR"] = client[0]
+            environ["REMOTE_PORT"] = str(client[1])
+        else:  # a unix socket: granian says ("", 0)
+            del environ["REMOTE_PORT"]
+        environ["wsgi.errors"] = sys.stderr
+        environ["asgi.scope"] = scope
+        self._add_headers(environ, scope["headers"])
+        extensions = scope.get("extensions")
+        if extensions and extensions.get("tls") is not None:
+            _add_tls(environ, extensions["tls"])
+        earlier: Environ | None = scope.get("wsgi_environ")
+        if earlier is not None:
+            _pass_on(environ, earlier)
+        if self._trusted_environ is not None:
+            environ.update(_checked(self._trusted_environ(scope)))
+        return environ
+
+    def _prototype(self, scope: Scope) -> Environ:
+        """What is the same for all requests that come in at one address."""
+        server = scope.get("server")
+        scheme = scope.get("scheme", "http")
+        version = scope.get("http_version", "1.1")
+        try:
+            return self._prototypes[server, scheme, version]
+        except (KeyError, TypeError):  # daphne gives a list
+            prototype = _make_prototype(server, scheme, version)
+        if type(server) is tuple and len(self._prototypes) < PROTOTYPES:
+            self._prototypes[server, scheme, version] = prototype
+        return prototype
+
+    def _add_headers(self, environ: Environ, headers: list[tuple[bytes, bytes]]) -> None:
+        keys = self._keys
+        before = len(environ)
+        try:
+            for name, value in headers:
+                environ[keys[name]] = value.decode("latin-1")
+        except KeyError:
+            self._add_unusual_headers(environ, headers)
+        else:
+            if len(environ) != before + len(headers):
+                self._add_unusual_headers(environ, headers)
+        if "CONTENT_LENGTH" in environ:
+            _check_length(environ["CONTENT_LENGTH"])
+            if "HTTP_TRANSFER_ENCODING" in environ:  # RFC 9112, 6.1: an attempt at smuggling
+                raise BadRequest("both Content-Length and Transfer-Encoding")
+
+    def _add_unusual_headers(self, environ: Environ, headers: list[tuple[bytes, bytes]]) -> None:
+        """Names that are new, or repeated, or to be dropped."""
+        values: dict[str, list[str]] = {}
+        for name, value in headers:
+            key = self._keys.get(name) or self._key(name)
+            if key is not None:
+                values.setdefault(key, []).append(value.decode("latin-1"))
+        for key, lines in values.items():
+            environ[key] = lines[0] if len(lines) == 1 else self._joined(key, lines)
+
+    def _key(self, name: bytes) -> str | None:
+        """The environ key of a header name; None where the header is dropped."""
+        if b"_" in name and self._underscore_headers != "keep":
+            if self._underscore_headers == "refuse":
+                raise BadRequest(f"the header name {name.decode('latin-1')!r} has an underscore")
+            return None
+        key = name.upper().replace(b"-", b"_").decode("latin-1")
+        if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+            key = "HTTP_" + key
+        if len(self._keys) < NAME_CACHE_SIZE:  # names come from clients: bounded
+            self._keys[bytes(name)] = key
+        return key
+
+    def _joined(self, key: str, lines: list[str]) -> str:
+        """The value of a header that came in several lines."""
+        if len(lines) > self._duplicate_header_limit:
+            raise BadRequest(
+                f"{len(lines)} lines of one header ({key}); "
+                f"at most {self._duplicate_header_limit} are accepted"
+            )
+        if key in _SINGLE:
+            if len(set(lines)) > 1:
+                raise BadRequest(f"conflicting {_SINGLE[key]}: {', '.join(lines)}")
+            return lines[0]
+        if key == "HTTP_COOKIE":
+            return "; ".join(lines)  # RFC 6265, 5.4; RFC 9113, 8.2.3
+        return ",".join(lines)  # RFC 9110, 5.2
+
+
+_SINGLE = {"CONTENT_LENGTH": "Content-Length", "HTTP_HOST": "Host"}
+"""RFC 9110, 8.6, and RFC 9112, 3.2: what proxy and app must not take for two different things."""
+
+
+def _check_length(length: str) -> None:
+    if not (length.isascii() and length.isdigit() and len(length) < 20):
+        raise BadRequest(f"Content-Length {length!r} is not a number of bytes")
+
+
+def _make_prototype(server: Any, scheme: str, version: str) -> Environ:
+    host, port = server or ("localhost", None)
+    if not port or port == "0":  # a unix socket: its path is no host name
+        host, port = "localhost", 443 if scheme == "https" else 80
+    # Every key of a request is here already: a copy of this dict has room for its headers, too.
+    prototype: Environ = {
+        "REQUEST_METHOD": "",
+        "SCRIPT_NAME": "",
+        "PATH_INFO": "",
+        "QUERY_STRING": "",
+        "RAW_URI": "",
+        "REQUEST_URI": "",
+        "SERVER_SOFTWARE": f"bridge/{__version__}",
+        "SERVER_NAME": host or "localhost",
+        "SERVER_PORT": str(port),
+        "SERVER_PROTOCOL": "HTTP/1.0" if version == "1" else f"HTTP/{version}",  # "1": granian
+        "REMOTE_ADDR": "",
+        "REMOTE_PORT": "",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scheme,
+        "wsgi.input": None,
+        "wsgi.errors": None,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+        "wsgi.input_terminated": True,
+        "wsgi.file_wrapper": FileWrapper,
+        "asgi.scope": None,
+    }
+    if scheme == "https":
+        prototype["HTTPS"] = "on"
+    return prototype
+
+
+def _pass_on(environ: Environ, earlier: Environ) -> None:
+    """What a WSGI server or middleware has set before the request first crossed the bridge."""
+    for key, value in earlier.items():
+        if not key.startswith(_RENEWED):
+            environ.setdefault(key, value)
+
+
+def _checked(trusted: Mapping[str, str]) -> Mapping[str, str]:
+    for key, value in trusted.items():
+        if type(key) is not str or type(value) is not str:
+            raise AppProtocolError(
+                f"trusted_environ returned {key!r}: {value!r}; keys and values must be str"
+            )
+    return trusted
+
+
+def split_path(scope: Scope, root_path: str) -> tuple[str, str]:
+    """``(SCRIPT_NAME, PATH_INFO)`` of a scope: percent-decoded bytes as latin-1 strings.
+
+    ``root_path`` is stripped from ``path`` only where a segment ends: ``/app`` is no prefix of
+    ``/apple``. A path that does not begin with it (some servers strip it themselves) stays whole.
+    """
+    path = _native(scope["path"], scope.get("raw_path"))
+    if path[:1] != "/":
+        path = path_of_target(path)
+    if not root_path or root_path == "/":
+        return "", path
+    root = _native(root_path, None).rstrip("/")
+    if root and root[0] != "/":
+        root = "/" + root
+    if path.startswith(root):
+        rest = path[len(root) :]
+        if not rest or rest[0] == "/":
+            return root, rest
+        if "://" in rest or (rest == "*" and scope["method"] == "OPTIONS"):
+            return root, path_of_target(rest)  # uvicorn has put the root in front of it
+    return root, path
+
+
+def path_of_target(target: str) -> str:
+    """The path of a request target that is none (RFC 9112, 3.2): ``*``, or a whole URI.
+
+    Anything else is returned as it is.
+    """
+    scheme, separator, rest = target.partition("://")
+    if separator and scheme.isalnum():
+        _, slash, path = rest.partition("/")
+        return slash + path or "/"
+    return "" if target == "*" else target  # OPTIONS *: the server as a whole
+
+
+def _native(path: str, raw_path: bytes | None) -> str:
+    """The UTF-8 bytes of ``path`` as a latin-1 string.
+
+    Servers decode with replacement characters, which loses bytes that are not UTF-8. Where
+    ``raw_path`` still is the same path, the bytes come from there.
+    """
+    if path.isascii():
+        return path
+    if raw_path and "\ufffd" in path:
+        exact = unquote_to_bytes(raw_path.partition(b"?")[0])
+        if exact.decode("utf-8", "replace") == path:
+            return exact.decode("latin-1")
+    return path.encode("utf-8", "surrogateescape").decode("latin-1")
+
+
+def _raw_uri(scope: Scope) -> str:
+    """The path as the client sent it, as far as the server tells."""
+    raw_path: bytes | None = scope.get("raw_path")
+    if not raw_path:
+        return quote(scope["path"], safe="/:@!$&'()*+,;=~-._")
+    if b"?" in raw_path:
+        raw_path = raw_path.partition(b"?")[0]
+    return raw_path.decode("latin-1")
+
+
+def _add_tls(environ: Environ, tls: Mapping[str, Any]) -> None:
+    """Apache's SSL_* names for what the ASGI TLS extension offers."""
+    environ["HTTPS"] = "on"
+    version, cipher = tls.get("tls_version"), tls.get("cipher_suite")
+    if version is not None:
+        environ["SSL_PROTOCOL"] = TLS_VERSIONS.get(version, f"0x{version:04x}")
+    if cipher is not None:
+        environ["SSL_CIPHER"] = f"0x{cipher:04x}"
+    if tls.get("server_cert"):
+        environ["SSL_SERVER_CERT"] = tls["server_cert"]
+    chain = list(tls.get("client_cert_chain") or ())
+    error = tls.get("client_cert_error")
+    environ["SSL_CLIENT_VERIFY"] = f"FAILED:{error}" if error else "SUCCESS" if chain else "NONE"
+    for number, certificate in enumerate(chain):
+        environ["SSL_CLIENT_CERT" if not number else f"SSL_CLIENT_CERT_CHAIN_{number - 1}"] = (
+            certificate
+        )
+    if tls.get("client_cert_name"):
+        environ["SSL_CLIENT_S_DN"] = tls["client_cert_name"]

@@ -1,0 +1,1 @@
+"""Threads and event loops: who runs, who waits, and how the one wakes the other."""

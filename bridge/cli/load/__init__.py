@@ -1,0 +1,1 @@
+"""From what a user types to the app it means."""

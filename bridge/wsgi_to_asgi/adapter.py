@@ -1,0 +1,261 @@
+"""`WsgiToAsgi`: a WSGI app as an ASGI app. This is the event loop's side of it.
+
+What enters: ASGI scopes, from any server. What leaves: ASGI messages. On the way:
+``scope -> environ -> pool -> WSGI app -> streams -> send``.
+
+The thread of the event loop builds the environ, posts an
+:class:`~bridge.wsgi_to_asgi.thread_side.Exchange` to the pool, and sends what comes back; a worker
+thread does everything else. For an ordinary request the two meet twice: the job going in, and the
+whole response coming out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from asyncio import AbstractEventLoop, get_running_loop
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING
+
+from bridge._frameworks.django_handler import read_unannounced_bodies
+from bridge._http.scope_to_environ import BadRequest, EnvironBuilder
+from bridge._threads.borrowed import BorrowedPool
+from bridge._threads.job import PoolStats
+from bridge._threads.loop_inbox import LoopInbox, inbox_of
+from bridge._threads.pool import WorkerPool
+from bridge.config import ToAsgiOptions
+from bridge.errors import ConfigError, PoolClosed, PoolSaturated, ServerProtocolError
+from bridge.types import Environ, Receive, Scope, Send, TrustedEnviron, UnderscoreHeaders, WsgiApp
+from bridge.wsgi_to_asgi.loop_side import HttpRequest
+from bridge.wsgi_to_asgi.thread_side import Exchange
+
+if TYPE_CHECKING:
+    from bridge.wsgi_to_asgi.websocket import RawWebSockets
+
+__all__ = ["WsgiToAsgi"]
+
+logger = logging.getLogger("bridge.wsgi_to_asgi")
+
+
+class WsgiToAsgi:
+    """An ASGI 3 app that runs a WSGI app on worker threads.
+
+    Nothing starts here: threads come with the first requests, and a fork gets its own.
+
+    :param app: any PEP 3333 callable. Called from several threads at once.
+    :param threads: how many requests may run at once.
+    :param executor: run the app here instead of on threads of its own: a shared
+        :class:`~bridge.WorkerPool`, or any ``concurrent.futures.Executor`` of threads. It stays
+        the caller's to shut down, and ``threads`` is then its own affair.
+    :param backlog: how many requests may wait for a thread. One more is answered with 503.
+    :param body_window: how many bytes of a request body are read ahead of the app. 1 MiB more for
+        an app that has begun its response and has not read for a second: a client that leaves is
+        noticed only behind what it has sent.
+    :param response_window: how many bytes of a response the app may be ahead of the server.
+    :param underscore_headers: ``"drop"``, ``"keep"`` or ``"refuse"`` (400) request headers with a
+        ``_`` in their name, which CGI names cannot tell from ``-``.
+    :param duplicate_header_limit: how many lines of one request header are accepted; more is 400.
+    :param trusted_environ: ``(scope) -> {key: value}``: keys to add to the environ that no client
+        may set, such as ``REMOTE_USER``. Called on the event loop: it must not block.
+    :param shutdown_timeout_s: how long the lifespan's shutdown waits for running requests.
+    :param websocket_threads: how many WebSockets the app may have open at once, each on a thread of
+        its own: for apps that take the raw socket from the environ, as those of flask-sock and
+        simple-websocket do. 0: WebSockets are refused. Needs the extra ``websocket``.
+    :raises ConfigError: an option is wrong.
+    """
+
+    __bridge_interface__ = "asgi"
+
+    def __init__(
+        self,
+        app: WsgiApp,
+        *,
+        threads: int = 40,
+        executor: Executor | None = None,
+        backlog: int = 2048,
+        body_window: int = 65536,
+        response_window: int = 262144,
+        underscore_headers: UnderscoreHeaders = "drop",
+        duplicate_header_limit: int = 100,
+        trusted_environ: TrustedEnviron | None = None,
+        shutdown_timeout_s: float = 30,
+        websocket_threads: int = 0,
+    ) -> None:
+        read_unannounced_bodies(app)
+        self.app = app
+        self.options = ToAsgiOptions(
+            threads=threads,
+            executor=executor,
+            backlog=backlog,
+            body_window=body_window,
+            response_window=response_window,
+            underscore_headers=underscore_headers,
+            duplicate_header_limit=duplicate_header_limit,
+            trusted_environ=trusted_environ,
+            shutdown_timeout_s=shutdown_timeout_s,
+            websocket_threads=websocket_threads,
+        )
+        self._environs = EnvironBuilder(
+            underscore_headers=underscore_headers,
+            duplicate_header_limit=duplicate_header_limit,
+            trusted_environ=trusted_environ,
+        )
+        self._pool = self._make_pool()
+        self._websockets = self._make_websockets()
+        self._seat: tuple[AbstractEventLoop, LoopInbox] | None = None
+
+    def __repr__(self) -> str:
+        return f"WsgiToAsgi({self.app!r})"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI 3. Any exception of the app is raised here, for the server to log and answer."""
+        if scope["type"] != "http":
+            await self._serve_other(scope, receive, send)
+            return
+        loop, inbox = self._sit()
+        try:
+            environ = self._environs.build(scope)
+        except BadRequest as error:
+            await _answer(send, 400, str(error))
+            return
+        request = HttpRequest(receive, send, inbox, self.options)
+        if "HTTP_EXPECT" in environ and _expects_continue(environ):
+            request.open_body(environ)
+        else:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            request.open_body(environ, message)
+        exchange = Exchange(self.app, environ, scope, loop, request.response)
+        try:
+            self._pool.post(exchange, loop)
+        except (PoolSaturated, PoolClosed) as error:
+            request.drop()
+            logger.warning("503 for %s %s: %s", scope["method"], scope["path"], error)
+            await _answer(send, 503, "The server is busy. Please try again.", retry_after_s=1)
+            return
+        except BaseException:  # no thread can be started
+            request.drop()
+            raise
+        await request.respond(exchange)
+
+    def stats(self) -> PoolStats:
+        """Threads, queue and waits of the pool this app runs on, at this moment."""
+        return self._pool.stats()
+
+    # -- websocket and lifespan -----------------------------------------------------------------
+
+    async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if kind == "lifespan":
+            await self._live(receive, send)
+        elif kind != "websocket":
+            raise ServerProtocolError(
+                f"scope type {kind!r}; a WSGI app can serve 'http', and 'lifespan' is answered"
+            )
+        elif self._websockets is None:
+            await self._refuse_websocket(scope, receive, send)
+        else:
+            await self._websockets.serve(scope, receive, send, *self._sit())
+
+    def _sit(self) -> tuple[AbstractEventLoop, LoopInbox]:
+        """The loop that runs here, and the way back into it."""
+        try:
+            loop = get_running_loop()
+        except RuntimeError as error:
+            raise ServerProtocolError(
+                "no asyncio event loop runs here; start the server on asyncio or uvloop, not trio"
+            ) from error
+        seat = self._seat
+        if seat is None or seat[0] is not loop:
+            seat = self._seat = (loop, inbox_of(loop))
+        return seat
+
+    async def _refuse_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()  # websocket.connect
+        logger.warning(
+            "refused the WebSocket %s: %r is a WSGI app and cannot speak it. "
+            "Serve this path with an ASGI app",
+            scope["path"],
+            self.app,
+        )
+        await send({"type": "websocket.close", "code": 1000, "reason": "not a WebSocket"})
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await send({"type": "lifespan.startup.complete"})
+            elif message["type"] == "lifespan.shutdown":
+                await self._drain()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    def _make_pool(self) -> WorkerPool | BorrowedPool:
+        executor = self.options.executor
+        if executor is None:
+            return WorkerPool(self.options.threads, backlog=self.options.backlog)
+        if isinstance(executor, WorkerPool):
+            return executor
+        return BorrowedPool(executor, backlog=self.options.backlog)
+
+    def _make_websockets(self) -> RawWebSockets | None:
+        threads = self.options.websocket_threads
+        if not threads:
+            return None
+        try:
+            from bridge.wsgi_to_asgi.websocket import RawWebSockets
+        except ModuleNotFoundError as error:
+            raise ConfigError(
+                "websocket_threads",
+                threads,
+                f"0 as long as {error.name} is not installed: "
+                "pip install 'wsgi-asgi-bridge[websocket]'",
+            ) from error
+        return RawWebSockets(self.app, self._environs, threads)
+
+    async def _drain(self) -> None:
+        """End our own threads, waiting for what runs. A pool that was lent to us is left alone."""
+        if self._websockets is not None:
+            await self._drain_pool(self._websockets.replace_pool())
+        if self.options.executor is not None or not isinstance(self._pool, WorkerPool):
+            return
+        pool, self._pool = self._pool, self._make_pool()  # a server may start us once more
+        await self._drain_pool(pool)
+
+    async def _drain_pool(self, pool: WorkerPool) -> None:
+        _, inbox = self._sit()
+        empty = asyncio.Event()
+        pool.close(on_empty=lambda: inbox.post(empty.set))
+        try:
+            await asyncio.wait_for(empty.wait(), self.options.shutdown_timeout_s)
+        except TimeoutError:
+            logger.warning(
+                "%d requests still run after shutdown_timeout_s=%s; their threads are left behind",
+                pool.stats().running,
+                self.options.shutdown_timeout_s,
+            )
+        else:
+            pool.join(timeout_s=1)  # they are past their last job
+
+
+def _expects_continue(environ: Environ) -> bool:
+    """Whether the client waits for the app to read the body (RFC 9110, 10.1.1).
+
+    Any other client sends its body anyway, so a thread is taken only once some of it is there.
+    """
+    expectation: str = environ.get("HTTP_EXPECT", "")
+    has_body = "HTTP_TRANSFER_ENCODING" in environ or environ.get("CONTENT_LENGTH", "0") != "0"
+    return has_body and expectation.lower() == "100-continue"
+
+
+async def _answer(send: Send, status: int, text: str, *, retry_after_s: int | None = None) -> None:
+    body = text.encode("utf-8")
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", b"%d" % len(body)),
+    ]
+    if retry_after_s is not None:
+        headers.append((b"retry-after", b"%d" % retry_after_s))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -1,0 +1,140 @@
+"""The tables of bridge.messages: what may follow what, and what the errors say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from bridge._http.messages import HTTP_REQUEST, HTTP_RESPONSE, LIFESPAN, WEBSOCKET, Conversation
+from bridge.errors import AppProtocolError, ServerProtocolError
+
+START = {"type": "http.response.start", "status": 200}
+TRAILERS_AHEAD = {**START, "trailers": True}
+MORE = {"type": "http.response.body", "body": b"x", "more_body": True}
+LAST = {"type": "http.response.body", "body": b"x"}
+FILE = {"type": "http.response.pathsend", "path": "/etc/hostname"}
+TRAILERS = {"type": "http.response.trailers", "headers": []}
+MORE_TRAILERS = {**TRAILERS, "more_trailers": True}
+HINT = {"type": "http.response.early_hint", "links": []}
+
+
+def walk(conversation: Conversation, *messages: Mapping[str, Any]) -> str:
+    state = conversation.start
+    for message in messages:
+        state = conversation.after(state, message)
+    return state
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        (START, LAST),
+        (START, MORE, MORE, LAST),
+        (START, {**LAST, "more_body": False}),
+        (HINT, HINT, START, LAST),
+        (START, FILE),
+        (TRAILERS_AHEAD, MORE, LAST, MORE_TRAILERS, TRAILERS),
+        (TRAILERS_AHEAD, FILE, TRAILERS),
+    ],
+)
+def test_a_response_in_order_is_complete_at_its_end(messages: tuple[Any, ...]) -> None:
+    assert walk(HTTP_RESPONSE, *messages) == "the response is complete"
+
+
+@pytest.mark.parametrize(
+    ("messages", "wrong", "state", "allowed"),
+    [
+        ((), LAST, "no response has started", "http.response.start"),
+        ((START,), START, "the response has started", "http.response.body"),
+        ((START, MORE), START, "the body is incomplete", "http.response.body"),
+        ((START, MORE), FILE, "the body is incomplete", "http.response.body"),
+        ((START, LAST), LAST, "the response is complete", "nothing"),
+        ((START, LAST), TRAILERS, "the response is complete", "nothing"),
+        ((START,), HINT, "the response has started", "http.response.body"),
+        ((TRAILERS_AHEAD, LAST), LAST, "trailers are due", "http.response.trailers"),
+    ],
+)
+def test_a_message_out_of_order_is_named_with_the_state_and_what_was_allowed(
+    messages: tuple[Any, ...], wrong: Mapping[str, Any], state: str, allowed: str
+) -> None:
+    before = walk(HTTP_RESPONSE, *messages)
+
+    with pytest.raises(AppProtocolError) as caught:
+        HTTP_RESPONSE.after(before, wrong)
+
+    said = str(caught.value)
+    assert said.startswith(f"http response: the app sent {wrong['type']}")
+    assert f"when {before}" in said
+    assert state in said
+    assert said.endswith(f"allowed was {allowed}")
+
+
+def test_an_unknown_message_is_refused() -> None:
+    with pytest.raises(AppProtocolError, match=r"the app sent websocket\.send when"):
+        HTTP_RESPONSE.after(HTTP_RESPONSE.start, {"type": "websocket.send"})
+
+
+@pytest.mark.parametrize("wrong", [None, "http.response.start", {}, {"type": None}, {"type": []}])
+def test_what_is_no_message_is_refused(wrong: Any) -> None:
+    with pytest.raises(AppProtocolError, match="an ASGI message is a dict with a str"):
+        HTTP_RESPONSE.after(HTTP_RESPONSE.start, wrong)
+
+
+def test_a_server_that_goes_on_after_the_body_is_to_blame_itself() -> None:
+    last = {"type": "http.request", "body": b""}
+    state = HTTP_REQUEST.after(HTTP_REQUEST.start, {**last, "more_body": True}, "server")
+    state = HTTP_REQUEST.after(state, last, "server")
+
+    with pytest.raises(ServerProtocolError, match=r"the server sent http\.request when"):
+        HTTP_REQUEST.after(state, last, "server")
+
+    gone = HTTP_REQUEST.after(state, {"type": "http.disconnect"}, "server")
+    assert HTTP_REQUEST.after(gone, {"type": "http.disconnect"}, "server") == gone
+
+
+def test_a_lifespan_goes_once_from_start_to_end() -> None:
+    kinds = ("startup", "startup.complete", "shutdown", "shutdown.complete")
+
+    end = walk(LIFESPAN, *({"type": f"lifespan.{kind}"} for kind in kinds))
+
+    assert end == "the lifespan has ended"
+    with pytest.raises(AppProtocolError, match="allowed was nothing"):
+        LIFESPAN.after(end, {"type": "lifespan.shutdown.complete"})
+
+
+def test_a_lifespan_must_not_answer_before_it_is_asked() -> None:
+    with pytest.raises(AppProtocolError, match="the app has not been started; allowed was nothing"):
+        LIFESPAN.after(LIFESPAN.start, {"type": "lifespan.startup.complete"})
+
+
+def test_a_websocket_is_accepted_before_anything_is_sent() -> None:
+    connected = walk(WEBSOCKET, {"type": "websocket.connect"})
+
+    with pytest.raises(AppProtocolError, match=r"was websocket\.accept or websocket\.close$"):
+        WEBSOCKET.after(connected, {"type": "websocket.send", "text": "x"})
+
+    is_open = WEBSOCKET.after(connected, {"type": "websocket.accept"})
+    assert WEBSOCKET.after(is_open, {"type": "websocket.receive", "text": "x"}) == is_open
+    assert WEBSOCKET.after(is_open, {"type": "websocket.send", "text": "x"}) == is_open
+
+
+def test_a_websocket_can_be_denied_with_a_whole_response() -> None:
+    body = {"type": "websocket.http.response.body", "body": b"x"}
+
+    end = walk(
+        WEBSOCKET,
+        {"type": "websocket.connect"},
+        {"type": "websocket.http.response.start", "status": 403, "headers": []},
+        {**body, "more_body": True},
+        body,
+    )
+
+    assert end == "the WebSocket is closed"
+
+
+@pytest.mark.parametrize("table", [HTTP_REQUEST, HTTP_RESPONSE, LIFESPAN, WEBSOCKET])
+def test_every_move_leads_to_a_state_that_has_a_row(table: Conversation) -> None:
+    assert table.start in table.moves
+    assert {state for row in table.moves.values() for state in row.values()} <= set(table.moves)

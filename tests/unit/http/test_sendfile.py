@@ -1,0 +1,101 @@
+"""Which files a server may send itself."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bridge._http.sendfile import plan_file
+
+PATHSEND: dict[str, Any] = {"http.response.pathsend": {}}
+ZEROCOPY: dict[str, Any] = {"http.response.zerocopysend": {}}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "file"
+    path.write_bytes(b"0123456789")
+    return path
+
+
+def test_a_whole_file_goes_by_its_path(path: Path) -> None:
+    with path.open("rb") as file:
+        assert plan_file(file, 10, PATHSEND | ZEROCOPY) == {
+            "type": "http.response.pathsend",
+            "path": str(path),
+        }
+
+
+def test_a_relative_name_becomes_absolute(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(path.parent)
+    with open("file", "rb") as file:
+        message = plan_file(file, None, PATHSEND)
+    assert message is not None
+    assert message["path"] == str(path)
+
+
+def test_the_rest_of_a_file_goes_by_its_descriptor(path: Path) -> None:
+    with path.open("rb") as file:
+        file.seek(4)
+        assert plan_file(file, 5, PATHSEND | ZEROCOPY) == {
+            "type": "http.response.zerocopysend",
+            "file": file.fileno(),
+            "offset": 4,
+            "count": 5,
+            "more_body": False,
+        }
+        assert plan_file(file, 5, PATHSEND) is None
+
+
+def test_a_file_shorter_than_promised_is_read_in_blocks(path: Path) -> None:
+    with path.open("rb") as file:
+        assert plan_file(file, 11, PATHSEND | ZEROCOPY) is None
+
+
+def test_a_path_that_leads_elsewhere_by_now_is_not_used(path: Path) -> None:
+    with path.open("rb") as file:
+        path.unlink()
+        assert plan_file(file, None, PATHSEND) is None
+        path.write_bytes(b"another one")
+        assert plan_file(file, None, PATHSEND) is None
+
+
+def test_a_file_that_goes_when_it_is_closed_is_not_sent_by_its_path(tmp_path: Path) -> None:
+    with tempfile.NamedTemporaryFile(dir=tmp_path) as file:
+        file.write(b"0123456789")
+        file.seek(0)
+        assert plan_file(file, 10, PATHSEND) is None
+
+
+def test_a_file_that_reads_something_else_than_it_has_is_read_in_blocks(path: Path) -> None:
+    with gzip.open(path, "wb") as file:
+        file.write(b"0123456789")
+    with gzip.open(path) as file:
+        assert plan_file(file, None, ZEROCOPY) is None
+
+
+def test_a_temporary_file_goes_by_its_descriptor(tmp_path: Path) -> None:
+    with tempfile.NamedTemporaryFile(dir=tmp_path) as file:
+        file.write(b"0123456789")
+        file.seek(0)
+        message = plan_file(file, 10, ZEROCOPY)
+        assert message is not None
+        assert message["file"] == file.fileno()
+
+
+def test_what_is_no_regular_file_is_read_in_blocks(path: Path) -> None:
+    assert plan_file(io.BytesIO(b"abc"), None, PATHSEND | ZEROCOPY) is None
+    read, write = os.pipe()
+    with os.fdopen(read, "rb") as pipe, os.fdopen(write, "wb"):
+        assert plan_file(pipe, None, PATHSEND | ZEROCOPY) is None
+
+
+def test_a_server_that_offers_nothing_gets_blocks(path: Path) -> None:
+    with path.open("rb") as file:
+        assert plan_file(file, None, {}) is None

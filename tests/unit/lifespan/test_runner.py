@@ -1,0 +1,333 @@
+"""An app's startup and shutdown, with every way in which an app can answer or fail to."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import pytest
+from fastapi import FastAPI
+
+from bridge._lifespan.runner import LifespanRunner
+from bridge.errors import AppProtocolError, LifespanFailed
+from bridge.types import AsgiApp, Receive, Scope, Send
+
+STARTED = {"type": "lifespan.startup.complete"}
+STOPPED = {"type": "lifespan.shutdown.complete"}
+
+
+def lifespan_app(body: Callable[[Scope, Receive, Send], Awaitable[None]]) -> AsgiApp:
+    """An app that is only its lifespan."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["type"] == "lifespan"
+        await body(scope, receive, send)
+
+    return app
+
+
+def runner_of(app: AsgiApp, mode: Any = "auto", *, startup_timeout_s: float = 15) -> LifespanRunner:
+    return LifespanRunner(app, mode, startup_timeout_s=startup_timeout_s)
+
+
+@lifespan_app
+async def obedient(scope: Scope, receive: Receive, send: Send) -> None:
+    assert await receive() == {"type": "lifespan.startup"}
+    scope["state"]["pool"] = "open"
+    await send(STARTED)
+    assert await receive() == {"type": "lifespan.shutdown"}
+    scope["state"]["pool"] = "closed"
+    await send(STOPPED)
+
+
+async def run_obedient(mode: Any) -> LifespanRunner:
+    runner = runner_of(obedient, mode)
+    await runner.startup()
+    assert runner.state == {"pool": "open"}
+    await runner.shutdown(15)
+    return runner
+
+
+@pytest.mark.parametrize("mode", ["auto", "on"])
+def test_an_app_starts_fills_its_state_and_stops(mode: Any) -> None:
+    assert asyncio.run(run_obedient(mode)).state == {"pool": "closed"}
+
+
+def test_off_never_calls_the_app() -> None:
+    async def run() -> None:
+        runner = runner_of(None, "off")  # type: ignore[arg-type]  # it must not be looked at
+        await runner.startup()
+        await runner.shutdown(15)
+
+    asyncio.run(run())
+
+
+def test_shutting_down_twice_or_before_the_start_does_nothing() -> None:
+    async def run() -> None:
+        runner = runner_of(obedient)
+        await runner.shutdown(15)
+        await runner.startup()
+        await runner.shutdown(15)
+        await runner.shutdown(15)
+
+    asyncio.run(run())
+
+
+def test_startup_and_shutdown_are_one_task() -> None:
+    """anyio refuses to leave a cancel scope in another task than it was entered in."""
+
+    @lifespan_app
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        async with anyio.create_task_group():
+            await send(STARTED)
+            await receive()
+        await send(STOPPED)
+
+    async def run() -> None:
+        runner = runner_of(app)
+        await asyncio.create_task(runner.startup())
+        await asyncio.create_task(runner.shutdown(15))
+
+    asyncio.run(run())
+
+
+# -- apps without a lifespan -----------------------------------------------------------------------
+
+
+async def refuses(scope: Scope, receive: Receive, send: Send) -> None:
+    assert scope["type"] == "http"
+
+
+async def returns(scope: Scope, receive: Receive, send: Send) -> None:
+    return
+
+
+async def hello(scope: Scope, receive: Receive, send: Send) -> None:
+    await receive()
+    await send({"type": "http.response.start", "status": 200})
+
+
+@pytest.mark.parametrize("app", [refuses, returns, hello])
+def test_auto_takes_an_app_without_a_lifespan_as_it_is(
+    app: AsgiApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def run() -> None:
+        runner = runner_of(app)
+        await runner.startup()
+        await runner.shutdown(15)
+
+    asyncio.run(run())
+
+    assert not [record for record in caplog.records if record.levelno > logging.DEBUG]
+
+
+@pytest.mark.parametrize(
+    ("app", "cause"), [(refuses, AssertionError), (returns, None), (hello, AppProtocolError)]
+)
+def test_on_makes_that_an_error(app: AsgiApp, cause: type[Exception] | None) -> None:
+    with pytest.raises(LifespanFailed, match=f"startup of .*{app.__qualname__} failed") as caught:
+        asyncio.run(runner_of(app, "on").startup())
+
+    assert isinstance(caught.value.__cause__, cause or type(None))
+
+
+def test_auto_warns_of_an_app_that_raised_on_startup(caplog: pytest.LogCaptureFixture) -> None:
+    @lifespan_app
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        raise OSError("no database")
+
+    asyncio.run(runner_of(app).startup())
+
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert 'Pass lifespan="on"' in record.getMessage()
+    assert record.exc_info is not None
+    assert isinstance(record.exc_info[1], OSError)
+
+
+# -- failures --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["auto", "on"])
+def test_a_failed_startup_names_the_app_its_reason_and_the_cause(mode: Any) -> None:
+    @lifespan_app
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": "no database"})
+        raise OSError("refused")
+
+    with pytest.raises(LifespanFailed, match=r"startup of .*lifespan_app.* no database") as caught:
+        asyncio.run(runner_of(app, mode).startup())
+
+    assert isinstance(caught.value.__cause__, OSError)
+
+
+@pytest.mark.parametrize("mode", ["auto", "on"])
+def test_a_framework_that_fails_to_start_is_an_error(mode: Any) -> None:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        raise OSError("no database")
+        yield
+
+    with pytest.raises(LifespanFailed, match=r"FastAPI failed: OSError: no database$") as caught:
+        asyncio.run(runner_of(FastAPI(lifespan=lifespan), mode).startup())
+
+    assert isinstance(caught.value.__cause__, OSError)
+
+
+@pytest.mark.parametrize("mode", ["auto", "on"])
+def test_a_startup_that_takes_too_long_names_the_app_and_the_option(mode: Any) -> None:
+    cancelled = []
+
+    @lifespan_app
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.append(True)
+
+    with pytest.raises(LifespanFailed, match=r"startup of .*longer than startup_timeout_s=0\.01"):
+        asyncio.run(runner_of(app, mode, startup_timeout_s=0.01).startup())
+
+    assert cancelled
+
+
+def test_a_cancelled_startup_cancels_the_app() -> None:
+    waiting = asyncio.Event()
+    cancelled = []
+
+    @lifespan_app
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        waiting.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.append(True)
+
+    async def run() -> None:
+        starting = asyncio.create_task(runner_of(app).startup())
+        await waiting.wait()
+        starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+
+    asyncio.run(run())
+
+    assert cancelled
+
+
+async def fail_to_stop(how: Callable[[Send], Awaitable[None]], timeout_s: float = 15) -> None:
+    @lifespan_app
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send(STARTED)
+        await receive()
+        await how(send)
+
+    runner = runner_of(app)
+    await runner.startup()
+    await runner.shutdown(timeout_s)
+
+
+def test_a_failed_shutdown_is_raised() -> None:
+    async def says_so(send: Send) -> None:
+        await send({"type": "lifespan.shutdown.failed", "message": "still busy"})
+
+    with pytest.raises(LifespanFailed, match=r"shutdown of .* failed: still busy"):
+        asyncio.run(fail_to_stop(says_so))
+
+
+def test_an_error_in_shutdown_is_raised() -> None:
+    async def breaks(send: Send) -> None:
+        raise OSError("broken")
+
+    with pytest.raises(LifespanFailed, match=r"shutdown of .* failed: OSError: broken"):
+        asyncio.run(fail_to_stop(breaks))
+
+
+def test_a_shutdown_that_takes_too_long_is_raised() -> None:
+    async def sleeps(send: Send) -> None:
+        await asyncio.Event().wait()
+
+    with pytest.raises(LifespanFailed, match=r"shutdown of .* took longer than 0\.01 s"):
+        asyncio.run(fail_to_stop(sleeps, 0.01))
+
+
+def test_an_app_that_exits_does_not_take_the_loop_along() -> None:
+    @lifespan_app
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        raise SystemExit(3)
+
+    with pytest.raises(LifespanFailed, match="SystemExit: 3"):
+        asyncio.run(runner_of(app, "on").startup())
+
+
+def test_an_error_between_start_and_stop_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    @lifespan_app
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send(STARTED)
+        await asyncio.sleep(0)
+        raise OSError("broken")
+
+    async def run() -> None:
+        runner = runner_of(app)
+        await runner.startup()
+        while len(asyncio.all_tasks()) > 1:
+            await asyncio.sleep(0)
+        await runner.shutdown(15)
+
+    asyncio.run(run())
+
+    (record,) = caplog.records
+    assert record.levelno == logging.ERROR
+    assert "the lifespan of" in record.getMessage()
+
+
+def test_an_app_that_answers_twice_is_told_so() -> None:
+    refused: list[str] = []
+
+    @lifespan_app
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send(STARTED)
+        try:
+            await send(STARTED)
+        except AppProtocolError as error:
+            refused.append(str(error))
+
+    asyncio.run(runner_of(app).startup())
+
+    assert "when the app is running" in refused[0]
+
+
+def test_a_failure_that_nobody_asked_for_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Starlette sends ``lifespan.shutdown.failed`` when its lifespan ends by itself."""
+
+    @lifespan_app
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send(STARTED)
+        await asyncio.sleep(0)
+        await send({"type": "lifespan.shutdown.failed", "message": "the queue is gone"})
+
+    async def run() -> None:
+        runner = runner_of(app)
+        await runner.startup()
+        async with asyncio.timeout(15):
+            while not caplog.records:
+                await asyncio.sleep(0)
+        await runner.shutdown(15)
+
+    asyncio.run(run())
+
+    assert [record.getMessage() for record in caplog.records] == [
+        f"the lifespan of {__name__}.lifespan_app.<locals>.app failed: the queue is gone"
+    ]

@@ -1,0 +1,354 @@
+"""The two byte pipes: order, windows, and every way a wait can end."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import random
+from collections.abc import Callable
+from typing import TypeVar
+
+import pytest
+
+from bridge._threads.loop_inbox import inbox_of
+from bridge.errors import ClientDisconnected
+from bridge.wsgi_to_asgi import bodies
+from bridge.wsgi_to_asgi.bodies import RequestBody, ResponseBody
+
+T = TypeVar("T")
+DEADLINE_S = 30
+
+
+async def in_thread(call: Callable[[], T]) -> T:
+    return await asyncio.wait_for(asyncio.to_thread(call), DEADLINE_S)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(DEADLINE_S):
+        while not condition():
+            await asyncio.sleep(0)
+
+
+async def turns_of_the_loop() -> None:
+    """More than anything that is ready could need."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def request_body(window: int = 10) -> RequestBody:
+    return RequestBody(inbox_of(asyncio.get_running_loop()), window)
+
+
+def response_body(window: int = 10) -> ResponseBody:
+    return ResponseBody(inbox_of(asyncio.get_running_loop()), window)
+
+
+# -- request body ------------------------------------------------------------
+
+
+async def test_every_kind_of_read_sees_the_same_bytes() -> None:
+    body = request_body(1000)
+    for chunk in (b"one\ntw", b"", b"o\n", b"three"):
+        body.feed(chunk)
+    body.end()
+    stream = io.BufferedReader(body)
+    assert stream.read(2) == b"on"
+    assert stream.readline() == b"e\n"
+    assert stream.readlines() == [b"two\n", b"three"]
+    assert stream.read() == b""
+
+
+async def test_a_read_waits_for_bytes_and_returns_what_has_come() -> None:
+    body = request_body()
+    reading = asyncio.create_task(in_thread(lambda: io.BufferedReader(body).read1(100)))
+    await until(lambda: body._sleeping)
+    body.feed(b"abc")
+    assert await reading == b"abc"
+
+
+async def test_the_clean_end_wakes_a_read() -> None:
+    body = request_body()
+    reading = asyncio.create_task(in_thread(io.BufferedReader(body).read))
+    await until(lambda: body._sleeping)
+    body.end()
+    assert await reading == b""
+
+
+async def test_a_body_cut_short_gives_its_bytes_and_then_raises() -> None:
+    body = request_body()
+    body.feed(b"abc")
+    body.fail("gone")
+    stream = io.BufferedReader(body)
+    assert stream.read(3) == b"abc"
+    for _ in range(2):
+        with pytest.raises(ClientDisconnected, match="gone"):
+            stream.read()
+
+
+async def test_a_waiting_read_hears_of_a_cut() -> None:
+    body = request_body()
+    reading = asyncio.create_task(in_thread(io.BufferedReader(body).read))
+    await until(lambda: body._sleeping)
+    body.fail("gone")
+    with pytest.raises(ClientDisconnected, match="gone"):
+        await reading
+
+
+async def test_a_cut_after_the_end_changes_nothing() -> None:
+    body = request_body()
+    body.feed(b"abc")
+    body.end()
+    body.fail("the connection was closed after the request")
+    assert io.BufferedReader(body).read() == b"abc"
+
+
+async def test_a_full_window_has_room_again_once_half_of_it_is_read() -> None:
+    body = request_body(window=8)
+    body.feed(b"12345678")
+    room = asyncio.create_task(body.room())
+    assert await in_thread(lambda: body.read(3)) == b"123"
+    await asyncio.sleep(0)
+    assert not room.done()
+    assert await in_thread(lambda: body.read(1)) == b"4"
+    await asyncio.wait_for(room, DEADLINE_S)
+
+
+async def test_a_paused_body_has_room_once_the_app_reads() -> None:
+    body = request_body()
+    body.pause()
+    room = asyncio.create_task(body.room())
+    await asyncio.sleep(0)
+    assert not room.done()
+    reading = asyncio.create_task(in_thread(lambda: body.read(3)))
+    await asyncio.wait_for(room, DEADLINE_S)
+    body.feed(b"abc")
+    assert await reading == b"abc"
+
+
+async def test_what_was_held_back_comes_once_the_app_answers_without_reading() -> None:
+    body = request_body()
+    body.pause()
+    room = asyncio.create_task(body.room())
+    await asyncio.sleep(0)
+    body.answered()
+    await asyncio.wait_for(room, DEADLINE_S)
+
+
+async def test_an_answer_that_does_not_read_gets_a_wider_window_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bodies, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(bodies, "SPARE", 20)
+    body = request_body(window=10)
+    body.feed(b"x" * 10)
+    room = asyncio.create_task(body.room())
+    await asyncio.sleep(0)
+    body.answered()
+    await asyncio.wait_for(room, DEADLINE_S)
+    body.feed(b"x" * 20)  # all of it
+    room = asyncio.create_task(body.room())
+    await turns_of_the_loop()
+    assert not room.done()
+    assert await in_thread(lambda: body.read(30)) == b"x" * 30
+    await asyncio.wait_for(room, DEADLINE_S)
+
+
+async def test_a_window_stays_as_it_is_until_the_app_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bodies, "PATIENCE_S", 0.0)
+    body = request_body(window=10)
+    body.feed(b"x" * 10)
+    room = asyncio.create_task(body.room())
+    await turns_of_the_loop()
+    assert not room.done()
+    room.cancel()
+
+
+async def test_a_long_body_crosses_byte_for_byte() -> None:
+    source = random.Random(7)
+    chunks = [source.randbytes(source.randrange(0, 3000)) for _ in range(400)]
+    body = request_body(window=4096)
+
+    def digest() -> str:
+        sizes = random.Random(11)
+        stream, seen = io.BufferedReader(body, 512), hashlib.sha256()
+        while data := stream.read(sizes.randrange(1, 2000)):
+            seen.update(data)
+        return seen.hexdigest()
+
+    reading = asyncio.create_task(in_thread(digest))
+    for chunk in chunks:
+        await asyncio.wait_for(body.room(), DEADLINE_S)
+        body.feed(chunk)
+        assert body._ahead < 4096 + 3000
+    body.end()
+    assert await reading == hashlib.sha256(b"".join(chunks)).hexdigest()
+
+
+# -- response body ------------------------------------------------------------
+
+
+async def test_chunks_that_wait_are_taken_together_after_one_wake_up() -> None:
+    body = response_body(100)
+    inbox = inbox_of(asyncio.get_running_loop())
+
+    for chunk in (b"a", b"b", b"c"):  # on this thread, so the loop cannot take in between
+        assert body.write(chunk)
+        body.notify()
+    await asyncio.wait_for(body.changed(), DEADLINE_S)
+    assert body.take() == b"abc"
+    assert inbox.wakeups == 1
+
+
+async def test_news_that_came_before_anyone_waited_are_not_lost() -> None:
+    body = response_body()
+    body.notify()
+    await until(lambda: body._news)
+    await asyncio.wait_for(body.changed(), DEADLINE_S)
+
+
+async def test_a_writer_is_never_more_than_the_window_ahead() -> None:
+    body = response_body(window=10)
+    written: list[int] = []
+
+    def produce() -> None:
+        for number in range(1, 101):
+            assert body.write(b"xyz")
+            written.append(3 * number)
+            body.notify()
+
+    producing = asyncio.create_task(in_thread(produce))
+    accepted = 0
+    while accepted < 300:
+        await asyncio.wait_for(body.changed(), DEADLINE_S)
+        body.look()
+        taken = body.take()
+        assert body._written - body._accepted <= 10
+        body.accept(len(taken))
+        accepted += len(taken)
+    await producing
+
+
+async def test_a_chunk_larger_than_the_window_goes_alone() -> None:
+    body = response_body(window=10)
+    assert body.write(b"abc")
+    writing = asyncio.create_task(in_thread(lambda: body.write(b"x" * 50)))
+    await until(lambda: body._sleeping)
+    assert body.take() == b"abc"
+    body.accept(3)
+    assert await writing
+    assert body.take() == b"x" * 50
+
+
+async def test_a_sleeping_writer_hears_that_nobody_reads_any_more() -> None:
+    body = response_body(window=4)
+    assert body.write(b"abcd")
+    writing = asyncio.create_task(in_thread(lambda: body.write(b"e")))
+    await until(lambda: body._sleeping)
+    body.leave()
+    assert await writing is False
+    assert body.write(b"f") is False
+
+
+async def test_handing_over_something_else_waits_until_it_is_accepted() -> None:
+    body = response_body()
+    handing = asyncio.create_task(in_thread(body.hand_over))
+    await asyncio.wait_for(body.changed(), DEADLINE_S)
+    assert body.take() == b""
+    await until(lambda: body._sleeping)
+    assert not handing.done()
+    body.accept(1)
+    await handing
+
+
+async def test_handing_over_ends_when_nobody_reads_any_more() -> None:
+    body = response_body()
+    handing = asyncio.create_task(in_thread(body.hand_over))
+    await until(lambda: body._sleeping)
+    body.leave()
+    await handing
+
+
+async def take_all(body: ResponseBody, is_over: Callable[[], bool]) -> tuple[bytes, int]:
+    """Everything, as the adapter takes it, and how often there was something."""
+    taken, pieces, over = b"", 0, False
+    while not over:
+        await asyncio.wait_for(body.changed(), DEADLINE_S)
+        body.look()
+        over = is_over()
+        piece = body.take()
+        body.accept(len(piece))
+        taken += piece
+        pieces += bool(piece)
+    return taken, pieces
+
+
+async def pour(window: int, chunks: int) -> tuple[bytes, int, int]:
+    """What came of ``chunks`` small ones, in how many pieces, and how often the loop was woken."""
+    body = response_body(window)
+    inbox = inbox_of(asyncio.get_running_loop())
+    before = inbox.wakeups
+    ended = []
+
+    def produce() -> None:
+        body.write_each(b"%04d" % number for number in range(chunks))
+        ended.append(True)
+        body.hurry()
+
+    producing = asyncio.create_task(in_thread(produce))
+    taken, pieces = await take_all(body, lambda: bool(ended))
+    await producing
+    return taken, pieces, inbox.wakeups - before
+
+
+async def test_the_loop_looks_by_itself_where_chunks_come_quickly(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Rule 6; and the end does not wait for the next look, which here would never come."""
+    monkeypatch.setattr("bridge.wsgi_to_asgi.bodies.QUICK_S", 3600.0)
+    taken, pieces, wakeups = await pour(window=10**6, chunks=5000)
+    assert taken == b"".join(b"%04d" % number for number in range(5000))
+    assert pieces <= 4
+    assert wakeups <= 4
+
+
+async def test_a_full_window_does_not_wait_for_the_next_look(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bridge.wsgi_to_asgi.bodies.QUICK_S", 3600.0)
+    taken, _, _ = await pour(window=1000, chunks=5000)
+    assert len(taken) == 20000
+
+
+async def test_chunks_that_come_quickly_are_seen_though_nobody_notifies(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bridge.wsgi_to_asgi.bodies.QUICK_S", 1.0)  # also on a busy machine
+    body = response_body(100)
+    for chunk in (b"a", b"b"):  # the second makes it quick
+        body.write(chunk)
+        body.notify()
+        await asyncio.wait_for(body.changed(), DEADLINE_S)
+        body.look()
+        assert body.take() == chunk
+    changed = body.changed()
+    assert body.notified  # so the worker would not say anything
+    body.write(b"c")
+    await asyncio.wait_for(changed, DEADLINE_S)
+    body.look()
+    assert body.take() == b"c"
+
+
+async def test_the_loop_looks_by_itself_only_while_chunks_come() -> None:
+    body = response_body(100)
+    for chunk in (b"a", b"b"):  # the second one in quick succession
+        assert body.write(chunk)
+        body.look()
+        assert body.take() == chunk
+    body.changed().cancel()
+    assert body.notified  # it is about to look
+    body.look()
+    body.changed().cancel()
+    assert not body.notified  # nothing came, so from here on the worker has to say
