@@ -41,7 +41,7 @@ VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 MAY_RISE = 1.10
 REPEATS = 40
 WARM_UP = 5
-HAND_OVERS = {"WorkerPool._rouse", "Doorbell.ring", "_rouse", "ring"}
+HAND_OVERS = {"WorkerPool._wake_worker", "LoopInbox._wake_loop", "_wake_worker", "_wake_loop"}
 _LEFT_OUT = re.compile(
     r"[/\\](asyncio[/\\]\w+|selectors|threading|contextlib|requests_in_process|in_process)\.py$"
 )

@@ -6,18 +6,14 @@ What enters: keyword arguments as the user wrote them. What leaves: a frozen dat
 
 from __future__ import annotations
 
-from asyncio import AbstractEventLoop
-from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from bridge.errors import ConfigError
-from bridge.types import TrustedEnviron, UnderscoreHeaders
+from bridge.types import LifespanMode, LoopFactory, TrustedEnviron, UnderscoreHeaders
 
 __all__ = [
-    "LifespanMode",
-    "LoopFactory",
     "ToAsgiOptions",
     "ToWsgiOptions",
     "one_of",
@@ -27,9 +23,6 @@ __all__ = [
     "positive_number",
     "zero_or_more",
 ]
-
-LifespanMode = Literal["auto", "on", "off"]
-LoopFactory = Callable[[], AbstractEventLoop]
 
 
 def positive_int(option: str, value: object) -> None:

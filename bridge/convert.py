@@ -10,10 +10,16 @@ from concurrent.futures import Executor
 from typing import Any, TypedDict, Unpack, cast
 
 from bridge.asgi_to_wsgi.adapter import AsgiToWsgi
-from bridge.config import LifespanMode, LoopFactory
 from bridge.dual import Universal
 from bridge.interface import interface_of
-from bridge.types import AsgiApp, TrustedEnviron, UnderscoreHeaders, WsgiApp
+from bridge.types import (
+    AsgiApp,
+    LifespanMode,
+    LoopFactory,
+    TrustedEnviron,
+    UnderscoreHeaders,
+    WsgiApp,
+)
 from bridge.wsgi_to_asgi.adapter import WsgiToAsgi
 
 __all__ = ["to_asgi", "to_wsgi"]

@@ -6,6 +6,7 @@ classes: an app or a server may add keys, and nobody pays for a conversion.
 
 from __future__ import annotations
 
+from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from types import TracebackType
 from typing import Any, Literal, Protocol, TypeAlias
@@ -28,6 +29,8 @@ RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
 
 TrustedEnviron: TypeAlias = Callable[[Scope], Mapping[str, str]]
 UnderscoreHeaders = Literal["drop", "keep", "refuse"]
+LifespanMode = Literal["auto", "on", "off"]
+LoopFactory: TypeAlias = Callable[[], AbstractEventLoop]
 
 
 class StartResponse(Protocol):

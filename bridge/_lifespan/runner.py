@@ -22,9 +22,8 @@ from collections.abc import Callable
 from typing import Any
 
 from bridge._http.messages import LIFESPAN, State
-from bridge.config import LifespanMode
 from bridge.errors import AppProtocolError, LifespanFailed
-from bridge.types import AsgiApp, Message, Scope
+from bridge.types import AsgiApp, LifespanMode, Message, Scope
 
 __all__ = ["LifespanRunner", "app_name"]
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import threading
 from asyncio import AbstractEventLoop, Task
 from collections.abc import Callable, Sequence
@@ -27,7 +26,7 @@ from typing import Any
 from weakref import WeakSet
 
 from bridge._lifespan.many import Lives, Member
-from bridge._threads.real_threads import call_before_exit
+from bridge._threads import process
 from bridge.errors import LifespanFailed
 
 __all__ = ["SharedLife"]
@@ -201,7 +200,7 @@ class _Keeper:
     def __init__(self, life: SharedLife, ready: Future[None]) -> None:
         self._life = life
         self._ready = ready
-        self._pid = os.getpid()
+        self._pid = process.pid
         self._loop: AbstractEventLoop = asyncio.get_running_loop()
         self._over = asyncio.Event()
         # In a context of its own: the first request's is not for all that come after it.
@@ -215,7 +214,7 @@ class _Keeper:
         except Exception:
             return  # the requests that wait have it
         _kept.add(self)
-        call_before_exit(_end_kept)
+        process.at_exit(process.Exit.LIFESPANS, _end_kept)
         try:
             await self._over.wait()
         except asyncio.CancelledError:
@@ -232,7 +231,7 @@ class _Keeper:
 
     def end(self) -> None:
         """At the interpreter's end, on its main thread: let the apps shut down."""
-        if self._pid != os.getpid():
+        if self._pid != process.pid:
             return
         if self._loop.is_closed():
             logger.warning(
@@ -274,5 +273,4 @@ def _after_fork() -> None:
         life._reset()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+process.in_child(process.Fork.LIFESPANS, _after_fork)

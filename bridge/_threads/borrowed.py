@@ -1,7 +1,7 @@
 """A user's own executor as a pool: its threads, our bound on what waits.
 
-What enters: jobs, from an event loop. What leaves: the same jobs, submitted to the executor, which
-stays its owner's to shut down. Each is run or discarded, whatever the executor does with it.
+Jobs are posted from an event loop and submitted to the executor, which its owner shuts down. Each
+job is run or discarded, whatever the executor does with it.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ import threading
 from concurrent.futures import Executor
 
 from bridge._threads.job import Job, Meter, PoolStats
-from bridge._threads.reminder import Reminder
+from bridge._threads.pool import LateJobs
 from bridge.errors import PoolClosed, PoolSaturated
 
 __all__ = ["BorrowedPool"]
 
 
 class BorrowedPool:
-    """A user's own executor as a :class:`Pool`: its threads, our bound on what waits.
+    """Posts jobs to a user's executor of threads.
 
     :param executor: any ``concurrent.futures.Executor`` of threads. Never shut down from here.
-    :param backlog: the most jobs that may wait in it for us.
+    :param backlog: the most jobs posted here that may wait in it.
     """
 
     def __init__(self, executor: Executor, *, backlog: int) -> None:
@@ -30,12 +30,12 @@ class BorrowedPool:
         self._lock = threading.Lock()
         self._jobs: set[Job] = set()  # those that wait
         self._meter = Meter()
-        self._reminder = Reminder(self._jobs)
+        self._late_jobs = LateJobs(self._jobs)
 
     def post(self, job: Job, loop: asyncio.AbstractEventLoop) -> None:
         """Run ``job`` on the executor; discard it if the executor drops it.
 
-        :raises PoolSaturated: ``backlog`` jobs of ours wait in the executor already.
+        :raises PoolSaturated: ``backlog`` jobs posted here wait in the executor already.
         :raises PoolClosed: the executor is shut down.
         """
         with self._lock:
@@ -48,12 +48,12 @@ class BorrowedPool:
             future = self.executor.submit(self._run, job)
         except RuntimeError as error:
             self._take(job)
-            raise PoolClosed(f"{self.executor!r} takes no more jobs: {error}") from error
-        future.add_done_callback(lambda _: self._settle(job))
-        self._reminder.arm(loop)
+            raise PoolClosed(f"{self.executor!r} accepts no jobs: {error}") from error
+        future.add_done_callback(lambda _: self._discard_if_dropped(job))
+        self._late_jobs.arm(loop)
 
     def _take(self, job: Job) -> bool:
-        """False: somebody has taken it already."""
+        """Returns False if it was taken already."""
         with self._lock:
             waits = job in self._jobs
             self._jobs.discard(job)
@@ -71,23 +71,13 @@ class BorrowedPool:
             with self._lock:
                 self._meter.completed += 1
 
-    def _settle(self, job: Job) -> None:
-        """The executor is through with it. It may have been cancelled, or no thread could start."""
+    def _discard_if_dropped(self, job: Job) -> None:
+        """The executor has finished with it, and may have cancelled it or found no thread."""
         if self._take(job):
             job.discard()
 
     def stats(self) -> PoolStats:
-        """Our share of the executor right now. Its threads cannot be counted from outside."""
+        """The jobs posted here. The executor's threads cannot be counted from outside."""
         with self._lock:
             meter = self._meter
-            running = meter.started - meter.completed
-            return PoolStats(
-                threads=running,
-                idle=0,
-                running=running,
-                waiting=len(self._jobs),
-                completed=meter.completed,
-                refused=meter.refused,
-                wait_total_s=meter.wait_total_s,
-                wait_max_s=meter.wait_max_s,
-            )
+            return meter.stats(threads=meter.running, idle=0, waiting=len(self._jobs))

@@ -1,48 +1,82 @@
-"""What a pool runs, what it tells about itself, and what an adapter asks of it. Pure.
-
-Shapes, counters and one wrapper; the two pools are :mod:`bridge._threads.pool` and
-:mod:`bridge._threads.borrowed`.
-"""
+"""A unit of work for a pool, and what pools measure. Pure: the threads are in the pools."""
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any
 
-__all__ = ["FollowedJob", "Job", "Meter", "Pool", "PoolStats"]
+__all__ = ["Job", "JobWithEnd", "Meter", "PoolStats", "SubmittedCall"]
 
 
-class Job(Protocol):
-    """Something a worker thread runs once.
+class Job:
+    """Something a worker thread runs once. A pool calls either :meth:`run` or :meth:`discard`.
 
-    A job may also have a method ``settle()``: a worker calls it after :meth:`run`, when it is free
-    for another. Telling a waiting event loop there, and not at the end of ``run()``, lets the loop
-    find this very worker idle for what it posts next, instead of waking another.
-
-    And it may have ``remind()``, called on some event loop's thread when the job has waited for
-    long: see :mod:`bridge._threads.reminder`.
+    :ivar posted_at: ``time.monotonic()`` when it was posted; pools measure the queue wait by it.
     """
+
+    __slots__ = ("posted_at",)
 
     posted_at: float
-    """``time.monotonic()`` when it was posted; the pool measures the queue wait by it."""
 
     def run(self) -> None:
-        """Run on a worker thread. Must not raise: nobody is there to catch it."""
+        """Do the work. On a worker thread; must not raise."""
+        raise NotImplementedError
 
-    def discard(self) -> None:
-        """Called instead of :meth:`run` when the pool is shut down before the job's turn came."""
+    def settle(self) -> None:
+        """Called after :meth:`run`, on the same thread, once it is free for another job.
+
+        A job that notifies an event loop here, and not at the end of :meth:`run`, lets the loop
+        find this very thread idle for what it posts next, instead of waking another.
+        """
+
+    def remind(self) -> None:
+        """Called when the job has waited for long, on the thread of some event loop."""
+
+    def discard(self, error: BaseException | None = None) -> None:
+        """Called instead of :meth:`run`: the pool was shut down, or dropped the job.
+
+        :param error: why, where the pool is an executor that reports it.
+        """
 
 
-class FollowedJob:
-    """A job, and what to call when a pool is through with it.
+class SubmittedCall(Job):
+    """A submitted callable as a job.
 
-    :param on_end: called once, when the job has run or been discarded; on either thread.
+    :ivar future: its outcome. Cancelling it before the job's turn means the callable never runs.
     """
 
-    __slots__ = ("_job", "_on_end", "posted_at")
+    __slots__ = ("_call", "future")
+
+    def __init__(self, call: Callable[[], Any]) -> None:
+        self._call = call
+        self.future: Future[Any] = Future()
+        self.posted_at = time.monotonic()
+
+    def run(self) -> None:
+        if not self.future.set_running_or_notify_cancel():
+            return
+        try:
+            result = self._call()
+        except BaseException as error:
+            self.future.set_exception(error)
+            del self  # the exception's traceback holds this frame: break the cycle
+        else:
+            self.future.set_result(result)
+
+    def discard(self, error: BaseException | None = None) -> None:
+        self.future.cancel()
+
+
+class JobWithEnd(Job):
+    """A job, and a callback for when the pool has finished with it.
+
+    :param on_end: called once, after the job has run or been discarded, on the thread that did so.
+    """
+
+    __slots__ = ("_job", "_on_end")
 
     def __init__(self, job: Job, on_end: Callable[[], object]) -> None:
         self._job = job
@@ -56,12 +90,13 @@ class FollowedJob:
             self._on_end()
 
     def settle(self) -> None:
-        settle = getattr(self._job, "settle", None)
-        if settle is not None:
-            settle()
+        self._job.settle()
 
-    def discard(self) -> None:
-        self._job.discard()
+    def remind(self) -> None:
+        self._job.remind()
+
+    def discard(self, error: BaseException | None = None) -> None:
+        self._job.discard(error)
         self._on_end()
 
 
@@ -79,16 +114,8 @@ class PoolStats:
     wait_max_s: float
 
 
-class Pool(Protocol):
-    """What an adapter asks of the threads it runs its app on."""
-
-    def post(self, job: Job, loop: asyncio.AbstractEventLoop) -> None: ...
-
-    def stats(self) -> PoolStats: ...
-
-
 class Meter:
-    """Counts of one thread, or of what many have done. Each has one writer at a time."""
+    """Counts of one thread, or of a whole pool. Each has one writer at a time."""
 
     __slots__ = ("completed", "refused", "started", "wait_max_s", "wait_total_s")
 
@@ -99,7 +126,13 @@ class Meter:
         self.wait_total_s = 0.0
         self.wait_max_s = 0.0
 
+    @property
+    def running(self) -> int:
+        """Jobs that have started and not ended."""
+        return self.started - self.completed
+
     def start(self, job: Job) -> None:
+        """Count ``job`` as started, and how long it has waited."""
         wait_s = time.monotonic() - job.posted_at
         self.started += 1
         self.wait_total_s += wait_s
@@ -108,16 +141,28 @@ class Meter:
 
     @classmethod
     def total(cls, meters: Iterable[Meter]) -> Meter:
-        """What all of them have counted."""
+        """The sum of several meters."""
         total = cls()
         for meter in meters:
             total.add(meter)
         return total
 
     def add(self, other: Meter) -> None:
-        """Count what ``other`` has counted."""
         self.completed += other.completed
         self.refused += other.refused
         self.started += other.started
         self.wait_total_s += other.wait_total_s
         self.wait_max_s = max(self.wait_max_s, other.wait_max_s)
+
+    def stats(self, *, threads: int, idle: int, waiting: int) -> PoolStats:
+        """These counts with the rest of what a pool knows."""
+        return PoolStats(
+            threads=threads,
+            idle=idle,
+            running=self.running,
+            waiting=waiting,
+            completed=self.completed,
+            refused=self.refused,
+            wait_total_s=self.wait_total_s,
+            wait_max_s=self.wait_max_s,
+        )

@@ -1,25 +1,23 @@
-"""One event loop in a thread of its own, for all the adapters of a process.
+"""One event loop in a thread of its own, shared by all adapters of a process.
 
-What enters: leases, from any thread (:func:`lease`, :meth:`LoopThread.release`), and callbacks,
-through ``LoopThread.inbox``. What leaves: the loop, running in a daemon thread named
-``bridge-loop`` for as long as anybody holds a lease on it.
+:func:`acquire_loop` and :meth:`LoopThread.release` may be called from any thread. The loop runs in
+a daemon thread named ``bridge-loop`` for as long as it has users.
 
-Rule 1. Nothing starts at import. The first lease starts the loop, the last release stops it; who
-        comes after that gets a new one.
-Rule 2. A loop belongs to one process. A fork leaves threads behind, so the child begins without any
-        loop; what it inherited is kept as it is, because closing it could touch what the parent
-        still uses.
+Rule 1. Nothing starts at import. The first user starts the loop, the last release stops it; the
+        next user gets a new one.
+Rule 2. A loop belongs to one process. A fork leaves threads behind, so the child starts without any
+        loop; the inherited one stays in memory as it is, because closing it could touch what the
+        parent still uses.
 Rule 3. A finalizer may run anywhere, also in a thread that holds ``_lock``. So it only posts to a
-        loop, and the loop's thread releases the lease.
-Rule 4. Neither SystemExit nor KeyboardInterrupt ends the loop, whichever task lets one escape:
-        other requests are running on it.
+        loop, and the loop's thread releases the loop.
+Rule 4. Neither SystemExit nor KeyboardInterrupt ends the loop when a task lets one escape: other
+        requests are running on it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import sys
 import threading
 import traceback
@@ -30,12 +28,13 @@ from contextvars import Context
 from time import monotonic
 from typing import Any, TypeVar
 
+from bridge._threads import process
 from bridge._threads.loop_inbox import LoopInbox, inbox_of
-from bridge._threads.real_threads import NativeThread
-from bridge.config import LoopFactory
+from bridge._threads.real_threads import RealThread
 from bridge.errors import DeadlockError
+from bridge.types import LoopFactory
 
-__all__ = ["LoopThread", "lease", "start_task"]
+__all__ = ["LoopThread", "acquire_loop", "start_task"]
 
 logger = logging.getLogger("bridge.loop")
 
@@ -49,71 +48,71 @@ _threads: dict[LoopFactory | None, LoopThread] = {}
 _inherited: list[LoopThread] = []
 
 
-class LoopThread(NativeThread):
-    """An event loop and the thread that runs it. Made by :func:`lease`.
+class LoopThread(RealThread):
+    """An event loop and the thread that runs it. Made by :func:`acquire_loop`.
 
-    :ivar loop: the loop; runs from the moment it can be seen here.
-    :ivar inbox: the way into it.
+    :ivar loop: running from the moment it is set here.
+    :ivar inbox: posts callbacks to it.
     """
 
     def __init__(self, factory: LoopFactory | None) -> None:
         # A daemon, because an app stuck in foreign code must not keep the interpreter from exiting.
         super().__init__(name="bridge-loop", daemon=True)
         self.factory = factory
-        self.leases = 0
+        self.users = 0
         self.loop: AbstractEventLoop
         self.inbox: LoopInbox
         self._stopping = False
-        self._made: Future[None] = Future()
+        self._loop_made: Future[None] = Future()
         self._probed_at: float | None = None
 
-    def begin(self) -> None:
+    def start_loop(self) -> None:
         """Start the thread, and wait until its loop exists.
 
         :raises BaseException: whatever the loop factory raised.
         """
         self.start()
-        self._made.result()  # ends as soon as the factory returns or raises
+        self._loop_made.result()  # ends as soon as the factory returns or raises
 
     def run(self) -> None:
         try:
             self.loop = (self.factory or _new_loop)()
             self.inbox = inbox_of(self.loop)
         except BaseException as error:
-            self._made.set_exception(error)
+            self._loop_made.set_exception(error)
             return
-        self._made.set_result(None)
+        self._loop_made.set_result(None)
         try:
             while not self._stopping:
-                self._run_on()
+                self._run_until_stopped()
             self.loop.run_until_complete(_wind_down(self.loop))
         finally:
             self.loop.close()
 
-    def _run_on(self) -> None:
+    def _run_until_stopped(self) -> None:
         try:
             self.loop.run_forever()
         except (SystemExit, KeyboardInterrupt) as error:
-            logger.error("%r escaped from a task; the event loop goes on", error, exc_info=error)
+            logger.error("%r escaped from a task; the event loop continues", error, exc_info=error)
 
     def release(self) -> None:
-        """Give a lease back. The last one stops the loop. From any thread but a finalizer."""
+        """End one use of the loop; the last one stops it. From any thread, but no finalizer."""
         with _lock:
-            self.leases -= 1
-            if self.leases:
+            self.users -= 1
+            if self.users:
                 return
             if _threads.get(self.factory) is self:
                 del _threads[self.factory]
-        self.inbox.post(self._halt)
+        self.inbox.post(self._stop_loop)
 
-    def _halt(self) -> None:
+    def _stop_loop(self) -> None:
         self._stopping = True
         self.loop.stop()
 
     # -- from other threads ---------------------------------------------------------------------
 
     def is_current(self) -> bool:
-        """Whether the caller is on this thread."""
+        """Whether this is the calling thread."""
         return threading.get_ident() == self.ident
 
     def refuse_current(self) -> None:
@@ -126,21 +125,24 @@ class LoopThread(NativeThread):
             )
 
     def join_if_released(self, timeout_s: float) -> None:
-        """Wait for the thread to end, if nobody holds a lease any more."""
-        if not self.leases:
+        """Wait for the thread to end, if the loop has no users left."""
+        if not self.users:
             self.join(timeout_s)
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
-        """Run a coroutine on the loop. From any thread. For what is done once, not per request, and
-        so in an empty context: it must not keep the variables of the request that came first."""
+        """Run a coroutine on the loop. From any thread.
+
+        For what is done once, not per request: it runs in an empty context, so that it does not
+        keep the first request's variables.
+        """
         return Context().run(asyncio.run_coroutine_threadsafe, coroutine, self.loop)
 
     def probe(self) -> None:
-        """Find out whether the loop is stuck, and say so with the line that holds it up.
+        """Log a warning with the blocking line if the loop is blocked.
 
-        Called by threads that wait for the loop, every ``STALL_S`` seconds. The loop answers a
-        probe as soon as it comes round; one that is still open at the next call tells of a callback
-        that has not returned for ``STALL_S``. Logged once for each time.
+        Called every ``STALL_S`` seconds by threads that wait for the loop. The loop answers a probe
+        in its next turn; a probe that is still open at the next call means that a callback has not
+        returned for ``STALL_S``. Logged once for each time.
         """
         sent_at = self._probed_at
         if sent_at is None:
@@ -149,7 +151,7 @@ class LoopThread(NativeThread):
         elif 0 < sent_at < monotonic() - STALL_S:
             self._probed_at = 0.0  # reported
             logger.warning(
-                "the event loop has been blocked for more than %g s, and every request with it, "
+                "the event loop has been blocked for more than %g s, with every request on it, "
                 "by\n%s",
                 STALL_S,
                 self.stack(),
@@ -164,10 +166,10 @@ class LoopThread(NativeThread):
         return "".join(traceback.format_stack(frame)) if frame else "(its thread has ended)"
 
 
-def lease(factory: LoopFactory | None = None) -> LoopThread:
-    """The loop of this process that ``factory`` makes, running. Give it back with ``release``.
+def acquire_loop(factory: LoopFactory | None = None) -> LoopThread:
+    """The running loop of this process that ``factory`` makes. End its use with ``release()``.
 
-    :param factory: makes a new event loop; those who pass the same one share a loop. None is
+    :param factory: makes a new event loop; users with the same factory share a loop. None is
         uvloop's where it is installed, else asyncio's.
     :raises DeadlockError: called on that loop's own thread.
     :raises BaseException: whatever the factory raised.
@@ -178,9 +180,9 @@ def lease(factory: LoopFactory | None = None) -> LoopThread:
             thread.refuse_current()
         if thread is None or not thread.is_alive():
             thread = LoopThread(factory)
-            thread.begin()  # under the lock: two first requests must not start two loops
+            thread.start_loop()  # under the lock: two first requests must not start two loops
             _threads[factory] = thread
-        thread.leases += 1
+        thread.users += 1
     return thread
 
 
@@ -193,14 +195,14 @@ def _new_loop() -> AbstractEventLoop:
 
 
 async def _wind_down(loop: AbstractEventLoop) -> None:
-    """End what still runs on a loop that nobody holds a lease on any more."""
+    """End what still runs on a loop without users."""
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
     for task in tasks:
         task.cancel()
     if tasks:
         _, stuck = await asyncio.wait(tasks, timeout=WIND_DOWN_S)
         for task in stuck:
-            logger.warning("%r ignores its cancellation and is left behind", task)
+            logger.warning("%r ignores its cancellation and is abandoned", task)
     await loop.shutdown_asyncgens()
     try:
         await loop.shutdown_default_executor()  # needs a thread, to wait in
@@ -215,7 +217,7 @@ if sys.version_info >= (3, 12):
     def start_task(
         loop: AbstractEventLoop, coroutine: Coroutine[Any, Any, None], context: Context
     ) -> Task[None]:
-        """A task in ``context`` whose first step has run already. For callbacks of ``loop``."""
+        """A task in ``context`` whose first step has already run. For callbacks of ``loop``."""
         return Task(coroutine, loop=loop, context=context, eager_start=True)
 
 else:
@@ -223,10 +225,10 @@ else:
     def start_task(
         loop: AbstractEventLoop, coroutine: Coroutine[Any, Any, None], context: Context
     ) -> Task[None]:
-        """A task in ``context`` whose first step has run already. For callbacks of ``loop``.
+        """A task in ``context`` whose first step has already run. For callbacks of ``loop``.
 
-        A new task asks its loop to call its first step soon. Here the loop notes the call instead,
-        for just that moment, and the step is made at once.
+        A new task asks its loop to call its first step soon. Here the loop records the
+        call instead, for just that moment, and the step runs at once.
         """
         steps: list[Callable[[], None]] = []
 
@@ -245,12 +247,11 @@ else:
 # -- fork ------------------------------------------------------------------------------------------
 
 
-def _begin_anew() -> None:
+def _forget_loops() -> None:
     global _lock
     _lock = threading.Lock()  # another thread may have held it
     _inherited.extend(_threads.values())
     _threads.clear()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_anew)
+process.in_child(process.Fork.LOOPS, _forget_loops)

@@ -1,15 +1,13 @@
-"""Where one thread waits until another lets it go on: two kinds, for two kinds of work.
+"""How a thread sleeps until another wakes it: two kinds, for two kinds of work.
 
-What enters: ``open()``, from any thread. What leaves: the one thread in ``wait()``.
+A thread that releases a lock keeps the interpreter. On one CPU the woken thread finds the
+interpreter taken, sleeps again, and is woken a second time when it is free. A system call on an
+eventfd releases the interpreter for its duration, so the woken thread runs at once.
 
-Whoever releases a lock keeps the interpreter. On one CPU the woken thread finds that out, sleeps
-again, and is woken a second time when the interpreter is free. A system call on an eventfd frees
-the interpreter for its duration: the woken thread goes on at once.
-
-So a :class:`QuickGate` is for a thread that does one thing while another waits for it: a call into
-it and back takes a third less. A :class:`LockGate` is for a thread that does many things for a loop
-that has others to do: the loop goes on until it has nothing left, and is not called back after the
-first of them. At 32 connections that is worth a twelfth of all requests.
+So :class:`EventfdParking` is for a thread that does one thing while another waits for it: a call
+into it and back takes a third less. :class:`LockParking` is for a thread that does many things for
+an event loop that has other work: the loop runs on until it has nothing left, and does not get
+interrupted after the first of them. At 32 connections that is worth a twelfth of all requests.
 """
 
 from __future__ import annotations
@@ -19,33 +17,33 @@ from typing import Protocol
 
 from bridge._threads.real_threads import RealLock
 
-__all__ = ["Gate", "LockGate", "QuickGate"]
+__all__ = ["EventfdParking", "LockParking", "Parking"]
 
 
-class Gate(Protocol):
-    """Closed at first. One ``open()`` lets one ``wait()`` through, whichever comes first."""
+class Parking(Protocol):
+    """One :meth:`unpark` lets one :meth:`park` return, whichever comes first."""
 
-    def open(self) -> None:
-        """Let the thread go on; never blocks. Not to be called twice for one :meth:`wait`."""
+    def park(self) -> None:
+        """Sleep until :meth:`unpark` is called, or return at once if it was."""
 
-    def wait(self) -> None:
-        """Sleep until the gate is open, and close it behind oneself."""
+    def unpark(self) -> None:
+        """Wake the thread; never blocks. Not to be called twice for one :meth:`park`."""
 
 
-class LockGate:
-    """A lock that is held while the gate is closed."""
+class LockParking:
+    """A lock that is held while the thread has to sleep."""
 
-    __slots__ = ("open", "wait")
+    __slots__ = ("park", "unpark")
 
     def __init__(self) -> None:
         lock = RealLock()
         lock.acquire()
-        self.wait = lock.acquire
-        self.open = lock.release
+        self.park = lock.acquire
+        self.unpark = lock.release
 
 
-class QuickGate:
-    """An eventfd; where there is none (not Linux), or none is left, a lock."""
+class EventfdParking:
+    """An eventfd; a lock where there is none (not Linux) or none is left."""
 
     __slots__ = ("_fd", "_lock")
 
@@ -54,20 +52,20 @@ class QuickGate:
         try:
             self._fd = os.eventfd(0, os.EFD_CLOEXEC)
         except (AttributeError, OSError):
-            self._lock = LockGate()
+            self._lock = LockParking()
 
     def __del__(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)
 
-    def open(self) -> None:
-        if self._fd >= 0:
-            os.eventfd_write(self._fd, 1)
-        else:
-            self._lock.open()
-
-    def wait(self) -> None:
+    def park(self) -> None:
         if self._fd >= 0:
             os.read(self._fd, 8)  # not eventfd_read, which a signal interrupts
         else:
-            self._lock.wait()
+            self._lock.park()
+
+    def unpark(self) -> None:
+        if self._fd >= 0:
+            os.eventfd_write(self._fd, 1)
+        else:
+            self._lock.unpark()

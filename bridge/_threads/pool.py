@@ -1,50 +1,48 @@
-"""Worker threads: jobs enter from event loops and other threads, and run here, one per thread.
+"""Worker threads: jobs are posted from event loops and other threads, and run here, one per thread.
 
-What enters: a :class:`Job` (through :meth:`WorkerPool.post`, the hot path: no future, no queue
-object) or a callable (through :meth:`WorkerPool.submit`, the ``concurrent.futures`` face).
-What leaves: nothing. A job tells its own owner when it is done.
+A :class:`~bridge._threads.job.Job` is posted with :meth:`WorkerPool.post` (the hot path: no future,
+no queue object), a callable with :meth:`WorkerPool.submit` (the ``concurrent.futures`` interface).
 
 Rule 1. ``_lock`` guards every field below it but ``_jobs``, whose ``append`` and ``popleft`` are
-        atomic. It is held for a few bytecodes and never while foreign code runs. Whoever goes to
-        sleep, ends or wakes somebody looks at ``_jobs`` under the lock.
+        atomic. It is held for a few bytecodes and never while foreign code runs. A thread looks at
+        ``_jobs`` under the lock before it goes to sleep, ends or wakes another.
 Rule 2. A worker that ends a job takes the next one itself. Only when there is none does it join
-        the end of ``_idle`` and wait at its own gate; the last to go idle is the first to be woken,
-        so few threads, and few database connections, stay hot.
-Rule 3. Posting wakes nobody: the loop does, once for all the jobs of one turn (``_called``), when
-        it is through with that turn; or, where ``calls_at_once``, after each post. It wakes one
-        worker, and none while one is still on its way (``_waking``). On one interpreter a second
-        thread only helps if the first one blocks. Whether it does shows in how punctual the event
-        loop is: see :meth:`WorkerPool._tick`.
+        the end of ``_idle`` and park; the last to go idle is the first to be woken, so few threads,
+        and few database connections, stay hot.
+Rule 3. Posting wakes no thread: the loop does, once for all jobs of one turn (``_called``), when
+        that turn is over; or, where ``wakes_at_once``, after each post. It wakes one worker, and
+        none while one is still on its way (``_waking``). On one interpreter a second thread only
+        helps if the first one blocks. Whether it does shows in how punctual the event loop is: see
+        :meth:`WorkerPool._tick`.
 Rule 4. While jobs wait and threads are free, a tick is pending on the loop that posted them
         (``_ticking``), so a job never waits for more than a tick behind a worker that blocks.
-Rule 5. No more than ``max_threads`` are not idle. Where a subclass lowers that while they run, the
-        pool is ``_crowded``: the next to end its job goes idle, whatever waits.
+Rule 5. At most ``max_threads`` threads are not idle. Where a subclass lowers that while they run,
+        the pool is ``_crowded``: the next to end its job goes idle, even if jobs wait.
 Rule 6. A fork leaves the threads behind. The child starts with an empty pool.
+Rule 7. A job that has waited for ``REMIND_S`` gets one :meth:`~bridge._threads.job.Job.remind`. An
+        HTTP request starts to listen for its client then, which would cost too much for the many
+        that wait a moment: so a client that leaves the queue does not take a thread from others.
 """
 
 from __future__ import annotations
 
 import asyncio
-import atexit
 import logging
-import os
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 from weakref import WeakSet, ref
 
-from bridge._threads.job import Job, Meter, PoolStats
-from bridge._threads.parking import Gate, LockGate
-from bridge._threads.real_threads import RealLock
-from bridge._threads.reminder import Reminder
-from bridge._threads.submitted import Submitted
-from bridge._threads.worker import Worker, pop_job
+from bridge._threads import process
+from bridge._threads.job import Job, Meter, PoolStats, SubmittedCall
+from bridge._threads.parking import LockParking, Parking
+from bridge._threads.real_threads import RealLock, RealThread
 from bridge.errors import PoolClosed, PoolSaturated
 
-__all__ = ["WorkerPool"]
+__all__ = ["LateJobs", "WorkerPool"]
 
 logger = logging.getLogger("bridge.pool")
 
@@ -53,23 +51,24 @@ T = TypeVar("T")
 
 TICK_S = 0.001
 LATE_S = 0.002
+REMIND_S = 0.5
 EXIT_JOIN_S = 5.0
 
 
 class WorkerPool(Executor):
-    """Worker threads with a bounded backlog; a ``concurrent.futures.Executor``, too.
+    """Worker threads with a bounded backlog. A ``concurrent.futures.Executor``.
 
     Threads start when jobs need them, never at construction, and are named ``{name}-{n}``.
 
     :param threads: the most threads that ever run at once.
     :param backlog: the most jobs that may wait while every thread is busy.
     :param name: prefix of the thread names, and the pool's name in log lines.
-    :cvar calls_at_once: whether each post wakes a worker, instead of the end of the loop's turn.
-    :cvar gate_type: what an idle worker waits at.
+    :cvar wakes_at_once: whether each post wakes a worker, instead of the end of the loop's turn.
+    :cvar parking_type: how an idle worker sleeps.
     """
 
-    calls_at_once = False
-    gate_type: Callable[[], Gate] = LockGate
+    wakes_at_once = False
+    parking_type: Callable[[], Parking] = LockParking
 
     def __init__(
         self, threads: int = 40, *, backlog: int = 2048, name: str = "bridge-worker"
@@ -86,25 +85,25 @@ class WorkerPool(Executor):
         # for that worker this is not called again: only a closed pool lets it end.
         self._closed = True
         for worker in self._idle:
-            worker.gate.open()
+            worker.parking.unpark()
 
     def _reset(self) -> None:
         self._lock = RealLock()
         self._jobs: deque[Job] = deque()
-        self._idle: list[Worker] = []
-        self._workers: dict[Worker, None] = {}
+        self._idle: list[_Worker] = []
+        self._workers: dict[_Worker, None] = {}
         self._waking = 0
         self._crowded = False
         self._called: asyncio.AbstractEventLoop | None = None
         self._ticking: dict[int, ref[asyncio.AbstractEventLoop]] = {}
-        self._reminder = Reminder(self._jobs)
+        self._late_jobs = LateJobs(self._jobs)
         self._seen_completed = 0
         self._closed = False
         self._on_empty: list[Callable[[], object]] = []
         self._named = 0
         self._past = Meter()  # of the threads that have ended
 
-    # -- entrances ------------------------------------------------------------------------------
+    # -- posting --------------------------------------------------------------------------------
 
     def post(self, job: Job, loop: asyncio.AbstractEventLoop) -> None:
         """Run ``job`` on a worker thread. Called on the thread of ``loop``; never blocks.
@@ -119,11 +118,11 @@ class WorkerPool(Executor):
         if not self._workers:
             self._start_first()
         self._jobs.append(job)
-        if self.calls_at_once:
-            self._call_worker(loop)
+        if self.wakes_at_once:
+            self._wake_for_posted(loop)
         elif self._called is not loop:
             self._called = loop
-            loop.call_soon(self._call_worker, loop)
+            loop.call_soon(self._wake_for_posted, loop)
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Run ``fn(*args, **kwargs)`` on a worker thread. From any thread; never blocks.
@@ -133,7 +132,7 @@ class WorkerPool(Executor):
         :raises PoolClosed: the pool is shut down.
         :raises RuntimeError: it has no thread, and none can be started.
         """
-        call = Submitted(lambda: fn(*args, **kwargs))
+        call = SubmittedCall(lambda: fn(*args, **kwargs))
         if not (self._workers or self._closed):
             self._start_first()
         with self._lock:
@@ -141,30 +140,22 @@ class WorkerPool(Executor):
             self._jobs.append(call)
             worker = self._claim() if len(self._jobs) > self._waking else None
         if worker is not None:
-            self._rouse(worker)
+            self._wake_worker(worker)
         return call.future
 
     def stats(self) -> PoolStats:
-        """How the pool stands right now. From any thread."""
+        """The current state of the pool. From any thread."""
         with self._lock:
-            meter = self._total()
-            return PoolStats(
-                threads=len(self._workers),
-                idle=len(self._idle),
-                running=meter.started - meter.completed,
-                waiting=len(self._jobs),
-                completed=meter.completed,
-                refused=meter.refused,
-                wait_total_s=meter.wait_total_s,
-                wait_max_s=meter.wait_max_s,
+            return self._total().stats(
+                threads=len(self._workers), idle=len(self._idle), waiting=len(self._jobs)
             )
 
-    # -- leaving --------------------------------------------------------------------------------
+    # -- shutdown -------------------------------------------------------------------------------
 
     def shutdown(
         self, wait: bool = True, *, cancel_futures: bool = False, timeout_s: float | None = None
     ) -> None:
-        """Take no more jobs; let the waiting ones run, then end the threads.
+        """Accept no more jobs; run the waiting ones, then end the threads.
 
         :param wait: join the threads before returning. A worker that calls this is not joined.
         :param cancel_futures: discard the jobs that wait instead of running them.
@@ -177,7 +168,7 @@ class WorkerPool(Executor):
     def close(
         self, on_empty: Callable[[], object] | None = None, *, cancel_futures: bool = False
     ) -> None:
-        """Take no more jobs, and end each thread once there is nothing left for it. Never blocks.
+        """Accept no more jobs, and end each thread when it has none left. Never blocks.
 
         :param on_empty: called once when the last thread is about to end, on that thread; at once
             if there is none.
@@ -192,7 +183,7 @@ class WorkerPool(Executor):
         for job in dropped:
             job.discard()
         for worker in idle:
-            worker.gate.open()
+            worker.parking.unpark()
         if on_empty is not None and empty:
             on_empty()
 
@@ -213,7 +204,7 @@ class WorkerPool(Executor):
 
     def _check_open(self) -> None:
         if self._closed:
-            raise PoolClosed(f"pool {self.name!r} is shut down and takes no more jobs")
+            raise PoolClosed(f"pool {self.name!r} is shut down and accepts no jobs")
         waiting = len(self._jobs)
         if waiting >= self.backlog and waiting - self._free() >= self.backlog:
             self._past.refused += 1
@@ -224,15 +215,14 @@ class WorkerPool(Executor):
 
     def _free(self) -> int:
         """How many threads are not running a job: idle, on their way, or not started yet."""
-        total = self._total()
-        return self.max_threads - (total.started - total.completed)
+        return self.max_threads - self._total().running
 
     def _total(self) -> Meter:
         return Meter.total((self._past, *(worker.meter for worker in self._workers)))
 
     def _take_jobs(self) -> list[Job]:
-        """All that wait, but for what the workers take in the meantime."""
-        return list(iter(lambda: pop_job(self._jobs), None))
+        """All jobs that wait, except those that workers take in the meantime."""
+        return list(iter(lambda: _pop(self._jobs), None))
 
     def _is_ticking(self, loop: asyncio.AbstractEventLoop) -> bool:
         found = self._ticking.get(id(loop))
@@ -245,8 +235,8 @@ class WorkerPool(Executor):
         """How many threads are not idle: they run a job, or are on their way to one."""
         return len(self._workers) - len(self._idle)
 
-    def _claim(self) -> Worker | None:
-        """The worker to rouse next, counted as on its way; None if all are busy already."""
+    def _claim(self) -> _Worker | None:
+        """The worker to wake next, counted as on its way; None if all are busy already."""
         if not self._has_spare():
             return None
         if self._idle:
@@ -254,20 +244,21 @@ class WorkerPool(Executor):
             worker.waking = True
         else:
             self._named += 1
-            worker = Worker(self, f"{self.name}-{self._named}")
+            worker = _Worker(self, f"{self.name}-{self._named}")
             self._workers[worker] = None
         self._waking += 1
         return worker
 
     # -- outside the lock -----------------------------------------------------------------------
 
-    def _rouse(self, worker: Worker) -> None:
+    def _wake_worker(self, worker: _Worker) -> None:
         """
         :raises RuntimeError: the worker is new, cannot be started, and would have been the first.
         """
-        if worker.ident is not None:
-            worker.gate.open()
+        if not worker.is_new:
+            worker.parking.unpark()
             return
+        worker.is_new = False
         try:
             worker.start()
         except RuntimeError:  # the system has no more threads, or greenlets are in their place
@@ -277,16 +268,18 @@ class WorkerPool(Executor):
                 others = len(self._workers)
             if not others:
                 raise
-            logger.exception("pool %r goes on with %d threads: no more start", self.name, others)
+            logger.exception(
+                "pool %r continues with %d threads: no other can be started", self.name, others
+            )
 
     def _start_first(self) -> None:
-        """Before anything waits for it: whoever posts hears of it if no thread can be started."""
+        """Start a thread before the first job waits: an error is raised to the code that posts."""
         with self._lock:
             worker = None if self._workers else self._claim()
         if worker is not None:
-            self._rouse(worker)
+            self._wake_worker(worker)
 
-    def _call_worker(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _wake_for_posted(self, loop: asyncio.AbstractEventLoop) -> None:
         """On the loop, after a turn in which jobs were posted, or after a single post."""
         if self._called is loop:
             self._called = None
@@ -300,72 +293,152 @@ class WorkerPool(Executor):
             if tick:
                 self._ticking[id(loop)] = ref(loop)
         if worker is not None:
-            self._rouse(worker)
+            self._wake_worker(worker)
         if behind:
-            self._reminder.arm(loop)
+            self._late_jobs.arm(loop)
         if tick:
             loop.call_later(TICK_S, self._tick, loop, loop.time() + TICK_S)
 
     def _tick(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
         """On the loop: jobs were waiting a moment ago. Does another thread help?
 
-        The tick was asked for ``due``. If it comes on time, the interpreter is free, so the running
-        workers must be blocked in I/O: wake more. If it comes late, and jobs were finished in the
-        meantime, threads are already queueing for the interpreter: one more would only add to it.
+        The tick was scheduled for ``due``. If it runs on time, the interpreter is free, so the
+        running workers must be blocked in I/O: wake more. If it runs late, and jobs were finished
+        in the meantime, threads already queue for the interpreter: one more would only add to it.
         """
         late = loop.time() - due > LATE_S
         with self._lock:
             ticking = bool(self._jobs) and self._has_spare()
             if not ticking:
                 self._ticking.pop(id(loop), None)
-            roused: list[Worker] = []
+            woken: list[_Worker] = []
             if ticking and not self._waking and not (late and self._has_progressed()):
-                roused = self._claim_for_waiting()
-        for worker in roused:
-            self._rouse(worker)
+                woken = self._claim_for_waiting()
+        for worker in woken:
+            self._wake_worker(worker)
         if ticking:
             loop.call_later(TICK_S, self._tick, loop, loop.time() + TICK_S)
 
     def _has_progressed(self) -> bool:
-        """Whether jobs were finished since this was asked the last time."""
+        """Whether jobs were finished since the last call."""
         before = self._seen_completed
         self._seen_completed = sum(worker.meter.completed for worker in self._workers)
         return self._seen_completed != before
 
-    def _claim_for_waiting(self) -> list[Worker]:
+    def _claim_for_waiting(self) -> list[_Worker]:
         """Half of the workers that the waiting jobs could use: 1, 2, 4 ... over a few ticks."""
         wanted = (len(self._jobs) - self._waking + 1) // 2
         claimed = (self._claim() for _ in range(wanted))
         return [worker for worker in claimed if worker is not None]
 
-    def _next(self, worker: Worker) -> Job | None:
+    def _next(self, worker: _Worker) -> Job | None:
         """On a worker thread: the next job; None if it has none, and is idle now, or ends."""
-        goodbyes: list[Callable[[], object]] = []
+        callbacks: list[Callable[[], object]] = []
         with self._lock:
             if worker.waking:
                 worker.waking = False
                 self._waking -= 1
             if self._busy() <= self.max_threads:
-                job = pop_job(self._jobs)
+                job = _pop(self._jobs)
                 if job is not None:
                     return job
             if self._closed or len(self._idle) >= self.most_idle:
-                goodbyes = self._dismiss(worker)
+                callbacks = self._remove(worker)
             else:
                 self._idle.append(worker)
             self._crowded = self._busy() > self.max_threads
-        for goodbye in goodbyes:
-            goodbye()
+        for callback in callbacks:
+            callback()
         return None
 
-    def _dismiss(self, worker: Worker) -> list[Callable[[], object]]:
-        """Under the lock. Returns what to call if it was the last one."""
+    def _remove(self, worker: _Worker) -> list[Callable[[], object]]:
+        """Under the lock. Returns what to call if this was the last worker."""
         del self._workers[worker]
         self._past.add(worker.meter)
         if self._workers:
             return []
-        goodbyes, self._on_empty = self._on_empty, []
-        return goodbyes
+        callbacks, self._on_empty = self._on_empty, []
+        return callbacks
+
+
+class _Worker(RealThread):
+    """One thread of a pool, which parks while it is idle.
+
+    An idle worker refers to its pool weakly, so a pool that is dropped takes its threads with it.
+    """
+
+    def __init__(self, pool: WorkerPool, name: str) -> None:
+        # A daemon, because a job stuck in foreign code must not keep the interpreter from exiting.
+        super().__init__(name=name, daemon=True)
+        self.pool = ref(pool)
+        self.parking = pool.parking_type()
+        self.meter = Meter()
+        self.is_new = True  # not started yet
+        self.waking = True  # on its way to a job; guarded by the pool's lock
+
+    def run(self) -> None:
+        pool = self.pool()
+        while pool is not None and self._run_jobs(pool):
+            del pool
+            self.parking.park()
+            pool = self.pool()
+
+    def _run_jobs(self, pool: WorkerPool) -> bool:
+        """Run jobs while there are any; False once this thread has to end."""
+        jobs, meter = pool._jobs, self.meter
+        job = pool._next(self)
+        while job is not None:
+            meter.start(job)
+            try:
+                job.run()
+            except BaseException:
+                logger.exception("a job of pool %r raised; its thread continues", pool.name)
+            meter.completed += 1
+            ended = job
+            job = None if pool._crowded else _pop(jobs)
+            if job is None:
+                job = pool._next(self)
+            ended.settle()
+            del ended  # an idle thread must not keep the last request alive
+        return self in pool._workers
+
+
+def _pop(jobs: deque[Job]) -> Job | None:
+    """The next job, if there is one; another worker may take it at the same time."""
+    try:
+        return jobs.popleft() if jobs else None
+    except IndexError:
+        return None
+
+
+class LateJobs:
+    """Reminds the jobs of a pool that have waited for ``REMIND_S``: rule 7.
+
+    :param jobs: those that wait, a ``deque`` or a ``set``. Other threads change it meanwhile.
+    """
+
+    __slots__ = ("_armed_until", "_jobs", "_reminded_until")
+
+    def __init__(self, jobs: Any) -> None:
+        self._jobs = jobs
+        self._armed_until = 0.0
+        self._reminded_until = 0.0
+
+    def arm(self, loop: asyncio.AbstractEventLoop) -> None:
+        """On the loop: a job waits. One timer is enough; a loop that stops takes it along."""
+        now = time.monotonic()
+        if now > self._armed_until:
+            self._armed_until = now + 2 * REMIND_S
+            loop.call_later(REMIND_S, self._remind, loop)
+
+    def _remind(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._armed_until = 0.0
+        last, self._reminded_until = self._reminded_until, time.monotonic() - REMIND_S
+        for job in self._jobs.copy():
+            if last < job.posted_at <= self._reminded_until:
+                job.remind()
+        if self._jobs:
+            self.arm(loop)
 
 
 _pools: WeakSet[WorkerPool] = WeakSet()
@@ -377,21 +450,20 @@ def _forget_threads() -> None:
 
 
 def _end_threads() -> None:
-    """At exit: let the running jobs end, but not forever."""
+    """At exit: wait for the running jobs, for a bounded time."""
     deadline = time.monotonic() + EXIT_JOIN_S
     pools = list(_pools)
     for pool in pools:
         pool.close(cancel_futures=True)
     for pool in pools:
-        left = pool.join(max(0.0, deadline - time.monotonic()))
-        if left:
+        running = pool.join(max(0.0, deadline - time.monotonic()))
+        if running:
             logger.warning(
-                "the interpreter exits, and does not wait more than %g s for what runs on %s",
+                "the interpreter exits while jobs still run on %s: waited %g s for them",
+                ", ".join(running),
                 EXIT_JOIN_S,
-                ", ".join(left),
             )
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_threads)
-atexit.register(_end_threads)
+process.in_child(process.Fork.POOLS, _forget_threads)
+process.at_exit(process.Exit.POOLS, _end_threads)

@@ -1,20 +1,18 @@
 """Threads of the operating system, also where gevent has turned ``threading``'s into greenlets.
 
-What enters: a thread's ``run``. What leaves: the same, on a thread of its own.
+gevent and eventlet replace ``threading`` by greenlets, which all run in one thread. An event loop
+or a blocking function in such a "thread" blocks every other; and asyncio, which keeps the running
+loop for each thread, would find the same loop in all of them. So under gevent :class:`RealThread`
+takes a thread of gevent's own thread pool, which are real. eventlet has none that could wake a
+greenlet.
 
-gevent and eventlet replace ``threading`` by greenlets, which all live in one thread. An event loop
-or a blocking function put into such a "thread" holds up every other; and what asyncio knows of a
-thread, the loop that runs there, is then the same for all of them. So under gevent our threads come
-from gevent's own thread pool, which is of real ones. eventlet has none that could wake a greenlet.
-
-A lock that a thread of ours waits at, or that is held for a few bytecodes between two threads, is a
-:data:`RealLock`. Only one that a greenlet of the user's may wait at is ``threading.Lock``.
+A lock that one of our threads waits for, or that is held for a few bytecodes between two threads,
+is a :data:`RealLock`. Only a lock that a user's greenlet may wait for is ``threading.Lock``.
 """
 
 from __future__ import annotations
 
 import _thread
-import atexit
 import select
 import sys
 import threading
@@ -28,9 +26,8 @@ from bridge.errors import DeadlockError
 POLL_S = 0.002
 
 __all__ = [
-    "NativeThread",
     "RealLock",
-    "call_before_exit",
+    "RealThread",
     "patched_by",
     "real_poll",
     "refuse_greenlets",
@@ -38,7 +35,7 @@ __all__ = [
 
 
 def _original(module: ModuleType, name: str) -> Any:
-    """What ``module`` had under this name before gevent has replaced it; None without it."""
+    """What ``module`` had under this name before gevent replaced it; None if it had nothing."""
     gevent = sys.modules.get("gevent.monkey")
     if gevent is not None and hasattr(module, name):
         return gevent.get_original(module.__name__, name)
@@ -46,14 +43,14 @@ def _original(module: ModuleType, name: str) -> Any:
 
 
 RealLock: Any = _original(_thread, "allocate_lock")
-"""Makes a lock of the interpreter's, whether or not ``threading`` is patched, now or later."""
+"""Makes a lock of the interpreter, whether or not ``threading`` is patched, now or later."""
 
 real_poll: Callable[[], Any] | None = _original(select, "poll")
-"""``select.poll`` of the system, for a look that waits for nothing: gevent's knows fewer events."""
+"""The system's ``select.poll``, to poll without waiting: gevent's knows fewer events."""
 
 
 def patched_by() -> str | None:
-    """Who has replaced ``threading`` by greenlets: ``"gevent"``, ``"eventlet"`` or None."""
+    """What has replaced ``threading`` by greenlets: ``"gevent"``, ``"eventlet"`` or None."""
     gevent = sys.modules.get("gevent.monkey")
     if gevent is not None and gevent.is_module_patched("threading"):
         return "gevent"
@@ -64,45 +61,29 @@ def patched_by() -> str | None:
 
 
 def refuse_greenlets(what: str) -> None:
-    """
-    :raises DeadlockError: ``threading`` is patched, and ``what`` needs a thread not made here.
+    """Check that a thread that is not a :class:`RealThread` can still run.
+
+    :param what: what needs the thread, for the message.
+    :raises DeadlockError: ``threading`` is patched.
     """
     patcher = patched_by()
     if patcher is not None:
         raise DeadlockError(
-            f"{what} needs a real thread, and {patcher}.monkey has replaced threads by greenlets "
+            f"{what} needs a real thread, but {patcher}.monkey has replaced threads by greenlets "
             "of one thread, where it would never run. Patch with thread=False, or use a worker "
             "class with threads"
         )
 
 
-def call_before_exit(callback: Callable[[], object]) -> None:
-    """Call ``callback`` once when the interpreter ends, on its main thread, while threads can still
-    be started. ``atexit`` comes too late: executors refuse jobs by then. The second time the same
-    callback is given changes nothing.
-    """
-    if callback in _before_exit:
-        return
-    _before_exit.add(callback)
-    try:
-        register = threading._register_atexit  # type: ignore[attr-defined]  # what executors use
-        register(callback)
-    except (AttributeError, RuntimeError):
-        atexit.register(callback)
-
-
-_before_exit: set[Callable[[], object]] = set()
-
-
-class NativeThread(threading.Thread):
+class RealThread(threading.Thread):
     """A thread that is real even under gevent.
 
     :raises DeadlockError: from ``start()``, under eventlet.
     """
 
-    _is_native = False
-    _native_ident: int | None = None
-    _native_ended = False
+    _is_real = False
+    _real_ident: int | None = None
+    _real_ended = False
 
     def start(self) -> None:
         patcher = patched_by()
@@ -113,32 +94,32 @@ class NativeThread(threading.Thread):
             refuse_greenlets(f"thread {self.name!r}")
         from gevent.threadpool import ThreadPool  # type: ignore[import-untyped]  # has no stubs
 
-        self._is_native = True
-        self._native_ident = 0
-        ThreadPool(1).spawn(self._run_native)
+        self._is_real = True
+        self._real_ident = 0
+        ThreadPool(1).spawn(self._run_real)
 
-    def _run_native(self) -> None:
-        self._native_ident = threading.get_ident()
+    def _run_real(self) -> None:
+        self._real_ident = threading.get_ident()
         try:
             self.run()
         finally:
-            self._native_ended = True
+            self._real_ended = True
 
     @property
     def ident(self) -> int | None:
         """As ``threading.get_ident()`` says on this thread; 0 until it has begun."""
-        return self._native_ident if self._is_native else super().ident
+        return self._real_ident if self._is_real else super().ident
 
     def is_alive(self) -> bool:
-        if not self._is_native:
+        if not self._is_real:
             return super().is_alive()
-        return not self._native_ended
+        return not self._real_ended
 
     def join(self, timeout: float | None = None) -> None:
-        if not self._is_native:
+        if not self._is_real:
             super().join(timeout)
             return
-        # gevent would tell only the thread that has started this one, and that may be gone by now.
+        # gevent would notify only the thread that started this one, which may have ended.
         deadline = None if timeout is None else time.monotonic() + timeout
-        while not self._native_ended and (deadline is None or time.monotonic() < deadline):
+        while not self._real_ended and (deadline is None or time.monotonic() < deadline):
             time.sleep(POLL_S)  # gevent's: other greenlets go on

@@ -11,7 +11,6 @@ response coming out. Everything else is in :mod:`bridge.asgi_to_wsgi.thread_side
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterable
 from contextvars import copy_context
 from threading import Lock, get_ident
@@ -20,13 +19,14 @@ from weakref import WeakSet, finalize
 from bridge._http.environ_to_scope import LengthRequired, body_length, build_scope, is_websocket
 from bridge._http.scope_to_environ import BadRequest
 from bridge._http.wsgi_head import status_line
+from bridge._threads import process
 from bridge.asgi_to_wsgi.loop_side import AppSide
 from bridge.asgi_to_wsgi.request_body import PulledBody
 from bridge.asgi_to_wsgi.running_app import LiveApp
 from bridge.asgi_to_wsgi.thread_side import LOOK_S, CallerSide, changes_nothing
-from bridge.config import LifespanMode, LoopFactory, ToWsgiOptions
+from bridge.config import ToWsgiOptions
 from bridge.errors import LifespanFailed
-from bridge.types import AsgiApp, Environ, StartResponse
+from bridge.types import AsgiApp, Environ, LifespanMode, LoopFactory, StartResponse
 
 __all__ = ["AsgiToWsgi", "start_adapters"]
 
@@ -234,5 +234,4 @@ def _after_fork() -> None:
         adapter._after_fork()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+process.in_child(process.Fork.ADAPTERS, _after_fork)

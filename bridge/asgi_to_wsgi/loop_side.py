@@ -31,9 +31,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from bridge._http.messages import HTTP_RESPONSE
 from bridge._http.wsgi_head import WsgiHead, make_wsgi_head
-from bridge._threads.context import holds_locals
+from bridge._threads.asgiref_state import holds_locals
+from bridge._threads.job import SubmittedCall
 from bridge._threads.loop_thread import start_task
-from bridge._threads.submitted import Submitted
 from bridge.asgi_to_wsgi.early_hints import send_hints
 from bridge.asgi_to_wsgi.outcome import Ending, explain, report
 from bridge.asgi_to_wsgi.request_body import PulledBody
@@ -373,14 +373,14 @@ class AppSide:
 
     def run_on_caller(self, call: Callable[[], T]) -> ThreadFuture[T]:
         """Run ``call`` on the thread that waits for this request. From any thread."""
-        job = Submitted(call)
+        job = SubmittedCall(call)
         if self._live.thread.is_current():
             self._post_to_caller(job)
         else:
             self._live.inbox.post(partial(self._post_to_caller, job))
         return job.future
 
-    def _post_to_caller(self, job: Submitted) -> None:
+    def _post_to_caller(self, job: SubmittedCall) -> None:
         if self.jobs is None:
             self.jobs = CallerJobs(gone=self.over)
         self.jobs.post(job)

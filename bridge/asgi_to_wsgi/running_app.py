@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from asyncio import AbstractEventLoop
 from collections.abc import Iterable
 from concurrent.futures import Future, wait
@@ -30,9 +29,9 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from bridge._lifespan.runner import LifespanRunner, app_name
+from bridge._threads import process
 from bridge._threads.loop_inbox import LoopInbox
-from bridge._threads.loop_thread import LoopThread, lease
-from bridge._threads.real_threads import call_before_exit
+from bridge._threads.loop_thread import LoopThread, acquire_loop
 from bridge.config import ToWsgiOptions
 from bridge.errors import DeadlockError, LifespanFailed
 from bridge.types import AsgiApp
@@ -65,11 +64,11 @@ class LiveApp:
     """
 
     def __init__(self, app: AsgiApp, options: ToWsgiOptions) -> None:
-        thread = lease(options.loop_factory)
+        thread = acquire_loop(options.loop_factory)
         self.app = app
         self.name = app_name(app)
         self.options = options
-        self.pid = os.getpid()
+        self.pid = process.pid
         self.thread: LoopThread = thread
         self.ident = thread.ident
         self.loop: AbstractEventLoop = thread.loop
@@ -99,7 +98,7 @@ class LiveApp:
             self.thread.release()
             raise
         _live_apps.add(self)
-        call_before_exit(close_live_apps)
+        process.at_exit(process.Exit.APPS, close_live_apps)
 
     def refuse_own_lifespan(self) -> None:
         """:raises DeadlockError: called by what its startup or its shutdown waits for, maybe on
@@ -162,7 +161,7 @@ class LiveApp:
 
     def begin_close(self) -> None:
         """Let it close. From any thread, also as a finalizer: never blocks, takes no lock."""
-        if self.pid == os.getpid():
+        if self.pid == process.pid:
             self.inbox.post(self._begin_close)
 
     def close(self) -> None:
@@ -253,7 +252,7 @@ _lifespan_of: ContextVar[LiveApp | None] = ContextVar("bridge_lifespan_of", defa
 
 def _live_here() -> list[LiveApp]:
     """The apps that are live in this process. Other threads may start or end one meanwhile."""
-    pid = os.getpid()
+    pid = process.pid
     return [live for live in tuple(_live_apps) if live.pid == pid and not live.closed]
 
 

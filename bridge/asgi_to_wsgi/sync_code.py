@@ -29,17 +29,24 @@ from threading import current_thread, main_thread
 from traceback import walk_tb
 from typing import Any, ParamSpec, Protocol, TypeVar
 
-from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext
+from asgiref.sync import ThreadSensitiveContext
 
-from bridge._threads.context import rehome
-from bridge._threads.submitted import Submitted
+from bridge._threads.asgiref_state import (
+    THREAD_SENSITIVE_CONTEXT,
+    context_executors,
+    executor_waiting_here,
+    isolated,
+    rehome,
+    set_executor_waiting_here,
+    single_thread_executor,
+)
+from bridge._threads.job import SubmittedCall
 
 __all__ = [
     "HIDDEN",
     "Caller",
     "CallerJobs",
     "enter_caller",
-    "leaving_no_trace",
     "move_in",
 ]
 
@@ -54,8 +61,6 @@ class Caller(Protocol):
 
 
 _caller: ContextVar[Caller | None] = ContextVar("bridge_caller", default=None)
-_context: ContextVar[ThreadSensitiveContext] = SyncToAsync.thread_sensitive_context
-_executors: Any = AsyncToSync.executors
 
 
 class _OnCaller(Executor):
@@ -64,38 +69,23 @@ class _OnCaller(Executor):
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         caller = _caller.get()
         if caller is None:
-            return SyncToAsync.single_thread_executor.submit(fn, *args, **kwargs)
-        return caller.run_on_caller(partial(leaving_no_trace, partial(fn, *args, **kwargs)))
+            return single_thread_executor().submit(fn, *args, **kwargs)
+        return caller.run_on_caller(partial(isolated, partial(fn, *args, **kwargs)))
 
 
 _on_caller = ThreadSensitiveContext()
-_on_caller.token = _context.set(_on_caller)  # without a token it would count as left
-_context.reset(_on_caller.token)
-SyncToAsync.context_to_thread_executor[_on_caller] = _OnCaller()
+_on_caller.token = THREAD_SENSITIVE_CONTEXT.set(_on_caller)  # without a token, exited
+THREAD_SENSITIVE_CONTEXT.reset(_on_caller.token)
+context_executors[_on_caller] = _OnCaller()
 
-HIDDEN = frozenset((_caller, _context))
+HIDDEN = frozenset((_caller, THREAD_SENSITIVE_CONTEXT))
 """The variables that the caller is not shown."""
-
-
-def leaving_no_trace(call: Callable[[], T]) -> T:
-    """Call something on a thread that goes on to other things afterwards.
-
-    asgiref's jobs tell their thread which loop they were called from, and leave it at that. A loop
-    that still runs later, as the one that a process keeps does, must not be taken for its caller.
-    """
-    thread = SyncToAsync.threadlocal.__dict__
-    outer = thread.copy()
-    try:
-        return call()
-    finally:
-        thread.clear()
-        thread.update(outer)
 
 
 def enter_caller(caller: Caller) -> None:
     """Send thread-sensitive code of the current context to ``caller``."""
     _caller.set(caller)
-    _context.set(_on_caller)
+    THREAD_SENSITIVE_CONTEXT.set(_on_caller)
 
 
 def move_in(context: Context) -> None:
@@ -105,8 +95,8 @@ def move_in(context: Context) -> None:
     waits here, so sync code sent there would never run.
     """
     rehome(context)
-    if getattr(_executors, "current", None) is not None:
-        _executors.current = None
+    if executor_waiting_here() is not None:
+        set_executor_waiting_here(None)
 
 
 class CallerJobs:
@@ -118,13 +108,13 @@ class CallerJobs:
     __slots__ = ("_elsewhere", "_jobs", "gone")
 
     def __init__(self, *, gone: bool) -> None:
-        self._jobs: deque[Submitted] = deque()
+        self._jobs: deque[SubmittedCall] = deque()
         self.gone = gone
         self._elsewhere: Executor | None = None
 
     # On the loop's thread
 
-    def post(self, job: Submitted) -> None:
+    def post(self, job: SubmittedCall) -> None:
         """For the caller; or, when that has gone on, for a thread of this request's own."""
         if not self.gone:
             self._jobs.append(job)

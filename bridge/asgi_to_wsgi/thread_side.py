@@ -34,7 +34,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from bridge._http.scope_to_environ import FileWrapper
-from bridge._threads.context import Showing
+from bridge._threads.context import ContextOverlay
 from bridge.asgi_to_wsgi.client_watch import watch_client
 from bridge.asgi_to_wsgi.outcome import for_server
 from bridge.asgi_to_wsgi.sync_code import HIDDEN
@@ -68,7 +68,7 @@ class CallerSide:
         self._side = side
         self._environ = environ
         self._context = context
-        self._shown = Showing(but=HIDDEN)
+        self._shown = ContextOverlay(but=HIDDEN)
         self._closed = False
         self._begun = False
         self._taken = 0  # bytes that the server works on
@@ -96,7 +96,7 @@ class CallerSide:
     def _begin(self, start_response: StartResponse) -> Iterable[bytes]:
         side = self._side
         head = side.head
-        self._shown.show(self._context)
+        self._shown.apply(self._context)
         self._begun = True
         if side.file is None:
             start_response(head.status, head.headers)
@@ -196,7 +196,7 @@ class CallerSide:
             if over:
                 break
             self._wait()
-        self._shown.show(self._context)
+        self._shown.apply(self._context)
         if side.error is not None:
             raise self._farewell()
         return None

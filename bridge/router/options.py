@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from bridge.config import LifespanMode, LoopFactory, ToAsgiOptions, ToWsgiOptions
+from bridge.config import ToAsgiOptions, ToWsgiOptions
 from bridge.convert import ToAsgiKeywords
 from bridge.errors import ConfigError
+from bridge.types import LifespanMode, LoopFactory
 
 __all__ = ["RouterKeywords", "RouterOptions"]
 

@@ -16,7 +16,6 @@ prefix up again: a fraction of a microsecond, and each face knows only its own i
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from threading import Lock
 from typing import Any, Unpack
@@ -25,6 +24,7 @@ from weakref import WeakSet
 from bridge._frameworks.django_handler import read_unannounced_bodies
 from bridge._lifespan.many import Member
 from bridge._lifespan.shared import SharedLife
+from bridge._threads import process
 from bridge._threads.job import PoolStats
 from bridge.asgi_to_wsgi.adapter import AsgiToWsgi
 from bridge.config import ToWsgiOptions
@@ -230,5 +230,4 @@ def _after_fork() -> None:
         router._after_fork()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+process.in_child(process.Fork.ROUTERS, _after_fork)

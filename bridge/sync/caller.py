@@ -23,14 +23,12 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
 
-from asgiref.current_thread_executor import CurrentThreadExecutor
-
+from bridge._threads.asgiref_state import CurrentThreadExecutor, isolated
+from bridge._threads.job import Job, SubmittedCall
 from bridge._threads.real_threads import RealLock
-from bridge._threads.submitted import Submitted
-from bridge.asgi_to_wsgi.sync_code import leaving_no_trace
 from bridge.errors import DeadlockError
 
 __all__ = ["OWN_THREAD", "CallerThread"]
@@ -47,16 +45,6 @@ T = TypeVar("T")
 # No lock: a thread adds its own frames, and a finalizer anywhere may only take one away. Weak: what
 # was entered or begun may be dropped without a word, and its thread may have ended.
 _paused: WeakKeyDictionary[threading.Thread, WeakSet[CallerThread]] = WeakKeyDictionary()
-
-
-class Job(Protocol):
-    """What can be sent back to a waiting thread."""
-
-    def run(self) -> None:
-        """Run on the waiting thread. Must not raise."""
-
-    def discard(self) -> None:
-        """Called instead of :meth:`run` when no thread waits any more."""
 
 
 class _Ready:
@@ -156,7 +144,7 @@ class CallerThread(CurrentThreadExecutor):
         :raises DeadlockError: called on the waiting thread itself.
         :raises RuntimeError: neither this thread nor one further out waits any more.
         """
-        job = Submitted(lambda: leaving_no_trace(lambda: fn(*args, **kwargs)))
+        job = SubmittedCall(lambda: isolated(lambda: fn(*args, **kwargs)))
         if self.post(job):
             return job.future
         if self._old_executor is None:
@@ -294,8 +282,7 @@ class CallerThread(CurrentThreadExecutor):
 
 
 def _discard(job: Any) -> None:
-    discard = getattr(job, "discard", None)
-    if discard is not None:
-        discard()
+    if isinstance(job, Job):
+        job.discard()
     else:
         job.future.cancel()  # a work item of asgiref's

@@ -20,43 +20,31 @@ Rule 4. A running call cannot be stopped, so its caller does not wait for it: th
 from __future__ import annotations
 
 import logging
-import os
 from asyncio import AbstractEventLoop, CancelledError, Task
 from collections.abc import Callable, Generator
-from contextvars import Context, ContextVar, copy_context
+from contextvars import Context, copy_context
 from sys import exception
 from time import monotonic
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
-from asgiref.sync import SyncToAsync
-
-from bridge._threads.context import adopt, holds_locals, rehome
+from bridge._threads.asgiref_state import (
+    OCCUPIED,
+    current_call,
+    enter_call,
+    holds_locals,
+    rehome,
+    restore_thread,
+    thread_snapshot,
+)
+from bridge._threads.context import adopt
+from bridge._threads.job import Job
 from bridge._threads.loop_inbox import inbox_of
 from bridge._threads.real_threads import RealLock
 from bridge.errors import PoolClosed
 
-__all__ = ["Call", "cancelled", "current_call", "settle_cancellation"]
+__all__ = ["Call", "cancelled", "settle_cancellation"]
 
 logger = logging.getLogger("bridge.sync")
-
-# What a sync thread knows of its caller: asgiref's keys, and one of ours. Copying them all, and
-# putting them all back, is quicker than either for one of them.
-_thread = SyncToAsync.threadlocal
-CALL = "bridge_call"
-
-_pid = (
-    os.getpid()
-)  # kept up to date below: a system call for each call of ours would be the dearest
-
-# asgiref refuses a thread-sensitive call where this is true. A call of ours that occupies asgiref's
-# single thread puts itself here, and is true for exactly as long as it runs.
-_occupied = cast("ContextVar[Any]", SyncToAsync.deadlock_context)
-
-
-def current_call() -> Call | None:
-    """The call that this thread runs, if any."""
-    call: Call | None = _thread.__dict__.get(CALL)
-    return call
 
 
 def settle_cancellation() -> None:
@@ -79,7 +67,7 @@ def cancelled() -> bool:
     On the thread that runs the function; never blocks.
     """
     call = current_call()
-    return call is not None and call.abandoned
+    return call is not None and bool(call.abandoned)
 
 
 class Awaited(Protocol):
@@ -89,7 +77,7 @@ class Awaited(Protocol):
         """Cancel it if its call still owes that. On any thread; returns at once."""
 
 
-class Call:
+class Call(Job):
     """One call. A job of :class:`~bridge._threads.pool.WorkerPool`, too.
 
     :ivar loop: where the caller waits.
@@ -126,7 +114,6 @@ class Call:
         "must_run",
         "occupies",
         "owes_cancellation",
-        "posted_at",
         "settles_later",
         "tasks",
         "waits_for",
@@ -167,7 +154,7 @@ class Call:
         self.posted_at = monotonic()
 
     def __bool__(self) -> bool:
-        """Whether it still occupies its thread: see ``_occupied``."""
+        """Whether it still occupies its thread: see ``asgiref_state.OCCUPIED``."""
         return not self.ended
 
     # -- the thread's side: a job ---------------------------------------------------------------
@@ -176,13 +163,10 @@ class Call:
         """Call the function. Never raises; does nothing if the caller was cancelled before."""
         if not self._ticket.acquire(False):
             return
-        thread = _thread.__dict__
-        outer = thread.copy()
+        snapshot = thread_snapshot()
         try:  # all of it: a signal handler may raise anywhere
-            thread["main_event_loop"] = self.loop
-            thread["main_event_loop_pid"] = _pid
-            thread["task_context"] = self.tasks = []
-            thread[CALL] = self
+            self.tasks = []
+            enter_call(self, self.loop, self.tasks)
             context = self.context
             if self.occupies or self._handled is not None or (context and holds_locals(context)):
                 self._result = context.run(self._run)
@@ -190,8 +174,7 @@ class Call:
                 self._result = context.run(self._func, *self._args, **self._kwargs)
         except BaseException as error:
             self.error = error
-        thread.clear()
-        thread.update(outer)
+        restore_thread(snapshot)
         self.ended = True
         if not self.settles_later:
             self._inbox.post(self._arrive)
@@ -214,11 +197,11 @@ class Call:
             rehome(self.context)
         if not self.occupies:
             return self._call()
-        token = _occupied.set(self)
+        token = OCCUPIED.set(self)
         try:
             return self._call()
         finally:
-            _occupied.reset(token)
+            OCCUPIED.reset(token)
 
     def _call(self) -> Any:
         handled = self._handled
@@ -334,12 +317,3 @@ def _cancel(task: Task[Any], loop: AbstractEventLoop) -> None:
         task.cancel()
     else:
         home.call_soon_threadsafe(task.cancel)
-
-
-def _notice_fork() -> None:
-    global _pid
-    _pid = os.getpid()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_notice_fork)

@@ -24,10 +24,9 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
-from bridge._threads.job import FollowedJob, Job
-from bridge._threads.parking import QuickGate
+from bridge._threads.job import Job, JobWithEnd, SubmittedCall
+from bridge._threads.parking import EventfdParking
 from bridge._threads.pool import WorkerPool
-from bridge._threads.submitted import Submitted
 from bridge.sync.caller import CallerThread
 from bridge.sync.nesting import Waits, frames_waiting
 
@@ -42,8 +41,8 @@ class ElasticPool(WorkerPool):
     :param threads: the most threads that run a job and do not wait for another.
     """
 
-    calls_at_once = True  # a caller waits for each job
-    gate_type = QuickGate
+    wakes_at_once = True  # a caller waits for each job
+    parking_type = EventfdParking
 
     def __init__(self, threads: int, *, backlog: int, name: str) -> None:
         self.size = threads
@@ -71,7 +70,7 @@ class ElasticPool(WorkerPool):
         frames = frames_waiting(self._workers)
         if not frames:
             return super().submit(fn, *args, **kwargs)
-        call = Submitted(lambda: fn(*args, **kwargs))
+        call = SubmittedCall(lambda: fn(*args, **kwargs))
         self._post_nested(call, frames)
         return call.future
 
@@ -105,13 +104,13 @@ class ElasticPool(WorkerPool):
         for frame in frames:
             if isinstance(frame, CallerThread):
                 frame.call_when_closed(self._on_frame_closed)
-        return FollowedJob(job, partial(self._end_wait, frames))
+        return JobWithEnd(job, partial(self._end_wait, frames))
 
     def _rouse_for_waiting(self) -> None:
         with self._lock:
             roused = self._claim_for_waiting()
         for worker in roused:
-            self._rouse(worker)
+            self._wake_worker(worker)
 
     def _end_wait(self, frames: Sequence[Any]) -> None:
         with self._lock:

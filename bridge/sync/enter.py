@@ -20,11 +20,11 @@ from contextvars import Context, copy_context
 from types import TracebackType
 from typing import Any, TypeVar
 
-from bridge._threads.context import TwinContext
+from bridge._threads.context import ManagerContext
 from bridge._threads.real_threads import RealLock
 from bridge.sync.calls import Call, settle_cancellation
 from bridge.sync.loop_task import LoopTask, refuse_on_loop
-from bridge.sync.reserved_thread import ThreadLease
+from bridge.sync.reserved_thread import ReservedThread
 from bridge.sync.sensitive import post_thread_sensitive
 from bridge.sync.to_thread import check_executor
 
@@ -68,8 +68,8 @@ class _InThreads(AbstractAsyncContextManager[T, bool | None]):
         self._post: Callable[[Call], None] = post_thread_sensitive
         self._loop: AbstractEventLoop
         self._context: Context
-        self._twin: TwinContext
-        self._lease: ThreadLease | None = None
+        self._twin: ManagerContext
+        self._lease: ReservedThread | None = None
         # Below: both sides. Who comes second, the thread with what it entered or the caller with
         # its cancellation, sees to it that it is left.
         self._lock = RealLock()
@@ -79,9 +79,9 @@ class _InThreads(AbstractAsyncContextManager[T, bool | None]):
     async def __aenter__(self) -> T:
         self._loop = asyncio.get_running_loop()
         self._context = copy_context()
-        self._twin = TwinContext(self._context)
+        self._twin = ManagerContext(self._context)
         if not self._thread_sensitive:
-            self._lease = ThreadLease(self._executor, self._loop)
+            self._lease = ReservedThread(self._executor, self._loop)
             self._post = self._lease.post
         try:
             return await self._enter()
@@ -99,7 +99,7 @@ class _InThreads(AbstractAsyncContextManager[T, bool | None]):
             if entered:
                 self._call(self._on_thread_exit, _exc_info(error), must_run=True).abandoned = True
             raise
-        self._twin.show_body()
+        self._twin.copy_to_body()
         return value
 
     async def __aexit__(
@@ -108,7 +108,7 @@ class _InThreads(AbstractAsyncContextManager[T, bool | None]):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool | None:
-        self._twin.show_manager(copy_context())
+        self._twin.copy_to_manager(copy_context())
         call = self._call(self._on_thread_exit, (exc_type, exc, traceback), must_run=True)
         self._release()
         if asyncio._get_running_loop() is None:
@@ -118,7 +118,7 @@ class _InThreads(AbstractAsyncContextManager[T, bool | None]):
             suppress: bool | None = await call
         finally:
             if not call.abandoned:
-                self._twin.show_caller()
+                self._twin.copy_after_exit()
         return suppress
 
     def _call(self, func: Callable[..., Any], args: tuple[Any, ...], *, must_run: bool) -> Call:
@@ -178,7 +178,7 @@ class _InLoop(AbstractContextManager[T, bool | None]):
     def __init__(self, manager: AbstractAsyncContextManager[T]) -> None:
         self._manager = manager
         self._task: LoopTask
-        self._twin: TwinContext
+        self._twin: ManagerContext
         self._value: T
         self._left: asyncio.Future[BaseException | None]
 
@@ -195,7 +195,7 @@ class _InLoop(AbstractContextManager[T, bool | None]):
         if self._task.ended:
             self._task.outcome()
         self._twin = self._task.twin_context()
-        self._twin.show_body()
+        self._twin.copy_to_body()
         return self._value
 
     def __exit__(
@@ -213,7 +213,7 @@ class _InLoop(AbstractContextManager[T, bool | None]):
         except BaseException:  # from a signal handler
             self._task.unwind()
             raise
-        self._twin.show_caller()
+        self._twin.copy_after_exit()
         try:
             suppress: bool = self._task.result()
         except BaseException as error:
@@ -225,7 +225,7 @@ class _InLoop(AbstractContextManager[T, bool | None]):
 
     def _on_left(self, body: Context, exc: BaseException | None) -> None:
         if not self._left.done():
-            self._twin.show_manager(body)
+            self._twin.copy_to_manager(body)
             self._left.set_result(exc)
 
     async def _on_loop(self) -> bool:

@@ -29,7 +29,7 @@ from bridge._threads.loop_inbox import inbox_of
 from bridge._threads.real_threads import RealLock
 from bridge.config import positive_int
 from bridge.sync.calls import Call
-from bridge.sync.reserved_thread import ThreadLease
+from bridge.sync.reserved_thread import ReservedThread
 from bridge.sync.sensitive import post_thread_sensitive
 from bridge.sync.to_thread import check_executor
 
@@ -85,7 +85,7 @@ async def _items(
     loop = asyncio.get_running_loop()
     source = _Source(iterable, window, loop)
     if not thread_sensitive:
-        source.keep_thread(ThreadLease(executor, loop))
+        source.keep_thread(ReservedThread(executor, loop))
     try:
         while await source.has_items():
             for item in source.take():
@@ -127,7 +127,7 @@ class _Source(Generic[T]):
         self._ended = False
         self._error: BaseException | None = None
 
-    def keep_thread(self, lease: ThreadLease) -> None:
+    def keep_thread(self, lease: ReservedThread) -> None:
         """Run on this lease, and give it back in the end, even if nobody closes the iteration."""
         self._post = lease.post
         self._release = weakref.finalize(self, lease.release)

@@ -6,12 +6,11 @@ starts at the first call and ends with the process; a forked child starts its ow
 
 from __future__ import annotations
 
-import atexit
-import os
 import threading
 from asyncio import AbstractEventLoop
 
-from bridge._threads.loop_thread import LoopThread, lease
+from bridge._threads import process
+from bridge._threads.loop_thread import LoopThread, acquire_loop
 
 __all__ = ["kept_loop"]
 
@@ -33,7 +32,7 @@ def _start() -> LoopThread:
     global _thread
     with _lock:
         if _thread is None or not _thread.is_alive():
-            _thread = lease()
+            _thread = acquire_loop()
         return _thread
 
 
@@ -51,6 +50,5 @@ def _forget() -> None:
     _thread = None
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
-atexit.register(_end)
+process.in_child(process.Fork.CALLS, _forget)
+process.at_exit(process.Exit.KEPT_LOOP, _end)

@@ -13,7 +13,6 @@ Rule 3. The waiting thread looks up every second. It never goes on waiting for a
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 import threading
 from asyncio import AbstractEventLoop, CancelledError, Task
@@ -22,27 +21,30 @@ from concurrent.futures import Executor
 from contextvars import copy_context
 from typing import Any
 
-from asgiref.sync import AsyncToSync, SyncToAsync
-
-from bridge._threads.context import TwinContext, adopt, rehome
+from bridge._threads.asgiref_state import (
+    WAITING_VARIABLE,
+    calls_for,
+    current_call,
+    executor_waiting_here,
+    loop_of_this_thread,
+    rehome,
+    set_executor_waiting_here,
+    tasks_of_this_thread,
+)
+from bridge._threads.context import ManagerContext, adopt
 from bridge._threads.loop_inbox import inbox_of
 from bridge._threads.loop_thread import start_task
-from bridge._threads.real_threads import NativeThread, RealLock
+from bridge._threads.real_threads import RealLock, RealThread
 from bridge.errors import DeadlockError
 from bridge.sync.caller import CallerThread
-from bridge.sync.calls import Call, current_call
+from bridge.sync.calls import Call
 from bridge.sync.kept_loop import kept_loop
-from bridge.sync.sensitive import CALLER_VARIABLE, set_waiting_caller, waiting_caller
 
 __all__ = ["LoopTask", "refuse_on_loop"]
 
 LOOK_S = 1.0
 LOOKS = 3
 """How often in a row the loop may be found stopped, once the coroutine has started on it."""
-
-_asgiref_thread = SyncToAsync.threadlocal
-
-_loop_executors: dict[Any, Any] = AsyncToSync.loop_thread_executors
 
 
 def refuse_on_loop() -> None:
@@ -54,19 +56,10 @@ def refuse_on_loop() -> None:
         )
 
 
-def _loop_of_this_thread() -> AbstractEventLoop | None:
-    """The loop that the sync code on this thread was called from, if it still runs."""
-    here = _asgiref_thread.__dict__
-    loop: AbstractEventLoop | None = here.get("main_event_loop")
-    if loop is None or not loop.is_running():
-        return None
-    return loop if here.get("main_event_loop_pid") == os.getpid() else None
-
-
 def _own_call() -> Call | None:
     """The call that runs on this thread, if it is ours, and not one of asgiref's further in."""
-    call = current_call()
-    if call is None or call.tasks is not _asgiref_thread.__dict__.get("task_context"):
+    call: Call | None = current_call()
+    if call is None or call.tasks is not tasks_of_this_thread():
         return None
     return call
 
@@ -93,12 +86,12 @@ class LoopTask:
 
     def __init__(self, awaitable: Awaitable[Any]) -> None:
         self._awaitable = awaitable
-        self._outer = waiting_caller()
+        self._outer = executor_waiting_here()
         self._caller = CallerThread(self._outer)
         self._context = copy_context()
         self._handled = sys.exception()
         self._call: Call | None = None  # while this thread waits
-        self._tasks = None if _own_call() else _asgiref_thread.__dict__.get("task_context")
+        self._tasks = None if _own_call() else tasks_of_this_thread()
         self._ticket = RealLock()
         self._loop: AbstractEventLoop | None = None
         self._task: Task[None] | None = None
@@ -116,7 +109,7 @@ class LoopTask:
 
     def begin_on_the_callers_loop(self) -> bool:
         """False: there is no such loop, or it runs no more."""
-        loop = _loop_of_this_thread()
+        loop = loop_of_this_thread()
         return loop is not None and self._post_to(loop)
 
     def begin_on_the_kept_loop(self) -> None:
@@ -135,7 +128,7 @@ class LoopTask:
             executor.submit(self._run_new_loop)
             self.wait()
             return
-        thread = NativeThread(target=self._run_new_loop, name="bridge-new-loop", daemon=True)
+        thread = RealThread(target=self._run_new_loop, name="bridge-new-loop", daemon=True)
         thread.start()
         self.wait()
         thread.join()
@@ -235,15 +228,15 @@ class LoopTask:
         is_here = self._caller._work_thread is here and asyncio._get_running_loop() is None
         return is_here and self._loop is not None
 
-    def twin_context(self) -> TwinContext:
+    def twin_context(self) -> ManagerContext:
         """For a coroutine that is entered and left: its context, beside that of the body."""
-        return TwinContext(self._context, but=CALLER_VARIABLE)
+        return ManagerContext(self._context, but=WAITING_VARIABLE)
 
     def adopt(self) -> None:
         """See, on the waiting thread, what the coroutine has set in context variables."""
-        adopt(self._context, but=CALLER_VARIABLE)
-        if CALLER_VARIABLE is None:
-            set_waiting_caller(self._outer)
+        adopt(self._context, but=WAITING_VARIABLE)
+        if WAITING_VARIABLE is None:
+            set_executor_waiting_here(self._outer)
 
     def cancel(self) -> None:
         """Cancel the coroutine. From any thread; returns at once."""
@@ -297,7 +290,7 @@ class LoopTask:
 
     def _on_enter(self) -> None:
         rehome(self._context)
-        set_waiting_caller(self._caller)
+        set_executor_waiting_here(self._caller)
 
     async def _on_run(self) -> None:
         self._task = task = asyncio.current_task()
@@ -364,9 +357,6 @@ class LoopTask:
     async def _on_new_loop(self) -> None:
         loop = asyncio.get_running_loop()
         self._over = loop.create_future()
-        _loop_executors[loop] = self._caller
-        try:
+        with calls_for(loop, self._caller):
             loop.call_soon(self._on_start)  # not here: this is inside of a task
             await self._over
-        finally:
-            del _loop_executors[loop]

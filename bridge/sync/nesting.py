@@ -9,7 +9,7 @@ for what they all wait for.
 
 Rule 1. A thread waits from the moment in which a call is made that it waits for, until that call
         has ended, or the thread goes on without it, whichever comes first.
-Rule 2. A frame that has gone on (``_broken``) waits for nothing. What its coroutine has left
+Rule 2. A frame that has gone on waits for nothing. What its coroutine has left
         running is no nested call.
 """
 
@@ -20,7 +20,12 @@ from collections.abc import Container, Sequence
 from threading import Thread
 from typing import Any
 
-from bridge.sync.sensitive import waiting_caller
+from bridge._threads.asgiref_state import (
+    executor_waiting_here,
+    is_waiting,
+    outer_executor,
+    thread_of,
+)
 
 __all__ = ["Waits", "frames_waiting"]
 
@@ -30,14 +35,14 @@ Frame = Any
 
 def frames_waiting(threads: Container[Thread]) -> Sequence[Frame]:
     """The sync frames on ``threads`` that wait, ours or asgiref's, for the code that runs here."""
-    frame: Frame = waiting_caller()
+    frame: Frame = executor_waiting_here()
     if frame is None:  # as mostly
         return ()
     found = []
     while frame is not None:
-        if not frame._broken and frame._work_thread in threads:
+        if is_waiting(frame) and thread_of(frame) in threads:
             found.append(frame)
-        frame = getattr(frame, "_old_executor", None)  # asgiref >= 3.9
+        frame = outer_executor(frame)
     return found
 
 
@@ -62,4 +67,4 @@ class Waits:
         """How many threads wait."""
         if not self._frames:
             return 0
-        return len({frame._work_thread for frame in self._frames if not frame._broken})
+        return len({thread_of(frame) for frame in self._frames if is_waiting(frame)})

@@ -18,10 +18,10 @@ from itertools import count
 from typing import Any, ParamSpec, TypeVar
 from weakref import WeakSet
 
-from bridge._threads.job import FollowedJob, Job, PoolStats
+from bridge._threads import process
+from bridge._threads.job import Job, JobWithEnd, PoolStats, SubmittedCall
 from bridge._threads.pool import WorkerPool
 from bridge._threads.real_threads import RealLock
-from bridge._threads.submitted import Submitted
 from bridge.config import positive_int
 from bridge.errors import ConfigError, PoolSaturated
 from bridge.sync.dropped import submit
@@ -155,7 +155,7 @@ class Limit(Executor):
 
         :raises PoolSaturated: too many jobs wait, here or in the pool.
         """
-        job = Submitted(lambda: fn(*args, **kwargs))
+        job = SubmittedCall(lambda: fn(*args, **kwargs))
         turn = self._take_turn(job)
         if turn is not None:
             self._go(turn, lambda pool: submit(pool, turn))
@@ -189,7 +189,7 @@ class Limit(Executor):
                 )
         frames = frames_waiting(self._taken_by)
         if frames:
-            job = FollowedJob(job, partial(self._end_wait, frames))
+            job = JobWithEnd(job, partial(self._end_wait, frames))
         pool = self._pool
         if isinstance(pool, ElasticPool):  # a turn may wait there behind the one that waits for it
             job = pool.nested(job)
@@ -240,10 +240,10 @@ class Limit(Executor):
             return None
 
 
-class _Turn:
+class _Turn(Job):
     """A job of the pool that runs jobs of a limit, one after the other."""
 
-    __slots__ = ("_job", "_limit", "posted_at")
+    __slots__ = ("_job", "_limit")
 
     def __init__(self, limit: Limit, job: Job) -> None:
         self._limit = limit
@@ -259,11 +259,11 @@ class _Turn:
             job = self._limit._next()
         self._limit._taken_by.discard(threading.current_thread())
 
-    def discard(self, _: BaseException | None = None) -> None:
+    def discard(self, error: BaseException | None = None) -> None:
         """The pool was shut down: so are the jobs that wait for this turn."""
-        self._job.discard()
+        self._job.discard(error)
         for job in self._limit._give_up_turn():
-            job.discard()
+            job.discard(error)
 
 
 def stats() -> dict[str, PoolStats]:
@@ -283,5 +283,4 @@ def _forget_turns() -> None:
         limit._reset()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_turns)
+process.in_child(process.Fork.CALLS, _forget_turns)

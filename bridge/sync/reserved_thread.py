@@ -1,7 +1,7 @@
 """A worker thread that is kept for a while: for what must begin, go on and end on one thread.
 
 What enters: calls, from the loop that has the lease. What leaves: the same calls, run one after the
-other on one thread of a pool. The thread is the pool's again after :meth:`ThreadLease.release`.
+other on one thread of a pool. The thread is the pool's again after :meth:`ReservedThread.release`.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ from _queue import Empty, SimpleQueue  # not queue's: gevent's is not for a real
 from asyncio import AbstractEventLoop
 from typing import Any
 
+from bridge._threads.job import Job
 from bridge.sync.calls import Call
 from bridge.sync.dropped import submit
 from bridge.sync.pools import iteration_pool
 
-__all__ = ["ThreadLease"]
+__all__ = ["ReservedThread"]
 
 
-class ThreadLease:
+class ReservedThread(Job):
     """A job of the pool, which lasts as long as the lease.
 
     :param executor: whose thread; None is a pool kept for this.

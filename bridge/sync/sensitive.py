@@ -21,16 +21,25 @@ threads (3.9), ``AsyncSingleThreadContext`` (3.10) and the executor of a ``Threa
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextvars import ContextVar, Token
+from contextvars import Token
 from typing import Any, cast
 
-from asgiref.sync import AsyncToSync, SyncToAsync
 from asgiref.sync import ThreadSensitiveContext as AsgirefContext
 
-from bridge._threads.context import TAGS_LOCALS
+from bridge._threads.asgiref_state import (
+    OCCUPIED,
+    THREAD_SENSITIVE_CONTEXT,
+    context_executors,
+    executor_serving,
+    executor_waiting_here,
+    has_exited,
+    is_waiting,
+    set_executor_waiting_here,
+    single_thread_executor,
+    thread_of,
+)
 from bridge._threads.loop_inbox import inbox_of
 from bridge._threads.real_threads import refuse_greenlets
 from bridge.errors import DeadlockError
@@ -39,41 +48,9 @@ from bridge.sync.calls import Call
 from bridge.sync.serial import post_in_order
 
 __all__ = [
-    "CALLER_VARIABLE",
     "ThreadSensitiveContext",
     "post_thread_sensitive",
-    "set_waiting_caller",
-    "waiting_caller",
 ]
-
-_executors: Any = AsyncToSync.executors
-_loop_executors: dict[Any, Any] = AsyncToSync.loop_thread_executors
-_context: ContextVar[Any] = SyncToAsync.thread_sensitive_context
-_context_executors: Any = SyncToAsync.context_to_thread_executor
-_occupied: ContextVar[Any] = SyncToAsync.deadlock_context
-
-# Reading an asgiref `Local` that was never set costs more than all the rest of the choice, so its
-# context variable is asked first.
-_variable = getattr(getattr(_executors, "_storage", None), "_data", None)
-CALLER_VARIABLE = _variable if isinstance(_variable, ContextVar) else None
-"""Where that `Local` keeps its data: no more than that is known of it here."""
-
-
-def waiting_caller() -> Any:
-    """The executor of the thread that waits for this code: ours, asgiref's or None."""
-    if CALLER_VARIABLE is not None and CALLER_VARIABLE.get(None) is None:
-        return None
-    return getattr(_executors, "current", None)
-
-
-def set_waiting_caller(caller: Any) -> None:
-    """Send thread-sensitive code of the current context to ``caller``."""
-    data = None if CALLER_VARIABLE is None or TAGS_LOCALS else CALLER_VARIABLE.get(None)
-    if CALLER_VARIABLE is not None and isinstance(data, dict):
-        # asgiref < 3.9 changes the dict, which the contexts that copied this one share.
-        CALLER_VARIABLE.set({**data, "current": caller})
-    else:
-        _executors.current = caller
 
 
 def post_thread_sensitive(call: Call) -> None:
@@ -82,16 +59,16 @@ def post_thread_sensitive(call: Call) -> None:
     :raises DeadlockError: that thread waits for this very call.
     :raises RuntimeError: the task has outlived its ``ThreadSensitiveContext`` with an executor.
     """
-    caller = waiting_caller()
+    caller = executor_waiting_here()
     if caller is not None and _post_to_caller(call, caller):
         return
-    context = _context.get(None)
-    if context is not None and not _has_exited(context):
+    context = THREAD_SENSITIVE_CONTEXT.get(None)
+    if context is not None and not has_exited(context):
         executor = _executor_of(context)
         _refuse_own_thread(executor)
         post_in_order(call, executor)
         return
-    loop_caller = _loop_executors.get(call.loop)
+    loop_caller = executor_serving(call.loop)
     if loop_caller is not None and _post_to_caller(call, loop_caller):
         return
     _post_to_single_thread(call, orphan=caller is not None)
@@ -113,24 +90,11 @@ def _post_to_caller(call: Call, caller: Any) -> bool:
     return True
 
 
-def _has_exited(context: Any) -> bool:
-    """Whether a task has outlived its context. It is not given a new thread for that.
-
-    :raises RuntimeError: the context had an executor; asgiref promises this error.
-    """
-    if getattr(context, "_exited", False):
-        raise RuntimeError(
-            "ThreadSensitiveContext has exited. Tasks created inside a context with an executor "
-            "must finish before it exits."
-        )
-    return getattr(context, "token", None) is None
-
-
 def _executor_of(context: Any) -> Executor:
-    executor = _context_executors.get(context)
+    executor = context_executors.get(context)
     if executor is None:
         refuse_greenlets("the thread of a ThreadSensitiveContext")
-        executor = _context_executors.setdefault(context, ThreadPoolExecutor(max_workers=1))
+        executor = context_executors.setdefault(context, ThreadPoolExecutor(max_workers=1))
     return cast(Executor, executor)
 
 
@@ -139,11 +103,11 @@ def _post_to_single_thread(call: Call, *, orphan: bool) -> None:
     :param orphan: the sync code that started this coroutine has gone on without it: even if it
         still runs on the single thread, it does not wait for this call.
     """
-    executor = SyncToAsync.single_thread_executor
+    executor = single_thread_executor()
     if not executor._threads:
         refuse_greenlets("thread-sensitive sync code that no thread waits for")
     _refuse_own_thread(executor)
-    if not orphan and _occupied.get(False):
+    if not orphan and OCCUPIED.get(False):
         raise DeadlockError(_OCCUPIED)
     call.occupies = True
     post_in_order(call, executor)
@@ -152,7 +116,7 @@ def _post_to_single_thread(call: Call, *, orphan: bool) -> None:
 def _refuse_own_thread(executor: Any) -> None:
     """:raises DeadlockError: the loop runs on the thread that it asks to run something else."""
     here = threading.current_thread()
-    waits_here = getattr(executor, "_work_thread", None) is here and not executor._broken
+    waits_here = thread_of(executor) is here and is_waiting(executor)
     if waits_here or here in getattr(executor, "_threads", ()):
         raise DeadlockError(OWN_THREAD)
 
@@ -183,8 +147,8 @@ class ThreadSensitiveContext(AsgirefContext):
     async def __aenter__(self) -> ThreadSensitiveContext:
         if self._executor is not None:
             self._enter_anew()
-        elif _context.get(None) is None:
-            self.token = _context.set(self)
+        elif THREAD_SENSITIVE_CONTEXT.get(None) is None:
+            self.token = THREAD_SENSITIVE_CONTEXT.set(self)
         return self
 
     def _enter_anew(self) -> None:
@@ -192,20 +156,20 @@ class ThreadSensitiveContext(AsgirefContext):
             raise RuntimeError("ThreadSensitiveContext is already entered")
         if self._exited:
             raise RuntimeError("ThreadSensitiveContext with an executor cannot be entered again")
-        self.token = _context.set(self)
-        _context_executors[self] = self._executor
+        self.token = THREAD_SENSITIVE_CONTEXT.set(self)
+        context_executors[self] = self._executor
         # A thread that waits further out would go first; here the executor does.
-        self._hidden = waiting_caller()
-        set_waiting_caller(None)
+        self._hidden = executor_waiting_here()
+        set_executor_waiting_here(None)
 
     async def __aexit__(self, exc: Any, value: Any, tb: Any) -> None:
         if self.token is None:
             return
-        _context.reset(self.token)
+        THREAD_SENSITIVE_CONTEXT.reset(self.token)
         self.token = None
-        executor = _context_executors.pop(self, None)
+        executor = context_executors.pop(self, None)
         if self._executor is not None:
-            set_waiting_caller(self._hidden)
+            set_executor_waiting_here(self._hidden)
             self._hidden = None
             self._exited = True
         elif executor is not None:
@@ -220,13 +184,3 @@ async def _end(executor: Executor) -> None:
     executor.submit(inbox.post, idle.set)
     executor.shutdown(wait=False)
     await idle.wait()
-
-
-def _replace_single_thread() -> None:
-    """In a forked child: asgiref's thread is the parent's, and its executor does not know."""
-    if getattr(SyncToAsync.single_thread_executor, "_threads", None):
-        SyncToAsync.single_thread_executor = ThreadPoolExecutor(max_workers=1)
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_replace_single_thread)

@@ -18,14 +18,13 @@ Rule 2. A batch ends, under the lock, only when it is empty; from then on nothin
 
 from __future__ import annotations
 
-import os
 from collections import deque
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from asgiref.current_thread_executor import CurrentThreadExecutor
-
+from bridge._threads import process
+from bridge._threads.asgiref_state import queue_length, shows_its_queue
 from bridge._threads.real_threads import RealLock
 from bridge.sync.calls import Call
 from bridge.sync.dropped import submit, why_dropped
@@ -87,7 +86,7 @@ class SerialQueue:
     @staticmethod
     def _is_at_the_end(batch: _Batch, executor: Executor) -> bool:
         """Rule 1. A batch that has started is in the queue no more; one that waits is all of it."""
-        return _waiting_in(executor) == (0 if batch.started else 1)
+        return queue_length(executor) == (0 if batch.started else 1)
 
     def next_of(self, batch: _Batch) -> Call | None:
         """The next call of the batch; None ends it."""
@@ -97,20 +96,6 @@ class SerialQueue:
             if self._last is batch:
                 self._last = None
             return None
-
-
-def _waiting_in(executor: Any) -> int:
-    """How many jobs wait in an executor that :func:`_shows_its_queue`."""
-    if type(executor) is ThreadPoolExecutor:
-        return executor._work_queue.qsize()
-    return len(executor._work_items)
-
-
-def _shows_its_queue(executor: Executor) -> bool:
-    """Whether the length of its queue can be read: else each call is submitted on its own."""
-    if type(executor) is ThreadPoolExecutor:
-        return hasattr(getattr(executor, "_work_queue", None), "qsize")
-    return type(executor) is CurrentThreadExecutor and hasattr(executor, "_work_items")
 
 
 _queues: WeakKeyDictionary[Executor, SerialQueue] = WeakKeyDictionary()
@@ -123,7 +108,7 @@ def post_in_order(call: Call, executor: Executor) -> None:
     """
     queue = _queues.get(executor)
     if queue is None:
-        if not _shows_its_queue(executor):
+        if not shows_its_queue(executor):
             submit(executor, call)
             return
         queue = _queues.setdefault(executor, SerialQueue())
@@ -134,5 +119,4 @@ def _forget_batches() -> None:
     _queues.clear()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_batches)
+process.in_child(process.Fork.CALLS, _forget_batches)

@@ -16,12 +16,9 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Awaitable, Callable, Coroutine
-from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
-from asgiref.sync import AsyncToSync as AsgirefAsyncToSync
-
-from bridge._threads.real_threads import refuse_greenlets
+from bridge._threads.asgiref_state import single_thread_context_executor
 from bridge.errors import DeadlockError
 from bridge.sync.loop_task import LoopTask, refuse_on_loop
 from bridge.sync.to_thread import is_async
@@ -30,8 +27,6 @@ __all__ = ["AsyncToSync", "async_to_sync"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-_single_thread = getattr(AsgirefAsyncToSync, "async_single_thread_context", None)
 
 
 class AsyncToSync(Generic[P, R]):
@@ -72,30 +67,14 @@ class AsyncToSync(Generic[P, R]):
         :raises BaseException: what a signal handler raised.
         """
         if self.force_new_loop:
-            task.run_on_new_loop(_single_thread_executor())
+            task.run_on_new_loop(single_thread_context_executor())
         elif task.begin_on_the_callers_loop():
             task.wait()
-        elif _single_thread_context() is not None:
-            task.run_on_new_loop(_single_thread_executor())
+        elif (executor := single_thread_context_executor()) is not None:
+            task.run_on_new_loop(executor)
         else:
             task.begin_on_the_kept_loop()
             task.wait()
-
-
-def _single_thread_context() -> Any:
-    """asgiref's `AsyncSingleThreadContext`, if this code is inside of one (asgiref >= 3.10)."""
-    return None if _single_thread is None else _single_thread.get(None)
-
-
-def _single_thread_executor() -> Executor | None:
-    context = _single_thread_context()
-    if context is None:
-        return None
-    executors = AsgirefAsyncToSync.context_to_thread_executor
-    if context not in executors:
-        refuse_greenlets("the thread of an AsyncSingleThreadContext")
-        executors[context] = ThreadPoolExecutor(max_workers=1)
-    return executors[context]
 
 
 @overload

@@ -16,19 +16,17 @@ Rule 3. Every promise about the response is kept where the bytes are written: no
 from __future__ import annotations
 
 import logging
-import os
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterable
 from contextvars import copy_context
 from time import monotonic
 from typing import Any
 
-from asgiref.sync import SyncToAsync
-
 from bridge._http.headers import Head, make_head
 from bridge._http.scope_to_environ import FileWrapper
 from bridge._http.sendfile import plan_file
-from bridge._threads.context import rehome
+from bridge._threads.asgiref_state import rehome, set_loop_of_this_thread
+from bridge._threads.job import Job
 from bridge.errors import AppProtocolError, ClientDisconnected
 from bridge.types import Environ, Message, OptExcInfo, ResponseHeaders, Scope, WsgiApp
 from bridge.wsgi_to_asgi.bodies import ResponseBody, checked
@@ -41,7 +39,7 @@ FILE_BLOCK = 262144
 """How much of a file is read at a time where it must be read: each block crosses the threads."""
 
 
-class Exchange:
+class Exchange(Job):
     """A job of the pool: calls the app and carries its response to the loop.
 
     :ivar head: the head of the response, once the app cannot change it any more.
@@ -65,7 +63,6 @@ class Exchange:
         "error",
         "file",
         "head",
-        "posted_at",
     )
 
     def __init__(
@@ -97,11 +94,7 @@ class Exchange:
     def run(self) -> None:
         """Serve the request. On a worker thread; never raises."""
         if not self.body.gone:  # the client may have left while the job waited
-            thread = SyncToAsync.threadlocal
-            if getattr(thread, "main_event_loop", None) is not self._loop:
-                # async_to_sync, inside the app, finds the server's own loop where asgiref looks.
-                thread.main_event_loop = self._loop
-                thread.main_event_loop_pid = os.getpid()
+            set_loop_of_this_thread(self._loop)  # async_to_sync in the app uses the server's loop
             try:
                 self.context.run(self._serve)
             except BaseException as error:  # asgiref's, on moving the context
@@ -112,7 +105,7 @@ class Exchange:
         """It waits for long: the loop, woken, listens from now on for the client to leave."""
         self.body.notify()
 
-    def discard(self) -> None:
+    def discard(self, error: BaseException | None = None) -> None:
         """The pool was shut down, or dropped this job, before its turn came."""
         self.error = ClientDisconnected("the pool dropped the request before its turn came")
         self._finish()

@@ -47,7 +47,7 @@ from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from bridge._http.scope_to_environ import BadRequest, EnvironBuilder
 from bridge._threads.context import adopt
-from bridge._threads.job import FollowedJob
+from bridge._threads.job import JobWithEnd
 from bridge._threads.loop_inbox import LoopInbox
 from bridge._threads.pool import WorkerPool
 from bridge.errors import AppProtocolError, PoolClosed
@@ -135,7 +135,7 @@ class RawWebSockets:
         slots = self._slots
         slots.taken += 1
         try:
-            self.pool.post(FollowedJob(exchange, partial(slots.leave, inbox)), loop)
+            self.pool.post(JobWithEnd(exchange, partial(slots.leave, inbox)), loop)
         except BaseException:
             slots.taken -= 1
             raise

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from bridge._threads import reminder
+from bridge._threads import pool as pool_module
 from bridge.errors import ClientDisconnected
 from bridge.types import Environ, Message, StartResponse
 from tests.apps.wsgi_routes import PLAIN
@@ -235,7 +235,7 @@ def test_a_client_that_leaves_while_it_waits_for_long_never_reaches_the_app(
     bridged: Bridged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its request is complete, so nothing but its long wait makes the adapter listen."""
-    monkeypatch.setattr(reminder, "REMIND_S", 0.01)
+    monkeypatch.setattr(pool_module, "REMIND_S", 0.01)
     held = Held()
 
     def is_listening(count: int) -> bool:

@@ -16,11 +16,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
-from bridge.config import LifespanMode, one_of, positive_number
+from bridge.config import one_of, positive_number
 from bridge.convert import ToAsgiKeywords
 from bridge.errors import AmbiguousApp, ConfigError
 from bridge.interface import interface_of
-from bridge.types import AsgiApp
+from bridge.types import AsgiApp, LifespanMode
 
 if TYPE_CHECKING:
     from bridge.contrib.django.application import DjangoApplication

@@ -21,7 +21,6 @@ from django.conf import settings
 
 from bridge._lifespan.runner import LifespanRunner
 from bridge._threads.job import PoolStats
-from bridge.config import LifespanMode
 from bridge.contrib.django import static
 from bridge.contrib.django.chain import why_not_async
 from bridge.contrib.django.choice import Choice
@@ -32,6 +31,7 @@ from bridge.dual import Universal
 from bridge.errors import LifespanFailed, ServerProtocolError
 from bridge.types import (
     AsgiApp,
+    LifespanMode,
     Message,
     Receive,
     Scope,

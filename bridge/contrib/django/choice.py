@@ -26,7 +26,7 @@ from django.conf import settings
 from django.db import connections
 from django.urls import URLResolver, get_resolver
 
-from bridge._threads.real_threads import NativeThread, RealLock
+from bridge._threads.real_threads import RealLock, RealThread
 from bridge.contrib.django.mount_point import mount_point_unknown
 from bridge.contrib.django.routes import Tree, walk
 
@@ -86,7 +86,7 @@ class Choice:
             if walking is None:
                 walking = self._walking = Future()
                 walker = partial(self._walk, walking)
-                NativeThread(target=walker, name="bridge-django-urls", daemon=True).start()
+                RealThread(target=walker, name="bridge-django-urls", daemon=True).start()
         await asyncio.shield(asyncio.wrap_future(walking))
 
     # -- on any thread --------------------------------------------------------------------------

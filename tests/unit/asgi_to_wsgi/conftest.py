@@ -40,7 +40,7 @@ def adapted() -> Iterator[Adapted]:
 def leases() -> int:
     """How many leases adapters have on event loops: all but the one of ``async_to_sync``."""
     threads = [thread for thread in threading.enumerate() if isinstance(thread, LoopThread)]
-    return sum(thread.leases for thread in threads) - (kept_loop._thread in threads)
+    return sum(thread.users for thread in threads) - (kept_loop._thread in threads)
 
 
 @pytest.fixture

@@ -62,7 +62,7 @@ def living(*, fail: Callable[[], Any] | None = None) -> tuple[AsgiApp, list[str]
 def loops() -> list[LoopThread]:
     """The threads of event loops that are not on their way to their end."""
     threads = [thread for thread in threading.enumerate() if isinstance(thread, LoopThread)]
-    return [thread for thread in threads if thread.leases]
+    return [thread for thread in threads if thread.users]
 
 
 # -- starting --------------------------------------------------------------------------------------

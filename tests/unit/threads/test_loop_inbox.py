@@ -1,19 +1,25 @@
-"""The loop's mailbox: woken once for many posts, never leaving one behind."""
+"""The loop's inbox: woken once for many posts, on every kind of loop, leaving nothing open."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import logging
+import os
 import threading
 import weakref
 from collections.abc import Callable
+from contextvars import ContextVar
 from functools import partial
+from typing import Any
 
 import pytest
+import uvloop
 
-from bridge._threads.doorbell import Doorbell
-from bridge._threads.loop_inbox import inbox_of
+from bridge._threads.loop_inbox import LoopInbox, inbox_of
+
+variable: ContextVar[int] = ContextVar("variable", default=0)
+RUNNERS: list[Callable[..., Any]] = [asyncio.run, uvloop.run]
 
 
 def test_many_posts_wake_the_loop_once() -> None:
@@ -130,16 +136,16 @@ def test_an_inbox_does_not_keep_its_loop_alive() -> None:
     assert inbox.post(lambda: None) is False
 
 
-def test_a_signal_handler_that_raises_before_the_bell_rings_leaves_nothing_asleep(
+def test_a_signal_handler_that_raises_before_the_loop_is_woken_leaves_nothing_asleep(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    ring = Doorbell.ring
+    wake_loop = LoopInbox._wake_loop
     interrupts = [KeyboardInterrupt()]
 
-    def interrupted(bell: Doorbell, answer: Callable[[], object]) -> bool:
+    def interrupted(inbox: LoopInbox) -> bool:
         if interrupts:
             raise interrupts.pop()
-        return ring(bell, answer)
+        return wake_loop(inbox)
 
     async def main() -> list[str]:
         inbox = inbox_of(asyncio.get_running_loop())
@@ -152,5 +158,135 @@ def test_a_signal_handler_that_raises_before_the_bell_rings_leaves_nothing_aslee
             await done.wait()
         return seen
 
-    monkeypatch.setattr(Doorbell, "ring", interrupted)
+    monkeypatch.setattr(LoopInbox, "_wake_loop", interrupted)
     assert asyncio.run(main()) == ["first"]
+
+
+# -- the eventfd -----------------------------------------------------------------------------------
+
+
+def open_descriptors() -> set[str]:
+    return set(os.listdir("/proc/self/fd"))
+
+
+async def post_from_threads(inbox: LoopInbox, posts: int) -> int:
+    """Post from one thread after another; returns how many callbacks ran."""
+    ran = 0
+    seen = asyncio.Event()
+
+    def callback() -> None:
+        nonlocal ran
+        ran += 1
+        seen.set()
+
+    for _ in range(posts):
+        thread = threading.Thread(target=inbox.post, args=(callback,))
+        thread.start()
+        thread.join()
+        async with asyncio.timeout(30):
+            await seen.wait()
+        seen.clear()
+    return ran
+
+
+@pytest.mark.parametrize("run", RUNNERS)
+def test_every_post_of_a_thread_runs(run: Callable[..., Any]) -> None:
+    async def main() -> tuple[int, int]:
+        inbox = inbox_of(asyncio.get_running_loop())
+        return await post_from_threads(inbox, 20), inbox.wakeups
+
+    assert run(main()) == (20, 20)
+
+
+@pytest.mark.parametrize("run", RUNNERS)
+def test_callbacks_run_in_an_empty_context(run: Callable[..., Any]) -> None:
+    """The first post's context would be kept for ever, and every later callback would run in it."""
+
+    async def main() -> list[int]:
+        inbox = inbox_of(asyncio.get_running_loop())
+        seen: list[int] = []
+
+        def post() -> None:
+            variable.set(7)
+            inbox.post(lambda: seen.append(variable.get()))
+
+        for number in range(2):
+            await asyncio.to_thread(post)
+            async with asyncio.timeout(30):
+                while len(seen) <= number:
+                    await asyncio.sleep(0)
+        return seen
+
+    assert run(main()) == [0, 0]
+
+
+@pytest.mark.skipif(not hasattr(os, "eventfd"), reason="Linux only")
+@pytest.mark.parametrize("run", RUNNERS)
+def test_loops_leave_no_descriptor_behind(run: Callable[..., Any]) -> None:
+    async def main() -> None:
+        inbox = inbox_of(asyncio.get_running_loop())
+        for _ in range(3):
+            posted = asyncio.Event()
+            await asyncio.to_thread(inbox.post, posted.set)
+            await posted.wait()
+
+    run(main())
+    gc.collect()
+    before = open_descriptors()
+    for _ in range(5):
+        run(main())
+    gc.collect()
+
+    assert len(open_descriptors()) <= len(before)
+
+
+def test_asyncio_loops_need_no_garbage_collection_for_that() -> None:
+    async def main() -> None:
+        posted = asyncio.Event()
+        inbox_of(asyncio.get_running_loop()).post(posted.set)
+        await posted.wait()
+
+    asyncio.run(main())
+    gc.collect()
+    gc.disable()
+    try:
+        before = open_descriptors()
+        for _ in range(5):
+            asyncio.run(main())
+        assert len(open_descriptors()) <= len(before)
+    finally:
+        gc.enable()
+
+
+def test_a_loop_that_watches_no_descriptors_is_woken_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def watch_nothing(*_: Any) -> None:
+        raise NotImplementedError
+
+    loop = asyncio.new_event_loop()
+    monkeypatch.setattr(loop, "add_reader", watch_nothing)
+    before = open_descriptors()
+    try:
+        assert loop.run_until_complete(post_from_threads(inbox_of(loop), 5)) == 5
+        assert open_descriptors() <= before  # one of an earlier test's may be closed meanwhile
+    finally:
+        loop.close()
+
+
+def test_without_eventfd_it_is_call_soon_threadsafe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "eventfd", raising=False)
+
+    async def main() -> int:
+        return await post_from_threads(inbox_of(asyncio.get_running_loop()), 5)
+
+    assert asyncio.run(main()) == 5
+
+
+def test_a_loop_that_has_closed_after_a_post_takes_no_other() -> None:
+    loop = asyncio.new_event_loop()
+    inbox = inbox_of(loop)
+    loop.run_until_complete(post_from_threads(inbox, 1))
+    loop.close()
+
+    assert inbox.post(lambda: None) is False

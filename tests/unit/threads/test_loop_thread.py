@@ -17,7 +17,7 @@ import pytest
 import uvloop
 
 from bridge._threads import loop_thread as loop_module
-from bridge._threads.loop_thread import LoopThread, lease, start_task
+from bridge._threads.loop_thread import LoopThread, acquire_loop, start_task
 from bridge.errors import DeadlockError
 
 TIMEOUT_S = 15
@@ -51,7 +51,7 @@ def on_loop(thread: LoopThread, function: Callable[[], Any]) -> Any:
 
 
 def test_all_share_one_named_daemon_thread(factory: Factory) -> None:
-    first, second = lease(factory), lease(factory)
+    first, second = acquire_loop(factory), acquire_loop(factory)
 
     assert first is second
     assert (first.name, first.daemon) == ("bridge-loop", True)
@@ -64,9 +64,9 @@ def test_all_share_one_named_daemon_thread(factory: Factory) -> None:
 
 
 def test_who_comes_after_the_last_gets_a_new_loop(factory: Factory) -> None:
-    first = lease(factory)
+    first = acquire_loop(factory)
     first.release()
-    second = lease(factory)
+    second = acquire_loop(factory)
 
     assert second is not first
     assert on_loop(second, asyncio.get_running_loop) is second.loop
@@ -76,13 +76,13 @@ def test_who_comes_after_the_last_gets_a_new_loop(factory: Factory) -> None:
 
 
 def test_uvloop_is_used_where_it_is_installed() -> None:
-    thread = lease()
+    thread = acquire_loop()
     assert isinstance(thread.loop, uvloop.Loop)
     thread.release()
 
 
 def test_who_brings_a_factory_shares_with_the_same_factory_only(factory: Factory) -> None:
-    everyones, mine, mine_too = lease(), lease(factory), lease(factory)
+    everyones, mine, mine_too = acquire_loop(), acquire_loop(factory), acquire_loop(factory)
 
     assert mine is mine_too
     assert mine is not everyones
@@ -99,7 +99,7 @@ def test_a_factory_that_fails_is_reported_and_leaves_nothing_behind() -> None:
 
     before = set(threading.enumerate())
     with pytest.raises(OSError, match="no descriptors left"):
-        lease(broken)
+        acquire_loop(broken)
 
     assert set(threading.enumerate()) <= before
 
@@ -110,7 +110,7 @@ def test_many_first_leases_at_once_start_one_loop(factory: Factory) -> None:
 
     def take() -> None:
         together.wait(TIMEOUT_S)
-        leased.append(lease(factory))
+        leased.append(acquire_loop(factory))
 
     takers = [threading.Thread(target=take) for _ in range(8)]
     for taker in takers:
@@ -125,7 +125,7 @@ def test_many_first_leases_at_once_start_one_loop(factory: Factory) -> None:
 
 
 def test_what_still_runs_at_the_end_is_cancelled(factory: Factory) -> None:
-    thread = lease(factory)
+    thread = acquire_loop(factory)
     seen: list[str] = []
 
     async def stays() -> None:
@@ -150,7 +150,7 @@ def test_what_still_runs_at_the_end_is_cancelled(factory: Factory) -> None:
 def test_an_exit_in_a_task_does_not_end_the_loop(
     caplog: pytest.LogCaptureFixture, factory: Factory
 ) -> None:
-    thread = lease(factory)
+    thread = acquire_loop(factory)
 
     async def leave() -> None:
         raise SystemExit(3)
@@ -166,7 +166,7 @@ def test_an_exit_in_a_task_does_not_end_the_loop(
 
 
 def test_a_loop_that_an_app_stops_goes_on(factory: Factory) -> None:
-    thread = lease(factory)
+    thread = acquire_loop(factory)
     thread.inbox.post(thread.loop.stop)
 
     assert on_loop(thread, lambda: "alive") == "alive"
@@ -175,10 +175,10 @@ def test_a_loop_that_an_app_stops_goes_on(factory: Factory) -> None:
 
 
 def test_a_lease_on_the_loops_own_thread_is_refused(factory: Factory) -> None:
-    thread = lease(factory)
+    thread = acquire_loop(factory)
 
     with pytest.raises(DeadlockError, match="wait for itself"):
-        on_loop(thread, lambda: lease(factory))
+        on_loop(thread, lambda: acquire_loop(factory))
 
     thread.release()
     assert ended(thread)
@@ -189,7 +189,7 @@ def test_a_blocked_loop_is_reported_once_with_the_line_that_blocks_it(
 ) -> None:
     monkeypatch.setattr(loop_module, "STALL_S", 0.0)
     caplog.set_level(logging.WARNING)
-    thread = lease(factory)
+    thread = acquire_loop(factory)
     blocking, go_on = threading.Event(), threading.Event()
 
     def block_the_loop() -> None:
@@ -217,12 +217,12 @@ def test_a_blocked_loop_is_reported_once_with_the_line_that_blocks_it(
 
 
 def test_a_fork_begins_without_a_loop_and_gets_its_own(factory: Factory) -> None:
-    thread = lease(factory)
+    thread = acquire_loop(factory)
     reading, writing = os.pipe()
     pid = os.fork()
     if not pid:  # the child: report in one byte, and leave without the test runner's own exit
         try:
-            mine = lease(factory)
+            mine = acquire_loop(factory)
             fine = mine is not thread and on_loop(mine, asyncio.get_running_loop) is mine.loop
             mine.release()
             os.write(writing, b"+" if fine and ended(mine) else b"-")
@@ -246,7 +246,7 @@ def test_a_task_takes_its_first_step_at_once_and_in_its_context(
     loop_factory: Factory,
 ) -> None:
     variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="-")
-    thread = lease(loop_factory)
+    thread = acquire_loop(loop_factory)
     seen: list[Any] = []
 
     async def steps() -> None:
@@ -281,7 +281,7 @@ def test_a_task_takes_its_first_step_at_once_and_in_its_context(
 def test_a_task_that_ends_or_fails_in_its_first_step_is_done(
     loop_factory: Factory,
 ) -> None:
-    thread = lease(loop_factory)
+    thread = acquire_loop(loop_factory)
 
     async def ends() -> None:
         pass

@@ -11,22 +11,22 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
-from bridge._threads import reminder
+from bridge._threads import pool as pool_module
 from bridge._threads.borrowed import BorrowedPool
-from bridge._threads.parking import QuickGate
+from bridge._threads.job import Job
+from bridge._threads.parking import EventfdParking
 from bridge._threads.pool import WorkerPool
-from bridge._threads.worker import Worker
 from bridge.errors import PoolClosed, PoolSaturated
 from bridge.sync.elastic import ElasticPool
 
 DEADLINE_S = 30
 
 
-class Call:
+class Call(Job):
     """A job that calls a function."""
 
     def __init__(self, call: Callable[[], object]) -> None:
@@ -37,7 +37,7 @@ class Call:
     def run(self) -> None:
         self.call()
 
-    def discard(self) -> None:
+    def discard(self, error: BaseException | None = None) -> None:
         self.discarded = True
 
 
@@ -127,16 +127,16 @@ def test_the_jobs_of_one_turn_wake_one_worker(
     """Rule 3: and none of them before the loop is through with that turn."""
     pool.submit(int).result(DEADLINE_S)  # a first one is started at once
     wait_until_idle(pool)
-    roused: list[object] = []
-    monkeypatch.setattr(pool, "_rouse", roused.append)
+    woken: list[object] = []
+    monkeypatch.setattr(pool, "_wake_worker", woken.append)
 
     async def main() -> list[int]:
         loop = asyncio.get_running_loop()
         for _ in range(3):
             pool.post(Call(int), loop)
-        before = len(roused)
+        before = len(woken)
         await asyncio.sleep(0)
-        return [before, len(roused)]
+        return [before, len(woken)]
 
     assert asyncio.run(main()) == [0, 1]
 
@@ -144,19 +144,19 @@ def test_the_jobs_of_one_turn_wake_one_worker(
 def test_a_call_that_is_waited_for_wakes_its_thread_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """ADR 8: and that thread waits where whoever wakes it lets go of the interpreter."""
+    """ADR 8: waking it from an eventfd releases the interpreter."""
     pool = ElasticPool(2, backlog=3, name="test")
     pool.submit(int).result(DEADLINE_S)
     wait_until_idle(pool)
-    roused: list[Worker] = []
-    monkeypatch.setattr(pool, "_rouse", roused.append)
+    woken: list[Any] = []
+    monkeypatch.setattr(pool, "_wake_worker", woken.append)
 
     async def main() -> int:
         pool.post(Call(int), asyncio.get_running_loop())
-        return len(roused)
+        return len(woken)
 
     assert asyncio.run(main()) == 1
-    assert isinstance(roused[0].gate, QuickGate)
+    assert isinstance(woken[0].parking, EventfdParking)
 
 
 def test_a_job_of_the_same_turn_runs_before_a_closed_pool_is_empty(pool: WorkerPool) -> None:
@@ -250,7 +250,7 @@ class Reminded(Call):
 async def test_a_job_that_waits_for_long_is_reminded_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(reminder, "REMIND_S", 0.01)
+    monkeypatch.setattr(pool_module, "REMIND_S", 0.01)
     executor = ThreadPoolExecutor(1)
     for pool in (WorkerPool(1, name="test"), BorrowedPool(executor, backlog=9)):
         gate = Gate(1)
@@ -443,7 +443,7 @@ def test_a_pool_that_can_start_no_more_threads_goes_on_with_those_it_has(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(threading.Thread, "start", no_thread)
         second = pool.submit(lambda: threading.current_thread().name)
-    assert "goes on with 1 threads" in caplog.text
+    assert "continues with 1 threads" in caplog.text
     gate.open.set()
     assert second.result(DEADLINE_S) == first.result(DEADLINE_S)
     pool.shutdown()
@@ -550,7 +550,7 @@ def test_a_job_for_which_the_borrowed_executor_has_no_thread_is_discarded(
     discarded = threading.Event()
 
     class Waited(Call):
-        def discard(self) -> None:
+        def discard(self, error: BaseException | None = None) -> None:
             discarded.set()
 
     with ThreadPoolExecutor(1, initializer=lambda: 1 / 0) as executor:
@@ -605,5 +605,5 @@ def test_the_interpreter_exits_with_a_job_that_never_ends_and_says_so() -> None:
     done = subprocess.run(command, timeout=DEADLINE_S, check=False, capture_output=True, text=True)
     assert done.returncode == 0
     assert done.stderr == (
-        "the interpreter exits, and does not wait more than 0.1 s for what runs on stuck-1\n"
+        "the interpreter exits while jobs still run on stuck-1: waited 0.1 s for them\n"
     )

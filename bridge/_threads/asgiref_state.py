@@ -1,0 +1,300 @@
+"""Everything private of asgiref that bridge relies on. No other module touches it.
+
+Our helpers and asgiref's share their state, so a call made through ours and one made through
+asgiref's (by Django's ORM, for instance) run on the same thread and find the same database
+connection there. asgiref offers no interface for that. Each fact has one function or one name here.
+
+Checked against asgiref 3.8.1, 3.9.2, 3.10.0, 3.11.1, 3.12.1 and 3.13.0: ``nox -s asgiref`` runs the
+tests of the sync helpers on each. What came after 3.8 is used where it exists and not required:
+
+========  ==========================================================================================
+3.9       an executor of a waiting thread knows the one further out (``_old_executor``)
+3.10      ``AsyncSingleThreadContext``
+3.12      the data of a ``Local`` is tagged with the thread that owns it
+3.13      ``ThreadSensitiveContext(executor=...)``, which can be entered once
+========  ==========================================================================================
+
+Rule 1. What sync code on a thread was called from is kept in one ``threading.local``
+        (``SyncToAsync.threadlocal``): the event loop, its process, and the tasks to cancel with it.
+Rule 2. The executor of the thread that waits for async code is kept in one ``Local``
+        (``AsyncToSync.executors.current``), so in the context of that code.
+Rule 3. Moving a context to another thread on purpose means moving the ownership of the ``Local``
+        data in it (:func:`rehome`).
+"""
+
+from __future__ import annotations
+
+from asyncio import AbstractEventLoop, Task
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import Context, ContextVar
+from threading import Thread
+from typing import Any, TypeVar, cast
+
+from asgiref import local
+from asgiref.current_thread_executor import CurrentThreadExecutor
+from asgiref.sync import AsyncToSync, SyncToAsync
+
+from bridge._threads import process
+from bridge._threads.real_threads import refuse_greenlets
+
+__all__ = [
+    "OCCUPIED",
+    "THREAD_SENSITIVE_CONTEXT",
+    "WAITING_VARIABLE",
+    "CurrentThreadExecutor",
+    "calls_for",
+    "context_executors",
+    "current_call",
+    "enter_call",
+    "executor_serving",
+    "executor_waiting_here",
+    "has_exited",
+    "holds_locals",
+    "is_waiting",
+    "isolated",
+    "loop_of_this_thread",
+    "outer_executor",
+    "owned",
+    "queue_length",
+    "rehome",
+    "restore_thread",
+    "set_executor_waiting_here",
+    "set_loop_of_this_thread",
+    "shows_its_queue",
+    "single_thread_context_executor",
+    "single_thread_executor",
+    "tasks_of_this_thread",
+    "thread_of",
+    "thread_snapshot",
+]
+
+T = TypeVar("T")
+
+# -- what a thread knows of the async code that called it (rule 1) ---------------------------------
+
+_thread = SyncToAsync.threadlocal
+_CALL = "bridge_call"
+"""Ours, among asgiref's keys: copying and putting back all of them is quicker than one by one."""
+
+
+def set_loop_of_this_thread(loop: AbstractEventLoop) -> None:
+    """Let ``async_to_sync`` on this thread, ours or asgiref's, use ``loop``."""
+    if getattr(_thread, "main_event_loop", None) is not loop:
+        _thread.main_event_loop = loop
+        _thread.main_event_loop_pid = process.pid
+
+
+def loop_of_this_thread() -> AbstractEventLoop | None:
+    """The loop that the sync code on this thread was called from, if it is still running."""
+    here = _thread.__dict__
+    loop: AbstractEventLoop | None = here.get("main_event_loop")
+    if loop is None or not loop.is_running():
+        return None
+    return loop if here.get("main_event_loop_pid") == process.pid else None
+
+
+def tasks_of_this_thread() -> list[Task[Any]] | None:
+    """The tasks that this thread waits for; they are cancelled with the call that runs on it."""
+    tasks: list[Task[Any]] | None = _thread.__dict__.get("task_context")
+    return tasks
+
+
+def current_call() -> Any:
+    """The call of ours that this thread runs, or None."""
+    return _thread.__dict__.get(_CALL)
+
+
+def enter_call(call: object, loop: AbstractEventLoop, tasks: list[Task[Any]]) -> None:
+    """Let the sync code on this thread see the call that it is part of."""
+    here = _thread.__dict__
+    here["main_event_loop"] = loop
+    here["main_event_loop_pid"] = process.pid
+    here["task_context"] = tasks
+    here[_CALL] = call
+
+
+def thread_snapshot() -> dict[str, Any]:
+    """All that this thread knows, for :func:`restore_thread`."""
+    return _thread.__dict__.copy()
+
+
+def restore_thread(snapshot: dict[str, Any]) -> None:
+    """Forget what the thread was given since :func:`thread_snapshot`."""
+    here = _thread.__dict__
+    here.clear()
+    here.update(snapshot)
+
+
+def isolated(call: Callable[[], T]) -> T:
+    """Call something on a thread that goes on to other things afterwards.
+
+    A job of asgiref's sets which loop its thread was called from, and never resets it. The loop may
+    still be running later, and must not be used for what the thread does then.
+    """
+    snapshot = thread_snapshot()
+    try:
+        return call()
+    finally:
+        restore_thread(snapshot)
+
+
+# -- the thread that waits for async code (rule 2) -------------------------------------------------
+
+_executors: Any = AsyncToSync.executors
+_loop_executors: dict[Any, Any] = AsyncToSync.loop_thread_executors
+
+# Reading an asgiref `Local` that was never set costs more than all the rest of the choice of a
+# thread, so its context variable is asked first.
+_variable = getattr(getattr(_executors, "_storage", None), "_data", None)
+WAITING_VARIABLE = _variable if isinstance(_variable, ContextVar) else None
+"""The context variable behind that ``Local``; None if there is none."""
+
+
+def executor_waiting_here() -> Any:
+    """The executor of the thread that waits for this code: ours, asgiref's, or None."""
+    if WAITING_VARIABLE is not None and WAITING_VARIABLE.get(None) is None:
+        return None
+    return getattr(_executors, "current", None)
+
+
+def set_executor_waiting_here(executor: Any) -> None:
+    """Send thread-sensitive code of the current context to ``executor``."""
+    data = None if WAITING_VARIABLE is None or TAGS_LOCALS else WAITING_VARIABLE.get(None)
+    if WAITING_VARIABLE is not None and isinstance(data, dict):
+        # asgiref < 3.9 changes the dict, which the contexts that copied this one share.
+        WAITING_VARIABLE.set({**data, "current": executor})
+    else:
+        _executors.current = executor
+
+
+def is_waiting(executor: Any) -> bool:
+    """Whether the thread behind an executor still waits, and takes jobs."""
+    return not executor._broken
+
+
+def thread_of(executor: Any) -> Thread | None:
+    """The thread behind an executor of a waiting thread; None for any other executor."""
+    thread: Thread | None = getattr(executor, "_work_thread", None)
+    return thread
+
+
+def outer_executor(executor: Any) -> Any:
+    """The executor of the waiting thread further out; None if there is none, or asgiref < 3.9."""
+    return getattr(executor, "_old_executor", None)
+
+
+def executor_serving(loop: AbstractEventLoop) -> Any:
+    """The executor of the thread that waits for ``loop`` as a whole, or None."""
+    return _loop_executors.get(loop)
+
+
+@contextmanager
+def calls_for(loop: AbstractEventLoop, executor: Any) -> Iterator[None]:
+    """Send thread-sensitive code that nobody else waits for on ``loop`` to ``executor``."""
+    _loop_executors[loop] = executor
+    try:
+        yield
+    finally:
+        del _loop_executors[loop]
+
+
+def shows_its_queue(executor: Executor) -> bool:
+    """Whether :func:`queue_length` knows this kind of executor."""
+    if type(executor) is ThreadPoolExecutor:
+        return hasattr(getattr(executor, "_work_queue", None), "qsize")
+    return type(executor) is CurrentThreadExecutor and hasattr(executor, "_work_items")
+
+
+def queue_length(executor: Any) -> int:
+    """How many jobs wait in an executor that :func:`shows_its_queue`."""
+    if type(executor) is ThreadPoolExecutor:
+        return executor._work_queue.qsize()
+    return len(executor._work_items)
+
+
+# -- thread-sensitive contexts, and the single thread ----------------------------------------------
+
+THREAD_SENSITIVE_CONTEXT: ContextVar[Any] = SyncToAsync.thread_sensitive_context
+"""The ``ThreadSensitiveContext`` that is entered."""
+
+context_executors: Any = SyncToAsync.context_to_thread_executor
+"""The executor of each ``ThreadSensitiveContext``."""
+
+OCCUPIED = cast("ContextVar[Any]", SyncToAsync.deadlock_context)
+"""True in code that the single thread waits for: asgiref refuses a thread-sensitive call there."""
+
+
+def has_exited(context: Any) -> bool:
+    """Whether a task has outlived its ``ThreadSensitiveContext``. It gets no new thread then.
+
+    :raises RuntimeError: the context had an executor; asgiref promises this error.
+    """
+    if getattr(context, "_exited", False):
+        raise RuntimeError(
+            "ThreadSensitiveContext has exited. Tasks created inside a context with an executor "
+            "must finish before it exits."
+        )
+    return getattr(context, "token", None) is None
+
+
+def single_thread_executor() -> ThreadPoolExecutor:
+    """Where thread-sensitive code runs that belongs nowhere else: one thread for the process."""
+    return SyncToAsync.single_thread_executor
+
+
+def single_thread_context_executor() -> ThreadPoolExecutor | None:
+    """Where ``AsyncSingleThreadContext``, if one is entered, runs its loops; made at first use.
+
+    :raises DeadlockError: threads are greenlets.
+    """
+    variable = getattr(AsyncToSync, "async_single_thread_context", None)
+    context = None if variable is None else variable.get(None)
+    if context is None:
+        return None
+    executors = AsyncToSync.context_to_thread_executor
+    if context not in executors:
+        refuse_greenlets("the thread of an AsyncSingleThreadContext")
+        executors[context] = ThreadPoolExecutor(max_workers=1)
+    return executors[context]
+
+
+def _replace_single_thread() -> None:
+    """In a forked child: the thread stayed with the parent, and its executor does not notice."""
+    if getattr(SyncToAsync.single_thread_executor, "_threads", None):
+        SyncToAsync.single_thread_executor = ThreadPoolExecutor(max_workers=1)
+
+
+process.in_child(process.Fork.CALLS, _replace_single_thread)
+
+# -- the data of a Local (rule 3) ------------------------------------------------------------------
+
+_storage: type | None = getattr(local, "_Storage", None)
+_rehome: Callable[[Any], Any] | None = getattr(local, "_rehome", None)
+TAGS_LOCALS = _storage is not None and _rehome is not None
+"""Whether the data of a ``Local`` is tagged with its thread, and hidden from others."""
+
+
+def owned(value: Any) -> Any:
+    """The value of a context variable, for the current thread."""
+    if _storage is not None and _rehome is not None and isinstance(value, _storage):
+        return _rehome(value)
+    return value
+
+
+def holds_locals(context: Context) -> bool:
+    """Whether there is anything to :func:`rehome` in ``context``."""
+    for value in context.values():  # noqa: SIM110  # any() would cost a generator for each call
+        if type(value) is _storage:
+            return True
+    return False
+
+
+def rehome(context: Context) -> None:
+    """Let the current thread own the ``Local`` data in ``context``, which it has entered."""
+    if _storage is None or _rehome is None:
+        return
+    for variable, value in context.items():
+        if isinstance(value, _storage):
+            variable.set(_rehome(value))

@@ -1,0 +1,113 @@
+"""What happens when the process forks, and when it ends: every step, in one place and in order.
+
+Modules that own threads, loops or locks register a callback for a stage below. Nothing is called
+before a fork or before the end of the interpreter.
+
+Rule 1. ``fork()`` copies the memory and the calling thread, no other. A lock that another
+        thread held stays locked in the child, and a thread object there has no thread behind it.
+        So each owner starts again with new locks and without threads. What the parent still uses
+        (open loops, entered context managers) is kept in memory and never finalized.
+Rule 2. In the child the stages of :class:`Fork` run from the bottom layer to the top one, on the
+        thread that called ``fork()``, before ``os.fork()`` returns.
+Rule 3. At the end of the interpreter the stages of :class:`Exit` run from the top layer to the
+        bottom one, on the main thread. The first two run while threads can still be started; the
+        others with ``atexit``, when executors refuse jobs already.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+from collections.abc import Callable
+from enum import IntEnum
+
+__all__ = ["Exit", "Fork", "at_exit", "in_child", "pid"]
+
+logger = logging.getLogger("bridge.pool")
+
+Callback = Callable[[], object]
+
+pid = os.getpid()
+"""This process. Read as ``process.pid``: it is updated in a forked child."""
+
+
+class Fork(IntEnum):
+    """What a forked child renews, in this order."""
+
+    POOLS = 1  # worker pools are empty again
+    LOOPS = 2  # no event loop runs
+    CALLS = 3  # asgiref's single thread, batches and limits of the sync helpers, the kept loop
+    ADAPTERS = 4  # AsgiToWsgi: no app runs
+    LIFESPANS = 5  # mounted apps have not started
+    ROUTERS = 6  # locks of Routers
+
+
+class Exit(IntEnum):
+    """What the end of the interpreter stops, in this order."""
+
+    LIFESPANS = 1  # apps mounted on a server that sends no lifespan: they may need threads
+    APPS = 2  # apps behind to_wsgi: they may need threads
+    KEPT_LOOP = 3  # the loop of async_to_sync
+    POOLS = 4  # worker threads
+
+
+_NEED_THREADS = (Exit.LIFESPANS, Exit.APPS)
+
+_in_child: dict[Fork, list[Callback]] = {stage: [] for stage in Fork}
+_at_exit: dict[Exit, Callback] = {}
+
+
+def in_child(stage: Fork, callback: Callback) -> None:
+    """Call ``callback`` in every forked child. It must not block, and must not raise."""
+    _in_child[stage].append(callback)
+
+
+def at_exit(stage: Exit, callback: Callback) -> None:
+    """Call ``callback`` once when the interpreter ends. Registering it again changes nothing.
+
+    For a stage that needs threads, register when there is something to stop: executors refuse jobs
+    from the moment on in which ``concurrent.futures`` hears of the end, and the last to register
+    hears of it first.
+    """
+    if _at_exit.get(stage) is callback:
+        return
+    _at_exit[stage] = callback
+    if stage in _NEED_THREADS:
+        try:
+            threading._register_atexit(_before_threads_end)  # type: ignore[attr-defined]
+        except (AttributeError, RuntimeError):  # not CPython, or the end has begun
+            pass  # atexit runs it
+
+
+def _before_threads_end() -> None:
+    _run(_NEED_THREADS)
+
+
+def _after_threads_ended() -> None:
+    _run(tuple(Exit))
+
+
+def _run(stages: tuple[Exit, ...]) -> None:
+    for stage in stages:
+        callback = _at_exit.pop(stage, None)
+        if callback is None:
+            continue
+        try:
+            callback()
+        except Exception:
+            logger.exception("stopping %s at exit failed", stage.name)
+
+
+def _after_fork() -> None:
+    global pid
+    pid = os.getpid()
+    for stage in Fork:
+        for callback in _in_child[stage]:
+            callback()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+atexit.register(_after_threads_ended)
