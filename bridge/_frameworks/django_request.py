@@ -5,7 +5,7 @@ it. PEP 3333 has a body end after ``CONTENT_LENGTH`` bytes, and so has Django: w
 the body for empty. Where ``wsgi.input_terminated`` is set, the stream knows itself where it ends:
 `to_asgi` sets it, and so do WSGI servers that take chunked bodies.
 
-Imports Django; see :mod:`bridge._frameworks.django_handler` for who may not.
+Imports Django; see :mod:`bridge._frameworks.django`.
 """
 
 from __future__ import annotations

@@ -1,29 +1,28 @@
-"""environ -> scope: a PEP 3333 environ becomes an ASGI HTTP scope, spec 2.5. Pure; any thread.
+"""Converts a PEP 3333 environ to an ASGI ``http`` scope (spec 2.5). Pure; any thread.
 
-What enters: a server's environ, whose strings hold latin-1 decoded bytes. What leaves: a new dict
-with ``path`` and ``root_path`` decoded as UTF-8 and headers as lower-case bytes.
+Strings of the environ hold latin-1 decoded bytes. In the scope, ``path`` and ``root_path`` are
+decoded as UTF-8, and headers are bytes with lower-case names.
 
-An environ that came over the bridge itself still has the scope it was made of, in ``asgi.scope``.
-What nobody has changed since is taken from there: header lines that CGI names had to join, keys and
-extensions that CGI has no names for.
+An environ that has crossed the bridge before still has the scope that it was made from, in
+``asgi.scope``. Whatever is unchanged since is taken from there: header lines that had to be joined
+for the environ, keys and extensions that CGI has no names for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import unquote_to_bytes
 
-from bridge._http.scope_to_environ import BadRequest
+from bridge._http.paths import quoted
+from bridge._http.rules import CACHE_SIZE, BadRequest, LengthRequired, parse_length
 from bridge.types import Environ, RawHeaders, Scope
 
-__all__ = ["LengthRequired", "body_length", "build_scope", "is_websocket"]
+__all__ = ["body_length", "build_scope", "is_websocket"]
 
-NAME_CACHE_SIZE = 1024
 ASGI_VERSION = {"version": "3.0", "spec_version": "2.5"}
-PATH_SAFE = "/:@!$&'()*+,;=~-._"
 
-# Made from the environ each time; any other key of an earlier scope is passed on.
+# Set from the environ each time; any other key of an earlier scope is passed on.
 _OWN_KEYS = frozenset(
     (
         "type",
@@ -43,21 +42,17 @@ _OWN_KEYS = frozenset(
         "wsgi_environ",
     )
 )
-# Only the keys without HTTP_ are the request's own; these would let a client contradict them.
+# Only the keys without HTTP_ belong to the request; a client could contradict them with these.
 _NO_HEADERS = ("HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH")
 
 _names: dict[str, bytes | None] = {}
 
 
-class LengthRequired(BadRequest):
-    """A chunked body, and the server cannot say where it ends. Answered with 411."""
-
-
 def build_scope(environ: Environ, state: Mapping[str, Any]) -> Scope:
     """The scope of ``environ``.
 
-    :param state: what the lifespan has left for every request; copied, one level deep.
-    :raises BadRequest: a value that no server should let through.
+    :param state: of the lifespan, for every request; copied one level deep.
+    :raises BadRequest: a value that no server should accept.
     """
     root_path = environ.get("SCRIPT_NAME", "")
     path = root_path + environ.get("PATH_INFO", "")
@@ -91,16 +86,16 @@ def build_scope(environ: Environ, state: Mapping[str, Any]) -> Scope:
 
 
 def is_websocket(environ: Environ) -> bool:
-    """Whether the client asks to go over to the WebSocket protocol (RFC 6455, 4.1)."""
+    """Whether the client asks to switch to the WebSocket protocol (RFC 6455, 4.1)."""
     upgrade: str | None = environ.get("HTTP_UPGRADE")
     return upgrade is not None and upgrade.lower() == "websocket"
 
 
 def body_length(environ: Environ) -> int | None:
-    """How long the request body is, in bytes; None if it ends where ``wsgi.input`` does.
+    """The length of the request body, in bytes; None if it ends where ``wsgi.input`` does.
 
     :raises BadRequest: Content-Length is not a number.
-    :raises LengthRequired: the body is chunked, and the server leaves it so.
+    :raises LengthRequired: the body is chunked, and the server passes the chunks on undecoded.
     """
     coding = environ.get("HTTP_TRANSFER_ENCODING")
     length: str = environ.get("CONTENT_LENGTH") or ""
@@ -114,29 +109,30 @@ def body_length(environ: Environ) -> int | None:
     if environ.get("wsgi.input_terminated"):
         return None
     if length:
-        # The length without the coding (RFC 3875, 4.1.2): nginx's uwsgi_pass has decoded the body,
-        # and leaves the header. wsgiref gives what the client says, which must not send both
-        # (RFC 9112, 6.2), and no app can tell.
+        # The length of the decoded body (RFC 3875, 4.1.2): nginx's uwsgi_pass decodes it and keeps
+        # the header. wsgiref passes on what the client sends, which must not be both (RFC 9112,
+        # 6.2); the two cases look the same here.
         return _length(length)
     if coding is None:
         return 0
     raise LengthRequired(
-        "this server passes chunked request bodies on as they are, so nobody can tell where they "
-        "end. Send a Content-Length"
+        "this server does not decode chunked request bodies, so their end is unknown. "
+        "Send a Content-Length"
     )
 
 
 def _length(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 20):
+    length = parse_length(text)
+    if length is None:
         raise BadRequest(f"Content-Length {text!r} is not a number of bytes")
-    return int(text)
+    return length
 
 
 # -- the path --------------------------------------------------------------------------------------
 
 
 def _raw_path(environ: Environ) -> bytes:
-    """The path as the client wrote it, if the server says so and nobody has changed it since."""
+    """The path as the client sent it, if the server passes it on and it is unchanged since."""
     path: str = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
     uri: str | None = environ.get("RAW_URI") or environ.get("REQUEST_URI")
     if uri:
@@ -147,7 +143,7 @@ def _raw_path(environ: Environ) -> bytes:
             raw = _origin_form(raw)
         if unquote_to_bytes(raw.encode("latin-1")) == path.encode("latin-1"):
             return raw.encode("latin-1")
-    return quote(path.encode("latin-1"), safe=PATH_SAFE).encode("ascii") or b"/"
+    return quoted(path.encode("latin-1")).encode("ascii") or b"/"
 
 
 def _origin_form(uri: str) -> str:
@@ -191,13 +187,13 @@ def _name(key: str) -> bytes | None:
         name = key[5:].lower().replace("_", "-").encode("latin-1")
     else:
         name = None
-    if len(_names) < NAME_CACHE_SIZE:  # names come from clients: bounded
+    if len(_names) < CACHE_SIZE:  # names come from clients: bounded
         _names[key] = name
     return name
 
 
 def _split_again(headers: RawHeaders, originals: RawHeaders) -> RawHeaders:
-    """The lines that were joined for the environ, where they still make up its value."""
+    """The lines that were joined for the environ, where its value is still theirs."""
     lines: dict[bytes, list[bytes]] = {}
     for name, value in originals:
         lines.setdefault(bytes(name).lower(), []).append(bytes(value))
@@ -230,7 +226,7 @@ def _server(environ: Environ) -> tuple[str, int | None] | None:
 def _port(text: Any) -> int | None:
     try:
         return int(text)
-    except (TypeError, ValueError):  # waitress says "None", gunicorn nothing on a Unix socket
+    except (TypeError, ValueError):  # waitress has "None", gunicorn nothing on a Unix socket
         return None
 
 
@@ -255,7 +251,7 @@ def _extensions(environ: Environ) -> dict[str, Any]:
 def _pass_on(scope: Scope, earlier: Scope) -> None:
     """Keys and extensions that CGI has no names for, from the scope before the crossing.
 
-    Extensions that are messages to the server stay behind: it is not this app's server.
+    Extensions that are messages to the server are left out: it is not this app's server.
     """
     for key, value in earlier.items():
         if key not in _OWN_KEYS:

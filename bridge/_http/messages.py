@@ -1,12 +1,12 @@
-"""Which ASGI message may follow which, as tables. Pure; runs on any thread.
+"""Which ASGI message may follow which, as tables. Pure; any thread.
 
-What enters: the state of a conversation and the next message of the app or the server. What leaves:
-the next state; or a :class:`~bridge.errors.ProtocolError` that names who sent what in which state,
-and what was allowed.
+:meth:`Conversation.after` takes the current state and the next message of the app or the server,
+and returns the next state; or raises a :class:`~bridge.errors.ProtocolError` that names the sender,
+the message, the state, and what was allowed.
 
-Each table has a row for every state: the messages that may come, and where each leads. A message
-that means two things is two of its rows: ``http.response.body`` ends the response unless
-``more_body`` is true. The states are phrases, and error messages are made of them.
+Each table has a row for every state: the messages that are allowed in it, and the state that each
+leads to. A message with two meanings has two entries: ``http.response.body`` ends the response
+unless ``more_body`` is true. States are phrases, from which error messages are made.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeAlias
 
 from bridge.errors import AppProtocolError, ProtocolError, ServerProtocolError
 
-__all__ = ["HTTP_REQUEST", "HTTP_RESPONSE", "LIFESPAN", "WEBSOCKET", "Conversation", "State"]
+__all__ = ["HTTP_RESPONSE", "LIFESPAN", "Conversation", "State"]
 
 State: TypeAlias = str
 Sender = Literal["app", "server"]
@@ -29,13 +29,8 @@ _ERRORS: Mapping[Sender, type[ProtocolError]] = {
 
 _SERVER = frozenset(
     (
-        "http.request",
-        "http.disconnect",
         "lifespan.startup",
         "lifespan.shutdown",
-        "websocket.connect",
-        "websocket.receive",
-        "websocket.disconnect",
     )
 )
 _EXTENSIONS = frozenset(
@@ -45,7 +40,6 @@ _EXTENSIONS = frozenset(
         "http.response.pathsend",
         "http.response.push",
         "http.response.zerocopysend",
-        "websocket.http.response.start",
     )
 )
 
@@ -53,19 +47,17 @@ _EXTENSIONS = frozenset(
 _SPLIT: Mapping[str, tuple[str, str, str]] = {
     kind: (flag, kind, f"{kind} with {flag}")
     for kind, flag in (
-        ("http.request", "more_body"),
         ("http.response.start", "trailers"),
         ("http.response.body", "more_body"),
         ("http.response.zerocopysend", "more_body"),
         ("http.response.trailers", "more_trailers"),
-        ("websocket.http.response.body", "more_body"),
     )
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """One table: what may be said, in what order.
+    """One table: which messages are allowed, in what order.
 
     :ivar name: of the conversation, for error messages.
     :ivar start: the first state.
@@ -79,9 +71,9 @@ class Conversation:
     def after(self, state: State, message: Mapping[str, Any], sender: Sender = "app") -> State:
         """The state after ``message``.
 
-        :param sender: whose mistake it is if the message must not come now.
-        :raises AppProtocolError: the app must not send this now.
-        :raises ServerProtocolError: the server must not.
+        :param sender: who sent it, so whose mistake it is if it is not allowed now.
+        :raises AppProtocolError: the app must not send it now.
+        :raises ServerProtocolError: the server must not send it now.
         """
         try:
             event: str = message["type"]
@@ -111,7 +103,7 @@ def _event(message: Mapping[str, Any]) -> str:
 
 
 def _allowed(row: Mapping[str, State], sender: Sender) -> list[str]:
-    """What this side may say, extensions left out: they need a server that offers them."""
+    """The messages that this side may send, without extensions, which not every server offers."""
     kinds = dict.fromkeys(event.partition(" ")[0] for event in row)
     return [
         kind
@@ -126,25 +118,6 @@ def _unchanged(*messages: str, state: State) -> dict[str, State]:
 
 
 # -- http: https://asgi.readthedocs.io/en/latest/specs/www.html ------------------------------------
-
-_NO_BODY_YET = "the request body is still to come"
-_BODY_READ = "the request body is complete"
-_GONE = "the client is gone"
-
-HTTP_REQUEST = Conversation(
-    "http request",
-    _NO_BODY_YET,
-    {
-        _NO_BODY_YET: {
-            "http.request with more_body": _NO_BODY_YET,
-            "http.request": _BODY_READ,
-            "http.disconnect": _GONE,
-        },
-        _BODY_READ: {"http.disconnect": _GONE},
-        _GONE: {"http.disconnect": _GONE},
-    },
-)
-"""What a server's ``receive()`` may return, one after the other."""
 
 _IDLE = "no response has started"
 _HEAD = "the response has started"
@@ -202,48 +175,6 @@ HTTP_RESPONSE = Conversation(
 )
 """What an app may ``send()`` for an http scope, extensions included."""
 
-# -- websocket: one table for both sides -----------------------------------------------------------
-
-_OPENING = "the WebSocket has not been connected"
-_HANDSHAKE = "the handshake waits for an answer"
-_OPEN = "the WebSocket is open"
-_DENIAL = "the handshake is being denied"
-_DENIAL_BODY = "the body of the denial is incomplete"
-_CLOSED = "the WebSocket is closed"
-
-WEBSOCKET = Conversation(
-    "websocket",
-    _OPENING,
-    {
-        _OPENING: {"websocket.connect": _HANDSHAKE},
-        _HANDSHAKE: {
-            "websocket.accept": _OPEN,
-            "websocket.close": _CLOSED,
-            "websocket.http.response.start": _DENIAL,
-            "websocket.disconnect": _GONE,
-        },
-        _OPEN: {
-            "websocket.receive": _OPEN,
-            "websocket.send": _OPEN,
-            "websocket.close": _CLOSED,
-            "websocket.disconnect": _GONE,
-        },
-        _DENIAL: {
-            "websocket.http.response.body with more_body": _DENIAL_BODY,
-            "websocket.http.response.body": _CLOSED,
-            "websocket.disconnect": _GONE,
-        },
-        _DENIAL_BODY: {
-            "websocket.http.response.body with more_body": _DENIAL_BODY,
-            "websocket.http.response.body": _CLOSED,
-            "websocket.disconnect": _GONE,
-        },
-        _CLOSED: {"websocket.disconnect": _GONE},
-        _GONE: {"websocket.disconnect": _GONE},
-    },
-)
-"""A WebSocket, seen from either side."""
-
 # -- lifespan: one table for both sides ------------------------------------------------------------
 
 _ASLEEP = "the app has not been started"
@@ -261,7 +192,7 @@ LIFESPAN = Conversation(
             "lifespan.startup.complete": _RUNNING,
             "lifespan.startup.failed": _ENDED,
         },
-        # Starlette says so unasked, when a lifespan ends that should not have.
+        # Starlette sends it unprompted, when a lifespan ends that should not have.
         _RUNNING: {"lifespan.shutdown": _STOPPING, "lifespan.shutdown.failed": _ENDED},
         _STOPPING: {
             "lifespan.shutdown.complete": _ENDED,

@@ -1,11 +1,10 @@
-"""scope -> environ: an ASGI HTTP scope becomes a PEP 3333 environ. Pure; runs on any thread.
+"""Converts an ASGI ``http`` scope (spec 2.0 to 2.5) to a PEP 3333 environ. Pure; any thread.
 
-What enters: an ``http`` scope of the ASGI spec 2.0 to 2.5. What leaves: a plain dict, complete but
-for ``wsgi.input``, in which every CGI value is a native string holding latin-1 decoded bytes,
-as PEP 3333 ("Unicode Issues") asks.
+The environ is a plain dict, complete except for ``wsgi.input``. Every CGI value is a native string
+of latin-1 decoded bytes (PEP 3333, "Unicode Issues").
 
-Nothing a client sends can set a key outside ``HTTP_*``, ``CONTENT_TYPE`` and ``CONTENT_LENGTH``:
-``REMOTE_USER`` and its like come only from ``trusted_environ``.
+Nothing a client sends can set a key other than ``HTTP_*``, ``CONTENT_TYPE`` and
+``CONTENT_LENGTH``: ``REMOTE_USER`` and its like come only from ``trusted_environ``.
 """
 
 from __future__ import annotations
@@ -13,69 +12,29 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import unquote_to_bytes
 
+from bridge._http.paths import below, normal_root, path_of_target, quoted
+from bridge._http.rules import CACHE_SIZE, BadRequest, parse_length
+from bridge._http.sendfile import FileWrapper
 from bridge._version import __version__
-from bridge.errors import AppProtocolError, BridgeError
+from bridge.errors import AppProtocolError
 from bridge.types import Environ, Scope, TrustedEnviron, UnderscoreHeaders
 
-__all__ = [
-    "BadRequest",
-    "EnvironBuilder",
-    "FileWrapper",
-    "path_of_target",
-    "split_path",
-]
+__all__ = ["EnvironBuilder", "split_path"]
 
-NAME_CACHE_SIZE = 1024
 PROTOTYPES = 64
-_RENEWED = ("HTTP_", "CONTENT_", "wsgi.")  # made of the scope, or of its server
+_RENEWED = ("HTTP_", "CONTENT_", "wsgi.")  # set anew from the scope
 TLS_VERSIONS = {0x0300: "SSLv3", 0x0301: "TLSv1", 0x0302: "TLSv1.1", 0x0303: "TLSv1.2"}
 TLS_VERSIONS[0x0304] = "TLSv1.3"
 
 
-class BadRequest(BridgeError):
-    """The request cannot become an environ without guessing. Answered with 400, never logged."""
-
-
-class FileWrapper:
-    """``wsgi.file_wrapper`` (PEP 3333, "Optional Platform-Specific File Handling").
-
-    Returned from the app as it is, the file may be handed to the server whole; wrapped in anything
-    else it is an ordinary iterable of blocks.
-
-    :param filelike: an object with ``read(size) -> bytes``; its ``close()`` is called at the end.
-    :param blksize: a suggested block size in bytes. Smaller than 64 KiB is rounded up: a block
-        costs the same whatever its size.
-    :ivar left: how many bytes to read at most; the adapter sets it to the Content-Length.
-    """
-
-    def __init__(self, filelike: Any, blksize: int = 8192) -> None:
-        self.filelike = filelike
-        self.blksize = max(blksize, 65536)
-        self.left: int | None = None
-        if hasattr(filelike, "close"):
-            self.close = filelike.close
-
-    def __iter__(self) -> FileWrapper:
-        return self
-
-    def __next__(self) -> bytes:
-        size = self.blksize if self.left is None else min(self.blksize, self.left)
-        block: bytes = self.filelike.read(size) if size else b""
-        if not block:
-            raise StopIteration
-        if self.left is not None:
-            self.left -= len(block)
-        return block
-
-
 class EnvironBuilder:
-    """Builds environs the way one adapter's options say.
+    """Builds environs according to the options of one adapter.
 
-    :param underscore_headers: what to do with header names that have a ``_``: ``x_remote_user``
-        would become the same ``HTTP_X_REMOTE_USER`` as ``x-remote-user``.
-    :param duplicate_header_limit: how many lines of one name are accepted.
+    :param underscore_headers: what happens to header names with a ``_``: ``x_remote_user`` would
+        become the same ``HTTP_X_REMOTE_USER`` as ``x-remote-user``.
+    :param duplicate_header_limit: how many lines of one header are accepted.
     :param trusted_environ: given the scope, returns keys to add, such as ``REMOTE_USER``.
     """
 
@@ -93,7 +52,7 @@ class EnvironBuilder:
         self._prototypes: dict[tuple[Any, str, str], Environ] = {}
 
     def build(self, scope: Scope) -> Environ:
-        """The environ of ``scope``, all but its ``wsgi.input``.
+        """The environ of ``scope``, without ``wsgi.input``.
 
         :raises BadRequest: conflicting or malformed Content-Length, too many lines of one header.
         :raises AppProtocolError: ``trusted_environ`` returned something other than strings.
@@ -132,7 +91,7 @@ class EnvironBuilder:
         return environ
 
     def _prototype(self, scope: Scope) -> Environ:
-        """What is the same for all requests that come in at one address."""
+        """The part that is the same for all requests to one address of the server."""
         server = scope.get("server")
         scheme = scope.get("scheme", "http")
         version = scope.get("http_version", "1.1")
@@ -156,12 +115,15 @@ class EnvironBuilder:
             if len(environ) != before + len(headers):
                 self._add_unusual_headers(environ, headers)
         if "CONTENT_LENGTH" in environ:
-            _check_length(environ["CONTENT_LENGTH"])
+            if parse_length(environ["CONTENT_LENGTH"]) is None:
+                raise BadRequest(
+                    f"Content-Length {environ['CONTENT_LENGTH']!r} is not a number of bytes"
+                )
             if "HTTP_TRANSFER_ENCODING" in environ:  # RFC 9112, 6.1: an attempt at smuggling
                 raise BadRequest("both Content-Length and Transfer-Encoding")
 
     def _add_unusual_headers(self, environ: Environ, headers: list[tuple[bytes, bytes]]) -> None:
-        """Names that are new, or repeated, or to be dropped."""
+        """Headers whose names are new, or repeated, or dropped."""
         values: dict[str, list[str]] = {}
         for name, value in headers:
             key = self._keys.get(name) or self._key(name)
@@ -179,12 +141,12 @@ class EnvironBuilder:
         key = name.upper().replace(b"-", b"_").decode("latin-1")
         if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
             key = "HTTP_" + key
-        if len(self._keys) < NAME_CACHE_SIZE:  # names come from clients: bounded
+        if len(self._keys) < CACHE_SIZE:  # names come from clients: bounded
             self._keys[bytes(name)] = key
         return key
 
     def _joined(self, key: str, lines: list[str]) -> str:
-        """The value of a header that came in several lines."""
+        """The value of a header that has several lines."""
         if len(lines) > self._duplicate_header_limit:
             raise BadRequest(
                 f"{len(lines)} lines of one header ({key}); "
@@ -200,19 +162,14 @@ class EnvironBuilder:
 
 
 _SINGLE = {"CONTENT_LENGTH": "Content-Length", "HTTP_HOST": "Host"}
-"""RFC 9110, 8.6, and RFC 9112, 3.2: what proxy and app must not take for two different things."""
-
-
-def _check_length(length: str) -> None:
-    if not (length.isascii() and length.isdigit() and len(length) < 20):
-        raise BadRequest(f"Content-Length {length!r} is not a number of bytes")
+"""Headers in which proxy and app must not see two values (RFC 9110, 8.6; RFC 9112, 3.2)."""
 
 
 def _make_prototype(server: Any, scheme: str, version: str) -> Environ:
     host, port = server or ("localhost", None)
     if not port or port == "0":  # a unix socket: its path is no host name
         host, port = "localhost", 443 if scheme == "https" else 80
-    # Every key of a request is here already: a copy of this dict has room for its headers, too.
+    # All keys of a request exist already: a copy of this dict has room for its headers, too.
     prototype: Environ = {
         "REQUEST_METHOD": "",
         "SCRIPT_NAME": "",
@@ -243,7 +200,7 @@ def _make_prototype(server: Any, scheme: str, version: str) -> Environ:
 
 
 def _pass_on(environ: Environ, earlier: Environ) -> None:
-    """What a WSGI server or middleware has set before the request first crossed the bridge."""
+    """Keep what a WSGI server or middleware set before the request first crossed the bridge."""
     for key, value in earlier.items():
         if not key.startswith(_RENEWED):
             environ.setdefault(key, value)
@@ -262,35 +219,22 @@ def split_path(scope: Scope, root_path: str) -> tuple[str, str]:
     """``(SCRIPT_NAME, PATH_INFO)`` of a scope: percent-decoded bytes as latin-1 strings.
 
     ``root_path`` is stripped from ``path`` only where a segment ends: ``/app`` is no prefix of
-    ``/apple``. A path that does not begin with it (some servers strip it themselves) stays whole.
+    ``/apple``. A path that does not begin with it (some servers strip it) stays as it is.
     """
     path = _native(scope["path"], scope.get("raw_path"))
     if path[:1] != "/":
         path = path_of_target(path)
     if not root_path or root_path == "/":
         return "", path
-    root = _native(root_path, None).rstrip("/")
-    if root and root[0] != "/":
-        root = "/" + root
+    root = normal_root(_native(root_path, None))
+    rest = below(root, path)
+    if rest is not None:
+        return root, rest
     if path.startswith(root):
         rest = path[len(root) :]
-        if not rest or rest[0] == "/":
-            return root, rest
         if "://" in rest or (rest == "*" and scope["method"] == "OPTIONS"):
             return root, path_of_target(rest)  # uvicorn has put the root in front of it
     return root, path
-
-
-def path_of_target(target: str) -> str:
-    """The path of a request target that is none (RFC 9112, 3.2): ``*``, or a whole URI.
-
-    Anything else is returned as it is.
-    """
-    scheme, separator, rest = target.partition("://")
-    if separator and scheme.isalnum():
-        _, slash, path = rest.partition("/")
-        return slash + path or "/"
-    return "" if target == "*" else target  # OPTIONS *: the server as a whole
 
 
 def _native(path: str, raw_path: bytes | None) -> str:
@@ -309,17 +253,17 @@ def _native(path: str, raw_path: bytes | None) -> str:
 
 
 def _raw_uri(scope: Scope) -> str:
-    """The path as the client sent it, as far as the server tells."""
+    """The path as the client sent it, if the server passes it on."""
     raw_path: bytes | None = scope.get("raw_path")
     if not raw_path:
-        return quote(scope["path"], safe="/:@!$&'()*+,;=~-._")
+        return quoted(scope["path"])
     if b"?" in raw_path:
         raw_path = raw_path.partition(b"?")[0]
     return raw_path.decode("latin-1")
 
 
 def _add_tls(environ: Environ, tls: Mapping[str, Any]) -> None:
-    """Apache's SSL_* names for what the ASGI TLS extension offers."""
+    """Set Apache's ``SSL_*`` keys from the ASGI TLS extension."""
     environ["HTTPS"] = "on"
     version, cipher = tls.get("tls_version"), tls.get("cipher_suite")
     if version is not None:

@@ -10,8 +10,8 @@ import asyncio
 import threading
 from concurrent.futures import Executor
 
-from bridge._threads.job import Job, Meter, PoolStats
-from bridge._threads.pool import LateJobs
+from bridge._threads.job import Job
+from bridge._threads.pool import LateJobs, Meter, PoolStats
 from bridge.errors import PoolClosed, PoolSaturated
 
 __all__ = ["BorrowedPool"]

@@ -31,18 +31,19 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, Future
+from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 from weakref import WeakSet, ref
 
 from bridge._threads import process
-from bridge._threads.job import Job, Meter, PoolStats, SubmittedCall
+from bridge._threads.job import Job, SubmittedCall
 from bridge._threads.parking import LockParking, Parking
 from bridge._threads.real_threads import RealLock, RealThread
 from bridge.errors import PoolClosed, PoolSaturated
 
-__all__ = ["LateJobs", "WorkerPool"]
+__all__ = ["LateJobs", "Meter", "PoolStats", "WorkerPool"]
 
 logger = logging.getLogger("bridge.pool")
 
@@ -53,6 +54,74 @@ TICK_S = 0.001
 LATE_S = 0.002
 REMIND_S = 0.5
 EXIT_JOIN_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStats:
+    """A pool at one moment. Waits are in seconds and count jobs that have started."""
+
+    threads: int
+    idle: int
+    running: int
+    waiting: int
+    completed: int
+    refused: int
+    wait_total_s: float
+    wait_max_s: float
+
+
+class Meter:
+    """Counts of one thread, or of a whole pool. Each has one writer at a time."""
+
+    __slots__ = ("completed", "refused", "started", "wait_max_s", "wait_total_s")
+
+    def __init__(self) -> None:
+        self.completed = 0
+        self.refused = 0
+        self.started = 0
+        self.wait_total_s = 0.0
+        self.wait_max_s = 0.0
+
+    @property
+    def running(self) -> int:
+        """Jobs that have started and not ended."""
+        return self.started - self.completed
+
+    def start(self, job: Job) -> None:
+        """Count ``job`` as started, and how long it has waited."""
+        wait_s = time.monotonic() - job.posted_at
+        self.started += 1
+        self.wait_total_s += wait_s
+        if wait_s > self.wait_max_s:
+            self.wait_max_s = wait_s
+
+    @classmethod
+    def total(cls, meters: Iterable[Meter]) -> Meter:
+        """The sum of several meters."""
+        total = cls()
+        for meter in meters:
+            total.add(meter)
+        return total
+
+    def add(self, other: Meter) -> None:
+        self.completed += other.completed
+        self.refused += other.refused
+        self.started += other.started
+        self.wait_total_s += other.wait_total_s
+        self.wait_max_s = max(self.wait_max_s, other.wait_max_s)
+
+    def stats(self, *, threads: int, idle: int, waiting: int) -> PoolStats:
+        """These counts with the rest of what a pool knows."""
+        return PoolStats(
+            threads=threads,
+            idle=idle,
+            running=self.running,
+            waiting=waiting,
+            completed=self.completed,
+            refused=self.refused,
+            wait_total_s=self.wait_total_s,
+            wait_max_s=self.wait_max_s,
+        )
 
 
 class WorkerPool(Executor):
@@ -398,7 +467,8 @@ class _Worker(RealThread):
             job = None if pool._crowded else _pop(jobs)
             if job is None:
                 job = pool._next(self)
-            ended.settle()
+            if ended.settles:
+                ended.settle()
             del ended  # an idle thread must not keep the last request alive
         return self in pool._workers
 

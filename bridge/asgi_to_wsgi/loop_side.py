@@ -1,24 +1,25 @@
-"""One request on its way through `AsgiToWsgi`, seen from the event loop that runs the app.
+"""The loop side of a request through `AsgiToWsgi`: the app's task, its ``receive`` and ``send``.
 
-What enters: a scope, and what the caller's thread reads from ``wsgi.input``. What leaves, through
-the fields that ``thread_side`` reads: the response, and wishes that only that thread can
-fulfil.
+The response goes to the server thread through fields that
+:class:`~bridge.asgi_to_wsgi.thread_side.ThreadSide` reads. The server thread reads ``wsgi.input``
+and runs thread-sensitive sync code for the app.
 
-Rule 1. All methods run on the loop's thread. The app is one task; its first step runs at once.
-Rule 2. The loop writes its fields in the order ``head``, ``chunks``, ``error``, ``over``, and
-        signals after each step; the caller reads them the other way round. So whatever it sees set,
-        it also sees what came before.
-Rule 3. Only the loop releases ``gate``, and only while it is locked; only the caller acquires it.
-        So there is never more than one signal on its way, and never one too few.
-Rule 4. The caller reads the body and runs thread-sensitive sync code. Once the response is complete
-        it goes away, at the end of that step or a moment later; from then on such code runs on a
-        thread of its own.
-Rule 5. An error is raised to the caller as long as the response is not complete and the caller asks
-        for more of it, and logged after that. Never both.
+Rule 1. All methods run on the loop thread. The app is one task; its first step runs at once.
+Rule 2. The loop writes its fields in the order ``head``, ``chunks``, ``error``, ``finished``, and
+        wakes the server thread after each step; the server thread reads them in the opposite order.
+        So if it sees one of them set, it also sees what was written before.
+Rule 3. Only the loop releases ``wakeup``, and only while it is locked; only the server thread
+        acquires it. So at most one wake-up is pending, and none is lost.
+Rule 4. The server thread reads the body and runs thread-sensitive sync code. It goes on to other
+        requests once the response is complete, at the end of that step or a moment later; from then
+        on such code runs on another thread.
+Rule 5. An error is raised to the server thread as long as the response is not complete and the
+        server asks for more of it, and logged after that. Never both.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from asyncio import Future, Task, TimerHandle
 from collections import deque
@@ -27,60 +28,59 @@ from concurrent.futures import Future as ThreadFuture
 from contextvars import Context
 from functools import partial
 from threading import Lock
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from bridge._http.messages import HTTP_RESPONSE
-from bridge._http.wsgi_head import WsgiHead, make_wsgi_head
+from bridge._http.response_heads import WsgiHead, early_hints_for_wsgi, head_for_wsgi
+from bridge._http.rules import left_after, too_short
 from bridge._threads.asgiref_state import holds_locals
 from bridge._threads.job import SubmittedCall
 from bridge._threads.loop_thread import start_task
-from bridge.asgi_to_wsgi.early_hints import send_hints
-from bridge.asgi_to_wsgi.outcome import Ending, explain, report
-from bridge.asgi_to_wsgi.request_body import PulledBody
-from bridge.asgi_to_wsgi.sync_code import CallerJobs, enter_caller, move_in
+from bridge.asgi_to_wsgi.outcome import Outcome, error_for_server, log_error
+from bridge.asgi_to_wsgi.request_body import RequestBody
+from bridge.asgi_to_wsgi.running_app import RunningApp
+from bridge.asgi_to_wsgi.sync_code import SyncJobs, enter_request, move_to_loop_thread
 from bridge.errors import AppProtocolError, ClientDisconnected, PoolClosed
-from bridge.types import Message, Scope
+from bridge.types import Message, ResponseHeaders, Scope
 
-if TYPE_CHECKING:
-    from bridge.asgi_to_wsgi.running_app import LiveApp
-
-__all__ = ["AppSide"]
+__all__ = ["LoopSide"]
 
 logger = logging.getLogger("bridge.asgi_to_wsgi")
 
 T = TypeVar("T")
+EarlyHints = Callable[[ResponseHeaders], object]
 
 DISCONNECT_GRACE_S = 0.5
-"""How long an app may go on after ``http.disconnect`` before its task is cancelled."""
+"""How long an app may run on after ``http.disconnect`` before its task is cancelled."""
 
 GRACE_STEPS = 5
-"""It passes in so many steps: a loop that is held up meanwhile takes one of them, and not all."""
+"""The grace is counted in so many steps: a blocked loop uses up one of them, and not all."""
 
 
-class AppSide:
-    """The app's task, and its ``receive`` and ``send``.
+class LoopSide:
+    """One request: the app's task, and its ``receive`` and ``send``.
 
-    :param context: for the app to run in. It will refer to this object, which so forgets it.
-    :ivar gate: the caller sleeps at it.
+    :param context: for the app to run in. It will refer to this object, which drops it then.
+    :ivar wakeup: the server thread sleeps on it.
     :ivar body: of the request; None if there is none.
     :ivar head: of the response.
-    :ivar chunks: of the response's body, for the caller to take.
+    :ivar chunks: of the response's body, for the server thread to take.
     :ivar file: instead of chunks, the path of a file to send.
     :ivar error: why the response will never be complete.
-    :ivar over: nothing more will come: the response is complete, or there is an ``error``.
-    :ivar jobs: sync code for the caller to run, if there ever was any.
-    :ivar came_round: the step in which the app has completed its response is over.
-    :ivar accepted: how many bytes the server has taken; the caller's to count.
-    :ivar stalled: the app waits for that. Guarded by ``LiveApp.lock``.
+    :ivar finished: nothing more will follow: the response is complete, or there is an ``error``.
+    :ivar sync_jobs: sync code for the server thread to run, if there has been any.
+    :ivar last_step_ended: the step in which the app completed its response is over.
+    :ivar accepted: how many bytes the server has taken; counted by the server thread.
+    :ivar stalled: the app waits for that. Guarded by ``RunningApp.lock``.
     :ivar task: the app's, as long as it runs.
     """
 
     head: WsgiHead
 
     def __init__(
-        self, live: LiveApp, scope: Scope, body: PulledBody | None, context: Context
+        self, app: RunningApp, scope: Scope, body: RequestBody | None, context: Context
     ) -> None:
-        self._live = live
+        self._app = app
         self._scope = scope
         self._context: Context | None = context
         self._state = HTTP_RESPONSE.start
@@ -88,94 +88,93 @@ class AppSide:
         self._left: int | None = None  # bytes of Content-Length not yet sent
         self._written = 0
         self._complete = False
-        self._heard = body is not None  # without a body, the app is told so once
-        self._cut = False
-        self._gone = False
-        self._ended = False
+        self._owes_empty_body = body is None
+        self._body_cut = False
+        self._disconnected = False
+        self._task_ended = False
         self._timed_out = False
         self._timer: TimerHandle | None = None
         self._waiters: tuple[Future[None], ...] = ()
-        self.gate = Lock()
-        self.gate.acquire()
+        self.wakeup = Lock()
+        self.wakeup.acquire()
         self.body = body
         self.chunks: deque[bytes] = deque()
         self.file: str | None = None
         self.error: BaseException | None = None
-        self.over = False
-        self.jobs: CallerJobs | None = None
-        self.came_round = False
+        self.finished = False
+        self.sync_jobs: SyncJobs | None = None
+        self.last_step_ended = False
         self.accepted = 0
         self.stalled = False
         self.task: Task[None] | None = None
 
-    def _signal(self) -> None:
-        if self.gate.locked():  # Rule 3
-            self.gate.release()
+    def _wake_thread(self) -> None:
+        if self.wakeup.locked():  # Rule 3
+            self.wakeup.release()
 
     @property
     def is_whole(self) -> bool:
-        """For the caller: all of the response is there, and it is needed for nothing else."""
-        return self.over and self.jobs is None and self.error is None and self.file is None
+        """For the server thread: the response is there, and nothing else is needed from it."""
+        return self.finished and self.sync_jobs is None and self.error is None and self.file is None
 
     # -- the task -------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Call the app, and run it up to where it waits for something."""
-        live, context = self._live, self._context
+        """Call the app, and run it until it waits for something."""
+        app, context = self._app, self._context
         self._context = None
-        if live.closing or context is None:
-            self._fail(PoolClosed(f"{live.name} is shut down"))
+        if app.closing or context is None:
+            self._fail(PoolClosed(f"{app.name} is shut down"))
             return
         if context and holds_locals(context):
-            context.run(move_in, context)
-        task = start_task(live.loop, self._run(), context)
+            context.run(move_to_loop_thread, context)
+        task = start_task(app.loop, self._run(), context)
         if task.done():
             return
         self.task = task
-        live.runs.add(self)
-        timeout_s = live.options.task_timeout_s
+        app.requests.add(self)
+        timeout_s = app.options.task_timeout_s
         if timeout_s is not None:
-            self._timer = live.loop.call_later(timeout_s, self._time_out)
+            self._timer = app.loop.call_later(timeout_s, self._time_out)
 
     async def _run(self) -> None:
-        enter_caller(self)
+        enter_request(self)
         try:
-            await self._live.app(self._scope, self.receive, self.send)
+            await self._app.app(self._scope, self.receive, self.send)
         except BaseException as error:  # SystemExit, too: it must not end the loop
-            if isinstance(error, GeneratorExit) and not self._live.loop.is_running():
-                raise  # the loop was closed under it: see abandon()
-            self._finish(error)
+            if isinstance(error, GeneratorExit) and not self._app.loop.is_running():
+                raise  # the loop was closed while it ran: see abandon()
+            self._end_task(error)
         else:
-            self._finish(None)
+            self._end_task(None)
 
-    def _finish(self, error: BaseException | None) -> None:
-        self._ended = True
+    def _end_task(self, error: BaseException | None) -> None:
+        self._task_ended = True
         if self.task is not None:
-            self._live.runs.discard(self)
+            self._app.requests.discard(self)
             self.task = None
         if self._timer is not None:
             self._timer.cancel()
-        if not (self.over or self._gone):
-            self._fail(explain(error, self._ending()))
+        if not (self.finished or self._disconnected):
+            self._fail(error_for_server(error, self._outcome()))
         elif error is not None:
-            report(error, self._ending())
-        self._tell()
+            log_error(error, self._outcome())
+        self._notify()
 
-    def _ending(self) -> Ending:
-        """What is known of how the request ends."""
-        return Ending(
-            self._live,
+    def _outcome(self) -> Outcome:
+        return Outcome(
+            self._app,
             self._state,
-            cut=self._cut,
-            gone=self._gone,
+            body_cut=self._body_cut,
+            disconnected=self._disconnected,
             timed_out=self._timed_out,
         )
 
     def _fail(self, error: BaseException) -> None:
-        self._gone = True  # tasks that the app has left behind send to nobody
+        self._disconnected = True  # send() raises in tasks that the app has left behind
         self.error = error
-        self.over = True
-        self._signal()
+        self.finished = True
+        self._wake_thread()
 
     def _time_out(self) -> None:
         self._timed_out = True
@@ -187,64 +186,64 @@ class AppSide:
             self.task.cancel()
 
     def abandon(self) -> None:
-        """The task has ignored its cancellation, and the loop stops: do not let the caller wait."""
-        if not self.over:
-            self._fail(PoolClosed(f"{self._live.name} was shut down when {self._state}"))
+        """The task ignores its cancellation, and the loop stops: end the server thread's wait."""
+        if not self.finished:
+            self._fail(PoolClosed(f"{self._app.name} was shut down when {self._state}"))
 
-    # -- news from the caller -------------------------------------------------------------------
+    # -- from the server thread -----------------------------------------------------------------
 
-    def arrive(self, data: bytes | None, more: bool) -> None:
+    def feed_body(self, data: bytes | None, more: bool) -> None:
         """A piece of the body that the app has asked for; None if it is cut short."""
         if data is None or self.body is None:
-            self._cut = True
+            self._body_cut = True
         else:
-            self.body.arrive(data, more)
-        self._tell()
+            self.body.feed(data, more)
+        self._notify()
 
-    def lose_client(self) -> None:
-        """The client has closed its side: the app is told so, but may still answer."""
-        self._cut = True
-        self._tell()
+    def client_closed(self) -> None:
+        """The client has closed its side: the app receives a disconnect, but may still answer."""
+        self._body_cut = True
+        self._notify()
 
     def disconnect(self) -> None:
         """The server takes no more of the response."""
-        self._post_to_caller_no_more()
+        self._close_sync_jobs()
         error, self.error = self.error, None
-        if error is not None:  # it has not asked for more, either
-            report(error, self._ending())
-        if self._complete or self._ended or self._gone:
+        if error is not None:  # the server has not asked for more, so nothing will raise it
+            log_error(error, self._outcome())
+        if self._complete or self._task_ended or self._disconnected:
             return
-        self._gone = True
-        self._tell()
-        self._pass_grace(GRACE_STEPS)
+        self._disconnected = True
+        self._notify()
+        self._count_down(GRACE_STEPS)
 
-    def _pass_grace(self, steps: int) -> None:
-        """Cancel the task when it has had its time, counted only while the loop runs."""
+    def _count_down(self, steps: int) -> None:
+        """Cancel the task after its grace, which is counted only while the loop runs."""
         if not steps:
             self.cancel()
         elif self.task is not None:
             pause_s = DISCONNECT_GRACE_S / GRACE_STEPS
-            self._live.loop.call_later(pause_s, self._pass_grace, steps - 1)
+            self._app.loop.call_later(pause_s, self._count_down, steps - 1)
 
-    def come_round(self) -> None:
-        """Called back after the response is complete, so after what the app does right then."""
-        self.came_round = True
-        self._signal()
+    def end_last_step(self) -> None:
+        """Posted after the response is complete, so run after the step that completed it."""
+        self.last_step_ended = True
+        self._wake_thread()
 
-    def make_room(self) -> None:
+    def resume(self) -> None:
         """The server has taken some of the response."""
-        self._tell()
+        self._notify()
 
     # -- waiting --------------------------------------------------------------------------------
 
-    async def _news(self) -> None:
+    async def _changed(self) -> None:
         """Wait until something has changed. Several tasks may."""
         waiting = (waiter for waiter in self._waiters if not waiter.done())  # not cancelled
-        waiter = self._live.loop.create_future()
+        waiter = self._app.loop.create_future()
         self._waiters = (*waiting, waiter)
         await waiter
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         if self._waiters:
             waiters, self._waiters = self._waiters, ()
             for waiter in waiters:
@@ -254,21 +253,21 @@ class AppSide:
     # -- receive --------------------------------------------------------------------------------
 
     async def receive(self) -> Message:
-        """The next piece of the body; then nothing, until the client leaves or all is sent."""
-        while not (self.over or self._gone or self._ended):
-            if not self._heard:
-                self._heard = True
+        """The next piece of the body; after that, waits for a disconnect or for the end."""
+        while not (self.finished or self._disconnected or self._task_ended):
+            if self._owes_empty_body:
+                self._owes_empty_body = False
                 return {"type": "http.request", "body": b"", "more_body": False}
             body = self.body
             if body is not None:
                 message = body.take()
                 if message is not None:
                     return message
-                if not self._cut and body.ask():
-                    self._signal()
-            if self._cut:
+                if not self._body_cut and body.request_more():
+                    self._wake_thread()
+            if self._body_cut:
                 break
-            await self._news()
+            await self._changed()
         return {"type": "http.disconnect"}
 
     # -- send -----------------------------------------------------------------------------------
@@ -276,28 +275,28 @@ class AppSide:
     async def send(self, message: Message) -> None:
         """A message of the response.
 
-        :raises AppProtocolError: it must not come now, or not in this form.
-        :raises ClientDisconnected: nobody reads the response any more (ASGI HTTP spec,
-            "Disconnected Client").
+        :raises AppProtocolError: it is not allowed now, or not in this form.
+        :raises ClientDisconnected: no more of the response is read (ASGI HTTP spec, "Disconnected
+            Client").
         """
-        if self._gone:
-            raise ClientDisconnected("the client left before the response was complete")
+        if self._disconnected:
+            raise ClientDisconnected("the client disconnected before the response was complete")
         state = HTTP_RESPONSE.after(self._state, message)
         kind = message["type"]
         if kind == "http.response.body":
             self._send_body(message.get("body", b""), message.get("more_body", False))
         elif kind == "http.response.start":
-            self.head = head = make_wsgi_head(message)
+            self.head = head = head_for_wsgi(message)
             self._left = head.content_length
             self._drops_body = self._drops_body or head.bodyless
         elif kind == "http.response.early_hint":
-            await send_hints(self, self._scope, message)
-            return  # the state is as it was, or another task has moved it on
+            await self._send_hints(message)
+            return  # the state is unchanged, or another task has changed it
         else:
             self._send_extension(kind, message)
         self._state = state
-        if self._written - self.accepted > self._live.options.response_window:
-            await self._room()
+        if self._written - self.accepted > self._app.options.response_window:
+            await self._wait_for_room()
 
     def _send_body(self, body: bytes, more: bool) -> None:
         if type(body) is not bytes:
@@ -306,90 +305,107 @@ class AppSide:
             self._drop(body, more)
         else:
             if self._left is not None:
-                self._count(len(body), more)
+                left = left_after(len(body), self._left)
+                if left and not more:
+                    raise too_short(left)
+                self._left = left
             if body or not self._written:
                 self.chunks.append(body)
                 self._written += len(body)
         if more:
-            self._signal()
+            self._wake_thread()
         else:
-            self._end()
+            self._end_response()
 
     def _drop(self, body: bytes, more: bool) -> None:
-        """HEAD, 204 and 304: the response is over with its head, whatever the app goes on to send.
+        """HEAD, 204 and 304: the response ends with its head, whatever the app sends after it.
 
-        When that would have filled the window, and is not all, nobody is going to empty it.
+        Once that would have filled the window without an end, the app is disconnected: nothing will
+        ever empty the window.
         """
         self._written += len(body)
-        self._gone = more and self._written > self._live.options.response_window
-        self.over = True
+        self._disconnected = more and self._written > self._app.options.response_window
+        self.finished = True
 
-    def _count(self, size: int, more: bool) -> None:
-        """Keep the promise of Content-Length, where it is made good or broken."""
-        left = self._left or 0
-        if size > left:
-            raise AppProtocolError(
-                f"the body is longer than its content-length: {size} bytes came where {left} "
-                "were left"
-            )
-        if not more and size < left:
-            raise AppProtocolError(
-                f"the body is shorter than its content-length: {left - size} bytes are missing"
-            )
-        self._left = left - size
-
-    def _end(self) -> None:
-        """The response is complete."""
+    def _end_response(self) -> None:
         self._complete = True
-        self.over = True
-        self._signal()
-        self._tell()
+        self.finished = True
+        self._wake_thread()
+        self._notify()
 
-    async def _room(self) -> None:
-        """Wait until the server has taken enough for more to come."""
-        window = self._live.options.response_window
-        while not (self.over or self._gone):
-            with self._live.lock:
+    async def _wait_for_room(self) -> None:
+        """Wait until the server has taken enough for more to be sent."""
+        window = self._app.options.response_window
+        while not (self.finished or self._disconnected):
+            with self._app.lock:
                 if self._written - self.accepted <= window:
                     return
                 self.stalled = True
-            await self._news()
-        if self._gone:
-            raise ClientDisconnected("the client left before the response was complete")
+            await self._changed()
+        if self._disconnected:
+            raise ClientDisconnected("the client disconnected before the response was complete")
 
     def _send_extension(self, kind: str, message: Message) -> None:
         if kind == "http.response.pathsend":
             path = message.get("path")
             if not isinstance(path, str):
                 raise AppProtocolError(f"{kind}: path is {path!r}; the ASGI spec asks for a str")
-            self.file = None if self.head.bodyless else path  # in answer to HEAD it is looked at
-            self._end()
+            self.file = None if self.head.bodyless else path  # opened for HEAD, too
+            self._end_response()
         elif kind.startswith("http.response.zerocopysend"):
             raise AppProtocolError(f"{kind}: this scope does not offer the extension")
         else:
-            logger.debug("%s: dropped %s, which WSGI cannot send", self._live.name, kind)
+            logger.debug("%s: dropped %s, which WSGI cannot send", self._app.name, kind)
 
-    # -- sync code on the caller's thread -------------------------------------------------------
+    # -- early hints ----------------------------------------------------------------------------
 
-    def run_on_caller(self, call: Callable[[], T]) -> ThreadFuture[T]:
+    async def _send_hints(self, message: Message) -> None:
+        """Send early hints (103) with ``wsgi.early_hints``, which gunicorn and others have.
+
+        On the server thread, because that writes to the client's socket. Returns when it has.
+
+        :raises AppProtocolError: a link would split the response, or is not one.
+        :raises ClientDisconnected: the client has disconnected.
+        """
+        hint: EarlyHints | None = self._scope.get("wsgi_environ", {}).get("wsgi.early_hints")
+        links = early_hints_for_wsgi(message)
+        if hint is None or self.finished:
+            return
+        try:
+            await asyncio.wrap_future(
+                self.run_on_server_thread(partial(self._write_hints, hint, links))
+            )
+        except OSError as error:
+            self.client_closed()
+            raise ClientDisconnected("the client disconnected before the response began") from error
+
+    def _write_hints(self, hint: EarlyHints, links: ResponseHeaders) -> None:
+        """On the server thread. Once that has gone on, maybe to the next request on the same
+        connection, this runs elsewhere, and is too late."""
+        if self.sync_jobs is not None and not self.sync_jobs.closed:
+            hint(links)
+
+    # -- sync code on the server thread ---------------------------------------------------------
+
+    def run_on_server_thread(self, call: Callable[[], T]) -> ThreadFuture[T]:
         """Run ``call`` on the thread that waits for this request. From any thread."""
         job = SubmittedCall(call)
-        if self._live.thread.is_current():
-            self._post_to_caller(job)
+        if self._app.thread.is_current():
+            self._post_sync_job(job)
         else:
-            self._live.inbox.post(partial(self._post_to_caller, job))
+            self._app.inbox.post(partial(self._post_sync_job, job))
         return job.future
 
-    def _post_to_caller(self, job: SubmittedCall) -> None:
-        if self.jobs is None:
-            self.jobs = CallerJobs(gone=self.over)
-        self.jobs.post(job)
-        self._signal()
+    def _post_sync_job(self, job: SubmittedCall) -> None:
+        if self.sync_jobs is None:
+            self.sync_jobs = SyncJobs(closed=self.finished)
+        self.sync_jobs.post(job)
+        self._wake_thread()
 
-    def _post_to_caller_no_more(self) -> None:
-        if self.jobs is None:
-            self.jobs = CallerJobs(gone=True)
-        self.jobs.let_go()
+    def _close_sync_jobs(self) -> None:
+        if self.sync_jobs is None:
+            self.sync_jobs = SyncJobs(closed=True)
+        self.sync_jobs.close()
 
 
 def _as_bytes(body: object) -> bytes:

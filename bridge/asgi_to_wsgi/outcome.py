@@ -1,8 +1,6 @@
-"""How a request of an ASGI app ends that does not end well: what to raise, or what to log.
+"""How a request of an ASGI app ends with an error: what to raise to the server, or what to log.
 
-What enters: what the app has raised, and an :class:`Ending`. What leaves: the exception for the
-WSGI server, or a line in the log. On the event loop's thread. The table of outcomes is in
-docs/explanation/asgi-to-wsgi-outcomes.md.
+Runs on the loop thread. The table of outcomes is in docs/explanation/asgi-to-wsgi-outcomes.md.
 """
 
 from __future__ import annotations
@@ -10,77 +8,80 @@ from __future__ import annotations
 import logging
 from asyncio import CancelledError
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from bridge._http.messages import HTTP_RESPONSE, State
-from bridge.asgi_to_wsgi.client_watch import client_left
+from bridge.asgi_to_wsgi.client_watch import client_disconnected
+from bridge.asgi_to_wsgi.running_app import RunningApp
 from bridge.errors import AppProtocolError, BridgeError, ClientDisconnected, PoolClosed
 
-if TYPE_CHECKING:
-    from bridge.asgi_to_wsgi.running_app import LiveApp
-
-__all__ = ["Ending", "explain", "for_server", "report"]
+__all__ = ["Outcome", "error_for_server", "log_error", "without_os_error"]
 
 logger = logging.getLogger("bridge.asgi_to_wsgi")
 
-MAX_WRAPPINGS = 20
+MAX_CAUSES = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class Outcome:
     """What is known of a request at its end.
 
     :ivar state: of the response.
-    :ivar cut: the request body had no clean end, or the client has closed its side.
-    :ivar gone: nobody takes the response any more.
-    :ivar timed_out: we cancelled the task, after ``task_timeout_s``.
+    :ivar body_cut: the request body had no clean end, or the client has closed its side.
+    :ivar disconnected: no more of the response is read.
+    :ivar timed_out: the task was cancelled after ``task_timeout_s``.
     """
 
-    live: LiveApp
+    app: RunningApp
     state: State
-    cut: bool
-    gone: bool
+    body_cut: bool
+    disconnected: bool
     timed_out: bool
 
 
-def explain(error: BaseException | None, ending: Ending) -> BaseException:
-    """Why there is no response, or no end of it. Raised to the server, which logs it."""
-    where = f"{HTTP_RESPONSE.name}: {ending.live.name}"
-    if ending.cut and (error is None or _comes_from_disconnect(error)):
-        return client_left()
+def error_for_server(error: BaseException | None, outcome: Outcome) -> BaseException:
+    """Why there is no complete response. Raised to the server, which logs it.
+
+    :param error: what the app raised; None if it returned.
+    """
+    app = outcome.app
+    where = f"{HTTP_RESPONSE.name}: {app.name}"
+    if outcome.body_cut and (error is None or _comes_from_disconnect(error)):
+        return client_disconnected()
     if error is None:
-        return AppProtocolError(f"{where} returned when {ending.state}")
+        return AppProtocolError(f"{where} returned when {outcome.state}")
     if isinstance(error, Exception):
         return error
     if not isinstance(error, CancelledError):
         # waitress, for one, leaves the client of such a request waiting forever.
-        return _caused(error, f"{where} raised {error!r}, which is no Exception")
-    if ending.timed_out:
-        option = f"task_timeout_s={ending.live.options.task_timeout_s:g}"
-        return AppProtocolError(f"{where} took longer than {option}, when {ending.state}")
-    if ending.live.ends_at is not None:
-        return PoolClosed(f"{ending.live.name} was shut down when {ending.state}")
-    return _caused(error, f"{where} cancelled itself when {ending.state}")
+        return _caused_by(error, f"{where} raised {error!r}, which is not an Exception")
+    if outcome.timed_out:
+        option = f"task_timeout_s={app.options.task_timeout_s:g}"
+        return AppProtocolError(f"{where} took longer than {option}, when {outcome.state}")
+    if app.cancels_at is not None:
+        return PoolClosed(f"{app.name} was shut down when {outcome.state}")
+    return _caused_by(error, f"{where} cancelled itself when {outcome.state}")
 
 
-def report(error: BaseException, ending: Ending) -> None:
-    """Log what nobody is there to be raised to."""
-    name = ending.live.name
+def log_error(error: BaseException, outcome: Outcome) -> None:
+    """Log an error that cannot be raised to the server any more."""
+    name = outcome.app.name
     if isinstance(error, CancelledError):
-        if ending.timed_out:
-            timeout_s = ending.live.options.task_timeout_s
-            logger.warning("%s went on for task_timeout_s=%g: cancelled", name, timeout_s)
-    elif ending.gone and _comes_from_disconnect(error):
-        logger.debug("%s: the client left: %r", name, error)
+        if outcome.timed_out:
+            timeout_s = outcome.app.options.task_timeout_s
+            logger.warning("%s was cancelled after task_timeout_s=%g", name, timeout_s)
+    elif outcome.disconnected and _comes_from_disconnect(error):
+        logger.debug("%s: the client disconnected: %r", name, error)
     else:
-        when = "its client had left" if ending.gone else "its response was complete"
+        when = (
+            "its client had disconnected" if outcome.disconnected else "its response was complete"
+        )
         logger.error("%s failed after %s", name, when, exc_info=error)
 
 
-def for_server(error: BaseException, name: str) -> BaseException:
+def without_os_error(error: BaseException, name: str) -> BaseException:
     """What to raise in place of an error of the app.
 
-    A server takes an OSError for one of its own sockets: it closes the connection, without a 500
+    A server treats an OSError as one of its own sockets': it closes the connection without a 500,
     and often without a line in its log.
     """
     if not isinstance(error, OSError) or isinstance(error, ClientDisconnected):
@@ -90,19 +91,19 @@ def for_server(error: BaseException, name: str) -> BaseException:
     return wrapped
 
 
-def _caused(cause: BaseException, text: str) -> AppProtocolError:
+def _caused_by(cause: BaseException, text: str) -> AppProtocolError:
     error = AppProtocolError(text)
     error.__cause__ = cause
     return error
 
 
-def _comes_from_disconnect(error: BaseException | None, wrappings: int = MAX_WRAPPINGS) -> bool:
-    """Whether the app only passes on what ``send`` has raised. Frameworks wrap it, and task groups
-    bundle it."""
-    if error is None or not wrappings:
+def _comes_from_disconnect(error: BaseException | None, causes: int = MAX_CAUSES) -> bool:
+    """Whether the app only passes on what ``send`` has raised. Frameworks wrap it in their own
+    errors, and task groups in exception groups."""
+    if error is None or not causes:
         return False
     if isinstance(error, ClientDisconnected):
         return True
     if isinstance(error, BaseExceptionGroup):
-        return all(_comes_from_disconnect(leaf, wrappings - 1) for leaf in error.exceptions)
-    return _comes_from_disconnect(error.__cause__ or error.__context__, wrappings - 1)
+        return all(_comes_from_disconnect(leaf, causes - 1) for leaf in error.exceptions)
+    return _comes_from_disconnect(error.__cause__ or error.__context__, causes - 1)

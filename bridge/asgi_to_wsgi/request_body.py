@@ -1,17 +1,17 @@
-"""A request body that is read on the caller's thread, a piece at a time, as the app asks for it.
+"""A request body that is read on the server thread, a piece at a time, as the app asks for it.
 
-What enters: ``wsgi.input``. What leaves: ``http.request`` messages. The event loop asks
-(:meth:`PulledBody.ask`), the caller reads (:meth:`PulledBody.read`), the loop hears of it
-(:meth:`PulledBody.arrive`) and takes the message.
+The loop requests a piece (:meth:`RequestBody.request_more`), the server thread reads it from
+``wsgi.input`` (:meth:`RequestBody.read`), the loop gets it (:meth:`RequestBody.feed`) and returns
+it to the app as an ``http.request`` message (:meth:`RequestBody.take`).
 
-Rule 1. ``wsgi.input`` is only touched by the caller, only when the app has asked for more, and
-        never past the end of the body.
-Rule 2. At most one piece has been asked for and not taken. It belongs to nobody until it is taken:
-        a ``receive()`` that is given up loses no bytes.
-Rule 3. What is in memory already is read before the app starts: no read can block there, and the
-        first ``receive()`` needs nobody. Anything else waits for the app: one that answers without
-        reading does not wait for a slow client, and nothing asks for the body of a client that
-        expects ``100 Continue``.
+Rule 1. ``wsgi.input`` is only touched by the server thread, only when the app has asked for more,
+        and never past the end of the body.
+Rule 2. At most one piece has been requested and not taken. It is kept until it is taken: a
+        ``receive()`` that is cancelled loses no bytes.
+Rule 3. A body that is in memory already is read before the app starts: reading it cannot block, and
+        the first ``receive()`` needs no other thread. Anything else waits for the app: one that
+        answers without reading does not wait for a slow client, and the body of a client that
+        expects ``100 Continue`` is not requested.
 Rule 4. A body that ends before its Content-Length, or whose input raises, has no clean end.
 """
 
@@ -23,61 +23,59 @@ from typing import Any
 
 from bridge.types import Environ, Message
 
-__all__ = ["PulledBody"]
+__all__ = ["RequestBody"]
 
 logger = logging.getLogger("bridge.asgi_to_wsgi")
 
 
-class PulledBody:
-    """The body of one request.
+class RequestBody:
+    """The body of one request. Made on the server thread.
 
     :param length: in bytes; None if it ends where ``wsgi.input`` does.
     :param window: how many bytes to read at a time.
-    :ivar wanted: the app waits for the caller to read. Set by the loop, taken back by the caller.
-    :ivar is_read: no more bytes will come. Set by the caller.
-
-    Made on the caller's thread.
+    :ivar wanted: the server thread is to read. Set by the loop, cleared by the server thread.
+    :ivar is_read: no more bytes will follow. Set by the server thread.
     """
 
     def __init__(self, environ: Environ, length: int | None, window: int) -> None:
         self._stream: Any = environ["wsgi.input"]
         self._left = length
         self._window = window
-        self._due = True
-        self._asked = False
-        self._arrived: Message | None = None
+        self._more_follows = True
+        self._requested = False
+        self._message: Message | None = None
         self.wanted = False
         self.is_read = False
 
         if type(self._stream) is BytesIO:  # Rule 3
             data, more = self.read()
             if data is not None:
-                self.arrive(data, more)
+                self.feed(data, more)
 
     # -- on the loop ----------------------------------------------------------------------------
 
     def take(self) -> Message | None:
-        """The piece that has arrived, if one has."""
-        message, self._arrived = self._arrived, None
+        """The piece that was fed, if there is one."""
+        message, self._message = self._message, None
         return message
 
-    def ask(self) -> bool:
-        """Let more come. False: it is on its way, or there is no more."""
-        if self._asked or not self._due:
+    def request_more(self) -> bool:
+        """Have the next piece read. False: it is requested already, or there is no more."""
+        if self._requested or not self._more_follows:
             return False
-        self._asked = self.wanted = True
+        self._requested = self.wanted = True
         return True
 
-    def arrive(self, data: bytes, more: bool) -> None:
+    def feed(self, data: bytes, more: bool) -> None:
         """What :meth:`read` has returned."""
-        self._asked = False
-        self._due = more
-        self._arrived = {"type": "http.request", "body": data, "more_body": more}
+        self._requested = False
+        self._more_follows = more
+        self._message = {"type": "http.request", "body": data, "more_body": more}
 
-    # -- on the caller's thread -----------------------------------------------------------------
+    # -- on the server thread -------------------------------------------------------------------
 
     def read(self) -> tuple[bytes | None, bool]:
-        """Read what was asked for.
+        """Read the piece that was requested.
 
         :returns: the next bytes, and whether more will follow; None if the body is cut short.
         """
@@ -86,8 +84,8 @@ class PulledBody:
         try:
             data = self._read_some(self._window if left is None else min(self._window, left))
         except Exception as error:
-            # An OSError is the connection's end; anything else has something to tell, and nobody
-            # else would: the limit of a middleware, or its bug.
+            # An OSError is the end of the connection. Anything else, such as the limit of a
+            # middleware or a bug in it, is reported here, because it is raised nowhere else.
             level = logging.DEBUG if isinstance(error, OSError) else logging.WARNING
             logger.log(level, "reading wsgi.input raised %r", error, exc_info=error)
             return None, False
@@ -101,7 +99,7 @@ class PulledBody:
         return data, left > 0
 
     def _read_some(self, size: int) -> bytes:
-        """What is there, where the server can tell; else it waits until there is ``size``."""
+        """The bytes that have arrived, if the stream can return them; else waits for ``size``."""
         read = getattr(self._stream, "read1", None) or self._stream.read
         data: bytes = read(size)
         return data

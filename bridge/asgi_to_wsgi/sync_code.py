@@ -1,20 +1,20 @@
-"""Thread-sensitive sync code of an ASGI app behind `to_wsgi`: on the WSGI thread that waits for it.
+"""Thread-sensitive sync code of an ASGI app behind `to_wsgi`: runs on the request's server thread.
 
-What enters: functions, from asgiref's ``sync_to_async(thread_sensitive=True)`` or ours, on the
-event loop's thread. What leaves: the same functions, to the caller of the request they belong to.
+Functions are submitted by asgiref's ``sync_to_async(thread_sensitive=True)`` or ours, on the loop
+thread, and run on the WSGI server thread of the request that they belong to.
 
 This is what asgiref promises for async code under a sync server: sync code runs on the thread
-further out. So Django's ORM, called from its ASGI handler, finds on every WSGI thread the database
-connection of that thread, instead of opening one for each request.
+further out. So Django's ORM, called from its ASGI handler, finds on every server thread the
+database connection of that thread, instead of opening one for each request.
 
-Rule 1. One ``ThreadSensitiveContext`` serves all requests. Its executor asks a context variable
-        which request is meant. So a request costs two ``ContextVar.set``, and no thread.
-Rule 2. Both variables belong to the app's task: the caller never sees them.
-Rule 3. What a signal's handler raises while sync code runs is meant for the thread: Ctrl-C, or the
+Rule 1. One ``ThreadSensitiveContext`` serves all requests. Its executor finds the request in a
+        context variable. So a request costs two ``ContextVar.set``, and no thread.
+Rule 2. Both variables belong to the app's task: the server thread never sees them.
+Rule 3. What a signal handler raises while sync code runs is meant for the thread: Ctrl-C, or the
         exit that gunicorn's worker is told to make. The app gets it as the outcome of that code,
-        and the server, too. A SystemExit of the code's own is the app's alone.
-Rule 4. The loop decides when the caller takes no more (:meth:`CallerJobs.let_go`), on the thread on
-        which it posts. So no job is ever left behind.
+        and the server gets it, too. A SystemExit of the code's own goes to the app alone.
+Rule 4. The loop decides when the server thread takes no more (:meth:`SyncJobs.close`), on the
+        thread on which it posts. So no job is ever left behind.
 """
 
 from __future__ import annotations
@@ -42,56 +42,51 @@ from bridge._threads.asgiref_state import (
 )
 from bridge._threads.job import SubmittedCall
 
-__all__ = [
-    "HIDDEN",
-    "Caller",
-    "CallerJobs",
-    "enter_caller",
-    "move_in",
-]
+__all__ = ["HIDDEN", "Request", "SyncJobs", "enter_request", "move_to_loop_thread"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Caller(Protocol):
-    """A request whose WSGI thread runs sync code for it."""
+class Request(Protocol):
+    """A request whose server thread runs sync code for it."""
 
-    def run_on_caller(self, call: Callable[[], T]) -> Future[T]: ...
-
-
-_caller: ContextVar[Caller | None] = ContextVar("bridge_caller", default=None)
+    def run_on_server_thread(self, call: Callable[[], T]) -> Future[T]: ...
 
 
-class _OnCaller(Executor):
-    """Submits to the request in whose context it is called."""
+_request: ContextVar[Request | None] = ContextVar("bridge_request", default=None)
+
+
+class _ServerThreads(Executor):
+    """Submits to the server thread of the request in whose context it is called."""
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        caller = _caller.get()
-        if caller is None:
+        request = _request.get()
+        if request is None:
             return single_thread_executor().submit(fn, *args, **kwargs)
-        return caller.run_on_caller(partial(isolated, partial(fn, *args, **kwargs)))
+        return request.run_on_server_thread(partial(isolated, partial(fn, *args, **kwargs)))
 
 
-_on_caller = ThreadSensitiveContext()
-_on_caller.token = THREAD_SENSITIVE_CONTEXT.set(_on_caller)  # without a token, exited
-THREAD_SENSITIVE_CONTEXT.reset(_on_caller.token)
-context_executors[_on_caller] = _OnCaller()
+_on_server_threads = ThreadSensitiveContext()
+# Without a token it would count as exited.
+_on_server_threads.token = THREAD_SENSITIVE_CONTEXT.set(_on_server_threads)
+THREAD_SENSITIVE_CONTEXT.reset(_on_server_threads.token)
+context_executors[_on_server_threads] = _ServerThreads()
 
-HIDDEN = frozenset((_caller, THREAD_SENSITIVE_CONTEXT))
-"""The variables that the caller is not shown."""
-
-
-def enter_caller(caller: Caller) -> None:
-    """Send thread-sensitive code of the current context to ``caller``."""
-    _caller.set(caller)
-    THREAD_SENSITIVE_CONTEXT.set(_on_caller)
+HIDDEN = frozenset((_request, THREAD_SENSITIVE_CONTEXT))
+"""The variables that the server thread does not see."""
 
 
-def move_in(context: Context) -> None:
-    """Make what asgiref holds in ``context``, now entered, right for the loop's thread.
+def enter_request(request: Request) -> None:
+    """Send thread-sensitive code of the current context to the server thread of ``request``."""
+    _request.set(request)
+    THREAD_SENSITIVE_CONTEXT.set(_on_server_threads)
 
-    A sync frame further out than the WSGI thread is forgotten: it waits for that thread, which
+
+def move_to_loop_thread(context: Context) -> None:
+    """Adapt what asgiref holds in ``context``, now entered, to the loop thread.
+
+    A sync frame further out than the server thread is forgotten: it waits for that thread, which
     waits here, so sync code sent there would never run.
     """
     rehome(context)
@@ -99,42 +94,42 @@ def move_in(context: Context) -> None:
         set_executor_waiting_here(None)
 
 
-class CallerJobs:
-    """The sync code of one request: the loop posts it, the caller runs it.
+class SyncJobs:
+    """The sync code of one request: the loop posts it, the server thread runs it.
 
-    :ivar gone: the caller takes no more.
+    :ivar closed: the server thread takes no more.
     """
 
-    __slots__ = ("_elsewhere", "_jobs", "gone")
+    __slots__ = ("_elsewhere", "_jobs", "closed")
 
-    def __init__(self, *, gone: bool) -> None:
+    def __init__(self, *, closed: bool) -> None:
         self._jobs: deque[SubmittedCall] = deque()
-        self.gone = gone
+        self.closed = closed
         self._elsewhere: Executor | None = None
 
-    # On the loop's thread
+    # On the loop thread
 
     def post(self, job: SubmittedCall) -> None:
-        """For the caller; or, when that has gone on, for a thread of this request's own."""
-        if not self.gone:
+        """Run ``job`` on the server thread; on another one, kept for this request, if closed."""
+        if not self.closed:
             self._jobs.append(job)
             return
         if self._elsewhere is None:
             self._elsewhere = ThreadPoolExecutor(1, "bridge-after-response")
         self._elsewhere.submit(job.run)
 
-    def let_go(self) -> None:
-        """The caller takes no more. What waits for it runs elsewhere."""
-        self.gone = True
+    def close(self) -> None:
+        """The server thread takes no more. Pending jobs run elsewhere."""
+        self.closed = True
         while self._jobs:
             self.post(self._jobs.popleft())
 
-    # On the caller's thread
+    # On the server thread
 
     def run(self) -> bool:
-        """Run what waits. False: there was nothing.
+        """Run the pending jobs. False: there were none.
 
-        :raises BaseException: what a signal's handler has raised: Rule 3.
+        :raises BaseException: what a signal handler has raised: Rule 3.
         """
         jobs = self._jobs
         if not jobs:
@@ -142,13 +137,13 @@ class CallerJobs:
         while jobs:
             job = jobs.popleft()
             job.run()
-            if current_thread() is main_thread():  # where the handlers of signals run
-                _pass_interrupt_on(job.future)
+            if current_thread() is main_thread():  # where signal handlers run
+                _raise_interrupt(job.future)
         return True
 
 
-def _pass_interrupt_on(ended: Future[Any]) -> None:
-    """Raise to the caller, too, what a signal's handler has raised into sync code."""
+def _raise_interrupt(ended: Future[Any]) -> None:
+    """Raise what a signal handler has raised into sync code to the server, too."""
     error = None if ended.cancelled() else ended.exception()
     if isinstance(error, KeyboardInterrupt) or (
         isinstance(error, SystemExit) and _went_through_handler(error)

@@ -1,25 +1,25 @@
-"""One request on its way through `AsgiToWsgi`, seen from the WSGI server's thread.
+"""The thread side of a request through `AsgiToWsgi`. All of it runs on the server thread.
 
-What enters: an environ and ``start_response``. What leaves: the response as an iterable. In
-between, this thread sleeps at the gate of the :class:`~bridge.asgi_to_wsgi.loop_side.AppSide`,
-and does for the app what only this thread can: read ``wsgi.input``, run thread-sensitive sync code.
+It returns the response as PEP 3333's iterable. In between it sleeps on the ``wakeup`` of the
+:class:`~bridge.asgi_to_wsgi.loop_side.LoopSide`, and does for the app what only this thread can:
+read ``wsgi.input`` and run thread-sensitive sync code.
 
-Rule 1. ``start_response`` is called when the first piece of the body is there. What goes wrong
-        before is raised to the server, which can still send a clean error.
-Rule 2. Each turn looks for a wish of the app before it sleeps. A signal may stand for several. When
-        the server has got nothing for ``LOOK_S``, this thread looks after its client, whatever else
-        has kept it awake.
-Rule 3. Context variables that the app has set are shown to this thread until ``close()``, and taken
-        back then: the thread goes on to another request. A response that is dropped counts as
+Rule 1. ``start_response`` is called when the first piece of the body is there. Errors before that
+        are raised to the server, which can still send a clean 500.
+Rule 2. Each turn looks for something to do for the app before it sleeps, because one wake-up may
+        stand for several. If the server has got nothing for ``POLL_S``, this thread polls its
+        client, whatever else has kept it awake.
+Rule 3. Context variables that the app has set are visible on this thread until ``close()``, and
+        undone then: the thread goes on to another request. A response that is dropped counts as
         closed.
-Rule 4. A file is handed over to the server with ``start_response``, and all else is over by then: a
-        server may close it on another thread (waitress does, on the one of its sockets), which has
-        no variables to take back and must run no sync code. Of an empty one there is nothing to
-        hand over: gunicorn would end a chunked response twice. Nor is there in answer to HEAD; but
-        the file is looked at, so that the head is that of a GET.
+Rule 4. A file is passed to the server together with ``start_response``, and everything else is over
+        by then: a server may close the file on another thread (waitress does, on the thread of its
+        sockets), which has no variables to undo and must run no sync code. An empty file is not
+        passed on: gunicorn would end a chunked response twice. Nor is one in answer to HEAD; but it
+        is opened, so that the head is that of a GET.
 Rule 5. What the app does right after its response may need this thread, so ``close()`` waits for
-        the end of that step; but not longer than ``LAST_STEP_S``, for the server's connection ends
-        after it. What comes later runs elsewhere.
+        the end of that step; but not longer than ``LAST_STEP_S``, because the server's connection
+        is finished only after it. What the app does later runs elsewhere.
 """
 
 from __future__ import annotations
@@ -31,48 +31,47 @@ from collections.abc import Iterable, Iterator
 from contextvars import Context
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from bridge._http.scope_to_environ import FileWrapper
+from bridge._http.sendfile import FileWrapper
 from bridge._threads.context import ContextOverlay
 from bridge.asgi_to_wsgi.client_watch import watch_client
-from bridge.asgi_to_wsgi.outcome import for_server
-from bridge.asgi_to_wsgi.sync_code import HIDDEN
+from bridge.asgi_to_wsgi.loop_side import LoopSide
+from bridge.asgi_to_wsgi.outcome import without_os_error
+from bridge.asgi_to_wsgi.running_app import RunningApp
+from bridge.asgi_to_wsgi.sync_code import HIDDEN, SyncJobs
 from bridge.errors import AppProtocolError, ClientDisconnected, PoolClosed
 from bridge.types import Environ, StartResponse
 
-if TYPE_CHECKING:
-    from bridge.asgi_to_wsgi.loop_side import AppSide
-    from bridge.asgi_to_wsgi.running_app import LiveApp
-    from bridge.asgi_to_wsgi.sync_code import CallerJobs
+__all__ = ["POLL_S", "ThreadSide", "sets_nothing"]
 
-__all__ = ["LOOK_S", "CallerSide", "changes_nothing"]
-
-LOOK_S = 1.0
-"""How often a thread with nothing to send looks whether the loop is well, and the client there."""
+POLL_S = 1.0
+"""How often a thread with nothing to send checks that the loop runs and the client is there."""
 
 LAST_STEP_S = 0.5
-"""How long an app may hold up the loop right after its response, before its thread goes on."""
+"""How long an app may block the loop right after its response, before its thread goes on."""
 
 FILE_BLOCK = 65536
 
 
-class CallerSide:
+class ThreadSide:
     """A response that took more than one hand-over: PEP 3333's iterable.
 
-    :param context: that the app runs in.
+    :param context: the one that the app runs in.
     """
 
-    def __init__(self, live: LiveApp, side: AppSide, environ: Environ, context: Context) -> None:
-        self._live = live
-        self._side = side
+    def __init__(
+        self, app: RunningApp, loop_side: LoopSide, environ: Environ, context: Context
+    ) -> None:
+        self._app = app
+        self._loop_side = loop_side
         self._environ = environ
         self._context = context
-        self._shown = ContextOverlay(but=HIDDEN)
+        self._overlay = ContextOverlay(but=HIDDEN)
         self._closed = False
-        self._begun = False
-        self._taken = 0  # bytes that the server works on
-        self._look_at = monotonic() + LOOK_S
+        self._started = False
+        self._taken = 0  # bytes that the server is sending
+        self._poll_at = monotonic() + POLL_S
         self._watch = watch_client(environ)
 
     # -- until the head is sent -----------------------------------------------------------------
@@ -82,26 +81,26 @@ class CallerSide:
 
         :raises Exception: what the app raised, if it has not begun one.
         """
-        side = self._side
+        loop_side = self._loop_side
         try:
-            while not (side.over or side.chunks):
+            while not (loop_side.finished or loop_side.chunks):
                 self._wait()
-            if not side.chunks and side.error is not None:
-                raise self._farewell()
-            return self._begin(start_response)
+            if not loop_side.chunks and loop_side.error is not None:
+                raise self._error_for_server()
+            return self._start(start_response)
         except BaseException:
-            self.close()  # the server has nothing that it could close
+            self.close()  # the server has nothing to close
             raise
 
-    def _begin(self, start_response: StartResponse) -> Iterable[bytes]:
-        side = self._side
-        head = side.head
-        self._shown.apply(self._context)
-        self._begun = True
-        if side.file is None:
+    def _start(self, start_response: StartResponse) -> Iterable[bytes]:
+        loop_side = self._loop_side
+        head = loop_side.head
+        self._overlay.apply(self._context)
+        self._started = True
+        if loop_side.file is None:
             start_response(head.status, head.headers)
             return self
-        file = self._open(side.file, head.content_length)  # before the head: it may not be there
+        file = self._open(loop_side.file, head.content_length)  # before the head: it may not exist
         try:
             start_response(head.status, head.headers)
             if file.is_empty() or self._environ["REQUEST_METHOD"] == "HEAD":
@@ -118,56 +117,56 @@ class CallerSide:
     def _open(self, path: str, length: int | None) -> _ResponseFile:
         """The file to send.
 
-        :param length: the Content-Length that the app has given with it.
-        :raises AppProtocolError: it is shorter: a server would leave its client waiting for the
-            rest, or take the next response on the connection for it.
+        :param length: the Content-Length that the app has set with it.
+        :raises AppProtocolError: the file is shorter: the client would wait for the rest, or read
+            the next response on the connection as the rest.
         """
         try:
             file = _ResponseFile(path, length)
         except OSError as error:
-            raise for_server(error, self._live.name) from error
+            raise without_os_error(error, self._app.name) from error
         size = os.fstat(file.fileno()).st_size
         if length is not None and size < length:
             file.close()
             raise AppProtocolError(
-                f"{path} is shorter than its content-length: {length - size} bytes are missing"
+                f"{path} is shorter than its Content-Length: {length - size} bytes are missing"
             )
         return file
 
     # -- what the app needs this thread for -----------------------------------------------------
 
     def _wait(self) -> None:
-        """Fulfil a wish of the app; if it has none, sleep until there is a signal."""
-        side = self._side
-        left_s = self._look_at - monotonic()
+        """Do one thing that the app needs; if there is none, sleep until woken."""
+        loop_side = self._loop_side
+        left_s = self._poll_at - monotonic()
         if left_s <= 0:
-            self._look()
-            self._look_at = monotonic() + LOOK_S
+            self._poll()
+            self._poll_at = monotonic() + POLL_S
             return
-        if side.jobs is not None and side.jobs.run():
+        if loop_side.sync_jobs is not None and loop_side.sync_jobs.run():
             return
-        body = side.body
+        body = loop_side.body
         if body is not None and body.wanted:
-            self._live.inbox.post(partial(side.arrive, *body.read()))
+            self._app.inbox.post(partial(loop_side.feed_body, *body.read()))
         else:
-            side.gate.acquire(timeout=left_s)
+            loop_side.wakeup.acquire(timeout=left_s)
 
-    def _look(self) -> None:
-        """Nothing has come for a while. Is there anything still to come, and anyone to take it?"""
-        live = self._live
-        if not live.thread.is_alive():
-            raise PoolClosed(f"{live.name} is shut down")
-        live.thread.probe()
-        body = self._side.body
-        if body is not None and not body.is_read and (body.wanted or not self._begun):
-            return  # there may be bytes of it before the end of the connection
-        if self._watch is not None and self._watch.has_left():
+    def _poll(self) -> None:
+        """Nothing has been sent for a while: check that the loop runs, and poll the client."""
+        app = self._app
+        if not app.thread.is_alive():
+            raise PoolClosed(f"{app.name} is shut down")
+        app.thread.probe()
+        body = self._loop_side.body
+        if body is not None and not body.is_read and (body.wanted or not self._started):
+            return  # bytes of it may still precede the end of the connection
+        if self._watch is not None and self._watch.has_disconnected():
             # Before the response it may only have closed the sending half, and wait for the answer
-            # (RFC 9112, 9.6): the app is told, and may answer. In mid-response it counts as gone,
-            # as for every ASGI server.
-            if self._begun:
-                raise self._watch.farewell()
-            live.inbox.post(self._side.lose_client)
+            # (RFC 9112, 9.6): the app receives a disconnect, and may answer. Within the response it
+            # counts as disconnected, as for every ASGI server.
+            if self._started:
+                raise self._watch.make_error()
+            app.inbox.post(self._loop_side.client_closed)
 
     # -- the body -------------------------------------------------------------------------------
 
@@ -178,7 +177,7 @@ class CallerSide:
         try:
             chunk = self._next()
         except BaseException:
-            self.close()  # after an error not every server does
+            self.close()  # not every server does after an error
             raise
         if chunk is None:
             raise StopIteration
@@ -186,94 +185,95 @@ class CallerSide:
 
     def _next(self) -> bytes | None:
         """The next piece of the body; None at its end."""
-        side = self._side
+        loop_side = self._loop_side
         if self._taken:
             self._accept()
         while True:
-            over = side.over  # first: then all the chunks are there, too
-            if side.chunks:
+            finished = loop_side.finished  # first: then all the chunks are there, too
+            if loop_side.chunks:
                 return self._take()
-            if over:
+            if finished:
                 break
             self._wait()
-        self._shown.apply(self._context)
-        if side.error is not None:
-            raise self._farewell()
+        self._overlay.apply(self._context)
+        if loop_side.error is not None:
+            raise self._error_for_server()
         return None
 
     def _take(self) -> bytes:
-        """All the chunks that wait."""
-        chunks = self._side.chunks
+        """All pending chunks."""
+        chunks = self._loop_side.chunks
         count = len(chunks)
         taken = chunks.popleft() if count == 1 else b"".join(chunks.popleft() for _ in range(count))
         self._taken = len(taken)
         return taken
 
     def _accept(self) -> None:
-        """The server asks for more, so it is through with what it has taken."""
-        side = self._side
-        with self._live.lock:
-            side.accepted += self._taken
-            stalled, side.stalled = side.stalled, False
+        """The server asks for more, so it has sent what it took."""
+        loop_side = self._loop_side
+        with self._app.lock:
+            loop_side.accepted += self._taken
+            stalled, loop_side.stalled = loop_side.stalled, False
         self._taken = 0
-        self._look_at = monotonic() + LOOK_S  # it has just written to its client
+        self._poll_at = monotonic() + POLL_S  # it has just written to its client
         if stalled:
-            self._live.inbox.post(side.make_room)
+            self._app.inbox.post(loop_side.resume)
 
     def close(self) -> None:
-        """PEP 3333: the server is done, whether the response is or not."""
+        """PEP 3333: the server has finished with the response, complete or not."""
         if self._closed:
             return
         self._closed = True
         try:
-            if self._side.jobs is not None:
-                self._run_last_jobs(self._side.jobs)
+            if self._loop_side.sync_jobs is not None:
+                self._run_last_jobs(self._loop_side.sync_jobs)
         finally:
-            self._let_go()
+            self._release()
 
-    def _run_last_jobs(self, jobs: CallerJobs) -> None:
-        """What the app does at the end, in the step that completes its response, belongs here, too.
+    def _run_last_jobs(self, jobs: SyncJobs) -> None:
+        """Run the sync code of the step that completes the response, too.
 
-        The loop may still be within that step: it is through once it comes round to a callback
-        (Rule 5).
+        The loop may still be within that step: it has ended once the loop runs a callback that is
+        posted now (Rule 5).
         """
-        side, live = self._side, self._live
-        if side.over and side.error is None and live.inbox.post(side.come_round):
+        loop_side, app = self._loop_side, self._app
+        is_complete = loop_side.finished and loop_side.error is None
+        if is_complete and app.inbox.post(loop_side.end_last_step):
             until = monotonic() + LAST_STEP_S
-            while not side.came_round and (left_s := until - monotonic()) > 0:
-                side.gate.acquire(timeout=left_s)
+            while not loop_side.last_step_ended and (left_s := until - monotonic()) > 0:
+                loop_side.wakeup.acquire(timeout=left_s)
                 jobs.run()
         jobs.run()
 
     def __del__(self) -> None:
-        """Somebody has dropped the response without having closed it. On any thread, at any moment:
-        nothing is run or logged here, and no lock taken."""
+        """The response was dropped without being closed. On any thread, at any moment: nothing is
+        run or logged here, and no lock is taken."""
         if not self._closed:
-            self._let_go()
+            self._release()
 
-    def _let_go(self) -> None:
-        side = self._side
-        if side.jobs is not None or side.chunks or side.error is not None or not side.over:
-            self._live.inbox.post(side.disconnect)
-        # What has crossed the bridge before has a context of its own, and a reader for it.
-        self._shown.end(undo="asgi.scope" not in self._environ)
+    def _release(self) -> None:
+        loop_side = self._loop_side
+        if (
+            loop_side.sync_jobs is not None
+            or loop_side.chunks
+            or loop_side.error is not None
+            or not loop_side.finished
+        ):
+            self._app.inbox.post(loop_side.disconnect)
+        # A request that crossed the bridge before has its own context, which is read afterwards.
+        self._overlay.end(undo="asgi.scope" not in self._environ)
 
-    def _farewell(self) -> BaseException:
-        """What the server is raised: its own exception for it, if the client has left."""
-        error = self._take_error()
+    def _error_for_server(self) -> BaseException:
+        """Why the response ends here; the server's own exception for a disconnect."""
+        error, self._loop_side.error = self._loop_side.error, None
+        assert error is not None  # every call follows a check
         if self._watch is not None and isinstance(error, ClientDisconnected):
-            return self._watch.farewell()
-        return error
-
-    def _take_error(self) -> BaseException:
-        """Why the response ends here."""
-        error, self._side.error = self._side.error, None
-        assert error is not None  # whoever calls has looked
-        return for_server(error, self._live.name)
+            return self._watch.make_error()
+        return without_os_error(error, self._app.name)
 
 
-def changes_nothing(context: Context) -> bool:
-    """Whether there is nothing in ``context`` that this thread does not have."""
+def sets_nothing(context: Context) -> bool:
+    """Whether every variable of ``context`` has the same value on this thread."""
     if len(context) == len(HIDDEN):
         return True
     return all(
@@ -285,8 +285,8 @@ _missing: Any = object()
 
 
 class _ResponseFile(io.FileIO):
-    """A file that the app has sent by its path. It ends with the response's Content-Length, where
-    there is one: it may have grown since the app has looked.
+    """A file that the app has sent by its path. It ends with the response's Content-Length, if
+    there is one: the file may have grown since the app read its size.
     """
 
     def __init__(self, path: str, length: int | None) -> None:

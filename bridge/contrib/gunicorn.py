@@ -29,7 +29,7 @@ from types import FrameType
 from typing import Any
 
 from bridge.asgi_to_wsgi.adapter import start_adapters
-from bridge.asgi_to_wsgi.running_app import close_live_apps, expect_close_of_live_apps
+from bridge.asgi_to_wsgi.running_app import announce_close, close_running_apps
 from bridge.router.router import start_routers
 
 __all__ = ["post_worker_init", "worker_exit"]
@@ -67,7 +67,7 @@ def _heed_sigterm(graceful_s: float) -> None:
     requests_s = max(graceful_s - SHUTDOWN_S, graceful_s / 2)
 
     def handle(number: int, frame: FrameType | None) -> None:
-        expect_close_of_live_apps(graceful_s, requests_s=requests_s)
+        announce_close(graceful_s, requests_s=requests_s)
         handler(number, frame)
 
     signal.signal(signal.SIGTERM, handle)
@@ -76,4 +76,4 @@ def _heed_sigterm(graceful_s: float) -> None:
 
 def worker_exit(server: Any, worker: Any) -> None:
     """gunicorn's hook: the worker serves no more. What fails here is logged."""
-    close_live_apps()
+    close_running_apps()

@@ -18,26 +18,23 @@ import logging
 import traceback
 from collections.abc import Awaitable, Hashable, Mapping
 from typing import Any
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import unquote_to_bytes
 
-from bridge._http.paths import shown
-from bridge._http.scope_to_environ import path_of_target
+from bridge._http.answers import NOT_FOUND, asgi_answer, close_websocket, refused_websocket
+from bridge._http.paths import below, normal_root, path_of_target, quoted, shown
 from bridge._lifespan.many import Share
 from bridge._lifespan.runner import app_name
 from bridge._lifespan.shared import SharedLife
 from bridge.errors import LifespanFailed, ServerProtocolError
 from bridge.router.mounts import Place, Plan, identity
 from bridge.router.options import RouterOptions
-from bridge.router.prefixes import PrefixTable, normal_root
-from bridge.router.wsgi_side import NOT_FOUND
+from bridge.router.prefixes import PrefixTable
 from bridge.types import AsgiApp, Receive, Scope, Send
 from bridge.wsgi_to_asgi.adapter import WsgiToAsgi
 
 __all__ = ["AsgiSide"]
 
 logger = logging.getLogger("bridge.router")
-
-PATH_SAFE = "/:@!$&'()*+,;=~-._"
 
 _ROUTERS_OWN = ("router", "app_root_path", "endpoint", "path_params", "route")
 """What Starlette's routing leaves in a scope for the rest of the same app. A mounted app is another
@@ -123,7 +120,8 @@ class AsgiSide:
             scope = _without_authority(scope)
             path = scope["path"]
         if scope.get("root_path"):
-            path = _below(scope["root_path"], path)[0]
+            rest = below(normal_root(scope["root_path"]), path)
+            path = path if rest is None else rest
         route = find(path)
         if route is None:
             return _not_found(scope, receive, send)
@@ -197,16 +195,6 @@ def _without_authority(scope: Scope) -> Scope:
     }
 
 
-def _below(root_path: str, path: str) -> tuple[str, bool]:
-    """What follows ``root_path`` in ``path``, and whether ``path`` includes it at all."""
-    root = normal_root(root_path)
-    if path.startswith(root):
-        rest = path[len(root) :]
-        if not rest or rest[0] == "/":
-            return rest, True
-    return path, False
-
-
 def _seen_by(route: _Route, added: dict[str, Any], scope: Scope) -> Scope:
     """A copy of the scope, as the app sees it (ASGI spec: "Middleware" must not change its own)."""
     seen = {**scope}
@@ -229,12 +217,12 @@ def _put_below(seen: dict[str, Any], root_path: str) -> None:
     """Make ``root_path`` normal, and ``path`` include it."""
     seen["root_path"] = root = normal_root(root_path)
     path = seen["path"]
-    if _below(root, path)[1]:
+    if below(root, path) is not None:
         return
     seen["path"] = root + path
     raw_path = seen.get("raw_path")
     if raw_path is not None:
-        seen["raw_path"] = quote(root, safe=PATH_SAFE).encode("ascii") + raw_path
+        seen["raw_path"] = quoted(root).encode("ascii") + raw_path
 
 
 def _cut_off(seen: dict[str, Any]) -> None:
@@ -247,28 +235,23 @@ def _cut_off(seen: dict[str, Any]) -> None:
         if unquote_to_bytes(raw_root) == root.encode("utf-8"):
             seen["raw_path"] = raw_path[len(raw_root) :] or b"/"
         else:  # an encoded slash in the prefix itself
-            seen["raw_path"] = quote(seen["path"], safe=PATH_SAFE).encode("ascii")
+            seen["raw_path"] = quoted(seen["path"]).encode("ascii")
 
 
 # -- where there is no app -------------------------------------------------------------------------
 
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
-    """404; for a WebSocket, too, where the server can (extension "WebSocket Denial Response")."""
-    headers = [
-        (b"content-type", b"text/plain; charset=utf-8"),
-        (b"content-length", b"%d" % len(NOT_FOUND)),
-    ]
-    start, body = "http.response.start", "http.response.body"
+    """404; for a WebSocket, too, where the server can send it."""
     if scope["type"] == "websocket":
         await receive()  # websocket.connect
-        if "websocket.http.response" not in (scope.get("extensions") or {}):
-            await send({"type": "websocket.close", "code": 1000, "reason": "not found"})
-            return
-        start, body = f"websocket.{start}", f"websocket.{body}"
-    await send({"type": start, "status": 404, "headers": headers})
-    text = b"" if scope.get("method") == "HEAD" else NOT_FOUND
-    await send({"type": body, "body": text, "more_body": False})
+        fields = [(b"content-type", b"text/plain; charset=utf-8")]
+        body = NOT_FOUND.encode("ascii")
+        messages = refused_websocket(scope, 404, headers=fields, body=body, reason="not found")
+    else:
+        messages = asgi_answer(404, NOT_FOUND, method=scope["method"])
+    for message in messages:
+        await send(message)
 
 
 def _refusing(place: Place) -> AsgiApp:
@@ -284,6 +267,6 @@ def _refusing(place: Place) -> AsgiApp:
             app_name(place.app),
             shown(place.prefix),
         )
-        await send({"type": "websocket.close", "code": 1000, "reason": "not a WebSocket"})
+        await send(close_websocket("not a WebSocket"))
 
     return refuse

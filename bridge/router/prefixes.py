@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 
 from bridge.errors import ConfigError
 
-__all__ = ["PrefixTable", "normal_prefix", "normal_root"]
+__all__ = ["PrefixTable", "normal_prefix"]
 
 T = TypeVar("T")
 
@@ -49,12 +49,6 @@ def _wrong(prefix: str) -> str | None:
     if {"", ".", ".."} & set(segments):
         return "no segment of it may be empty, '.' or '..'"
     return None
-
-
-def normal_root(root_path: str) -> str:
-    """A server's ``root_path`` with a slash in front and none at its end; ``/`` as nothing."""
-    root = root_path.rstrip("/")
-    return root if not root or root[0] == "/" else f"/{root}"
 
 
 class PrefixTable(Generic[T]):

@@ -21,11 +21,11 @@ from threading import Lock
 from typing import Any, Unpack
 from weakref import WeakSet
 
-from bridge._frameworks.django_handler import read_unannounced_bodies
+from bridge._frameworks.django import read_chunked_bodies
 from bridge._lifespan.many import Member
 from bridge._lifespan.shared import SharedLife
 from bridge._threads import process
-from bridge._threads.job import PoolStats
+from bridge._threads.pool import PoolStats
 from bridge.asgi_to_wsgi.adapter import AsgiToWsgi
 from bridge.config import ToWsgiOptions
 from bridge.dual import Universal
@@ -120,7 +120,7 @@ class Router(Universal):
         places = [place for place in self.plan.http.values() if place.asgi is None and place.wsgi]
         pools: dict[RouterOptions, WsgiToAsgi] = {}
         for place in places:
-            read_unannounced_bodies(place.wsgi)
+            read_chunked_bodies(place.wsgi)
             if place.pool not in pools:
                 only = place.wsgi if len(self.plan.http) == 1 and not place.prefix else None
                 pools[place.pool] = WsgiToAsgi(only or self._from_asgi, **place.options.for_to_asgi)

@@ -13,14 +13,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from bridge._http.answers import NOT_FOUND, wsgi_answer
 from bridge._http.environ_to_scope import is_websocket
+from bridge._http.paths import native
 from bridge.router.mounts import Place, Plan
 from bridge.router.prefixes import PrefixTable
 from bridge.types import Environ, StartResponse, WsgiApp
 
 __all__ = ["WsgiSide"]
-
-NOT_FOUND = b"Not Found\n"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,10 +40,10 @@ class WsgiSide:
     def __init__(self, plan: Plan, crossing: WsgiApp) -> None:
         self._crossing = crossing
         self._http = PrefixTable(
-            {_native(place.prefix): self._route(place) for place in plan.http.values()}
+            {native(place.prefix): self._route(place) for place in plan.http.values()}
         )
         self._sockets = PrefixTable(
-            {_native(place.prefix): place for place in plan.websocket.values()}
+            {native(place.prefix): place for place in plan.websocket.values()}
         )
 
     def _route(self, place: Place) -> _Route:
@@ -51,7 +51,7 @@ class WsgiSide:
             return _Route("", not_found)
         if place.wsgi is None:
             return _Route("", self._crossing)
-        return _Route(_native(place.prefix), place.wsgi)
+        return _Route(native(place.prefix), place.wsgi)
 
     def serve(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """PEP 3333, for the server."""
@@ -74,15 +74,6 @@ class WsgiSide:
         return route.app(environ, start_response)
 
 
-def _native(prefix: str) -> str:
-    return prefix.encode("utf-8").decode("latin-1")
-
-
 def not_found(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """What is answered where nothing is mounted."""
-    headers = [
-        ("Content-Type", "text/plain; charset=utf-8"),
-        ("Content-Length", str(len(NOT_FOUND))),
-    ]
-    start_response("404 Not Found", headers)
-    return [] if environ["REQUEST_METHOD"] == "HEAD" else [NOT_FOUND]
+    """The answer where nothing is mounted."""
+    return wsgi_answer(start_response, 404, NOT_FOUND, method=environ["REQUEST_METHOD"])

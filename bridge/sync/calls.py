@@ -88,7 +88,7 @@ class Call(Job):
         has been told yet: that one, or else the next one that it starts, is cancelled.
     :ivar occupies: it runs on asgiref's single thread.
     :ivar ended: the thread is through with it.
-    :ivar settles_later: a pool runs it that calls :meth:`settle`.
+    :ivar settles: a pool runs it that calls :meth:`settle`.
     :ivar must_run: its turn comes even if its caller is cancelled: it ends what has begun.
     """
 
@@ -114,7 +114,7 @@ class Call(Job):
         "must_run",
         "occupies",
         "owes_cancellation",
-        "settles_later",
+        "settles",
         "tasks",
         "waits_for",
     )
@@ -150,7 +150,7 @@ class Call(Job):
         self.must_run = False
         self.occupies = False
         self.owes_cancellation = False
-        self.settles_later = False
+        self.settles = False
         self.posted_at = monotonic()
 
     def __bool__(self) -> bool:
@@ -176,12 +176,12 @@ class Call(Job):
             self.error = error
         restore_thread(snapshot)
         self.ended = True
-        if not self.settles_later:
+        if not self.settles:
             self._inbox.post(self._arrive)
 
     def settle(self) -> None:
         """Tell the loop; from a pool that does so when its thread is free again."""
-        if self.settles_later and self.ended:
+        if self.settles and self.ended:
             self._inbox.post(self._arrive)
 
     def discard(self, error: BaseException | None = None) -> None:

@@ -19,8 +19,8 @@ from typing import Any, ParamSpec, TypeVar
 from weakref import WeakSet
 
 from bridge._threads import process
-from bridge._threads.job import Job, JobWithEnd, PoolStats, SubmittedCall
-from bridge._threads.pool import WorkerPool
+from bridge._threads.job import Job, JobWithEnd, SubmittedCall
+from bridge._threads.pool import PoolStats, WorkerPool
 from bridge._threads.real_threads import RealLock
 from bridge.config import positive_int
 from bridge.errors import ConfigError, PoolSaturated

@@ -87,7 +87,7 @@ def _post_to_limit(limit: Limit, call: Call) -> None:
 
 
 def _post_to_pool(pool: WorkerPool, call: Call) -> None:
-    call.settles_later = True
+    call.settles = True
     pool.post(call, call.loop)
 
 

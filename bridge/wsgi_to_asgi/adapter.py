@@ -1,12 +1,12 @@
-"""`WsgiToAsgi`: a WSGI app as an ASGI app. This is the event loop's side of it.
+"""`WsgiToAsgi`: a WSGI app as an ASGI app. Runs on the event loop thread.
 
-What enters: ASGI scopes, from any server. What leaves: ASGI messages. On the way:
-``scope -> environ -> pool -> WSGI app -> streams -> send``.
+::
 
-The thread of the event loop builds the environ, posts an
-:class:`~bridge.wsgi_to_asgi.thread_side.Exchange` to the pool, and sends what comes back; a worker
-thread does everything else. For an ordinary request the two meet twice: the job going in, and the
-whole response coming out.
+    scope -> environ -> pool -> WSGI app -> bodies -> send
+
+The event loop thread builds the environ, posts a job to the pool, and sends what the job returns; a
+worker thread does everything else. For an ordinary request the two meet twice: when the job is
+posted, and when the whole response is there.
 """
 
 from __future__ import annotations
@@ -17,17 +17,28 @@ from asyncio import AbstractEventLoop, get_running_loop
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING
 
-from bridge._frameworks.django_handler import read_unannounced_bodies
-from bridge._http.scope_to_environ import BadRequest, EnvironBuilder
+from bridge._frameworks.django import read_chunked_bodies
+from bridge._http.answers import asgi_answer, close_websocket
+from bridge._http.rules import BadRequest
+from bridge._http.scope_to_environ import EnvironBuilder
 from bridge._threads.borrowed import BorrowedPool
-from bridge._threads.job import PoolStats
 from bridge._threads.loop_inbox import LoopInbox, inbox_of
-from bridge._threads.pool import WorkerPool
+from bridge._threads.pool import PoolStats, WorkerPool
 from bridge.config import ToAsgiOptions
 from bridge.errors import ConfigError, PoolClosed, PoolSaturated, ServerProtocolError
-from bridge.types import Environ, Receive, Scope, Send, TrustedEnviron, UnderscoreHeaders, WsgiApp
-from bridge.wsgi_to_asgi.loop_side import HttpRequest
-from bridge.wsgi_to_asgi.thread_side import Exchange
+from bridge.types import (
+    Environ,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    TrustedEnviron,
+    UnderscoreHeaders,
+    WsgiApp,
+)
+from bridge.wsgi_to_asgi.bodies import ResponseBody
+from bridge.wsgi_to_asgi.loop_side import LoopSide
+from bridge.wsgi_to_asgi.thread_side import ThreadSide
 
 if TYPE_CHECKING:
     from bridge.wsgi_to_asgi.websocket import RawWebSockets
@@ -40,24 +51,25 @@ logger = logging.getLogger("bridge.wsgi_to_asgi")
 class WsgiToAsgi:
     """An ASGI 3 app that runs a WSGI app on worker threads.
 
-    Nothing starts here: threads come with the first requests, and a fork gets its own.
+    Nothing starts here: threads start with the first requests, and a fork gets its own.
 
-    :param app: any PEP 3333 callable. Called from several threads at once.
+    :param app: any PEP 3333 callable. It is called from several threads at once.
     :param threads: how many requests may run at once.
-    :param executor: run the app here instead of on threads of its own: a shared
-        :class:`~bridge.WorkerPool`, or any ``concurrent.futures.Executor`` of threads. It stays
-        the caller's to shut down, and ``threads`` is then its own affair.
+    :param executor: run the app on these threads instead of its own: a shared
+        :class:`~bridge.WorkerPool`, or any ``concurrent.futures.Executor`` of threads. Its owner
+        shuts it down, and ``threads`` has no effect.
     :param backlog: how many requests may wait for a thread. One more is answered with 503.
-    :param body_window: how many bytes of a request body are read ahead of the app. 1 MiB more for
-        an app that has begun its response and has not read for a second: a client that leaves is
-        noticed only behind what it has sent.
+    :param body_window: how many bytes of a request body are read ahead of the app. If the app has
+        begun its response and has not read for a second, up to 1 MiB more is read: a disconnect is
+        noticed only after the bytes that the client sent before.
     :param response_window: how many bytes of a response the app may be ahead of the server.
-    :param underscore_headers: ``"drop"``, ``"keep"`` or ``"refuse"`` (400) request headers with a
-        ``_`` in their name, which CGI names cannot tell from ``-``.
+    :param underscore_headers: what happens to request headers with a ``_`` in their name, which CGI
+        names cannot distinguish from ``-``: ``"drop"``, ``"keep"`` or ``"refuse"`` (400).
     :param duplicate_header_limit: how many lines of one request header are accepted; more is 400.
     :param trusted_environ: ``(scope) -> {key: value}``: keys to add to the environ that no client
-        may set, such as ``REMOTE_USER``. Called on the event loop: it must not block.
-    :param shutdown_timeout_s: how long the lifespan's shutdown waits for running requests.
+        may set, such as ``REMOTE_USER``. Called on the event loop thread: it must not block.
+    :param shutdown_timeout_s: how long the lifespan's shutdown waits for running requests, in
+        seconds.
     :param websocket_threads: how many WebSockets the app may have open at once, each on a thread of
         its own: for apps that take the raw socket from the environ, as those of flask-sock and
         simple-websocket do. 0: WebSockets are refused. Needs the extra ``websocket``.
@@ -81,7 +93,7 @@ class WsgiToAsgi:
         shutdown_timeout_s: float = 30,
         websocket_threads: int = 0,
     ) -> None:
-        read_unannounced_bodies(app)
+        read_chunked_bodies(app)
         self.app = app
         self.options = ToAsgiOptions(
             threads=threads,
@@ -102,7 +114,7 @@ class WsgiToAsgi:
         )
         self._pool = self._make_pool()
         self._websockets = self._make_websockets()
-        self._seat: tuple[AbstractEventLoop, LoopInbox] | None = None
+        self._loop_and_inbox: tuple[AbstractEventLoop, LoopInbox] | None = None
 
     def __repr__(self) -> str:
         return f"WsgiToAsgi({self.app!r})"
@@ -112,13 +124,14 @@ class WsgiToAsgi:
         if scope["type"] != "http":
             await self._serve_other(scope, receive, send)
             return
-        loop, inbox = self._sit()
+        loop, inbox = self._bind_loop()
         try:
             environ = self._environs.build(scope)
         except BadRequest as error:
-            await _answer(send, 400, str(error))
+            await _send_all(send, asgi_answer(400, str(error)))
             return
-        request = HttpRequest(receive, send, inbox, self.options)
+        response = ResponseBody(inbox, self.options.response_window)
+        request = LoopSide(receive, send, inbox, response, self.options)
         if "HTTP_EXPECT" in environ and _expects_continue(environ):
             request.open_body(environ)
         else:
@@ -126,18 +139,19 @@ class WsgiToAsgi:
             if message["type"] == "http.disconnect":
                 return
             request.open_body(environ, message)
-        exchange = Exchange(self.app, environ, scope, loop, request.response)
+        job = ThreadSide(self.app, environ, scope, loop, response)
         try:
-            self._pool.post(exchange, loop)
+            self._pool.post(job, loop)
         except (PoolSaturated, PoolClosed) as error:
             request.drop()
             logger.warning("503 for %s %s: %s", scope["method"], scope["path"], error)
-            await _answer(send, 503, "The server is busy. Please try again.", retry_after_s=1)
+            busy = "The server is busy. Please try again."
+            await _send_all(send, asgi_answer(503, busy, retry_after_s=1))
             return
         except BaseException:  # no thread can be started
             request.drop()
             raise
-        await request.respond(exchange)
+        await request.respond(job)
 
     def stats(self) -> PoolStats:
         """Threads, queue and waits of the pool this app runs on, at this moment."""
@@ -148,7 +162,7 @@ class WsgiToAsgi:
     async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
         if kind == "lifespan":
-            await self._live(receive, send)
+            await self._serve_lifespan(receive, send)
         elif kind != "websocket":
             raise ServerProtocolError(
                 f"scope type {kind!r}; a WSGI app can serve 'http', and 'lifespan' is answered"
@@ -156,32 +170,33 @@ class WsgiToAsgi:
         elif self._websockets is None:
             await self._refuse_websocket(scope, receive, send)
         else:
-            await self._websockets.serve(scope, receive, send, *self._sit())
+            await self._websockets.serve(scope, receive, send, *self._bind_loop())
 
-    def _sit(self) -> tuple[AbstractEventLoop, LoopInbox]:
-        """The loop that runs here, and the way back into it."""
+    def _bind_loop(self) -> tuple[AbstractEventLoop, LoopInbox]:
+        """The running loop, and its inbox."""
         try:
             loop = get_running_loop()
         except RuntimeError as error:
             raise ServerProtocolError(
-                "no asyncio event loop runs here; start the server on asyncio or uvloop, not trio"
+                "no asyncio event loop is running here; start the server on asyncio or uvloop, "
+                "not trio"
             ) from error
-        seat = self._seat
-        if seat is None or seat[0] is not loop:
-            seat = self._seat = (loop, inbox_of(loop))
-        return seat
+        bound = self._loop_and_inbox
+        if bound is None or bound[0] is not loop:
+            bound = self._loop_and_inbox = (loop, inbox_of(loop))
+        return bound
 
     async def _refuse_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
         logger.warning(
-            "refused the WebSocket %s: %r is a WSGI app and cannot speak it. "
+            "refused the WebSocket %s: %r is a WSGI app, which cannot serve WebSockets. "
             "Serve this path with an ASGI app",
             scope["path"],
             self.app,
         )
-        await send({"type": "websocket.close", "code": 1000, "reason": "not a WebSocket"})
+        await send(close_websocket("not a WebSocket"))
 
-    async def _live(self, receive: Receive, send: Send) -> None:
+    async def _serve_lifespan(self, receive: Receive, send: Send) -> None:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
@@ -215,7 +230,7 @@ class WsgiToAsgi:
         return RawWebSockets(self.app, self._environs, threads)
 
     async def _drain(self) -> None:
-        """End our own threads, waiting for what runs. A pool that was lent to us is left alone."""
+        """End our own threads after the running requests. A borrowed pool is left alone."""
         if self._websockets is not None:
             await self._drain_pool(self._websockets.replace_pool())
         if self.options.executor is not None or not isinstance(self._pool, WorkerPool):
@@ -224,14 +239,14 @@ class WsgiToAsgi:
         await self._drain_pool(pool)
 
     async def _drain_pool(self, pool: WorkerPool) -> None:
-        _, inbox = self._sit()
+        _, inbox = self._bind_loop()
         empty = asyncio.Event()
         pool.close(on_empty=lambda: inbox.post(empty.set))
         try:
             await asyncio.wait_for(empty.wait(), self.options.shutdown_timeout_s)
         except TimeoutError:
             logger.warning(
-                "%d requests still run after shutdown_timeout_s=%s; their threads are left behind",
+                "%d requests still run after shutdown_timeout_s=%s; their threads are abandoned",
                 pool.stats().running,
                 self.options.shutdown_timeout_s,
             )
@@ -249,13 +264,6 @@ def _expects_continue(environ: Environ) -> bool:
     return has_body and expectation.lower() == "100-continue"
 
 
-async def _answer(send: Send, status: int, text: str, *, retry_after_s: int | None = None) -> None:
-    body = text.encode("utf-8")
-    headers = [
-        (b"content-type", b"text/plain; charset=utf-8"),
-        (b"content-length", b"%d" % len(body)),
-    ]
-    if retry_after_s is not None:
-        headers.append((b"retry-after", b"%d" % retry_after_s))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
+async def _send_all(send: Send, messages: list[Message]) -> None:
+    for message in messages:
+        await send(message)

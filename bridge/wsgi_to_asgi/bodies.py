@@ -1,16 +1,16 @@
 """Bounded byte pipes between an event loop and a worker thread, one class for each direction.
 
 Rule 1. One thread writes a pipe, one thread reads it. Each counter has a single writer.
-Rule 2. Chunks travel in a ``deque``, whose ``append`` and ``popleft`` are atomic on every build of
-        CPython. The lock is only for going to sleep: whoever sleeps says so under the lock, and
-        whoever may have to wake it looks under the lock.
+Rule 2. Chunks are passed in a ``deque``, whose ``append`` and ``popleft`` are atomic on every build
+        of CPython. The lock is only for going to sleep: a thread that sleeps sets its flag under
+        the lock, and a thread that may have to wake it reads the flag under the lock.
 Rule 3. The loop is never blocked: it waits for a future, which the worker sets through the inbox.
-        A worker thread sleeps at a gate (a lock that is held while it must wait); everything that
-        can end its wait opens the gate: data or room, the end of the stream, the client leaving.
-Rule 4. Neither pipe is ever more than its window ahead, give or take the one chunk that crosses it.
-        A request body may be ``SPARE`` more: see :meth:`RequestBody.answered`.
-Rule 5. A pipe refers to nobody who refers to it: a request is freed when it ends, not by the
-        garbage collector.
+        A worker thread sleeps on a lock that is held meanwhile; everything that can end its wait
+        releases the lock: data or room, the end of the stream, a disconnect.
+Rule 4. Neither pipe is ever more than its window ahead, give or take the chunk that crosses it.
+        A request body may be ``SPARE_BYTES`` more: see :meth:`RequestBody.response_started`.
+Rule 5. There is no reference cycle with a pipe: a request is freed when it ends, not by the garbage
+        collector.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from bridge.errors import AppProtocolError, ClientDisconnected
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-__all__ = ["RequestBody", "ResponseBody", "checked"]
+__all__ = ["RequestBody", "ResponseBody", "check_chunk"]
 
 QUICK_S = 0.001
 PATIENCE_S = 1.0
-SPARE = 1 << 20
-BIG = 16384
-"""Chunks from this size on are not joined: to copy one costs more than a message of its own."""
+SPARE_BYTES = 1 << 20
+BIG_BYTES = 16384
+"""Chunks of this size and more are not joined: copying costs more than another message."""
 
 
 class RequestBody(io.RawIOBase):
-    """Request body: the loop feeds it, the worker thread reads it as a raw binary stream.
+    """The request body: the loop feeds it, the worker thread reads it as a raw binary stream.
 
     Wrapped in an :class:`io.BufferedReader` it is a complete ``wsgi.input``.
 
@@ -53,13 +53,13 @@ class RequestBody(io.RawIOBase):
         self._inbox = inbox
         self._window = window
         self._lock = threading.Lock()
-        self._gate = threading.Lock()
-        self._gate.acquire()
+        self._sleep_lock = threading.Lock()
+        self._sleep_lock.acquire()
         self._chunks: deque[bytes] = deque()
         self._offset = 0  # of the first chunk: how much of it has been read
         self._ahead = 0
         self._paused = False
-        self._answered = False
+        self._response_started = False
         self._sleeping = False
         self._ended = False
         self._error: ClientDisconnected | None = None
@@ -68,7 +68,7 @@ class RequestBody(io.RawIOBase):
     # -- on the loop ----------------------------------------------------------------------------
 
     def feed(self, chunk: bytes) -> None:
-        """Add bytes. Before the next ones, wait for :meth:`room`."""
+        """Add bytes. Before the next ones, wait for :meth:`wait_for_room`."""
         with self._lock:
             if chunk:
                 self._chunks.append(chunk)
@@ -80,26 +80,27 @@ class RequestBody(io.RawIOBase):
         """No room until the app reads for the first time."""
         self._paused = True
 
-    async def room(self) -> None:
-        """Wait until the app has read enough for more to come."""
+    async def wait_for_room(self) -> None:
+        """Wait until the app has read enough for more to be fed."""
         while self._paused:
             with self._lock:
                 if not self._paused:
                     return
                 self._room = room = get_running_loop().create_future()
-            if not self._answered:
+            if not self._response_started:
                 await room
             elif not (await asyncio.wait((room,), timeout=PATIENCE_S))[0]:
                 self._widen()
 
-    def answered(self) -> None:
+    def response_started(self) -> None:
         """The response has begun.
 
-        A server tells that the client has left only behind what is there of the body. An app that
-        answers may never read it. So what :meth:`pause` held back comes now; and where the app has
-        not read for ``PATIENCE_S``, the window is ``SPARE`` bytes wider from then on.
+        A server reports a disconnect only after the part of the body that it has already received,
+        and an app that has begun to answer may never read it. So what :meth:`pause` held back is
+        read now; and if the app has not read for ``PATIENCE_S``, the window is ``SPARE_BYTES``
+        wider from then on.
         """
-        self._answered = True
+        self._response_started = True
         with self._lock:
             if not self._ahead:
                 self._paused = False
@@ -107,8 +108,8 @@ class RequestBody(io.RawIOBase):
 
     def _widen(self) -> None:
         with self._lock:
-            self._answered = False  # once
-            self._window += SPARE
+            self._response_started = False  # once
+            self._window += SPARE_BYTES
             self._paused = self._ahead >= self._window
 
     def _make_room(self) -> None:
@@ -122,9 +123,9 @@ class RequestBody(io.RawIOBase):
             self._wake_reader()
 
     def fail(self, reason: str) -> None:
-        """The body is cut short: reads raise :class:`ClientDisconnected`, and never look like EOF.
+        """The body is cut short: reads raise :class:`ClientDisconnected`, and never return EOF.
 
-        Bytes that have arrived can still be read first. Without effect after :meth:`end`.
+        Bytes received before can still be read. Without effect after :meth:`end`.
         """
         with self._lock:
             if not self._ended and self._error is None:
@@ -134,7 +135,7 @@ class RequestBody(io.RawIOBase):
     def _wake_reader(self) -> None:
         if self._sleeping:
             self._sleeping = False
-            self._gate.release()
+            self._sleep_lock.release()
 
     # -- on the worker thread -------------------------------------------------------------------
 
@@ -144,13 +145,13 @@ class RequestBody(io.RawIOBase):
     def readinto(self, buffer: WriteableBuffer) -> int:
         """Read at least one byte, waiting for it; 0 only at the clean end of the body.
 
-        :raises ClientDisconnected: the client left before it had sent everything.
+        :raises ClientDisconnected: the client disconnected before it had sent everything.
         """
         view = memoryview(buffer).cast("B")
         if not view:
             return 0
         while True:
-            with self._lock:  # what is decided below is decided by what is true here
+            with self._lock:  # all decisions below follow from the state at this point
                 count = self._take(view)
                 ended = self._ended
                 if not count and not ended:
@@ -164,7 +165,7 @@ class RequestBody(io.RawIOBase):
                 self._inbox.post(self._make_room)
             if count or ended:
                 return count
-            self._gate.acquire()
+            self._sleep_lock.acquire()
 
     def _take(self, view: memoryview) -> int:
         count = 0
@@ -183,37 +184,39 @@ class RequestBody(io.RawIOBase):
 
 
 class ResponseBody:
-    """Response body: the worker thread writes it, the loop takes all that waits at once.
+    """The response body: the worker thread writes it, the loop takes all that is pending at once.
 
-    Rule 6. A notification costs more than a hundred small chunks. So where chunks come in quick
-            succession the loop asks for none: it looks again by itself, after ``QUICK_S``. What
-            must not wait for that, such as the end, the worker announces with :meth:`hurry`.
-    Rule 7. The loop clears ``notified`` before it looks at anything that the worker sets. So what
-            comes too late to be seen is notified once more.
+    Rule 6. A notification costs more than a hundred small chunks. So while chunks are written in
+            quick succession, the loop does not wait for one: it polls, after ``QUICK_S``. What must
+            not wait for that, such as the end, is announced with :meth:`flush`.
+    Rule 7. The loop clears ``notified`` before it reads anything that the worker sets. So a change
+            that comes too late to be read is notified once more.
 
     :param inbox: of the loop that takes.
     :param window: how many bytes the app may be ahead of what the server has accepted.
     :ivar window: the same.
-    :ivar notified: the loop is about to look. Set by either side, cleared by the loop.
-    :ivar gone: nobody reads any more. Set on the loop, seen by the worker at its next chunk.
+    :ivar notified: the loop is about to poll. Set by either side, cleared by the loop.
+    :ivar disconnected: no more is read. Set on the loop, seen by the worker at its next chunk.
+    :ivar waiting: how many chunks the last :meth:`take` has left.
     """
 
     __slots__ = (
         "_accepted",
         "_chunks",
-        "_gate",
         "_inbox",
         "_is_quick",
         "_lock",
-        "_looks_itself",
-        "_news",
+        "_pending_wake",
+        "_polls",
+        "_sleep_lock",
         "_sleeping",
         "_taken_at",
         "_waiter",
         "_whole",
         "_written",
-        "gone",
+        "disconnected",
         "notified",
+        "waiting",
         "window",
     )
 
@@ -221,31 +224,32 @@ class ResponseBody:
         self._inbox = inbox
         self.window = window
         self.notified = False
-        self.gone = False
+        self.disconnected = False
+        self.waiting = 0
         self._lock = inbox.lock
-        self._gate: threading.Lock | None = None  # made when the worker sleeps for the first time
-        self._chunks: deque[bytes] | None = None  # made when it writes for the first time
-        self._whole = b""  # a body that came in one piece, instead of chunks
+        self._sleep_lock: threading.Lock | None = None  # made at the first sleep
+        self._chunks: deque[bytes] | None = None  # made at the first write
+        self._whole = b""  # a body in one piece, instead of chunks
         self._written = 0  # by the worker only
         self._accepted = 0  # by the loop only
         self._sleeping = False
-        self._news = False
+        self._pending_wake = False
         self._waiter: Future[None] | None = None
         self._taken_at = 0.0
         self._is_quick = False
-        self._looks_itself = False
+        self._polls = False
 
     # -- on the worker thread -------------------------------------------------------------------
 
     def write(self, chunk: bytes) -> bool:
-        """Add a chunk, sleeping first while the window is full. False: nobody reads any more.
+        """Add a chunk, sleeping first while the window is full. False: disconnected.
 
-        The loop does not know of it before :meth:`notify`.
+        The loop does not see it before :meth:`notify`.
         """
         size = len(chunk)
         if self._written - self._accepted + size > self.window:
             self._sleep_until_room(size)
-        if self.gone:
+        if self.disconnected:
             return False
         if self._chunks is None:
             self._chunks = deque()
@@ -254,7 +258,7 @@ class ResponseBody:
         return True
 
     def write_each(self, chunks: Iterator[bytes]) -> None:
-        """Write every chunk as it comes, and notify, until nobody reads any more.
+        """Write every chunk as it is yielded, and notify, until the client disconnects.
 
         :raises AppProtocolError: a chunk is not ``bytes``.
         """
@@ -264,8 +268,8 @@ class ResponseBody:
         written, limit = self._written, self._accepted + self.window
         for chunk in chunks:
             if type(chunk) is not bytes:
-                chunk = checked(chunk)
-            if self.gone:
+                chunk = check_chunk(chunk)
+            if self.disconnected:
                 return
             size = len(chunk)
             if written + size > limit:
@@ -279,56 +283,56 @@ class ResponseBody:
                     self.notify()
         self._written = written
 
-    def put(self, whole: bytes) -> None:
-        """All of the body, whatever its size. Nothing is written before or after it."""
+    def write_whole(self, whole: bytes) -> None:
+        """Set the whole body, of any size. Nothing is written before or after it."""
         self._whole = whole
         self._written = len(whole)
 
     def notify(self) -> None:
-        """Let the loop know that there is something to take, unless it is about to look."""
+        """Wake the loop to take what was written, unless it is about to poll."""
         if not self.notified:
             self.notified = True
             self._inbox.post(self._wake)
 
-    def hurry(self) -> None:
-        """Let the loop know, even if it is about to look by itself a moment later."""
-        if self._looks_itself or not self.notified:
+    def flush(self) -> None:
+        """Wake the loop now, even if it is going to poll a moment later."""
+        if self._polls or not self.notified:
             self.notified = True
             self._inbox.post(self._wake)
 
-    def hand_over(self) -> None:
-        """For what is not a chunk: notify the loop, and sleep until it accepts one byte for it."""
+    def wait_until_sent(self) -> None:
+        """For a file instead of chunks: sleep until the loop accepts one byte for it."""
         self._written += 1
-        self.hurry()
+        self.flush()
         self._sleep_until_room(self.window)
 
     def _sleep_until_room(self, size: int) -> None:
-        if self._looks_itself:
-            self.hurry()
+        if self._polls:
+            self.flush()
         while True:
             with self._lock:
                 ahead = self._written - self._accepted
-                # A chunk larger than the window goes alone.
-                if self.gone or not ahead or ahead + size <= self.window:
+                # A chunk larger than the window is sent alone.
+                if self.disconnected or not ahead or ahead + size <= self.window:
                     return
-                if self._gate is None:
-                    self._gate = threading.Lock()
-                    self._gate.acquire()
+                if self._sleep_lock is None:
+                    self._sleep_lock = threading.Lock()
+                    self._sleep_lock.acquire()
                 self._sleeping = True
-                gate = self._gate
-            gate.acquire()
+                sleep_lock = self._sleep_lock
+            sleep_lock.acquire()
 
     # -- on the loop ----------------------------------------------------------------------------
 
     def changed(self) -> Future[None]:
-        """Done as soon as the worker has notified since the last time, or it is time to look."""
+        """Done when the worker has notified since the last call, or when it is time to poll."""
         loop = get_running_loop()
         waiter = self._waiter = loop.create_future()
-        if self._news:
-            self._news = False
+        if self._pending_wake:
+            self._pending_wake = False
             self._wake()
         elif self._is_quick:
-            self.notified = self._looks_itself = True
+            self.notified = self._polls = True
             self._is_quick = False  # until more is taken
             loop.call_later(QUICK_S, self._wake)
         return waiter
@@ -336,18 +340,18 @@ class ResponseBody:
     def _wake(self) -> None:
         waiter = self._waiter
         if waiter is None:
-            self._news = True
+            self._pending_wake = True
             return
         self._waiter = None
-        if not waiter.done():  # done: the server has cancelled the request
+        if not waiter.done():  # else the server has cancelled the request
             waiter.set_result(None)
 
-    def look(self) -> None:
-        """Rule 7: to be called before anything of the worker's is looked at."""
-        self.notified = self._looks_itself = False
+    def poll(self) -> None:
+        """Rule 7: to be called before anything is read that the worker sets."""
+        self.notified = self._polls = False
 
     def take(self) -> bytes:
-        """The next piece: small chunks that wait are joined, one that is big goes alone."""
+        """The next piece: small chunks that are pending are joined, a big one is returned alone."""
         chunks = self._chunks
         if chunks is None:
             whole, self._whole = self._whole, b""
@@ -355,13 +359,12 @@ class ResponseBody:
         now = monotonic()
         self._is_quick = bool(chunks) and now - self._taken_at < QUICK_S
         self._taken_at = now
-        if len(chunks) == 1 or (chunks and len(chunks[0]) >= BIG):
-            return chunks.popleft()
-        return b"".join([chunks.popleft() for _ in range(len(chunks))])
-
-    def waiting(self) -> int:
-        """How many chunks the last :meth:`take` has left."""
-        return len(self._chunks) if self._chunks else 0
+        if len(chunks) == 1 or (chunks and len(chunks[0]) >= BIG_BYTES):
+            piece = chunks.popleft()
+        else:
+            piece = b"".join([chunks.popleft() for _ in range(len(chunks))])
+        self.waiting = len(chunks)
+        return piece
 
     def accept(self, count: int) -> None:
         """The server has accepted ``count`` bytes: make room."""
@@ -369,20 +372,20 @@ class ResponseBody:
             self._accepted += count
             self._wake_writer()
 
-    def leave(self) -> None:
-        """Nobody reads any more: the worker stops at its next chunk, or right now if it sleeps."""
+    def disconnect(self) -> None:
+        """No more is read: the worker stops at its next chunk, or right now if it sleeps."""
         with self._lock:
-            self.gone = True
+            self.disconnected = True
             self._wake_writer()
 
     def _wake_writer(self) -> None:
-        if self._sleeping and self._gate is not None:
+        if self._sleeping and self._sleep_lock is not None:
             self._sleeping = False
-            self._gate.release()
+            self._sleep_lock.release()
 
 
-def checked(chunk: object) -> bytes:
-    """What the app gave for a chunk of the body.
+def check_chunk(chunk: object) -> bytes:
+    """A chunk of the body, as the app returned it.
 
     :raises AppProtocolError: it is not ``bytes``.
     """

@@ -1,7 +1,7 @@
-"""One HTTP request on its way through `WsgiToAsgi`, seen from the event loop's thread.
+"""The loop side of a request through `WsgiToAsgi`. All of it runs on the event loop thread.
 
-What enters: the messages of the server's ``receive``, and what the exchange brings from its worker
-thread. What leaves: ``wsgi.input``, and messages to the server's ``send``.
+It reads the server's ``receive`` into ``wsgi.input``, and sends the response that the
+:class:`~bridge.wsgi_to_asgi.thread_side.ThreadSide` produces on its worker thread.
 """
 
 from __future__ import annotations
@@ -17,17 +17,20 @@ from bridge.config import ToAsgiOptions
 from bridge.errors import AppProtocolError
 from bridge.types import Environ, Message, Receive, Send
 from bridge.wsgi_to_asgi.bodies import RequestBody, ResponseBody
-from bridge.wsgi_to_asgi.thread_side import Exchange
+from bridge.wsgi_to_asgi.thread_side import ThreadSide
 
-__all__ = ["HttpRequest"]
+__all__ = ["LoopSide"]
 
 logger = logging.getLogger("bridge.wsgi_to_asgi")
 
 READ_BUFFER = 16384
 
 
-class HttpRequest:
-    """One HTTP request on the event loop's thread: feeds the app and sends what it brings."""
+class LoopSide:
+    """One HTTP request: feeds the app's ``wsgi.input`` and sends its response.
+
+    :param response: the body of the response, which the thread side writes.
+    """
 
     __slots__ = (
         "_body",
@@ -38,19 +41,24 @@ class HttpRequest:
         "_options",
         "_receive",
         "_received",
+        "_response",
         "_send",
         "_started",
-        "response",
     )
 
     def __init__(
-        self, receive: Receive, send: Send, inbox: LoopInbox, options: ToAsgiOptions
+        self,
+        receive: Receive,
+        send: Send,
+        inbox: LoopInbox,
+        response: ResponseBody,
+        options: ToAsgiOptions,
     ) -> None:
         self._receive = receive
         self._send = send
         self._inbox = inbox
+        self._response = response
         self._options = options
-        self.response = ResponseBody(inbox, options.response_window)
         self._listener: asyncio.Task[None] | None = None
         self._body: RequestBody | None = None  # only if it takes more than one message
         self._declared: int | None = None
@@ -64,7 +72,7 @@ class HttpRequest:
         """Set ``wsgi.input``.
 
         A body that is complete in its first message is handed over whole. Anything longer is read
-        on as the app asks for it.
+        as the app asks for it.
 
         :param message: the first one; None leaves it to the app to ask for it.
         """
@@ -86,7 +94,7 @@ class HttpRequest:
             self._listen()
 
     def _feed(self, body: RequestBody, message: Message) -> bool:
-        """One ``http.request`` message into the body. False: it was the last."""
+        """Add one ``http.request`` message to the body. False: it was the last."""
         chunk: bytes = message.get("body", b"")
         self._received += len(chunk)
         body.feed(chunk)
@@ -100,24 +108,24 @@ class HttpRequest:
 
     # -- listening for the client ---------------------------------------------------------------
 
-    async def _hear_client(self) -> None:
-        """A task, for requests that need it: feed the body, then wait for the client to leave."""
+    async def _receive_until_disconnect(self) -> None:
+        """A task, for requests that need it: feed the body, then wait for the disconnect."""
         try:
-            message = await self._hear(self._body)
+            message = await self._receive_body(self._body)
         except OSError as error:
             logger.debug("receive() raised: %r", error)
         except Exception:
-            logger.exception("receive() raised; the request is taken for disconnected")
+            logger.exception("receive() raised; the request is treated as disconnected")
         else:
             if message["type"] == "http.request":
                 return  # a server with more body than it announced: nothing follows from it
-        self.leave()
+        self.disconnect()
 
-    async def _hear(self, body: RequestBody | None) -> Message:
-        """The first message that is not part of the body."""
+    async def _receive_body(self, body: RequestBody | None) -> Message:
+        """Feed the body; returns the first message that is not part of it."""
         while True:
             if body is not None:
-                await body.room()
+                await body.wait_for_room()
             message = await self._receive()
             if body is None or message["type"] != "http.request":
                 return message
@@ -125,50 +133,53 @@ class HttpRequest:
                 body = None
 
     def _listen(self) -> None:
-        """Notice from now on when the client leaves."""
+        """From now on, notice a disconnect."""
         if self._listener is None:
-            self._listener = asyncio.create_task(self._hear_client(), name="bridge-receive")
+            listening = self._receive_until_disconnect()
+            self._listener = asyncio.create_task(listening, name="bridge-receive")
 
     def drop(self) -> None:
         """The app will never see this request."""
-        self.leave()
+        self.disconnect()
         self._stop_listening()
 
-    def leave(self) -> None:
-        """The client has left, or the server gives up: whoever waits for either hears of it."""
-        self.response.leave()
+    def disconnect(self) -> None:
+        """The client has disconnected, or the server has given up: end the app's waits."""
+        self._response.disconnect()
         if self._body is not None:
-            self._body.fail("the client left before the request body was complete")
+            self._body.fail("the client disconnected before the request body was complete")
 
     # -- the response ---------------------------------------------------------------------------
 
-    async def respond(self, exchange: Exchange) -> None:
-        """Send the response as it comes, until the app is through with the request.
+    async def respond(self, job: ThreadSide) -> None:
+        """Send the response as it is written, until the app has finished with the request.
 
         :raises Exception: whatever the app raised before its response was complete.
         """
-        response = self.response
+        response = self._response
         done = False
         try:
             while not done:
                 await response.changed()
                 # In the opposite order to the worker's: see rule 2 of thread_side.
-                response.look()
-                done, ended = exchange.done, exchange.ended
-                if self._complete or response.gone:
+                response.poll()
+                done, ended = job.done, job.ended
+                if self._complete or response.disconnected:
                     continue
-                await self._deliver(exchange, ended)
+                body = response.take()
+                if body or ended:
+                    await self._send_part(job, body, ended)
                 if not ended:
-                    self._listen()  # it takes longer: notice when the client leaves
+                    self._listen()  # it takes longer: notice a disconnect
         except BaseException:
-            self._abandon(exchange)  # cancelled, or the server refused what the app sent
+            self._abandon(job)  # cancelled, or the server refused what the app sent
             raise
         finally:
             self._stop_listening()
-        if exchange.context:
-            adopt(exchange.context)
-        if exchange.error is not None:
-            self._report(exchange)
+        if job.context:
+            adopt(job.context)
+        if job.error is not None:
+            self._report(job)
 
     def _stop_listening(self) -> None:
         if self._listener is not None:
@@ -176,41 +187,38 @@ class HttpRequest:
         if self._body is not None:
             self._body.fail("the request is over")
 
-    def _abandon(self, exchange: Exchange) -> None:
-        """The app goes on, and nobody waits for it: log what it raises in the end."""
-        self.leave()
-        self._attend(exchange)
+    def _abandon(self, job: ThreadSide) -> None:
+        """The app goes on without a client: log the error that it may end with."""
+        self.disconnect()
+        self._log_error_when_done(job)
 
-    def _attend(self, exchange: Exchange, _: object = None) -> None:
-        response = self.response
-        response.look()
-        if not exchange.done:
-            response.changed().add_done_callback(partial(self._attend, exchange))
-        elif exchange.error is not None:
-            error, exchange.error = exchange.error, None
+    def _log_error_when_done(self, job: ThreadSide, _: object = None) -> None:
+        response = self._response
+        response.poll()
+        if not job.done:
+            response.changed().add_done_callback(partial(self._log_error_when_done, job))
+        elif job.error is not None:
+            error, job.error = job.error, None
             logger.error("the app failed after the server had given up", exc_info=error)
 
-    async def _deliver(self, exchange: Exchange, ended: bool) -> None:
-        """Send what waits, after the head if it is the first."""
-        response, send = self.response, self._send
-        body = response.take()
-        if not (body or ended):
-            return
+    async def _send_part(self, job: ThreadSide, body: bytes, ended: bool) -> None:
+        """Send what has been written, after the head if it is the first part."""
+        response, send = self._response, self._send
         try:
             if not self._started:
                 self._started = True
-                head = exchange.head or exchange.require_head()
+                head = job.head or job.require_head()
                 await send(
                     {"type": "http.response.start", "status": head.status, "headers": head.headers}
                 )
                 if self._body is not None and not ended:
-                    self._body.answered()
-            if exchange.file is not None:
-                await send(exchange.file)
+                    self._body.response_started()
+            if job.file is not None:
+                await send(job.file)
                 response.accept(1)
             else:
-                if waiting := response.waiting():
-                    body = await self._send_one_by_one(body, waiting)
+                if response.waiting:
+                    body = await self._send_one_by_one(body, response.waiting)
                 if len(body) > self._options.response_window:
                     body = await self._send_pieces(body)
                 await send({"type": "http.response.body", "body": body, "more_body": not ended})
@@ -219,12 +227,12 @@ class HttpRequest:
             self._complete = ended
         except OSError as error:  # ASGI HTTP spec, "Disconnected Client": send() may raise it
             logger.debug("send() raised: %r", error)
-            self.leave()
+            self.disconnect()
 
     async def _send_one_by_one(self, body: bytes, waiting: int) -> bytes:
         """Send big chunks as they are; all but the last of those that wait, which is returned."""
         for _ in range(waiting):
-            following = self.response.take()
+            following = self._response.take()
             if not following:
                 break
             await self._send_more(await self._send_pieces(body))
@@ -244,15 +252,15 @@ class HttpRequest:
 
     async def _send_more(self, body: bytes) -> None:
         await self._send({"type": "http.response.body", "body": body, "more_body": True})
-        self.response.accept(len(body))
+        self._response.accept(len(body))
 
-    def _report(self, exchange: Exchange) -> None:
-        """Raise the app's error to the server, unless the response is complete.
+    def _report(self, job: ThreadSide) -> None:
+        """Raise the app's error to the server, or log it if the response is complete.
 
-        Then it is logged here: a server would close the connection for it, and with it the next
-        request.
+        A server would close the connection for an error after a complete response, and lose the
+        next request on it.
         """
-        error, exchange.error = exchange.error, None
+        error, job.error = job.error, None
         try:
             if error is None:
                 return
@@ -260,7 +268,7 @@ class HttpRequest:
                 logger.error("the app failed after its response was complete", exc_info=error)
             elif isinstance(error, Exception):
                 raise error
-            else:  # SystemExit and its like would end the event loop, CancelledError lie to it
-                raise AppProtocolError(f"the app raised {error!r}, no Exception") from error
+            else:  # SystemExit and the like would end the event loop, CancelledError mislead it
+                raise AppProtocolError(f"the app raised {error!r}, not an Exception") from error
         finally:
             del error  # its traceback holds this frame

@@ -1,16 +1,17 @@
-"""One request on its way through `WsgiToAsgi`, seen from the worker thread that runs the app.
+"""The thread side of a request through `WsgiToAsgi`: runs the app on one worker thread.
 
-What enters: an app and its environ. What leaves, through a :class:`ResponseBody` and three slots
-that the event loop reads (``head``, ``ended``, ``done``): the response.
+The response goes to the event loop through a
+:class:`~bridge.wsgi_to_asgi.bodies.ResponseBody` and three slots that the loop reads: ``head``,
+``ended``, ``done``.
 
-Rule 1. :meth:`Exchange.run` runs wholly on one worker thread: the call, the iteration and
+Rule 1. :meth:`ThreadSide.run` runs wholly on one worker thread: the call, the iteration and
         ``close()``, in one copied context. The loop never touches the app or its iterable.
 Rule 2. The worker writes its slots in the order head, chunks, ``ended``, ``error``, ``done``, and
-        notifies after each step; the loop reads them the other way round. So whatever the loop
-        sees set, it also sees what came before.
+        notifies after each step; the loop reads them in the opposite order. So if the loop sees one
+        of them set, it also sees what was written before.
 Rule 3. Every promise about the response is kept where the bytes are written: nothing before the
-        head, nothing without need of a body, never more than Content-Length, never a clean end
-        with less.
+        head, no body where none is allowed, never more than Content-Length, never a clean end with
+        less.
 """
 
 from __future__ import annotations
@@ -22,30 +23,31 @@ from contextvars import copy_context
 from time import monotonic
 from typing import Any
 
-from bridge._http.headers import Head, make_head
-from bridge._http.scope_to_environ import FileWrapper
-from bridge._http.sendfile import plan_file
+from bridge._http.response_heads import AsgiHead, head_for_asgi
+from bridge._http.rules import left_after, too_short
+from bridge._http.sendfile import FileWrapper, plan_file
 from bridge._threads.asgiref_state import rehome, set_loop_of_this_thread
 from bridge._threads.job import Job
 from bridge.errors import AppProtocolError, ClientDisconnected
 from bridge.types import Environ, Message, OptExcInfo, ResponseHeaders, Scope, WsgiApp
-from bridge.wsgi_to_asgi.bodies import ResponseBody, checked
+from bridge.wsgi_to_asgi.bodies import ResponseBody, check_chunk
 
-__all__ = ["Exchange"]
+__all__ = ["ThreadSide"]
 
 logger = logging.getLogger("bridge.wsgi_to_asgi")
 
 FILE_BLOCK = 262144
-"""How much of a file is read at a time where it must be read: each block crosses the threads."""
+"""How much of a file is read at a time: each block is handed over to another thread."""
 
 
-class Exchange(Job):
-    """A job of the pool: calls the app and carries its response to the loop.
+class ThreadSide(Job):
+    """One HTTP request, as a job of the pool: calls the app and writes its response.
 
-    :ivar head: the head of the response, once the app cannot change it any more.
+    :ivar head: of the response, once the app cannot change it any more.
     :ivar ended: the body is complete.
     :ivar error: what the app raised, or what it did wrong.
-    :ivar done: the app is through with this request, ``close()`` included.
+    :ivar file: instead of a body, the message that lets the server send a file.
+    :ivar done: the app has finished with this request, ``close()`` included.
     """
 
     __slots__ = (
@@ -79,10 +81,10 @@ class Exchange(Job):
         self._loop = loop
         self._drops_body = False
         self._left: int | None = None  # bytes of Content-Length not yet written
-        self._proposed: Head | None = None
+        self._proposed: AsgiHead | None = None
         self.body = body
         self.context = copy_context()
-        self.head: Head | None = None
+        self.head: AsgiHead | None = None
         self.file: Message | None = None
         self.ended = False
         self.error: BaseException | None = None
@@ -93,26 +95,24 @@ class Exchange(Job):
 
     def run(self) -> None:
         """Serve the request. On a worker thread; never raises."""
-        if not self.body.gone:  # the client may have left while the job waited
+        if not self.body.disconnected:  # it may be, after the wait for a thread
             set_loop_of_this_thread(self._loop)  # async_to_sync in the app uses the server's loop
             try:
                 self.context.run(self._serve)
             except BaseException as error:  # asgiref's, on moving the context
                 self._fail(error)
-        self._finish()
+        self.done = True
+        self.body.flush()
 
     def remind(self) -> None:
-        """It waits for long: the loop, woken, listens from now on for the client to leave."""
+        """It waits for long: wake the loop, which notices a disconnect from then on."""
         self.body.notify()
 
     def discard(self, error: BaseException | None = None) -> None:
-        """The pool was shut down, or dropped this job, before its turn came."""
-        self.error = ClientDisconnected("the pool dropped the request before its turn came")
-        self._finish()
-
-    def _finish(self) -> None:
+        """The pool was shut down, or dropped this job, before it started."""
+        self.error = ClientDisconnected("the pool dropped the request before it started")
         self.done = True
-        self.body.hurry()
+        self.body.flush()
 
     # -- the app --------------------------------------------------------------------------------
 
@@ -129,14 +129,14 @@ class Exchange(Job):
             close = getattr(result, "close", None)
             if close is not None:
                 if self.ended:
-                    self.body.hurry()  # the response does not wait for close()
+                    self.body.flush()  # the response does not wait for close()
                 close()
         except BaseException as error:
             self._fail(error)
 
     def _fail(self, error: BaseException) -> None:
-        if isinstance(error, ClientDisconnected) and self.body.gone:
-            logger.debug("the client left: %s", error)
+        if isinstance(error, ClientDisconnected) and self.body.disconnected:
+            logger.debug("the client disconnected: %s", error)
         elif self.error is None:
             self.error = error
         else:
@@ -145,7 +145,7 @@ class Exchange(Job):
     def start_response(
         self, status: str, response_headers: ResponseHeaders, exc_info: OptExcInfo = None, /
     ) -> Callable[[bytes], None]:
-        """PEP 3333's ``start_response``. The head stays in hand until the first non-empty chunk.
+        """PEP 3333's ``start_response``. The head is not sent before the first non-empty chunk.
 
         :raises AppProtocolError: called twice without ``exc_info``, or with what cannot be sent.
         """
@@ -160,17 +160,17 @@ class Exchange(Job):
                 f"start_response({status!r}) after start_response({self._proposed.status}): "
                 "a second call needs exc_info"
             )
-        self._proposed = head = make_head(status, response_headers)
+        self._proposed = head = head_for_asgi(status, response_headers)
         self._drops_body = head.bodyless or self._scope["method"] == "HEAD"
         return self.write
 
     def write(self, chunk: bytes) -> None:
-        """PEP 3333's ``write``, for apps that cannot be written any other way.
+        """PEP 3333's ``write``, for apps that cannot return an iterable.
 
-        :raises ClientDisconnected: nobody reads the response any more.
+        :raises ClientDisconnected: the client has disconnected.
         """
-        if not self._emit(checked(chunk)) and self.body.gone:
-            raise ClientDisconnected("the client left before the response was complete")
+        if not self._emit(check_chunk(chunk)) and self.body.disconnected:
+            raise ClientDisconnected("the client disconnected before the response was complete")
         self.body.notify()
 
     # -- the result -----------------------------------------------------------------------------
@@ -190,31 +190,31 @@ class Exchange(Job):
             self._send_iterable(result)
 
     def _send_whole(self, chunks: list[bytes] | tuple[bytes, ...]) -> None:
-        """All of the body is there: it leaves in one piece, and its length is known."""
-        whole = chunks[0] if len(chunks) == 1 else b"".join(map(checked, chunks))
+        """The body is complete: send it in one piece, with its length."""
+        whole = chunks[0] if len(chunks) == 1 else b"".join(map(check_chunk, chunks))
         if type(whole) is not bytes:
-            whole = checked(whole)
+            whole = check_chunk(whole)
         if self.head is not None:  # write() has begun the response
             if self._emit(whole):
                 self._end()
             return
         head = self._proposed or self.require_head()
         if len(whole) != head.content_length and not head.bodyless:
-            self._settle_length(head, len(whole))
+            self._check_length(head, len(whole))
         self.head = head
         if whole and not self._drops_body:
-            self.body.put(whole)
+            self.body.write_whole(whole)
         self.ended = True
 
-    def _settle_length(self, head: Head, length: int) -> None:
-        """The length of a body that is all there: as the app said, or said for it (PEP 3333)."""
+    def _check_length(self, head: AsgiHead, length: int) -> None:
+        """Compare the length of a complete body with Content-Length, or set that (PEP 3333)."""
         if head.content_length is None:
             if length or not self._drops_body:  # HEAD: the app may have left the body out
                 head.headers.append((b"content-length", b"%d" % length))
                 head.content_length = length
         elif length != head.content_length and not self._drops_body:
             raise AppProtocolError(
-                f"the body has {length} bytes, its Content-Length says {head.content_length}"
+                f"the body has {length} bytes, but its Content-Length is {head.content_length}"
             )
 
     def _send_iterable(self, chunks: Iterable[bytes]) -> None:
@@ -226,16 +226,16 @@ class Exchange(Job):
                 "PEP 3333 asks for an iterable of bytes"
             ) from None
         for chunk in iterator:
-            if checked(chunk):
+            if check_chunk(chunk):
                 if not self._emit(chunk):
                     break
                 self.body.notify()
-                if self._left is None:  # nothing to count from here on
+                if self._left is None:  # nothing to count from now on
                     self.body.write_each(iterator)
                     break
             elif self._drops_body and self._proposed is not None:
                 break
-        if not self.body.gone:
+        if not self.body.disconnected:
             self._end()
 
     def _send_file(self, wrapper: FileWrapper) -> None:
@@ -252,12 +252,12 @@ class Exchange(Job):
         self.head = head
         self.file = message
         self.ended = True
-        self.body.hand_over()  # the file stays open until the server has sent it
+        self.body.wait_until_sent()  # keeps the file open until then
 
     # -- bytes ----------------------------------------------------------------------------------
 
     def _emit(self, chunk: bytes) -> bool:
-        """Send a chunk, after the head if it is the first one. False: nobody wants more."""
+        """Send a chunk, after the head if it is the first one. False: no more is wanted."""
         if not chunk:
             return True
         if self.head is None:
@@ -266,20 +266,11 @@ class Exchange(Job):
             return False
         if self._left is None:
             return self.body.write(chunk)
-        self._left = self._left_after(len(chunk), self._left)
+        self._left = left_after(len(chunk), self._left)
         if not self.body.write(chunk):
             return False
         self.ended = not self._left  # the last chunk takes the end along
         return True
-
-    @staticmethod
-    def _left_after(size: int, left: int) -> int:
-        if size > left:
-            raise AppProtocolError(
-                f"the body is longer than its Content-Length: {size} bytes came where "
-                f"{left} were left"
-            )
-        return left - size
 
     def _commit(self, size: int) -> None:
         """From here on the head cannot be replaced. ``size``: of the first chunk, in bytes."""
@@ -289,7 +280,7 @@ class Exchange(Job):
             self.ended = True
             return
         if head.content_length is not None:
-            self._left_after(size, head.content_length)  # now it can still become a clean 500
+            left_after(size, head.content_length)  # now it can still become a clean 500
         self._left = head.content_length
         self.head = head
 
@@ -298,12 +289,10 @@ class Exchange(Job):
         if self.head is None:
             self._commit(0)
         if self._left:
-            raise AppProtocolError(
-                f"the body is shorter than its Content-Length: {self._left} bytes are missing"
-            )
+            raise too_short(self._left)
         self.ended = True
 
-    def require_head(self) -> Head:
+    def require_head(self) -> AsgiHead:
         """The head that the app has set.
 
         :raises AppProtocolError: it has not called ``start_response``.

@@ -6,8 +6,8 @@ leaves: ASGI messages. The app is given one end of a socket pair; at the other e
 wsproto plays its client.
 
 Rule 1. The app runs on a worker thread of a pool of its own kind, as an ordinary
-        :class:`~bridge.wsgi_to_asgi.thread_side.Exchange`: one thread for as long as the socket is
-        open, and none of those that serve HTTP.
+        :class:`~bridge.wsgi_to_asgi.thread_side.ThreadSide`: one thread for as long as the socket
+        is open, and none of those that serve HTTP.
 Rule 2. Nothing is buffered here. The loop takes from one side only what it has handed to the other,
         so a client that stalls stops the app in ``send()``, and the other way round.
 Rule 3. The app's end belongs to the app: only the app closes it, because a thread of the app's may
@@ -45,7 +45,9 @@ from wsproto.events import (
 from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
-from bridge._http.scope_to_environ import BadRequest, EnvironBuilder
+from bridge._http.answers import refused_websocket
+from bridge._http.rules import BadRequest
+from bridge._http.scope_to_environ import EnvironBuilder
 from bridge._threads.context import adopt
 from bridge._threads.job import JobWithEnd
 from bridge._threads.loop_inbox import LoopInbox
@@ -53,13 +55,13 @@ from bridge._threads.pool import WorkerPool
 from bridge.errors import AppProtocolError, PoolClosed
 from bridge.types import Message, RawHeaders, Receive, Scope, Send, WsgiApp
 from bridge.wsgi_to_asgi.bodies import ResponseBody
-from bridge.wsgi_to_asgi.thread_side import Exchange
+from bridge.wsgi_to_asgi.thread_side import ThreadSide
 
 __all__ = ["RawWebSockets"]
 
 logger = logging.getLogger("bridge.wsgi_to_asgi")
 
-Post: TypeAlias = Callable[[Exchange, AbstractEventLoop, LoopInbox], None]
+Post: TypeAlias = Callable[[ThreadSide, AbstractEventLoop, LoopInbox], None]
 
 READ_SIZE = 65536
 WINDOW = 65536
@@ -131,11 +133,11 @@ class RawWebSockets:
             logger.warning("503 for the WebSocket %s: %s", scope["path"], error)
             await _deny(scope, send, 503, [], b"")
 
-    def _post(self, exchange: Exchange, loop: AbstractEventLoop, inbox: LoopInbox) -> None:
+    def _post(self, job: ThreadSide, loop: AbstractEventLoop, inbox: LoopInbox) -> None:
         slots = self._slots
         slots.taken += 1
         try:
-            self.pool.post(JobWithEnd(exchange, partial(slots.leave, inbox)), loop)
+            self.pool.post(JobWithEnd(job, partial(slots.leave, inbox)), loop)
         except BaseException:
             slots.taken -= 1
             raise
@@ -188,12 +190,12 @@ class _RawWebSocket:
             self._ours.setblocking(False)
             theirs.setblocking(True)  # whatever socket.setdefaulttimeout() says
             environ["werkzeug.socket"] = theirs
-            exchange = Exchange(app, environ, request, self._loop, response)
+            job = ThreadSide(app, environ, request, self._loop, response)
             try:
-                post(exchange, self._loop, inbox)
-                await self._run(exchange, response, handle)
+                post(job, self._loop, inbox)
+                await self._run(job, response, handle)
             finally:
-                response.leave()
+                response.disconnect()
                 if not self._accepted:
                     theirs.close()
 
@@ -216,22 +218,22 @@ class _RawWebSocket:
             "headers": theirs + own,
         }
 
-    async def _run(self, exchange: Exchange, response: ResponseBody, handle: socket.socket) -> None:
+    async def _run(self, job: ThreadSide, response: ResponseBody, handle: socket.socket) -> None:
         speaking = asyncio.create_task(self._from_app(), name="bridge-websocket-send")
         try:
-            body = await _whole(exchange, response)
+            body = await _whole(job, response)
             with suppress(OSError):  # some systems: it has been shut down already
                 handle.shutdown(socket.SHUT_WR)  # rule 4: the end comes after what is under way
             await speaking
         finally:
             await _stop(speaking, self._hearing, self._pong)
-        adopt(exchange.context)
-        await self._end(exchange, body)
+        adopt(job.context)
+        await self._end(job, body)
 
-    async def _end(self, exchange: Exchange, body: bytes) -> None:
+    async def _end(self, job: ThreadSide, body: bytes) -> None:
         """The app is through: tell the client, unless it knows."""
-        error, exchange.error = exchange.error or self._fault, None
-        head = exchange.head
+        error, job.error = job.error or self._fault, None
+        head = job.head
         try:
             if self._accepted:
                 failed = error is not None or (head is not None and head.status >= 500)
@@ -363,7 +365,7 @@ async def _stop(*tasks: asyncio.Task[None] | None) -> None:
     await asyncio.gather(*running, return_exceptions=True)
 
 
-async def _whole(exchange: Exchange, response: ResponseBody) -> bytes:
+async def _whole(job: ThreadSide, response: ResponseBody) -> bytes:
     """Wait for the app to be through.
 
     :returns: the first bytes of its response: of use where it has refused the WebSocket.
@@ -371,9 +373,9 @@ async def _whole(exchange: Exchange, response: ResponseBody) -> bytes:
     body, done = b"", False
     while not done:
         await response.changed()
-        response.look()
-        done = exchange.done
-        response.accept(exchange.file is not None)
+        response.poll()
+        done = job.done
+        response.accept(job.file is not None)
         while chunk := response.take():
             response.accept(len(chunk))
             body = (body + chunk)[:WINDOW]
@@ -381,13 +383,5 @@ async def _whole(exchange: Exchange, response: ResponseBody) -> bytes:
 
 
 async def _deny(scope: Scope, send: Send, status: int, headers: RawHeaders, body: bytes) -> None:
-    """Refuse a WebSocket that has not been accepted: with this response, where the server can send
-    one (extension "WebSocket Denial Response"), else with what the server makes of a close.
-    """
-    if "websocket.http.response" not in (scope.get("extensions") or {}):
-        await send({"type": "websocket.close", "code": NORMAL, "reason": ""})
-        return
-    headers = [(name, value) for name, value in headers if name != b"content-length"]
-    headers.append((b"content-length", b"%d" % len(body)))
-    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
-    await send({"type": "websocket.http.response.body", "body": body, "more_body": False})
+    for message in refused_websocket(scope, status, headers=headers, body=body):
+        await send(message)

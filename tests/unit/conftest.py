@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bridge.asgi_to_wsgi.running_app import close_live_apps
+from bridge.asgi_to_wsgi.running_app import close_running_apps
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -25,4 +25,4 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 def nothing_stays_up() -> Iterator[None]:
     """What a test has started behind WSGI faces ends with it."""
     yield
-    close_live_apps()
+    close_running_apps()

@@ -19,7 +19,7 @@ from waitress.server import create_server  # type: ignore[import-untyped]  # no 
 from waitress.task import ThreadedTaskDispatcher  # type: ignore[import-untyped]  # no stubs
 
 from bridge.asgi_to_wsgi.adapter import start_adapters
-from bridge.asgi_to_wsgi.running_app import close_live_apps
+from bridge.asgi_to_wsgi.running_app import close_running_apps
 from bridge.router.router import start_routers
 
 __all__ = ["main"]
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         wasyncore.loop(timeout=1, map=channels)
     except (SystemExit, KeyboardInterrupt):
         _drain(dispatcher, channels, options.grace_s)
-        close_live_apps()
+        close_running_apps()
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -29,7 +29,7 @@ from django.core.signals import request_finished
 from django.db import connections
 
 from bridge._frameworks.django_request import StreamedRequest
-from bridge._http.headers import HOP_BY_HOP
+from bridge._http.rules import HOP_BY_HOP
 from bridge.contrib.django.chain import ChainRecorder
 from bridge.sync import iterate_in_loop, iterate_in_threads
 from bridge.types import Scope, TrustedEnviron

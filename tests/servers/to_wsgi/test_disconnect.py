@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from bridge.asgi_to_wsgi.thread_side import LOOK_S
+from bridge.asgi_to_wsgi.thread_side import POLL_S
 from tests.harness.control import Control
 from tests.harness.http import Exchange, Http1Client
 from tests.servers.to_wsgi.conftest import GTHREAD_THREADS, WsgiSite
@@ -80,7 +80,7 @@ def test_a_client_that_closes_its_sending_half_still_gets_its_answer(
     exchange = Http1Client(gthread_site.port).open("GET", f"/hold?key={key}")
     exchange.stream.socket.shutdown(socket.SHUT_WR)
     control.expect_waiting(key, "hold")
-    time.sleep(2 * LOOK_S)  # the time to notice it, wrongly
+    time.sleep(2 * POLL_S)  # the time to notice it, wrongly
     control.release(key, "hold")
 
     assert exchange.read().status == 200

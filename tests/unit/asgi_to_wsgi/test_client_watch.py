@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bridge.asgi_to_wsgi.client_watch import client_left, watch_client
+from bridge.asgi_to_wsgi.client_watch import client_disconnected, watch_client
 from bridge.types import Environ
 
 TIMEOUT_S = 60
@@ -36,9 +36,9 @@ def test_a_client_that_stays_has_not_left(
     watch = watch_client({key: server})
 
     assert watch is not None
-    assert not watch.has_left()
+    assert not watch.has_disconnected()
     client.sendall(b"the next request")
-    assert not watch.has_left()
+    assert not watch.has_disconnected()
 
 
 def test_a_client_that_closes_has_left_though_it_has_sent_more(
@@ -50,8 +50,8 @@ def test_a_client_that_closes_has_left_though_it_has_sent_more(
     watch = watch_client({"gunicorn.socket": server})
 
     assert watch is not None
-    assert watch.has_left()
-    assert watch.has_left(), "looking takes nothing away"
+    assert watch.has_disconnected()
+    assert watch.has_disconnected(), "looking takes nothing away"
     assert server.recv(100) == b"the next request"
 
 
@@ -62,7 +62,7 @@ def test_a_client_that_resets_has_left(ends: tuple[socket.socket, socket.socket]
     watch = watch_client({"gunicorn.socket": server})
 
     assert watch is not None
-    assert watch.has_left()
+    assert watch.has_disconnected()
 
 
 @pytest.mark.parametrize("environ", [{}, {"gunicorn.socket": None}])
@@ -78,9 +78,9 @@ with socket.create_server(("127.0.0.1", 0)) as listener:
     client = socket.create_connection(listener.getsockname())
     server, _ = listener.accept()
 watch = watch_client({{"gunicorn.socket": server}})
-before = watch.has_left()
+before = watch.has_disconnected()
 client.close()
-while not watch.has_left():  # loopback takes a moment
+while not watch.has_disconnected():  # loopback takes a moment
     pass
 print(before, "ended")
 """
@@ -109,12 +109,12 @@ def test_waitress_is_asked_and_told_in_its_own_words() -> None:
     watch = watch_client({"waitress.client_disconnected": lambda: left[0]})
 
     assert watch is not None
-    assert not watch.has_left()
+    assert not watch.has_disconnected()
     left[0] = True
-    assert watch.has_left()
-    assert isinstance(watch.farewell(), ClientDisconnected)
+    assert watch.has_disconnected()
+    assert isinstance(watch.make_error(), ClientDisconnected)
 
 
-def test_the_farewell_is_a_connection_reset() -> None:
-    assert isinstance(client_left(), ConnectionError)
-    assert client_left().errno == errno.ECONNRESET
+def test_the_error_is_a_connection_reset() -> None:
+    assert isinstance(client_disconnected(), ConnectionError)
+    assert client_disconnected().errno == errno.ECONNRESET

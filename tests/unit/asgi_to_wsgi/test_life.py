@@ -24,7 +24,7 @@ import bridge
 from bridge._threads.loop_thread import LoopThread
 from bridge.asgi_to_wsgi import running_app
 from bridge.asgi_to_wsgi.adapter import start_adapters
-from bridge.asgi_to_wsgi.running_app import LiveApp, close_live_apps, expect_close_of_live_apps
+from bridge.asgi_to_wsgi.running_app import RunningApp, announce_close, close_running_apps
 from bridge.contrib import gunicorn
 from bridge.types import AsgiApp, Receive, Scope, Send
 from tests.harness.wsgi import TIMEOUT_S, Background, call, environ_of
@@ -170,7 +170,9 @@ def test_a_lifespan_that_waits_for_itself_is_refused(adapted: Adapted, run: Any)
         bodies.append(call(adapters[0], environ_of()).body)
 
     async def refused() -> None:
-        with pytest.raises(bridge.DeadlockError, match=r"has called it|wait for itself"):
+        with pytest.raises(
+            bridge.DeadlockError, match=r"called the app as a WSGI app|wait for itself"
+        ):
             await run(call_itself)
 
     async def warms_up(scope: Scope, receive: Receive, send: Send) -> None:
@@ -364,7 +366,7 @@ def test_closing_waits_for_requests_and_for_their_background_work(
     assert call(adapter, environ_of(path="/background")).body == b"fine"
     slow = Background(call, adapter, environ_of(path="/slow"))
     assert inside.wait(TIMEOUT_S)
-    while len(adapter.start().runs) < 2:
+    while len(adapter.start().requests) < 2:
         pass  # the second request is on its way
     closing = Background(adapter.close)
     go_on.set()
@@ -445,7 +447,7 @@ def test_the_time_of_the_requests_is_not_that_of_the_shutdown(
         await receive()
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        while asyncio.get_running_loop().time() < (live.ends_at or 0) + 0.05:
+        while asyncio.get_running_loop().time() < (live.cancels_at or 0) + 0.05:
             await asyncio.sleep(0.01)  # it is slow, too
         events.append("shutdown")
         await send({"type": "lifespan.shutdown.complete"})
@@ -455,7 +457,7 @@ def test_the_time_of_the_requests_is_not_that_of_the_shutdown(
     if busy:
         assert call(adapter, environ_of()).body == b"fine"
         assert inside.wait(TIMEOUT_S)
-    live.expect_close(2 * TIMEOUT_S, requests_s=0.01)
+    live.announce_close(2 * TIMEOUT_S, requests_s=0.01)
     adapter.close()
 
     assert events == ["shutdown"]
@@ -472,7 +474,7 @@ def test_a_server_that_does_not_wait_so_long_cuts_the_shutdown(
         await asyncio.Event().wait()
 
     adapter = adapted(app, shutdown_timeout_s=10 * TIMEOUT_S)
-    adapter.start().expect_close(0.02, requests_s=0.01)
+    adapter.start().announce_close(0.02, requests_s=0.01)
 
     with pytest.raises(bridge.LifespanFailed, match="took longer than"):
         adapter.close()
@@ -525,23 +527,23 @@ def test_an_app_may_start_while_a_signal_tells_all_of_their_end(adapted: Adapted
     """On another thread, between any two lines: gunicorn's own handler still has to be called."""
     app, events = living()
     live = adapted(app).start()
-    others: list[LiveApp] = []
+    others: list[RunningApp] = []
 
     def start_another(*event: Any) -> Any:
-        other = LiveApp.__new__(LiveApp)
+        other = RunningApp.__new__(RunningApp)
         other.pid = -1  # of no concern to this process
         others.append(other)
-        running_app._live_apps.add(other)
+        running_app._running_apps.add(other)
         return start_another
 
     outer = sys.gettrace()
     sys.settrace(start_another)
     try:
-        expect_close_of_live_apps(TIMEOUT_S, requests_s=TIMEOUT_S)
+        announce_close(TIMEOUT_S, requests_s=TIMEOUT_S)
     finally:
         sys.settrace(outer)
         for other in others:
-            running_app._live_apps.discard(other)
+            running_app._running_apps.discard(other)
 
     assert others
     live.close()
@@ -556,7 +558,7 @@ def test_a_process_that_ends_on_the_loops_own_thread_says_so(bridge_log: Log) ->
     live = adapter.start()
 
     async def exits() -> None:
-        close_live_apps()
+        close_running_apps()
 
     live.thread.submit(exits()).result(TIMEOUT_S)
 

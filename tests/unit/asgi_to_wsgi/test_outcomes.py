@@ -150,7 +150,7 @@ def test_what_an_app_raises_before_its_body_is_raised_to_the_server(
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit()])
 def test_what_is_no_exception_becomes_one(adapted: Adapted, error: BaseException) -> None:
     """It must neither end the loop nor pass through a server that expects exceptions."""
-    with pytest.raises(bridge.AppProtocolError, match="which is no Exception") as caught:
+    with pytest.raises(bridge.AppProtocolError, match="which is not an Exception") as caught:
         Background(call, adapted(raises(error)), environ_of()).result()
 
     assert caught.value.__cause__ is error
@@ -346,7 +346,7 @@ def test_an_error_of_its_own_beside_a_disconnect_is_logged(
 
     app.close()
     (logged,) = bridge_log()
-    assert "failed after its client had left: ExceptionGroup" in logged
+    assert "failed after its client had disconnected: ExceptionGroup" in logged
 
 
 def test_a_client_that_leaves_is_a_disconnect_and_then_a_cancellation(
@@ -382,13 +382,13 @@ def test_a_loop_that_is_held_up_leaves_an_app_its_time_to_hear_of_its_client(
     adapted: Adapted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop_side, "DISCONNECT_GRACE_S", 0.05)
-    disconnect = loop_side.AppSide.disconnect
+    disconnect = loop_side.LoopSide.disconnect
 
-    def and_be_held_up(side: loop_side.AppSide) -> None:
+    def and_be_held_up(side: loop_side.LoopSide) -> None:
         disconnect(side)
         threading.Event().wait(0.1)  # as by another request, or a busy machine
 
-    monkeypatch.setattr(loop_side.AppSide, "disconnect", and_be_held_up)
+    monkeypatch.setattr(loop_side.LoopSide, "disconnect", and_be_held_up)
     heard: list[str] = []
     ended = threading.Event()
 
@@ -500,7 +500,7 @@ def test_an_error_while_cleaning_up_after_a_client_is_logged_once(
 
     app.close()
     (logged,) = bridge_log()
-    assert "failed after its client had left: Boom('broken')" in logged
+    assert "failed after its client had disconnected: Boom('broken')" in logged
 
 
 def test_a_response_that_is_dropped_counts_as_closed(adapted: Adapted, bridge_log: Log) -> None:
@@ -545,7 +545,7 @@ def test_an_error_in_a_response_that_is_dropped_is_logged(
     response = app(environ_of(), lambda *head: lambda chunk: None)
     assert next(iter(response)) == b"first"
     live = app.start()
-    while live.runs:
+    while live.requests:
         pass  # it fails by itself
     del response
     app.close()
@@ -610,13 +610,13 @@ def test_work_after_the_response_that_never_ends_is_cancelled_with_a_warning(
     assert ended.wait(TIMEOUT_S)
     app.close()
     (logged,) = bridge_log()
-    assert "went on for task_timeout_s=0.01: cancelled" in logged
+    assert "was cancelled after task_timeout_s=0.01" in logged
 
 
 def test_an_app_that_blocks_the_loop_is_named_in_the_log(
     adapted: Adapted, bridge_log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(thread_side, "LOOK_S", 0.001)
+    monkeypatch.setattr(thread_side, "POLL_S", 0.001)
     reported = threading.Event()
 
     class Watch(logging.Handler):

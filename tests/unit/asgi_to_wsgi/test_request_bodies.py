@@ -221,7 +221,7 @@ def test_an_app_that_leaves_a_cut_request_unanswered_has_done_nothing_wrong(
     environ = environ_of("POST", CONTENT_LENGTH="10")
 
     with pytest.raises(
-        bridge.ClientDisconnected, match="the client left before the response"
+        bridge.ClientDisconnected, match="the client disconnected before the response"
     ) as caught:
         call(adapted(gives_up), environ)
 

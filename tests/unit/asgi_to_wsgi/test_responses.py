@@ -16,7 +16,7 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 import bridge
-from bridge._http.scope_to_environ import FileWrapper as OurFileWrapper
+from bridge._http.sendfile import FileWrapper as OurFileWrapper
 from bridge.types import Receive, Scope, Send
 from tests.harness.wsgi import TIMEOUT_S, Background, WsgiExchange, call, environ_of
 from tests.unit.asgi_to_wsgi.apps import answer, http_app, piece, sends, start

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge._http.environ_to_scope import LengthRequired, body_length, build_scope, is_websocket
-from bridge._http.scope_to_environ import BadRequest, EnvironBuilder
+from bridge._http.environ_to_scope import body_length, build_scope, is_websocket
+from bridge._http.rules import BadRequest, LengthRequired
+from bridge._http.scope_to_environ import EnvironBuilder
 from bridge.types import Environ, RawHeaders, Scope
 from tests.harness.asgi import check_fields, http_scope
 from tests.harness.wsgi import environ_of

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from bridge._http.wsgi_head import WsgiHead, make_wsgi_head, status_line
+from bridge._http.response_heads import WsgiHead, head_for_wsgi, status_line
 from bridge.errors import AppProtocolError
 
 
 def head_of(*headers: Any, status: Any = 200) -> WsgiHead:
-    return make_wsgi_head({"type": "http.response.start", "status": status, "headers": headers})
+    return head_for_wsgi({"type": "http.response.start", "status": status, "headers": headers})
 
 
 @pytest.mark.parametrize(
@@ -48,13 +48,13 @@ def test_headers_become_native_strings_in_the_order_and_case_given() -> None:
 
 
 def test_a_start_without_headers_has_none() -> None:
-    assert make_wsgi_head({"type": "http.response.start", "status": 200}).headers == []
+    assert head_for_wsgi({"type": "http.response.start", "status": 200}).headers == []
 
 
 def test_headers_may_come_from_a_generator_and_be_any_kind_of_bytes() -> None:
     pairs = [(bytearray(b"x-a"), memoryview(b"1")), (b"x-b", bytearray(b"2"))]
 
-    head = make_wsgi_head({"type": "x", "status": 200, "headers": (pair for pair in pairs)})
+    head = head_for_wsgi({"type": "x", "status": 200, "headers": (pair for pair in pairs)})
 
     assert head.headers == [("x-a", "1"), ("x-b", "2")]
 
@@ -91,7 +91,7 @@ def test_a_field_that_is_no_pair_of_bytes_is_refused(field: Any) -> None:
 
 def test_headers_that_cannot_be_iterated_are_refused() -> None:
     with pytest.raises(AppProtocolError, match=r"asks for an iterable of \[name, value\]"):
-        make_wsgi_head({"type": "x", "status": 200, "headers": 5})
+        head_for_wsgi({"type": "x", "status": 200, "headers": 5})
 
 
 def test_white_space_around_a_value_is_no_part_of_it() -> None:
@@ -112,7 +112,7 @@ def test_a_length_that_is_no_number_is_refused(length: bytes) -> None:
 
 
 def test_two_lengths_that_differ_are_refused() -> None:
-    with pytest.raises(AppProtocolError, match="content-length is both 1 and 2"):
+    with pytest.raises(AppProtocolError, match="Content-Length is both 1 and 2"):
         head_of((b"content-length", b"1"), (b"content-length", b"2"))
 
 

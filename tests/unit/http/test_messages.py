@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bridge._http.messages import HTTP_REQUEST, HTTP_RESPONSE, LIFESPAN, WEBSOCKET, Conversation
+from bridge._http.messages import HTTP_RESPONSE, LIFESPAN, Conversation
 from bridge.errors import AppProtocolError, ServerProtocolError
 
 START = {"type": "http.response.start", "status": 200}
@@ -82,16 +82,11 @@ def test_what_is_no_message_is_refused(wrong: Any) -> None:
         HTTP_RESPONSE.after(HTTP_RESPONSE.start, wrong)
 
 
-def test_a_server_that_goes_on_after_the_body_is_to_blame_itself() -> None:
-    last = {"type": "http.request", "body": b""}
-    state = HTTP_REQUEST.after(HTTP_REQUEST.start, {**last, "more_body": True}, "server")
-    state = HTTP_REQUEST.after(state, last, "server")
+def test_a_message_of_the_server_at_the_wrong_time_is_the_servers_mistake() -> None:
+    running = walk(LIFESPAN, {"type": "lifespan.startup"}, {"type": "lifespan.startup.complete"})
 
-    with pytest.raises(ServerProtocolError, match=r"the server sent http\.request when"):
-        HTTP_REQUEST.after(state, last, "server")
-
-    gone = HTTP_REQUEST.after(state, {"type": "http.disconnect"}, "server")
-    assert HTTP_REQUEST.after(gone, {"type": "http.disconnect"}, "server") == gone
+    with pytest.raises(ServerProtocolError, match=r"the server sent lifespan\.startup when"):
+        LIFESPAN.after(running, {"type": "lifespan.startup"}, "server")
 
 
 def test_a_lifespan_goes_once_from_start_to_end() -> None:
@@ -109,32 +104,7 @@ def test_a_lifespan_must_not_answer_before_it_is_asked() -> None:
         LIFESPAN.after(LIFESPAN.start, {"type": "lifespan.startup.complete"})
 
 
-def test_a_websocket_is_accepted_before_anything_is_sent() -> None:
-    connected = walk(WEBSOCKET, {"type": "websocket.connect"})
-
-    with pytest.raises(AppProtocolError, match=r"was websocket\.accept or websocket\.close$"):
-        WEBSOCKET.after(connected, {"type": "websocket.send", "text": "x"})
-
-    is_open = WEBSOCKET.after(connected, {"type": "websocket.accept"})
-    assert WEBSOCKET.after(is_open, {"type": "websocket.receive", "text": "x"}) == is_open
-    assert WEBSOCKET.after(is_open, {"type": "websocket.send", "text": "x"}) == is_open
-
-
-def test_a_websocket_can_be_denied_with_a_whole_response() -> None:
-    body = {"type": "websocket.http.response.body", "body": b"x"}
-
-    end = walk(
-        WEBSOCKET,
-        {"type": "websocket.connect"},
-        {"type": "websocket.http.response.start", "status": 403, "headers": []},
-        {**body, "more_body": True},
-        body,
-    )
-
-    assert end == "the WebSocket is closed"
-
-
-@pytest.mark.parametrize("table", [HTTP_REQUEST, HTTP_RESPONSE, LIFESPAN, WEBSOCKET])
+@pytest.mark.parametrize("table", [HTTP_RESPONSE, LIFESPAN])
 def test_every_move_leads_to_a_state_that_has_a_row(table: Conversation) -> None:
     assert table.start in table.moves
     assert {state for row in table.moves.values() for state in row.values()} <= set(table.moves)

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from bridge._http.scope_to_environ import PROTOTYPES, BadRequest, EnvironBuilder
+from bridge._http.rules import BadRequest
+from bridge._http.scope_to_environ import PROTOTYPES, EnvironBuilder
 from tests.harness.asgi import http_scope
 
 ADDRESSES: list[dict[str, Any]] = [

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge._http.paths import normal_root
 from bridge.errors import ConfigError
-from bridge.router.prefixes import PrefixTable, normal_prefix, normal_root
+from bridge.router.prefixes import PrefixTable, normal_prefix
 
 MOUNTED = ["", "/api", "/api/v1", "/app", "/a/b/c"]
 

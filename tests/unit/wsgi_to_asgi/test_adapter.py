@@ -16,9 +16,9 @@ from bridge import WorkerPool, WsgiToAsgi, to_asgi
 from bridge._threads.loop_inbox import inbox_of
 from bridge.errors import ServerProtocolError
 from bridge.types import AsgiApp, Environ, Message, StartResponse
-from bridge.wsgi_to_asgi.bodies import BIG
-from bridge.wsgi_to_asgi.loop_side import HttpRequest
-from bridge.wsgi_to_asgi.thread_side import Exchange
+from bridge.wsgi_to_asgi.bodies import BIG_BYTES, ResponseBody
+from bridge.wsgi_to_asgi.loop_side import LoopSide
+from bridge.wsgi_to_asgi.thread_side import ThreadSide
 from tests.harness.asgi import http_scope
 
 DEADLINE_S = 30
@@ -267,22 +267,22 @@ async def test_a_server_that_never_stops_sending_body_does_not_block_the_loop() 
         assert b"".join(message.get("body", b"") for message in sent) == b"onetwo"
 
 
-async def test_an_end_that_comes_while_the_loop_looks_is_not_lost(
+async def test_an_end_that_comes_while_the_loop_polls_is_not_lost(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Rule 7 of bodies: the worker ends between the loop's look and its taking."""
-    monkeypatch.setattr("bridge.wsgi_to_asgi.bodies.QUICK_S", 3600.0)  # it would look once more
+    """Rule 7 of bodies: the worker ends between the loop's poll and its take."""
+    monkeypatch.setattr("bridge.wsgi_to_asgi.bodies.QUICK_S", 3600.0)  # it would poll once more
     loop = asyncio.get_running_loop()
     sent: list[Message] = []
 
-    class LateExchange(Exchange):
+    class LateThreadSide(ThreadSide):
         """Ends in the very moment in which the loop has seen that it has not."""
 
         @property
         def done(self) -> bool:
             if len(sent) > 1 and not self.ended:
                 self.ended = self.is_done = True
-                self.body.hurry()
+                self.body.flush()
                 return False
             return self.is_done
 
@@ -301,8 +301,10 @@ async def test_an_end_that_comes_while_the_loop_looks_is_not_lost(
         await asyncio.Event().wait()
         raise AssertionError
 
-    request = HttpRequest(receive, send, inbox_of(loop), WsgiToAsgi(hello).options)
-    exchange = LateExchange(hello, {}, http_scope(), loop, request.response)
+    options, inbox = WsgiToAsgi(hello).options, inbox_of(loop)
+    response = ResponseBody(inbox, options.response_window)
+    request = LoopSide(receive, send, inbox, response, options)
+    exchange = LateThreadSide(hello, {}, http_scope(), loop, response)
     exchange.start_response("200 OK", [])
     exchange.write(b"one")
     async with asyncio.timeout(DEADLINE_S):
@@ -310,7 +312,7 @@ async def test_an_end_that_comes_while_the_loop_looks_is_not_lost(
     assert [message.get("more_body") for message in sent] == [None, True, False]
 
 
-@pytest.mark.parametrize(("size", "pieces"), [(BIG, 3), (BIG - 1, 1)])
+@pytest.mark.parametrize(("size", "pieces"), [(BIG_BYTES, 3), (BIG_BYTES - 1, 1)])
 async def test_only_small_chunks_that_wait_are_joined(size: int, pieces: int) -> None:
     """ADR 8: to copy a big one costs more than a message of its own."""
     sent: list[Message] = []
@@ -322,8 +324,10 @@ async def test_only_small_chunks_that_wait_are_joined(size: int, pieces: int) ->
         raise AssertionError("the response is complete at once")
 
     loop = asyncio.get_running_loop()
-    request = HttpRequest(receive, send, inbox_of(loop), WsgiToAsgi(hello).options)
-    exchange = Exchange(hello, {}, http_scope(), loop, request.response)
+    options, inbox = WsgiToAsgi(hello).options, inbox_of(loop)
+    response = ResponseBody(inbox, options.response_window)
+    request = LoopSide(receive, send, inbox, response, options)
+    exchange = ThreadSide(hello, {}, http_scope(), loop, response)
     exchange.start_response("200 OK", [])
     for letter in (b"a", b"b", b"c"):  # on this thread, so all of them wait
         exchange.write(letter * size)

@@ -106,7 +106,7 @@ async def test_a_cut_after_the_end_changes_nothing() -> None:
 async def test_a_full_window_has_room_again_once_half_of_it_is_read() -> None:
     body = request_body(window=8)
     body.feed(b"12345678")
-    room = asyncio.create_task(body.room())
+    room = asyncio.create_task(body.wait_for_room())
     assert await in_thread(lambda: body.read(3)) == b"123"
     await asyncio.sleep(0)
     assert not room.done()
@@ -117,7 +117,7 @@ async def test_a_full_window_has_room_again_once_half_of_it_is_read() -> None:
 async def test_a_paused_body_has_room_once_the_app_reads() -> None:
     body = request_body()
     body.pause()
-    room = asyncio.create_task(body.room())
+    room = asyncio.create_task(body.wait_for_room())
     await asyncio.sleep(0)
     assert not room.done()
     reading = asyncio.create_task(in_thread(lambda: body.read(3)))
@@ -129,9 +129,9 @@ async def test_a_paused_body_has_room_once_the_app_reads() -> None:
 async def test_what_was_held_back_comes_once_the_app_answers_without_reading() -> None:
     body = request_body()
     body.pause()
-    room = asyncio.create_task(body.room())
+    room = asyncio.create_task(body.wait_for_room())
     await asyncio.sleep(0)
-    body.answered()
+    body.response_started()
     await asyncio.wait_for(room, DEADLINE_S)
 
 
@@ -139,15 +139,15 @@ async def test_an_answer_that_does_not_read_gets_a_wider_window_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(bodies, "PATIENCE_S", 0.0)
-    monkeypatch.setattr(bodies, "SPARE", 20)
+    monkeypatch.setattr(bodies, "SPARE_BYTES", 20)
     body = request_body(window=10)
     body.feed(b"x" * 10)
-    room = asyncio.create_task(body.room())
+    room = asyncio.create_task(body.wait_for_room())
     await asyncio.sleep(0)
-    body.answered()
+    body.response_started()
     await asyncio.wait_for(room, DEADLINE_S)
     body.feed(b"x" * 20)  # all of it
-    room = asyncio.create_task(body.room())
+    room = asyncio.create_task(body.wait_for_room())
     await turns_of_the_loop()
     assert not room.done()
     assert await in_thread(lambda: body.read(30)) == b"x" * 30
@@ -160,7 +160,7 @@ async def test_a_window_stays_as_it_is_until_the_app_answers(
     monkeypatch.setattr(bodies, "PATIENCE_S", 0.0)
     body = request_body(window=10)
     body.feed(b"x" * 10)
-    room = asyncio.create_task(body.room())
+    room = asyncio.create_task(body.wait_for_room())
     await turns_of_the_loop()
     assert not room.done()
     room.cancel()
@@ -180,7 +180,7 @@ async def test_a_long_body_crosses_byte_for_byte() -> None:
 
     reading = asyncio.create_task(in_thread(digest))
     for chunk in chunks:
-        await asyncio.wait_for(body.room(), DEADLINE_S)
+        await asyncio.wait_for(body.wait_for_room(), DEADLINE_S)
         body.feed(chunk)
         assert body._ahead < 4096 + 3000
     body.end()
@@ -202,10 +202,10 @@ async def test_chunks_that_wait_are_taken_together_after_one_wake_up() -> None:
     assert inbox.wakeups == 1
 
 
-async def test_news_that_came_before_anyone_waited_are_not_lost() -> None:
+async def test_a_notification_before_the_loop_waits_is_not_lost() -> None:
     body = response_body()
     body.notify()
-    await until(lambda: body._news)
+    await until(lambda: body._pending_wake)
     await asyncio.wait_for(body.changed(), DEADLINE_S)
 
 
@@ -223,7 +223,7 @@ async def test_a_writer_is_never_more_than_the_window_ahead() -> None:
     accepted = 0
     while accepted < 300:
         await asyncio.wait_for(body.changed(), DEADLINE_S)
-        body.look()
+        body.poll()
         taken = body.take()
         assert body._written - body._accepted <= 10
         body.accept(len(taken))
@@ -247,14 +247,14 @@ async def test_a_sleeping_writer_hears_that_nobody_reads_any_more() -> None:
     assert body.write(b"abcd")
     writing = asyncio.create_task(in_thread(lambda: body.write(b"e")))
     await until(lambda: body._sleeping)
-    body.leave()
+    body.disconnect()
     assert await writing is False
     assert body.write(b"f") is False
 
 
 async def test_handing_over_something_else_waits_until_it_is_accepted() -> None:
     body = response_body()
-    handing = asyncio.create_task(in_thread(body.hand_over))
+    handing = asyncio.create_task(in_thread(body.wait_until_sent))
     await asyncio.wait_for(body.changed(), DEADLINE_S)
     assert body.take() == b""
     await until(lambda: body._sleeping)
@@ -265,9 +265,9 @@ async def test_handing_over_something_else_waits_until_it_is_accepted() -> None:
 
 async def test_handing_over_ends_when_nobody_reads_any_more() -> None:
     body = response_body()
-    handing = asyncio.create_task(in_thread(body.hand_over))
+    handing = asyncio.create_task(in_thread(body.wait_until_sent))
     await until(lambda: body._sleeping)
-    body.leave()
+    body.disconnect()
     await handing
 
 
@@ -276,7 +276,7 @@ async def take_all(body: ResponseBody, is_over: Callable[[], bool]) -> tuple[byt
     taken, pieces, over = b"", 0, False
     while not over:
         await asyncio.wait_for(body.changed(), DEADLINE_S)
-        body.look()
+        body.poll()
         over = is_over()
         piece = body.take()
         body.accept(len(piece))
@@ -295,7 +295,7 @@ async def pour(window: int, chunks: int) -> tuple[bytes, int, int]:
     def produce() -> None:
         body.write_each(b"%04d" % number for number in range(chunks))
         ended.append(True)
-        body.hurry()
+        body.flush()
 
     producing = asyncio.create_task(in_thread(produce))
     taken, pieces = await take_all(body, lambda: bool(ended))
@@ -331,13 +331,13 @@ async def test_chunks_that_come_quickly_are_seen_though_nobody_notifies(
         body.write(chunk)
         body.notify()
         await asyncio.wait_for(body.changed(), DEADLINE_S)
-        body.look()
+        body.poll()
         assert body.take() == chunk
     changed = body.changed()
     assert body.notified  # so the worker would not say anything
     body.write(b"c")
     await asyncio.wait_for(changed, DEADLINE_S)
-    body.look()
+    body.poll()
     assert body.take() == b"c"
 
 
@@ -345,10 +345,10 @@ async def test_the_loop_looks_by_itself_only_while_chunks_come() -> None:
     body = response_body(100)
     for chunk in (b"a", b"b"):  # the second one in quick succession
         assert body.write(chunk)
-        body.look()
+        body.poll()
         assert body.take() == chunk
     body.changed().cancel()
     assert body.notified  # it is about to look
-    body.look()
+    body.poll()
     body.changed().cancel()
     assert not body.notified  # nothing came, so from here on the worker has to say

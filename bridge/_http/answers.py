@@ -1,0 +1,82 @@
+"""Responses that bridge gives itself: short plain texts, and refused WebSockets.
+
+Pure: messages for an ASGI server, or a ``start_response`` call on the thread of a WSGI server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bridge._http.response_heads import status_line
+from bridge.types import Message, Scope, StartResponse
+
+__all__ = ["NOT_FOUND", "asgi_answer", "close_websocket", "refused_websocket", "wsgi_answer"]
+
+NOT_FOUND = "Not Found\n"
+_TYPE = "text/plain; charset=utf-8"
+
+
+def asgi_answer(
+    status: int, text: str, *, retry_after_s: int | None = None, method: str = "GET"
+) -> list[Message]:
+    """The messages of a whole response.
+
+    :param method: of the request; HEAD gets no body.
+    """
+    body = text.encode("utf-8")
+    headers = [
+        (b"content-type", _TYPE.encode("ascii")),
+        (b"content-length", b"%d" % len(body)),
+    ]
+    if retry_after_s is not None:
+        headers.append((b"retry-after", b"%d" % retry_after_s))
+    return [
+        {"type": "http.response.start", "status": status, "headers": headers},
+        {
+            "type": "http.response.body",
+            "body": b"" if method == "HEAD" else body,
+            "more_body": False,
+        },
+    ]
+
+
+def wsgi_answer(
+    start_response: StartResponse, status: int, text: str, *, method: str = "GET"
+) -> Iterable[bytes]:
+    """Answer a request.
+
+    :param method: of the request; HEAD gets no body.
+    """
+    body = text.encode("utf-8")
+    headers = [("content-type", _TYPE), ("content-length", str(len(body)))]
+    start_response(status_line(status), headers)
+    return [] if method == "HEAD" else [body]
+
+
+def close_websocket(reason: str = "") -> Message:
+    """The message that refuses a WebSocket before it is accepted. Servers answer it with 403."""
+    return {"type": "websocket.close", "code": 1000, "reason": reason}
+
+
+def refused_websocket(
+    scope: Scope,
+    status: int,
+    *,
+    headers: Iterable[tuple[bytes, bytes]] = (),
+    body: bytes = b"",
+    reason: str = "",
+) -> list[Message]:
+    """The messages that refuse a WebSocket with a response, before it is accepted.
+
+    Where the server cannot send one (ASGI extension "WebSocket Denial Response"), a close.
+
+    :param reason: of the close.
+    """
+    if "websocket.http.response" not in (scope.get("extensions") or {}):
+        return [close_websocket(reason)]
+    fields = [(name, value) for name, value in headers if name != b"content-length"]
+    fields.append((b"content-length", b"%d" % len(body)))
+    return [
+        {"type": "websocket.http.response.start", "status": status, "headers": fields},
+        {"type": "websocket.http.response.body", "body": body, "more_body": False},
+    ]

@@ -1,0 +1,95 @@
+"""Rules of HTTP that hold in both directions: lengths, names and values of header fields.
+
+Pure; any thread. A check returns what it found, or None or False; the caller raises, because only
+the caller knows whose mistake it is: :exc:`BadRequest` for a client's, ``AppProtocolError`` for an
+app's. Values are latin-1 decoded ``str`` (PEP 3333) or ``bytes`` (ASGI).
+"""
+
+from __future__ import annotations
+
+import re
+
+from bridge.errors import AppProtocolError, BridgeError
+
+__all__ = [
+    "BODYLESS",
+    "CACHE_SIZE",
+    "HOP_BY_HOP",
+    "BadRequest",
+    "LengthRequired",
+    "has_line_break",
+    "is_token",
+    "left_after",
+    "parse_length",
+    "too_short",
+]
+
+CACHE_SIZE = 1024
+"""How many names, fields or statuses a cache holds. They come from clients and apps: bounded."""
+
+BODYLESS = (204, 304)
+"""Statuses without a body, whatever the app sends (RFC 9110, 6.4.1)."""
+
+HOP_BY_HOP = frozenset(
+    (
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"te",
+        b"trailer",
+        b"trailers",
+        b"transfer-encoding",
+        b"upgrade",
+    )
+)
+"""RFC 9110, 7.6.1: these belong to one connection, so to the server (PEP 3333, "Other HTTP
+Features")."""
+
+_MAX_DIGITS = 19  # of 2**63
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+
+
+class BadRequest(BridgeError):
+    """The request cannot be translated without guessing. Answered with 400, never logged."""
+
+
+class LengthRequired(BadRequest):
+    """A chunked body, and the server cannot report where it ends. Answered with 411."""
+
+
+def parse_length(value: str | bytes) -> int | None:
+    """The number of bytes in a Content-Length; None if it is not a plain decimal number."""
+    if value.isascii() and value.isdigit() and len(value) <= _MAX_DIGITS:
+        return int(value)
+    return None
+
+
+def left_after(size: int, left: int) -> int:
+    """What remains of a Content-Length after ``size`` more bytes of the body.
+
+    :param left: what remained before.
+    :raises AppProtocolError: the body is longer.
+    """
+    if size > left:
+        raise AppProtocolError(
+            f"the body is longer than its Content-Length: got {size} bytes where {left} were left"
+        )
+    return left - size
+
+
+def too_short(left: int) -> AppProtocolError:
+    """The error of a body that ends before its Content-Length, ``left`` bytes early."""
+    return AppProtocolError(
+        f"the body is shorter than its Content-Length: {left} bytes are missing"
+    )
+
+
+def is_token(name: str) -> bool:
+    """Whether ``name`` is a header name (RFC 9110, 5.6.2)."""
+    return _TOKEN.fullmatch(name) is not None
+
+
+def has_line_break(value: str) -> bool:
+    """Whether ``value`` has a CR, LF or NUL, which could split a response (RFC 9110, 5.5)."""
+    return "\r" in value or "\n" in value or "\0" in value
