@@ -1,7 +1,7 @@
-"""The comparison with other adapters says what they really do, in the versions it names.
+"""The comparison with other adapters is correct for the versions that it names.
 
-Each row of the page's first table is one observation here, made through every adapter. With other
-versions installed the page speaks of something else, and the tests are left out.
+Each row of the page's first table is one observation here, made through every adapter. The tests
+are skipped if other versions are installed.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ VERSIONS = {"a2wsgi": "1.10.10", "asgiref": "3.13.0", "uvicorn": "0.54.0", "hype
 CHUNKS = 200
 DEADLINE_S = 30
 NEVER_S = 1
-"""How long to wait for what an adapter does not do; one that does it has ``DEADLINE_S``."""
+"""How long to wait for an event that the adapter never causes; others have ``DEADLINE_S``."""
 
 Adapt: TypeAlias = Callable[[WsgiApp], AsgiApp]
 variable: ContextVar[str] = ContextVar("variable", default="")
 
 pytestmark = pytest.mark.skipif(
     any(version(name) != wanted for name, wanted in VERSIONS.items()),
-    reason="other versions are installed than those that the page is about",
+    reason="the installed versions are not those of the page",
 )
 
 
@@ -46,7 +46,7 @@ pytestmark = pytest.mark.skipif(
 def through_a2wsgi(app: WsgiApp) -> AsgiApp:
     from a2wsgi import WSGIMiddleware
 
-    adapter: Any = WSGIMiddleware(app)  # type: ignore[arg-type]  # its own types of the same things
+    adapter: Any = WSGIMiddleware(app)  # type: ignore[arg-type]  # a2wsgi has its own types for WSGI
     return adapter  # type: ignore[no-any-return]  # as above
 
 
@@ -61,7 +61,7 @@ def through_uvicorn(app: WsgiApp) -> AsgiApp:
     from uvicorn.middleware.wsgi import _WSGIMiddleware
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # it points to a2wsgi
+        warnings.simplefilter("ignore", DeprecationWarning)  # recommends a2wsgi
         adapter: Any = _WSGIMiddleware(app)  # type: ignore[arg-type]  # as a2wsgi
     return adapter  # type: ignore[no-any-return]  # as above
 
@@ -96,7 +96,7 @@ ONE_AT_A_TIME = (through_asgiref,)
 WHOLE_BODY_FIRST = (through_asgiref, through_uvicorn, through_hypercorn)
 
 
-# -- the observations, by the first words of their rows --------------------------------------------
+# -- the observations, one for each row ------------------------------------------------------------
 
 
 def environ_of(adapt: Adapt, scope: Scope) -> Environ:
@@ -111,16 +111,16 @@ def environ_of(adapt: Adapt, scope: Scope) -> Environ:
     return seen[0]
 
 
-def two_at_once(adapt: Adapt) -> str:
-    meeting = threading.Barrier(2, timeout=NEVER_S if adapt in ONE_AT_A_TIME else DEADLINE_S)
-    met: list[bool] = []
+def concurrency(adapt: Adapt) -> str:
+    barrier = threading.Barrier(2, timeout=NEVER_S if adapt in ONE_AT_A_TIME else DEADLINE_S)
+    passed: list[bool] = []
 
     def app(environ: Environ, start_response: StartResponse) -> list[bytes]:
         try:
-            meeting.wait()
-            met.append(True)
+            barrier.wait()
+            passed.append(True)
         except threading.BrokenBarrierError:
-            met.append(False)
+            passed.append(False)
         start_response("200 OK", [])
         return [b"done"]
 
@@ -133,10 +133,10 @@ def two_at_once(adapt: Adapt) -> str:
             await two.finished()
 
     asyncio.run(both())
-    return "yes" if all(met) else "no"
+    return "yes" if all(passed) else "no"
 
 
-def starts_early(adapt: Adapt) -> str:
+def early_start(adapt: Adapt) -> str:
     called = threading.Event()
     body_ended = threading.Event()
     early: list[bool] = []
@@ -151,8 +151,8 @@ def starts_early(adapt: Adapt) -> str:
     async def feed_in_two() -> None:
         async with Exchange(adapt(app), http_scope("POST")) as exchange:
             exchange.feed(b"first half", more=True)
-            patience_s = NEVER_S if adapt in WHOLE_BODY_FIRST else DEADLINE_S
-            await asyncio.to_thread(called.wait, patience_s)
+            timeout_s = NEVER_S if adapt in WHOLE_BODY_FIRST else DEADLINE_S
+            await asyncio.to_thread(called.wait, timeout_s)
             body_ended.set()
             exchange.feed(b"second half")
             await exchange.finished()
@@ -161,7 +161,7 @@ def starts_early(adapt: Adapt) -> str:
     return "yes" if early == [True] else "no"
 
 
-def cut_short(adapt: Adapt) -> str:
+def truncated_body(adapt: Adapt) -> str:
     ended: list[str] = []
     begun = threading.Event()
 
@@ -175,7 +175,7 @@ def cut_short(adapt: Adapt) -> str:
         start_response("200 OK", [])
         return [b""]
 
-    async def leave_in_the_body() -> None:
+    async def disconnect_in_the_body() -> None:
         scope = http_scope("POST", headers=[(b"content-length", b"100")])
         async with Exchange(adapt(app), scope, leaving="silent") as exchange:
             exchange.feed(b"part", more=True)
@@ -187,7 +187,7 @@ def cut_short(adapt: Adapt) -> str:
             except ValueError:  # asgiref's own: the app never ran
                 ended.append("an error")
 
-    asyncio.run(leave_in_the_body())
+    asyncio.run(disconnect_in_the_body())
     return ended[0]
 
 
@@ -197,12 +197,12 @@ def cookies(adapt: Adapt) -> str:
     return f"`{joined.removeprefix('a=1').removesuffix('b=2')}`"
 
 
-def underscore(adapt: Adapt) -> str:
+def underscore_header(adapt: Adapt) -> str:
     environ = environ_of(adapt, http_scope(headers=[(b"x_user", b"eve")]))
     return "`HTTP_X_USER`" if environ.get("HTTP_X_USER") == "eve" else "nothing"
 
 
-def apple(adapt: Adapt) -> str:
+def path_below_root_path(adapt: Adapt) -> str:
     return f"`{environ_of(adapt, http_scope(path='/apple', root_path='/app'))['PATH_INFO']}`"
 
 
@@ -214,12 +214,12 @@ def file_wrapper(adapt: Adapt) -> str:
     return "yes" if "wsgi.file_wrapper" in environ_of(adapt, http_scope()) else "no"
 
 
-def errors(adapt: Adapt) -> str:
+def errors_stream(adapt: Adapt) -> str:
     stream = environ_of(adapt, http_scope())["wsgi.errors"]
     return "stderr" if stream is sys.stderr else "stdout" if stream is sys.stdout else repr(stream)
 
 
-def write(adapt: Adapt) -> str:
+def write_callable(adapt: Adapt) -> str:
     found: list[str] = []
 
     def app(environ: Environ, start_response: StartResponse) -> list[bytes]:
@@ -231,7 +231,7 @@ def write(adapt: Adapt) -> str:
     return found[0]
 
 
-def exc_info(adapt: Adapt) -> str:
+def replaced_head(adapt: Adapt) -> str:
     def app(environ: Environ, start_response: StartResponse) -> list[bytes]:
         start_response("200 OK", [])
         try:
@@ -253,7 +253,7 @@ def exc_info(adapt: Adapt) -> str:
     return {200: "old head", 404: "new head"}[asyncio.run(status())]
 
 
-def empty(adapt: Adapt) -> str:
+def empty_response(adapt: Adapt) -> str:
     def app(environ: Environ, start_response: StartResponse) -> list[bytes]:
         start_response("200 OK", [])
         return []
@@ -265,7 +265,7 @@ def empty(adapt: Adapt) -> str:
 
 
 class Body:
-    """An iterable of one chunk that knows whether it was closed."""
+    """An iterable of one chunk that records whether it was closed."""
 
     def __init__(self) -> None:
         self.closed = False
@@ -277,7 +277,7 @@ class Body:
         self.closed = True
 
 
-def close(adapt: Adapt) -> str:
+def closed_iterable(adapt: Adapt) -> str:
     body = Body()
 
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -288,32 +288,32 @@ def close(adapt: Adapt) -> str:
     return "called" if body.closed else "not called"
 
 
-def leaving(adapt: Adapt) -> str:
+def disconnect(adapt: Adapt) -> str:
     made: list[int] = []
-    left = threading.Event()
+    disconnected = threading.Event()
 
     def app(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
         start_response("200 OK", [])
         for number in range(CHUNKS):
             if number == 1:
-                left.wait(15)
+                disconnected.wait(15)
             made.append(number)
             yield b"chunk"
-            threading.Event().wait(0.001)  # a moment in which the adapter could hear of it
+            threading.Event().wait(0.001)  # time for the adapter to notice
 
-    async def leave() -> None:
+    async def stream() -> None:
         async with Exchange(adapt(app), http_scope(), leaving="silent") as exchange:
             exchange.feed()
             await exchange.until(2)
             exchange.leave()
-            left.set()
+            disconnected.set()
             await exchange.finished()
 
-    asyncio.run(leave())
-    return "goes on" if len(made) == CHUNKS else "stops"
+    asyncio.run(stream())
+    return "continues" if len(made) == CHUNKS else "stops"
 
 
-def context(adapt: Adapt) -> str:
+def context_variables(adapt: Adapt) -> str:
     seen: list[str] = []
 
     def app(environ: Environ, start_response: StartResponse) -> list[bytes]:
@@ -328,26 +328,26 @@ def context(adapt: Adapt) -> str:
         seen.append(variable.get())
 
     call(outer, http_scope())
-    ways = ["in"] * (seen[0] == "outer") + ["out"] * (seen[1] == "inner")
-    return ", ".join(ways) or "none"
+    directions = ["in"] * (seen[0] == "outer") + ["out"] * (seen[1] == "inner")
+    return ", ".join(directions) or "none"
 
 
 OBSERVED: dict[str, Callable[[Adapt], str]] = {
-    "Two requests at once": two_at_once,
-    "The app starts before a long body ends": starts_early,
-    "A request body that is cut short": cut_short,
+    "Two requests at once": concurrency,
+    "The app starts before a long body ends": early_start,
+    "A truncated request body": truncated_body,
     "Two `Cookie` lines are joined with": cookies,
-    "`x_user: eve` becomes": underscore,
-    "`PATH_INFO` of `/apple`, root path `/app`": apple,
+    "`x_user: eve` becomes": underscore_header,
+    "`PATH_INFO` of `/apple`, root path `/app`": path_below_root_path,
     "`RAW_URI`": raw_uri,
     "`wsgi.file_wrapper`": file_wrapper,
-    "`wsgi.errors`": errors,
-    "`write()`": write,
-    "`exc_info` before the first byte": exc_info,
-    "The app returns `[]`": empty,
-    "`close()` of the iterable": close,
-    "The client leaves; the server says so by `receive` only": leaving,
-    "Context variables": context,
+    "`wsgi.errors`": errors_stream,
+    "`write()`": write_callable,
+    "`exc_info` before the first byte": replaced_head,
+    "The app returns `[]`": empty_response,
+    "`close()` of the iterable": closed_iterable,
+    "The app after a disconnect that only `receive` reports": disconnect,
+    "Context variables": context_variables,
 }
 
 
@@ -356,7 +356,7 @@ OBSERVED: dict[str, Callable[[Adapt], str]] = {
 
 def table() -> dict[str, dict[str, str]]:
     """The first table of the page: row -> adapter -> cell."""
-    section = PAGE.read_text("utf-8").partition("## Tried")[2].partition("\n## ")[0]
+    section = PAGE.read_text("utf-8").partition("## Tested")[2].partition("\n## ")[0]
     rows = [
         [cell.strip() if "`" not in cell else cell[1:-1] for cell in line.split("|")[1:-1]]
         for line in section.splitlines()
@@ -368,24 +368,24 @@ def table() -> dict[str, dict[str, str]]:
 
 @pytest.fixture(autouse=True)
 def quiet_streams(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two streams that can be told apart, whatever pytest has made of the real ones."""
+    """Two different streams; pytest may have replaced the real ones by one object."""
     monkeypatch.setattr(sys, "stdout", io.StringIO())
     monkeypatch.setattr(sys, "stderr", io.StringIO())
 
 
-def test_the_page_names_the_versions_that_are_tried() -> None:
+def test_the_page_names_the_tested_versions() -> None:
     text = PAGE.read_text("utf-8")
 
     assert [name for name, number in VERSIONS.items() if f"{name} {number}" not in text] == []
 
 
-def test_every_row_is_tried() -> None:
+def test_every_row_is_tested() -> None:
     assert list(table()) == list(OBSERVED)
 
 
 @pytest.mark.parametrize("adapter", ADAPTERS)
 @pytest.mark.parametrize("row", OBSERVED)
-def test_a_cell_is_what_happens(row: str, adapter: str) -> None:
+def test_a_cell_is_correct(row: str, adapter: str) -> None:
     with ThreadPoolExecutor(1) as thread:  # asyncio's default executor ends with its loop
         observed = thread.submit(OBSERVED[row], ADAPTERS[adapter]).result(60)
 

@@ -1,4 +1,4 @@
-"""The documentation names what exists: public names, options, extras, tests."""
+"""The documentation lists what exists: public names, environ keys, extras, tests, errors."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def test_every_public_name_is_in_the_reference() -> None:
     assert set(bridge.__all__) - documented == {"__version__"}
 
 
-def test_a_signature_that_the_reference_gives_itself_is_the_real_one() -> None:
-    """Where a function has overloads, one signature is easier to read than all of them."""
-    given = re.findall(r"^\.\. autofunction:: (\w+)(\(.*\))$", reference(), re.MULTILINE)
+def test_handwritten_signatures_are_the_real_ones() -> None:
+    """The reference writes out the signature of a function with overloads, for readability."""
+    written = re.findall(r"^\.\. autofunction:: (\w+)(\(.*\))$", reference(), re.MULTILINE)
 
-    assert given
-    assert [(name, text) for name, text in given if text != plain_signature(name)] == []
+    assert written
+    assert [(name, text) for name, text in written if text != plain_signature(name)] == []
 
 
 def plain_signature(name: str) -> str:
@@ -63,7 +63,7 @@ def test_every_extra_is_in_the_table() -> None:
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
-def test_the_files_that_a_page_names_exist(page: Path) -> None:
+def test_files_named_on_a_page_exist(page: Path) -> None:
     text = page.read_text("utf-8")
     tests = {path.name for path in (ROOT / "tests").rglob("test_*.py")}
     paths = re.findall(r"`((?:tests|docs|examples|benchmarks)/[\w./-]*)`", text)
@@ -73,15 +73,16 @@ def test_the_files_that_a_page_names_exist(page: Path) -> None:
     assert [name for name in named if name not in tests] == []
 
 
-def test_every_promise_that_has_a_test_is_on_the_page() -> None:
+def test_guarantees_name_the_test_of_every_promise() -> None:
     page = (DOCS / "explanation" / "guarantees.md").read_text("utf-8")
-    promises = [path.name for path in (ROOT / "tests").rglob("test_p[0-9][0-9]_*.py")]
+    promises = (ROOT / "tests").rglob("test_p[0-9][0-9]_*.py")
+    tests = [str(path.relative_to(ROOT)) for path in promises]
 
-    assert promises
-    assert [name for name in promises if f"`{name}`" not in page] == []
+    assert tests
+    assert [test for test in tests if f"`{test}`" not in page] == []
 
 
-def test_every_error_is_explained() -> None:
+def test_every_error_is_in_the_reference() -> None:
     text = (DOCS / "reference" / "errors.md").read_text("utf-8")
     errors = [
         name
