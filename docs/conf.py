@@ -1,4 +1,4 @@
-"""How Sphinx builds these pages. Nothing is fetched: no inventories, no fonts, no scripts."""
+"""Sphinx configuration. The build downloads nothing: no inventories, fonts or scripts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE / "_ext")]
 
-import bridge  # noqa: E402  # after the path to it
+import bridge  # noqa: E402  # needs the path above
 
 project = "bridge"
 author = "the authors of bridge"
@@ -27,7 +27,7 @@ myst_heading_anchors = 3
 # -- Python ----------------------------------------------------------------------------------------
 
 add_module_names = False
-default_role = "code"  # `name` in a docstring
+default_role = "code"  # for `name` in docstrings
 autodoc_class_signature = "mixed"
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True

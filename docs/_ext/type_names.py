@@ -1,7 +1,7 @@
-"""Names of our type aliases in the reference, where autodoc shows how it stands for them.
+"""Shows type aliases by name in the reference, instead of autodoc's internal notation.
 
-What enters: a page as a tree of nodes. What leaves: the same, with ``TypeAliasForwardRef('Scope')``
-as ``Scope``, and ``Unpack[ToAsgiKeywords]`` as what that means to a reader.
+Rewrites a page's tree of nodes: ``TypeAliasForwardRef('Scope')`` becomes ``Scope``, and
+``Unpack[ToAsgiKeywords]`` becomes ``keyword-only``.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ _KEYWORDS = re.compile(r"Unpack\[\w+\]")
 
 
 def tidy(app: Sphinx, tree: nodes.document) -> None:
-    """Rewrite the types of one page that need it."""
+    """Rewrite the types of one page."""
     for paragraph in list(tree.findall(nodes.paragraph)):
         if re.search(r"TypeAliasForwardRef|Unpack", paragraph.astext()):
             _tidy(paragraph)
 
 
 def _tidy(paragraph: nodes.paragraph) -> None:
-    """A type is a row of emphasised pieces, between plain text."""
+    """Rewrite one paragraph: a type is a run of emphasised nodes between plain text."""
     tidied: list[nodes.Node] = []
-    for is_type, row in groupby(paragraph.children, _is_type):
-        pieces = list(row)
+    for is_type, run in groupby(paragraph.children, _is_type):
+        pieces = list(run)
         if not is_type:
             tidied += pieces
             continue
@@ -41,12 +41,12 @@ def _tidy(paragraph: nodes.paragraph) -> None:
 
 
 def _is_type(node: nodes.Node) -> bool:
-    """The name of a type is emphasised, also inside a link; that of a role is code."""
+    """Type names are emphasised, also inside a link; names in a role are code."""
     return isinstance(node, nodes.emphasis | pending_xref) and _text(node) != ""
 
 
 def _text(node: nodes.Node) -> str:
-    """A link to a type holds its name twice, as it will be shown with and without a target."""
+    """A link to a type contains its name twice, for display with and without a target."""
     name = next(node.findall(nodes.emphasis), None)
     return "" if name is None else name.astext()
 
