@@ -1,14 +1,13 @@
-"""The code blocks of a page: what is in them, where they are, and what the page says about them.
+"""Parses the code blocks of a page.
 
-What enters: the text of a Markdown file. What leaves: a :class:`Block` for each fenced block, in
-order. Pure.
+Input: the text of a Markdown file. Output: a :class:`Block` for each fenced block, in order. Pure.
 
-An HTML comment right above a block speaks about it, and can be seen in the source of the page::
+An HTML comment right above a block is a note on it, visible only in the source of the page::
 
-    <!-- not run: it needs a database -->   (it is not run, and this is why)
-    <!-- path: /report.csv -->              (ask the app for this, instead of /)
-    <!-- file: main.py -->                  (a caption, where Markdown is shown without Sphinx)
-    <!-- fails -->                          (its commands must fail)
+    <!-- not run: it needs a database -->   (the block is not run, for this reason)
+    <!-- path: /report.csv -->              (request this path from the app, instead of /)
+    <!-- file: main.py -->                  (a caption, for pages that are shown without Sphinx)
+    <!-- fails -->                          (the commands of the block must fail)
 """
 
 from __future__ import annotations
@@ -32,10 +31,10 @@ _NOTE = re.compile(r"<!--\s*(?P<name>[a-z ]+?)(?::\s*(?P<value>.*?))?\s*-->")
 class Block:
     """One fenced block.
 
-    :ivar language: as the fence has it; for ``{code-block} python`` it is ``python``.
-    :ivar line: of its first line of code, counted from 1.
-    :ivar caption: the name of the file that it is, where it is one.
-    :ivar notes: the comments above it, by the word before the colon.
+    :ivar language: as in the fence; for ``{code-block} python`` it is ``python``.
+    :ivar line: the number of its first line of code, from 1.
+    :ivar caption: the name of the file, if the block is one.
+    :ivar notes: the comments above it: text before the colon -> text after it.
     """
 
     language: str
@@ -50,13 +49,13 @@ class Block:
 
 
 def pages() -> list[Path]:
-    """Every page whose code is run: the documentation's own, and the README."""
+    """Every page whose code is run: the documentation and the README."""
     found = sorted((ROOT / "docs").rglob("*.md"))
     return [ROOT / "README.md", *(page for page in found if "_build" not in page.parts)]
 
 
 def blocks_of(text: str) -> Iterator[Block]:
-    """The fenced blocks of a page, in order.
+    """Yield the fenced blocks of a page, in order.
 
     :raises ValueError: a block is not closed.
     """

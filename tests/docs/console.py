@@ -1,7 +1,7 @@
-"""The ``console`` blocks of a page: commands, and what the page says they print.
+"""Parses the ``console`` blocks of a page: commands, and the output that the page shows.
 
-What enters: the text of a block. What leaves: :class:`Command` objects, with addresses that a test
-can use. Pure.
+Input: the text of a block. Output: :class:`Command` objects, whose addresses tests can replace.
+Pure.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ __all__ = [
     "Command",
     "at_port",
     "commands_of",
-    "logs",
+    "matches",
+    "missing_lines",
     "module_of",
-    "prints",
-    "server_words",
+    "server_arguments",
     "without_address",
 ]
 
@@ -34,7 +34,7 @@ SERVERS = {
     "waitress-serve": ("waitress", "--listen {host}:{port}"),
     "bridge": ("bridge", "--port {port}"),
 }
-"""Command -> the module to run, and the arguments that put it on a port."""
+"""Command -> the module to run, and the arguments that set its port."""
 
 _ADDRESS = ("--host", "--port", "-p", "--bind", "-b", "--listen")
 _PORT_IN_TEXT = re.compile(r"(127\.0\.0\.1|localhost):8\d\d\d\b")
@@ -45,25 +45,26 @@ _CHECKER = doctest.OutputChecker()
 
 @dataclass(frozen=True)
 class Command:
-    """One command of a block, and the lines that the page shows below it."""
+    """One command of a block, and the output that the page shows below it."""
 
     text: str
     shown: str
 
     @property
-    def words(self) -> list[str]:
+    def arguments(self) -> list[str]:
+        """The command line, the program first."""
         return shlex.split(self.text, comments=True)
 
     @property
     def is_server(self) -> bool:
-        words = self.words
-        return words[0] in SERVERS and (words[0] != "bridge" or words[1:2] == ["run"])
+        program, *rest = self.arguments
+        return program in SERVERS and (program != "bridge" or rest[:1] == ["run"])
 
 
 def commands_of(code: str) -> list[Command]:
-    """The commands of a block: each begins with ``$ ``, and may go on after a backslash.
+    """The commands of a block: each begins with ``$ ``, and a backslash continues it.
 
-    :raises ValueError: the block begins with something else.
+    :raises ValueError: the block does not begin with a command.
     """
     found: list[tuple[str, list[str]]] = []
     continues = False
@@ -80,40 +81,40 @@ def commands_of(code: str) -> list[Command]:
     return [Command(text, "".join(f"{line}\n" for line in lines)) for text, lines in found]
 
 
-def without_address(words: Sequence[str]) -> list[str]:
-    """A server's command line without the options that say where it listens."""
+def without_address(arguments: Sequence[str]) -> list[str]:
+    """A server's arguments without the options that set its address."""
     kept: list[str] = []
-    rest = iter(words)
-    for word in rest:
-        if word in _ADDRESS:
+    rest = iter(arguments)
+    for argument in rest:
+        if argument in _ADDRESS:
             next(rest)
-        elif word.partition("=")[0] not in _ADDRESS:
-            kept.append(word)
+        elif argument.partition("=")[0] not in _ADDRESS:
+            kept.append(argument)
     return kept
 
 
 def module_of(command: Command) -> str:
-    """What ``python -m`` takes for this server command."""
-    return SERVERS[command.words[0]][0]
+    """The module of this server command, for ``python -m``."""
+    return SERVERS[command.arguments[0]][0]
 
 
-def server_words(command: Command, port: int) -> list[str]:
-    """What ``python -m`` takes to run this server command on another port."""
-    module, where = SERVERS[command.words[0]]
-    address = where.format(host=HOST, port=port).split()
-    return [module, *without_address(command.words[1:]), *address]
+def server_arguments(command: Command, port: int) -> list[str]:
+    """The arguments of ``python -m`` that run this server command on another port."""
+    program, *rest = command.arguments
+    module, address = SERVERS[program]
+    return [module, *without_address(rest), *address.format(host=HOST, port=port).split()]
 
 
 def at_port(text: str, port: int) -> str:
-    """The text with the page's port, 8000 or so, replaced."""
+    """The text with the page's port, 8000 to 8999, replaced."""
     return _PORT_IN_TEXT.sub(rf"\1:{port}", text)
 
 
-def prints(shown: str, output: str) -> bool:
+def matches(shown: str, output: str) -> bool:
     """Whether ``output`` is what the page shows.
 
-    On the page ``...`` stands for anything, a time of day for any other, and a worker thread for
-    any other of its pool: the one used last may still be at the end of its request.
+    On the page ``...`` matches anything, a time of day any other time, and a worker thread any
+    other of its pool: the thread used last may not have finished its request yet.
     """
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     shown, output = (_TIME.sub("12:00:00", text) for text in (shown, output))
@@ -121,8 +122,8 @@ def prints(shown: str, output: str) -> bool:
     return not shown.strip() or _CHECKER.check_output(shown, output, flags)
 
 
-def logs(shown: str, log: str) -> list[str]:
-    """The shown lines that are nowhere in a server's log; ``...`` in them stands for anything."""
+def missing_lines(shown: str, log: str) -> list[str]:
+    """The shown lines that are not in a server's log; ``...`` in them matches anything."""
     return [line for line in shown.splitlines() if line.strip() and not _is_in(line, log)]
 
 

@@ -1,7 +1,7 @@
-"""nginx with the configuration that a page shows, in the foreground and without rights of its own.
+"""Runs nginx with the configuration that a page shows, in the foreground and without privileges.
 
-What enters: ``server`` blocks as on the page. What leaves: a running nginx on a free port of this
-machine, or what it said when it refused its configuration.
+Input: ``server`` blocks as on the page. Output: a running nginx on a free port, or an
+AssertionError with its log if it refuses its configuration.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["nginx", "path_of_nginx"]
 START_TIMEOUT_S = 20.0
 POLL_S = 0.02
 
-AROUND = """
+CONFIG = """
 daemon off;
 master_process off;
 pid {folder}/nginx.pid;
@@ -43,16 +43,16 @@ http {{
 
 
 def path_of_nginx() -> str | None:
-    """Where nginx is; Debian puts it where only root's ``PATH`` leads."""
+    """The path of nginx, or None. Debian has it in a folder that is only on root's ``PATH``."""
     return shutil.which("nginx", path=f"{os.environ['PATH']}{os.pathsep}/usr/sbin")
 
 
 @contextmanager
 def nginx(servers: str, folder: Path, upstream_port: int | None) -> Iterator[int]:
-    """Run nginx for the length of the block, and give the port it listens on.
+    """Run nginx for the duration of the block, and yield the port it listens on.
 
-    :param servers: its ``server`` blocks, which listen on port 80 and pass to port 8000.
-    :param upstream_port: what is really behind; None where it is a unix socket.
+    :param servers: its ``server`` blocks, which listen on port 80 and pass requests to port 8000.
+    :param upstream_port: the real port behind it; None for a unix socket.
     """
     with held_port() as holder, (folder / "nginx.log").open("w+") as log:
         port = port_of(holder)
@@ -60,7 +60,7 @@ def nginx(servers: str, folder: Path, upstream_port: int | None) -> Iterator[int
         if upstream_port is not None:
             servers = at_port(servers, upstream_port)
         config = folder / "nginx.conf"
-        config.write_text(AROUND.format(folder=folder, servers=servers), "utf-8")
+        config.write_text(CONFIG.format(folder=folder, servers=servers), "utf-8")
         command = [path_of_nginx() or "nginx", "-p", str(folder), "-c", str(config)]
         process = subprocess.Popen(command, stderr=log, stdout=log)
         try:
@@ -74,7 +74,7 @@ def nginx(servers: str, folder: Path, upstream_port: int | None) -> Iterator[int
 def _wait_until_listening(process: subprocess.Popen[bytes], port: int, log: str) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
-        assert process.poll() is None, f"nginx ended:\n{Path(log).read_text()}"
+        assert process.poll() is None, f"nginx exited:\n{Path(log).read_text()}"
         try:
             socket.create_connection((HOST, port), timeout=1).close()
             return

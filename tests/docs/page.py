@@ -1,20 +1,20 @@
-"""Carries out a page of the documentation: ``python -m tests.docs.page docs/tutorial/flask.md``.
+"""Runs the code of one page: ``python -m tests.docs.page docs/tutorial/flask.md``.
 
-What enters: the path of a page. What leaves: exit code 0 if all of its code does what the page
-says; else a traceback whose last entry leads into the page. Runs in a process of its own, in a
-folder of its own, on the main thread.
+Input: the path of a page. Exits with code 0 if all of its code works as the page shows; otherwise
+with a traceback whose last entry points into the page. Runs in a separate process and folder, on
+the main thread.
 
-Rule 1. The ``python`` blocks of a page are one program, in order. One with a caption is a file of
-        that name instead; commands that follow it, or its app, must make use of it.
-Rule 2. A block that defines ``app`` or ``application`` gets a request, through the bridge; a file
-        that does, in a process of its own (`tests.docs.asking`).
+Rule 1. The ``python`` blocks of a page are one program, in order. A block with a caption is a file
+        of that name instead; a later command, or the app in it, must use the file.
+Rule 2. A block that defines ``app`` or ``application`` gets a request through bridge; a file that
+        does gets it in a separate process (`tests.docs.request_app`).
 Rule 3. A function ``test_...`` that a block defines is called.
 Rule 4. ``pycon`` blocks are doctests.
-Rule 5. A server that a ``console`` block starts is started, on a free port, and asked for a page.
-        It runs until the next one starts, so the commands that follow can speak to it.
-Rule 6. All other commands are run, and must print what the page shows. Those of ``pip`` and
-        ``make`` are not: of them only the extras and the targets are checked.
-Rule 7. An ``nginx`` block is run by nginx, in front of that server, for the commands that follow.
+Rule 5. A server command in a ``console`` block starts that server on a free port, and one request
+        is sent to it. The server runs until the next one starts, for the commands that follow.
+Rule 6. All other commands are run, and must print what the page shows, except ``pip`` and ``make``:
+        only their extras and targets are checked.
+Rule 7. An ``nginx`` block runs nginx in front of that server, for the commands that follow.
 Rule 8. A block with a caption in any other language is written to its file.
 """
 
@@ -37,10 +37,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.docs.asking import APPS, ask
 from tests.docs.blocks import ROOT, Block, blocks_of
-from tests.docs.console import Command, at_port, commands_of, logs, prints, server_words
+from tests.docs.console import (
+    Command,
+    at_port,
+    commands_of,
+    matches,
+    missing_lines,
+    server_arguments,
+)
 from tests.docs.nginx import nginx
+from tests.docs.request_app import APPS, request_app
 from tests.docs.unix_socket import served_on
 from tests.harness.http import Http1Client
 from tests.harness.servers import Address, Server, ServerSpec, serve
@@ -53,25 +60,25 @@ POLL_S = 0.02
 
 
 def run(page: Path) -> None:
-    """Carry out every block of ``page``.
+    """Run every block of ``page``.
 
-    :raises AssertionError: something is not as the page says.
+    :raises AssertionError: something does not work as the page shows.
     """
     with tempfile.TemporaryDirectory(prefix="bridge-docs-") as folder, ExitStack() as stack:
         stack.callback(os.chdir, os.getcwd())
         os.chdir(folder)
-        stack.enter_context(PageRun(page)).carry_out()
+        stack.enter_context(PageRun(page)).run_blocks()
 
 
 @dataclass
 class PageRun:
-    """One page on its way, in the current directory."""
+    """The run of one page, in the current directory."""
 
     page: Path
     namespace: dict[str, Any] = field(default_factory=lambda: {"__name__": "page"})
     server: Server | None = None
     nginx_port: int | None = None
-    _untried: list[str] = field(default_factory=list)
+    _unused_files: list[str] = field(default_factory=list)
     _serving: ExitStack = field(default_factory=ExitStack)
 
     def __enter__(self) -> PageRun:
@@ -80,7 +87,7 @@ class PageRun:
     def __exit__(self, *error: object) -> None:
         self._stop_serving()
 
-    def carry_out(self) -> None:
+    def run_blocks(self) -> None:
         steps: dict[str, Callable[[Block], None]] = {
             "python": self._python,
             "pycon": self._doctest,
@@ -94,7 +101,7 @@ class PageRun:
                 self._file(block, block.caption)
             elif block.language in steps:
                 steps[block.language](block)
-        assert not self._untried, f"nothing on the page makes use of {self._untried}"
+        assert not self._unused_files, f"nothing on the page uses {self._unused_files}"
 
     def _file(self, block: Block, name: str) -> None:
         path = Path(name)
@@ -104,11 +111,11 @@ class PageRun:
             return
         apps = dict.fromkeys(each for each in _defined(block.code) if each in APPS)
         if not apps:
-            self._untried.append(name)
+            self._unused_files.append(name)
         for app in apps:
             module = ".".join(path.with_suffix("").parts)
-            words = ["-W", "error", "-m", "tests.docs.asking", f"{module}:{app}"]
-            self._check([sys.executable, *words, block.notes.get("path", "/")], block)
+            arguments = ["-W", "error", "-m", "tests.docs.request_app", f"{module}:{app}"]
+            self._check([sys.executable, *arguments, block.notes.get("path", "/")], block)
 
     def _check(self, command: list[str], block: Block) -> None:
         ran = subprocess.run(
@@ -121,7 +128,7 @@ class PageRun:
             timeout=COMMAND_TIMEOUT_S,
         )
         assert ran.returncode == 0, f"{self._where(block)}: {block.caption}\n{ran.stdout}"
-        self._untried.clear()
+        self._unused_files.clear()
 
     def _where(self, block: Block) -> str:
         return f"{self.page}:{block.line}"
@@ -132,13 +139,13 @@ class PageRun:
         if os.getcwd() not in sys.path:
             sys.path.insert(0, os.getcwd())
         before = dict(self.namespace)
-        # The blank lines put the lines of the code where they are in the page.
+        # With blank lines before it, the code has the line numbers of the page.
         source = "\n" * (block.line - 1) + block.code
         exec(compile(source, str(self.page), "exec"), self.namespace)
         new = {k: v for k, v in self.namespace.items() if v is not before.get(k)}
         for name in APPS:
             if name in new:
-                asyncio.run(ask(new[name], block.notes.get("path", "/")))
+                asyncio.run(request_app(new[name], block.notes.get("path", "/")))
         for name, value in new.items():
             if name.startswith("test_") and inspect.isfunction(value):
                 _call_test(value)
@@ -147,48 +154,48 @@ class PageRun:
         test = doctest.DocTestParser().get_doctest(
             block.code, self.namespace, "pycon", str(self.page), block.line - 1
         )
-        said: list[str] = []
+        output: list[str] = []
         outcome = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(
-            test, out=said.append, clear_globs=False
+            test, out=output.append, clear_globs=False
         )
         self.namespace.update(test.globs)
-        assert not outcome.failed, "".join(said)
+        assert not outcome.failed, "".join(output)
 
     # -- console --------------------------------------------------------------------------------
 
     def _console(self, block: Block) -> None:
         for command in commands_of(block.code):
-            self._untried.clear()
+            self._unused_files.clear()
             if command.is_server and "fails" not in block.notes:
                 self._serve(command, block)
-            elif command.words[0] == "pip":
+            elif command.arguments[0] == "pip":
                 _check_extras(command)
-            elif command.words[0] == "make":
+            elif command.arguments[0] == "make":
                 _check_targets(command)
-            elif command.words[0] == "cd":
-                os.chdir(command.words[1])
-            elif command.words[0] == "export":
-                os.environ.update(dict(word.split("=", 1) for word in command.words[1:]))
+            elif command.arguments[0] == "cd":
+                os.chdir(command.arguments[1])
+            elif command.arguments[0] == "export":
+                os.environ.update(dict(each.split("=", 1) for each in command.arguments[1:]))
             else:
                 self._run(command, block)
 
     def _serve(self, command: Command, block: Block) -> None:
         self._stop_serving()
-        if "--uds" in command.words:
+        if "--uds" in command.arguments:
             self._serving.enter_context(served_on(command))
             return
 
-        def words(at: Address, target: str) -> list[str]:
-            return server_words(command, at.port)
+        def arguments(at: Address, target: str) -> list[str]:
+            return server_arguments(command, at.port)
 
-        spec = ServerSpec(command.words[0], "asgi", words)
+        spec = ServerSpec(command.arguments[0], "asgi", arguments)
         self.server = self._serving.enter_context(serve(spec, "", cwd=Path.cwd()))
         path = block.notes.get("path", "/")
         exchange = Http1Client(self.server.port).open("GET", path)
         head = exchange.head()
-        exchange.leave()  # it may have no end
+        exchange.leave()  # the response may be endless
         assert head.status < 400, f"{self._where(block)}: {path}: {head}\n{self.server.log()}"
-        missing = _never_logged(self.server, at_port(command.shown, self.server.port))
+        missing = _missing_from_log(self.server, at_port(command.shown, self.server.port))
         assert not missing, f"{self._where(block)}: not in the log: {missing}\n{self.server.log()}"
 
     def _stop_serving(self) -> None:
@@ -215,21 +222,21 @@ class PageRun:
             text=True,
             timeout=COMMAND_TIMEOUT_S,
         )
-        what = f"{self._where(block)}: $ {text}\n{ran.stdout}"
-        assert (ran.returncode != 0) is ("fails" in block.notes), what
-        assert prints(shown, ran.stdout), f"{what}--- but the page shows ---\n{shown}"
+        message = f"{self._where(block)}: $ {text}\n{ran.stdout}"
+        assert (ran.returncode != 0) is ("fails" in block.notes), message
+        assert matches(shown, ran.stdout), f"{message}--- but the page shows ---\n{shown}"
 
 
-def _never_logged(server: Server, shown: str) -> list[str]:
-    """The shown lines that do not come: some servers answer before they log."""
+def _missing_from_log(server: Server, shown: str) -> list[str]:
+    """The shown lines that the server does not log. Waits: some servers answer before they log."""
     deadline = time.monotonic() + LOG_TIMEOUT_S
-    while (missing := logs(shown, server.log())) and time.monotonic() < deadline:
+    while (missing := missing_lines(shown, server.log())) and time.monotonic() < deadline:
         time.sleep(POLL_S)  # polling, with a deadline: a file has no event to wait for
     return missing
 
 
 def _defined(code: str) -> list[str]:
-    """The names that a module's top level assigns, or defines as functions."""
+    """The names that a module assigns, or defines as functions, at its top level."""
     found: list[str] = []
     for node in ast.parse(code).body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -256,7 +263,7 @@ def _check_extras(command: Command) -> None:
 
 def _check_targets(command: Command) -> None:
     makefile = (ROOT / "Makefile").read_text("utf-8")
-    for target in command.words[1:]:
+    for target in command.arguments[1:]:
         assert "=" in target or f"\n{target}:" in makefile, f"no target {target!r}"
 
 

@@ -1,4 +1,4 @@
-"""The documentation builds without a warning, and needs nothing from elsewhere to be read."""
+"""The documentation builds without warnings, and its pages load nothing from other hosts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BUILD_TIMEOUT_S = 300
 
 pytestmark = pytest.mark.full
 
-# What a browser would fetch by itself, from another host.
+# Resources that a browser would load from another host.
 _FETCHED = re.compile(
     r"""<(?:link|script|img|iframe|source)\b[^>]*\b(?:src|href)=["'](?:https?:)?//[^"']+"""
     r"""|url\(["']?(?:https?:)?//[^)]+|@import\s+["'](?:https?:)?//"""
@@ -51,18 +51,18 @@ def html(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_it_builds_without_a_warning(html: Path) -> None:
+def test_it_builds_without_warnings(html: Path) -> None:
     assert (html / "index.html").is_file()
 
 
-def test_every_page_can_be_reached(html: Path) -> None:
+def test_every_page_is_built(html: Path) -> None:
     sources = {page.relative_to(ROOT / "docs") for page in (ROOT / "docs").rglob("*.md")}
     sources = {page for page in sources if "_build" not in page.parts}
 
     assert {page for page in sources if not (html / page).with_suffix(".html").is_file()} == set()
 
 
-def test_nothing_is_fetched_from_elsewhere(html: Path) -> None:
+def test_nothing_is_loaded_from_another_host(html: Path) -> None:
     files = [*html.rglob("*.html"), *html.rglob("*.css"), *html.rglob("*.svg")]
 
     fetched = {
@@ -73,15 +73,15 @@ def test_nothing_is_fetched_from_elsewhere(html: Path) -> None:
     assert fetched == set()
 
 
-def test_the_commands_real_help_is_in_the_reference(html: Path) -> None:
+def test_the_reference_shows_the_help_of_the_command(html: Path) -> None:
     page = (html / "reference" / "command.html").read_text("utf-8")
 
     assert "$ bridge run --help" in page
     assert "--grace-s" in page
 
 
-def test_references_to_our_own_names_are_links(html: Path) -> None:
-    """A role whose target does not exist becomes plain text, without a warning."""
+def test_references_to_names_of_bridge_are_links(html: Path) -> None:
+    """Sphinx renders a role without a target as plain text, without a warning."""
     broken = {
         f"{page.relative_to(html)}: {name}"
         for page in html.rglob("*.html")

@@ -1,6 +1,6 @@
-"""Every code block of the documentation and the README is true: each page is carried out.
+"""Every code block of the documentation and of the README works: the code of each page is run.
 
-``tests/docs/page.py`` says what that means. Pages that start servers belong to the full suite.
+``tests/docs/page.py`` has the rules. Pages that start servers belong to the full suite.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def blocks_to_run(page: Path) -> list[Block]:
 
 
 def parameters() -> list[Any]:
-    """The pages with code, those with servers marked."""
+    """The pages with code; those that start servers are marked."""
     with_code = [(page, blocks_to_run(page)) for page in pages()]
     return [
         pytest.param(page, marks=marks_of(blocks), id=str(page.relative_to(ROOT)))
@@ -48,7 +48,7 @@ def marks_of(blocks: list[Block]) -> list[pytest.MarkDecorator]:
 
 
 def require_programs(blocks: list[Block]) -> None:
-    """End the test for want of a program that the page uses."""
+    """Skip or fail the test if a program that the page uses is not installed."""
     if any(block.language == "nginx" for block in blocks) and path_of_nginx() is None:
         missing("nginx", "nginx")
     if any("$ curl " in block.code for block in blocks):
@@ -56,7 +56,7 @@ def require_programs(blocks: list[Block]) -> None:
 
 
 @pytest.mark.parametrize("page", parameters())
-def test_a_page_does_what_it_says(page: Path) -> None:
+def test_the_code_of_a_page_works(page: Path) -> None:
     require_programs(blocks_to_run(page))
     ran = subprocess.run(
         [sys.executable, "-W", "error", "-m", "tests.docs.page", str(page)],
@@ -72,26 +72,26 @@ def test_a_page_does_what_it_says(page: Path) -> None:
     assert ran.returncode == 0, ran.stdout
 
 
-def test_a_block_that_is_not_run_says_why() -> None:
-    silent = [
+def test_a_block_that_is_not_run_has_a_reason() -> None:
+    without_reason = [
         f"{page.relative_to(ROOT)}:{block.line}"
         for page in pages()
         for block in blocks_of(page.read_text("utf-8"))
         if block.notes.get("not run") == ""
     ]
 
-    assert not silent
+    assert not without_reason
 
 
-def test_python_is_never_hidden_under_another_name() -> None:
-    """A block of ``py`` or ``python3`` would look the same and never run."""
+def test_blocks_use_known_languages_only() -> None:
+    """A block of ``py`` or ``python3`` would look the same but would not be run."""
     known = {"python", "pycon", "console", "text", "nginx", "ini", "toml", "http", "eval-rst"}
     known |= {"yaml", "html", "raw", "include", "toctree", "command-help", ""}
-    strange = {
+    unknown = {
         f"{page.relative_to(ROOT)}:{block.line}: {block.language}"
         for page in pages()
         for block in blocks_of(page.read_text("utf-8"))
         if block.language not in known
     }
 
-    assert not strange
+    assert not unknown

@@ -1,4 +1,4 @@
-"""The runner of the pages finds what is false in one: each mistake is made here once."""
+"""The page runner detects every kind of mistake in a page; each is made here once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.blocks import ROOT, Block, blocks_of
-from tests.docs.console import commands_of, logs, prints, without_address
+from tests.docs.console import commands_of, matches, missing_lines, without_address
 
 TIMEOUT_S = 120
 
@@ -26,8 +26,8 @@ def fence(language: str, code: str, *, caption: str = "", note: str = "") -> str
     return f"{note}\n```{head}\n{code.strip()}\n```\n"
 
 
-def carry_out(tmp_path: Path, *parts: str) -> tuple[int, str]:
-    """Run a page of these parts. Its exit code, and what it printed."""
+def run_page(tmp_path: Path, *parts: str) -> tuple[int, str]:
+    """Run a page of these parts, and return its exit code and its output."""
     page = tmp_path / "page.md"
     page.write_text("\n".join(["# A page", *parts]), "utf-8")
     ran = subprocess.run(
@@ -42,10 +42,10 @@ def carry_out(tmp_path: Path, *parts: str) -> tuple[int, str]:
     return ran.returncode, ran.stdout
 
 
-TRUE = {
+CORRECT = {
     "blocks share a namespace": [fence("python", "x = 1"), fence("python", "assert x == 1")],
     "an app that answers": [fence("python", HELLO)],
-    "a path to ask for": [
+    "a path to request": [
         fence("python", HELLO.replace("200 OK", "204 No Content"), note="<!-- path: /there -->")
     ],
     "a block that is not run": [fence("python", "1 / 0", note="<!-- not run: it divides -->")],
@@ -62,12 +62,12 @@ TRUE = {
         fence("text", "here", caption="below/there.txt"),
         fence("console", "$ cd below\n$ cat there.txt\nhere"),
     ],
-    "an extra of ours": [fence("console", "$ pip install '.[cli,uvicorn]'")],
+    "an extra of bridge": [fence("console", "$ pip install '.[cli,uvicorn]'")],
     "a target of make": [fence("console", "$ make demo PORT=1")],
     "a language that is not run": [fence("text", "anything")],
 }
 
-FALSE = {
+WRONG = {
     "code that raises": ([fence("python", "1 / 0")], "ZeroDivisionError"),
     "an app that raises": (
         [fence("python", "def app(environ, start_response):\n    1 / 0")],
@@ -81,7 +81,7 @@ FALSE = {
         [fence("python", HELLO.replace("200 OK", "500 Oh No"), caption="main.py")],
         "GET /: 500",
     ),
-    "a name that is not there": ([fence("python", "import bridge\nbridge.to_rsgi")], "to_rsgi"),
+    "a name that does not exist": ([fence("python", "import bridge\nbridge.to_rsgi")], "to_rsgi"),
     "a test that fails": ([fence("python", "def test_it():\n    assert 1 == 2")], "test_it"),
     "an async test that fails": (
         [fence("python", "async def test_it():\n    assert 1 == 2")],
@@ -96,34 +96,34 @@ FALSE = {
     ),
     "a file that nothing reads": (
         [fence("python", "x = 1", caption="one.py")],
-        "nothing on the page makes use of ['one.py']",
+        "nothing on the page uses ['one.py']",
     ),
-    "an extra that is not there": ([fence("console", "$ pip install '.[rsgi]'")], "'rsgi'"),
-    "a target that is not there": ([fence("console", "$ make haste")], "'haste'"),
+    "an extra that does not exist": ([fence("console", "$ pip install '.[rsgi]'")], "'rsgi'"),
+    "a target that does not exist": ([fence("console", "$ make haste")], "'haste'"),
     "a console without a command": ([fence("console", "echo one")], "begins with a command"),
     "a block without an end": (["```python\nx = 1"], "line 2: this block is not closed"),
 }
 
 
-@pytest.mark.parametrize("name", TRUE)
-def test_a_page_that_is_true_passes(name: str, tmp_path: Path) -> None:
-    code, output = carry_out(tmp_path, *TRUE[name])
+@pytest.mark.parametrize("name", CORRECT)
+def test_a_correct_page_passes(name: str, tmp_path: Path) -> None:
+    code, output = run_page(tmp_path, *CORRECT[name])
 
     assert code == 0, output
 
 
-@pytest.mark.parametrize("name", FALSE)
-def test_a_page_that_is_false_fails_and_says_where(name: str, tmp_path: Path) -> None:
-    parts, words = FALSE[name]
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_page_fails_with_the_reason(name: str, tmp_path: Path) -> None:
+    parts, message = WRONG[name]
 
-    code, output = carry_out(tmp_path, *parts)
+    code, output = run_page(tmp_path, *parts)
 
     assert code != 0, output
-    assert words in output
+    assert message in output
 
 
-def test_a_traceback_leads_to_the_line_in_the_page(tmp_path: Path) -> None:
-    _, output = carry_out(tmp_path, "text\n", fence("python", "x = 1\n\n1 / 0"))
+def test_a_traceback_has_the_line_of_the_page(tmp_path: Path) -> None:
+    _, output = run_page(tmp_path, "text\n", fence("python", "x = 1\n\n1 / 0"))
 
     lines = (tmp_path / "page.md").read_text("utf-8").splitlines()
     assert f'page.md", line {lines.index("1 / 0") + 1}' in output
@@ -131,39 +131,41 @@ def test_a_traceback_leads_to_the_line_in_the_page(tmp_path: Path) -> None:
 
 @pytest.mark.full
 @pytest.mark.parametrize("server", ["uvicorn main:app", "hypercorn main:app", "bridge run main"])
-def test_a_server_is_started_and_asked(server: str, tmp_path: Path) -> None:
+def test_a_server_is_started_and_gets_a_request(server: str, tmp_path: Path) -> None:
     wrapped = f"import bridge\n{HELLO}\napp = bridge.to_asgi(app)"
     main = fence("python", wrapped, caption="main.py")
     curl = fence("console", f"$ {server}\n$ curl -s http://127.0.0.1:8000/\nhello")
 
-    code, output = carry_out(tmp_path, main, curl)
+    code, output = run_page(tmp_path, main, curl)
 
     assert code == 0, output
 
 
 @pytest.mark.full
 @pytest.mark.parametrize(
-    ("console", "words"),
+    ("console", "message"),
     [
         ("$ uvicorn main:ap", "exited with"),
         ("$ uvicorn main:app\nINFO:     Something else", "not in the log"),
         ("$ uvicorn main:app\n$ curl -s http://127.0.0.1:8000/\ngood-bye", "the page shows"),
     ],
 )
-def test_a_server_that_is_not_as_shown_is_found(console: str, words: str, tmp_path: Path) -> None:
+def test_output_that_the_page_does_not_show_fails(
+    console: str, message: str, tmp_path: Path
+) -> None:
     wrapped = f"import bridge\n{HELLO}\napp = bridge.to_asgi(app)"
     main = fence("python", wrapped, caption="main.py")
 
-    code, output = carry_out(tmp_path, main, fence("console", console))
+    code, output = run_page(tmp_path, main, fence("console", console))
 
     assert code != 0, output
-    assert words in output
+    assert message in output
 
 
-# -- the parts that are pure -----------------------------------------------------------------------
+# -- pure functions --------------------------------------------------------------------------------
 
 
-def test_blocks_know_their_line_caption_and_notes() -> None:
+def test_blocks_have_their_line_caption_and_notes() -> None:
     page = (
         "# Page\n\n<!-- path: /x -->\n```{code-block} python\n:caption: a.py\n\nx = 1\n```\n"
         "words\n```python\ny = 2\n```\n"
@@ -175,19 +177,19 @@ def test_blocks_know_their_line_caption_and_notes() -> None:
     ]
 
 
-def test_a_note_speaks_only_of_the_block_right_below_it() -> None:
+def test_a_note_applies_only_to_the_block_right_below_it() -> None:
     page = "<!-- not run: why -->\n\nwords between\n\n```python\nx\n```\n"
 
     assert [block.is_run for block in blocks_of(page)] == [True]
 
 
-def test_longer_fences_hold_shorter_ones() -> None:
+def test_longer_fences_contain_shorter_ones() -> None:
     page = "````text\n```python\n1 / 0\n```\n````\n"
 
     assert [block.language for block in blocks_of(page)] == ["text"]
 
 
-def test_commands_have_the_lines_below_them_and_go_on_after_a_backslash() -> None:
+def test_commands_have_their_output_and_continue_after_a_backslash() -> None:
     code = "$ one \\\n  --more\nout 1\nout 2\n$ two\n"
 
     commands = commands_of(code)
@@ -198,14 +200,14 @@ def test_commands_have_the_lines_below_them_and_go_on_after_a_backslash() -> Non
     ]
 
 
-def test_addresses_are_taken_out_of_a_command_line() -> None:
-    words = ["main:app", "--port", "80", "--workers", "2", "--bind=x", "-b", "y", "--reload"]
+def test_addresses_are_removed_from_a_command_line() -> None:
+    arguments = ["main:app", "--port", "80", "--workers", "2", "--bind=x", "-b", "y", "--reload"]
 
-    assert without_address(words) == ["main:app", "--workers", "2", "--reload"]
+    assert without_address(arguments) == ["main:app", "--workers", "2", "--reload"]
 
 
-def test_dots_stand_for_anything_in_output_and_log() -> None:
-    assert prints("version ... of it\n", "version 1.2 of it\n")
-    assert not prints("version ... of it\n", "no version\n")
-    assert prints("at 14:03:27\n", "at 09:59:01\n")
-    assert logs("started [...]\nmissing\n", "12:00 started [77] now\n") == ["missing"]
+def test_dots_match_anything_in_output_and_log() -> None:
+    assert matches("version ... of it\n", "version 1.2 of it\n")
+    assert not matches("version ... of it\n", "no version\n")
+    assert matches("at 14:03:27\n", "at 09:59:01\n")
+    assert missing_lines("started [...]\nmissing\n", "12:00 started [77] now\n") == ["missing"]

@@ -1,7 +1,7 @@
-"""A server on a unix socket, as a page starts it.
+"""Runs a server on a unix socket, with the command that a page shows.
 
-What enters: a command with ``--uds``. What leaves: that server, listening, for the length of a
-block. It leads its own process group, which is killed at the end.
+Input: a command with ``--uds``. The server listens for the duration of a block. It leads its own
+process group, which is killed at the end.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ POLL_S = 0.02
 
 @contextmanager
 def served_on(command: Command) -> Iterator[None]:
-    """Run the command in the current directory until it can be connected to, and for the block."""
-    words = command.words
-    path = words[words.index("--uds") + 1]
+    """Run the command in the current directory; it accepts connections during the block."""
+    arguments = command.arguments
+    path = arguments[arguments.index("--uds") + 1]
     module = module_of(command)
     with Path("server.log").open("w+") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", module, *words[1:]],
+            [sys.executable, "-m", module, *arguments[1:]],
             stdout=log,
             stderr=log,
             start_new_session=True,
@@ -53,4 +53,4 @@ def _wait_until_listening(process: subprocess.Popen[bytes], path: str) -> None:
             if probe.connect_ex(path) == 0:
                 return
         time.sleep(POLL_S)  # polling, with a deadline: a socket has no event to wait for
-    raise AssertionError(f"nobody listens on {path}:\n{Path('server.log').read_text()}")
+    raise AssertionError(f"no server listens on {path}:\n{Path('server.log').read_text()}")

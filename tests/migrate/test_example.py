@@ -31,7 +31,7 @@ def files_in(folder: Path) -> dict[str, str]:
 def commands_in(page: Path) -> list[list[str]]:
     """The words of each ``bridge migrate fix`` on a page."""
     blocks = [each for each in blocks_of(page.read_text("utf-8")) if each.language == "console"]
-    commands = [command.words for block in blocks for command in commands_of(block.code)]
+    commands = [command.arguments for block in blocks for command in commands_of(block.code)]
     return [words for words in commands if words[:3] == ["bridge", "migrate", "fix"]]
 
 

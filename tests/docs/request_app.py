@@ -1,7 +1,7 @@
-"""Asks an app of the documentation for one page: ``python -m tests.docs.asking asgi:app /clock``.
+"""Sends one request to an app of a page: ``python -m tests.docs.request_app asgi:app /clock``.
 
-What enters: an app of either interface, and a path. What leaves: nothing if it answered well, else
-an AssertionError. The app crosses the bridge at least once, whichever side it is on.
+Input: an app of either interface, and a path. Raises an AssertionError unless the app answers with
+a status below 400. At least one adapter is between the request and the app.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ import bridge
 from bridge.types import AsgiApp
 from tests.harness.asgi import Exchange, http_scope
 
-__all__ = ["APPS", "ask"]
+__all__ = ["APPS", "request_app"]
 
 APPS = ("app", "application")
-"""The names by which a block defines an app."""
+"""The names under which a block defines an app."""
 
 
-async def ask(app: Any, path: str) -> None:
-    """One request through the bridge. A response that goes on is left after its first chunk."""
+async def request_app(app: Any, path: str) -> None:
+    """Send one request through bridge. Disconnect from a longer response after its first chunk."""
     scope = {**http_scope(path=path), "headers": [(b"host", b"localhost")]}
-    async with Exchange(crossed(app), scope) as exchange:
+    async with Exchange(through_bridge(app), scope) as exchange:
         exchange.feed()
         sent = await exchange.until(2)
         if exchange.task.done():
@@ -35,8 +35,8 @@ async def ask(app: Any, path: str) -> None:
         await exchange.finished()
 
 
-def crossed(app: Any) -> AsgiApp:
-    """The app as an ASGI app that has crossed the bridge at least once."""
+def through_bridge(app: Any) -> AsgiApp:
+    """The app as an ASGI app with at least one adapter around it."""
     if bridge.interface_of(app) == "wsgi":
         return bridge.to_asgi(app)
     if isinstance(app, bridge.WsgiToAsgi):
@@ -46,4 +46,4 @@ def crossed(app: Any) -> AsgiApp:
 
 if __name__ == "__main__":
     module, _, name = sys.argv[1].partition(":")
-    asyncio.run(ask(getattr(importlib.import_module(module), name), sys.argv[2]))
+    asyncio.run(request_app(getattr(importlib.import_module(module), name), sys.argv[2]))
