@@ -14,8 +14,8 @@ import time
 from contextlib import ExitStack
 
 from benchmarks.side_by_side import Contender, Load, Sample, sample_of
-from bridge.cli.bench.load import ask_in_turn
-from bridge.cli.bench.processes import HOST, Running, pinned
+from bridge.cli.bench.load import run_mixed_load
+from bridge.cli.bench.processes import HOST, RunningServer, taskset
 
 __all__ = ["idle_clients", "mix", "upload"]
 
@@ -24,22 +24,22 @@ BLOCK = bytes(1 << 20)
 MIX = ["/"] * 9 + ["/slow"]
 
 
-def mix(contender: Contender, server: Running, seconds: int, connections: int) -> Sample:
+def mix(contender: Contender, server: RunningServer, seconds: int, connections: int) -> Sample:
     """One request in ten is slow; ``p99_fast_ms`` is of the others."""
     before = server.cpu_s()
-    answer = ask_in_turn(server.url(""), MIX, connections=connections, seconds=seconds)
-    return {**sample_of(answer, server, before), "p99_fast_ms": answer.p99_of["/"]}
+    result = run_mixed_load(server.url(""), MIX, connections=connections, seconds=seconds)
+    return {**sample_of(result, server, before), "p99_fast_ms": result.p99_ms_by_path["/"]}
 
 
 def upload(size_mb: int) -> Load:
     """One request with so large a body: ``mb_per_s``, and how far memory rose for it."""
 
-    def load(contender: Contender, server: Running, seconds: int, connections: int) -> Sample:
+    def load(contender: Contender, server: RunningServer, seconds: int, connections: int) -> Sample:
         server.reset_peak()
         start_mb, cpu_s = server.rss_mb() or 0.0, server.cpu_s() or 0.0
         command = [sys.executable, "-m", "benchmarks.loads", str(server.port), contender.path]
         done = subprocess.run(
-            [*pinned(1), *command, str(size_mb)],
+            [*taskset(1), *command, str(size_mb)],
             capture_output=True,
             text=True,
             timeout=TIMEOUT_S,
@@ -58,7 +58,7 @@ def upload(size_mb: int) -> Load:
 def idle_clients(count: int) -> Load:
     """So many clients of an event stream that has nothing to say: memory of each, in KB."""
 
-    def load(contender: Contender, server: Running, seconds: int, connections: int) -> Sample:
+    def load(contender: Contender, server: RunningServer, seconds: int, connections: int) -> Sample:
         with ExitStack() as stack:
             _connect(stack, server, contender.path, 2)  # what the first one costs is not a client's
             before_mb = server.rss_mb() or 0.0
@@ -69,7 +69,7 @@ def idle_clients(count: int) -> Load:
     return load
 
 
-def _connect(stack: ExitStack, server: Running, path: str, count: int) -> None:
+def _connect(stack: ExitStack, server: RunningServer, path: str, count: int) -> None:
     for _ in range(count):
         client = socket.create_connection((HOST, server.port), timeout=TIMEOUT_S)
         stack.callback(client.close)

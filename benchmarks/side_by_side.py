@@ -18,8 +18,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from bridge.cli.bench.load import Answer, LoadFailed, ask, has_wrk
-from bridge.cli.bench.processes import PORT, Running, running
+from bridge.cli.bench.load import LoadFailed, has_wrk, run_load
+from bridge.cli.bench.processes import PORT, RunningServer, run_server
+from bridge.cli.bench.results import LoadResult
 
 WARMUP_S = 1
 
@@ -70,7 +71,7 @@ class Contender:
         return round(sum(self.values("failed")))
 
 
-Load = Callable[[Contender, Running, int, int], Sample]
+Load = Callable[[Contender, RunningServer, int, int], Sample]
 """Loads one server for so many seconds through so many connections."""
 
 
@@ -93,15 +94,17 @@ def gunicorn(name: str, target: str, *options: str, **env: str) -> Contender:
     return Contender(name, ["-m", "gunicorn", target, *where, *fixed, *options], env)
 
 
-def load_with_wrk(contender: Contender, server: Running, seconds: int, connections: int) -> Sample:
+def load_with_wrk(
+    contender: Contender, server: RunningServer, seconds: int, connections: int
+) -> Sample:
     """Requests as fast as they are answered."""
     before = server.cpu_s()
     url = server.url(contender.path)
-    answer = ask(url, connections=contender.connections or connections, seconds=seconds)
+    answer = run_load(url, connections=contender.connections or connections, seconds=seconds)
     return sample_of(answer, server, before)
 
 
-def sample_of(answer: Answer, server: Running, cpu_before_s: float | None) -> Sample:
+def sample_of(answer: LoadResult, server: RunningServer, cpu_before_s: float | None) -> Sample:
     """The numbers of one load.
 
     :param cpu_before_s: what the server had used when it began.
@@ -201,7 +204,7 @@ class Turns:
     warm_up: bool
 
     def in_warm_servers(self, contenders: Sequence[Contender], rounds: int) -> None:
-        servers: dict[object, Running] = {}
+        servers: dict[object, RunningServer] = {}
         with ExitStack() as stack:
             for contender in contenders:
                 key = _server_of(contender)
@@ -214,7 +217,7 @@ class Turns:
                     self._take(contender, servers[_server_of(contender)], self.seconds)
                     self.clock.tick(self.seconds, f"{self.title}: {contender.name}")
 
-    def _warm_up(self, contender: Contender, server: Running) -> None:
+    def _warm_up(self, contender: Contender, server: RunningServer) -> None:
         if self.warm_up:
             self.load(contender, server, WARMUP_S, self.connections)
         else:
@@ -224,12 +227,12 @@ class Turns:
     def in_fresh_servers(self, contenders: Sequence[Contender], rounds: int) -> None:
         for _ in range(rounds):
             for contender in contenders:
-                with _serve(contender, patience_s=0.5) as server:  # its clients never end
+                with _serve(contender, exit_timeout_s=0.5) as server:  # its clients never end
                     self._take(contender, server, self.seconds)
                 self.clock.tick(self.seconds, f"{self.title}: {contender.name}")
         self.clock.tick(2 * WARMUP_S * len(contenders), self.title)
 
-    def _take(self, contender: Contender, server: Running, seconds: int) -> None:
+    def _take(self, contender: Contender, server: RunningServer, seconds: int) -> None:
         try:
             sample = self.load(contender, server, seconds, self.connections)
         except (LoadFailed, subprocess.SubprocessError, OSError) as error:
@@ -242,8 +245,12 @@ def _server_of(contender: Contender) -> tuple[object, ...]:
     return (*contender.command, *sorted(contender.env.items()))
 
 
-def _serve(contender: Contender, patience_s: float = 5.0) -> AbstractContextManager[Running]:
-    return running(contender.name, contender.command, env=contender.env, patience_s=patience_s)
+def _serve(
+    contender: Contender, exit_timeout_s: float = 5.0
+) -> AbstractContextManager[RunningServer]:
+    return run_server(
+        contender.name, contender.command, env=contender.env, exit_timeout_s=exit_timeout_s
+    )
 
 
 def pairs(base: Contender, other: Contender, metric: str = "rate") -> list[float]:

@@ -23,8 +23,8 @@ from flask import Flask
 import bridge
 from benchmarks.side_by_side import uvicorn
 from bridge._threads.job import Job
-from bridge.cli.bench.processes import HOST, Running, running
-from bridge.cli.bench.svg import WIDTH, box, frame, number, text
+from bridge.cli.bench.processes import HOST, RunningServer, run_server
+from bridge.cli.bench.svg import WIDTH, box, number, picture, text
 from bridge.types import Environ, Message, Receive, Scope, Send, StartResponse
 
 __all__ = ["Step", "app", "draw", "measure"]
@@ -120,7 +120,7 @@ STEPS = (
 def measure(requests: int = REQUESTS) -> list[Step]:
     """The median of each mark, as steps."""
     contender = uvicorn("waterfall", "benchmarks.waterfall:app")
-    with running(contender.name, contender.command) as server:
+    with run_server(contender.name, contender.command) as server:
         client_times = _ask(server, requests)
         server_times = _told(server)[-len(client_times) :]
     offsets: dict[str, list[float]] = {name: [] for name in ("wrote", *MARKS, "read")}
@@ -131,7 +131,7 @@ def measure(requests: int = REQUESTS) -> list[Step]:
     return [Step(name, who, at_us[start], at_us[end]) for name, who, start, end in STEPS]
 
 
-def _ask(server: Running, requests: int) -> list[dict[str, int]]:
+def _ask(server: RunningServer, requests: int) -> list[dict[str, int]]:
     times = []
     with socket.create_connection((HOST, server.port), timeout=30) as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -145,7 +145,7 @@ def _ask(server: Running, requests: int) -> list[dict[str, int]]:
     return times
 
 
-def _told(server: Running) -> list[dict[str, int]]:
+def _told(server: RunningServer) -> list[dict[str, int]]:
     with socket.create_connection((HOST, server.port), timeout=30) as client:
         client.sendall(b"GET /times HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         with client.makefile("rb") as answer:
@@ -174,7 +174,7 @@ def draw(steps: Sequence[Step]) -> str:
         f"{step.name} ({step.who}): {number(step.start_us)} to {number(step.end_us)} µs"
         for step in steps
     )
-    return frame(bottom + 28, title, told, parts)
+    return picture(bottom + 28, title, told, parts)
 
 
 def _row(step: Step, top: float, scale: float) -> list[str]:

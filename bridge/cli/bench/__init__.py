@@ -1,13 +1,13 @@
-"""``bridge bench``: the user's own app, served in every way that this machine can, side by side.
+"""``bridge bench``: serves the user's own app in every setup that this machine has, in turn.
 
-What enters: a target, as `bridge run` takes it. What leaves: a table, bars, and a verdict that says
-so where another way is faster. In the order of the modules::
+Input: a target, as `bridge run` accepts it. Output: a table, bars and a verdict, which also reports
+where a setup without bridge is faster. The modules::
 
-    command    the options, as typer parses them      ways        how the app could be served
-    compare    all ways in turn, A B C A B C          served      what each server imports
-    verdict    which way is fastest, honestly         report      table and bars on the terminal
-    svg        the bars as a picture
+    command    the command line, and the run       options    BenchOptions, checked
+    setups     what can serve the app here         served     the app that each server imports
+    measure    starts the servers, loads them      results    measurements and the verdict on them
+    report     terminal, JSON and SVG output       svg        bars and lines as SVG
 
-``processes`` starts, watches and ends a server; ``load`` asks it for pages, with wrk where that is
-installed and with ``generator`` where not. The project's own ``benchmarks/`` use these as well.
+``processes`` starts, observes and stops one server; ``load`` runs one load, with wrk where it is
+installed and with ``generator`` where it is not. The project's own ``benchmarks/`` use these, too.
 """

@@ -1,9 +1,9 @@
-"""A small HTTP load generator, for machines without wrk and for mixed work, which wrk cannot do.
+"""A small HTTP load generator, for machines without wrk and for mixed paths, which wrk cannot do.
 
-``python -m bridge.cli.bench.generator URL --connections 32 --seconds 5 PATH ...`` opens so many
-connections; each asks for the paths in turn, one request at a time, beginning at another place.
-What leaves: one JSON line with the latencies of each path. One process, one event loop (uvloop's
-where it is installed). It needs more CPU than wrk for each request, so it finds lower limits.
+``python -m bridge.cli.bench.generator URL --connections 32 --seconds 5 PATH ...`` opens the
+connections; each requests the paths in turn, one request at a time, starting at a different path.
+Output: one line of JSON with the latencies of each path. Runs as one process with one event loop
+(uvloop's where it is installed). It needs more CPU per request than wrk, so it finds lower limits.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ import time
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-__all__ = ["Result", "quantile"]
+__all__ = ["Result"]
 
 Result = dict[str, object]
-"""``requests``, ``failed``, ``seconds``, ``bytes``, and ``paths``: for each its ``requests``,
-``p50_ms`` and ``p99_ms``."""
+"""``requests``, ``failed``, ``seconds``, ``bytes``, and ``paths``: the ``requests``, ``p50_ms`` and
+``p99_ms`` of each path."""
 
 GRACE_S = 10.0
 RETRY_S = 0.01
 
 
 class Run:
-    """What all connections share: the requests, and what became of them."""
+    """The requests to send, and the results; shared by all connections."""
 
     def __init__(self, host: str, port: int, paths: Sequence[str]) -> None:
         self.host, self.port, self.paths = host, port, paths
@@ -60,31 +60,31 @@ class Run:
 
 
 class Client:
-    """One connection, opened again where the server closes it."""
+    """One connection, reopened whenever the server closes it."""
 
     def __init__(self, run: Run, number: int) -> None:
-        self.run_ = run
-        self.turn = number % len(run.paths)
+        self._run = run
+        self._next = number % len(run.paths)
 
     async def run(self) -> None:
-        run = self.run_
+        run = self._run
         while time.perf_counter() < run.deadline:
             try:
-                await self._converse()
+                await self._use_connection()
             except (OSError, asyncio.IncompleteReadError, ValueError):
                 run.failed += 1
                 await asyncio.sleep(RETRY_S)
 
-    async def _converse(self) -> None:
-        """Requests on one connection, for as long as the server keeps it."""
-        run = self.run_
+    async def _use_connection(self) -> None:
+        """Send requests on one connection until the server closes it or the time is up."""
+        run = self._run
         reader, writer = await asyncio.open_connection(run.host, run.port)
         try:
             while (sent := time.perf_counter()) < run.deadline:
-                path = run.paths[self.turn]
-                writer.write(run.requests[self.turn])
-                self.turn = (self.turn + 1) % len(run.paths)
-                status, size, closes = await _response(reader)
+                path = run.paths[self._next]
+                writer.write(run.requests[self._next])
+                self._next = (self._next + 1) % len(run.paths)
+                status, size, closes = await _read_response(reader)
                 run.bytes += size
                 run.latencies[path].append(time.perf_counter() - sent)
                 run.failed += not 200 <= status < 400
@@ -98,15 +98,15 @@ def _request(host: str, path: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: bridge-bench\r\n\r\n".encode()
 
 
-async def _response(reader: asyncio.StreamReader) -> tuple[int, int, bool]:
-    """Read one response: its status, the size of its body, whether the connection ends with it."""
+async def _read_response(reader: asyncio.StreamReader) -> tuple[int, int, bool]:
+    """:returns: the status, the size of the body, and whether the server closes the connection."""
     head = await reader.readuntil(b"\r\n\r\n")
     lines = head.lower().split(b"\r\n")
     fields = dict(line.split(b":", 1) for line in lines[1:] if b":" in line)
     status = int(lines[0].split()[1])
     closes = fields.get(b"connection", b"").strip() == b"close"
     if b"chunked" in fields.get(b"transfer-encoding", b""):
-        return status, await _chunks(reader), closes
+        return status, await _read_chunks(reader), closes
     length = fields.get(b"content-length")
     if length is not None:
         await reader.readexactly(int(length))
@@ -116,7 +116,7 @@ async def _response(reader: asyncio.StreamReader) -> tuple[int, int, bool]:
     return status, len(await reader.read()), True
 
 
-async def _chunks(reader: asyncio.StreamReader) -> int:
+async def _read_chunks(reader: asyncio.StreamReader) -> int:
     total = 0
     while size := int((await reader.readuntil(b"\r\n")).split(b";")[0], 16):
         await reader.readexactly(size + 2)
@@ -130,25 +130,25 @@ def _summary(latencies: list[float]) -> dict[str, float]:
     ordered = sorted(latencies)
     return {
         "requests": len(ordered),
-        "p50_ms": quantile(ordered, 0.5) * 1000,
-        "p99_ms": quantile(ordered, 0.99) * 1000,
+        "p50_ms": _quantile(ordered, 0.5) * 1000,
+        "p99_ms": _quantile(ordered, 0.99) * 1000,
     }
 
 
-def quantile(ordered: Sequence[float], share: float) -> float:
-    """The value that this share of the ordered values is not above; 0.0 of none."""
+def _quantile(ordered: Sequence[float], share: float) -> float:
+    """A quantile of sorted values; 0.0 if there are none."""
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0.0
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Ask a server for pages, and time it.")
-    parser.add_argument("url", help="such as http://127.0.0.1:8000")
-    parser.add_argument("paths", nargs="+", help="asked for in turn on each connection")
+    parser = argparse.ArgumentParser(description="Load a server and print the latencies.")
+    parser.add_argument("url", help="base URL, such as http://127.0.0.1:8000")
+    parser.add_argument("paths", nargs="+", help="requested in turn on each connection")
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=5.0)
     options = parser.parse_args()
-    where = urlsplit(options.url)
-    run = Run(where.hostname or "127.0.0.1", where.port or 80, options.paths)
+    url = urlsplit(options.url)
+    run = Run(url.hostname or "127.0.0.1", url.port or 80, options.paths)
     runner = asyncio.run
     if importlib.util.find_spec("uvloop") is not None:
         import uvloop

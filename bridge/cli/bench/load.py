@@ -1,7 +1,8 @@
-"""Ask a server for pages as fast as it gives them, with wrk or with our own generator.
+"""One load on a server: as many requests as it answers, made by wrk or by our own generator.
 
-What enters: a URL, how many connections, how long. What leaves: an :class:`Answer`. The load runs
-in a process of its own, on the second CPU where there is one; the caller waits for it.
+Input: a URL, a number of connections, a duration. Output: a
+:class:`~bridge.cli.bench.results.LoadResult`. The load runs in its own process, on the second CPU
+where there is one; the calling thread waits for it.
 """
 
 from __future__ import annotations
@@ -11,89 +12,64 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from bridge.cli.bench.processes import pinned
+from bridge.cli.bench.processes import taskset
+from bridge.cli.bench.results import LoadResult
 from bridge.errors import BridgeError
 
-__all__ = ["Answer", "LoadFailed", "ask", "ask_in_turn", "has_wrk"]
+__all__ = ["LoadFailed", "has_wrk", "parse_wrk", "run_load", "run_mixed_load"]
 
-LATE_S = 60.0
+EXIT_TIMEOUT_S = 60.0
 _FACTORS_MS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
 
 
 class LoadFailed(BridgeError):
-    """The load generator failed. Says what it wrote."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """How a server answered.
-
-    :ivar rate: requests per second.
-    :ivar failed: responses that were errors, or did not come.
-    :ivar bytes: of the responses, heads included where wrk counted them.
-    :ivar p99_of: the 99th percentile for each path, where several were asked for.
-    """
-
-    requests: int
-    seconds: float
-    p50_ms: float
-    p99_ms: float
-    failed: int
-    bytes: float
-    p99_of: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def rate(self) -> float:
-        return self.requests / self.seconds
+    """The load generator failed, or no request was answered. The message has its output."""
 
 
 def has_wrk() -> bool:
     return shutil.which("wrk") is not None
 
 
-def ask(url: str, *, connections: int, seconds: float) -> Answer:
-    """Load ``url``: with wrk where it is installed, and with our own generator where not.
+def run_load(url: str, *, connections: int, seconds: float) -> LoadResult:
+    """Load ``url`` with wrk, or with our own generator where wrk is not installed.
 
-    :param seconds: whole seconds, where wrk is used.
-    :raises LoadFailed: nothing could be measured.
+    :param seconds: rounded to whole seconds for wrk.
+    :raises LoadFailed: nothing was measured.
     """
     if has_wrk():
-        return _ask_with_wrk(url, connections, max(1, round(seconds)))
+        return _run_wrk(url, connections, max(1, round(seconds)))
     base, slash, path = url.partition("//")[2].partition("/")
-    return ask_in_turn(
+    return run_mixed_load(
         f"http://{base}", [f"{slash}{path}" or "/"], connections=connections, seconds=seconds
     )
 
 
-def ask_in_turn(url: str, paths: list[str], *, connections: int, seconds: float) -> Answer:
-    """Load several paths, each connection in turn, with our own generator.
+def run_mixed_load(url: str, paths: list[str], *, connections: int, seconds: float) -> LoadResult:
+    """Load several paths with our own generator; each connection requests them in turn.
 
-    :raises LoadFailed: nothing could be measured.
+    :raises LoadFailed: nothing was measured.
     """
     options = ["--connections", str(connections), "--seconds", str(seconds)]
     module = ["-m", "bridge.cli.bench.generator"]
-    out = _run([sys.executable, *module, url, *paths, *options], seconds)
-    told = json.loads(out)
-    if not told["requests"]:
-        raise LoadFailed(f"no request to {url} was answered; {told['failed']} failed")
-    each = told["paths"]
-    first = each[paths[0]]
-    p99_of = {path: values["p99_ms"] for path, values in each.items()}
-    return Answer(
-        requests=told["requests"],
-        seconds=told["seconds"],
+    data = json.loads(_run([sys.executable, *module, url, *paths, *options], seconds))
+    if not data["requests"]:
+        raise LoadFailed(f"no request to {url} was answered; {data['failed']} failed")
+    by_path = data["paths"]
+    first = by_path[paths[0]]
+    return LoadResult(
+        requests=data["requests"],
+        seconds=data["seconds"],
         p50_ms=first["p50_ms"],
         p99_ms=first["p99_ms"],
-        failed=told["failed"],
-        bytes=told["bytes"],
-        p99_of=p99_of,
+        failed=data["failed"],
+        bytes=data["bytes"],
+        p99_ms_by_path={path: values["p99_ms"] for path, values in by_path.items()},
     )
 
 
-def _ask_with_wrk(url: str, connections: int, seconds: int) -> Answer:
+def _run_wrk(url: str, connections: int, seconds: int) -> LoadResult:
     options = ["-t1", f"-c{connections}", f"-d{seconds}", "--latency", "--timeout", "10"]
     return parse_wrk(_run(["wrk", *options, url], seconds))
 
@@ -102,31 +78,37 @@ def _run(command: list[str], seconds: float) -> str:
     name = Path(command[0]).name
     try:
         done = subprocess.run(
-            [*pinned(1), *command],
+            [*taskset(1), *command],
             capture_output=True,
             text=True,
-            timeout=seconds + LATE_S,
+            timeout=seconds + EXIT_TIMEOUT_S,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise LoadFailed(f"{name} did not end {LATE_S:.0f} s after its time") from None
+        raise LoadFailed(
+            f"{name} was still running {EXIT_TIMEOUT_S:.0f} s after the end of the load"
+        ) from None
     if done.returncode:
-        raise LoadFailed(f"{name} failed with {done.returncode}:\n{done.stderr or done.stdout}")
+        raise LoadFailed(
+            f"{name} exited with code {done.returncode}:\n{done.stderr or done.stdout}"
+        )
     return done.stdout
 
 
-def parse_wrk(out: str) -> Answer:
-    """What wrk printed.
+def parse_wrk(output: str) -> LoadResult:
+    """Parse the output of wrk.
 
-    :raises LoadFailed: it is not what wrk prints.
+    :raises LoadFailed: it is not in wrk's format.
     """
-    total = re.search(r"(\d+) requests in ([\d.]+)(us|ms|s|m)\b, ([\d.]+)([KMG]?)B read", out)
-    p50, p99 = (re.search(rf"^ +{share}%\s+([\d.]+)(us|ms|s|m)", out, re.M) for share in (50, 99))
+    total = re.search(r"(\d+) requests in ([\d.]+)(us|ms|s|m)\b, ([\d.]+)([KMG]?)B read", output)
+    p50, p99 = (
+        re.search(rf"^ +{share}%\s+([\d.]+)(us|ms|s|m)", output, re.M) for share in (50, 99)
+    )
     if total is None or p50 is None or p99 is None:
-        raise LoadFailed(f"wrk said\n{out}")
-    failures = re.findall(r"Non-2xx or 3xx responses: (\d+)", out)
-    failures += re.findall(r"(?:connect|read|write|timeout) (\d+)", out)
-    return Answer(
+        raise LoadFailed(f"unexpected output of wrk:\n{output}")
+    failures = re.findall(r"Non-2xx or 3xx responses: (\d+)", output)
+    failures += re.findall(r"(?:connect|read|write|timeout) (\d+)", output)
+    return LoadResult(
         requests=int(total[1]),
         seconds=float(total[2]) * _FACTORS_MS[total[3]] / 1000,
         p50_ms=float(p50[1]) * _FACTORS_MS[p50[2]],

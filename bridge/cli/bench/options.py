@@ -1,4 +1,4 @@
-"""What ``bridge bench`` was asked for. Pure."""
+"""The options of ``bridge bench``, checked. Pure."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["BenchOptions"]
 class BenchOptions:
     """Options of ``bridge bench``.
 
-    :ivar path: of the page that is asked for, with its query.
-    :ivar seconds: of each measurement; there are ``rounds`` of them for each way.
-    :ivar only: parts of the names of the ways to measure; all there are, if none is given.
-    :raises UsageError: ``path`` is no path.
+    :ivar path: of the requested page, with its query.
+    :ivar seconds: duration of a round; each setup is measured ``rounds`` times.
+    :ivar only: measure the setups whose names contain one of these; if empty, all.
+    :raises UsageError: ``path`` is not a path, or an output file has no folder.
     """
 
     target: str
@@ -40,4 +40,8 @@ class BenchOptions:
             )
         for option, file in (("--svg", self.svg), ("--json", self.json)):
             if file is not None and not file.absolute().parent.is_dir():
-                raise UsageError(f"{option} {file}: there is no folder {file.absolute().parent}")
+                raise UsageError(f"{option} {file}: no such folder: {file.absolute().parent}")
+
+    @property
+    def app_dir_text(self) -> str | None:
+        return None if self.app_dir is None else str(self.app_dir)

@@ -1,8 +1,8 @@
-"""One server process: started on a CPU of its own, watched, and ended.
+"""One server process: started on a CPU of its own, observed and stopped.
 
-What enters: a command line with ``{port}`` in it. What leaves: a :class:`Running` server that takes
-connections, and what the whole tree of its processes has used. CPU time and memory come from
-``/proc``, so they are None where there is none. The caller's thread; the block ends the server.
+Input: a command line with ``{port}`` in it. Output: a :class:`RunningServer` that accepts
+connections, with the CPU time and the memory of its whole process tree. These are read from
+``/proc``, and None on systems without it. Runs on the calling thread.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from typing import IO
 
 from bridge.errors import BridgeError
 
-__all__ = ["HOST", "PORT", "DidNotStart", "Running", "pinned", "running"]
+__all__ = ["HOST", "PORT", "RunningServer", "StartFailed", "run_server", "taskset"]
 
 HOST = "127.0.0.1"
 PORT = "{port}"
-"""Stands for the port in a command line."""
-BOOT_S = 60.0
-EXIT_S = 5.0
+"""The placeholder for the port in a command line."""
+START_TIMEOUT_S = 60.0
+EXIT_TIMEOUT_S = 5.0
 POLL_S = 0.02
 LOG_TAIL_CHARS = 4000
 
@@ -37,14 +37,14 @@ _PROC = Path("/proc")
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 0.01
 
 
-class DidNotStart(BridgeError):
-    """A server ended, or did not listen in time. The message ends with what it logged."""
+class StartFailed(BridgeError):
+    """A server exited, or did not listen in time. The message ends with the server's output."""
 
 
-def pinned(cpu: int) -> list[str]:
-    """What to put before a command so that it runs on one CPU; nothing where that cannot be.
+def taskset(cpu: int) -> list[str]:
+    """The prefix that pins a command to one CPU; empty where that is not possible.
 
-    :param cpu: 0 for servers, 1 for what asks them; counted among the CPUs this process may use.
+    :param cpu: 0 for servers, 1 for load generators; an index into the CPUs this process may use.
     """
     if not hasattr(os, "sched_getaffinity") or shutil.which("taskset") is None:
         return []
@@ -53,8 +53,8 @@ def pinned(cpu: int) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Running:
-    """A server that takes connections."""
+class RunningServer:
+    """A server that accepts connections."""
 
     process: subprocess.Popen[bytes]
     port: int
@@ -64,82 +64,83 @@ class Running:
         return f"http://{HOST}:{self.port}{path}"
 
     def log(self) -> str:
-        """The end of what it wrote so far."""
+        """The end of its output so far."""
         self.log_file.flush()
         return Path(self.log_file.name).read_text("utf-8", "replace")[-LOG_TAIL_CHARS:]
 
     def cpu_s(self) -> float | None:
-        """CPU seconds that its processes have used, user and system. Steps of 10 ms."""
+        """CPU seconds that its processes have used, user and system, in steps of 10 ms."""
         return _sum(_cpu_s(pid) for pid in self._pids())
 
     def rss_mb(self) -> float | None:
-        """Resident memory of all its processes now, in MB."""
+        """Current resident memory of all its processes, in MB."""
         return _sum(_memory_mb(pid, "VmRSS") for pid in self._pids())
 
     def peak_mb(self) -> float | None:
-        """The same at its highest since :meth:`reset_peak`, or ever."""
+        """Peak resident memory of all its processes since :meth:`reset_peak`, or ever, in MB."""
         return _sum(_memory_mb(pid, "VmHWM") for pid in self._pids())
 
     def reset_peak(self) -> None:
-        """Let :meth:`peak_mb` begin anew, where the kernel lets us."""
+        """Restart :meth:`peak_mb` from the current memory, where the kernel permits it."""
         for pid in self._pids():
             with contextlib.suppress(OSError):
                 (_PROC / str(pid) / "clear_refs").write_text("5")
 
     def _pids(self) -> list[int]:
-        """Its processes: the first one, its children, and theirs."""
         return [self.process.pid, *_descendants(self.process.pid)]
 
 
 @contextmanager
-def running(
+def run_server(
     name: str,
     command: Sequence[str],
     *,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
-    patience_s: float = EXIT_S,
-) -> Iterator[Running]:
-    """Serve for the length of the block.
+    exit_timeout_s: float = EXIT_TIMEOUT_S,
+) -> Iterator[RunningServer]:
+    """Run a server for the duration of the block.
 
     :param name: for messages.
     :param command: arguments for this interpreter; ``{port}`` stands for the port.
-    :param env: added to this process's environment.
-    :param patience_s: how long it gets to end, before it is killed.
-    :raises DidNotStart: see there.
+    :param env: added to the environment of this process.
+    :param exit_timeout_s: after SIGTERM, until the server is killed.
+    :raises StartFailed: it does not accept connections.
     """
     port = _free_port()
-    words = [word.replace(PORT, str(port)) for word in command]
+    arguments = [argument.replace(PORT, str(port)) for argument in command]
     with tempfile.NamedTemporaryFile(prefix="bridge-bench-") as log:  # an unread pipe would block
         process = subprocess.Popen(
-            [*pinned(0), sys.executable, *words],
+            [*taskset(0), sys.executable, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             env={**os.environ, **(env or {})},
             cwd=cwd,
         )
-        server = Running(process, port, log)
+        server = RunningServer(process, port, log)
         try:
-            _wait_for(name, server)
+            _wait_until_listening(name, server)
             yield server
         finally:
-            _end(process, patience_s)
+            _stop(process, exit_timeout_s)
 
 
-def _wait_for(name: str, server: Running) -> None:
-    deadline = time.monotonic() + BOOT_S
+def _wait_until_listening(name: str, server: RunningServer) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
         code = server.process.poll()
         if code is not None:
-            raise DidNotStart(f"{name} ended with exit code {code}. It wrote:\n{server.log()}")
-        if _listens(server.port):
+            raise StartFailed(f"{name} exited with code {code}. Its output:\n{server.log()}")
+        if _is_listening(server.port):
             return
         time.sleep(POLL_S)  # polling, with a deadline: a port has no event to wait for
-    raise DidNotStart(f"{name} does not listen after {BOOT_S:.0f} s. It wrote:\n{server.log()}")
+    raise StartFailed(
+        f"{name} did not listen within {START_TIMEOUT_S:.0f} s. Its output:\n{server.log()}"
+    )
 
 
-def _listens(port: int) -> bool:
+def _is_listening(port: int) -> bool:
     try:
         socket.create_connection((HOST, port), timeout=1).close()
     except OSError:
@@ -147,16 +148,16 @@ def _listens(port: int) -> bool:
     return True
 
 
-def _end(process: subprocess.Popen[bytes], patience_s: float) -> None:
-    """SIGTERM, and what is left of the tree after a while is killed."""
-    left = _descendants(process.pid)
+def _stop(process: subprocess.Popen[bytes], timeout_s: float) -> None:
+    """Send SIGTERM; after the timeout, kill the whole process tree."""
+    descendants = _descendants(process.pid)
     process.terminate()
     try:
-        process.wait(patience_s)
-    except subprocess.TimeoutExpired:  # asgiref's adapter under load leaves uvicorn waiting
+        process.wait(timeout_s)
+    except subprocess.TimeoutExpired:  # uvicorn waits for asgiref's adapter under load
         process.kill()
         process.wait()
-        for pid in left:
+        for pid in descendants:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, 9)
 
@@ -164,7 +165,7 @@ def _end(process: subprocess.Popen[bytes], patience_s: float) -> None:
 def _descendants(root: int) -> list[int]:
     parents = dict(_parents())
     tree = [root]
-    for pid in tree:  # grows while it is walked
+    for pid in tree:  # grows during the iteration
         tree += [child for child, parent in parents.items() if parent == pid]
     return tree[1:]
 
@@ -180,7 +181,7 @@ def _free_port() -> int:
 
 
 def _parents() -> Iterator[tuple[int, int]]:
-    """Each process and its parent."""
+    """Each process id and its parent's."""
     names = os.listdir(_PROC) if _PROC.is_dir() else []
     for name in names:
         if name.isdigit():
@@ -190,7 +191,7 @@ def _parents() -> Iterator[tuple[int, int]]:
 
 
 def _stat(pid: int) -> list[str]:
-    """``/proc/PID/stat`` from its third field on; nothing if the process has gone."""
+    """``/proc/PID/stat`` from its third field on; empty if the process has exited."""
     try:
         return (_PROC / str(pid) / "stat").read_text("latin-1").rpartition(")")[2].split()
     except OSError:

@@ -1,7 +1,4 @@
-"""The table, the bars and the verdict on the terminal; the same as JSON, the bars as SVG.
-
-What enters: what was measured. What leaves: text on stdout, and files where they were asked for.
-"""
+"""Reports measurements: bars, table and verdict on stdout, all of it as JSON, the bars as SVG."""
 
 from __future__ import annotations
 
@@ -15,111 +12,117 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bridge.cli.bench.compare import Measured
 from bridge.cli.bench.options import BenchOptions
+from bridge.cli.bench.results import Measurement, ratio
 from bridge.cli.bench.svg import Bar, bars, number
-from bridge.cli.bench.verdict import ratio_of
 
-__all__ = ["show", "title_of", "write_json", "write_svg"]
+__all__ = ["show", "write_json", "write_svg"]
 
 BAR_CELLS = 34
 
 
-def title_of(options: BenchOptions) -> str:
+def _title(options: BenchOptions) -> str:
     return f"{options.target}, {options.path}, {options.connections} connections"
 
 
 def show(
-    every: Sequence[Measured], lines: Sequence[str], notes: Sequence[str], options: BenchOptions
+    measurements: Sequence[Measurement],
+    verdict: Sequence[str],
+    notes: Sequence[str],
+    options: BenchOptions,
 ) -> None:
-    """Print all of it."""
+    """Print everything for the terminal."""
     console = Console(highlight=False, soft_wrap=True)
-    measured = sorted((e for e in every if e.answers), key=lambda e: e.rate, reverse=True)
-    console.print(_bars(measured, options))
-    console.print(_table(measured))
-    for each in every:
+    ranked = _fastest_first(measurements)
+    console.print(_bars(ranked, options))
+    console.print(_table(ranked))
+    for each in measurements:
         if each.problem:
-            console.print(Text(f"{each.way.name}: not measured: {each.problem}"))
-    for line in lines:
-        console.print(Text(line, style="bold"))
+            console.print(Text(f"{each.name}: not measured: {each.problem}"))
+    for sentence in verdict:
+        console.print(Text(sentence, style="bold"))
     for note in notes:
         console.print(Text(f"note: {note}", style="italic"))
+
+
+def _fastest_first(measurements: Sequence[Measurement]) -> list[Measurement]:
+    """Those that were measured."""
+    measured = (each for each in measurements if each.rounds)
+    return sorted(measured, key=lambda each: each.rate, reverse=True)
 
 
 def _grid(title: str = "") -> Table:
     return Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1))
 
 
-def _bars(measured: Sequence[Measured], options: BenchOptions) -> Table:
-    table = _grid(title_of(options))
+def _bars(ranked: Sequence[Measurement], options: BenchOptions) -> Table:
+    table = _grid(_title(options))
     for name in ("", "requests/s", ""):
         table.add_column(name, justify="right" if name else "left", no_wrap=True)
-    most = measured[0].rate or 1.0
-    for each in measured:
-        cell = "█" if each.way.kind == "bridge" else "░"
-        bar = cell * max(1, round(each.rate / most * BAR_CELLS))
-        table.add_row(each.way.name, number(each.rate), bar)
+    highest = ranked[0].rate or 1.0
+    for each in ranked:
+        cell = "█" if each.kind == "bridge" else "░"
+        bar = cell * max(1, round(each.rate / highest * BAR_CELLS))
+        table.add_row(each.name, number(each.rate), bar)
     return table
 
 
-def _table(measured: Sequence[Measured]) -> Table:
+def _table(ranked: Sequence[Measurement]) -> Table:
     table = _grid()
-    for place, name in enumerate(("", "least - most", "p99, ms", "CPU µs", "MB", "bridge is")):
+    for place, name in enumerate(("", "min - max", "p99, ms", "CPU µs", "MB", "bridge is")):
         table.add_column(name, justify="right" if place else "left", no_wrap=True)
-    ours = next((each for each in measured if each.way.kind == "bridge"), None)
-    for each in measured:
+    ours = next((each for each in ranked if each.kind == "bridge"), None)
+    for each in ranked:
         table.add_row(*_row(each, ours))
     return table
 
 
-def _row(each: Measured, ours: Measured | None) -> list[str]:
-    is_same = ours is None or ours is each
+def _row(each: Measurement, ours: Measurement | None) -> list[str]:
     return [
-        each.way.name,
+        each.name,
         f"{number(min(each.rates))} - {number(max(each.rates))}",
         number(each.p99_ms),
         "" if each.cpu_us is None else number(each.cpu_us),
         "" if each.peak_mb is None else number(each.peak_mb),
-        "" if ours is None or is_same else f"{ratio_of(ours, each):.2f} x",
+        "" if ours is None or ours is each else f"{ratio(ours, each):.2f} x",
     ]
 
 
-def write_svg(file: Path, every: Sequence[Measured], options: BenchOptions) -> None:
-    """The bars."""
-    measured = sorted((e for e in every if e.answers), key=lambda e: e.rate, reverse=True)
+def write_svg(file: Path, measurements: Sequence[Measurement], options: BenchOptions) -> None:
+    """Write the bars."""
     rows = [
-        Bar(e.way.name, e.rate, min(e.rates), max(e.rates), e.way.kind == "bridge")
-        for e in measured
+        Bar(each.name, each.rate, min(each.rates), max(each.rates), each.kind == "bridge")
+        for each in _fastest_first(measurements)
     ]
-    file.write_text(bars(title_of(options), "requests/s", rows), "utf-8")
+    file.write_text(bars(_title(options), "requests/s", rows), "utf-8")
 
 
 def write_json(
-    file: Path, every: Sequence[Measured], lines: Sequence[str], options: BenchOptions
+    file: Path, measurements: Sequence[Measurement], verdict: Sequence[str], options: BenchOptions
 ) -> None:
-    """Everything that was measured, and what it was taken for."""
-    told = {
+    """Write every number and the verdict."""
+    data = {
         "target": options.target,
         "path": options.path,
         "connections": options.connections,
         "seconds": options.seconds,
         "threads": options.threads,
         "python": platform.python_version(),
-        "ways": [_data(each) for each in every],
-        "verdict": list(lines),
+        "ways": [_json(each) for each in measurements],
+        "verdict": list(verdict),
     }
-    file.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    file.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
-def _data(each: Measured) -> dict[str, Any]:
+def _json(each: Measurement) -> dict[str, Any]:
     return {
-        "name": each.way.name,
-        "kind": each.way.kind,
+        "name": each.name,
+        "kind": each.kind,
         "problem": each.problem or None,
         "cpu_us": each.cpu_us,
         "peak_mb": each.peak_mb,
         "rounds": [
-            {"rate": a.rate, "p50_ms": a.p50_ms, "p99_ms": a.p99_ms, "failed": a.failed}
-            for a in each.answers
+            {"rate": r.rate, "p50_ms": r.p50_ms, "p99_ms": r.p99_ms, "failed": r.failed}
+            for r in each.rounds
         ],
     }

@@ -1,7 +1,7 @@
-"""``bridge.cli.bench.served:app``: what `bridge bench` tells every server to import.
+"""``bridge.cli.bench.served:app``, the app that `bridge bench` makes every server import.
 
-What enters: ``BRIDGE_BENCH`` in the environment, as :class:`WayToServe` leaves it. What leaves: the
-user's app, in one of the ways it could be served. Runs where the server imports its app.
+Input: ``BRIDGE_BENCH`` in the environment, an :class:`AppSpec` as JSON. Output: the user's app,
+wrapped as the setup requires. Runs in the server process, on the thread that imports the app.
 """
 
 from __future__ import annotations
@@ -12,67 +12,68 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import bridge
 from bridge.cli.load.loader import load
 from bridge.types import Interface
 
-__all__ = ["TARGET", "VARIABLE", "WayToServe"]
+__all__ = ["TARGET", "VARIABLE", "AppSpec"]
 
 VARIABLE = "BRIDGE_BENCH"
 TARGET = "bridge.cli.bench.served:app"
 
 
 @dataclass(frozen=True, kw_only=True)
-class WayToServe:
-    """How the app is to be wrapped.
+class AppSpec:
+    """The app to load, and how to wrap it.
 
-    :ivar wrapped: a key of :data:`WRAPPERS`.
+    :ivar wrapper: a key of :data:`WRAPPERS`.
     :ivar interface: the app's own.
     """
 
     target: str
     app_dir: str | None
     interface: Interface
-    wrapped: str
+    wrapper: str
     threads: int
 
     def environment(self) -> dict[str, str]:
         return {VARIABLE: json.dumps(asdict(self))}
 
 
-def _plain(app: Any, way: WayToServe) -> Any:
+# Each wrapper imports its adapter itself: a2wsgi and Django need not be installed.
+
+
+def _plain(app: Any, spec: AppSpec) -> Any:
     return app
 
 
-def _bridge(app: Any, way: WayToServe) -> Any:
-    return bridge.AsgiToWsgi(app) if way.interface == "asgi" else _to_asgi(app, way)
+def _bridge(app: Any, spec: AppSpec) -> Any:
+    from bridge.asgi_to_wsgi import AsgiToWsgi
+    from bridge.wsgi_to_asgi import WsgiToAsgi
+
+    return AsgiToWsgi(app) if spec.interface == "asgi" else WsgiToAsgi(app, threads=spec.threads)
 
 
-def _to_asgi(app: Any, way: WayToServe) -> Any:
-    return bridge.WsgiToAsgi(app, threads=way.threads)
-
-
-def _a2wsgi(app: Any, way: WayToServe) -> Any:
+def _a2wsgi(app: Any, spec: AppSpec) -> Any:
     import a2wsgi
 
-    if way.interface == "asgi":
+    if spec.interface == "asgi":
         return a2wsgi.ASGIMiddleware(app)
-    return a2wsgi.WSGIMiddleware(app, workers=way.threads)
+    return a2wsgi.WSGIMiddleware(app, workers=spec.threads)
 
 
-def _hybrid(app: Any, way: WayToServe) -> Any:
+def _hybrid(app: Any, spec: AppSpec) -> Any:
     from bridge.contrib.django import get_asgi_application
 
-    return get_asgi_application(threads=way.threads)
+    return get_asgi_application(threads=spec.threads)
 
 
-def _django(app: Any, way: WayToServe) -> Any:
+def _django(app: Any, spec: AppSpec) -> Any:
     from django.core.asgi import get_asgi_application
 
     return get_asgi_application()
 
 
-WRAPPERS: dict[str, Callable[[Any, WayToServe], Any]] = {
+WRAPPERS: dict[str, Callable[[Any, AppSpec], Any]] = {
     "plain": _plain,
     "bridge": _bridge,
     "a2wsgi": _a2wsgi,
@@ -82,13 +83,13 @@ WRAPPERS: dict[str, Callable[[Any, WayToServe], Any]] = {
 
 
 def _build() -> Any:
-    way = WayToServe(**json.loads(os.environ[VARIABLE]))
-    return WRAPPERS[way.wrapped](load(way.target, app_dir=way.app_dir).app, way)
+    spec = AppSpec(**json.loads(os.environ[VARIABLE]))
+    return WRAPPERS[spec.wrapper](load(spec.target, app_dir=spec.app_dir).app, spec)
 
 
 def __getattr__(name: str) -> Any:
-    """``app``, made when a server asks for it: whoever imports the rest of this module does not."""
+    """``app``, built on first access: only the server process loads it."""
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    made = globals()["app"] = _build()
-    return made
+    built = globals()["app"] = _build()
+    return built

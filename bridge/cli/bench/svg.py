@@ -1,8 +1,8 @@
-"""Bars and lines as SVG, in the look of the documentation's drawings. Pure.
+"""Draws bars and lines as SVG, in the style of the documentation's drawings. Pure.
 
-What enters: names and numbers. What leaves: the text of one ``<svg>`` element, which stands alone
-as a file and also fits into a page, whose colours it then takes. Nothing depends on colour: what is
-ours is filled, the rest is hatched; lines differ in dashes and marks; numbers are written out.
+Input: names and numbers. Output: the text of one ``<svg>`` element, which is a complete file and
+can be embedded in a page, whose colours it then uses. Nothing depends on colour: bridge's bars are
+filled and the others hatched; lines differ in dashes and marks; numbers are written out.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-__all__ = ["WIDTH", "Bar", "Line", "bars", "box", "frame", "lines", "number", "text"]
+__all__ = ["WIDTH", "Bar", "Line", "bars", "box", "lines", "number", "picture", "text"]
 
 WIDTH = 760
 STYLE = """<style>
@@ -40,12 +40,12 @@ HATCH = (
 
 
 Place = Callable[[float], float]
-"""From a number to its place in the picture."""
+"""Converts a number to its coordinate in the picture."""
 
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar: a value, and the least and the greatest that were measured."""
+    """One bar: a value, and the lowest and the highest measured one."""
 
     name: str
     value: float
@@ -56,7 +56,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Line:
-    """One line through points, each an ``(x, y)``."""
+    """One line through ``(x, y)`` points."""
 
     name: str
     points: Sequence[tuple[float, float]]
@@ -64,7 +64,7 @@ class Line:
 
 
 def number(value: float) -> str:
-    """A number as people write it: three digits are enough."""
+    """Format a number with three significant digits, and whole from 100 on."""
     if value == 0:
         return "0"
     if abs(value) >= 100:
@@ -73,21 +73,21 @@ def number(value: float) -> str:
 
 
 def bars(title: str, unit: str, rows: Sequence[Bar], *, note: str = "") -> str:
-    """Horizontal bars, each with its value and its spread.
+    """Draw horizontal bars, each with its value and its spread.
 
-    :param note: such as ``less is better``.
+    :param note: appended to the caption, such as ``less is better``.
     """
     left, right, step, top = 215, 130, 34, 50
     height = top + step * len(rows) + 24
-    most = max((row.high for row in rows), default=1.0) or 1.0
-    scale = (WIDTH - left - right) / most
+    highest = max((row.high for row in rows), default=1.0) or 1.0
+    scale = (WIDTH - left - right) / highest
     parts = [text(10, 24, title, "title")]
     for place, row in enumerate(rows):
         parts += _bar(row, left, top + place * step, scale)
-    words = f"{unit}; the line in a bar is least to most" + (f"; {note}" if note else "")
-    parts.append(text(left, height - 8, words, "small"))
-    told = ", ".join(f"{row.name} {number(row.value)}" for row in rows)
-    return frame(height, title, f"{unit}: {told}", parts)
+    caption = f"{unit}; the line in a bar spans min to max" + (f"; {note}" if note else "")
+    parts.append(text(left, height - 8, caption, "small"))
+    values = ", ".join(f"{row.name} {number(row.value)}" for row in rows)
+    return picture(height, title, f"{unit}: {values}", parts)
 
 
 def _bar(row: Bar, left: float, top: float, scale: float) -> list[str]:
@@ -105,43 +105,43 @@ def _bar(row: Bar, left: float, top: float, scale: float) -> list[str]:
 
 
 def lines(title: str, x_name: str, y_name: str, series: Sequence[Line], *, log_x: bool) -> str:
-    """Lines from zero up, over ``x`` as it is or as its logarithm; points are marked."""
+    """Draw lines with marked points; ``y`` starts at zero, ``x`` is linear or logarithmic."""
     left, right, top, bottom = 80, 30, 66, 330
     xs = sorted({x for line in series for x, _ in line.points})
-    most = _round_up(max(y for line in series for _, y in line.points))
+    top_y = _round_up(max(y for line in series for _, y in line.points))
 
     def place_x(x: float) -> float:
         low, high, value = (math.log(v) if log_x else v for v in (xs[0] if log_x else 0, xs[-1], x))
         return left + (value - low) / ((high - low) or 1) * (WIDTH - left - right)
 
     def place_y(y: float) -> float:
-        return bottom - y / most * (bottom - top)
+        return bottom - y / top_y * (bottom - top)
 
     parts = [text(10, 24, title, "title"), text(10, 48, y_name, "small")]
     for quarter in range(5):
-        y = most * quarter / 4
+        y = top_y * quarter / 4
         parts.append(f'<path class="grid" d="M{left} {place_y(y):.1f}H{WIDTH - right}"/>')
         parts.append(text(left - 8, place_y(y) + 4, number(y), "small", "end"))
     parts += [
-        text(place_x(x), bottom + 20, _whole(x), "small", "middle") for x in _apart(xs, place_x)
+        text(place_x(x), bottom + 20, _tick(x), "small", "middle") for x in _spaced(xs, place_x)
     ]
     for line in series:
         parts += _line(line, place_x, place_y)
     parts.append(text((left + WIDTH - right) / 2, bottom + 42, x_name, "small", "middle"))
     parts += _legend(series) if len(series) > 1 else []
-    told = "; ".join(
+    values = "; ".join(
         f"{line.name}: " + ", ".join(f"{number(y)} at {number(x)}" for x, y in line.points)
         for line in series
     )
-    return frame(bottom + 54, title, f"{y_name} by {x_name}. {told}", parts)
+    return picture(bottom + 54, title, f"{y_name} by {x_name}. {values}", parts)
 
 
-def _whole(x: float) -> str:
+def _tick(x: float) -> str:
     return f"{x:,.0f}" if x >= 1000 else number(x)
 
 
-def _apart(xs: Sequence[float], place_x: Place) -> list[float]:
-    """Those of the numbers that can be written below the axis without touching."""
+def _spaced(xs: Sequence[float], place_x: Place) -> list[float]:
+    """The numbers whose labels do not overlap below the axis."""
     kept: list[float] = []
     for x in xs:
         if not kept or place_x(x) - place_x(kept[-1]) > 34:
@@ -150,7 +150,7 @@ def _apart(xs: Sequence[float], place_x: Place) -> list[float]:
 
 
 def _round_up(value: float) -> float:
-    """The next number that is easy to divide by four."""
+    """The next number that divides easily by four."""
     power = 10.0 ** math.floor(math.log10(value or 1))
     return next(step * power for step in (1, 2, 4, 6, 8, 10, 20) if step * power >= value)
 
@@ -174,28 +174,28 @@ def _legend(series: Sequence[Line]) -> list[str]:
     return parts
 
 
-def text(x: float, y: float, words: str, style: str = "", anchor: str = "start") -> str:
-    """One line of text at its place."""
+def text(x: float, y: float, content: str, style: str = "", anchor: str = "start") -> str:
+    """Draw one line of text."""
     kind = f' class="{style}"' if style else ""
-    return f'<text{kind} x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
+    return f'<text{kind} x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(content)}</text>'
 
 
 def box(style: str, x: float, y: float, width: float, height: float) -> str:
-    """A rectangle: filled if it is ``ours``, hatched if it is ``theirs``."""
+    """Draw a rectangle: filled in the style ``ours``, hatched in the style ``theirs``."""
     fill = ' fill="url(#hatch)"' if style == "theirs" else ""
     place = f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"'
     return f'<rect class="{style}"{fill} {place}/>'
 
 
-def frame(height: float, title: str, words: str, parts: Sequence[str]) -> str:
-    """The whole picture.
+def picture(height: float, title: str, description: str, parts: Sequence[str]) -> str:
+    """Assemble the whole picture.
 
-    :param words: what it shows, for readers who do not see it.
+    :param description: what it shows, for readers who cannot see it.
     """
     head = (
         f'<svg class="chart" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" '
-        f'role="img"><title>{escape(title)}</title><desc>{escape(words)}</desc>'
+        f'role="img"><title>{escape(title)}</title><desc>{escape(description)}</desc>'
     )
     drawn = "\n".join([head, STYLE, HATCH, *parts, "</svg>\n"])
-    own = f"hatch-{zlib.crc32(title.encode()):x}"  # a page has many pictures, and ids only once
-    return drawn.replace("url(#hatch)", f"url(#{own})").replace('id="hatch"', f'id="{own}"')
+    unique = f"hatch-{zlib.crc32(title.encode()):x}"  # ids must differ in a page of many pictures
+    return drawn.replace("url(#hatch)", f"url(#{unique})").replace('id="hatch"', f'id="{unique}"')
