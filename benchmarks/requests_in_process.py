@@ -1,8 +1,8 @@
-"""Requests without a server: the specifications' own messages, one request after another.
+"""Requests without a server: messages as the specifications define them, one request at a time.
 
-What enters: an app. What leaves: a callable that carries out requests one by one, and returns once
-the app, its adapter and its worker thread are through with each. `to_asgi` runs on an asyncio loop
-on the caller's thread; `to_wsgi` is called on it.
+Input: an app. Output: a function that sends requests to it one after another, and returns when the
+last response is complete. ASGI apps run in an asyncio event loop on the calling thread, WSGI apps
+directly on it.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import Any
 import bridge
 from bridge.types import AsgiApp, Environ, Message, Receive, Scope, Send, WsgiApp
 
-__all__ = ["HEADERS", "Case", "asgi_requests", "cases", "make_scope", "wsgi_requests"]
+__all__ = ["CALL_CASES", "CASES", "HEADERS", "Case", "asgi_requests", "make_scope", "wsgi_requests"]
 
-Requests = Callable[[int], float]
-"""Carries out so many requests; returns the CPU seconds that the whole process has spent."""
+SendRequests = Callable[[int], float]
+"""Sends a number of requests; returns the CPU seconds that the whole process used for them."""
 
 HEADERS = [
     (b"host", b"site.example"),
@@ -33,7 +33,7 @@ HEADERS = [
 
 
 def make_scope(path: str = "/", headers: Sequence[tuple[bytes, bytes]] = HEADERS) -> Scope:
-    """An ``http`` scope, as uvicorn makes it of a browser's request."""
+    """An ``http`` scope, as uvicorn builds it for a request of a browser."""
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -52,20 +52,22 @@ def make_scope(path: str = "/", headers: Sequence[tuple[bytes, bytes]] = HEADERS
 
 
 @contextmanager
-def asgi_requests(app: AsgiApp, scope: Scope, body: Sequence[bytes] = (b"",)) -> Iterator[Requests]:
+def asgi_requests(
+    app: AsgiApp, scope: Scope, body: Sequence[bytes] = (b"",)
+) -> Iterator[SendRequests]:
     """Requests to an ASGI app.
 
-    :param body: of each request, one message a piece.
+    :param body: of each request, one message for each item.
     """
     with asyncio.Runner() as runner:
 
-        async def carry_out(count: int) -> float:
+        async def send_requests(count: int) -> float:
             start = time.process_time()
             for _ in range(count):
                 await app(dict(scope), _receiver(body), _send)
             return time.process_time() - start
 
-        yield lambda count: runner.run(carry_out(count))
+        yield lambda count: runner.run(send_requests(count))
 
 
 def _receiver(body: Sequence[bytes]) -> Receive:
@@ -76,7 +78,7 @@ def _receiver(body: Sequence[bytes]) -> Receive:
         nonlocal left
         left -= 1
         if left < 0:
-            await asyncio.get_running_loop().create_future()  # the client neither asks nor leaves
+            await asyncio.get_running_loop().create_future()  # an idle client, still connected
         return {"type": "http.request", "body": next(pieces), "more_body": left > 0}
 
     return receive
@@ -87,24 +89,24 @@ async def _send(message: Message) -> None:
 
 
 @contextmanager
-def wsgi_requests(app: WsgiApp, environ: Environ) -> Iterator[Requests]:
+def wsgi_requests(app: WsgiApp, environ: Environ) -> Iterator[SendRequests]:
     """Requests to a WSGI app."""
 
     def start_response(status: str, headers: Any, exc_info: Any = None, /) -> Any:
         return None
 
-    def carry_out(count: int) -> float:
+    def send_requests(count: int) -> float:
         start = time.process_time()
         for _ in range(count):
             for _chunk in app({**environ, "wsgi.input": io.BytesIO()}, start_response):
                 pass
         return time.process_time() - start
 
-    yield carry_out
+    yield send_requests
 
 
 def make_environ() -> Environ:
-    """An environ, as gunicorn makes it of the same request."""
+    """An environ, as gunicorn builds it for the same request."""
     environ: Environ = {
         "REQUEST_METHOD": "GET",
         "SCRIPT_NAME": "",
@@ -131,7 +133,7 @@ def make_environ() -> Environ:
 # -- the cases -------------------------------------------------------------------------------------
 
 Case = Callable[[], Any]
-"""Makes a block that gives :data:`Requests`."""
+"""Returns a context manager that enters with :data:`SendRequests`."""
 
 
 def _hello(environ: Environ, start_response: Any) -> list[bytes]:
@@ -175,11 +177,46 @@ def _mounted() -> Any:
     return asgi_requests(bridge.Router({**mounts, "/": app}), make_scope())
 
 
-cases: dict[str, Case] = {
+CASES: dict[str, Case] = {
     "to_asgi, hello": lambda: _to_asgi(_hello),
     "to_asgi, 1 KB form": lambda: _to_asgi(_read_body, (b"x" * 1024,)),
     "to_asgi, 100 chunks": lambda: _to_asgi(_chunks),
     "to_wsgi, hello": _to_wsgi,
     "Router of 10 apps, hello": _mounted,
 }
-"""What is counted and timed, by name."""
+"""The kinds of request, by name."""
+
+
+async def _answer_async() -> int:
+    return 1
+
+
+@contextmanager
+def _sync_to_async() -> Iterator[SendRequests]:
+    call = bridge.sync_to_async(lambda: 1, thread_sensitive=False)
+    with asyncio.Runner() as runner:
+
+        async def send_calls(count: int) -> float:
+            start = time.process_time()
+            for _ in range(count):
+                await call()
+            return time.process_time() - start
+
+        yield lambda count: runner.run(send_calls(count))
+
+
+@contextmanager
+def _async_to_sync() -> Iterator[SendRequests]:
+    call = bridge.async_to_sync(_answer_async)
+
+    def send_calls(count: int) -> float:
+        start = time.process_time()
+        for _ in range(count):
+            call()
+        return time.process_time() - start
+
+    yield send_calls
+
+
+CALL_CASES: dict[str, Case] = {"sync_to_async": _sync_to_async, "async_to_sync": _async_to_sync}
+"""Calls of the sync helpers, by name."""

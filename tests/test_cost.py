@@ -1,31 +1,42 @@
-"""What a request costs, counted: Python's instructions and hand-overs between threads, no seconds.
+"""The cost of a request, counted: instructions, hand-overs between threads, and switches of files.
 
-What enters: ``benchmarks/in_process.json``, the counts of each Python version as recorded. What
-leaves: a failure that names the request and both counts, where one rose by more than a tenth.
-The counting is done in a process of its own, in which no other test has left a thread.
+Compares the counts of this Python version with those recorded in ``benchmarks/in_process.json`` and
+``benchmarks/request_path.json``. No test here depends on time. Each module counts in a new process,
+which has no threads of other tests.
 
-After a change that is worth its cost: ``python -m benchmarks.in_process --write``, on each version.
+After a change that is worth its cost, record the new counts on each Python version:
+``python -m benchmarks.in_process --write`` and ``python -m benchmarks.request_path --write``.
 """
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from benchmarks.in_process import BASELINE, VERSION, Counts, compare
-from benchmarks.requests_in_process import cases
+from benchmarks import in_process, request_path
+from benchmarks.counting import VERSION, Baseline, Counts
+from benchmarks.request_path import Call, RequestPath, Return
+from benchmarks.requests_in_process import CASES
 from tests.harness.servers import ROOT
 
 TIMEOUT_S = 200
 
+BASELINES = {
+    "benchmarks.in_process": (in_process.BASELINE, CASES),
+    "benchmarks.request_path": (request_path.BASELINE, request_path.TRACED_CASES),
+}
 
-@pytest.mark.skipif(VERSION not in json.loads(BASELINE.read_text("utf-8")), reason="not recorded")
-def test_no_request_costs_a_tenth_more_than_was_recorded() -> None:
+
+@pytest.mark.parametrize("module", BASELINES)
+def test_no_count_is_worse_than_recorded(module: str) -> None:
+    if VERSION not in BASELINES[module][0].read():
+        pytest.skip(f"no counts are recorded for Python {VERSION}")
+
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.in_process", "--check"],
+        [sys.executable, "-m", module, "--check"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -36,22 +47,69 @@ def test_no_request_costs_a_tenth_more_than_was_recorded() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_every_kind_of_request_is_recorded_for_each_python() -> None:
-    known = json.loads(BASELINE.read_text("utf-8"))
+@pytest.mark.parametrize("module", BASELINES)
+def test_every_case_is_recorded_for_each_python(module: str) -> None:
+    baseline, cases = BASELINES[module]
 
-    assert {version: set(counts) for version, counts in known.items()} == {
+    assert {version: set(counts) for version, counts in baseline.read().items()} == {
         version: set(cases) for version in ("3.11", "3.12", "3.13")
     }
 
 
 @pytest.mark.parametrize(
-    ("now", "said"),
+    ("now", "problems"),
     [
-        (Counts(1100, 2), None),
-        (Counts(900, 1), None),
-        (Counts(1101, 2), "hello: instructions rose from 1000 to 1101"),
-        (Counts(1000, 3), "hello: hand-overs rose from 2 to 3"),
+        ({"instructions": 1100, "hand_overs": 2}, []),
+        ({"instructions": 900, "hand_overs": 1}, []),
+        ({"instructions": 1101, "hand_overs": 2}, ["instructions rose from 1000 to 1101"]),
+        ({"instructions": 1000, "hand_overs": 3}, ["hand-overs rose from 2 to 3"]),
+        (
+            {"instructions": 900, "hand_overs": 0},
+            ["hand-overs fell from 2 to 0: the tracer no longer sees them"],
+        ),
     ],
 )
-def test_more_than_a_tenth_is_told(now: Counts, said: str | None) -> None:
-    assert compare("hello", now, Counts(1000, 2)) == said
+def test_more_than_a_tenth_is_reported(now: Counts, problems: list[str]) -> None:
+    recorded = {"instructions": 1000, "hand_overs": 2}
+
+    assert in_process.BASELINE.compare(now, recorded) == problems
+
+
+def test_one_more_switch_is_reported() -> None:
+    assert request_path.BASELINE.compare({"switches": 35}, {"switches": 34}) == [
+        "switches rose from 34 to 35"
+    ]
+
+
+def test_writing_counts_keeps_those_of_other_python_versions(tmp_path: Path) -> None:
+    baseline = Baseline(tmp_path / "counts.json", "python -m counts", 1.0)
+    baseline.file.write_text('{"2.7": {"hello": {"switches": 1}}}')
+
+    baseline.write({"hello": {"switches": 2}})
+
+    assert baseline.read() == {
+        "2.7": {"hello": {"switches": 1}},
+        VERSION: {"hello": {"switches": 2}},
+    }
+
+
+def test_every_function_that_counts_as_a_hand_over_exists() -> None:
+    """Otherwise a rename would make the benchmark count no hand-overs."""
+    assert len(in_process.hand_over_functions()) == len(in_process.HAND_OVERS)
+
+
+def test_switches_are_counted_on_each_thread_and_summed() -> None:
+    path = RequestPath(
+        {
+            "loop": [Call("a.py", "f"), Call("b.py", "g"), Return(), Call("a.py", "f")],
+            "worker": [Call("b.py", "g"), Call("b.py", "h")],
+        }
+    )
+
+    assert path.counts() == {"switches": 2, "files": 2, "functions": 3, "calls": 5}
+
+
+def test_a_tree_is_indented_by_depth() -> None:
+    path = RequestPath({"1 (main)": [Return(), Call("a.py", "f"), Call("b.py", "g"), Return()]})
+
+    assert path.tree().splitlines() == ["thread 1 (main)", "  a.py  f", "    b.py  g"]
