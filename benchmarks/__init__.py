@@ -1,1 +1,1 @@
-"""Measurements, side by side with the peers: ``python -m benchmarks --help``."""
+"""Measures bridge side by side with its peers: ``python -m benchmarks --help``."""

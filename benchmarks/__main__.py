@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: all comparisons, their tables, what is reached, pictures and a JSON."""
+"""``python -m benchmarks``: all comparisons, as tables, pictures and JSON, with their targets."""
 
 from __future__ import annotations
 
@@ -23,38 +23,36 @@ from tests.harness.postgres import PostgresFailed, postgres_server
 FILE_MB = 100
 CONNECTIONS = 32
 BOOT_FACTOR = 1.15
-"""Starting and ending servers comes on top of the planned seconds."""
+"""Starting and stopping servers takes time in addition to the planned seconds."""
 IN_PROCESS = ("waterfall", "growth", "in-process")
+_CHOICES = f"Choices: {', '.join([*WORK, *IN_PROCESS])}."
 
 
 def main(
     only: Annotated[
         list[str] | None,
-        typer.Option(help=f"Just these; may be repeated. Of: {', '.join([*WORK, *IN_PROCESS])}."),
+        typer.Option(help=f"Measure only this. Repeatable. {_CHOICES}"),
     ] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="How often each is measured.")] = 5,
-    seconds: Annotated[int, typer.Option(min=1, help="How long each time, in seconds.")] = 3,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds for each contender.")] = 5,
+    seconds: Annotated[int, typer.Option(min=1, help="Duration of a round, in seconds.")] = 3,
     quick: Annotated[
-        bool, typer.Option("--quick", help="1 round of 1 second, and less work: rough.")
+        bool, typer.Option("--quick", help="One round of 1 s, and less work. Rough results.")
     ] = False,
     out: Annotated[
         Path | None,
         typer.Option(
             file_okay=False,
             metavar="FOLDER",
-            help="Where results.json, report.inc and the pictures go. Default: nowhere.",
+            help="Write results.json, report.inc and the pictures there. Default: no files.",
         ),
     ] = None,
 ) -> None:
-    """Measure bridge against its peers on this machine, in turn, and say what is reached."""
+    """Measure bridge and its peers in turn, and report which targets are reached."""
     if quick:
         rounds, seconds = 1, 1
     unknown = set(only or ()) - {*WORK, *IN_PROCESS}
     if unknown:
-        raise typer.BadParameter(
-            f"{', '.join(sorted(unknown))}; there are: {', '.join([*WORK, *IN_PROCESS])}",
-            param_hint="--only",
-        )
+        raise typer.BadParameter(f"{', '.join(sorted(unknown))}. {_CHOICES}", param_hint="--only")
     work = [name for name in WORK if WORK[name].in_quick or not quick]
     names = list(only or [*work, *IN_PROCESS])
     results = report.Results(facts(), {"rounds": rounds, "seconds": seconds, "quick": quick})
@@ -70,8 +68,8 @@ def main(
                     clock.tick(0, name)
                     _add(name, results, quick)
             except (BridgeError, PostgresFailed, subprocess.SubprocessError, OSError) as error:
-                failed.append(name)  # half an hour of other results is not thrown away for it
-                clock.say(f"{name} was not measured: {error}")
+                failed.append(name)  # half an hour of other results must not be lost
+                clock.log(f"{name} was not measured: {error}")
             if out is not None:
                 report.write(results, out)
     report.print_targets(results)
@@ -80,7 +78,7 @@ def main(
 
 
 def _add(name: str, results: report.Results, quick: bool) -> None:
-    """What needs no comparison, or no server."""
+    """Measure what has no contenders."""
     if name == "waterfall":
         results.waterfall = [asdict(step) for step in waterfall.measure(300 if quick else 3000)]
     elif name == "growth":
@@ -133,7 +131,7 @@ def _run(
 
 @contextmanager
 def _resources(work: Work) -> Iterator[None]:
-    """What the servers need besides themselves, named in their environment."""
+    """Start or create what the servers need, and name it in their environment."""
     with ExitStack() as stack:
         if work.needs == "database":
             os.environ["BENCH_DATABASE"] = stack.enter_context(postgres_server()).url

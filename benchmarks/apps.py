@@ -1,7 +1,7 @@
-"""The apps that are measured. Each is as plain as it gets, so that the bridge is what is seen.
+"""The apps to measure. Each is as small as possible, so that the cost of the adapter is visible.
 
-What enters: ``BENCH_THREADS``, how many threads each adapter gets, and ``BENCH_FILE``, the file to
-download. Flask's are in `benchmarks.flask_site`, Django's in `benchmarks.django_site`.
+Input: ``BENCH_THREADS``, the number of threads of each adapter, and ``BENCH_FILE``, the file to
+download. Flask apps are in `benchmarks.flask_site`, Django apps in `benchmarks.django_site`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import bridge
 from benchmarks.inline import inline
 from bridge.types import Environ, Receive, Scope, Send, StartResponse
 
-# a2wsgi has type aliases of its own, which no other app fits: hence the casts.
+# The casts are for a2wsgi: its own type aliases accept no other app.
 THREADS = int(os.environ.get("BENCH_THREADS", "40"))
 GREETING = b"Hello, world!"
 BLOCK = 65536
@@ -30,7 +30,7 @@ IDLE_S = 3600.0
 
 
 async def bare_asgi(scope: Scope, receive: Receive, send: Send) -> None:
-    """The same answer without any bridge: what the server itself can do."""
+    """The same response without an adapter: the limit of the server itself."""
     if scope["type"] != "http":
         return
     headers = [(b"content-type", b"text/plain"), (b"content-length", b"13")]
@@ -43,7 +43,7 @@ def hello(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     return [GREETING]
 
 
-# -- what is more than a greeting ------------------------------------------------------------------
+# -- larger responses, bodies and waits ------------------------------------------------------------
 
 
 def chunks(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
@@ -55,11 +55,11 @@ def chunks(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
 
 
 def download(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """The whole file, the way PEP 3333 has for files."""
+    """The whole file, through ``wsgi.file_wrapper`` (PEP 3333)."""
     path = os.environ["BENCH_FILE"]
     length = str(os.path.getsize(path))
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", length)])
-    file = open(path, "rb")  # noqa: SIM115 (whoever iterates closes it, or the interpreter does)
+    file = open(path, "rb")  # noqa: SIM115 (closed by the server after the response, or by the interpreter)
     if "wsgi.file_wrapper" not in environ:
         return iter(lambda: file.read(BLOCK), b"")
     wrapped: Iterable[bytes] = environ["wsgi.file_wrapper"](file, BLOCK)
@@ -67,7 +67,7 @@ def download(environ: Environ, start_response: StartResponse) -> Iterable[bytes]
 
 
 def upload(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """Reads the body block by block, and tells its length."""
+    """Reads the body block by block and returns its length."""
     read, total = environ["wsgi.input"].read, 0
     while block := read(BLOCK):
         total += len(block)
@@ -75,19 +75,19 @@ def upload(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
 
 
 def sleep(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """Waits as long as a quick query takes."""
+    """Waits as long as a fast query."""
     time.sleep(SLEEP_S)
     return _text(start_response, "slept")
 
 
 def slow(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """Waits as long as a slow query takes."""
+    """Waits as long as a slow query."""
     time.sleep(SLOW_S)
     return _text(start_response, "slept long")
 
 
 def events(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
-    """An event stream that has said what there was to say."""
+    """An event stream that sends one event and stays open."""
     start_response("200 OK", [("Content-Type", "text/event-stream")])
     yield b"data: hello\n\n"
     threading.Event().wait(IDLE_S)
@@ -104,7 +104,7 @@ PATHS = {
 
 
 def work(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """All of them, by path; ``hello`` at any other."""
+    """The app at the path, or ``hello``."""
     return PATHS.get(environ["PATH_INFO"], hello)(environ, start_response)
 
 
@@ -123,11 +123,11 @@ a2wsgi_work = a2wsgi.WSGIMiddleware(cast(Any, work), workers=THREADS)
 
 asgiref_hello: Any = AsgirefWsgiToAsgi(hello)  # type: ignore[no-untyped-call] # no annotations
 
-# -- the other way round, for WSGI servers ---------------------------------------------------------
+# -- ASGI apps for WSGI servers --------------------------------------------------------------------
 
 
 async def events_asgi(scope: Scope, receive: Receive, send: Send) -> None:
-    """The same event stream, of an ASGI app."""
+    """The same event stream as an ASGI app."""
     if scope["type"] != "http":
         return
     headers = [(b"content-type", b"text/event-stream")]

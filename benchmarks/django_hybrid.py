@@ -1,9 +1,9 @@
 """``python -m benchmarks.django_hybrid``: a sync Django view behind startproject's middleware.
 
-What enters: one project. What leaves: requests per second of `get_asgi_application` of
-`bridge.contrib.django`, of Django's own, of the WSGI app behind `to_asgi` (all on uvicorn), and of
-gunicorn's gthread. "bridge, mixed" is the same project with an async view in its URLconf beside
-fifty sync ones, so that each request's path is looked at.
+Compares the requests per second of one project on uvicorn, with `get_asgi_application` of
+`bridge.contrib.django`, with Django's own and with its WSGI app behind `to_asgi`, and on gunicorn's
+gthread. "bridge, mixed" is the same project with one async view and fifty sync ones in its URLconf,
+so that the path of each request has to be resolved.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ STARTPROJECT = [
 
 
 def hello(request: HttpRequest) -> HttpResponse:
-    """What startproject's first page might be."""
+    """A first page."""
     return HttpResponse("Hello, world!")
 
 
 async def later(request: HttpRequest, number: int) -> HttpResponse:
-    """Never asked for: it is there to be told apart."""
+    """Never requested; only its presence in the URLconf matters."""
     return HttpResponse(str(number))
 
 
@@ -72,7 +72,7 @@ def _configure(urlconf: Any) -> None:
 
 
 def __getattr__(name: str) -> Any:
-    """The app that a server asks for by name; each has a process of its own."""
+    """The app that a server imports by name; each server has its own process."""
     if name not in ("hybrid", "mixed", "native", "adapted", "wsgi"):
         raise AttributeError(name)
     _configure(mixed_patterns if name == "mixed" else __name__)
@@ -91,7 +91,7 @@ def __getattr__(name: str) -> Any:
 
 
 def contenders() -> list[Contender]:
-    """Five ways to serve it."""
+    """The five setups."""
     return [
         uvicorn("bridge", HERE + "hybrid"),
         uvicorn("bridge, mixed", HERE + "mixed"),
@@ -102,18 +102,18 @@ def contenders() -> list[Contender]:
 
 
 def main(
-    rounds: Annotated[int, typer.Option(min=1, help="How often each is measured.")] = 5,
-    seconds: Annotated[int, typer.Option(min=1, help="How long each time, in seconds.")] = 4,
-    connections: Annotated[int, typer.Option(min=1, help="wrk's connections.")] = 32,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds for each contender.")] = 5,
+    seconds: Annotated[int, typer.Option(min=1, help="Duration of a round, in seconds.")] = 4,
+    connections: Annotated[int, typer.Option(min=1, help="Connections of wrk.")] = 32,
     quick: Annotated[bool, typer.Option("--quick", help="3 rounds of 2 seconds.")] = False,
 ) -> None:
     """Measure a sync view behind startproject's middleware, and print the ratios."""
     if quick:
         rounds, seconds = 3, 2
     title = f"Django sync view, startproject's middleware, {THREADS} threads"
-    several = contenders()
-    measure(title, several, rounds=rounds, seconds=seconds, connections=connections)
-    show(f"{title}, {connections} connections", several, against="bridge")
+    measured = contenders()
+    measure(title, measured, rounds=rounds, seconds=seconds, connections=connections)
+    show(f"{title}, {connections} connections", measured, against="bridge")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,9 @@
-"""A Django project with startproject's middleware, and one view that asks PostgreSQL.
+"""A Django project with startproject's middleware and a view that queries PostgreSQL.
 
-What enters: ``BENCH_DATABASE``, the address of a database, for the view at ``/query``, and
-``BENCH_CONN_MAX_AGE``. What leaves: the ways to serve the project, each by its name in this module.
-Django's own ASGI handler opens a connection in another thread for each request and leaves it to
-the garbage collector, so it is measured without persistent connections, as Django's documentation
-advises.
+Input: ``BENCH_DATABASE``, the URL of a database, for the view at ``/query``, and
+``BENCH_CONN_MAX_AGE``. Output: one app for each way to serve the project. Django's own ASGI handler
+opens a connection in a different thread for each request and leaves it to the garbage collector, so
+it is measured without persistent connections, as Django's documentation recommends.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ settings.configure(
 )
 django.setup()
 
-import a2wsgi  # noqa: E402 (what follows needs the settings above)
+import a2wsgi  # noqa: E402 (these imports need the settings above)
 from django.core.handlers.asgi import ASGIHandler  # noqa: E402
 from django.core.handlers.wsgi import WSGIHandler  # noqa: E402
 from django.db import connection  # noqa: E402
@@ -68,7 +67,7 @@ def hello(request: HttpRequest) -> HttpResponse:
 
 
 def query(request: HttpRequest) -> HttpResponse:
-    """One row of the catalogue, which is small and in PostgreSQL's memory."""
+    """One row of the catalogue, which is small and cached by PostgreSQL."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT relname FROM pg_class WHERE oid = %s", [1259])
         row = cursor.fetchone()

@@ -4,9 +4,9 @@
 
     python -m benchmarks.flask_async --quick
 
-The view awaits once, for nothing, so what is measured is the way to the event loop and back. With
-"ours" the app is told to use `bridge.async_to_sync`, as Flask's documentation describes; otherwise
-Flask calls asgiref's.
+The view awaits ``sleep(0)`` once, so the benchmark measures the way to the event loop and back.
+"ours" is an app that is configured to use `bridge.async_to_sync`, as Flask's documentation
+describes; the others use Flask's default, asgiref's.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ def _make_app() -> Flask:
 
 theirs = _make_app()
 ours = _make_app()
-ours.async_to_sync = bridge.async_to_sync  # type: ignore[method-assign,assignment]  # as Flask says
+ours.async_to_sync = bridge.async_to_sync  # type: ignore[method-assign,assignment]  # documented by Flask
 
 bridge_theirs = bridge.to_asgi(theirs)
 bridge_ours = bridge.to_asgi(ours)
 
 
 def main(
-    rounds: Annotated[int, typer.Option(min=1, help="How often each is measured.")] = 5,
-    seconds: Annotated[int, typer.Option(min=1, help="How long each time, in seconds.")] = 5,
-    connections: Annotated[int, typer.Option(min=1, help="wrk's connections.")] = 32,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds for each contender.")] = 5,
+    seconds: Annotated[int, typer.Option(min=1, help="Duration of a round, in seconds.")] = 5,
+    connections: Annotated[int, typer.Option(min=1, help="Connections of wrk.")] = 32,
     quick: Annotated[bool, typer.Option("--quick", help="3 rounds of 2 seconds.")] = False,
 ) -> None:
-    """Measure the four ways to serve the view, in turn, and print the ratios."""
+    """Measure the view in four setups, in turn, and print the ratios."""
     if quick:
         rounds, seconds = 3, 2
     here = "benchmarks.flask_async:"

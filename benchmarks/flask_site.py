@@ -1,7 +1,7 @@
-"""Flask's hello, as a sync and as an ``async def`` view, behind each of the bridges.
+"""Flask's hello, as a sync and as an ``async def`` view, behind each adapter.
 
-Flask calls asgiref's ``async_to_sync``, which bridge leads to the server's own loop; ``with_ours``
-has been told to call `bridge.async_to_sync`, in the way that Flask's documentation describes.
+Flask calls asgiref's ``async_to_sync``, which runs on the server's own event loop under bridge;
+``with_ours`` calls `bridge.async_to_sync`, configured as Flask's documentation describes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def _make_app() -> Flask:
 
 app = _make_app()
 with_ours = _make_app()
-with_ours.async_to_sync = bridge.async_to_sync  # type: ignore[method-assign,assignment]  # as Flask says
+with_ours.async_to_sync = bridge.async_to_sync  # type: ignore[method-assign,assignment]  # documented by Flask
 
 bridge_app = bridge.to_asgi(app, threads=THREADS)
 bridge_with_ours = bridge.to_asgi(with_ours, threads=THREADS)

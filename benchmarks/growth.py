@@ -1,8 +1,7 @@
 """How the cost of one request grows with its size: headers, body, chunks, mounted apps.
 
-What enters: nothing but the adapters. What leaves: for each way to grow, points of CPU microseconds
-a request, in process, and beside them a2wsgi's where it can do the same. A line that bends upwards
-would be work done more than once.
+Output: for each kind of growth, CPU microseconds per request, in process, for bridge and, where it
+can do the same, for a2wsgi. A line that bends upwards shows work that is repeated.
 """
 
 from __future__ import annotations
@@ -86,7 +85,7 @@ def _cases(
 ) -> dict[str, Case]:
     scope = make_scope("/", fields)
     return {
-        name: (lambda app=app: asgi_requests(app, scope, body))  # type: ignore[misc]  # bound now
+        name: (lambda app=app: asgi_requests(app, scope, body))  # type: ignore[misc]  # binds app now
         for name, app in apps.items()
     }
 
@@ -94,19 +93,19 @@ def _cases(
 GROWTH: dict[str, tuple[str, str, tuple[int, ...], Callable[[int], dict[str, Case]]]] = {
     "headers": ("A request with more header fields", "header fields", (0, 25, 50, 100), _headers),
     "repeated": (
-        "A request with one field again and again",
+        "A request with one field repeated",
         "lines of one field",
         (1, 250, 500, 1000),
         _repeated,
     ),
     "body": ("A longer request body", "KB", (0, 256, 512, 1024, 2048), _body),
-    "chunks": ("A response of more chunks", "chunks of 64 bytes", (1, 50, 100, 200), _response),
-    "mounts": ("A Router of more apps", "mounted apps", (1, 25, 50, 100), _mounts),
+    "chunks": ("A response with more chunks", "chunks of 64 bytes", (1, 50, 100, 200), _response),
+    "mounts": ("A Router with more apps", "mounted apps", (1, 25, 50, 100), _mounts),
 }
 
 
 def measure(*, quick: bool) -> list[dict[str, Any]]:
-    """Each way to grow, as `benchmarks.report` draws it.
+    """Measure each kind of growth, as data for `benchmarks.report`.
 
     :param quick: fewer rounds.
     """
@@ -115,7 +114,7 @@ def measure(*, quick: bool) -> list[dict[str, Any]]:
             "name": name,
             "title": title,
             "x": x_name,
-            "y": "CPU µs a request",
+            "y": "CPU µs per request",
             "lines": _lines(counts, cases_of, 2 if quick else ROUNDS),
         }
         for name, (title, x_name, counts, cases_of) in GROWTH.items()
@@ -133,8 +132,8 @@ def _lines(
 
 
 def _cost_us(case: Case, rounds: int) -> float:
-    """The best of some rounds, each long enough for the clock."""
-    with case() as requests:
-        once_s = max(requests(5) / 5, 1e-6)
-        many = max(5, round(BUDGET_S / once_s))
-        return float(min(requests(many) for _ in range(rounds)) / many * 1e6)
+    """The lowest of the rounds, each long enough for the resolution of the clock."""
+    with case() as send_requests:
+        one_s = max(send_requests(5) / 5, 1e-6)
+        count = max(5, round(BUDGET_S / one_s))
+        return float(min(send_requests(count) for _ in range(rounds)) / count * 1e6)

@@ -1,8 +1,8 @@
-"""The limit of any bridge on one interpreter: the WSGI app called on the event loop itself.
+"""The limit of any adapter on one interpreter: the WSGI app called on the event loop itself.
 
-What enters: a WSGI app. What leaves: an ASGI app that makes the same environ as bridge does, calls
-the app, and sends one head and one body; nothing else. It blocks the loop while the app runs,
-checks nothing, and streams nothing: it is there to be compared with, and not to be used.
+Input: a WSGI app. Output: an ASGI app that builds the same environ as bridge, calls the app and
+sends one head and one body. It blocks the loop while the app runs, checks nothing and cannot
+stream: use it for comparison only.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _FIXED = {
 
 
 def inline(app: WsgiApp) -> AsgiApp:
-    """``app``, called on the loop."""
+    """Call ``app`` on the event loop."""
 
     async def asgi(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

@@ -1,7 +1,7 @@
-"""Ways to load a server that are not "the same page again": uploads, a mix, clients that wait.
+"""Loads other than one page requested repeatedly: uploads, a mix of pages, idle clients.
 
-What enters: a running server. What leaves: a :data:`~benchmarks.side_by_side.Sample`. The clients
-run in this process, or in one on the second CPU where they work hard.
+Input: a running server. Output: a :data:`~benchmarks.side_by_side.Sample`. Clients run in this
+process, or in a second one on the second CPU if they need much CPU.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 import time
 from contextlib import ExitStack
 
-from benchmarks.side_by_side import Contender, Load, Sample, sample_of
+from benchmarks.side_by_side import Contender, Load, Sample, make_sample
 from bridge.cli.bench.load import run_mixed_load
 from bridge.cli.bench.processes import HOST, RunningServer, taskset
 
@@ -25,14 +25,14 @@ MIX = ["/"] * 9 + ["/slow"]
 
 
 def mix(contender: Contender, server: RunningServer, seconds: int, connections: int) -> Sample:
-    """One request in ten is slow; ``p99_fast_ms`` is of the others."""
-    before = server.cpu_s()
+    """One request in ten is slow; ``p99_fast_ms`` is the p99 of the others."""
+    before_s = server.cpu_s()
     result = run_mixed_load(server.url(""), MIX, connections=connections, seconds=seconds)
-    return {**sample_of(result, server, before), "p99_fast_ms": result.p99_ms_by_path["/"]}
+    return {**make_sample(result, server, before_s), "p99_fast_ms": result.p99_ms_by_path["/"]}
 
 
 def upload(size_mb: int) -> Load:
-    """One request with so large a body: ``mb_per_s``, and how far memory rose for it."""
+    """One request with a body of this size: ``mb_per_s``, and the increase of memory."""
 
     def load(contender: Contender, server: RunningServer, seconds: int, connections: int) -> Sample:
         server.reset_peak()
@@ -45,9 +45,9 @@ def upload(size_mb: int) -> Load:
             timeout=TIMEOUT_S,
             check=True,
         )
-        spent_s = json.loads(done.stdout)
+        duration_s = json.loads(done.stdout)
         return {
-            "mb_per_s": size_mb / spent_s,
+            "mb_per_s": size_mb / duration_s,
             "rss_rise_mb": (server.peak_mb() or 0.0) - start_mb,
             "cpu_ms_per_mb": ((server.cpu_s() or 0.0) - cpu_s) * 1000 / size_mb,
         }
@@ -56,11 +56,11 @@ def upload(size_mb: int) -> Load:
 
 
 def idle_clients(count: int) -> Load:
-    """So many clients of an event stream that has nothing to say: memory of each, in KB."""
+    """Clients of an idle event stream: memory of each, in KB."""
 
     def load(contender: Contender, server: RunningServer, seconds: int, connections: int) -> Sample:
         with ExitStack() as stack:
-            _connect(stack, server, contender.path, 2)  # what the first one costs is not a client's
+            _connect(stack, server, contender.path, 2)  # the first one also pays for set-up
             before_mb = server.rss_mb() or 0.0
             _connect(stack, server, contender.path, count)
             after_mb = server.rss_mb() or 0.0
@@ -78,26 +78,26 @@ def _connect(stack: ExitStack, server: RunningServer, path: str, count: int) -> 
 
 
 def _read_until(client: socket.socket, mark: bytes) -> bytes:
-    got = b""
-    while mark not in got:
-        more = client.recv(65536)
-        if not more:
-            raise ConnectionError(f"the server closed the connection after {got!r}")
-        got += more
-    return got
+    received = b""
+    while mark not in received:
+        data = client.recv(65536)
+        if not data:
+            raise ConnectionError(f"the server closed the connection after {received!r}")
+        received += data
+    return received
 
 
 def _send_body(port: int, path: str, size_mb: int) -> float:
-    """:returns: seconds from the first byte to the answer."""
+    """:returns: seconds from the first byte sent to the response."""
     head = f"POST {path} HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: {size_mb << 20}\r\n\r\n"
     with socket.create_connection((HOST, port), timeout=TIMEOUT_S) as client:
         start = time.perf_counter()
         client.sendall(head.encode())
         for _ in range(size_mb):
             client.sendall(BLOCK)
-        answer = _read_until(client, str(size_mb << 20).encode())
-        if b" 200 " not in answer:
-            raise ConnectionError(f"the server answered {answer!r}")
+        response = _read_until(client, str(size_mb << 20).encode())
+        if b" 200 " not in response:
+            raise ConnectionError(f"the server responded {response!r}")
         return time.perf_counter() - start
 
 

@@ -1,4 +1,4 @@
-"""What was measured, and on what: versions and the machine, without its name or any path."""
+"""The machine and the versions that were measured, without the machine's name or any path."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PACKAGES = (
 
 
 def facts() -> dict[str, str]:
-    """Names and values, in the order to show them."""
+    """Names and values, in display order."""
     found = {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "processor": _first(Path("/proc/cpuinfo"), r"model name\s*:\s*(.+)") or platform.machine(),

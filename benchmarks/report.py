@@ -1,8 +1,8 @@
-"""From what was measured to tables, pictures and a JSON. ``python -m benchmarks.report FOLDER``
-makes the pages and the pictures once more from the ``results.json`` in that folder.
+"""Reports results as tables, pictures and JSON. ``python -m benchmarks.report FOLDER`` creates the
+pages and the pictures again from the ``results.json`` in that folder.
 
-What enters: contenders with their samples. What leaves: plain data, which is the JSON, and all that
-is made of it: a table on the terminal, ``report.inc`` for the documentation, and one SVG each.
+Input: contenders with their samples. Output: plain data, which is the JSON, and from it tables for
+the terminal, ``*.inc`` pages for the documentation, and one SVG for each work.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import waterfall
-from benchmarks.side_by_side import Contender
+from benchmarks.side_by_side import Contender, round_ratios
 from benchmarks.work import Work
 from bridge.cli.bench.svg import Bar, Line, bars, lines, number
 
@@ -29,20 +29,20 @@ OURS = "bridge"
 COLUMNS = {
     "p50_ms": "p50, ms",
     "p99_ms": "p99, ms",
-    "cpu_us": "CPU µs a request",
+    "cpu_us": "CPU µs per request",
     "peak_mb": "peak memory, MB",
-    "rss_rise_mb": "rise of memory, MB",
-    "cpu_ms_per_mb": "CPU ms a MB",
+    "rss_rise_mb": "memory increase, MB",
+    "cpu_ms_per_mb": "CPU ms per MB",
 }
 Data = dict[str, Any]
 
 
 @dataclass
 class Results:
-    """All of one run, as it goes into the JSON.
+    """The results of one run; its fields are those of the JSON.
 
-    :ivar work: by name: title, unit, contenders with their rounds, targets with what was reached.
-    :ivar growth: see `benchmarks.growth`; and so with ``waterfall`` and ``in_process``.
+    :ivar work: by name: title, unit, contenders with their rounds, targets with their verdicts.
+    :ivar growth: see `benchmarks.growth`; likewise for ``waterfall`` and ``in_process``.
     """
 
     machine: dict[str, str]
@@ -58,7 +58,7 @@ class Results:
             "metric": work.metric,
             "unit": work.unit,
             "less_is_better": work.less_is_better,
-            "plot": work.is_plot,
+            "x_axis": work.x_axis,
             "note": work.note,
             "connections": connections,
             "contenders": [_contender(each, contenders, work.metric) for each in contenders],
@@ -66,12 +66,11 @@ class Results:
         }
 
 
-def _contender(each: Contender, all_of_them: Sequence[Contender], metric: str) -> Data:
-    base = next((other for other in all_of_them if other.name == OURS), None)
+def _contender(each: Contender, contenders: Sequence[Contender], metric: str) -> Data:
+    base = next((other for other in contenders if other.name == OURS), None)
     ratios: list[float] = []
     if base is not None and base is not each:
-        both = zip(base.values(metric), each.values(metric), strict=False)
-        ratios = [ours / theirs for ours, theirs in both if theirs]
+        ratios = round_ratios(base, each, metric)
     names = dict.fromkeys(name for sample in each.samples for name in sample)
     return {
         "name": each.name,
@@ -88,8 +87,8 @@ def _target(work: Work, place: int, contenders: Sequence[Contender]) -> Data:
     return {
         "work": work.title,
         "base": target.base,
-        "against": target.told,
-        "asked": target.asked,
+        "against": target.against_label,
+        "required": target.requirement,
         "reached": None if verdict is None else verdict.reached,
         "rounds": [] if verdict is None else [round(value, 4) for value in verdict.values],
         "is_reached": verdict is not None and verdict.is_reached,
@@ -100,7 +99,7 @@ def _target(work: Work, place: int, contenders: Sequence[Contender]) -> Data:
 
 
 def print_work(work: Data) -> None:
-    """One table."""
+    """Print the table of one work."""
     table = Table(title=_heading(work), title_justify="left")
     for place, name in enumerate(_header(work)):
         table.add_column(name, justify="right" if place else "left")
@@ -110,8 +109,8 @@ def print_work(work: Data) -> None:
 
 
 def print_targets(results: Results) -> None:
-    """The lines "to reach", and how far each was."""
-    table = Table(title="To reach", title_justify="left")
+    """Print each target and the value that was reached."""
+    table = Table(title="Targets", title_justify="left")
     for place, name in enumerate(TARGET_HEADER):
         table.add_column(name, justify="right" if place in (2, 3) else "left")
     for row in _target_rows(results):
@@ -119,7 +118,7 @@ def print_targets(results: Results) -> None:
     _console().print(table)
 
 
-TARGET_HEADER = ("work", "against", "asked", "reached", "")
+TARGET_HEADER = ("work", "against", "required", "reached", "")
 
 
 def _target_rows(results: Results) -> list[list[str]]:
@@ -127,7 +126,7 @@ def _target_rows(results: Results) -> list[list[str]]:
         [
             target["work"],
             target["against"],
-            target["asked"],
+            target["required"],
             "not measured" if target["reached"] is None else f"{target['reached']:.2f}",
             "yes" if target["is_reached"] else "no",
         ]
@@ -137,13 +136,13 @@ def _target_rows(results: Results) -> list[list[str]]:
 
 
 def _console() -> Console:
-    """As wide as the terminal; in a file, as wide as the tables."""
+    """A console as wide as the terminal, or as the tables if the output is a file."""
     console = Console()
     return console if console.is_terminal else Console(width=140)
 
 
 def print_in_process(results: Results) -> None:
-    """What one request costs without a server."""
+    """Print the cost of one request without a server."""
     table = Table(title="In process", title_justify="left")
     for place, name in enumerate(IN_PROCESS_HEADER):
         table.add_column(name, justify="right" if place else "left")
@@ -152,7 +151,7 @@ def print_in_process(results: Results) -> None:
     _console().print(table)
 
 
-IN_PROCESS_HEADER = ("one request", "CPU µs", "Python's instructions", "hand-overs")
+IN_PROCESS_HEADER = ("one request", "CPU µs", "bytecode instructions", "hand-overs")
 
 
 def _in_process_rows(results: Results) -> list[list[str]]:
@@ -163,7 +162,7 @@ def _in_process_rows(results: Results) -> list[list[str]]:
 
 
 def _heading(work: Data) -> str:
-    counts = work["metric"] == "rate" and not work["plot"]
+    counts = work["metric"] == "rate" and not work["x_axis"]
     return f"{work['title']}, {work['connections']} connections" if counts else str(work["title"])
 
 
@@ -178,7 +177,7 @@ def _has_ratios(work: Data) -> bool:
 
 def _header(work: Data) -> list[str]:
     ratio = ["bridge is"] if _has_ratios(work) else []
-    return ["", work["unit"], "least - most", *ratio, *_extra_columns(work).values(), "failed"]
+    return ["", work["unit"], "min - max", *ratio, *_extra_columns(work).values(), "failed"]
 
 
 def _rows(work: Data) -> list[list[str]]:
@@ -208,10 +207,10 @@ def _spread(work: Data, each: Data) -> tuple[float, float]:
 
 
 def write(results: Results, folder: Path) -> None:
-    """``results.json``, ``report.inc`` and the pictures, into ``folder``."""
+    """Write ``results.json``, the ``*.inc`` pages and the pictures into ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
-    told = json.dumps(asdict(results), indent=1, ensure_ascii=False)
-    (folder / "results.json").write_text(told + "\n", "utf-8")
+    data = json.dumps(asdict(results), indent=1, ensure_ascii=False)
+    (folder / "results.json").write_text(data + "\n", "utf-8")
     for name, work in results.work.items():
         (folder / f"{name}.svg").write_text(_picture(work), "utf-8")
     for each in results.growth:
@@ -228,8 +227,8 @@ def write(results: Results, folder: Path) -> None:
 
 
 def _picture(work: Data) -> str:
-    if work["plot"]:
-        return lines(work["title"], work["plot"], work["unit"], _lines(work), log_x=True)
+    if work["x_axis"]:
+        return lines(work["title"], work["x_axis"], work["unit"], _lines(work), log_x=True)
     rows = []
     for each in work["contenders"]:
         low, high = _spread(work, each)
@@ -241,7 +240,7 @@ def _picture(work: Data) -> str:
 
 
 def _lines(work: Data) -> list[Line]:
-    """Contenders are named by a number; those of another app have its name behind a comma."""
+    """Lines from contenders that are named ``NUMBER`` or ``NUMBER, OTHER APP``."""
     points: dict[str, list[tuple[float, float]]] = {}
     for each in work["contenders"]:
         x, _, other = each["name"].partition(", ")
@@ -272,8 +271,8 @@ def _targets_page(results: Results) -> str:
 
 def _machine_page(results: Results) -> str:
     settings = results.settings
-    how = f"{settings['rounds']} of {settings['seconds']} s, one after another"
-    rows = [["rounds", how], *([name, value] for name, value in results.machine.items())]
+    rounds = f"{settings['rounds']} of {settings['seconds']} s, in turn"
+    rows = [["rounds", rounds], *([name, value] for name, value in results.machine.items())]
     return _markdown(["", ""], rows)
 
 
@@ -283,5 +282,5 @@ def _markdown(header: list[str], rows: list[list[str]]) -> str:
 
 
 if __name__ == "__main__":
-    where = Path(sys.argv[1])
-    write(Results(**json.loads((where / "results.json").read_text("utf-8"))), where)
+    folder = Path(sys.argv[1])
+    write(Results(**json.loads((folder / "results.json").read_text("utf-8"))), folder)

@@ -1,13 +1,12 @@
-"""What a Router adds to a request, by the number of mounts. In process: no server, no network.
+"""What a Router adds to a request, by the number of mounts. In process, without server and network.
 
 ::
 
     python -m benchmarks.router_cost
 
-What enters: nothing. What leaves: a table of nanoseconds a request, on stdout: the time of one
-through the Router less that of one to the bare app. Both are the shortest of many short rounds that
-take turns, since whatever else the machine does can only add to them. Main thread; the apps answer
-nothing.
+Prints a table of nanoseconds per request: the time of a request through the Router minus that of a
+request to the bare app. Both are the shortest of many short rounds in turn, since other activity of
+the machine can only add to them. Runs on the main thread; the apps do nothing.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ def site(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
 
 
 def scope_of(path: str) -> Scope:
-    """As uvicorn makes it, for a browser's request."""
+    """A scope, as uvicorn builds it for a request of a browser."""
     headers = [(b"header-%d" % number, b"value") for number in range(12)]
     return {
         "type": "http",
@@ -56,7 +55,7 @@ def scope_of(path: str) -> Scope:
 
 
 def call_asgi(app: Any, path: str) -> Callable[[], None]:
-    """One request, to its end."""
+    """A function that runs one request to its end."""
     scope = scope_of(path)
 
     def call() -> None:
@@ -69,7 +68,7 @@ def call_asgi(app: Any, path: str) -> Callable[[], None]:
 
 
 def call_wsgi(app: Any, path: str) -> Callable[[], None]:
-    """One request; the keys that a Router changes are set anew each time, as by a server."""
+    """A function that runs one request, with new values for the keys that a Router changes."""
     environ: Environ = {f"HTTP_HEADER_{number}": "value" for number in range(12)}
 
     def call() -> None:
@@ -91,20 +90,20 @@ def router_of(app: Any, number: int) -> bridge.Router:
 
 
 def time_ns(call: Callable[[], None], calls: int) -> float:
-    begun = time.perf_counter_ns()
+    start = time.perf_counter_ns()
     for _ in range(calls):
         call()
-    return (time.perf_counter_ns() - begun) / calls
+    return (time.perf_counter_ns() - start) / calls
 
 
 def added_ns(bare: Callable[[], None], routed: Callable[[], None], calls: int) -> float:
-    """What ``routed`` takes longer than ``bare``."""
+    """How much longer ``routed`` takes than ``bare``."""
     rounds = [(time_ns(bare, calls), time_ns(routed, calls)) for _ in range(ROUNDS)]
     return min(routed for _, routed in rounds) - min(bare for bare, _ in rounds)
 
 
 def row_of(number: int, calls: int) -> list[float]:
-    """At the root and below the last prefix, natively on either kind of server."""
+    """The added time at the root and below the last prefix, for an ASGI and for a WSGI app."""
     last = list(mounts_of(None, number))[-1].rstrip("/") + "/x"
     return [
         added_ns(caller(app, path), caller(router_of(app, number), path), calls)

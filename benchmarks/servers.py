@@ -1,4 +1,4 @@
-"""Servers besides uvicorn and gunicorn, which `benchmarks.side_by_side` has: one worker each."""
+"""Contenders on further servers, with one worker each; `benchmarks.side_by_side` has the others."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ __all__ = ["granian_wsgi", "hypercorn_wsgi", "uvicorn_wsgi", "waitress"]
 
 
 def granian_wsgi(name: str, target: str, threads: int | None = None, **env: str) -> Contender:
-    """``target`` on granian, whose WSGI is its own, in Rust.
+    """``target`` on granian, which implements WSGI itself, in Rust.
 
-    :param threads: that run the app; None for as many as granian takes by itself.
+    :param threads: threads that run the app; None for granian's default.
     """
     where = ["--host", HOST, "--port", PORT]
     options = ["--interface", "wsgi", "--log-level", "error"]
@@ -20,14 +20,14 @@ def granian_wsgi(name: str, target: str, threads: int | None = None, **env: str)
 
 
 def hypercorn_wsgi(name: str, target: str, **env: str) -> Contender:
-    """``target`` on hypercorn with uvloop, by way of its own WSGI wrapper."""
+    """``target`` on hypercorn with uvloop, behind hypercorn's own WSGI wrapper."""
     options = ["--worker-class", "uvloop", "--workers", "0", "--log-level", "error"]
     where = ["--bind", f"{HOST}:{PORT}"]
     return Contender(name, ["-m", "hypercorn", f"wsgi:{target}", *where, *options], env)
 
 
 def uvicorn_wsgi(name: str, target: str, **env: str) -> Contender:
-    """``target`` on uvicorn, by way of its own WSGI wrapper, which it has deprecated."""
+    """``target`` on uvicorn, behind uvicorn's own WSGI wrapper, which is deprecated."""
     options = "--loop uvloop --http httptools --no-access-log --log-level warning"
     command = ["-m", "uvicorn", target, "--port", PORT, "--interface", "wsgi", *options.split()]
     return Contender(name, ["-W", "ignore", *command], env)

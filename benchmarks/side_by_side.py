@@ -1,8 +1,8 @@
-"""Several servers measured in turn, A B C A B C, so that a slow moment hits them all.
+"""Measures several servers in turn, A B C A B C, so that a slow moment affects all of them.
 
-What enters: contenders, each a command line that listens on a port, and a way to load them. What
-leaves: in each contender, one :class:`Sample` a round. Servers run on one CPU and what loads them
-on another, where there are two. Everything happens on the caller's thread, one load at a time.
+Input: contenders, each a command line that listens on a port, and a load. Output: one
+:data:`Sample` per round in each contender. Servers run on one CPU and the load generator on
+another, where there are two. Runs on the calling thread, one load at a time.
 """
 
 from __future__ import annotations
@@ -25,19 +25,18 @@ from bridge.cli.bench.results import LoadResult
 WARMUP_S = 1
 
 Sample = dict[str, float]
-"""One measurement: its numbers by name, such as ``rate`` and ``p99_ms``. What is unknown is left
-out."""
+"""One measurement: its known numbers by name, such as ``rate`` and ``p99_ms``."""
 
 
 @dataclass
 class Contender:
-    """One way to serve the same thing.
+    """One setup that serves the work.
 
-    :ivar command: without the interpreter; ``{port}`` stands for the port.
-    :ivar env: for the server. Contenders with one command and one environment share one server.
-    :ivar path: what is asked for.
-    :ivar connections: how many, where it is not the same for all contenders.
-    :ivar samples: one a round.
+    :ivar command: arguments for the interpreter; ``{port}`` stands for the port.
+    :ivar env: for the server. Contenders with the same command and environment share one server.
+    :ivar path: the requested path.
+    :ivar connections: overrides the number that is common to all contenders.
+    :ivar samples: one per round.
     """
 
     name: str
@@ -48,7 +47,7 @@ class Contender:
     samples: list[Sample] = field(default_factory=list)
 
     def values(self, metric: str) -> list[float]:
-        """That number of every round; nothing if a round does not have it."""
+        """This number of every round; empty if it is unknown for a round."""
         found = [sample[metric] for sample in self.samples if metric in sample]
         return found if len(found) == len(self.samples) else []
 
@@ -58,7 +57,7 @@ class Contender:
 
     @property
     def rates(self) -> list[float]:
-        """Requests per second, one number a round."""
+        """Requests per second, one number per round."""
         return self.values("rate")
 
     @property
@@ -67,12 +66,12 @@ class Contender:
 
     @property
     def failed(self) -> int:
-        """How many responses were errors, or did not come."""
+        """Error responses, and requests without a response."""
         return round(sum(self.values("failed")))
 
 
 Load = Callable[[Contender, RunningServer, int, int], Sample]
-"""Loads one server for so many seconds through so many connections."""
+"""Loads one server: contender, server, seconds, connections."""
 
 
 def uvicorn(name: str, target: str, **env: str) -> Contender:
@@ -97,35 +96,35 @@ def gunicorn(name: str, target: str, *options: str, **env: str) -> Contender:
 def load_with_wrk(
     contender: Contender, server: RunningServer, seconds: int, connections: int
 ) -> Sample:
-    """Requests as fast as they are answered."""
-    before = server.cpu_s()
+    """Send requests as fast as they are answered."""
+    before_s = server.cpu_s()
     url = server.url(contender.path)
-    answer = run_load(url, connections=contender.connections or connections, seconds=seconds)
-    return sample_of(answer, server, before)
+    result = run_load(url, connections=contender.connections or connections, seconds=seconds)
+    return make_sample(result, server, before_s)
 
 
-def sample_of(answer: LoadResult, server: RunningServer, cpu_before_s: float | None) -> Sample:
+def make_sample(result: LoadResult, server: RunningServer, cpu_before_s: float | None) -> Sample:
     """The numbers of one load.
 
-    :param cpu_before_s: what the server had used when it began.
+    :param cpu_before_s: CPU seconds that the server had used before the load.
     """
-    after, peak = server.cpu_s(), server.peak_mb()
+    after_s, peak_mb = server.cpu_s(), server.peak_mb()
     sample = {
-        "rate": answer.rate,
-        "p50_ms": answer.p50_ms,
-        "p99_ms": answer.p99_ms,
-        "mb_per_s": answer.bytes / answer.seconds / 1e6,
-        "failed": float(answer.failed),
+        "rate": result.rate,
+        "p50_ms": result.p50_ms,
+        "p99_ms": result.p99_ms,
+        "mb_per_s": result.bytes / result.seconds / 1e6,
+        "failed": float(result.failed),
     }
-    if peak is not None:
-        sample["peak_mb"] = peak
-    if after is not None and cpu_before_s is not None and answer.requests:
-        sample["cpu_us"] = (after - cpu_before_s) / answer.requests * 1e6
+    if peak_mb is not None:
+        sample["peak_mb"] = peak_mb
+    if after_s is not None and cpu_before_s is not None and result.requests:
+        sample["cpu_us"] = (after_s - cpu_before_s) / result.requests * 1e6
     return sample
 
 
 class Clock:
-    """The progress bar: it counts the seconds that all that is asked for will take."""
+    """The progress bar, in seconds of all planned measurements."""
 
     def __init__(self, total_s: float, *, shown: bool = True) -> None:
         columns = (
@@ -146,16 +145,16 @@ class Clock:
     def __exit__(self, *error: object) -> None:
         self._progress.stop()
 
-    def say(self, words: str) -> None:
-        """A line above the bar."""
-        self._progress.console.print(words, markup=False)
+    def log(self, line: str) -> None:
+        """Print a line above the bar."""
+        self._progress.console.print(line, markup=False)
 
-    def tick(self, seconds: float, doing: str) -> None:
-        self._progress.update(self._task, advance=seconds, description=doing)
+    def tick(self, seconds: float, activity: str) -> None:
+        self._progress.update(self._task, advance=seconds, description=activity)
 
 
 def planned_s(contenders: Sequence[Contender], *, rounds: int, seconds: int) -> float:
-    """How long :func:`measure` will take, in seconds, more or less."""
+    """The approximate duration of :func:`measure`, in seconds."""
     return len(contenders) * (rounds * seconds + 2 * WARMUP_S)
 
 
@@ -171,10 +170,10 @@ def measure(
     clock: Clock | None = None,
     warm_up: bool = True,
 ) -> None:
-    """Warm every contender up, then measure them in turn; the results are left in them.
+    """Warm up every contender, then measure them in turn, and store the samples in them.
 
-    :param fresh: start the server anew for each round, instead of once.
-    :param warm_up: load each server for a second before the first round; else it gets one request.
+    :param fresh: start a new server for each round instead of one for all.
+    :param warm_up: load each server for a second before the first round, instead of one request.
     :raises SystemExit: wrk is not installed.
     """
     if not has_wrk():
@@ -194,7 +193,7 @@ def measure(
 
 @dataclass(frozen=True)
 class Turns:
-    """One comparison that is going on."""
+    """The running comparison."""
 
     title: str
     load: Load
@@ -214,29 +213,31 @@ class Turns:
                 self.clock.tick(2 * WARMUP_S, self.title)
             for _ in range(rounds):
                 for contender in contenders:
-                    self._take(contender, servers[_server_of(contender)], self.seconds)
+                    self._measure(contender, servers[_server_of(contender)], self.seconds)
                     self.clock.tick(self.seconds, f"{self.title}: {contender.name}")
 
     def _warm_up(self, contender: Contender, server: RunningServer) -> None:
         if self.warm_up:
             self.load(contender, server, WARMUP_S, self.connections)
         else:
-            with urllib.request.urlopen(server.url(contender.path)) as answer:
-                answer.read()
+            with urllib.request.urlopen(server.url(contender.path)) as response:
+                response.read()
 
     def in_fresh_servers(self, contenders: Sequence[Contender], rounds: int) -> None:
         for _ in range(rounds):
             for contender in contenders:
-                with _serve(contender, exit_timeout_s=0.5) as server:  # its clients never end
-                    self._take(contender, server, self.seconds)
+                with _serve(
+                    contender, exit_timeout_s=0.5
+                ) as server:  # its clients never disconnect
+                    self._measure(contender, server, self.seconds)
                 self.clock.tick(self.seconds, f"{self.title}: {contender.name}")
         self.clock.tick(2 * WARMUP_S * len(contenders), self.title)
 
-    def _take(self, contender: Contender, server: RunningServer, seconds: int) -> None:
+    def _measure(self, contender: Contender, server: RunningServer, seconds: int) -> None:
         try:
             sample = self.load(contender, server, seconds, self.connections)
         except (LoadFailed, subprocess.SubprocessError, OSError) as error:
-            self.clock.say(f"{self.title}: {contender.name} failed: {error}")
+            self.clock.log(f"{self.title}: {contender.name} failed: {error}")
             sample = {"rate": 0.0, "failed": 1.0}
         contender.samples.append(sample)
 
@@ -253,14 +254,14 @@ def _serve(
     )
 
 
-def pairs(base: Contender, other: Contender, metric: str = "rate") -> list[float]:
-    """``base`` divided by ``other``, round by round; nothing if one failed to be measured."""
+def round_ratios(base: Contender, other: Contender, metric: str = "rate") -> list[float]:
+    """``base`` divided by ``other``, round by round; empty if one was not measured."""
     both = zip(base.values(metric), other.values(metric), strict=False)
     return [ours / theirs for ours, theirs in both if theirs]
 
 
 def show(title: str, contenders: Sequence[Contender], *, against: str) -> None:
-    """Print medians, spreads and each ratio to the contender named ``against``."""
+    """Print medians, spreads and the ratio of each to the contender named ``against``."""
     base = next(c for c in contenders if c.name == against)
     table = Table(title=title, title_justify="left")
     for column in ("", "requests/s", "min - max", f"{against} is", "failed"):
@@ -270,7 +271,9 @@ def show(title: str, contenders: Sequence[Contender], *, against: str) -> None:
             contender.name,
             f"{contender.median:,.0f}",
             f"{min(contender.rates):,.0f} - {max(contender.rates):,.0f}",
-            "" if contender is base else f"{statistics.median(pairs(base, contender)):.2f} x",
+            ""
+            if contender is base
+            else f"{statistics.median(round_ratios(base, contender)):.2f} x",
             str(contender.failed or ""),
         )
     Console().print(table)

@@ -1,14 +1,14 @@
-"""Mixed calls of the helpers, ours and asgiref's, for a long time, under a watchdog.
+"""A long run of mixed calls of the sync helpers, ours and asgiref's, under a watchdog.
 
 ::
 
     python benchmarks/soak_sync.py                     # 200,000 calls
     python benchmarks/soak_sync.py --calls 20000 --loop uvloop
 
-Sync code calls async code calls sync code, up to five deep, in many tasks and threads at once; some
-is cancelled, some times out, some raises; streams are left half-way and contexts end early. What
-must hold: every call ends, with its own result; no thread and no task is left over; the memory does
-not grow. A run that makes no progress for a while ends with the stack of every thread.
+Sync code calls async code and the reverse, nested up to five deep, in many concurrent tasks and
+threads; some calls are cancelled, time out or raise; some streams are not read to their end. Checks
+that every call ends with its own result, that no threads and tasks are left over, and that memory
+does not grow. A run without progress for a minute exits with the stack of every thread.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ SIDES = (bridge.sync, bridge.sync, asgiref.sync)  # ours twice as often
 
 
 class Refused(Exception):
-    """What some of the calls raise."""
+    """Raised by some of the calls."""
 
 
 class Soak:
-    """One run: how many calls are left, and what happened to those that ended."""
+    """One run: the number of calls left, and the outcomes of those that ended."""
 
     def __init__(self, calls: int, seed: int) -> None:
         self.left = calls
@@ -54,14 +54,14 @@ class Soak:
             self.left -= 1
             return self.left >= 0
 
-    def note(self, what: str) -> None:
+    def count(self, outcome: str) -> None:
         with self.lock:
-            self.ended[what] += 1
+            self.ended[outcome] += 1
 
     # -- the calls ------------------------------------------------------------------------------
 
     def sync_code(self, depth: int, value: int) -> int:
-        """Sync code at some depth: returns what it got, by way of async code."""
+        """Sync code that calls async code until the depth is 0, and returns ``value``."""
         if depth == 0:
             if value % 29 == 0:
                 raise Refused(value)
@@ -75,29 +75,29 @@ class Soak:
             await asyncio.sleep(0)
             return value
         sensitive = (value // 3) % 4 != 0
-        # asgiref alone, nested on asyncio's executor, would sooner or later wait for itself.
+        # asgiref alone, nested on asyncio's executor, would deadlock sooner or later.
         side = SIDES[(depth * 7 + value) % 3] if sensitive or depth == 1 else bridge.sync
         call = side.sync_to_async(self.sync_code, thread_sensitive=sensitive)
         result: int = await call(depth - 1, value)
         return result
 
     async def one(self, value: int) -> None:
-        """One call from async code, in one of the ways there are."""
-        way = value % 10
+        """One call from async code; the value selects its kind."""
+        kind = value % 10
         try:
-            if way == 0:
+            if kind == 0:
                 await asyncio.wait_for(self.async_code(value % 5 + 1, value), value % 7 / 1000)
-            elif way == 1:
+            elif kind == 1:
                 await self.cancelled(value)
-            elif way == 2:
+            elif kind == 2:
                 await self.stream_in(value)
-            elif way == 3:
+            elif kind == 3:
                 await self.in_context(value)
             else:
                 assert await self.async_code(value % 5 + 1, value) == value
-            self.note("returned")
+            self.count("returned")
         except (Refused, TimeoutError, asyncio.CancelledError) as error:
-            self.note(type(error).__name__)
+            self.count(type(error).__name__)
 
     async def cancelled(self, value: int) -> None:
         task = asyncio.create_task(self.async_code(value % 4 + 1, value))
@@ -127,15 +127,15 @@ class Soak:
             assert await self.async_code(3, value | 1) == value | 1
 
     def one_from_sync(self, value: int) -> None:
-        """One call from a thread that no loop has called."""
+        """One call from a thread without an event loop."""
         try:
             if value % 5 == 0:
                 self.stream_out(value)
             else:
                 assert self.sync_code(value % 4 + 1, value) == value
-            self.note("returned")
+            self.count("returned")
         except Refused:
-            self.note("Refused")
+            self.count("Refused")
 
     def stream_out(self, value: int) -> None:
         async def numbers() -> AsyncIterator[int]:
@@ -147,7 +147,7 @@ class Soak:
             if number > 20:
                 break
 
-    # -- who makes them -------------------------------------------------------------------------
+    # -- the workers that make the calls --------------------------------------------------------
 
     async def worker(self) -> None:
         while self.take():
@@ -169,7 +169,7 @@ class Soak:
 
 
 def watch(soak: Soak, stop: threading.Event) -> None:
-    """Push the deadline on while calls still end."""
+    """Restart the watchdog's timer as long as calls end."""
     seen = -1
     while not stop.wait(1):
         ended = sum(soak.ended.values())
@@ -186,12 +186,12 @@ def memory_mb() -> float:
 
 
 def settle() -> tuple[float, int, int]:
-    """Memory in MB, threads and tasks, once what has ended has also been cleaned up."""
+    """Wait for the cleanup, then return memory in MB, threads, and tasks on the kept loop."""
     for _ in range(3):
         gc.collect()
         time.sleep(0.2)
-    kept = asyncio.run_coroutine_threadsafe(_count_tasks(), bridge.async_to_sync(_this_loop)())
-    return memory_mb(), threading.active_count(), kept.result() - 1
+    tasks = asyncio.run_coroutine_threadsafe(_count_tasks(), bridge.async_to_sync(_this_loop)())
+    return memory_mb(), threading.active_count(), tasks.result() - 1
 
 
 async def _this_loop() -> asyncio.AbstractEventLoop:
@@ -203,7 +203,7 @@ async def _count_tasks() -> int:
 
 
 def run(calls: int, loop: str, seed: int) -> Counter[str]:
-    """:returns: how many calls ended in which way."""
+    """:returns: the number of calls by outcome."""
     runner: Callable[..., Any] = asyncio.run
     if loop == "uvloop":
         import uvloop
@@ -225,7 +225,9 @@ def run(calls: int, loop: str, seed: int) -> Counter[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--calls", type=int, default=200_000)
-    parser.add_argument("--rounds", type=int, default=10, help="how often to look at what grows")
+    parser.add_argument(
+        "--rounds", type=int, default=10, help="number of runs, with a check for growth after each"
+    )
     parser.add_argument("--loop", choices=("asyncio", "uvloop"), default="asyncio")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
@@ -249,7 +251,7 @@ def main() -> None:
 def check(
     options: argparse.Namespace, ended: Counter[str], sizes: list[tuple[float, int, int]]
 ) -> None:
-    """End with an error if calls were lost, or anything still grew in the second half."""
+    """Fail if calls were lost, or if anything still grew in the second half of the rounds."""
     expected = options.calls // options.rounds * options.rounds
     assert sum(ended.values()) == expected, f"{sum(ended.values())} of {expected} calls ended"
     base = sizes[(len(sizes) - 1) // 2]

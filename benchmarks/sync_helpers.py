@@ -1,15 +1,15 @@
-"""`sync_to_async` and `async_to_sync`: ours and asgiref's, in turns, in one process.
+"""Compares `sync_to_async` and `async_to_sync` with asgiref's, in turn, in one process.
 
 ::
 
-    python benchmarks/sync_helpers.py             # free to use every CPU, then on one
+    python benchmarks/sync_helpers.py             # on all CPUs, then on one
     python benchmarks/sync_helpers.py --loop uvloop --rounds 15
 
-Each line is one way to call a helper. Both sides run it in turns, round after round; the numbers
-are the best of the rounds, in microseconds per call, because what else the machine does only adds.
-"floor" is what the same hand-over costs with nothing around it: a lock to wake a thread,
-``call_soon_threadsafe`` to come back. With ``--cpu`` it is the processor time of all threads, which
-a busy machine hardly changes.
+Each line is one way to call a helper. Both libraries run it in turn, round after round; the numbers
+are the lowest of the rounds, in microseconds per call, because other activity of the machine can
+only add to them. "floor" is the cost of the bare hand-over: a lock that wakes a thread, and
+``call_soon_threadsafe`` to return. ``--cpu`` measures the processor time of all threads instead of
+elapsed time, which a busy machine hardly changes.
 """
 
 from __future__ import annotations
@@ -28,11 +28,10 @@ import asgiref.sync
 
 import bridge.sync
 
-Side = Any
-"""The module of one side: both have the same two names."""
+Library = Any
+"""``bridge.sync`` or ``asgiref.sync``: both have the two helpers."""
 
-Measure = Callable[[Side, int], Coroutine[Any, Any, float]]
-
+Measure = Callable[[Library, int], Coroutine[Any, Any, float]]
 
 clock = perf_counter
 
@@ -45,11 +44,11 @@ async def coroutine() -> int:
     return 1
 
 
-# -- what is measured: each returns microseconds per call -----------------------------------------
+# -- the measurements: each returns microseconds per call ------------------------------------------
 
 
-async def one_at_a_time(side: Side, calls: int, *, thread_sensitive: bool) -> float:
-    function = side.sync_to_async(identity, thread_sensitive=thread_sensitive)
+async def one_at_a_time(library: Library, calls: int, *, thread_sensitive: bool) -> float:
+    function = library.sync_to_async(identity, thread_sensitive=thread_sensitive)
     await function(0)
     start = clock()
     for number in range(calls):
@@ -57,16 +56,16 @@ async def one_at_a_time(side: Side, calls: int, *, thread_sensitive: bool) -> fl
     return (clock() - start) / calls * 1e6
 
 
-async def gathered(side: Side, calls: int, *, thread_sensitive: bool) -> float:
-    function = side.sync_to_async(identity, thread_sensitive=thread_sensitive)
+async def gathered(library: Library, calls: int, *, thread_sensitive: bool) -> float:
+    function = library.sync_to_async(identity, thread_sensitive=thread_sensitive)
     await function(0)
     start = clock()
     await asyncio.gather(*(function(number) for number in range(calls)))
     return (clock() - start) / calls * 1e6
 
 
-def repeat_sync(side: Side, calls: int) -> float:
-    function = side.async_to_sync(coroutine)
+def repeat_sync(library: Library, calls: int) -> float:
+    function = library.async_to_sync(coroutine)
     function()
     start = clock()
     for _ in range(calls):
@@ -74,27 +73,27 @@ def repeat_sync(side: Side, calls: int) -> float:
     return (clock() - start) / calls * 1e6
 
 
-async def with_no_loop(side: Side, calls: int) -> float:
-    """In a plain thread, which no loop has called."""
-    return await asyncio.get_running_loop().run_in_executor(None, repeat_sync, side, calls)
+async def with_no_loop(library: Library, calls: int) -> float:
+    """In a plain thread without an event loop."""
+    return await asyncio.get_running_loop().run_in_executor(None, repeat_sync, library, calls)
 
 
-async def in_a_worker_thread(side: Side, calls: int) -> float:
-    """Under ``sync_to_async``: the coroutines run on the loop that called."""
-    function: Any = side.sync_to_async(repeat_sync, thread_sensitive=False)
-    result: float = await function(side, calls)
+async def in_a_worker_thread(library: Library, calls: int) -> float:
+    """Under ``sync_to_async``: the coroutines run on the calling event loop."""
+    function: Any = library.sync_to_async(repeat_sync, thread_sensitive=False)
+    result: float = await function(library, calls)
     return result
 
 
 async def floor(calls: int) -> float:
-    gate = threading.Lock()
-    gate.acquire()
+    wake_up = threading.Lock()
+    wake_up.acquire()
     loop = asyncio.get_running_loop()
     jobs: deque[asyncio.Future[int] | None] = deque()
 
     def work() -> None:
         while True:
-            gate.acquire()
+            wake_up.acquire()
             job = jobs.popleft()
             if job is None:
                 return
@@ -106,30 +105,30 @@ async def floor(calls: int) -> float:
     for _ in range(calls):
         job: asyncio.Future[int] = loop.create_future()
         jobs.append(job)
-        gate.release()
+        wake_up.release()
         await job
-    spent = clock() - start
+    duration_s = clock() - start
     jobs.append(None)
-    gate.release()
+    wake_up.release()
     thread.join()
-    return spent / calls * 1e6
+    return duration_s / calls * 1e6
 
 
 MEASURES: dict[str, tuple[Measure, int]] = {
     "sync_to_async, one at a time": (
-        lambda side, calls: one_at_a_time(side, calls, thread_sensitive=True),
+        lambda library, calls: one_at_a_time(library, calls, thread_sensitive=True),
         1000,
     ),
     "  thread_sensitive=False": (
-        lambda side, calls: one_at_a_time(side, calls, thread_sensitive=False),
+        lambda library, calls: one_at_a_time(library, calls, thread_sensitive=False),
         1000,
     ),
     "sync_to_async, gather of 5,000": (
-        lambda side, calls: gathered(side, calls, thread_sensitive=True),
+        lambda library, calls: gathered(library, calls, thread_sensitive=True),
         5000,
     ),
     "  thread_sensitive=False ": (
-        lambda side, calls: gathered(side, calls, thread_sensitive=False),
+        lambda library, calls: gathered(library, calls, thread_sensitive=False),
         5000,
     ),
     "async_to_sync, no loop": (with_no_loop, 200),
@@ -174,20 +173,22 @@ def main() -> None:
     parser.add_argument("--loop", choices=("asyncio", "uvloop"), default="asyncio")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--only", choices=("free", "pinned"))
-    parser.add_argument("--cpu", action="store_true", help="processor time, not elapsed time")
+    parser.add_argument(
+        "--cpu", action="store_true", help="measure processor time instead of elapsed time"
+    )
     options = parser.parse_args()
     global clock
     clock = process_time if options.cpu else perf_counter
     print(f"Python {sys.version.split()[0]}, asgiref {asgiref.__version__}, {os.cpu_count()} CPUs")
     if options.only != "pinned":
-        report("free to use every CPU", options.loop, options.rounds)
+        report("on all CPUs", options.loop, options.rounds)
     if options.only != "free" and hasattr(os, "sched_setaffinity"):
         _pin({min(os.sched_getaffinity(0))})
-        report("the process on one CPU", options.loop, options.rounds)
+        report("on one CPU", options.loop, options.rounds)
 
 
 def _pin(cpus: set[int]) -> None:
-    """The threads that run already, too: a call alone pins one thread, and those it will start."""
+    """Pin all existing threads: one call pins one thread and those that it starts later."""
     threads = os.listdir("/proc/self/task") if os.path.isdir("/proc/self/task") else ["0"]
     for thread in threads:
         os.sched_setaffinity(int(thread), cpus)

@@ -1,7 +1,6 @@
-"""What is to be reached: a ratio to another contender, or a number of one's own.
+"""Targets: a limit for the ratio of two contenders, or for a metric of one.
 
-What enters: measured contenders. What leaves: for each target a :class:`Verdict`, a line of the
-table "To reach".
+Input: measured contenders. Output: a :class:`Verdict` for each target.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.side_by_side import Contender, pairs
+from benchmarks.side_by_side import Contender, round_ratios
 
 __all__ = ["Target", "Verdict"]
 
@@ -19,10 +18,11 @@ __all__ = ["Target", "Verdict"]
 class Target:
     """One line of the table.
 
-    :ivar against: the contender that ``base`` is divided by, round by round; a number instead is
-        what each round is divided by; None compares the metric itself.
-    :ivar limit: of the median.
-    :ivar at_most: the limit is an upper one.
+    :ivar against: the contender that ``base`` is divided by, round by round, or a number that each
+        round is divided by; None for the metric itself.
+    :ivar limit: for the median.
+    :ivar at_most: whether the limit is an upper one.
+    :ivar label: what ``base`` is compared with, if not the name of a contender.
     """
 
     against: str | float | None
@@ -30,10 +30,10 @@ class Target:
     metric: str = "rate"
     base: str = "bridge"
     at_most: bool = False
-    words: str = ""
+    label: str = ""
 
     def judge(self, contenders: Sequence[Contender]) -> Verdict | None:
-        """The verdict; None if one of the two was not measured."""
+        """Return the verdict; None if one of the two was not measured."""
         by_name = {each.name: each for each in contenders if each.samples}
         base = by_name.get(self.base)
         if base is None or (isinstance(self.against, str) and self.against not in by_name):
@@ -43,24 +43,24 @@ class Target:
 
     def _values(self, base: Contender, by_name: dict[str, Contender]) -> list[float]:
         if isinstance(self.against, str):
-            return pairs(base, by_name[self.against], self.metric)
+            return round_ratios(base, by_name[self.against], self.metric)
         divisor = 1.0 if self.against is None else self.against
         return [value / divisor for value in base.values(self.metric)]
 
     @property
-    def asked(self) -> str:
+    def requirement(self) -> str:
         """Such as ``at least 4.5``."""
         return f"at {'most' if self.at_most else 'least'} {self.limit:g}"
 
     @property
-    def told(self) -> str:
-        """What is compared, in words."""
-        return self.words or str(self.against)
+    def against_label(self) -> str:
+        """What ``base`` is compared with, for the table."""
+        return self.label or str(self.against)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """How it went: the value of each round, and their median."""
+    """The value of each round, and their median."""
 
     target: Target
     values: list[float]

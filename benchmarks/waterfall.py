@@ -1,9 +1,9 @@
 """Where the time of one request goes, from socket to socket: ``python -m benchmarks.waterfall``.
 
-What enters: requests to Flask's hello through bridge on uvicorn, one at a time, on one connection.
-What leaves: the median time of each step, and ``--svg FILE`` draws them under each other. The clock
-is the system's monotonic one, which client and server share. One request at a time is the slowest
-way to be served: each hand-over finds the other side asleep.
+Sends requests to Flask's hello through bridge on uvicorn, one at a time, on one connection. Prints
+the median time of each step; ``--svg FILE`` draws them below each other. The clock is the system's
+monotonic one, which client and server share. One request at a time is the slowest case: each
+hand-over has to wake a thread that sleeps.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ WARM_UP = 500
 MARKS = ("called", "posted", "entered", "returned", "sending", "sent")
 
 
-# -- the server's side: each mark is one reading of the clock --------------------------------------
+# -- the server: each mark is one reading of the clock ---------------------------------------------
 
 _times: list[dict[str, int]] = []
 _flask = Flask(__name__)
@@ -46,7 +46,7 @@ def hello() -> str:
 
 
 class _Pool(bridge.WorkerPool):
-    """A pool that reads the clock when a job comes."""
+    """A pool that reads the clock when it receives a job."""
 
     def post(self, job: Job, loop: asyncio.AbstractEventLoop) -> None:
         _mark("posted")
@@ -59,20 +59,20 @@ def _mark(name: str) -> None:
 
 def _timed(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     _mark("entered")
-    answer = list(_flask(environ, start_response))
+    body = list(_flask(environ, start_response))
     _mark("returned")
-    return answer
+    return body
 
 
 _adapter = bridge.to_asgi(_timed, executor=_Pool(4))
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """The Flask app, timed; at ``/times``, what was read so far."""
+    """The Flask app, timed; ``/times`` returns the readings so far."""
     if scope["type"] != "http":
         return
     if scope["path"] == "/times":
-        await _tell(send)
+        await _send_times(send)
         return
     _times.append({})
     _mark("called")
@@ -86,82 +86,82 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     _mark("sent")
 
 
-async def _tell(send: Send) -> None:
+async def _send_times(send: Send) -> None:
     body = json.dumps(_times).encode()
     headers = [(b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
-# -- the client's side -----------------------------------------------------------------------------
+# -- the client ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step: who does it, when it starts and ends, in microseconds from the first byte sent."""
+    """One step: who performs it, its start and its end, in µs since the first byte was sent."""
 
     name: str
-    who: str
+    actor: str
     start_us: float
     end_us: float
 
 
 STEPS = (
-    ("request to the server, parsed", "server", "wrote", "called"),
+    ("request sent and parsed", "server", "wrote", "called"),
     ("scope → environ, body, job", "loop", "called", "posted"),
-    ("the worker wakes up", "hand-over", "posted", "entered"),
+    ("worker wakes up", "hand-over", "posted", "entered"),
     ("Flask and the view", "worker", "entered", "returned"),
-    ("checked, the loop wakes up", "hand-over", "returned", "sending"),
-    ("send(), the server writes", "loop", "sending", "sent"),
-    ("response to the client", "server", "sending", "read"),
+    ("response checked, loop wakes up", "hand-over", "returned", "sending"),
+    ("send(), server writes", "loop", "sending", "sent"),
+    ("response received", "server", "sending", "read"),
 )
 
 
 def measure(requests: int = REQUESTS) -> list[Step]:
-    """The median of each mark, as steps."""
+    """Measure the steps; each starts and ends at the median of its marks."""
     contender = uvicorn("waterfall", "benchmarks.waterfall:app")
     with run_server(contender.name, contender.command) as server:
-        client_times = _ask(server, requests)
-        server_times = _told(server)[-len(client_times) :]
+        client_times = _send_requests(server, requests)
+        server_times = _fetch_times(server)[-len(client_times) :]
     offsets: dict[str, list[float]] = {name: [] for name in ("wrote", *MARKS, "read")}
     for ours, theirs in zip(client_times, server_times, strict=True):
         for name, at in {**ours, **theirs}.items():
             offsets[name].append((at - ours["wrote"]) / 1000)
     at_us = {name: statistics.median(values) for name, values in offsets.items()}
-    return [Step(name, who, at_us[start], at_us[end]) for name, who, start, end in STEPS]
+    return [Step(name, actor, at_us[start], at_us[end]) for name, actor, start, end in STEPS]
 
 
-def _ask(server: RunningServer, requests: int) -> list[dict[str, int]]:
+def _send_requests(server: RunningServer, requests: int) -> list[dict[str, int]]:
     times = []
     with socket.create_connection((HOST, server.port), timeout=30) as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for number_ in range(WARM_UP + requests):
+        for count in range(WARM_UP + requests):
             wrote = time.monotonic_ns()
             client.sendall(b"GET / HTTP/1.1\r\nHost: site.example\r\n\r\n")
             while b"Hello" not in client.recv(4096):
                 pass
-            if number_ >= WARM_UP:
+            if count >= WARM_UP:
                 times.append({"wrote": wrote, "read": time.monotonic_ns()})
     return times
 
 
-def _told(server: RunningServer) -> list[dict[str, int]]:
+def _fetch_times(server: RunningServer) -> list[dict[str, int]]:
     with socket.create_connection((HOST, server.port), timeout=30) as client:
         client.sendall(b"GET /times HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-        with client.makefile("rb") as answer:
-            told: list[dict[str, int]] = json.loads(answer.read().partition(b"\r\n\r\n")[2])
-    return told
+        with client.makefile("rb") as response:
+            times: list[dict[str, int]] = json.loads(response.read().partition(b"\r\n\r\n")[2])
+    return times
 
 
 # -- the picture -----------------------------------------------------------------------------------
 
 LEFT, RIGHT, TOP, STEP = 250, 70, 58, 34
-LEGEND = "filled: bridge and the app; hatched: waking up, the server, the network"
+LEGEND = "filled: bridge and the app; hatched: wake-ups, the server, the network"
 SHAPES = {"worker": "ours", "loop": "ours", "server": "theirs", "hand-over": "theirs"}
 
 
 def draw(steps: Sequence[Step]) -> str:
-    """Steps under each other, each where it lies in time."""
+    """Draw the steps below each other, each at its position in time."""
     last = max(step.end_us for step in steps)
     scale = (WIDTH - LEFT - RIGHT) / last
     title = f"One request to Flask's hello, alone: {number(last)} µs"
@@ -170,20 +170,20 @@ def draw(steps: Sequence[Step]) -> str:
         parts += _row(step, TOP + place * STEP, scale)
     bottom = TOP + len(steps) * STEP
     parts.append(text(LEFT, bottom + 16, LEGEND, "small"))
-    told = "; ".join(
-        f"{step.name} ({step.who}): {number(step.start_us)} to {number(step.end_us)} µs"
+    description = "; ".join(
+        f"{step.name} ({step.actor}): {number(step.start_us)} to {number(step.end_us)} µs"
         for step in steps
     )
-    return picture(bottom + 28, title, told, parts)
+    return picture(bottom + 28, title, description, parts)
 
 
 def _row(step: Step, top: float, scale: float) -> list[str]:
     x, width = LEFT + step.start_us * scale, max(1.5, (step.end_us - step.start_us) * scale)
     return [
         text(LEFT - 10, top + 12, step.name, "", "end"),
-        text(LEFT - 10, top + 26, step.who, "small", "end"),
+        text(LEFT - 10, top + 26, step.actor, "small", "end"),
         f'<path class="grid" d="M{LEFT} {top + 30}H{WIDTH - 10}"/>',
-        box(SHAPES[step.who], x, top + 2, width, 22),
+        box(SHAPES[step.actor], x, top + 2, width, 22),
         text(x + width + 6, top + 18, f"{number(step.end_us - step.start_us)} µs", "small"),
     ]
 
@@ -191,12 +191,12 @@ def _row(step: Step, top: float, scale: float) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Where the time of one request goes.")
     parser.add_argument("--requests", type=int, default=REQUESTS)
-    parser.add_argument("--svg", type=Path, help="draw it into this file")
+    parser.add_argument("--svg", type=Path, help="write the drawing to this file")
     options = parser.parse_args()
     steps = measure(options.requests)
     for step in steps:
         length = step.end_us - step.start_us
-        print(f"{step.start_us:8.1f} {length:8.1f} us  {step.who:10} {step.name}")
+        print(f"{step.start_us:8.1f} {length:8.1f} us  {step.actor:10} {step.name}")
     if options.svg:
         options.svg.write_text(draw(steps), "utf-8")
 

@@ -1,12 +1,12 @@
 """``python -m benchmarks.websockets_beside``: HTTP to a WSGI app while many WebSockets are open.
 
-What enters: `tests/apps/beside.py`, Flask and a WebSocket echo in one Router under uvicorn. What
-leaves: a table of latencies with and without open sockets, and their ratio; exit code 1 if a
-request or a socket was lost, or if p99 is more than the limit times its value without sockets.
+Input: `tests/apps/beside.py`, Flask and a WebSocket echo in one Router under uvicorn. Output: a
+table of latencies with and without open sockets, and their ratio. Exit code 1 if a request or a
+socket was lost, or if the ratio of the p99 exceeds the limit.
 
-Rounds are run in turn, without and with, so that a slow moment of the machine hits both. In each
-round with sockets, every one of them is asked for an echo at the end. Server on one CPU, this
-process on another.
+Rounds without and with sockets alternate, so that a slow moment of the machine affects both. Each
+round with sockets ends with an echo on every one of them. The server runs on one CPU, this process
+on another.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ from rich.progress import track
 from rich.table import Table
 
 from tests.harness.beside import Answer, answering, load, open_sockets
-from tests.harness.servers import HOST, SERVERS, Server, serve
+from tests.harness.ports import HOST
+from tests.harness.servers import SERVERS, Server, serve
 
 TARGET = "tests.apps.beside:app"
 POINTS = (("p50", 50), ("p90", 90), ("p99", 99))
 
-# By port: a socket inherited by descriptor has Nagle's algorithm on under uvicorn.
+# By port: under uvicorn, Nagle's algorithm is on for a socket inherited as a file descriptor.
 UVICORN = replace(
     SERVERS["uvicorn-uvloop"],
     inherits_socket=False,
@@ -43,9 +44,9 @@ UVICORN = replace(
 
 @dataclass
 class Side:
-    """All rounds of one kind.
+    """All rounds with sockets, or all without.
 
-    :ivar points: for each round, its latencies in ms by name.
+    :ivar points: the latencies of each round in ms, by name.
     """
 
     name: str
@@ -54,20 +55,20 @@ class Side:
     points: list[dict[str, float]] = field(default_factory=list)
 
     def add(self, answers: Sequence[Answer]) -> None:
-        """Take the answers of one round."""
+        """Add the responses of one round."""
         self.lost_requests += sum(answer.status != 200 for answer in answers)
         cuts = statistics.quantiles((answer.took_s * 1000 for answer in answers), n=100)
         self.points.append({name: cuts[percent - 1] for name, percent in POINTS})
 
     def median(self, point: str) -> float:
-        """Of all rounds, in ms."""
+        """The median of all rounds, in ms."""
         return statistics.median(each[point] for each in self.points)
 
 
 async def measure(
     server: Server, *, rounds: int, sockets: int, requests: int, connections: int
 ) -> tuple[Side, Side]:
-    """Warm up, then measure without and with sockets in turn."""
+    """Warm up, then measure without and with sockets, alternating."""
     without, beside = Side("no sockets"), Side(f"{sockets} sockets open")
     http = {"requests": requests, "connections": connections}
     await load(server.port, "/", **http)
@@ -80,7 +81,7 @@ async def measure(
 
 
 def ratio(without: Side, beside: Side, point: str) -> float:
-    """The median of the rounds' own ratios: each compares two neighbours in time."""
+    """The median of the ratios of the rounds: each compares two successive measurements."""
     pairs = zip(without.points, beside.points, strict=True)
     return statistics.median(b[point] / a[point] for a, b in pairs)
 
@@ -97,8 +98,8 @@ def show(title: str, without: Side, beside: Side) -> None:
     Console().print(table)
 
 
-def part_cpus(server: Server) -> None:
-    """The server on one CPU and this process on another, where there are two."""
+def pin_to_cpus(server: Server) -> None:
+    """Pin the server to one CPU and this process to the others, where there are two."""
     usable = sorted(os.sched_getaffinity(0))
     if len(usable) > 1:
         os.sched_setaffinity(0, usable[1:])
@@ -106,15 +107,15 @@ def part_cpus(server: Server) -> None:
 
 
 def main(
-    rounds: Annotated[int, typer.Option(min=1, help="How often each is measured.")] = 5,
-    sockets: Annotated[int, typer.Option(min=1, help="WebSockets that are open.")] = 500,
-    requests: Annotated[int, typer.Option(min=100, help="HTTP requests a round.")] = 10_000,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds with and without sockets.")] = 5,
+    sockets: Annotated[int, typer.Option(min=1, help="Open WebSockets.")] = 500,
+    requests: Annotated[int, typer.Option(min=100, help="HTTP requests per round.")] = 10_000,
     connections: Annotated[int, typer.Option(min=1, help="HTTP connections.")] = 16,
-    limit: Annotated[float, typer.Option(help="The highest ratio of p99 that passes.")] = 1.5,
+    limit: Annotated[float, typer.Option(help="Highest accepted ratio of the p99.")] = 1.5,
 ) -> None:
-    """Measure HTTP beside open WebSockets, and fail if it suffers."""
+    """Measure HTTP while WebSockets are open, and fail if it is slower than the limit."""
     with serve(UVICORN, TARGET, ready_path=None) as server:
-        part_cpus(server)
+        pin_to_cpus(server)
         without, beside = asyncio.run(
             measure(
                 server,

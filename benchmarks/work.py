@@ -1,7 +1,7 @@
-"""The work that is measured, who does it, and what is to be reached: one table.
+"""The work to measure, its contenders and its targets, in one table.
 
-What leaves: :data:`WORK`, by name. Each entry makes its contenders anew, so a run may repeat it.
-Names of contenders are those that the targets and the pages use.
+Output: :data:`WORK`, by name. Each entry creates its contenders on demand, so a run may repeat it.
+Targets and pages refer to contenders by their names here.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ IDEAL_RATE = 40 / 0.01
 class Work:
     """One comparison.
 
-    :ivar contenders: makes them; given the address of a database where ``needs`` says so.
-    :ivar load: given whether the run is a quick one.
-    :ivar metric: the number that counts, and ``unit`` what it is.
-    :ivar needs: ``database`` or ``file``, which then is in the environment of the servers.
-    :ivar is_plot: a line over the numbers in the contenders' names, instead of bars.
-    :ivar rounds: at most so many, and ``seconds`` at least so many.
-    :ivar in_quick: part of a quick run; with ``quick_names`` of its contenders, if any are given.
-    :ivar note: what a reader must know.
+    :ivar contenders: creates the contenders.
+    :ivar load: returns the load; its argument is whether the run is a quick one.
+    :ivar metric: the number to compare, in ``unit``.
+    :ivar needs: ``database`` or ``file``; its address is then in the environment of the servers.
+    :ivar x_axis: if set, draw a line over the numbers in the contenders' names instead of bars.
+    :ivar rounds: maximum number of rounds; ``seconds`` is their minimum duration.
+    :ivar in_quick: whether a quick run includes it; ``quick_names`` limits its contenders.
+    :ivar note: printed below the table.
     """
 
     title: str
@@ -55,7 +55,7 @@ class Work:
     needs: str = ""
     fresh: bool = False
     less_is_better: bool = False
-    is_plot: str = ""
+    x_axis: str = ""
     rounds: int = 99
     seconds: int = 0
     in_quick: bool = True
@@ -192,14 +192,14 @@ def _idle_asgi() -> list[Contender]:
 
 
 def _connections() -> list[Contender]:
-    """The bridge's, and the bare app's beside them: how far it is the server."""
-    made = []
+    """bridge, and the bare app as the limit of the server."""
+    contenders = []
     for count in POINTS["connections"]:
         bridged = uvicorn(f"{count:,}", APPS + "bridge_hello")
         bare = uvicorn(f"{count:,}, bare ASGI app", APPS + "bare_asgi")
         bridged.connections = bare.connections = count
-        made += [bridged, bare]
-    return made
+        contenders += [bridged, bare]
+    return contenders
 
 
 def _threads(path: str) -> list[Contender]:
@@ -228,17 +228,17 @@ WORK: dict[str, Work] = {
         (Target("a2wsgi", 2.8), Target("gunicorn gthread", 2.0), Target("granian WSGI", 0.95)),
     ),
     "django": Work(
-        "Django, startproject's middleware, a sync view",
+        "Django, startproject's middleware, sync view",
         _django,
         (Target("Django's ASGIHandler", 7), Target("gunicorn gthread", 1.2)),
         note="bridge is `bridge.contrib.django.get_asgi_application`.",
     ),
     "django-query": Work(
-        "Django, the same with one PostgreSQL query",
+        "Django, one PostgreSQL query per request",
         _django_query,
         needs="database",
-        note="Django's ASGIHandler opens a connection for each request: with persistent ones it "
-        "would run out of them.",
+        note="Django's ASGIHandler opens a database connection for each request; with persistent "
+        "connections it would run out of them.",
         in_quick=False,
     ),
     "chunks": Work(
@@ -261,7 +261,7 @@ WORK: dict[str, Work] = {
         _upload,
         (
             Target("a2wsgi", 2.0, metric="mb_per_s"),
-            Target(None, 16, metric="rss_rise_mb", at_most=True, words="rise of memory, MB"),
+            Target(None, 16, metric="rss_rise_mb", at_most=True, label="memory increase, MB"),
         ),
         load=lambda quick: upload(100 if quick else 1024),
         metric="mb_per_s",
@@ -270,11 +270,11 @@ WORK: dict[str, Work] = {
     "sleep": Work(
         "10 ms sleep, 40 threads",
         lambda: _at_forty_threads("/sleep"),
-        (Target(IDEAL_RATE, 0.95, words="ideal: 40 threads / 10 ms"),),
+        (Target(IDEAL_RATE, 0.95, label="ideal: 40 threads / 10 ms"),),
         connections=200,
     ),
     "mix": Work(
-        "p99 of fast requests, one in ten is slow (100 ms)",
+        "p99 of fast requests while one in ten is slow (100 ms)",
         lambda: _at_forty_threads("/"),
         (Target("a2wsgi", 0.4, metric="p99_fast_ms", at_most=True),),
         load=lambda quick: mix,
@@ -283,7 +283,7 @@ WORK: dict[str, Work] = {
         less_is_better=True,
     ),
     "flask-async": Work(
-        "Flask, an async view",
+        "Flask, async view",
         _flask_async,
         (Target("gunicorn gthread", 4),),
     ),
@@ -293,7 +293,7 @@ WORK: dict[str, Work] = {
         (Target("a2wsgi", 1.9), Target("bare WSGI app", 0.95)),
     ),
     "idle-wsgi": Work(
-        "memory of one idle client of a WSGI app's event stream",
+        "Memory of one idle client of a WSGI app's event stream",
         _idle_wsgi,
         (Target("a2wsgi", 0.5, metric="kb_per_client", at_most=True),),
         load=lambda quick: idle_clients(20 if quick else CLIENTS),
@@ -304,7 +304,7 @@ WORK: dict[str, Work] = {
         rounds=3,
     ),
     "idle-asgi": Work(
-        "memory of one idle client of an ASGI app's event stream, on a WSGI server",
+        "Memory of one idle client of an ASGI app's event stream on a WSGI server",
         _idle_asgi,
         (Target("a2wsgi", 0.5, metric="kb_per_client", at_most=True),),
         load=lambda quick: idle_clients(20 if quick else CLIENTS),
@@ -317,18 +317,18 @@ WORK: dict[str, Work] = {
     "connections": Work(
         "WSGI hello, by connections",
         _connections,
-        (Target("32", 0.85, base="1,000", words="its own at 32 connections"),),
-        is_plot="connections",
+        (Target("32", 0.85, base="1,000", label="itself at 32 connections"),),
+        x_axis="connections",
         rounds=3,
         seconds=4,
         quick_names=("32", "1,000"),
-        note="The load generator opens all its connections first, within the time that counts.",
+        note="The measured time includes opening all connections.",
     ),
     "threads": Work(
         "WSGI hello, by threads, 256 connections",
         lambda: _threads("/"),
         connections=256,
-        is_plot="threads",
+        x_axis="threads",
         rounds=3,
         in_quick=False,
     ),
@@ -336,7 +336,7 @@ WORK: dict[str, Work] = {
         "10 ms sleep, by threads, 256 connections",
         lambda: _threads("/sleep"),
         connections=256,
-        is_plot="threads",
+        x_axis="threads",
         rounds=3,
         in_quick=False,
     ),

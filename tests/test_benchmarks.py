@@ -1,7 +1,7 @@
-"""The benchmark itself, without running it: how targets are judged, and what the reports say.
+"""The benchmarks without a run: verdicts on targets, and reports, for given samples.
 
-What enters: samples that are given. What leaves: nothing. `bridge bench`, which shares the part
-that starts and loads servers, is tried on real ones in `tests/cli/test_bench.py`.
+`tests/cli/test_bench.py` tests `bridge bench`, which shares the code that starts and loads servers,
+on real servers.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def contender(name: str, *rates: float) -> Contender:
     return Contender(name, (), samples=[{"rate": rate, "failed": 0.0} for rate in rates])
 
 
-def test_a_ratio_is_the_median_of_the_rounds_each_with_its_neighbour() -> None:
+def test_a_ratio_is_the_median_of_the_ratios_of_the_rounds() -> None:
     ours, theirs = contender("bridge", 100, 400, 900), contender("a2wsgi", 100, 200, 300)
 
     verdict = Target("a2wsgi", 2.0).judge([ours, theirs])
@@ -48,14 +48,14 @@ def test_a_ratio_is_the_median_of_the_rounds_each_with_its_neighbour() -> None:
         (Target("bridge", 0.6, base="a2wsgi"), False),
     ],
 )
-def test_a_limit_is_a_least_or_a_most(target: Target, reached: bool) -> None:
+def test_a_limit_is_a_minimum_or_a_maximum(target: Target, reached: bool) -> None:
     verdict = target.judge([contender("bridge", 200), contender("a2wsgi", 100)])
 
     assert verdict is not None
     assert verdict.is_reached is reached
 
 
-def test_what_was_not_measured_is_not_judged() -> None:
+def test_a_target_without_measurements_has_no_verdict() -> None:
     assert Target("a2wsgi", 2).judge([contender("bridge", 1)]) is None
     assert (
         Target("a2wsgi", 2, metric="p99_ms").judge([contender(n, 1) for n in ("bridge", "a2wsgi")])
@@ -64,55 +64,51 @@ def test_what_was_not_measured_is_not_judged() -> None:
 
 
 @pytest.mark.parametrize("name", WORK)
-def test_every_target_is_among_the_contenders_of_its_work(name: str) -> None:
+def test_every_target_names_contenders_of_its_work(name: str) -> None:
     work = WORK[name]
     names = {each.name for each in work.contenders()}
 
-    wanted = {target.base for target in work.targets}
-    wanted |= {target.against for target in work.targets if isinstance(target.against, str)}
-    assert wanted <= names
+    named = {target.base for target in work.targets}
+    named |= {target.against for target in work.targets if isinstance(target.against, str)}
+    assert named <= names
 
 
-def test_a_run_becomes_pages_pictures_and_a_json_and_these_can_be_made_again(
-    tmp_path: Path,
-) -> None:
+def test_pages_and_pictures_can_be_created_again_from_the_json(tmp_path: Path) -> None:
     results = report.Results(facts(), {"rounds": 2, "seconds": 3, "quick": False})
     work = Work("hello", list, (Target("a2wsgi", 4.5),))
     results.add("hello", work, [contender("bridge", 900, 1100), contender("a2wsgi", 200, 200)], 32)
-    plot = Work("by threads", list, is_plot="threads")
+    plot = Work("by threads", list, x_axis="threads")
     results.add("threads", plot, [contender("1", 100), contender("40", 400)], 256)
-    results.waterfall = [{"name": "parse", "who": "loop", "start_us": 0.0, "end_us": 5.0}]
+    results.waterfall = [{"name": "parse", "actor": "loop", "start_us": 0.0, "end_us": 5.0}]
     results.growth = [
         {"name": "body", "title": "t", "x": "KB", "y": "µs", "lines": {"bridge": [[0, 1], [9, 3]]}}
     ]
     report.write(results, tmp_path)
 
-    made = {file.name: file.read_text("utf-8") for file in tmp_path.iterdir()}
-    told: dict[str, Any] = json.loads(made["results.json"])
-    assert told["work"]["hello"]["contenders"][0]["median"]["rate"] == 1000
-    assert "| hello | a2wsgi | at least 4.5 | 5.00 | yes |" in made["targets.inc"]
-    assert "| bridge | 1,000 | 900 - 1,100 |  |" in made["report.inc"]
-    assert "| rounds | 2 of 3 s, one after another |" in made["machine.inc"]
-    assert {"hello.svg", "threads.svg", "waterfall.svg", "growth-body.svg"} <= set(made)
-    again = report.Results(**told)
+    written = {file.name: file.read_text("utf-8") for file in tmp_path.iterdir()}
+    data: dict[str, Any] = json.loads(written["results.json"])
+    assert data["work"]["hello"]["contenders"][0]["median"]["rate"] == 1000
+    assert "| hello | a2wsgi | at least 4.5 | 5.00 | yes |" in written["targets.inc"]
+    assert "| bridge | 1,000 | 900 - 1,100 |  |" in written["report.inc"]
+    assert "| rounds | 2 of 3 s, in turn |" in written["machine.inc"]
+    assert {"hello.svg", "threads.svg", "waterfall.svg", "growth-body.svg"} <= set(written)
+    again = report.Results(**data)
     report.write(again, tmp_path / "again")
-    assert {f.name: f.read_text("utf-8") for f in (tmp_path / "again").iterdir()} == made
+    assert {f.name: f.read_text("utf-8") for f in (tmp_path / "again").iterdir()} == written
 
 
-def test_the_machine_is_told_without_its_name_or_a_path() -> None:
-    told = " ".join(facts().values())
-
-    assert "/" not in told.replace("GB", "")
+def test_facts_of_the_machine_have_no_path() -> None:
+    assert "/" not in " ".join(facts().values())
 
 
-def test_a_waterfall_shows_each_step_where_it_lies() -> None:
+def test_a_waterfall_shows_each_step() -> None:
     picture = draw([Step("in", "loop", 0, 10), Step("app", "worker", 10, 30)])
 
     assert picture.count("<rect") == 2
     assert "One request to Flask's hello, alone: 30 µs" in picture.replace("&#x27;", "'")
 
 
-def test_the_inline_limit_makes_the_same_environ_as_bridge() -> None:
+def test_the_inline_limit_builds_the_same_environ_as_bridge() -> None:
     seen: list[Environ] = []
 
     def app(environ: Environ, start_response: Any) -> list[bytes]:
@@ -121,8 +117,8 @@ def test_the_inline_limit_makes_the_same_environ_as_bridge() -> None:
         return []
 
     scope = make_scope("/a/b")
-    with asgi_requests(inline(app), scope) as requests:
-        requests(1)
+    with asgi_requests(inline(app), scope) as send_requests:
+        send_requests(1)
 
     ours = EnvironBuilder().build(scope)
     differ = {"SERVER_SOFTWARE", "wsgi.input", "wsgi.errors", "asgi.scope"}
