@@ -1,6 +1,6 @@
-# Two commands set everything up on a machine that has only Python 3.11+, git and make:
-#   make demo    installs what it needs and serves the examples
-#   make test    installs what it needs and runs the tests
+# Both commands work on a machine that has only Python 3.11+, git and make:
+#   make demo    installs the dependencies and serves the examples
+#   make test    installs the dependencies and runs the tests
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -14,30 +14,30 @@ CORE := -m "not full and not browser"
 .PHONY: help demo test core check docs bench clean
 
 help:
-	@echo "make demo    serve all the examples on one port (PORT=$(PORT))"
-	@echo "make test    run all the tests"
-	@echo "make core    run the core tests: one server each way, no browser, no long runs"
-	@echo "make check   lint, format, types"
+	@echo "make demo    serve all examples on one port (PORT=$(PORT))"
+	@echo "make test    run all tests"
+	@echo "make core    run the core tests: one ASGI and one WSGI server, no browser, no long runs"
+	@echo "make check   check lint rules, format and types"
 	@echo "make docs    build the documentation into docs/_build/html"
-	@echo "make bench   measure against the peers, side by side"
-	@echo "make clean   remove what these commands made"
-	@echo "JOBS=4 runs as many tests at once; JOBS=0 runs them in one process, one after the other"
-	@echo "PYTHON=python3.13 VENV=.venv313 chooses another interpreter and its own environment"
+	@echo "make bench   measure bridge and its peers, with rough results"
+	@echo "make clean   remove all generated files and environments"
+	@echo "JOBS=4 runs 4 tests in parallel; JOBS=0 runs all tests in one process"
+	@echo "PYTHON=python3.13 VENV=.venv313 selects another interpreter and a separate environment"
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	  || { echo "$(PYTHON) is older than 3.11; choose another: make PYTHON=python3.12 ..."; exit 1; }
+	  || { echo "$(PYTHON) is older than 3.11; select another one: make PYTHON=python3.12 ..."; exit 1; }
 	@$(PYTHON) -m venv $(VENV) \
-	  || { echo "$(PYTHON) cannot make a virtual environment; on Debian: apt install python3-venv"; exit 1; }
+	  || { echo "$(PYTHON) cannot create a virtual environment; on Debian: apt install python3-venv"; exit 1; }
 	@$(PIP_INSTALL) --upgrade pip
 
 $(VENV)/.demo: $(BIN)/python setup.cfg
-	@echo "Installing bridge and what the examples need (once) ..."
+	@echo "Installing bridge and the dependencies of the examples (once) ..."
 	@$(PIP_INSTALL) --editable '.[demo]'
 	@touch $@
 
 $(VENV)/.dev: $(BIN)/python setup.cfg
-	@echo "Installing bridge and what the tests need (once; a few minutes) ..."
+	@echo "Installing bridge and the dependencies of the tests (once; takes a few minutes) ..."
 	@$(PIP_INSTALL) --editable '.[dev,docs]'
 	@touch $@
 

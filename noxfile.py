@@ -1,4 +1,4 @@
-"""A session for each chore: ``nox -l`` lists them, ``nox -s tests-3.13`` runs one."""
+"""Development tasks: ``nox -l`` lists the sessions, ``nox -s tests-3.13`` runs one."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ nox.options.sessions = ["lint", "typing", "core", "docs"]
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """All the tests: servers, databases, the browser and the documentation included."""
+    """Run all tests, including those with servers, databases, a browser and the documentation."""
     session.install("-e", ".[test,docs]")
     session.run("pytest", *session.posargs)
 
 
 @nox.session(python=PYTHONS)
 def core(session: nox.Session) -> None:
-    """The tests on one server each way, without browser and long runs."""
+    """Run the tests on one ASGI and one WSGI server, without browser and long runs."""
     session.install("-e", ".[test]")
     marks = ["-m", "not full and not browser"]
     folders = ["tests/unit", "tests/conformance", "tests/sync"]
@@ -28,7 +28,7 @@ def core(session: nox.Session) -> None:
 
 @nox.session
 def servers(session: nox.Session) -> None:
-    """Only the tests on real servers."""
+    """Run only the tests on real servers."""
     session.install("-e", ".[test]")
     session.run("pytest", "tests/servers", *session.posargs)
 
@@ -36,7 +36,7 @@ def servers(session: nox.Session) -> None:
 @nox.session(python="3.12")
 @nox.parametrize("django", ["4.2", "5.2", "6.0"])
 def migrate_projects(session: nox.Session, django: str) -> None:
-    """`bridge migrate fix` on a whole project of each supported Django, and what it then serves."""
+    """Run `bridge migrate fix` on whole projects of each supported Django, and serve the result."""
     extras = ["whitenoise", "django-allauth", "djangorestframework", "channels"]
     extras += ["django-debug-toolbar", "django-cors-headers", "httpx", "h2"]
     session.install("-e", ".[migrate,uvicorn,gunicorn]", f"django~={django}.0", *extras)
@@ -47,7 +47,7 @@ def migrate_projects(session: nox.Session, django: str) -> None:
 @nox.session(python="3.12")
 @nox.parametrize("django", ["4.2", "5.2"])
 def django(session: nox.Session, django: str) -> None:
-    """The Django tests on releases before the one that is installed by default."""
+    """Run the Django tests on releases older than the default one."""
     session.install("-e", ".[test]")
     session.install(f"django~={django}.0")
     paths = ["tests/django", "tests/promises/test_p09_django_keeps_its_connections.py"]
@@ -56,7 +56,7 @@ def django(session: nox.Session, django: str) -> None:
 
 @nox.session(python="3.12")
 def migrate_trees(session: nox.Session) -> None:
-    """`bridge migrate check` over large packages finds what was reviewed, and no more."""
+    """Run `bridge migrate check` on large packages and compare with the reviewed findings."""
     session.install("-e", ".[migrate]")
     packages = "from tests.migrate.trees import PINNED; print(*PINNED.values())"
     found = session.run("python", "-c", packages, silent=True) or ""
@@ -67,21 +67,21 @@ def migrate_trees(session: nox.Session) -> None:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """Long runs under a watchdog: no hang, no growth of threads, descriptors or memory."""
+    """Run the long tests: calls must not hang; threads, descriptors and memory must not grow."""
     session.install("-e", ".[test]")
     session.run("pytest", "tests/soak", "--soak", *session.posargs)
 
 
 @nox.session
 def typing(session: nox.Session) -> None:
-    """mypy --strict on the package and on the tests."""
+    """Run mypy --strict on the package and the tests."""
     session.install("-e", ".[dev]")
     session.run("mypy", "bridge", "tests")
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """ruff: rules and format."""
+    """Run ruff: rules and format."""
     session.install("ruff>=0.8")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
@@ -89,16 +89,16 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """The documentation, warnings as errors."""
+    """Build the documentation, with warnings as errors."""
     session.install("-e", ".[docs]")
     session.run("sphinx-build", "-W", "--keep-going", "-b", "html", "docs", "docs/_build/html")
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Side by side with the peers: the page of the documentation, or what the arguments say.
+    """Measure bridge and its peers, and update the documentation unless arguments are passed.
 
-    Needs wrk, PostgreSQL and two CPUs. Half an hour; ``nox -s bench -- --quick`` two minutes.
+    Needs wrk, PostgreSQL and two CPUs. Takes half an hour; ``nox -s bench -- --quick`` two minutes.
     """
     session.install("-e", ".[test]")
     arguments = session.posargs or ["--out", "docs/explanation/results"]
@@ -107,6 +107,6 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def beside(session: nox.Session) -> None:
-    """500 WebSockets open beside 10,000 HTTP requests: none lost, p99 within 1.5 times."""
+    """Send 10,000 HTTP requests beside 500 open WebSockets: none lost, p99 at most 1.5 times."""
     session.install("-e", ".[test]")
     session.run("python", "-m", "benchmarks.websockets_beside", *session.posargs)
