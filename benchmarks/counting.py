@@ -12,13 +12,14 @@ import json
 import sys
 import threading
 from abc import ABC, abstractmethod
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from benchmarks.requests_in_process import Case
 
-__all__ = ["VERSION", "Baseline", "Counts", "Tracer", "trace_requests"]
+__all__ = ["VERSION", "Baseline", "Counts", "Tracer", "hooked", "trace_requests"]
 
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 WARM_UP = 5
@@ -59,6 +60,21 @@ def trace_requests(case: Case, tracer: Tracer[T], repeats: int) -> list[T]:
             _wait_until_still(tracer)
             observed.append(tracer.take())
     return observed
+
+
+@contextmanager
+def hooked(
+    hook: object, get: Callable[[], object], *setters: Callable[..., None]
+) -> Iterator[None]:
+    """Install a trace or profile function in this thread and in new ones, then restore it."""
+    before = get()
+    for setter in setters:
+        setter(hook)
+    try:
+        yield
+    finally:
+        for setter in setters:
+            setter(before)
 
 
 def _wait_until_still(tracer: Tracer[T]) -> None:

@@ -24,13 +24,13 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
-from benchmarks.counting import Baseline, Counts, Tracer, trace_requests
+from benchmarks.counting import Baseline, Counts, Tracer, hooked, trace_requests
 from benchmarks.requests_in_process import CASES, Case
 
 __all__ = ["BASELINE", "HAND_OVERS", "count", "hand_over_functions", "measure"]
@@ -65,16 +65,8 @@ class CountingTracer(Tracer[Counts]):
         self._hand_overs = hand_over_functions()
         self._taken = self._totals()
 
-    @contextmanager
-    def installed(self) -> Iterator[None]:
-        before = sys.gettrace()
-        threading.settrace(self._enter)
-        sys.settrace(self._enter)
-        try:
-            yield
-        finally:
-            sys.settrace(before)
-            threading.settrace(before)
+    def installed(self) -> AbstractContextManager[None]:
+        return hooked(self._enter, sys.gettrace, threading.settrace, sys.settrace)
 
     def progress(self) -> int:
         return self._total("instructions")

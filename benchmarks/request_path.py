@@ -20,15 +20,15 @@ import argparse
 import os
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from types import FrameType
 
 import bridge
-from benchmarks.counting import Baseline, Counts, Tracer, trace_requests
+from benchmarks.counting import Baseline, Counts, Tracer, hooked, trace_requests
 from benchmarks.requests_in_process import CALL_CASES, CASES, Case
 
 __all__ = ["BASELINE", "Call", "RequestPath", "Return", "trace"]
@@ -99,16 +99,8 @@ class PathTracer(Tracer[RequestPath]):
     def __init__(self) -> None:
         self._threads: dict[int, list[Call | Return]] = {}
 
-    @contextmanager
-    def installed(self) -> Iterator[None]:
-        before = sys.getprofile()
-        threading.setprofile(self._record)
-        sys.setprofile(self._record)
-        try:
-            yield
-        finally:
-            sys.setprofile(before)
-            threading.setprofile(before)
+    def installed(self) -> AbstractContextManager[None]:
+        return hooked(self._record, sys.getprofile, threading.setprofile, sys.setprofile)
 
     def progress(self) -> int:
         return sum(map(len, list(self._threads.values())))
