@@ -91,8 +91,8 @@ def _wait_until_still(tracer: Tracer[T]) -> None:
 class Baseline:
     """Recorded counts in a JSON file: by Python version, by case, by name.
 
-    :param command: the module that records them, for messages.
-    :param tolerance: how far a count may rise, as a factor.
+    :param command: records the counts; for messages.
+    :param tolerance: the highest accepted ratio of a count to the recorded one.
     """
 
     def __init__(self, file: Path, command: str, tolerance: float) -> None:
@@ -123,7 +123,7 @@ class Baseline:
             for name, counts in found.items()
             for problem in self.compare(counts, recorded.get(name, {}))
         ]
-        print("\n".join(problems) or "no count has risen")
+        print("\n".join(problems) or "no count exceeds its limit")
         return 1 if problems else 0
 
     def compare(self, now: Counts, before: Counts) -> list[str]:
@@ -134,7 +134,7 @@ class Baseline:
             if new > old * self.tolerance:
                 problems.append(f"{name} rose from {old} to {new}")
             elif old and not new:
-                problems.append(f"{name} fell from {old} to 0: the tracer no longer sees them")
+                problems.append(f"{name} fell from {old} to 0: they are no longer counted")
         return problems
 
     @staticmethod

@@ -35,7 +35,9 @@ from benchmarks.requests_in_process import CASES, Case
 
 __all__ = ["BASELINE", "HAND_OVERS", "count", "hand_over_functions", "measure"]
 
-BASELINE = Baseline(Path(__file__).with_name("in_process.json"), f"python -m {__name__}", 1.10)
+BASELINE = Baseline(
+    Path(__file__).with_name("in_process.json"), "python -m benchmarks.in_process", 1.10
+)
 REPEATS = 40
 HAND_OVERS = (
     "bridge._threads.pool:WorkerPool._wake_worker",

@@ -33,7 +33,9 @@ from benchmarks.requests_in_process import CALL_CASES, CASES, Case
 
 __all__ = ["BASELINE", "Call", "RequestPath", "Return", "trace"]
 
-BASELINE = Baseline(Path(__file__).with_name("request_path.json"), f"python -m {__name__}", 1.0)
+BASELINE = Baseline(
+    Path(__file__).with_name("request_path.json"), "python -m benchmarks.request_path", 1.0
+)
 RECORDED = ("files", "switches")
 REPEATS = 40
 PACKAGE = str(Path(bridge.__file__).parent) + os.sep

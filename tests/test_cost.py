@@ -65,7 +65,7 @@ def test_every_case_is_recorded_for_each_python(module: str) -> None:
         ({"instructions": 1000, "hand_overs": 3}, ["hand-overs rose from 2 to 3"]),
         (
             {"instructions": 900, "hand_overs": 0},
-            ["hand-overs fell from 2 to 0: the tracer no longer sees them"],
+            ["hand-overs fell from 2 to 0: they are no longer counted"],
         ),
     ],
 )
