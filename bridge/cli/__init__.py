@@ -1,16 +1,19 @@
 """The command ``bridge``, also ``python -m bridge``. Needs the extra ``[cli]``: typer and rich.
 
-What enters: a command line. What leaves: a running server, or one line on stderr and an exit code:
-2 for a command line that cannot be carried out, 1 where the app or the server failed, 0 for all
-else, Ctrl-C and SIGTERM included.
+Exit codes: 2 for a command line that cannot be executed, 1 if the app or the server failed, 0
+otherwise, also after Ctrl-C and SIGTERM.
 
-How ``bridge run`` comes to serve, in the order of the modules::
+``bridge run`` works in these steps::
 
-    commands   the options, as typer parses them       options   what may go with what
-    servers    each server's own command line          address   is the port free?
-    run        load, look, tell (panel), hand over     serve     the server, in this very process
+    commands, targets, options    parse the command line
+    load/, served_apps            import the user's apps
+    servers/                      choose a server, build its command line
+    address                       check that the address is free
+    panel                         show what is about to be served
+    servers/process               run the server
+    served, build_app             build the app, where the server imports it
 
-The server never gets the user's app itself but the importable ``bridge.cli.served:app``, which
-reads a :class:`~bridge.cli.target.TargetSpec` from the environment. So it is the same app whether
-the server imports it here, in forked or spawned workers, or anew after a reload.
+The server never receives the user's app itself but imports ``bridge.cli.served:app``, which reads
+an :class:`~bridge.cli.build_app.AppSpec` from the environment. So the app is the same whether the
+server imports it in this process, in forked or spawned workers, or again after a reload.
 """

@@ -1,7 +1,4 @@
-"""``bridge`` and ``python -m bridge``: the way in, which also says what is missing.
-
-What enters: ``sys.argv``. What leaves: the exit code. Main thread.
-"""
+"""The entry point of ``bridge``, which reports a missing extra. Exits with the command's code."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ _EXTRA = frozenset({"typer", "rich", "click", "shellingham"})
 def main() -> int:
     """Run the command line.
 
-    :returns: 2 if the extra ``[cli]`` is not installed; in all other cases typer exits itself.
+    :returns: 2 if the extra ``[cli]`` is not installed; otherwise typer exits the process.
     """
     try:
         from bridge.cli.commands import app

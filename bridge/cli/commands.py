@@ -1,8 +1,7 @@
-"""The commands, as typer parses them and ``--help`` shows them.
+"""The commands of ``bridge``, as typer parses them and ``--help`` shows them.
 
-What enters: ``sys.argv``. What leaves: an exit code, by way of `typer.Exit`; what the user should
-read goes to stderr, as one line that starts with ``bridge:``, below the traceback of the app's own
-error where there is one.
+The modules that carry out a command are imported when it runs, so that ``bridge --help`` is fast.
+Each command ends in `typer.Exit`; see `bridge.cli.exit_errors`.
 """
 
 from __future__ import annotations
@@ -14,21 +13,14 @@ from typing import Annotated
 
 import typer
 
-import bridge
-from bridge.cli import routes
+from bridge._version import __version__
 from bridge.cli.bench import command as bench
-from bridge.cli.exit_errors import telling_errors
+from bridge.cli.exit_errors import exit_on_error
 from bridge.cli.migrate import app as migrate_app
-from bridge.cli.options import (
-    DEFAULT_GRACE_S,
-    DEFAULT_THREADS,
-    LogLevel,
-    RunOptions,
-    normal_root_path,
-)
-from bridge.cli.run import run
+from bridge.cli.options import DEFAULT_GRACE_S, DEFAULT_THREADS, LogLevel, RunOptions
+from bridge.cli.root_path import normal_root_path
 from bridge.cli.servers.registry import SERVERS
-from bridge.cli.targets import AppDir, Interfaces, Targets, Websockets, parse
+from bridge.cli.targets import AppDir, Interfaces, Targets, Websockets, parse_targets
 
 __all__ = ["app"]
 
@@ -44,16 +36,36 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-app.add_typer(migrate_app, name="migrate")
-app.command("routes", epilog=routes.EPILOG)(routes.routes_command)
-app.command("bench", help=bench.HELP, epilog=bench.EPILOG)(bench.bench_command)
 
-_WHERE, _HOW = "Where it listens", "How it runs"
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"bridge {__version__} (Python {platform.python_version()})")
+        raise typer.Exit
+
+
+@app.callback(epilog="[bold]Start with[/]  bridge run --help")
+def main(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            help="Show the version and exit.",
+        ),
+    ] = False,
+) -> None:
+    """Run WSGI apps on ASGI servers, and ASGI apps on WSGI servers."""
+
+
+# -- bridge run ------------------------------------------------------------------------------------
+
+_ADDRESS, _SERVER = "Address", "Server"
 
 HELP = (
-    "Serve an app, WSGI or ASGI, or several together, on any server.\n\n"
-    "Finds out what the app is, wraps it where the server needs the other interface, and starts "
-    "the server. Ctrl-C and SIGTERM let open requests finish."
+    "Serve one or more apps, WSGI or ASGI, on any server.\n\n"
+    "Detects the interface of each app, adapts the app if the server needs the other one, and "
+    "starts the server. On Ctrl-C or SIGTERM, open requests are finished first."
 )
 EPILOG = (
     "[bold]Examples[/]\n\n"
@@ -63,25 +75,9 @@ EPILOG = (
     "bridge run path/to/django/project --server granian --threads 20\n\n"
     "bridge run mysite.asgi:application --server gunicorn --uds /run/mysite.sock\n\n"
     "bridge run /=flask_app:app /api=api:app --websocket /ws=chat:app\n\n"
-    "[dim]Exit code: 0 after Ctrl-C or SIGTERM, 1 if the app or the server failed, 2 if the "
-    "command line cannot be carried out.[/]"
+    "[dim]Exit code: 0 after Ctrl-C or SIGTERM, 1 if the app or the server failed, 2 for a usage "
+    "error.[/]"
 )
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        print(f"bridge {bridge.__version__} (Python {platform.python_version()})")
-        raise typer.Exit
-
-
-@app.callback(epilog="[bold]Start with[/]  bridge run --help")
-def main(
-    version: Annotated[
-        bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Say it and exit."),
-    ] = False,
-) -> None:
-    """WSGI apps under ASGI servers, and ASGI apps under WSGI servers."""
 
 
 @app.command("run", help=HELP, epilog=EPILOG)
@@ -91,57 +87,76 @@ def run_command(
         ServerName | None,
         typer.Option(
             metavar="NAME",
-            rich_help_panel=_HOW,
-            help=f"{', '.join(SERVERS)}. Default: the first of these that is installed.",
+            rich_help_panel=_SERVER,
+            help=f"The server: {', '.join(SERVERS)}. Default: the first of these that is "
+            "installed.",
         ),
     ] = None,
     workers: Annotated[
-        int, typer.Option(min=1, metavar="N", rich_help_panel=_HOW, help="Processes.")
+        int,
+        typer.Option(
+            min=1, metavar="N", rich_help_panel=_SERVER, help="The number of server processes."
+        ),
     ] = 1,
     threads: Annotated[
         int | None,
         typer.Option(
             min=1,
             metavar="N",
-            rich_help_panel=_HOW,
-            help="Threads in each process, for WSGI apps and for WSGI servers. "
+            rich_help_panel=_SERVER,
+            help="The number of threads per process, for WSGI apps and for WSGI servers. "
             f"Default: {DEFAULT_THREADS}.",
         ),
     ] = None,
     reload: Annotated[
-        bool, typer.Option("--reload", rich_help_panel=_HOW, help="Start over on changed files.")
+        bool,
+        typer.Option(
+            "--reload",
+            rich_help_panel=_SERVER,
+            help="Restart when a source file changes. For development, with one worker.",
+        ),
     ] = False,
     grace_s: Annotated[
         int,
         typer.Option(
             min=1,
             metavar="N",
-            rich_help_panel=_HOW,
-            help="Seconds to let open requests finish in, at the end.",
+            rich_help_panel=_SERVER,
+            help="Grace period for open requests at shutdown, in seconds.",
         ),
     ] = DEFAULT_GRACE_S,
     log_level: Annotated[
         LogLevel,
         typer.Option(
             metavar="NAME",
-            rich_help_panel=_HOW,
-            help=f"{', '.join(LogLevel)}. From warning on, requests are not logged.",
+            rich_help_panel=_SERVER,
+            help=f"The log level: {', '.join(LogLevel)}. Requests are logged at info and debug.",
         ),
     ] = LogLevel.INFO,
     host: Annotated[
         str,
-        typer.Option(metavar="ADDRESS", rich_help_panel=_WHERE, help="0.0.0.0 is all there are."),
+        typer.Option(
+            metavar="ADDRESS",
+            rich_help_panel=_ADDRESS,
+            help="The address to listen on. Use 0.0.0.0 to listen on all interfaces.",
+        ),
     ] = "127.0.0.1",
     port: Annotated[
         int,
         typer.Option(
-            min=0, max=65535, metavar="N", rich_help_panel=_WHERE, help="0 is any that is free."
+            min=0,
+            max=65535,
+            metavar="N",
+            rich_help_panel=_ADDRESS,
+            help="The port to listen on. Use 0 for any free port.",
         ),
     ] = 8000,
     uds: Annotated[
         Path | None,
         typer.Option(
-            metavar="PATH", rich_help_panel=_WHERE, help="A unix socket, instead of the two above."
+            metavar="PATH",
+            rich_help_panel=_ADDRESS,
+            help="The path of a Unix socket to listen on, instead of --host and --port.",
         ),
     ] = None,
     root_path: Annotated[
@@ -149,18 +164,19 @@ def run_command(
         typer.Option(
             metavar="PATH",
             show_default=False,
-            rich_help_panel=_WHERE,
-            help="Where a proxy mounts the app, as /shop. It may strip that from requests or not.",
+            rich_help_panel=_ADDRESS,
+            help="The path below which a proxy serves the app, for example /shop. The proxy may "
+            "strip it from requests or not.",
         ),
     ] = "",
     websocket: Websockets = None,
     interface: Interfaces = None,
     app_dir: AppDir = None,
 ) -> None:
-    """Carry out ``bridge run``; :data:`HELP` is what the user sees."""
-    with telling_errors():
+    """Carry out ``bridge run``. The user sees :data:`HELP`."""
+    with exit_on_error():
         options = RunOptions(
-            asked=parse(targets or (), websocket or (), interface or ()),
+            apps=parse_targets(targets or (), websocket or (), interface or ()),
             host=host,
             port=port,
             uds=uds,
@@ -172,4 +188,42 @@ def run_command(
             grace_s=grace_s,
             app_dir=app_dir,
         )
+        from bridge.cli.run import run
+
         raise typer.Exit(run(options, None if server is None else server.value))
+
+
+# -- bridge routes ---------------------------------------------------------------------------------
+
+ROUTES_EPILOG = (
+    "[bold]Examples[/]\n\n"
+    "bridge routes main:app\n\n"
+    "bridge routes /=flask_app:app /api=api:app --websocket /ws=chat:app"
+)
+
+
+@app.command("routes", epilog=ROUTES_EPILOG)
+def routes_command(
+    targets: Targets = None,
+    websocket: Websockets = None,
+    interface: Interfaces = None,
+    app_dir: AppDir = None,
+) -> None:
+    """Show which app is mounted where, with its interface and adapters.
+
+    Takes the same apps as `bridge run`, but starts no server. For a Router, all its mounts are
+    shown.
+    """
+    with exit_on_error():
+        apps = parse_targets(targets or (), websocket or (), interface or ())
+        from bridge.cli import routes
+        from bridge.cli.served_apps import load_apps
+
+        folder = None if app_dir is None else str(app_dir)
+        routes.show(routes.rows_of(load_apps(apps, folder, DEFAULT_THREADS, DEFAULT_GRACE_S)))
+
+
+# -- bridge bench, bridge migrate ------------------------------------------------------------------
+
+app.command("bench", help=bench.HELP, epilog=bench.EPILOG)(bench.bench_command)
+app.add_typer(migrate_app, name="migrate")

@@ -1,8 +1,7 @@
-"""Errors of ours as words and an exit code, for every command.
+"""Turns errors of a command into a message on stderr and an exit code.
 
-What enters: a block that carries out a command. What leaves: `typer.Exit` with 0, 1 or 2; what the
-user should read is on stderr, as one line that starts with ``bridge:``, below the traceback of the
-app's own error where there is one. Main thread.
+Expected errors end in `typer.Exit` with 0, 1 or 2 and one line on stderr that starts with
+``bridge:``, below the traceback of the app's own error if there is one. Runs on the main thread.
 """
 
 from __future__ import annotations
@@ -15,16 +14,16 @@ from contextlib import contextmanager
 import typer
 
 from bridge.cli.options import UsageError
-from bridge.cli.serve import treat_sigterm_as_ctrl_c
+from bridge.cli.shutdown import treat_sigterm_as_ctrl_c
 from bridge.errors import AmbiguousApp, AppLoadError, BridgeError, ConfigError
 
-__all__ = ["telling_errors"]
+__all__ = ["exit_on_error"]
 
 
 @contextmanager
-def telling_errors() -> Iterator[None]:
-    """Turn our errors into words and an exit code. Others are bugs, and keep their traceback."""
-    treat_sigterm_as_ctrl_c()  # there may be a long import before a server handles it
+def exit_on_error() -> Iterator[None]:
+    """Report a `BridgeError` and exit. Any other exception is a bug and keeps its traceback."""
+    treat_sigterm_as_ctrl_c()  # importing the app may take long, and no server handles it yet
     try:
         yield
     except KeyboardInterrupt:
@@ -42,7 +41,7 @@ def _exit_code(error: BridgeError) -> int:
 
 
 def _print_traceback(cause: BaseException) -> None:
-    """The app's own part of it: without how we came to import the app."""
+    """Print the part of the traceback that belongs to the app, without our own import code."""
     step = cause.__traceback__
     while step is not None and _is_ours(step.tb_frame.f_globals.get("__name__", "")):
         step = step.tb_next

@@ -1,29 +1,22 @@
-"""What ``bridge run`` was asked for, and which of it each server cannot do.
-
-What enters: parsed options. What leaves: the same, completed, or :class:`UsageError`: an option is
-carried out or refused, and never ignored. Pure.
-"""
+"""The parsed command line of ``bridge run``: the requested apps and the options. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from bridge.errors import BridgeError, ConfigError
-from bridge.router.prefixes import normal_prefix
-
-if TYPE_CHECKING:
-    from bridge.cli.targets import Asked
+from bridge._http.paths import shown
+from bridge.errors import BridgeError
+from bridge.types import Interface
 
 __all__ = [
     "DEFAULT_GRACE_S",
     "DEFAULT_THREADS",
     "LogLevel",
+    "RequestedApp",
     "RunOptions",
     "UsageError",
-    "normal_root_path",
 ]
 
 DEFAULT_GRACE_S = 10
@@ -31,11 +24,11 @@ DEFAULT_THREADS = 40
 
 
 class UsageError(BridgeError):
-    """The command line cannot be carried out. Says which option, and what could."""
+    """The command line cannot be executed. The message names the option and the alternatives."""
 
 
 class LogLevel(StrEnum):
-    """Levels that every server knows."""
+    """The log levels that every server supports."""
 
     CRITICAL = "critical"
     ERROR = "error"
@@ -45,16 +38,37 @@ class LogLevel(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunOptions:
-    """Options of ``bridge run``. None where the user gave none.
+class RequestedApp:
+    """One app of the command line.
 
-    :ivar asked: the apps.
-    :ivar grace_s: seconds that open requests get after SIGTERM or Ctrl-C.
-    :ivar app_dir: where modules are looked for; None for the current directory.
-    :ivar watched: the folders to watch when reloading; none for the current directory alone.
+    :ivar prefix: a normal prefix; None if none was given.
+    :ivar target: what to load, see :mod:`bridge.cli.load.target`.
+    :ivar websocket: whether it is for WebSocket connections only.
+    :ivar interface: as given by ``--interface``; None to detect it.
     """
 
-    asked: tuple[Asked, ...] = ()
+    prefix: str | None
+    target: str
+    websocket: bool = False
+    interface: Interface | None = None
+
+    @property
+    def mount_path(self) -> str:
+        """The prefix as users write it: ``/`` for the root, and where none was given."""
+        return shown(self.prefix or "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """The options of ``bridge run``. None where an option was not given.
+
+    :ivar apps: the requested apps.
+    :ivar grace_s: seconds that open requests get to finish after SIGTERM or Ctrl-C.
+    :ivar app_dir: where modules are imported from; None for the current directory.
+    :ivar watched: the folders to watch when reloading; empty for the current directory alone.
+    """
+
+    apps: tuple[RequestedApp, ...] = ()
     host: str = "127.0.0.1"
     port: int = 8000
     uds: Path | None = None
@@ -69,26 +83,21 @@ class RunOptions:
 
     @property
     def thread_count(self) -> int:
-        """Threads that run WSGI code in each worker, the default included."""
+        """How many threads run WSGI code in each worker, the default included."""
         return DEFAULT_THREADS if self.threads is None else self.threads
 
     @property
-    def is_quiet(self) -> bool:
-        """Whether requests are not to be logged one by one."""
-        return self.log_level not in (LogLevel.INFO, LogLevel.DEBUG)
+    def is_single_process(self) -> bool:
+        """Whether one process is enough: no further workers, no reloader."""
+        return self.workers == 1 and not self.reload
 
-    def given(self) -> set[str]:
-        """The options that not every server has, of those that were given, as they are typed."""
-        asked = {"--workers": self.workers > 1, "--reload": self.reload}
-        return {option for option, is_given in asked.items() if is_given}
+    @property
+    def logs_requests(self) -> bool:
+        """Whether each request is logged."""
+        return self.log_level in (LogLevel.INFO, LogLevel.DEBUG)
 
-
-def normal_root_path(text: str) -> str:
-    """``app/`` and ``/app`` as ``/app``; ``/`` as nothing.
-
-    :raises UsageError: it is a URL, has a query or fragment, or is else no prefix of paths.
-    """
-    try:
-        return normal_prefix(f"/{text.strip('/')}")
-    except ConfigError:
-        raise UsageError(f"--root-path takes a path such as /shop, not {text!r}") from None
+    @property
+    def server_dependent(self) -> set[str]:
+        """The given options that not every server supports, as they are typed."""
+        is_given = {"--workers": self.workers > 1, "--reload": self.reload}
+        return {option for option, given in is_given.items() if given}

@@ -1,35 +1,118 @@
-"""What is about to be served, in a box on a terminal and in plain lines elsewhere.
+"""The summary that ``bridge run`` shows before the server starts: app, adapter, server, URL.
 
-What enters: facts, in the order to show them. What leaves: text on stderr, where servers log.
-``NO_COLOR`` takes the colours away; a pipe, a file or a dumb terminal the box as well.
+Written to stderr, as the servers' logs are: a box on a terminal, plain lines elsewhere.
+``NO_COLOR`` removes the colours; a pipe, a file or a dumb terminal also the box.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["show"]
+from bridge.cli.address import url_of
+from bridge.cli.options import RunOptions
+from bridge.cli.served_apps import ServedApp, ServedApps
+from bridge.cli.servers.spec import ServerSpec
+from bridge.types import Interface
+
+__all__ = ["facts_of", "notes_of", "show"]
+
+
+def facts_of(spec: ServerSpec, options: RunOptions, served: ServedApps) -> dict[str, str]:
+    """What is about to be served and how, by name, in the order to show it."""
+    return {
+        **_app_facts(spec, served),
+        "server": f"{spec.name} {spec.version}",
+        "processes": _processes(options),
+        "threads": _threads(spec, options, served),
+        "URL": url_of(options.host, options.port, options.uds, options.root_path),
+    }
+
+
+def notes_of(spec: ServerSpec, served: ServedApps) -> list[str]:
+    """What the user should know besides the facts."""
+    notes = served.notes
+    if spec.interface == "wsgi" and any(part.interface != "wsgi" for part in served.parts):
+        notes.append(f"no WebSockets: {spec.name} does not support them")
+    return notes
+
+
+def _app_facts(spec: ServerSpec, served: ServedApps) -> dict[str, str]:
+    part = served.single
+    if part is not None:
+        return {
+            "app": _source(part),
+            "interface": _interface(part),
+            "adapter": _adapter(spec, part.interface),
+        }
+    return {
+        part.requested.mount_path + (" (WebSocket)" if part.requested.websocket else ""): (
+            f"{_source(part)}  {_interface(part)}"
+        )
+        for part in served.parts
+    } | {"adapter": "bridge.Router"}
+
+
+def _source(part: ServedApp) -> str:
+    loaded = part.loaded
+    return loaded.source if loaded.file is None else f"{loaded.source}  {_relative(loaded.file)}"
+
+
+def _relative(file: Path) -> str:
+    return str(file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file)
+
+
+def _interface(part: ServedApp) -> str:
+    if part.interface is None:
+        return "ASGI and WSGI"
+    return part.interface.upper() + (" (from --interface)" if part.requested.interface else "")
+
+
+def _adapter(spec: ServerSpec, interface: Interface | None) -> str:
+    if interface is None:
+        return "none: the app supports both interfaces"
+    if interface != spec.interface:
+        return "bridge.WsgiToAsgi" if spec.interface == "asgi" else "bridge.AsgiToWsgi"
+    if spec.ignores_lifespan:
+        return f"bridge.universal: {spec.name} does not run the lifespan"
+    return f"none: {spec.name} supports {interface.upper()}"
+
+
+def _processes(options: RunOptions) -> str:
+    return f"{options.workers}" + (", reloading on changes" if options.reload else "")
+
+
+def _threads(spec: ServerSpec, options: RunOptions, served: ServedApps) -> str:
+    count = f"{options.thread_count}" + (" per process" if options.workers > 1 else "")
+    single = served.single
+    if spec.interface == "wsgi" or (single is not None and single.interface == "wsgi"):
+        return count
+    if single is None and any(part.interface == "wsgi" for part in served.parts):
+        return f"{count}, for the WSGI apps"
+    if single is not None and served.is_universal:
+        return "set in the app's own code, with threads="
+    return "none: the app runs on the event loop"
 
 
 def show(facts: Mapping[str, str], notes: Iterable[str], *, console: Console | None = None) -> None:
     """Show the facts and, below them, the notes.
 
-    :param console: where to; stderr if not given.
+    :param console: stderr if not given.
     """
     console = console or Console(stderr=True, highlight=False, soft_wrap=True)
     if console.is_terminal and not console.is_dumb_terminal:
-        console.print(_panel(facts, notes))
+        console.print(_box(facts, notes))
         return
     for name, value in [*facts.items(), *(("note", note) for note in notes)]:
         console.print(Text(f"bridge: {name}: {value}"))
 
 
-def _panel(facts: Mapping[str, str], notes: Iterable[str]) -> Panel:
+def _box(facts: Mapping[str, str], notes: Iterable[str]) -> Panel:
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")

@@ -1,7 +1,7 @@
-"""``bridge routes``: what is mounted where, by interface and adapter.
+"""``bridge routes``: which app is mounted where, with its interface and adapters.
 
-What enters: a :class:`~bridge.cli.served_apps.Site`. What leaves: a table on stdout: boxed on a
-terminal, columns of plain text elsewhere. Starts nothing.
+Turns :class:`~bridge.cli.served_apps.ServedApps` into a table on stdout: boxed on a terminal,
+columns of plain text elsewhere. Starts no server.
 """
 
 from __future__ import annotations
@@ -19,45 +19,21 @@ from rich.table import Table
 
 from bridge._http.paths import shown
 from bridge._lifespan.runner import app_name
-from bridge.cli.exit_errors import telling_errors
-from bridge.cli.options import DEFAULT_GRACE_S, DEFAULT_THREADS
-from bridge.cli.served_apps import Site, load_site
-from bridge.cli.targets import AppDir, Interfaces, Targets, Websockets, parse
+from bridge.cli.served_apps import ServedApps
 from bridge.router.mounts import Alone, Mount, Place, Plan, identity
 from bridge.router.router import Router
 from bridge.wsgi_to_asgi.adapter import WsgiToAsgi
 
-__all__ = ["EPILOG", "Row", "routes_command", "rows_of", "show"]
+__all__ = ["Row", "rows_of", "show"]
 
-EPILOG = (
-    "[bold]Examples[/]\n\n"
-    "bridge routes main:app\n\n"
-    "bridge routes /=flask_app:app /api=api:app --websocket /ws=chat:app"
-)
-_HERE = str(Path(__file__).parents[1])
+_PACKAGE = str(Path(__file__).parents[1])
 HEAD = ("prefix", "protocol", "app", "interface", "on ASGI servers", "on WSGI servers")
 INDENT = "  "
 
 
-def routes_command(
-    targets: Targets = None,
-    websocket: Websockets = None,
-    interface: Interfaces = None,
-    app_dir: AppDir = None,
-) -> None:
-    """Show what is mounted where, by interface and adapter.
-
-    Takes apps as `bridge run` does, and serves nothing. A Router is shown with all that it mounts.
-    """
-    with telling_errors():
-        asked = parse(targets or (), websocket or (), interface or ())
-        folder = None if app_dir is None else str(app_dir)
-        show(rows_of(load_site(asked, folder, DEFAULT_THREADS, DEFAULT_GRACE_S)))
-
-
 @dataclass(frozen=True)
 class Row:
-    """One line. A Router's own has no adapters: its mounts follow, indented by ``depth``."""
+    """One line of the table. A Router has no adapters: its mounts follow, indented by ``depth``."""
 
     depth: int
     prefix: str
@@ -69,60 +45,59 @@ class Row:
 
     @property
     def cells(self) -> tuple[str, ...]:
-        """The columns, in the order of the head."""
+        """The columns, in the order of :data:`HEAD`."""
         prefix = INDENT * self.depth + self.prefix
         return prefix, self.protocol, self.app, self.interface, self.on_asgi, self.on_wsgi
 
 
-def rows_of(site: Site) -> list[Row]:
-    """What a site consists of, in the order in which it was mounted.
+def rows_of(served: ServedApps) -> list[Row]:
+    """The mounted apps, in the order in which they were mounted.
 
-    :raises AmbiguousApp: an app's interface cannot be told.
+    :raises AmbiguousApp: an app's interface cannot be detected.
     """
-    names = {identity(part.mountable): part.loaded.source for part in site.parts}
-    names |= {identity(part.loaded.app): part.loaded.source for part in site.parts}
-    router = site.app if isinstance(site.app, Router) else Router({"/": _only(site)})
+    names = {identity(part.mountable): part.loaded.source for part in served.parts}
+    names |= {identity(part.loaded.app): part.loaded.source for part in served.parts}
+    router = served.app
+    if not isinstance(router, Router):
+        router = Router({"/": served.parts[0].mountable})
     return list(_rows(router.plan, "", 0, names))
-
-
-def _only(site: Site) -> Any:
-    return site.parts[0].mountable
 
 
 def _rows(plan: Plan, above: str, depth: int, names: Mapping[Hashable, str]) -> Iterator[Row]:
     for prefix, mount in plan.mounts:
         full = above + prefix
         for protocol, app in _protocols(plan, prefix, mount):
-            name = names.get(identity(app)) or _found_name(app) or app_name(app)
+            name = names.get(identity(app)) or _attribute_name(app)
             if isinstance(app, Router):
-                yield Row(depth, shown(full), "", name, "Router")
+                yield Row(depth, shown(full), "", name or "bridge.Router", "Router")
                 yield from _rows(app.plan, full, depth + 1, names)
             else:
                 place = _place(plan, prefix, protocol)
-                yield Row(depth, shown(full), protocol, name, *_adapters(place, protocol))
+                adapters = _adapters(place, protocol)
+                yield Row(depth, shown(full), protocol, name or app_name(app), *adapters)
 
 
-def _found_name(app: object) -> str | None:
+def _attribute_name(app: object) -> str | None:
     """``module:attr`` of an app that is an attribute of one of the user's modules."""
     names = [
         f"{module.__name__}:{name}"
         for module in list(sys.modules.values())
-        if _is_users(module)
+        if _is_user_module(module)
         for name, value in vars(module).items()
         if value is app and not name.startswith("__")
     ]
-    return names[0] if names else None  # its maker was complete before those who import it
+    return names[0] if names else None  # the module that defines it was imported first
 
 
-def _is_users(module: ModuleType) -> bool:
+def _is_user_module(module: ModuleType) -> bool:
     file = getattr(module, "__file__", None) or ""
-    return bool(file) and not file.startswith((sys.prefix, sys.base_prefix, _HERE))
+    return bool(file) and not file.startswith((sys.prefix, sys.base_prefix, _PACKAGE))
 
 
 def _protocols(plan: Plan, prefix: str, mount: Mount) -> Iterator[tuple[str, Any]]:
     if isinstance(mount, Alone):
-        socket = plan.websocket.get(prefix)
-        both = socket is not None and not socket.by_name and _takes_sockets(socket)
+        place = plan.websocket.get(prefix)
+        both = place is not None and not place.by_name and _accepts_websockets(place)
         yield ("HTTP, WebSocket" if both else "HTTP"), mount.http
         return
     if mount.http is not None:
@@ -131,7 +106,7 @@ def _protocols(plan: Plan, prefix: str, mount: Mount) -> Iterator[tuple[str, Any
         yield "WebSocket", mount.websocket
 
 
-def _takes_sockets(place: Place) -> bool:
+def _accepts_websockets(place: Place) -> bool:
     return place.asgi is not None or place.options.to_asgi.websocket_threads > 0
 
 
@@ -141,7 +116,7 @@ def _place(plan: Plan, prefix: str, protocol: str) -> Place:
 
 
 def _adapters(place: Place, protocol: str) -> tuple[str, str, str]:
-    """The interface, and the adapter on either kind of server."""
+    """The interface, and the adapters on ASGI and on WSGI servers."""
     if place.asgi is None:
         return "WSGI", "WsgiToAsgi", "none"
     if isinstance(place.asgi, WsgiToAsgi):
@@ -149,14 +124,14 @@ def _adapters(place: Place, protocol: str) -> tuple[str, str, str]:
     if place.wsgi is not None and protocol != "WebSocket":
         return "ASGI and WSGI", "none", "none"
     if protocol == "WebSocket":
-        return "ASGI", "none", "cannot: 426"
+        return "ASGI", "none", "refused (426)"
     return "ASGI", "none", "AsgiToWsgi"
 
 
 def show(rows: list[Row], *, console: Console | None = None) -> None:
     """Print the table.
 
-    :param console: where to; stdout if not given.
+    :param console: stdout if not given.
     """
     console = console or Console(highlight=False, soft_wrap=True)
     if console.is_terminal and not console.is_dumb_terminal:

@@ -1,12 +1,12 @@
-"""``bridge.cli.served:app``: what `bridge run` tells every server to import. Nothing else here.
+"""``bridge.cli.served:app``: the app that every server of `bridge run` imports.
 
-Importing it loads the user's app; see `bridge.cli.target`.
+Importing it loads the user's app, see `bridge.cli.build_app`. Nothing else belongs here.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from bridge.cli.target import TargetSpec, build
+from bridge.cli.build_app import AppSpec, build_app
 
-app: Any = build(TargetSpec.from_environment())
+app: Any = build_app(AppSpec.from_environment())

@@ -1,8 +1,8 @@
-"""What is to be served: one app, or a Router with all that the command line mounts.
+"""Load the requested apps: a single app, or a Router that mounts all of them.
 
-What enters: :class:`~bridge.cli.targets.Asked` apps. What leaves: a :class:`Site`, with each app
-loaded once in this process, however often it is asked for. Runs where apps are imported: on the
-main thread, before any event loop.
+Turns :class:`~bridge.cli.options.RequestedApp` objects into :class:`ServedApps`. Each app is loaded
+once per process, however often it is needed. Importing runs the user's code: on the main thread,
+before any event loop.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import bridge
-from bridge.cli.load.loader import LoadedApp, load
-from bridge.cli.targets import Asked
+from bridge.cli.load.target import LoadedApp, load
+from bridge.cli.options import RequestedApp
 from bridge.dual import Universal
 from bridge.errors import AmbiguousApp
+from bridge.router.router import Router
 from bridge.types import Environ, Interface, Receive, Scope, Send, StartResponse
 
-__all__ = ["Part", "Site", "interface_of_loaded", "load_site"]
+__all__ = ["ServedApp", "ServedApps", "interface_of_loaded", "load_apps"]
 
 _ARGUMENTS: dict[Interface, tuple[str, ...]] = {
     "wsgi": ("environ", "start_response"),
@@ -31,122 +31,129 @@ _ARGUMENTS: dict[Interface, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class Part:
+class ServedApp:
     """One app of the command line, loaded."""
 
-    asked: Asked
+    requested: RequestedApp
     loaded: LoadedApp
 
     @property
     def interface(self) -> Interface | None:
-        """As the user said, or as it shows; None for what is universal.
+        """The requested or detected interface; None for an app that supports both.
 
         :raises AmbiguousApp: see :func:`interface_of_loaded`.
         """
         if isinstance(self.loaded.app, Universal):
             return None
-        where = "" if self.asked.prefix is None else f"{self.asked.place}="
-        return interface_of_loaded(self.loaded, self.asked.interface, where)
+        prefix = "" if self.requested.prefix is None else f"{self.requested.mount_path}="
+        return interface_of_loaded(self.loaded, self.requested.interface, prefix)
 
     @cached_property
     def mountable(self) -> Any:
-        """The app, as one whose interface a Router sees."""
+        """The app, as one whose interface a Router detects."""
         interface = self.interface
-        if self.asked.interface is None or interface is None:
+        if self.requested.interface is None or interface is None:
             return self.loaded.app
         return (_as_wsgi if interface == "wsgi" else _as_asgi)(self.loaded.app)
 
 
 @dataclass(frozen=True)
-class Site:
-    """All that is served.
+class ServedApps:
+    """All apps of the command line, and the one made of them.
 
-    :ivar app: what the user named, or a Router made here.
-    :ivar parts: what it is made of.
+    :ivar app: the user's app, or a Router made here.
+    :ivar parts: the apps that it consists of.
     """
 
     app: Any
-    parts: tuple[Part, ...]
+    parts: tuple[ServedApp, ...]
 
     @property
-    def single(self) -> Part | None:
-        """The only app, where it was named without a prefix: it is served without a Router."""
+    def single(self) -> ServedApp | None:
+        """The only app, if it was named without a prefix: it is served without a Router."""
         first = self.parts[0]
-        return first if _is_single(tuple(part.asked for part in self.parts)) else None
+        return first if _is_single(tuple(part.requested for part in self.parts)) else None
 
     @property
     def is_universal(self) -> bool:
-        """Whether it adapts itself to every server."""
+        """Whether :attr:`app` supports both interfaces."""
         return isinstance(self.app, Universal)
 
     @property
     def files(self) -> list[Path]:
-        """Where the apps came from."""
+        """The files that the apps were imported from."""
         return [part.loaded.file for part in self.parts if part.loaded.file is not None]
 
     @property
     def notes(self) -> list[str]:
-        """What was decided for the user, and they should see."""
+        """Decisions made while loading that the user should know of."""
         return [note for part in self.parts for note in part.loaded.notes]
 
 
 @functools.cache
-def load_site(
-    asked: tuple[Asked, ...], app_dir: str | None, threads: int, shutdown_timeout_s: float
-) -> Site:
-    """Load it, or have it again: a server in this process must not call a factory twice.
+def load_apps(
+    requested: tuple[RequestedApp, ...],
+    app_dir: str | None,
+    threads: int,
+    shutdown_timeout_s: float,
+) -> ServedApps:
+    """Load the apps. Cached: a server in this process must not call a factory twice.
 
     :param threads: for the WSGI apps of a Router made here.
     :param shutdown_timeout_s: for all apps of a Router made here.
-    :raises AppLoadError: see :func:`bridge.cli.load.loader.load`.
+    :raises AppLoadError: see :func:`bridge.cli.load.target.load`.
     :raises AmbiguousApp: see :func:`bridge.interface_of`.
-    :raises ConfigError: a WSGI app for WebSockets.
+    :raises ConfigError: a WSGI app is requested for WebSockets.
     """
-    parts = tuple(Part(each, _load_once(each.target, app_dir)) for each in asked)
-    if _is_single(asked):
-        return Site(parts[0].loaded.app, parts)
-    mounts: list[dict[str, Any]] = [{}, {}]
+    parts = tuple(ServedApp(each, _load_once(each.target, app_dir)) for each in requested)
+    if _is_single(requested):
+        return ServedApps(parts[0].loaded.app, parts)
+    mounts: dict[str, Any] = {}
+    websockets: dict[str, Any] = {}
     for part in parts:
-        mounts[part.asked.websocket][part.asked.place] = part.mountable
-    router = bridge.Router(
-        mounts[0], websocket=mounts[1], threads=threads, shutdown_timeout_s=shutdown_timeout_s
+        table = websockets if part.requested.websocket else mounts
+        table[part.requested.mount_path] = part.mountable
+    router = Router(
+        mounts, websocket=websockets, threads=threads, shutdown_timeout_s=shutdown_timeout_s
     )
-    return Site(router, parts)
+    return ServedApps(router, parts)
 
 
-def _is_single(asked: tuple[Asked, ...]) -> bool:
-    return len(asked) == 1 and asked[0].prefix is None and not asked[0].websocket
+def _is_single(requested: tuple[RequestedApp, ...]) -> bool:
+    return len(requested) == 1 and requested[0].prefix is None and not requested[0].websocket
 
 
-def interface_of_loaded(loaded: LoadedApp, said: Interface | None, where: str = "") -> Interface:
-    """As the user said, or as the app shows.
+def interface_of_loaded(
+    loaded: LoadedApp, requested: Interface | None, prefix: str = ""
+) -> Interface:
+    """The requested interface, or else the detected one.
 
-    :param where: what the user would write before it, as ``/api=``.
-    :raises AmbiguousApp: it cannot be told, and was not said: says how to, if that could help. Or
-        it cannot be called as the user says.
+    :param prefix: what the user would write before the interface, such as ``/api=``.
+    :raises AmbiguousApp: it cannot be detected and was not requested, or the app cannot be called
+        as requested. The message suggests ``--interface`` only where that can help.
     """
-    can_say = callable(loaded.app)
-    if said is not None and can_say:
-        _check_takes(loaded, said, where)
-        return said
+    is_callable = callable(loaded.app)
+    if requested is not None and is_callable:
+        _check_signature(loaded, requested, prefix)
+        return requested
     try:
         return loaded.interface
     except AmbiguousApp as error:
-        hint = f" On the command line, choose with --interface {where}wsgi or {where}asgi."
-        raise AmbiguousApp(f"{loaded.source}: {error}{hint if can_say else ''}") from None
+        hint = f" On the command line, choose with --interface {prefix}wsgi or {prefix}asgi."
+        raise AmbiguousApp(f"{loaded.source}: {error}{hint if is_callable else ''}") from None
 
 
-def _check_takes(loaded: LoadedApp, said: Interface, where: str) -> None:
+def _check_signature(loaded: LoadedApp, requested: Interface, prefix: str) -> None:
     try:
         signature = inspect.signature(loaded.app, follow_wrapped=False)
-    except (NameError, TypeError, ValueError):  # nothing is known of it
+    except (NameError, TypeError, ValueError):  # it has none that Python could read
         return
     try:
-        signature.bind(*_ARGUMENTS[said])
+        signature.bind(*_ARGUMENTS[requested])
     except TypeError as error:
         raise AmbiguousApp(
-            f"{loaded.source}: --interface {where}{said}: it cannot be called with "
-            f"({', '.join(_ARGUMENTS[said])}): {error}"
+            f"{loaded.source}: --interface {prefix}{requested}: the app cannot be called with "
+            f"({', '.join(_ARGUMENTS[requested])}): {error}"
         ) from None
 
 
@@ -158,8 +165,8 @@ def _load_once(target: str, app_dir: str | None) -> LoadedApp:
 def _as_wsgi(app: Any) -> Any:
     @functools.wraps(app, updated=())
     def wsgi(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        answer: Iterable[bytes] = app(environ, start_response)
-        return answer
+        body: Iterable[bytes] = app(environ, start_response)
+        return body
 
     return wsgi
 
@@ -167,7 +174,7 @@ def _as_wsgi(app: Any) -> Any:
 def _as_asgi(app: Any) -> Any:
     @functools.wraps(app, updated=())
     def asgi(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        answer: Awaitable[None] = app(scope, receive, send)
-        return answer
+        awaitable: Awaitable[None] = app(scope, receive, send)
+        return awaitable
 
     return asgi

@@ -1,42 +1,41 @@
-"""Which apps a command line asks for, and where they go: ``main:app``, ``/api=api:app``.
+"""The arguments that name apps: ``main:app``, ``/api=api:app``, ``--websocket``, ``--interface``.
 
-What enters: the words after ``bridge run``, and those of ``--websocket`` and ``--interface``. What
-leaves: one :class:`Asked` for each app; or :class:`~bridge.cli.options.UsageError`. Also how typer
-is to read them, for the commands that take apps.
+Declares them for typer, for every command that takes apps, and parses them into one
+:class:`~bridge.cli.options.RequestedApp` each. Pure.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from bridge._http.paths import shown
-from bridge.cli.options import UsageError
+from bridge.cli.options import RequestedApp, UsageError
 from bridge.errors import ConfigError
 from bridge.router.prefixes import normal_prefix
 from bridge.types import Interface
 
-__all__ = ["AppDir", "Asked", "Interfaces", "Targets", "Websockets", "parse"]
+__all__ = ["AppDir", "Interfaces", "Targets", "Websockets", "parse_targets"]
 
 _MOUNTED = re.compile(r"(?P<prefix>/[^=:(]*)=(?P<target>.+)", re.DOTALL)
-_SLASHLESS = re.compile(r"[\w-]*=")
+_WITHOUT_SLASH = re.compile(r"[\w-]*=")
 _INTERFACES: dict[str, Interface] = {"wsgi": "wsgi", "asgi": "asgi"}
 
-
-_PANEL = "What the app is"
+_PANEL = "App"
 
 Targets = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="TARGET...",
         show_default=False,
-        help="module:attr, \"module:factory('x')\", module, a .py file, or a folder with "
-        "manage.py. Several are mounted together, each as /PREFIX=TARGET.",
+        help="The app: module:attr, \"module:factory('x')\", a module, a .py file, or a folder "
+        "with manage.py (a Django project). To serve several apps together, mount each as "
+        "/PREFIX=TARGET.",
     ),
 ]
 Websockets = Annotated[
@@ -45,8 +44,9 @@ Websockets = Annotated[
         metavar="[/PREFIX=]TARGET",
         show_default=False,
         rich_help_panel=_PANEL,
-        help="An ASGI app for WebSockets only, below a prefix or wherever no other takes them. "
-        "Repeatable.",
+        help="An ASGI app for WebSocket connections only, at a prefix or, without one, wherever "
+        "no other app accepts them. Can be given more than once. "
+        "Example: --websocket /ws=chat:app.",
     ),
 ]
 Interfaces = Annotated[
@@ -55,7 +55,8 @@ Interfaces = Annotated[
         metavar="[/PREFIX=]NAME",
         show_default=False,
         rich_help_panel=_PANEL,
-        help="wsgi or asgi, for apps that do not show it. Repeatable.",
+        help="The interface of the apps, wsgi or asgi, where it cannot be detected; with a prefix, "
+        "of the app mounted there. Can be given more than once. Example: --interface /api=wsgi.",
     ),
 ]
 AppDir = Annotated[
@@ -65,93 +66,77 @@ AppDir = Annotated[
         file_okay=False,
         metavar="PATH",
         rich_help_panel=_PANEL,
-        help="Where modules are. Default: here.",
+        help="The folder to import modules from. Default: the current directory.",
     ),
 ]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """One app.
-
-    :ivar prefix: a normal one, or None where none was given.
-    :ivar target: see :mod:`bridge.cli.load.loader`.
-    :ivar websocket: for WebSockets only.
-    :ivar interface: where the user said it; None to look.
-    """
-
-    prefix: str | None
-    target: str
-    websocket: bool = False
-    interface: Interface | None = None
-
-    @property
-    def place(self) -> str:
-        """Its prefix as people write it."""
-        return shown(self.prefix or "")
-
-
-def parse(
+def parse_targets(
     targets: Sequence[str], websockets: Sequence[str] = (), interfaces: Sequence[str] = ()
-) -> tuple[Asked, ...]:
-    """Read the command line.
+) -> tuple[RequestedApp, ...]:
+    """Parse the arguments that name apps.
 
     :param targets: ``TARGET`` or ``PREFIX=TARGET``.
-    :param websockets: the same, for WebSockets.
-    :param interfaces: ``wsgi`` and ``asgi``, for all, or ``PREFIX=wsgi``, for one.
-    :raises UsageError: nothing is asked for, a prefix is wrong, or it is not clear where to mount.
+    :param websockets: the same, for WebSocket connections only.
+    :param interfaces: ``wsgi`` or ``asgi`` for all apps, ``PREFIX=wsgi`` for one.
+    :raises UsageError: there is no app, a prefix is invalid, or two apps have the same prefix.
     """
-    asked = [_read(word, websocket=False) for word in targets]
-    asked += [_read(word, websocket=True) for word in websockets]
-    if not asked:
-        raise UsageError("which app? For example: main:app")
-    _refuse_twice(asked)
-    for word in interfaces:
-        asked = _with_interface(asked, word)
-    return tuple(asked)
+    apps = [_parse_target(text, websocket=False) for text in targets]
+    apps += [_parse_target(text, websocket=True) for text in websockets]
+    if not apps:
+        raise UsageError("no app given. Pass a target, for example main:app")
+    _check_unique(apps)
+    for text in interfaces:
+        apps = _with_interface(apps, text)
+    return tuple(apps)
 
 
-def _refuse_twice(asked: Iterable[Asked]) -> None:
+def _check_unique(apps: Iterable[RequestedApp]) -> None:
     seen: dict[tuple[str, bool], str] = {}
-    for each in asked:
-        place = each.place, each.websocket
-        if place in seen:
-            option = "--websocket " if each.websocket else ""
-            one, other = option + seen[place], option + each.target
+    for app in apps:
+        key = app.mount_path, app.websocket
+        if key in seen:
+            option = "--websocket " if app.websocket else ""
+            first, second = option + seen[key], option + app.target
             raise UsageError(
-                f"{one} and {other} cannot both be at {each.place}. Say where each is mounted, for "
-                f"example: {option}/={seen[place]} {option}/api={each.target}"
+                f"{first} and {second} cannot both be mounted at {app.mount_path}. Give each a "
+                f"prefix, for example: {option}/={seen[key]} {option}/api={app.target}"
             )
-        seen[place] = each.target
+        seen[key] = app.target
 
 
-def _read(word: str, *, websocket: bool) -> Asked:
-    mounted = _MOUNTED.fullmatch(word)
+def _parse_target(text: str, *, websocket: bool) -> RequestedApp:
+    mounted = _MOUNTED.fullmatch(text)
     if mounted is None:
-        if _SLASHLESS.match(word):
-            raise UsageError(f"{word}: a prefix begins with a slash, as in /{word}")
-        return Asked(prefix=None, target=word, websocket=websocket)
-    prefix = _prefix(mounted["prefix"], word)
-    return Asked(prefix=prefix, target=mounted["target"], websocket=websocket)
+        if _WITHOUT_SLASH.match(text):
+            raise UsageError(f"{text}: a prefix starts with a slash, as in /{text}")
+        return RequestedApp(prefix=None, target=text, websocket=websocket)
+    prefix = _parse_prefix(mounted["prefix"], text)
+    return RequestedApp(prefix=prefix, target=mounted["target"], websocket=websocket)
 
 
-def _prefix(text: str, word: str) -> str:
+def _parse_prefix(prefix: str, text: str) -> str:
     try:
-        return normal_prefix(text)
+        return normal_prefix(prefix)
     except ConfigError as error:
-        raise UsageError(f"{word}: {error}") from None
+        raise UsageError(f"{text}: {error}") from None
 
 
-def _with_interface(asked: Iterable[Asked], word: str) -> list[Asked]:
-    before, _, name = word.rpartition("=")
+def _with_interface(apps: Sequence[RequestedApp], text: str) -> list[RequestedApp]:
+    before, _, name = text.rpartition("=")
     interface = _INTERFACES.get(name)
     if interface is None:
-        raise UsageError(f"--interface {word}: takes wsgi or asgi, or a prefix such as /api=wsgi")
+        raise UsageError(
+            f"--interface {text}: expected wsgi or asgi, or one of them with a prefix, "
+            "such as /api=wsgi"
+        )
     if not before:
-        return [replace(each, interface=interface) for each in asked]
-    prefix = _prefix(before, word)
-    found = [each for each in asked if not each.websocket and (each.prefix or "") == prefix]
+        return [replace(app, interface=interface) for app in apps]
+    prefix = _parse_prefix(before, text)
+    found = [app for app in apps if not app.websocket and (app.prefix or "") == prefix]
     if not found:
-        places = ", ".join(each.place for each in asked if not each.websocket) or "nothing"
-        raise UsageError(f"--interface {word}: nothing is mounted there. There is: {places}")
-    return [replace(each, interface=interface) if each in found else each for each in asked]
+        mounted = ", ".join(app.mount_path for app in apps if not app.websocket) or "nothing"
+        raise UsageError(
+            f"--interface {text}: no app is mounted at {shown(prefix)}. Mounted: {mounted}"
+        )
+    return [replace(app, interface=interface) if app in found else app for app in apps]

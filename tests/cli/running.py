@@ -1,7 +1,7 @@
-"""`bridge run` as a subprocess, and what it leaves behind.
+"""Runs `bridge` as a subprocess, and looks for processes that it leaves behind.
 
-What enters: a command line. What leaves: a running :class:`~tests.harness.servers.Server`, or the
-finished process of a command that was to fail.
+A command line becomes a running :class:`~tests.harness.servers.Server`, or a :class:`Finished`
+command.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def _spec(server: str) -> ServerSpec:
 def running(
     server: str, target: str, *args: str, env: Mapping[str, str] | None = None, cwd: Path = APPS
 ) -> Iterator[Server]:
-    """``bridge run target --server server args`` for the length of the block."""
+    """``bridge run target --server server args`` until the end of the block."""
     environment = {"HOME": os.environ.get("TMPDIR", "/tmp"), **(env or {})}
     with serve(_spec(server), target, args=args, env=environment, cwd=cwd) as started:
         yield started
@@ -56,37 +56,37 @@ def client_of(server: Server) -> Http1Client:
 
 
 def facts(server: Server, path: str = "/", host: str = "site.example") -> dict[str, Any]:
-    """What the app says of itself and of the request."""
+    """What the app reports about itself and the request."""
     response = client_of(server).fetch("GET", path, [("host", host)])
     assert response.status == 200, response
-    told: dict[str, Any] = json.loads(response.body)
-    return told
+    reported: dict[str, Any] = json.loads(response.body)
+    return reported
 
 
-def tell_to_end(server: Server, number: signal.Signals) -> None:
-    """SIGTERM as a service manager sends it, SIGINT as a terminal does: to all of the group."""
+def send_stop(server: Server, number: signal.Signals) -> None:
+    """Send SIGTERM as a service manager does, SIGINT as a terminal does: to the whole group."""
     if number is signal.SIGINT:
         os.killpg(server.pid, number)
     else:
         server.signal(number)
 
 
-def end(server: Server, number: signal.Signals) -> int:
-    """Tell it to end, wait until it has, and give its exit code."""
-    tell_to_end(server, number)
+def stop(server: Server, number: signal.Signals) -> int:
+    """Send the signal, wait for the process to exit, and return its exit code."""
+    send_stop(server, number)
     try:
         return server.process.wait(TIMEOUT_S)
     except subprocess.TimeoutExpired:
         raise AssertionError(
-            f"still there {TIMEOUT_S} s after {number.name}:\n{server.log()}"
+            f"still running {TIMEOUT_S} s after {number.name}:\n{server.log()}"
         ) from None
 
 
 def left_behind(server: Server) -> list[str]:
-    """The command lines of processes of the server's session that do not end."""
+    """The command lines of processes of the server's session that do not exit."""
     deadline = time.monotonic() + TIMEOUT_S
     while _members(server.pid) and time.monotonic() < deadline:
-        time.sleep(POLL_S)  # multiprocessing's own helper process ends a moment after its master
+        time.sleep(POLL_S)  # multiprocessing's helper process exits shortly after its master
     return [_command_line(pid) for pid in _members(server.pid)]
 
 
@@ -110,18 +110,22 @@ def _command_line(pid: int) -> str:
         return ""
 
 
-def wait_until_ending(server: Server) -> None:
-    """Until its shutdown has begun: it takes no new connections, or says so."""
+def wait_for_shutdown(server: Server) -> None:
+    """Wait until the shutdown has begun: the server accepts no connections, or logs it."""
     deadline = time.monotonic() + TIMEOUT_S
     while time.monotonic() < deadline:
         # uvicorn with workers, and gunicorn, listen until the last worker has finished.
-        if _is_deaf(server) or "Shutting down" in server.log() or "signal: term" in server.log():
+        if (
+            _rejects_connections(server)
+            or "Shutting down" in server.log()
+            or "signal: term" in server.log()
+        ):
             return
         time.sleep(POLL_S)  # polling, with a deadline: a port has no event to wait for
     raise AssertionError(f"no shutdown within {TIMEOUT_S} s:\n{server.log()}")
 
 
-def _is_deaf(server: Server) -> bool:
+def _rejects_connections(server: Server) -> bool:
     try:
         socket.create_connection((HOST, server.port), timeout=1).close()
     except OSError:
@@ -131,7 +135,7 @@ def _is_deaf(server: Server) -> bool:
 
 @dataclass(frozen=True)
 class Finished:
-    """How a command went."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -149,7 +153,7 @@ def bridge(
     module: str = "bridge",
     timeout_s: float = TIMEOUT_S,
 ) -> Finished:
-    """Run a command that is to end by itself."""
+    """Run a command that exits without a signal."""
     done = subprocess.run(
         [sys.executable, "-m", module, *args],
         cwd=cwd,
@@ -163,7 +167,7 @@ def bridge(
 
 
 def start(target: str, *args: str, cwd: Path = APPS) -> subprocess.Popen[str]:
-    """Start ``bridge run`` without waiting for anything."""
+    """Start ``bridge run`` without waiting until it serves."""
     return subprocess.Popen(
         [sys.executable, "-m", "bridge", "run", target, *args],
         cwd=cwd,

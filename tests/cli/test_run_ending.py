@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: open requests finish, endless ones are cut off, nothing is left behind."""
+"""SIGTERM and Ctrl-C: open requests finish, endless ones are cut off, no process is left."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tests.cli.running import (
     SERVERS,
     TARGETS,
     client_of,
-    end,
     facts,
     left_behind,
     running,
+    send_stop,
     start,
-    tell_to_end,
-    wait_until_ending,
+    stop,
+    wait_for_shutdown,
 )
 from tests.harness.control import Control
 from tests.harness.http import Aborted
@@ -32,11 +32,11 @@ TERM, INT = signal.SIGTERM, signal.SIGINT
 
 @pytest.mark.parametrize(("framework", "number"), [("flask", INT), ("fastapi", TERM)])
 @pytest.mark.parametrize("server", SERVERS)
-def test_an_open_request_finishes_before_the_end(
+def test_an_open_request_finishes_before_the_exit(
     server: str, framework: str, number: signal.Signals, control: Control, key: str
 ) -> None:
     with running(server, TARGETS[framework]) as site:
-        _finishes(site, number, control, key)
+        _assert_finishes(site, number, control, key)
 
 
 @pytest.mark.parametrize("number", [INT, TERM])
@@ -45,14 +45,14 @@ def test_an_open_request_finishes_on_one_of_two_workers(
     server: str, number: signal.Signals, control: Control, key: str
 ) -> None:
     with running(server, TARGETS["flask"], "--workers", "2") as site:
-        _finishes(site, number, control, key)
+        _assert_finishes(site, number, control, key)
 
 
-def _finishes(site: Server, number: signal.Signals, control: Control, key: str) -> None:
+def _assert_finishes(site: Server, number: signal.Signals, control: Control, key: str) -> None:
     with closing(client_of(site).open("GET", f"/gated/{key}")) as exchange:
         control.expect_waiting(key, "go")
-        tell_to_end(site, number)
-        wait_until_ending(site)
+        send_stop(site, number)
+        wait_for_shutdown(site)
         control.open(key, "go")
         response = exchange.read()
     assert (response.status, response.body) == (200, b"finished")
@@ -66,21 +66,21 @@ def test_an_endless_stream_is_cut_off_after_the_grace(
     server: str, framework: str, control: Control, key: str
 ) -> None:
     with running(server, TARGETS[framework], "--grace-s", "1") as site:
-        _is_cut_off(site, key)
-        if server != "gunicorn":  # which leaves its threads as they are, and ends the process
+        _assert_cut_off(site, key)
+        if server != "gunicorn":  # it exits without stopping its threads
             control.expect(key, "closed")
 
 
 @pytest.mark.parametrize("server", MULTI)
 def test_an_endless_stream_on_two_workers_is_cut_off_after_the_grace(server: str, key: str) -> None:
     with running(server, TARGETS["flask"], "--grace-s", "1", "--workers", "2") as site:
-        _is_cut_off(site, key)
+        _assert_cut_off(site, key)
 
 
-def _is_cut_off(site: Server, key: str) -> None:
+def _assert_cut_off(site: Server, key: str) -> None:
     with closing(client_of(site).open("GET", f"/endless/{key}")) as exchange:
         assert exchange.chunk().startswith(b"tick")
-        assert end(site, TERM) == 0
+        assert stop(site, TERM) == 0
         assert left_behind(site) == []
         with pytest.raises(Aborted):
             exchange.read()
@@ -99,13 +99,13 @@ def _is_cut_off(site: Server, key: str) -> None:
         ("waitress", "fastapi"),
     ],
 )
-def test_a_thread_that_never_returns_does_not_keep_the_process(
+def test_a_thread_that_never_returns_does_not_prevent_the_exit(
     server: str, framework: str, control: Control, key: str
 ) -> None:
     with running(server, TARGETS[framework], "--grace-s", "1") as site:
         with closing(client_of(site).open("GET", f"/hang/{key}")):
             control.expect(key, "hanging")
-            assert end(site, TERM) == 0
+            assert stop(site, TERM) == 0
         assert left_behind(site) == []
 
 
@@ -114,12 +114,12 @@ def test_a_thread_that_never_returns_does_not_keep_the_process(
 def test_no_worker_is_left_behind(server: str, number: signal.Signals) -> None:
     with running(server, TARGETS["flask"], "--workers", "2") as site:
         assert len({facts(site)["pid"] for _ in range(3)} | {site.pid}) > 1
-        assert end(site, number) == 0
+        assert stop(site, number) == 0
         assert left_behind(site) == []
 
 
 @pytest.mark.parametrize("number", [INT, TERM])
-def test_a_signal_while_the_app_is_imported_ends_with_0(
+def test_a_signal_during_the_import_of_the_app_exits_with_0(
     number: signal.Signals, tmp_path: Path, control: Control, key: str
 ) -> None:
     (tmp_path / "slow.py").write_text(
@@ -132,12 +132,12 @@ def test_a_signal_while_the_app_is_imported_ends_with_0(
     assert (process.returncode, out, err) == (0, "", "")
 
 
-def test_a_second_ctrl_c_makes_gunicorn_drop_what_is_open(control: Control, key: str) -> None:
-    """The first is a wish to finish, as on all servers; gunicorn's own first would drop it."""
+def test_a_second_ctrl_c_makes_gunicorn_drop_open_requests(control: Control, key: str) -> None:
+    """The first one is graceful, as on all servers; by default gunicorn's first drops them."""
     with running("gunicorn", TARGETS["flask"], "--grace-s", "60") as site:
         with closing(client_of(site).open("GET", f"/gated/{key}")):
             control.expect_waiting(key, "go")
-            tell_to_end(site, INT)
-            wait_until_ending(site)
-            assert end(site, INT) == 0
+            send_stop(site, INT)
+            wait_for_shutdown(site)
+            assert stop(site, INT) == 0
         assert left_behind(site) == []

@@ -1,4 +1,4 @@
-"""Each option of `bridge run` does what it says, on every server that has it."""
+"""Each option of `bridge run` works as documented, on every server that supports it."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from tests.cli.running import (
     start,
 )
 from tests.harness.control import Control
+from tests.harness.http import Aborted
 from tests.harness.servers import Server
 
 pytestmark = pytest.mark.usefixtures("control")
@@ -34,7 +35,7 @@ RELOAD_TIMEOUT_S = 60.0
 RESTART_S = 10.0
 
 
-# -- where -----------------------------------------------------------------------------------------
+# -- address ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("server", SERVERS)
@@ -44,8 +45,8 @@ def test_uds_listens_on_a_unix_socket_and_removes_a_stale_one(server: str, tmp_p
         stale.bind(str(path))
     process = start(TARGETS["flask"], "--server", server, "--uds", str(path))
     try:
-        told = _ask_unix(path)
-        assert told["framework"] == "flask"
+        reported = _fetch_unix(path)
+        assert reported["framework"] == "flask"
     finally:
         process.terminate()
         _, err = process.communicate(timeout=TIMEOUT_S)
@@ -53,23 +54,23 @@ def test_uds_listens_on_a_unix_socket_and_removes_a_stale_one(server: str, tmp_p
     assert f"bridge: URL: unix:{path}\n" in err
 
 
-def _ask_unix(path: Path) -> dict[str, Any]:
+def _fetch_unix(path: Path) -> dict[str, Any]:
     deadline = time.monotonic() + TIMEOUT_S
     while True:
         with closing(socket.socket(socket.AF_UNIX)) as client:
             try:
                 client.connect(str(path))
             except OSError:
-                assert time.monotonic() < deadline, "it does not listen"
+                assert time.monotonic() < deadline, "the server does not listen"
                 time.sleep(0.02)  # polling, with a deadline: a socket file has no event
                 continue
             client.sendall(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
             received = b"".join(iter(lambda: client.recv(65536), b""))
-            told: dict[str, Any] = json.loads(received.partition(b"\r\n\r\n")[2])
-            return told
+            reported: dict[str, Any] = json.loads(received.partition(b"\r\n\r\n")[2])
+            return reported
 
 
-def test_port_0_chooses_a_free_port_and_says_which() -> None:
+def test_port_0_chooses_a_free_port_and_shows_it() -> None:
     process = start(TARGETS["flask"], "--port", "0")
     assert process.stderr is not None
     try:
@@ -85,12 +86,12 @@ def test_port_0_chooses_a_free_port_and_says_which() -> None:
 @pytest.mark.parametrize("framework", TARGETS)
 @pytest.mark.parametrize("server", ["uvicorn", "hypercorn", "gunicorn"])
 def test_root_path_is_where_the_app_is_mounted(server: str, framework: str, path: str) -> None:
-    """Whether the proxy in front strips the path or leaves it."""
+    """The same whether the proxy in front strips the path or not."""
     with running(server, TARGETS[framework], "--root-path", "shop/") as site:
-        told = facts(site, path)
-        assert told["root_path"] == "/shop"
-        assert told["path"] == ("/shop/" if framework == "fastapi" else "/")
-        assert told["url"] == "http://site.example/shop/"
+        reported = facts(site, path)
+        assert reported["root_path"] == "/shop"
+        assert reported["path"] == ("/shop/" if framework == "fastapi" else "/")
+        assert reported["url"] == "http://site.example/shop/"
         assert f"bridge: URL: http://127.0.0.1:{site.port}/shop/\n" in site.log()
 
 
@@ -100,25 +101,25 @@ def test_root_path_means_the_same_on_the_other_servers(server: str) -> None:
         assert facts(site)["url"] == facts(site, "/shop/")["url"] == "http://site.example/shop/"
 
 
-# -- how -------------------------------------------------------------------------------------------
+# -- server ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("server", ASGI_SERVERS)
-def test_threads_is_how_many_requests_of_a_wsgi_app_run_at_once(
+def test_threads_limits_the_requests_that_a_wsgi_app_runs_at_once(
     server: str, control: Control, key: str
 ) -> None:
     with running(server, TARGETS["flask"], "--threads", "2") as site:
-        _only_two_at_once(site, control, key)
+        _assert_two_at_once(site, control, key)
 
 
 @pytest.mark.parametrize("server", WSGI_SERVERS)
-def test_threads_are_those_of_a_wsgi_server(server: str, control: Control, key: str) -> None:
+def test_threads_sets_the_threads_of_a_wsgi_server(server: str, control: Control, key: str) -> None:
     with running(server, TARGETS["flask"], "--threads", "2") as site:
-        _only_two_at_once(site, control, key)
+        _assert_two_at_once(site, control, key)
         assert "bridge: threads: 2\n" in site.log()
 
 
-def _only_two_at_once(site: Server, control: Control, key: str) -> None:
+def _assert_two_at_once(site: Server, control: Control, key: str) -> None:
     client = client_of(site)
     waiting = [client.open("GET", f"/gated/{key}") for _ in range(3)]
     control.expect_waiting(key, "go", 2)
@@ -141,7 +142,7 @@ def test_workers_are_processes(server: str, control: Control, key: str) -> None:
         env={"CALLS": key},
     ) as site:
         if server != "gunicorn":
-            pids = {told["pid"] for told in control.expect(key, "startup", 2)}
+            pids = {report["pid"] for report in control.expect(key, "startup", 2)}
             assert len(pids) == 2
             assert facts(site)["pid"] in pids
         assert facts(site)["pid"] != site.pid
@@ -149,14 +150,14 @@ def test_workers_are_processes(server: str, control: Control, key: str) -> None:
 
 
 @pytest.mark.parametrize("server", ["uvicorn", "hypercorn"])
-def test_one_process_is_one_whatever_the_environment_says(server: str) -> None:
+def test_one_process_is_the_default_whatever_the_environment_sets(server: str) -> None:
     with running(server, TARGETS["flask"], env={"WEB_CONCURRENCY": "2"}) as site:
         assert "bridge: processes: 1\n" in site.log()
-        assert facts(site)["pid"] == site.pid, "it serves in its own process, and starts no others"
+        assert facts(site)["pid"] == site.pid, "one process serves, and starts no others"
 
 
 @pytest.mark.parametrize("server", ["uvicorn", "hypercorn", "gunicorn"])
-def test_reload_starts_over_when_a_file_changes(server: str, tmp_path: Path) -> None:
+def test_reload_restarts_when_a_file_changes(server: str, tmp_path: Path) -> None:
     module = tmp_path / "changing.py"
     source = (
         "def app(environ, start_response):\n    start_response('200 OK', [])\n    return [b'{}']\n"
@@ -181,9 +182,9 @@ def test_reload_watches_the_folder_of_a_file_elsewhere(tmp_path: Path) -> None:
 
 
 def _change_until_served(site: Server, module: Path, source: str) -> None:
-    """Change the file, more than once: a reloader sees no change before it has begun to look.
+    """Change the file more than once: a reloader misses a change made before it started to watch.
 
-    Each change starts the server over, so the next one waits for longer than that takes.
+    Each change restarts the server, so the next one waits for longer than that takes.
     """
     deadline = time.monotonic() + RELOAD_TIMEOUT_S
     module.write_text(source.format("afterwards"))
@@ -200,9 +201,9 @@ def _serves_within(seconds: float, site: Server, body: bytes) -> bool:
         try:
             if client_of(site).fetch("GET", "/").body == body:
                 return True
-        except (OSError, EOFError, AssertionError):  # it is starting over
+        except (OSError, EOFError, Aborted, AssertionError):  # it is restarting
             pass
-        time.sleep(0.05)  # polling, with a deadline: the server tells nobody that it is back
+        time.sleep(0.05)  # polling, with a deadline: no event reports that the server is back
     return False
 
 
@@ -210,8 +211,8 @@ def _serves_within(seconds: float, site: Server, body: bytes) -> bool:
 def test_log_level_warning_silences_requests(server: str) -> None:
     with running(server, TARGETS["flask"], "--log-level", "warning") as site:
         facts(site)
-        told = site.log()
-    lines = [line for line in told.splitlines() if not line.startswith("bridge: ")]
+        log = site.log()
+    lines = [line for line in log.splitlines() if not line.startswith("bridge: ")]
     assert lines == []
 
 
@@ -222,9 +223,9 @@ def test_requests_are_logged_at_level_info(server: str) -> None:
         site.wait_for_log("GET /")
 
 
-# -- what ------------------------------------------------------------------------------------------
+# -- app -------------------------------------------------------------------------------------------
 
-UNTOLD = """
+UNDETECTABLE = """
 def app(*args):
     if len(args) == 2:
         args[1]("200 OK", [])
@@ -241,8 +242,10 @@ async def asgi(scope, receive, send):
 
 @pytest.mark.parametrize("interface", ["wsgi", "asgi"])
 @pytest.mark.parametrize("server", ["uvicorn", "daphne", "gunicorn"])
-def test_interface_says_what_cannot_be_told(server: str, interface: str, tmp_path: Path) -> None:
-    (tmp_path / "untold.py").write_text(UNTOLD)
-    with running(server, "untold.py", "--interface", interface, cwd=tmp_path) as site:
+def test_interface_names_what_cannot_be_detected(
+    server: str, interface: str, tmp_path: Path
+) -> None:
+    (tmp_path / "undetectable.py").write_text(UNDETECTABLE)
+    with running(server, "undetectable.py", "--interface", interface, cwd=tmp_path) as site:
         assert client_of(site).fetch("GET", "/").body == f"called as {interface.upper()}".encode()
-        assert f"bridge: interface: {interface.upper()} (as you said)\n" in site.log()
+        assert f"bridge: interface: {interface.upper()} (from --interface)\n" in site.log()

@@ -1,4 +1,4 @@
-"""`bridge run` serves each kind of app on each server, says so, and ends with 0."""
+"""`bridge run` serves each kind of app on each server, shows how, and exits with 0."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from tests.cli.running import (
     SERVERS,
     TARGETS,
     client_of,
-    end,
     facts,
     left_behind,
     running,
+    stop,
 )
 from tests.harness.control import Control
 
@@ -31,16 +31,16 @@ ADAPTER = {
 @pytest.mark.parametrize("server", SERVERS)
 def test_each_app_is_served_by_each_server(server: str, framework: str) -> None:
     with running(server, TARGETS[framework]) as site:
-        told = facts(site)
-        assert told["framework"] == framework
-        assert told["url"] == "http://site.example/"
-        assert end(site, signal.SIGINT) == 0
+        reported = facts(site)
+        assert reported["framework"] == framework
+        assert reported["url"] == "http://site.example/"
+        assert stop(site, signal.SIGINT) == 0
         assert left_behind(site) == []
         log = site.log()
-    speaks = "asgi" if server in ASGI_SERVERS else "wsgi"
-    adapter = ADAPTER.get((framework, speaks), f"none: {server} speaks {speaks.upper()} itself")
+    interface = "asgi" if server in ASGI_SERVERS else "wsgi"
+    adapter = ADAPTER.get((framework, interface), f"none: {server} supports {interface.upper()}")
     if (server, framework) == ("daphne", "fastapi"):
-        adapter = "bridge.universal, for the lifespan: daphne runs none"
+        adapter = "bridge.universal: daphne does not run the lifespan"
     assert f"bridge: adapter: {adapter}\n" in log
     assert f"bridge: interface: {'ASGI' if framework == 'fastapi' else 'WSGI'}\n" in log
     assert f"bridge: server: {server} " in log
@@ -58,7 +58,7 @@ def test_static_files_of_a_django_folder_are_served_in_debug(server: str) -> Non
 
 
 @pytest.mark.parametrize("server", ["uvicorn", "hypercorn", "waitress"])
-def test_a_factory_is_called_once_where_the_app_is_served_in_the_same_process(
+def test_a_factory_is_called_once_if_the_app_is_served_in_the_same_process(
     server: str, control: Control, key: str
 ) -> None:
     target = "flask_site:create_app('shop', shout=True)"
@@ -68,25 +68,25 @@ def test_a_factory_is_called_once_where_the_app_is_served_in_the_same_process(
 
 
 @pytest.mark.parametrize("server", ["granian", "gunicorn", "daphne"])
-def test_a_server_of_workers_starts_without_the_app_in_its_memory(
+def test_a_server_with_workers_starts_without_the_app_in_its_memory(
     server: str, control: Control, key: str
 ) -> None:
     with running(server, "flask_site:create_app('shop')", env={"CALLS": key}) as site:
         assert client_of(site).fetch("GET", "/").body == b"shop"
-    # Once to look what it is, in the process that then started over; once to serve it.
+    # Once to detect the interface, in the process that then starts over; once to serve it.
     assert len(control.reports(key, "made")) == 2
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_lifespan_runs_once_where_the_app_is_served(
+def test_the_lifespan_runs_once_in_the_process_that_serves(
     server: str, control: Control, key: str
 ) -> None:
     with running(server, TARGETS["fastapi"], env={"CALLS": key}) as site:
-        told = facts(site)
-        assert told["resource"] == "made at startup"
-        assert end(site, signal.SIGTERM) == 0
-    assert [report["pid"] for report in control.expect(key, "startup")] == [told["pid"]]
-    assert [report["pid"] for report in control.expect(key, "shutdown")] == [told["pid"]]
+        reported = facts(site)
+        assert reported["resource"] == "made at startup"
+        assert stop(site, signal.SIGTERM) == 0
+    assert [report["pid"] for report in control.expect(key, "startup")] == [reported["pid"]]
+    assert [report["pid"] for report in control.expect(key, "shutdown")] == [reported["pid"]]
 
 
 @pytest.mark.parametrize("target", ["flask_site.py", "flask_site", "../apps/flask_site.py:app"])
@@ -96,7 +96,7 @@ def test_a_target_by_file_or_module_alone(target: str) -> None:
 
 
 @pytest.mark.parametrize("server", ["uvicorn", "gunicorn"])
-def test_app_dir_is_where_modules_are_looked_for(server: str) -> None:
+def test_app_dir_is_where_modules_are_imported_from(server: str) -> None:
     with running(
         server,
         "wsgi:application",

@@ -14,8 +14,8 @@ from bridge.cli.bench.options import BenchOptions
 from bridge.cli.bench.processes import taskset
 from bridge.cli.bench.results import verdict
 from bridge.cli.bench.setups import find_setups
-from bridge.cli.exit_errors import telling_errors
-from bridge.cli.load.loader import load
+from bridge.cli.exit_errors import exit_on_error
+from bridge.cli.load.target import load
 from bridge.cli.options import DEFAULT_THREADS
 from bridge.cli.served_apps import interface_of_loaded
 
@@ -99,7 +99,7 @@ def bench_command(
     ] = None,
 ) -> None:
     """Run ``bridge bench``; the user sees :data:`HELP`."""
-    with telling_errors():
+    with exit_on_error():
         _bench(
             BenchOptions(
                 target=target,

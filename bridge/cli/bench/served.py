@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bridge.cli.load.loader import load
+from bridge.cli.load.target import load
 from bridge.types import Interface
 
 __all__ = ["TARGET", "VARIABLE", "AppSpec"]

@@ -1,1 +1,1 @@
-"""From what a user types to the app it means."""
+"""Imports the app that a target names: ``main:app``, ``main.py``, or a Django project."""

@@ -1,12 +1,11 @@
-"""A folder with ``manage.py``, and the app of the Django project in it.
+"""Loads the app of the Django project in a folder with ``manage.py``.
 
-What enters: a path. What leaves: the app of the project's own ``asgi.py``, where
-``ASGI_APPLICATION`` names one that was made by `bridge.contrib.django`; else that of its
-``wsgi.py``, or Django's handler where it has none. Runs the project's settings and
-``django.setup()``: on the main thread, before any event loop.
+The app is the one that ``ASGI_APPLICATION`` names if `bridge.contrib.django` made it; otherwise the
+one that ``WSGI_APPLICATION`` names, or Django's handler without such a setting. Runs the project's
+settings and ``django.setup()``: on the main thread, before any event loop.
 
-``manage.py`` is read, not run: its settings module is the default it gives to the environment
-variable ``DJANGO_SETTINGS_MODULE``, which goes first, as it does for Django.
+``manage.py`` is read, not run: it contains the default of the environment variable
+``DJANGO_SETTINGS_MODULE``, which takes precedence, as it does for Django.
 """
 
 from __future__ import annotations
@@ -18,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bridge.cli.load.importing import cannot_load, failed, import_module
+from bridge.cli.load.errors import app_failed, cannot_load
+from bridge.cli.load.module import import_module
 from bridge.dual import Universal
 from bridge.errors import AppLoadError
 
@@ -32,8 +32,8 @@ class Project:
     """A Django project that is set up.
 
     :ivar app: its app.
-    :ivar source: the project and its settings module, in words.
-    :ivar notes: what was decided for the user, and they should see.
+    :ivar source: the project and its settings module, for messages.
+    :ivar notes: decisions made while loading that the user should know of.
     """
 
     app: Any
@@ -42,7 +42,7 @@ class Project:
 
 
 def project_folder(target: str) -> Path | None:
-    """The folder of the Django project that ``target`` means, or None if it means no such thing.
+    """The folder of the Django project that ``target`` names, or None if it names none.
 
     :param target: a folder with ``manage.py`` in it, or the path of that ``manage.py``.
     """
@@ -54,18 +54,18 @@ def project_folder(target: str) -> Path | None:
 def load_project(folder: Path, target: str) -> Project:
     """Set up the project in ``folder`` and load its app.
 
-    While ``DEBUG`` is on, static files are served as ``manage.py runserver`` serves them, unless
-    WhiteNoise does that already.
+    If ``DEBUG`` is on, static files are served as by ``manage.py runserver``, unless WhiteNoise
+    serves them.
 
-    :param folder: where ``manage.py`` is; goes first on ``sys.path``.
+    :param folder: where ``manage.py`` is; put first on ``sys.path``.
     :param target: what the user typed, for messages.
-    :raises AppLoadError: Django is not installed, there is no settings module to be found, or the
-        project's code failed; see :func:`bridge.cli.load.importing.import_module`.
+    :raises AppLoadError: Django is not installed, there is no settings module, or the project's
+        code failed; see :func:`bridge.cli.load.module.import_module`.
     """
     if importlib.util.find_spec("django") is None:
         raise cannot_load(
             target,
-            "it is a Django project, and Django is not installed: "
+            "it is a Django project, but Django is not installed: "
             'pip install "wsgi-asgi-bridge[django]"',
         )
     settings_name = os.environ.get(_VARIABLE) or _default_settings(folder / "manage.py", target)
@@ -75,7 +75,7 @@ def load_project(folder: Path, target: str) -> Project:
     source = f"Django project {folder.name} ({settings_name})"
     wsgi = _wsgi_app(target, folder, settings)
     asgi, notes = _asgi_app(target, folder, settings)
-    if isinstance(asgi, Universal):  # of bridge.contrib.django: it is the WSGI app, and more
+    if isinstance(asgi, Universal):  # made by bridge.contrib.django: contains the WSGI app
         return Project(asgi, source, _static_notes())
     app = _with_static_files(wsgi)
     return Project(app, source, _static_notes() + notes)
@@ -85,28 +85,28 @@ def _settings(target: str) -> Any:
     from django.conf import settings
 
     try:
-        _ = settings.INSTALLED_APPS  # the first look makes Django read and check them all
+        _ = settings.INSTALLED_APPS  # the first access makes Django read and check all settings
     except Exception as error:
-        raise failed(target, "reading the settings", error) from error
+        raise app_failed(target, "reading the settings", error) from error
     return settings
 
 
 def _wsgi_app(target: str, folder: Path, settings: Any) -> Any:
     if not settings.WSGI_APPLICATION:
-        return _djangos_own(target)
+        return _default_wsgi_app(target)
     module_name, _, attribute = settings.WSGI_APPLICATION.rpartition(".")
     module = import_module(target, module_name, folder)
     if not hasattr(module, attribute):
         raise cannot_load(
             target,
-            f"WSGI_APPLICATION is {settings.WSGI_APPLICATION!r}, and the module {module_name!r} "
-            f"({module.__file__}) has no {attribute!r}",
+            f"WSGI_APPLICATION is {settings.WSGI_APPLICATION!r}, but the module {module_name!r} "
+            f"({module.__file__}) has no attribute {attribute!r}",
         )
     return getattr(module, attribute)
 
 
 def _asgi_app(target: str, folder: Path, settings: Any) -> tuple[Any, tuple[str, ...]]:
-    """What ``ASGI_APPLICATION`` names (a setting of Channels and Daphne), and what to say of it."""
+    """The app that ``ASGI_APPLICATION`` names (a setting of Channels and Daphne), and notes."""
     name = getattr(settings, "ASGI_APPLICATION", None)
     if not name:
         return None, ()
@@ -114,19 +114,20 @@ def _asgi_app(target: str, folder: Path, settings: Any) -> tuple[Any, tuple[str,
     try:
         app = getattr(import_module(target, module_name, folder), attribute, None)
     except AppLoadError as error:
-        return None, (f"its ASGI app is left out: {error}",)
+        return None, (f"its ASGI app is not served: {error}",)
     return app, (
-        f"its ASGI app, for WebSockets, is another target: bridge run {module_name}:{attribute}",
+        f"WebSockets need its ASGI app, which is another target: "
+        f"bridge run {module_name}:{attribute}",
     )
 
 
-def _djangos_own(target: str) -> Any:
+def _default_wsgi_app(target: str) -> Any:
     from django.core.wsgi import get_wsgi_application
 
     try:
         return get_wsgi_application()
     except Exception as error:
-        raise failed(target, "setting up Django", error) from error
+        raise app_failed(target, "setting up Django", error) from error
 
 
 def _with_static_files(app: Any) -> Any:
@@ -143,18 +144,18 @@ def _static_notes() -> tuple[str, ...]:
 
 
 def _default_settings(manage: Path, target: str) -> str:
-    found = _read_default(manage)
-    if found is None:
+    default = _read_default(manage)
+    if default is None:
         raise cannot_load(
             target,
-            f"{manage} gives no default for {_VARIABLE}. Set it, as in "
+            f"{manage} sets no default for {_VARIABLE}. Set it, as in "
             f"{_VARIABLE}=mysite.settings bridge run {target}",
         )
-    return found
+    return default
 
 
 def _read_default(manage: Path) -> str | None:
-    """What ``manage.py`` passes to ``os.environ.setdefault``, or assigns to ``os.environ[...]``."""
+    """The value that ``manage.py`` passes to ``os.environ.setdefault`` or assigns to it."""
     try:
         tree = ast.parse(manage.read_bytes())
     except SyntaxError:

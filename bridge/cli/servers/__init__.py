@@ -1,1 +1,1 @@
-"""The servers that ``bridge run`` starts."""
+"""The servers of ``bridge run``: one module for each, with all that is specific to it."""

@@ -1,75 +1,113 @@
-"""daphne, with a shutdown that drains. Run by `bridge.cli.serve`.
+"""daphne, with a shutdown that lets open requests finish, and with the app's lifespan.
 
-What enters: daphne's own command line, and the grace from the environment. What leaves: a server on
-the main thread, in Twisted's reactor. Told to end, daphne cancels every request at once. Here it
-stops listening, lets what runs finish and go out, and cancels what is left when the grace is over.
+On a signal, daphne cancels every request at once. Here it stops listening, lets open requests
+finish and their responses be sent, and cancels the rest when the grace period is over. It runs on
+the main thread, in Twisted's reactor.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from daphne.cli import (  # type: ignore[import-untyped]  # first: it installs Twisted's reactor
-    CommandLineInterface,
-)
-from daphne.server import Server  # type: ignore[import-untyped]
-from twisted.internet import defer, reactor
+from bridge.cli.options import LogLevel, RunOptions
+from bridge.cli.servers.spec import SERVED_APP, ServerSpec
 
-from bridge.cli.target import TargetSpec
+if TYPE_CHECKING:
+    from twisted.internet.defer import Deferred
 
-__all__ = ["main"]
+__all__ = ["SPEC"]
 
-_reactor: Any = reactor  # a module to the eye of a type checker
-TURN_S = 0.05
-CLOSING_S = 2.0
+POLL_S = 0.05
+CANCEL_S = 2.0
+"""Seconds that cancelled requests get to finish."""
 
 
-class DrainingServer(Server):  # type: ignore[misc]  # daphne has no types
-    """daphne's server, which lets open requests finish."""
+def _command_line(options: RunOptions) -> list[str]:
+    where = ["--bind", options.host, "--port", str(options.port)]
+    if options.uds is not None:
+        where = ["-u", str(options.uds)]
+    verbosity = 2 if options.log_level is LogLevel.DEBUG else 1 if options.logs_requests else 0
+    grace = ["--grace-s", str(options.grace_s)]
+    return [*grace, *where, "--verbosity", str(verbosity), SERVED_APP]
+
+
+def _main() -> None:
+    """Run daphne's own command line, and ``--grace-s``."""
+    from daphne.cli import (  # type: ignore[import-untyped]  # first: it installs Twisted's reactor
+        CommandLineInterface,
+    )
+    from daphne.server import Server  # type: ignore[import-untyped]  # no stubs
+
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--grace-s", type=float, required=True)
+    options, arguments = parser.parse_known_args()
+
+    class DrainingServer(_Draining, Server):  # type: ignore[misc]  # no stubs
+        grace_s = options.grace_s
+
+    command = CommandLineInterface()
+    command.server_class = DrainingServer
+    command.run(arguments)
+
+
+class _Draining:
+    """What is different from daphne's own server, which follows in the class hierarchy."""
+
+    grace_s: float
+    connections: dict[Any, dict[str, Any]]
 
     def listen_success(self, port: Any) -> None:
-        """A listener is there: it stops as soon as the shutdown begins."""
-        super().listen_success(port)
-        _reactor.addSystemEventTrigger("before", "shutdown", port.stopListening)
+        """Called for each listening port: it is closed as soon as the shutdown begins."""
+        super().listen_success(port)  # type: ignore[misc]  # daphne's
+        _reactor().addSystemEventTrigger("before", "shutdown", port.stopListening)
 
-    def kill_all_applications(self) -> defer.Deferred[None]:
-        """Called when the shutdown begins, in place of daphne's own.
+    def kill_all_applications(self) -> Deferred[None]:
+        """Called when the shutdown begins.
 
-        :returns: a Deferred; the reactor goes on until it fires.
+        :returns: a Deferred; the reactor runs until it fires.
         """
-        return defer.Deferred.fromFuture(asyncio.ensure_future(self._drain()))
+        from twisted.internet.defer import Deferred
+
+        return Deferred.fromFuture(asyncio.ensure_future(self._drain()))
 
     async def _drain(self) -> None:
-        deadline = time.monotonic() + TargetSpec.from_environment().grace_s
-        while time.monotonic() < deadline and (self._running() or self._is_sending()):  # noqa: ASYNC110 - Twisted tells neither
-            await asyncio.sleep(TURN_S)
+        deadline = time.monotonic() + self.grace_s
+        while time.monotonic() < deadline and (self._running() or self._is_sending()):  # noqa: ASYNC110 - Twisted notifies of neither
+            await asyncio.sleep(POLL_S)
         left = self._running()
         for task in left:
             task.cancel()
         if left:
-            await asyncio.wait(left, timeout=CLOSING_S)
+            await asyncio.wait(left, timeout=CANCEL_S)
 
     def _running(self) -> list[asyncio.Task[Any]]:
         tasks = [details.get("application_instance") for details in self.connections.values()]
         return [task for task in tasks if task is not None and not task.done()]
 
     def _is_sending(self) -> bool:
-        """Whether responses of finished apps still wait in Twisted's buffers for their clients."""
-        return bool(_reactor.getWriters())
+        """Whether responses of finished apps are still in Twisted's buffers."""
+        return bool(_reactor().getWriters())
 
 
-class DrainingCommandLineInterface(CommandLineInterface):  # type: ignore[misc]  # as above
-    """daphne's command line, which starts :class:`DrainingServer`."""
+def _reactor() -> Any:
+    """Twisted's reactor. Importing it installs one, so daphne has to be imported first."""
+    from twisted.internet import reactor
 
-    server_class = DrainingServer
-
-
-def main() -> None:
-    """Serve what the command line says, until a signal."""
-    DrainingCommandLineInterface.entrypoint()
+    return reactor
 
 
-if __name__ == "__main__":
-    main()
+SPEC = ServerSpec(
+    name="daphne",
+    interface="asgi",
+    requirement="daphne",
+    command_line=_command_line,
+    main=_main,
+    unsupported={
+        "--workers": "it runs as a single process",
+        "--reload": "it cannot restart itself",
+    },
+    ignores_lifespan=True,
+)

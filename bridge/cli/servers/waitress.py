@@ -1,9 +1,9 @@
-"""waitress, with a shutdown that drains. Run by `bridge.cli.serve`.
+"""waitress, with a shutdown that lets open requests finish.
 
-What enters: its command line. What leaves: a server on the main thread; apps run on waitress's own
-threads. Told to end, waitress stops its loop at once and waits five seconds for its threads: what
-they still write then goes nowhere. Here the loop goes on for the grace, without listening, until
-all responses have left; whatever still runs after it is cut off, so that its ``close()`` is called.
+On a signal, waitress stops its loop at once and waits five seconds for its threads: what they still
+write is lost. Here the loop runs on for the grace period, without listening, until all responses
+are sent; what still runs after it is cut off, so that its ``close()`` is called. The loop runs on
+the main thread, apps on waitress's own threads.
 """
 
 from __future__ import annotations
@@ -11,28 +11,38 @@ from __future__ import annotations
 import argparse
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-from waitress import wasyncore  # type: ignore[import-untyped]  # no stubs
-from waitress.server import create_server  # type: ignore[import-untyped]  # no stubs
-from waitress.task import ThreadedTaskDispatcher  # type: ignore[import-untyped]  # no stubs
+from bridge.cli.options import RunOptions
+from bridge.cli.servers.spec import ServerSpec, host_options
 
-from bridge.asgi_to_wsgi.adapter import start_adapters
-from bridge.asgi_to_wsgi.running_app import close_running_apps
-from bridge.router.router import start_routers
-
-__all__ = ["main"]
+__all__ = ["SPEC"]
 
 logger = logging.getLogger("waitress")
 
-TURN_S = 0.05
-CLOSING_S = 1.0
+POLL_S = 0.05
+CLOSE_S = 1.0
+"""Seconds that requests get to finish after they were cut off."""
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def _command_line(options: RunOptions) -> list[str]:
+    threads = ["--threads", str(options.thread_count)]
+    logs = ["--log-level", options.log_level.value]
+    return [*host_options(options), *threads, *logs, "--grace-s", str(options.grace_s)]
+
+
+def _main() -> None:
     """Serve ``bridge.cli.served:app`` until SystemExit or KeyboardInterrupt."""
-    options = _parse(arguments)
+    from waitress import wasyncore  # type: ignore[import-untyped]  # no stubs
+    from waitress.server import create_server  # type: ignore[import-untyped]  # no stubs
+    from waitress.task import ThreadedTaskDispatcher  # type: ignore[import-untyped]  # no stubs
+
+    from bridge.asgi_to_wsgi.adapter import start_adapters
+    from bridge.asgi_to_wsgi.running_app import close_running_apps
+    from bridge.router.router import start_routers
+
+    options = _parse_arguments()
     logging.basicConfig(
         level=options.log_level.upper(), format="%(levelname)s [%(name)s] %(message)s"
     )
@@ -41,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     channels: dict[int, Any] = {}
     dispatcher = ThreadedTaskDispatcher()
     dispatcher.set_thread_count(options.threads)
-    server = create_server(app, channels, _dispatcher=dispatcher, **_where(options))
+    server = create_server(app, channels, _dispatcher=dispatcher, **_address(options))
     try:
         start_adapters()
         start_routers(app)
@@ -52,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         close_running_apps()
 
 
-def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("--host")
     parser.add_argument("--port", type=int)
@@ -60,36 +70,40 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--threads", type=int)
     parser.add_argument("--log-level")
     parser.add_argument("--grace-s", type=float)
-    return parser.parse_args(arguments)
+    return parser.parse_args()
 
 
-def _where(options: argparse.Namespace) -> dict[str, Any]:
+def _address(options: argparse.Namespace) -> dict[str, Any]:
     if options.uds is not None:
         return {"unix_socket": options.uds}
     return {"host": options.host, "port": options.port}
 
 
 def _drain(dispatcher: Any, channels: dict[int, Any], grace_s: float) -> None:
+    from waitress import wasyncore
+
     for channel in list(channels.values()):
         if channel.accepting:
             wasyncore.dispatcher.close(channel)  # its own close() ends the trigger that all share
-    if not _turn_until(lambda: _is_idle(dispatcher, channels), channels, grace_s):
+    if not _loop_until(lambda: _is_idle(dispatcher, channels), channels, grace_s):
         logger.warning(
-            "%d request(s) cut off after %g s of grace", dispatcher.active_count, grace_s
+            "%d request(s) cut off after the grace period of %g s", dispatcher.active_count, grace_s
         )
         _cut_off(channels)
-        _turn_until(lambda: dispatcher.active_count == 0, channels, CLOSING_S)
-    dispatcher.shutdown(timeout=TURN_S)
+        _loop_until(lambda: dispatcher.active_count == 0, channels, CLOSE_S)
+    dispatcher.shutdown(timeout=POLL_S)
     wasyncore.close_all(channels)
 
 
-def _turn_until(done: Callable[[], bool], channels: dict[int, Any], timeout_s: float) -> bool:
-    """Let the sockets go on until ``done``. False if that took too long."""
+def _loop_until(is_done: Callable[[], bool], channels: dict[int, Any], timeout_s: float) -> bool:
+    """Run the loop until ``is_done()``. False if that takes longer than ``timeout_s``."""
+    from waitress import wasyncore
+
     deadline = time.monotonic() + timeout_s
-    while not done():
+    while not is_done():
         if time.monotonic() >= deadline:
             return False
-        wasyncore.loop(timeout=TURN_S, map=channels, count=1)
+        wasyncore.loop(timeout=POLL_S, map=channels, count=1)
     return True
 
 
@@ -100,11 +114,19 @@ def _is_idle(dispatcher: Any, channels: dict[int, Any]) -> bool:
 
 def _cut_off(channels: dict[int, Any]) -> None:
     for channel in list(channels.values()):
-        if hasattr(
-            channel, "cancel"
-        ):  # a connection: its app's next write raises, and it is closed
+        if hasattr(channel, "cancel"):  # a connection: its app's next write raises, and it closes
             channel.cancel()
 
 
-if __name__ == "__main__":
-    main()
+SPEC = ServerSpec(
+    name="waitress",
+    interface="wsgi",
+    requirement="waitress",
+    command_line=_command_line,
+    main=_main,
+    serves_in_process=lambda options: options.is_single_process,
+    unsupported={
+        "--workers": "it runs as a single process",
+        "--reload": "it cannot restart itself",
+    },
+)

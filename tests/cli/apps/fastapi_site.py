@@ -17,7 +17,7 @@ from tests.harness.control import gate, report
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, str]]:
-    """Tell the test of both ends of it, where one asks."""
+    """Report startup and shutdown to the test, if it asks for that."""
     if "CALLS" in os.environ:
         report(os.environ["CALLS"], "startup", pid=os.getpid())
     yield {"resource": "made at startup"}
@@ -30,7 +30,7 @@ app = FastAPI(lifespan=lifespan)
 
 @app.get("/")
 async def facts(request: Request) -> dict[str, Any]:
-    """Who answered, and where the app believes it is mounted."""
+    """Which process answered, and where the app is mounted from its own point of view."""
     return {
         "framework": "fastapi",
         "pid": os.getpid(),
@@ -43,14 +43,14 @@ async def facts(request: Request) -> dict[str, Any]:
 
 @app.get("/gated/{key}")
 async def gated(key: str) -> PlainTextResponse:
-    """An answer that takes until the test opens the gate."""
+    """Respond as soon as the test opens the gate."""
     await asyncio.to_thread(gate, key, "go")
     return PlainTextResponse("finished")
 
 
 @app.get("/endless/{key}")
 async def endless(key: str) -> StreamingResponse:
-    """A stream without an end."""
+    """Stream without an end."""
     return StreamingResponse(_ticks(key))
 
 
@@ -65,7 +65,7 @@ async def _ticks(key: str) -> AsyncIterator[bytes]:
 
 @app.get("/hang/{key}")
 def hang(key: str) -> str:
-    """A view on a thread of anyio's that never returns, and that Python waits for at its end."""
+    """Never return, on a thread of anyio's pool that Python joins at exit."""
     report(key, "hanging")
     threading.Event().wait()
     return "never"

@@ -15,7 +15,7 @@ app = Flask(__name__)
 
 
 def create_app(name: str, *, shout: bool = False) -> Flask:
-    """A factory; it is to be called once in each process that serves."""
+    """A factory, to be called once in each process that serves."""
     if "CALLS" in os.environ:
         report(os.environ["CALLS"], "made", pid=os.getpid())
     made = Flask(name)
@@ -25,7 +25,7 @@ def create_app(name: str, *, shout: bool = False) -> Flask:
 
 @app.get("/")
 def facts() -> dict[str, Any]:
-    """Who answered, and where the app believes it is mounted."""
+    """Which thread answered, and where the app is mounted from its own point of view."""
     return {
         "framework": "flask",
         "pid": os.getpid(),
@@ -38,14 +38,14 @@ def facts() -> dict[str, Any]:
 
 @app.get("/gated/<key>")
 def gated(key: str) -> str:
-    """An answer that takes until the test opens the gate."""
+    """Respond as soon as the test opens the gate."""
     gate(key, "go")
     return "finished"
 
 
 @app.get("/endless/<key>")
 def endless(key: str) -> Iterator[bytes]:
-    """A stream without an end."""
+    """Stream without an end."""
     return _ticks(key)
 
 
@@ -61,7 +61,7 @@ def _ticks(key: str) -> Iterator[bytes]:
 
 @app.get("/hang/<key>")
 def hang(key: str) -> str:
-    """A view that never returns, and hears nothing."""
+    """Never return, whatever happens."""
     report(key, "hanging")
     threading.Event().wait()
     return "never"

@@ -1,4 +1,4 @@
-"""A Router of the user's own: a WSGI page, a nested Router, and a chat for WebSockets."""
+"""A Router in the user's code: a WSGI page, a nested Router, and a chat for WebSockets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bridge.types import Receive, Scope, Send
 
 
 async def chat(scope: Scope, receive: Receive, send: Send) -> None:
-    """Says where it is, and closes."""
+    """Send the root path, and close."""
     assert scope["type"] == "websocket"
     await receive()
     await send({"type": "websocket.accept"})
@@ -19,12 +19,12 @@ async def chat(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def unclear(*arguments: object) -> object:
-    """An app that does not show what it is: the same as ``flask_app``."""
+    """``flask_app``, with an interface that cannot be detected."""
     return flask_app(*arguments)
 
 
 class Site:
-    """A class: its instances have an app, and it is none itself."""
+    """A class that is not an app. Its instances have one."""
 
     def unclear(self, *arguments: object) -> object:
         return flask_app(*arguments)

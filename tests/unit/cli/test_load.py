@@ -1,4 +1,4 @@
-"""From a target string to an app, with every way it can miss: modules and files are real ones."""
+"""Loading the app that a target names, and every way that can fail, with real modules and files."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from bridge.cli.load.loader import LoadedApp, load
+from bridge.cli.load.target import LoadedApp, load
 from bridge.errors import AmbiguousApp, AppLoadError
 
 WSGI = "def {}(environ, start_response):\n    return [b'']\n"
 
 
 @pytest.fixture(autouse=True)
-def _leave_imports_as_they_were() -> Iterator[None]:
+def _restore_imports() -> Iterator[None]:
     path, modules = list(sys.path), set(sys.modules)
     yield
     sys.path[:] = path
@@ -33,7 +33,7 @@ Write = Callable[..., Path]
 
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
-    """Write files below the test's own current directory: ``write({"main.py": source})``."""
+    """Write files below the test's current directory: ``write({"main.py": source})``."""
     monkeypatch.chdir(tmp_path)
 
     def write(files: dict[str, str]) -> Path:
@@ -80,13 +80,13 @@ def test_module_in_a_package(write: Write) -> None:
     assert load("pkg.web:app").app is len
 
 
-def test_app_dir_is_looked_in_first(write: Write) -> None:
+def test_app_dir_is_searched_first(write: Write) -> None:
     folder = write({"main.py": "app = len", "src/main.py": "app = max"})
     assert load("main:app", app_dir=folder / "src").app is max
     assert sys.path[0] == str(folder / "src")
 
 
-def test_interface_is_looked_at_lazily(write: Write) -> None:
+def test_the_interface_is_detected_lazily(write: Write) -> None:
     write({"main.py": "def app(request): ..."})
     loaded = load("main:app")
     with pytest.raises(AmbiguousApp):
@@ -122,7 +122,7 @@ def test_an_attribute_of_what_a_factory_returns(write: Write) -> None:
 def test_arguments_are_never_evaluated(write: Write, argument: str) -> None:
     write({"main.py": FACTORY + "n = 1"})
     error = _fails(f"main:App({argument})")
-    assert "the arguments of a factory are Python literals" in str(error)
+    assert "the arguments of a factory must be Python literals" in str(error)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_arguments_are_never_evaluated(write: Write, argument: str) -> None:
 )
 def test_only_names_and_calls_come_after_the_colon(write: Write, wanted: str) -> None:
     write({"main.py": "app = [len]"})
-    assert "after the colon comes a name" in str(_fails(f"main:{wanted}"))
+    assert "after the colon, a name or a call is expected" in str(_fails(f"main:{wanted}"))
 
 
 def test_a_factory_that_raises_is_the_cause(write: Write) -> None:
@@ -146,11 +146,11 @@ def test_an_async_factory_is_refused(write: Write) -> None:
     assert "the factory is async" in str(_fails("main:create_app()"))
 
 
-# -- a module alone --------------------------------------------------------------------------------
+# -- a module without an attribute -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["app", "application", "asgi", "wsgi"])
-def test_a_module_alone_has_its_app_under_a_usual_name(write: Write, name: str) -> None:
+def test_a_module_alone_means_the_app_of_a_usual_name(write: Write, name: str) -> None:
     write({"main.py": f"{name} = len"})
     loaded = load("main")
     assert (loaded.app, loaded.source) == (len, f"main:{name}")
@@ -161,7 +161,7 @@ def test_app_comes_before_application(write: Write) -> None:
     assert load("main").app is max
 
 
-def test_a_package_alone_has_its_app_in_wsgi_or_asgi(write: Write) -> None:
+def test_a_package_alone_means_the_app_in_its_wsgi_or_asgi_module(write: Write) -> None:
     write(
         {
             "site1/__init__.py": "",
@@ -179,7 +179,7 @@ def test_a_submodule_called_app_is_not_the_app(write: Write) -> None:
     assert load("pkg").source == "pkg.wsgi:app"
 
 
-def test_a_module_without_an_app_names_what_looks_like_one(write: Write) -> None:
+def test_a_module_without_an_app_suggests_what_looks_like_one(write: Write) -> None:
     write(
         {
             "main.py": "import flask\nsite = flask.Flask('x')\n"
@@ -189,11 +189,11 @@ def test_a_module_without_an_app_names_what_looks_like_one(write: Write) -> None
     assert "Did you mean 'main:site' or 'main:create_app()'?" in str(_fails("main"))
 
 
-def test_a_module_with_nothing_like_an_app(write: Write) -> None:
+def test_a_module_without_anything_like_an_app(write: Write) -> None:
     folder = write({"main.py": "x = 1"})
     error = str(_fails("main"))
     assert f"the module 'main' ({folder / 'main.py'}) has none of app, application" in error
-    assert error.endswith("Name the app, as module:attr")
+    assert error.endswith("Name the app, as in module:attr")
 
 
 # -- files -----------------------------------------------------------------------------------------
@@ -222,12 +222,12 @@ def test_a_file_in_a_package_keeps_its_relative_imports(write: Write) -> None:
     assert load("src/a/b/__init__.py").source == "a.b:app"
 
 
-def test_a_missing_file_names_what_comes_near(write: Write) -> None:
+def test_a_missing_file_suggests_similar_names(write: Write) -> None:
     folder = write({"main.py": "", "other.py": ""})
     error = str(_fails("mian.py:app"))
     assert f"there is no file 'mian.py' in {folder}. Did you mean 'main.py'?" in error
-    assert "Files there: main.py, other.py" in str(_fails("xyz.py"))
-    assert f"there is no folder {folder / 'none'}" in str(_fails("none/main.py"))
+    assert "Available files: main.py, other.py" in str(_fails("xyz.py"))
+    assert f"the folder {folder / 'none'} does not exist" in str(_fails("none/main.py"))
 
 
 def test_a_file_with_a_dot_in_its_name_cannot_be_imported(write: Write) -> None:
@@ -236,29 +236,29 @@ def test_a_file_with_a_dot_in_its_name_cannot_be_imported(write: Write) -> None:
 
 
 @pytest.mark.parametrize("target", ["email.py", "email", "time.py"])
-def test_a_file_named_like_a_module_of_pythons_is_refused(write: Write, target: str) -> None:
+def test_a_file_named_like_a_standard_module_is_rejected(write: Write, target: str) -> None:
     import email
     import time
 
     folder = write({"email.py": "app = len", "time.py": "app = len"})
     error = str(_fails(target))
-    assert "is taken already by" in error
+    assert "is already taken by" in error
     assert str(folder / target.removesuffix(".py")) in error
     assert email
     assert time
 
 
-# -- what is not there -----------------------------------------------------------------------------
+# -- missing modules and attributes ----------------------------------------------------------------
 
 
-def test_a_missing_module_names_what_comes_near(write: Write) -> None:
+def test_a_missing_module_suggests_similar_names(write: Write) -> None:
     folder = write({"main.py": "", "models.py": ""})
     error = _fails("mian:app")
-    assert f"there is no module 'mian' in {folder} nor on sys.path. Did you mean 'main'?" in str(
+    assert f"there is no module 'mian' in {folder} or on sys.path. Did you mean 'main'?" in str(
         error
     )
     assert error.__cause__ is None
-    assert "Modules there: main, models" in str(_fails("zzz:app"))
+    assert "Available modules: main, models" in str(_fails("zzz:app"))
 
 
 def test_a_missing_module_that_is_one_folder_down(write: Write) -> None:
@@ -301,15 +301,17 @@ def test_a_missing_attribute_of_an_object(write: Write) -> None:
 
 
 @pytest.mark.parametrize("target", ["", ".", "..", "./", "folder", "folder/", "no/such/folder"])
-def test_a_path_that_is_no_target_says_what_a_target_is(write: Write, target: str) -> None:
+def test_a_path_that_is_not_a_target_explains_what_a_target_is(write: Write, target: str) -> None:
     write({"folder/readme.txt": "", "no/x": ""})
     error = str(_fails(target))
     assert "A target is module:attr, a .py file, or a folder with the manage.py" in error
     assert ("does not exist" in error) == (target == "no/such/folder")
-    assert ("has no manage.py" in error) == (target != "no/such/folder")
+    assert ("manage.py nor an app" in error or "has no manage.py" in error) == (
+        target != "no/such/folder"
+    )
 
 
-def test_a_colon_without_a_module_is_told(write: Write) -> None:
+def test_a_colon_without_a_module_is_reported(write: Write) -> None:
     write({"main.py": "app = 1\n"})
     assert "the module is missing before the colon, as in main:app" in str(_fails(":app"))
 
@@ -342,18 +344,18 @@ def test_an_error_in_the_parent_package_is_not_a_missing_module(write: Write) ->
 
 
 @pytest.mark.parametrize(
-    ("source", "said"),
+    ("source", "message"),
     [
         ("raise ImportError", "failed with ImportError"),
         ("x = [", "failed with SyntaxError: '[' was never closed"),
         ("raise ValueError('SECRET_KEY: missing')", "failed with ValueError: SECRET_KEY: missing"),
-        ("raise SystemExit(3)", "called sys.exit(3); guard that with if __name__ == '__main__'"),
+        ("raise SystemExit(3)", "called sys.exit(3); guard it with if __name__ == '__main__'"),
     ],
 )
-def test_what_the_module_raises_is_the_cause(write: Write, source: str, said: str) -> None:
+def test_the_exception_of_the_module_is_the_cause(write: Write, source: str, message: str) -> None:
     write({"main.py": source})
     error = _fails("main.py")
-    assert said in str(error)
+    assert message in str(error)
     assert error.__cause__ is not None
 
 
@@ -374,7 +376,7 @@ def main():
 SETTINGS = "SECRET_KEY = 'x'\nROOT_URLCONF = 'mysite.urls'\nALLOWED_HOSTS = ['*']\n"
 REPORT = """
 import json, sys
-from bridge.cli.load.loader import load
+from bridge.cli.load.target import load
 from bridge.errors import AppLoadError
 try:
     loaded = load(sys.argv[1])
@@ -400,7 +402,7 @@ def _project(write: Write, settings: str = "", **files: str) -> Path:
 
 
 def _report(target: str, **env: str) -> dict[str, Any]:
-    # In a process of its own: Django can be set up only once in each.
+    # In a separate process: Django can be set up only once in each.
     environment = {**os.environ, **env}
     command = [sys.executable, "-c", REPORT, target]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
@@ -430,7 +432,7 @@ def test_a_django_folder_with_wsgi_py_gets_its_application(write: Write, target:
     assert _report(str(folder))["own"] is True
 
 
-def test_the_environment_goes_before_manage_py(write: Write) -> None:
+def test_the_environment_takes_precedence_over_manage_py(write: Write) -> None:
     _project(write, mysite__other=SETTINGS)
     report = _report("proj", DJANGO_SETTINGS_MODULE="mysite.other")
     assert report["source"] == "Django project proj (mysite.other)"
@@ -444,15 +446,15 @@ def test_settings_assigned_in_manage_py_are_found(write: Write) -> None:
 
 
 @pytest.mark.parametrize("manage", ["import os\n", "not python at all", "x = config('A', 'b')"])
-def test_no_settings_to_be_found_says_how_to_name_them(write: Write, manage: str) -> None:
+def test_missing_settings_explain_how_to_name_them(write: Write, manage: str) -> None:
     folder = _project(write)
     (folder / "manage.py").write_text(manage)
     error = _report("proj")["error"]
-    assert f"{folder / 'manage.py'} gives no default for DJANGO_SETTINGS_MODULE" in error
+    assert f"{folder / 'manage.py'} sets no default for DJANGO_SETTINGS_MODULE" in error
     assert "DJANGO_SETTINGS_MODULE=mysite.settings bridge run proj" in error
 
 
-def test_a_settings_module_that_is_not_there(write: Write) -> None:
+def test_a_settings_module_that_does_not_exist(write: Write) -> None:
     folder = _project(write)
     (folder / "manage.py").write_text(MANAGE.format("mysite.setings"))
     report = _report("proj")
@@ -461,18 +463,20 @@ def test_a_settings_module_that_is_not_there(write: Write) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ("import dj_nothing", "importing mysite.settings failed with ModuleNotFoundError"),
         ("SECRET_KEY = ''\nINSTALLED_APPS = 'x'", "reading the settings failed with"),
         ("INSTALLED_APPS = ['nothing_such']", "setting up Django failed with ModuleNotFoundError"),
         ("WSGI_APPLICATION = 'mysite.wsgi.app'", "there is no module 'wsgi'"),
-        ("WSGI_APPLICATION = 'mysite.urls.app'", "has no 'app'"),
+        ("WSGI_APPLICATION = 'mysite.urls.app'", "has no attribute 'app'"),
     ],
 )
-def test_what_is_wrong_in_a_django_project_is_said(write: Write, settings: str, said: str) -> None:
+def test_an_error_in_a_django_project_is_reported(
+    write: Write, settings: str, message: str
+) -> None:
     _project(write, settings)
-    assert said in _report("proj")["error"]
+    assert message in _report("proj")["error"]
 
 
 STATIC = "DEBUG = True\nSTATIC_URL = 'static/'\nINSTALLED_APPS = ['django.contrib.staticfiles']\n"
@@ -488,36 +492,36 @@ def test_static_files_are_served_while_debug_is_on(write: Write) -> None:
 @pytest.mark.parametrize(
     "settings", ["DEBUG = False", "INSTALLED_APPS = []", "MIDDLEWARE = ['whitenoise.middleware.X']"]
 )
-def test_static_files_are_left_alone_otherwise(write: Write, settings: str) -> None:
+def test_static_files_are_not_served_otherwise(write: Write, settings: str) -> None:
     _project(write, STATIC + settings, mysite__wsgi="application = lambda environ, start: []")
     with (Path("proj/mysite/settings.py")).open("a") as more:
         more.write("\nWSGI_APPLICATION = 'mysite.wsgi.application'\n")
     assert _report("proj")["app"] == "builtins.function"
 
 
-def test_an_asgi_application_of_channels_is_pointed_to(write: Write) -> None:
+def test_an_asgi_application_of_channels_is_suggested(write: Write) -> None:
     own = "async def application(scope, receive, send): ..."
     _project(write, "ASGI_APPLICATION = 'mysite.asgi.application'", mysite__asgi=own)
     assert _report("proj")["notes"] == [
-        "its ASGI app, for WebSockets, is another target: bridge run mysite.asgi:application"
+        "WebSockets need its ASGI app, which is another target: bridge run mysite.asgi:application"
     ]
 
 
-def test_an_asgi_application_of_ours_is_the_app(write: Write) -> None:
-    ours = """
+def test_an_asgi_application_made_by_bridge_is_the_app(write: Write) -> None:
+    source = """
 from bridge.contrib.django import get_asgi_application
 application = get_asgi_application()
 """
-    _project(write, STATIC + "ASGI_APPLICATION = 'mysite.asgi.application'", mysite__asgi=ours)
+    _project(write, STATIC + "ASGI_APPLICATION = 'mysite.asgi.application'", mysite__asgi=source)
     report = _report("proj")
     assert report["app"].endswith(".DjangoApplication")
     assert report["notes"] == ["DEBUG is on: static files are served from /static/"]
 
 
-def test_an_asgi_application_that_cannot_be_imported_is_left_out(write: Write) -> None:
+def test_an_asgi_application_that_cannot_be_imported_is_not_served(write: Write) -> None:
     _project(write, "ASGI_APPLICATION = 'mysite.asgi.application'")
     [note] = _report("proj")["notes"]
-    assert note.startswith("its ASGI app is left out: ")
+    assert note.startswith("its ASGI app is not served: ")
     assert "there is no module 'asgi'" in note
 
 
@@ -525,4 +529,4 @@ def test_a_loaded_app_is_immutable(write: Write) -> None:
     write({"main.py": "app = len"})
     loaded: LoadedApp = load("main")
     with pytest.raises(AttributeError):
-        loaded.app = max  # type: ignore[misc]  # that is the point
+        loaded.app = max  # type: ignore[misc]  # what is tested

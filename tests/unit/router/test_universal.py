@@ -15,7 +15,7 @@ from starlette._utils import is_async_callable
 from uvicorn import Config
 
 import bridge
-from bridge.cli.mount import plain_asgi
+from bridge.cli.build_app import plain_asgi
 from bridge.dual import Universal
 from bridge.types import Environ, Receive, Scope, Send, StartResponse
 from tests.harness import asgi, wsgi

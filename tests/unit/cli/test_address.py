@@ -1,4 +1,4 @@
-"""Is the address free: asked of real sockets."""
+"""The check for a free address, with real sockets."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ import pytest
 from bridge.cli.address import AddressError, free_path, free_port, url_of
 
 
-def test_a_free_port_is_itself_and_stays_free() -> None:
+def test_a_free_port_is_returned_and_stays_free() -> None:
     port = free_port("127.0.0.1", 0)
     assert port > 0
     assert free_port("127.0.0.1", port) == port
     assert free_port("localhost", port) == port
 
 
-def test_a_port_that_something_listens_on_is_in_use() -> None:
+def test_a_port_with_a_listener_is_in_use() -> None:
     taken = socket.create_server(("127.0.0.1", 0))
     with closing(taken), pytest.raises(AddressError, match="the port is in use"):
         free_port("127.0.0.1", taken.getsockname()[1])
 
 
-def test_a_port_with_reuse_port_is_in_use_too() -> None:
-    """Granian and hypercorn would share it, and each get some of the requests."""
+def test_a_port_with_reuse_port_is_in_use() -> None:
+    """Otherwise granian and hypercorn would share the port, each with some of the requests."""
     taken = socket.create_server(("127.0.0.1", 0), reuse_port=True)
     with closing(taken), pytest.raises(AddressError, match="the port is in use"):
         free_port("127.0.0.1", taken.getsockname()[1])
 
 
-def test_a_port_whose_connections_linger_is_free() -> None:
+def test_a_port_with_connections_in_time_wait_is_free() -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         port = listener.getsockname()[1]
         client = socket.create_connection(("127.0.0.1", port))
@@ -59,13 +59,13 @@ def test_a_served_unix_socket_is_left_alone(tmp_path: Path) -> None:
     assert path.exists()
 
 
-def test_a_place_for_a_unix_socket_is_left_as_it_was(tmp_path: Path) -> None:
+def test_checking_a_path_leaves_no_file_behind(tmp_path: Path) -> None:
     free_path(tmp_path / "s")
     assert not list(tmp_path.iterdir())
 
 
-def test_a_path_too_long_for_a_unix_socket_is_said(tmp_path: Path) -> None:
-    """On Linux 108 bytes are."""
+def test_a_path_too_long_for_a_unix_socket_is_rejected(tmp_path: Path) -> None:
+    """On Linux the limit is 108 bytes."""
     with pytest.raises(AddressError, match=r"^--uds /.*/s{150}: AF_UNIX path too long$"):
         free_path(tmp_path / ("s" * 150))
 
@@ -80,10 +80,10 @@ def test_a_path_too_long_for_a_unix_socket_is_said(tmp_path: Path) -> None:
         ("localhost", "http://localhost:80/"),
     ],
 )
-def test_the_url_opens_in_a_browser(host: str, url: str) -> None:
+def test_the_url_can_be_opened_in_a_browser(host: str, url: str) -> None:
     assert url_of(host, 80, None, "") == url
 
 
-def test_the_url_has_the_root_path_and_a_socket_its_name() -> None:
+def test_the_url_includes_the_root_path_and_for_a_socket_its_path() -> None:
     assert url_of("127.0.0.1", 80, None, "/shop") == "http://127.0.0.1:80/shop/"
     assert url_of("127.0.0.1", 80, Path("/run/s"), "/shop") == "unix:/run/s"

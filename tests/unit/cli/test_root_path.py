@@ -1,16 +1,15 @@
-"""`--root-path`: whether a proxy strips it or not, the app sees the same."""
+"""`--root-path`: the app sees the same whether a proxy strips the path or not."""
 
 from __future__ import annotations
 
 import asyncio
-import inspect
 from typing import Any
 from wsgiref.util import setup_testing_defaults
 
 import pytest
 
-import bridge
-from bridge.cli.mount import mount_asgi, mount_wsgi, plain_asgi
+from bridge.cli.root_path import mount_asgi, mount_wsgi, normal_root_path
+from bridge.convert import to_asgi
 from bridge.types import Receive, Scope, Send
 
 
@@ -22,13 +21,13 @@ async def _send(message: Any) -> None:
     raise AssertionError("nothing is sent")
 
 
-def _scope_seen(mount: str, **scope: Any) -> dict[str, Any]:
+def _scope_seen(mount_path: str, **scope: Any) -> dict[str, Any]:
     seen: list[Any] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         seen.append(scope)
 
-    mounted = mount_asgi(app, mount)
+    mounted = mount_asgi(app, mount_path)
     asyncio.run(_call(mounted, {"type": "http", **scope}))
     return dict(seen[0])
 
@@ -68,7 +67,7 @@ def test_asgi_path_includes_the_root_once(path: str, inside: str) -> None:
 
 
 @pytest.mark.parametrize(("path", "inside"), PATHS)
-def test_wsgi_path_info_leaves_the_root_out(path: str, inside: str) -> None:
+def test_wsgi_path_info_excludes_the_root(path: str, inside: str) -> None:
     environ = _environ_seen("/shop", PATH_INFO=path, SCRIPT_NAME="", RAW_URI=f"{path}?q=/shop")
     assert environ["SCRIPT_NAME"] == "/shop"
     assert environ["PATH_INFO"] == inside
@@ -76,7 +75,7 @@ def test_wsgi_path_info_leaves_the_root_out(path: str, inside: str) -> None:
     assert "REQUEST_URI" not in environ
 
 
-def test_a_root_that_is_not_ascii_is_utf_8_in_latin_1_and_quoted_in_raw_paths() -> None:
+def test_a_non_ascii_root_is_utf_8_in_latin_1_and_quoted_in_raw_paths() -> None:
     scope = _scope_seen("/käse", path="/x", raw_path=b"/x")
     assert scope["path"] == "/käse/x"
     assert scope["raw_path"] == b"/k%C3%A4se/x"
@@ -85,17 +84,17 @@ def test_a_root_that_is_not_ascii_is_utf_8_in_latin_1_and_quoted_in_raw_paths() 
     assert environ["REQUEST_URI"] == "/k%C3%A4se/x"
 
 
-def test_a_root_of_the_servers_own_stays_inside() -> None:
+def test_a_root_path_set_by_the_server_is_kept_below() -> None:
     assert _scope_seen("/shop", path="/x", root_path="/deep")["root_path"] == "/shop/deep"
     assert _environ_seen("/shop", SCRIPT_NAME="/deep")["SCRIPT_NAME"] == "/shop/deep"
 
 
-def test_websockets_are_mounted_and_lifespan_is_left_alone() -> None:
+def test_websockets_are_mounted_and_the_lifespan_scope_is_unchanged() -> None:
     assert _scope_seen("/shop", type="websocket", path="/ws")["path"] == "/shop/ws"
     assert _scope_seen("/shop", type="lifespan") == {"type": "lifespan"}
 
 
-def test_the_servers_scope_is_not_changed() -> None:
+def test_the_scope_of_the_server_is_not_changed() -> None:
     scope = {"type": "http", "path": "/x", "root_path": ""}
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -105,29 +104,19 @@ def test_the_servers_scope_is_not_changed() -> None:
     assert scope == {"type": "http", "path": "/x", "root_path": ""}
 
 
-def test_asterisk_form_is_left_alone() -> None:
+def test_the_asterisk_form_is_unchanged() -> None:
     assert _environ_seen("/shop", RAW_URI="*")["RAW_URI"] == "*"
 
 
-def test_without_a_root_the_app_comes_back_itself() -> None:
-    asgi, wsgi = bridge.to_asgi(lambda environ, start_response: []), object()
+def test_without_a_root_path_the_app_itself_is_returned() -> None:
+    asgi, wsgi = to_asgi(lambda environ, start_response: []), object()
     assert mount_asgi(asgi, "") is asgi
     assert mount_wsgi(wsgi, "") is wsgi  # type: ignore[arg-type]  # never called
 
 
-def test_an_app_that_looks_like_asgi_2_is_wrapped_and_others_are_not() -> None:
-    async def function(scope: Scope, receive: Receive, send: Send) -> None: ...
-
-    class Plain:
-        def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
-            return function(scope, receive, send)
-
-    class Async:
-        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
-
-    instance = Async()
-    assert plain_asgi(function) is function
-    assert plain_asgi(instance) is instance
-    plain = plain_asgi(Plain())
-    assert inspect.iscoroutinefunction(plain)
-    asyncio.run(_call(plain, {"type": "http"}))
+@pytest.mark.parametrize(
+    ("text", "normal"),
+    [("", ""), ("/", ""), ("shop", "/shop"), ("/shop/", "/shop"), ("/a/b", "/a/b")],
+)
+def test_root_paths_are_normalised(text: str, normal: str) -> None:
+    assert normal_root_path(text) == normal

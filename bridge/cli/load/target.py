@@ -1,13 +1,13 @@
-"""From what a user types to the app it means: ``main:app``, ``main.py``, a Django folder.
+"""Loads the app that a target names: ``main:app``, ``main.py``, or a Django folder.
 
-What enters: a target string. What leaves: a :class:`LoadedApp`, or
-:exc:`~bridge.errors.AppLoadError` saying what was looked for, where, and what comes near. Importing
-runs the user's code: on the main thread, before any event loop.
+Returns a :class:`LoadedApp`, or raises :exc:`~bridge.errors.AppLoadError` with what was looked for,
+where, and which names are similar. Importing runs the user's code: on the main thread, before any
+event loop.
 
 A target takes one of these forms:
 
 =============================  =====================================================================
-``module:attr``                an app in a module, as uvicorn and gunicorn have it
+``module:attr``                an app in a module, as for uvicorn and gunicorn
 ``module:attr.sub``            an attribute of something in a module
 ``module:factory("x", n=1)``   what a factory returns; its arguments are Python literals
 ``module``                     ``app`` or ``application`` in it, or in its ``wsgi`` or ``asgi``
@@ -16,7 +16,7 @@ endings above                  part of it, so that its relative imports work
 ``dir``                        a folder with ``manage.py``: the Django project in it
 =============================  =====================================================================
 
-Nothing is ever evaluated: names are looked up, arguments go through `ast.literal_eval`.
+Nothing is evaluated: names are looked up, and arguments are passed to `ast.literal_eval`.
 """
 
 from __future__ import annotations
@@ -34,14 +34,8 @@ from types import ModuleType
 from typing import Any
 
 from bridge.cli.load.django_project import load_project, project_folder
-from bridge.cli.load.importing import (
-    cannot_load,
-    did_you_mean,
-    failed,
-    file_of,
-    import_module,
-    or_listed,
-)
+from bridge.cli.load.errors import app_failed, cannot_load, did_you_mean, suggestions
+from bridge.cli.load.module import file_of, import_module
 from bridge.errors import AmbiguousApp, AppLoadError
 from bridge.interface import interface_of
 from bridge.types import Interface
@@ -56,13 +50,13 @@ _FACTORIES = ("create_app", "make_app", "get_app", "build_app", "create_applicat
 
 @dataclass(frozen=True)
 class LoadedApp:
-    """An app, and where it came from.
+    """An app, and where it was found.
 
-    :ivar app: the app itself, as the target led to it.
+    :ivar app: the app itself.
     :ivar target: what the user typed.
-    :ivar source: the full ``module:attr`` that it came down to, or the Django project.
+    :ivar source: the full ``module:attr``, or the name of the Django project.
     :ivar file: the file it was imported from; None for a module without one.
-    :ivar notes: what was decided for the user, and they should see.
+    :ivar notes: decisions made while loading that the user should know of.
     """
 
     app: Any
@@ -73,7 +67,7 @@ class LoadedApp:
 
     @cached_property
     def interface(self) -> Interface:
-        """The app's interface, looked at on first use.
+        """The app's interface, detected on first use.
 
         :raises AmbiguousApp: see :func:`bridge.interface_of`.
         """
@@ -87,8 +81,8 @@ def load(target: str, *, app_dir: str | os.PathLike[str] | None = None) -> Loade
     package that the given file is in, or the Django project's folder.
 
     :param target: see the table at the top of this module.
-    :param app_dir: where modules are looked for first; the current directory if not given.
-    :raises AppLoadError: the target leads to nothing, or the app's own code failed while it was
+    :param app_dir: the folder to import modules from first; the current directory if not given.
+    :raises AppLoadError: the target names no app, or the app's own code failed while it was
         imported or its factory called. In the latter case ``__cause__`` is the app's exception,
         with its traceback.
     """
@@ -102,19 +96,19 @@ def load(target: str, *, app_dir: str | os.PathLike[str] | None = None) -> Loade
     name, colon, wanted = target.partition(":")
     if colon and not name.strip():
         raise cannot_load(target, f"the module is missing before the colon, as in main:{wanted}")
-    _refuse_path(target, name)
+    _reject_path(target, name)
     return _load_from(target, name.strip(), wanted.strip(), Path(app_dir or "."))
 
 
-def _refuse_path(target: str, name: str) -> None:
-    """A path that is neither a file nor a Django project is not a module name gone wrong."""
+def _reject_path(target: str, name: str) -> None:
+    """Report a path that is neither a file nor a Django project as a path, not as a module."""
     if os.sep not in name and "/" not in name and name.strip(". "):
         return
     found = "has no manage.py" if Path(name).is_dir() else "does not exist"
-    raise _no_target(target, f"the folder {Path(name).absolute()} {found}")
+    raise _not_a_target(target, f"the folder {Path(name).absolute()} {found}")
 
 
-def _no_target(target: str, why: str) -> AppLoadError:
+def _not_a_target(target: str, why: str) -> AppLoadError:
     return cannot_load(
         target,
         f"{why}. A target is module:attr, a .py file, or a folder with the manage.py of a Django "
@@ -138,10 +132,10 @@ def _load_file(target: str, path: Path, wanted: str) -> LoadedApp:
 
 def _no_file(path: Path) -> str:
     if not path.parent.is_dir():
-        return f"there is no folder {path.parent}"
+        return f"the folder {path.parent} does not exist"
     files = [file.name for file in path.parent.glob("*.py")]
-    return f"there is no file {path.name!r} in {path.parent}." + or_listed(
-        path.name, files, "Files"
+    return f"there is no file {path.name!r} in {path.parent}." + suggestions(
+        path.name, files, "files"
     )
 
 
@@ -162,20 +156,20 @@ def _load_from(target: str, name: str, wanted: str, root: Path) -> LoadedApp:
     else:
         app, source = _conventional(target, module, root)
     if inspect.iscoroutine(app):
-        app.close()  # or Python warns later that it was never awaited
+        app.close()  # otherwise Python warns later that it was never awaited
         raise cannot_load(
             target,
-            "the factory is async, and no event loop runs yet. Make the app in a plain function, "
-            "and do async set-up in the app's lifespan startup",
+            "the factory is async, but no event loop is running yet. Create the app in a plain "
+            "function, and do async setup in the app's lifespan startup",
         )
     return LoadedApp(app, target, source, file_of(module))
 
 
-# -- a module alone --------------------------------------------------------------------------------
+# -- a module without an attribute -----------------------------------------------------------------
 
 
 def _conventional(target: str, module: ModuleType, root: Path) -> tuple[Any, str]:
-    """The app of a module that was named alone, and how to name it in full."""
+    """The app of a module without an attribute, and its full name."""
     for name in _CONVENTIONAL:
         app = getattr(module, name, None)
         if callable(app):
@@ -185,20 +179,22 @@ def _conventional(target: str, module: ModuleType, root: Path) -> tuple[Any, str
         if importlib.util.find_spec(name) is not None:
             return _conventional(target, import_module(target, name, root), root)
     if file_of(module) is None and hasattr(module, "__path__"):  # any folder can be imported
-        raise _no_target(target, f"the folder {module.__path__[0]} has no manage.py, and no app")
+        raise _not_a_target(
+            target, f"the folder {module.__path__[0]} has neither a manage.py nor an app"
+        )
     none_of = f"{_describe(module)} has none of {', '.join(_CONVENTIONAL)}."
-    raise cannot_load(target, none_of + (_likely(module) or " Name the app, as module:attr"))
+    raise cannot_load(target, none_of + (_likely(module) or " Name the app, as in module:attr"))
 
 
 def _likely(module: ModuleType) -> str:
-    """A question with what looks like an app, or like a function that makes one."""
+    """A question with the names that look like an app, or a function that creates one."""
     names = [name for name, value in vars(module).items() if _looks_like_app(name, value)]
     names += [f"{name}()" for name in _FACTORIES if callable(getattr(module, name, None))]
     return did_you_mean(f"{module.__name__}:{name}" for name in names)
 
 
 def _looks_like_app(name: str, value: object) -> bool:
-    # Plain functions do not count: too many take two arguments, or three.
+    # Plain functions do not count: too many take two or three arguments.
     if name.startswith("_") or inspect.isclass(value) or inspect.isroutine(value):
         return False
     try:
@@ -228,7 +224,8 @@ def _resolve(target: str, module: ModuleType, node: ast.expr | None) -> Any:
             return _call(target, _resolve(target, module, factory), node)
     raise cannot_load(
         target,
-        "after the colon comes a name, as in main:app, main:site.app or main:create_app()",
+        "after the colon, a name or a call is expected, as in main:app, main:site.app or "
+        "main:create_app()",
     )
 
 
@@ -242,9 +239,9 @@ def _attribute(target: str, owner: Any, name: str) -> Any:
 def _no_attribute(target: str, owner: Any, name: str) -> str:
     public = [each for each in dir(owner) if not each.startswith("_")]
     before, after = target.rsplit(name, 1)
-    near = [f"{before}{each}{after}" for each in difflib.get_close_matches(name, public)]
-    likely = _likely(owner) if isinstance(owner, ModuleType) and not near else ""
-    return f"{_describe(owner)} has no attribute {name!r}.{did_you_mean(near) or likely}"
+    similar = [f"{before}{each}{after}" for each in difflib.get_close_matches(name, public)]
+    likely = _likely(owner) if isinstance(owner, ModuleType) and not similar else ""
+    return f"{_describe(owner)} has no attribute {name!r}.{did_you_mean(similar) or likely}"
 
 
 def _call(target: str, factory: Any, node: ast.Call) -> Any:
@@ -252,7 +249,7 @@ def _call(target: str, factory: Any, node: ast.Call) -> Any:
     try:
         return factory(*args, **named)
     except (Exception, SystemExit) as error:
-        raise failed(target, f"calling {ast.unparse(node)}", error) from error
+        raise app_failed(target, f"calling {ast.unparse(node)}", error) from error
 
 
 def _literals(target: str, node: ast.Call) -> tuple[list[Any], dict[str, Any]]:
@@ -269,8 +266,8 @@ def _literals(target: str, node: ast.Call) -> tuple[list[Any], dict[str, Any]]:
 def _not_literal(target: str) -> AppLoadError:
     return cannot_load(
         target,
-        "the arguments of a factory are Python literals, such as 'text', 8, True, None, [1, 2] or "
-        "{'key': 1}",
+        "the arguments of a factory must be Python literals, such as 'text', 8, True, None, "
+        "[1, 2] or {'key': 1}",
     )
 
 

@@ -1,8 +1,7 @@
-"""An app below ``--root-path``, in the same way on every server, whatever its own option means.
+"""``--root-path``: an app below a path, in the same way on every server.
 
-What enters: an app and a path such as ``/shop``. What leaves: the app as it sees itself mounted
-there. A proxy in front may strip the path from the request or leave it: both arrive the same.
-Each runs where the server calls the app.
+The servers' own options of that name differ. A proxy in front may strip the path from requests or
+not: the app sees the same in both cases. The wrapped apps run where the server calls the app.
 """
 
 from __future__ import annotations
@@ -11,26 +10,23 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
 
-from asgiref.sync import iscoroutinefunction
-
+from bridge.cli.options import UsageError
+from bridge.errors import ConfigError
+from bridge.router.prefixes import normal_prefix
 from bridge.types import AsgiApp, Environ, Receive, Scope, Send, StartResponse, WsgiApp
 
-__all__ = ["mount_asgi", "mount_wsgi", "plain_asgi"]
+__all__ = ["mount_asgi", "mount_wsgi", "normal_root_path"]
 
 
-def plain_asgi(app: Any) -> AsgiApp:
-    """``app`` as what no server can mistake: daphne and uvicorn take some ASGI 3 apps for ASGI 2.
+def normal_root_path(text: str) -> str:
+    """``shop/`` and ``/shop`` as ``/shop``; ``/`` as the empty string.
 
-    Those are classes, and callables that return a coroutine without being ``async def``.
+    :raises UsageError: it is a URL, has a query or fragment, or is otherwise not a path prefix.
     """
-    if iscoroutinefunction(app) or iscoroutinefunction(type(app).__call__):
-        found: AsgiApp = app
-        return found
-
-    async def asgi(scope: Scope, receive: Receive, send: Send) -> None:
-        await app(scope, receive, send)
-
-    return asgi
+    try:
+        return normal_prefix(f"/{text.strip('/')}")
+    except ConfigError:
+        raise UsageError(f"--root-path takes a path such as /shop, not {text!r}") from None
 
 
 def mount_asgi(app: AsgiApp, root_path: str) -> AsgiApp:
@@ -52,9 +48,9 @@ def mount_asgi(app: AsgiApp, root_path: str) -> AsgiApp:
 
 
 def mount_wsgi(app: WsgiApp, root_path: str) -> WsgiApp:
-    """``app`` with ``root_path`` as its ``SCRIPT_NAME``, and not in ``PATH_INFO`` (PEP 3333).
+    """``app`` with ``root_path`` as its ``SCRIPT_NAME`` and not in ``PATH_INFO`` (PEP 3333).
 
-    ``RAW_URI`` and ``REQUEST_URI``, where the server gives them, begin with it too.
+    ``RAW_URI`` and ``REQUEST_URI``, where the server sets them, start with it too.
     """
     if not root_path:
         return app
@@ -82,5 +78,5 @@ def _uri_below(root: str, uri: str) -> str:
 
 
 def _is_below(root: Any, path: Any, slash: Any) -> bool:
-    """Whether ``path`` is ``root`` or in it: only a whole segment counts."""
+    """Whether ``path`` is ``root`` or below it: only whole segments count."""
     return bool(path == root or path.startswith(root + slash))

@@ -1,0 +1,129 @@
+"""Builds the app that a server imports: the user's app, adapted to that server.
+
+Input: an :class:`AppSpec`, which ``bridge run`` stores in the environment, so that it reaches the
+server's workers however they are started. Output: an app of the server's interface, below
+``--root-path``. Runs where the server imports its app: on the main thread, before its event loop.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from asgiref.sync import iscoroutinefunction
+
+from bridge.asgi_to_wsgi.adapter import AsgiToWsgi
+from bridge.cli.options import RequestedApp
+from bridge.cli.root_path import mount_asgi, mount_wsgi
+from bridge.cli.served_apps import ServedApps, load_apps
+from bridge.cli.servers.registry import SERVERS
+from bridge.cli.servers.spec import ServerSpec
+from bridge.cli.shutdown import EXIT_S, exit_after_lifespan
+from bridge.router.universal import universal
+from bridge.types import AsgiApp, Receive, Scope, Send
+from bridge.wsgi_to_asgi.adapter import WsgiToAsgi
+
+__all__ = ["AppSpec", "build_app", "plain_asgi"]
+
+_VARIABLE = "BRIDGE_RUN"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AppSpec:
+    """What to load, and how to adapt it.
+
+    :ivar apps: a single app without a prefix is served alone, others are mounted in a Router.
+    :ivar server: the server's name.
+    :ivar threads: threads of the adapter's pool, for WSGI apps on an ASGI server.
+    :ivar root_path: where the app is mounted, such as ``/shop``; may be empty.
+    :ivar grace_s: seconds that the adapter's shutdown may take.
+    """
+
+    apps: tuple[RequestedApp, ...]
+    server: str
+    app_dir: str | None
+    threads: int
+    root_path: str
+    grace_s: int
+    log_level: str
+
+    def to_environment(self) -> None:
+        """Store it for this process and its children."""
+        os.environ[_VARIABLE] = json.dumps(asdict(self))
+
+    @classmethod
+    def from_environment(cls) -> AppSpec:
+        """Read what ``bridge run`` has stored.
+
+        :raises RuntimeError: this process was not started by ``bridge run``.
+        """
+        if _VARIABLE not in os.environ:
+            raise RuntimeError(
+                "bridge.cli.served:app can only be imported by a server that `bridge run` starts"
+            )
+        stored = json.loads(os.environ[_VARIABLE])
+        stored["apps"] = tuple(RequestedApp(**each) for each in stored["apps"])
+        return cls(**stored)
+
+    def load(self) -> ServedApps:
+        """The loaded apps. See :func:`~bridge.cli.served_apps.load_apps`."""
+        return load_apps(self.apps, self.app_dir, self.threads, self.grace_s)
+
+
+def build_app(spec: AppSpec) -> Any:
+    """The app to serve.
+
+    :raises AppLoadError: see :func:`bridge.cli.load.target.load`.
+    :raises AmbiguousApp: see :func:`bridge.interface_of`.
+    """
+    _show_log(spec.log_level)
+    server = SERVERS[spec.server]
+    app = _adapt(spec.load(), spec, server)
+    if server.interface == "wsgi":
+        return mount_wsgi(app, spec.root_path)
+    mounted = mount_asgi(plain_asgi(app), spec.root_path)
+    # The lifespan shutdown gets the grace period a second time, and the exit a little more.
+    exiting = exit_after_lifespan(mounted, spec.grace_s + EXIT_S)
+    return server.make_graceful(exiting, spec.grace_s)
+
+
+def _adapt(served: ServedApps, spec: AppSpec, server: ServerSpec) -> Any:
+    part = served.single
+    if part is None or served.is_universal:
+        return served.app
+    if part.interface == server.interface:
+        if server.ignores_lifespan:
+            return universal(part.mountable, shutdown_timeout_s=spec.grace_s)
+        return served.app
+    if server.interface == "asgi":
+        return WsgiToAsgi(served.app, threads=spec.threads, shutdown_timeout_s=spec.grace_s)
+    return AsgiToWsgi(served.app, shutdown_timeout_s=spec.grace_s)
+
+
+def plain_asgi(app: Any) -> AsgiApp:
+    """``app`` in a form that no server treats as ASGI 2.
+
+    Some servers do so with classes, and with callables that return a coroutine without being
+    ``async def``.
+    """
+    if iscoroutinefunction(app) or iscoroutinefunction(type(app).__call__):
+        plain: AsgiApp = app
+        return plain
+
+    async def asgi(scope: Scope, receive: Receive, send: Send) -> None:
+        await app(scope, receive, send)
+
+    return asgi
+
+
+def _show_log(level: str) -> None:
+    """Show the logger ``bridge``, which has the app's errors. Servers show only their own."""
+    logger = logging.getLogger("bridge")
+    logger.setLevel(level.upper())
+    if not logger.hasHandlers():
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(levelname)s [%(name)s] %(message)s"))
+        logger.addHandler(handler)

@@ -1,0 +1,146 @@
+"""granian. Open requests are cancelled when the grace period is over, before granian kills them.
+
+The defects of its shutdown were seen in granian 2.8.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from bridge.cli.options import RunOptions
+from bridge.cli.servers.spec import SERVED_APP, ServerSpec, host_options
+from bridge.types import AsgiApp, Message, Receive, Scope, Send
+
+__all__ = ["SPEC"]
+
+KILL_AFTER_S = 5
+"""Seconds beyond the grace period that the master waits for a worker to clean up."""
+SERVES_AFTER_S = 0.1
+"""Seconds after the lifespan startup, when the event loop runs again to serve."""
+
+
+def _command_line(options: RunOptions) -> list[str]:
+    reload = ["--reload"] if options.reload else []
+    if options.reload:
+        reload += [word for folder in options.watched for word in ("--reload-paths", str(folder))]
+    logs = ["--log-level", options.log_level.value]
+    logs += ["--access-log"] if options.logs_requests else []
+    fixed = ["--interface", "asgi", "--workers", str(options.workers)]
+    kill = ["--workers-kill-timeout", str(options.grace_s + KILL_AFTER_S)]
+    return [SERVED_APP, *host_options(options), *fixed, *reload, *logs, *kill]
+
+
+def _prepare_master() -> None:
+    """Let a worker that has just been forked end on SIGTERM.
+
+    Until it has handlers of its own, after the import of the app, it has those of its master. A
+    SIGTERM in that time was lost, and the master waited for that worker for ever.
+    """
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=functools.partial(_reset_signals, os.getpid()))
+
+
+def _reset_signals(master: int) -> None:
+    if os.getppid() == master:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the master receives Ctrl-C as well
+
+
+def _make_graceful(app: AsgiApp, grace_s: float) -> AsgiApp:
+    if os.name == "posix" and threading.current_thread() is threading.main_thread():
+        return _CancelAfterGrace(app, grace_s)
+    return app
+
+
+class _CancelAfterGrace:
+    """Cancels the requests that are still open when the grace period is over.
+
+    Granian waits for open requests and then kills the process with SIGKILL: no generator is closed,
+    and no lifespan shut down. Its kill timeout is set beyond the grace period; this comes first.
+
+    Rule 1. A handler in front of granian's own sees SIGTERM. It is installed when the lifespan
+            starts.
+    Rule 2. Granian's handler is called once, not twice: a second signal can make granian deadlock.
+            So Ctrl-C, which a terminal sends to all processes, is left to the master; SIGTERM
+            follows from there.
+    Rule 3. Granian runs its loop once for the lifespan's startup and again to serve. A signal in
+            between would be lost, and is raised again when it serves.
+
+    Runs on the main thread, which is the loop thread.
+    """
+
+    def __init__(self, app: AsgiApp, grace_s: float) -> None:
+        self._app = app
+        self._grace_s = grace_s
+        self._running: set[asyncio.Task[Any]] = set()
+        self._missed_signal = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            return await self._lifespan(scope, receive, send)
+        task = asyncio.current_task()
+        if task is None:
+            return await self._app(scope, receive, send)
+        self._running.add(task)
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._running.discard(task)
+
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        loop = asyncio.get_running_loop()
+        self._install_handlers(loop)
+
+        async def watched_send(message: Message) -> None:
+            loop.call_later(SERVES_AFTER_S, self._raise_missed_signal)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched_send)
+        except BaseException:  # the app may have no lifespan: granian serves it anyway
+            loop.call_later(SERVES_AFTER_S, self._raise_missed_signal)
+            raise
+
+    def _install_handlers(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.remove_signal_handler(signal.SIGINT)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        handler = signal.getsignal(signal.SIGTERM)
+        if callable(handler):
+            signal.signal(signal.SIGTERM, functools.partial(self._on_sigterm, loop, handler))
+
+    def _on_sigterm(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        handler: Callable[..., Any],
+        number: int,
+        frame: FrameType | None,
+    ) -> None:
+        self._missed_signal = not loop.is_running()
+        loop.call_soon_threadsafe(loop.call_later, self._grace_s, self._cancel_all)
+        handler(number, frame)
+
+    def _raise_missed_signal(self) -> None:
+        if self._missed_signal:
+            signal.raise_signal(signal.SIGTERM)
+
+    def _cancel_all(self) -> None:
+        for task in self._running:
+            task.cancel("the grace period after SIGTERM or Ctrl-C is over")
+
+
+SPEC = ServerSpec(
+    name="granian",
+    interface="asgi",
+    requirement="granian",
+    command_line=_command_line,
+    option_requirements={"--reload": ("watchfiles", "granian[reload]")},
+    prepare_master=_prepare_master,
+    make_graceful=_make_graceful,
+)
