@@ -1,7 +1,7 @@
-"""``{command-help}``: what a command of ours prints for ``--help``, asked while the docs are built.
+"""The directive ``{command-help}``: the ``--help`` output of a ``bridge`` command.
 
-What enters: the arguments after ``bridge``. What leaves: a literal block with the real output, in
-the width of a page. The build fails if the command does.
+Takes the arguments after ``bridge``, runs the command while the docs are built, and returns its
+output as a literal block as wide as the page. If the command fails, the build fails.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ class CommandHelp(Directive):
     final_argument_whitespace = True
 
     def run(self) -> list[nodes.Node]:
-        words = self.arguments[0].split() if self.arguments else []
-        asked = " ".join(["bridge", *words, "--help"])
-        shown = f"$ {asked}\n{help_of(words)}"
-        block = nodes.literal_block(shown, shown, language="text", classes=["command-help"])
+        arguments = self.arguments[0].split() if self.arguments else []
+        command = " ".join(["bridge", *arguments, "--help"])
+        text = f"$ {command}\n{help_of(arguments)}"
+        block = nodes.literal_block(text, text, language="text", classes=["command-help"])
         return [block]
 
 
-def help_of(words: list[str]) -> str:
-    """The output of ``bridge WORDS --help``, without the blanks that pad it to a full line."""
+def help_of(arguments: list[str]) -> str:
+    """The output of ``bridge ARGUMENTS --help``, without trailing spaces."""
     plain = {"COLUMNS": str(WIDTH), "NO_COLOR": "1", "TERM": "dumb", "PYTHONIOENCODING": "utf-8"}
-    ran = subprocess.run(
-        [sys.executable, "-m", "bridge", *words, "--help"],
+    done = subprocess.run(
+        [sys.executable, "-m", "bridge", *arguments, "--help"],
         cwd=ROOT,
         env={**os.environ, **plain},
         capture_output=True,
@@ -46,7 +46,7 @@ def help_of(words: list[str]) -> str:
         check=True,
         timeout=60,
     )
-    lines = [line.rstrip() for line in ran.stdout.strip("\n ").splitlines()]
+    lines = [line.rstrip() for line in done.stdout.strip("\n ").splitlines()]
     return "\n".join(lines)
 
 

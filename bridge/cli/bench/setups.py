@@ -16,7 +16,7 @@ from bridge.cli.bench.options import BenchOptions
 from bridge.cli.bench.processes import HOST, PORT
 from bridge.cli.bench.results import Kind
 from bridge.cli.bench.served import TARGET, AppSpec
-from bridge.cli.load.loader import LoadedApp
+from bridge.cli.load.target import LoadedApp
 from bridge.cli.options import UsageError
 from bridge.types import Interface
 
