@@ -44,9 +44,8 @@ Websockets = Annotated[
         metavar="[/PREFIX=]TARGET",
         show_default=False,
         rich_help_panel=_PANEL,
-        help="An ASGI app for WebSocket connections only, at a prefix or, without one, wherever "
-        "no other app accepts them. Can be given more than once. "
-        "Example: --websocket /ws=chat:app.",
+        help="An ASGI app that serves WebSocket connections only: those below a prefix or, without "
+        "one, those that no other app accepts. Repeatable. Example: --websocket /ws=chat:app.",
     ),
 ]
 Interfaces = Annotated[
@@ -55,8 +54,8 @@ Interfaces = Annotated[
         metavar="[/PREFIX=]NAME",
         show_default=False,
         rich_help_panel=_PANEL,
-        help="The interface of the apps, wsgi or asgi, where it cannot be detected; with a prefix, "
-        "of the app mounted there. Can be given more than once. Example: --interface /api=wsgi.",
+        help="wsgi or asgi, for apps whose interface cannot be detected; with a prefix, only for "
+        "the app mounted there. Repeatable. Example: --interface /api=wsgi.",
     ),
 ]
 AppDir = Annotated[

@@ -42,7 +42,7 @@ from bridge.types import Interface
 
 __all__ = ["LoadedApp", "load"]
 
-_FILE = re.compile(r"(?P<path>.+\.py)(?::(?P<wanted>.+))?", re.DOTALL)
+_FILE = re.compile(r"(?P<path>.+\.py)(?::(?P<expression>.+))?", re.DOTALL)
 _CONVENTIONAL = ("app", "application", "asgi", "wsgi")
 _CONVENTIONAL_MODULES = ("wsgi", "asgi")
 _FACTORIES = ("create_app", "make_app", "get_app", "build_app", "create_application")
@@ -92,12 +92,14 @@ def load(target: str, *, app_dir: str | os.PathLike[str] | None = None) -> Loade
         return LoadedApp(project.app, target, project.source, folder / "manage.py", project.notes)
     file = _FILE.fullmatch(target)
     if file is not None:
-        return _load_file(target, Path(file["path"]), file["wanted"] or "")
-    name, colon, wanted = target.partition(":")
+        return _load_file(target, Path(file["path"]), file["expression"] or "")
+    name, colon, expression = target.partition(":")
     if colon and not name.strip():
-        raise cannot_load(target, f"the module is missing before the colon, as in main:{wanted}")
+        raise cannot_load(
+            target, f"the module is missing before the colon, as in main:{expression}"
+        )
     _reject_path(target, name)
-    return _load_from(target, name.strip(), wanted.strip(), Path(app_dir or "."))
+    return _load_from(target, name.strip(), expression.strip(), Path(app_dir or "."))
 
 
 def _reject_path(target: str, name: str) -> None:
@@ -116,7 +118,7 @@ def _not_a_target(target: str, why: str) -> AppLoadError:
     )
 
 
-def _load_file(target: str, path: Path, wanted: str) -> LoadedApp:
+def _load_file(target: str, path: Path, expression: str) -> LoadedApp:
     path = path.expanduser().absolute()
     if not path.is_file():
         raise cannot_load(target, _no_file(path))
@@ -127,7 +129,7 @@ def _load_file(target: str, path: Path, wanted: str) -> LoadedApp:
             f"to {path.stem.replace('.', '_')}.py",
         )
     root, name = _module_of(path)
-    return _load_from(target, name, wanted, root)
+    return _load_from(target, name, expression, root)
 
 
 def _no_file(path: Path) -> str:
@@ -149,10 +151,10 @@ def _module_of(path: Path) -> tuple[Path, str]:
     return folder, ".".join(parts)
 
 
-def _load_from(target: str, name: str, wanted: str, root: Path) -> LoadedApp:
+def _load_from(target: str, name: str, expression: str, root: Path) -> LoadedApp:
     module = import_module(target, name, root)
-    if wanted:
-        app, source = _resolve(target, module, _parse(wanted)), f"{name}:{wanted}"
+    if expression:
+        app, source = _resolve(target, module, _parse(expression)), f"{name}:{expression}"
     else:
         app, source = _conventional(target, module, root)
     if inspect.iscoroutine(app):
@@ -207,9 +209,9 @@ def _looks_like_app(name: str, value: object) -> bool:
 # -- after the colon -------------------------------------------------------------------------------
 
 
-def _parse(wanted: str) -> ast.expr | None:
+def _parse(expression: str) -> ast.expr | None:
     try:
-        return ast.parse(wanted, mode="eval").body
+        return ast.parse(expression, mode="eval").body
     except SyntaxError:
         return None
 
