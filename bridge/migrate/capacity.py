@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
-from bridge.migrate.deploy import StartCommand
-from bridge.migrate.deploy.asked import Asked, asked_of, asked_of_config
+from bridge.migrate.deploy.records import StartCommand
+from bridge.migrate.deploy.server import Server, server_of_command, server_of_config
 from bridge.migrate.findings import Target
 from bridge.migrate.project import Project
 from bridge.migrate.serving import is_green
@@ -97,12 +97,12 @@ def _equals(number: int | None) -> str:
     return "" if number is None else f" = {number}"
 
 
-def started_with(project: Project) -> tuple[StartCommand | None, Asked | None]:
+def started_with(project: Project) -> tuple[StartCommand | None, Server | None]:
     """The command that serves the project now, on a WSGI server, and all that it asks for."""
     for command in project.deploy.starting("gunicorn", "uwsgi"):
-        return command, asked_of(command, project.deploy.configs, project.base)
+        return command, server_of_command(command, project.deploy.configs, project.base)
     for config in project.deploy.configs:
-        return None, asked_of_config(config)
+        return None, server_of_config(config)
     return next(iter(project.deploy.starting("waitress-serve")), None), None
 
 
@@ -121,13 +121,13 @@ def capacity_now(project: Project) -> Capacity | None:
     return Capacity(processes, threads, f"{asked.program}: {_words(processes, each)}", green)
 
 
-def _number(asked: Asked, name: str, default: str = "1") -> int | None:
+def _number(asked: Server, name: str, default: str = "1") -> int | None:
     """What an option is set to; None where that is computed, or a variable."""
     value = asked.value(name, default)
     return max(1, int(value)) if isinstance(value, str) and value.isdigit() else None
 
 
-def _green_threads(asked: Asked) -> int | None:
+def _green_threads(asked: Server) -> int | None:
     if asked.program == "uwsgi":
         return _number(asked, "gevent")
     return _number(asked, "worker_connections", _GREEN_THREADS)

@@ -12,8 +12,9 @@ import libcst as cst
 
 from bridge.migrate.findings import Source
 from bridge.migrate.literals import evaluate
-from bridge.migrate.module import CannotRead, Module
+from bridge.migrate.module import Module
 from bridge.migrate.project import Project
+from bridge.migrate.text import CannotRead
 
 __all__ = ["aliases", "key_place", "settings_modules", "source_of"]
 

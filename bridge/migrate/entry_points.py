@@ -18,7 +18,7 @@ __all__ = [
     "application_calls",
     "djangos_own_asgi",
     "entry_modules",
-    "made_plainly",
+    "plain_factory_call",
     "served_name",
     "statement_of",
     "wrapping_of",
@@ -111,7 +111,7 @@ def wrapping_of(module: Module) -> list[cst.CSTNode]:
     return found
 
 
-def made_plainly(module: Module) -> cst.Call | None:
+def plain_factory_call(module: Module) -> cst.Call | None:
     """The call whose result is served as it is, ``application = get_wsgi_application()``.
 
     :returns: None where it is wrapped, or anything else is done with the name.

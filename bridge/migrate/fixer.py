@@ -20,10 +20,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bridge.migrate.findings import Edit, Finding, Fix, NewFile, Problem
-from bridge.migrate.module import CannotRead, Module, Text
+from bridge.migrate.module import Module
 from bridge.migrate.project import Project
 from bridge.migrate.rule import Rule
 from bridge.migrate.runner import Report, check
+from bridge.migrate.text import CannotRead, Text
 from bridge.migrate.toml_items import mistake_in
 
 __all__ = ["Changes", "fix", "fixable", "unified_diff"]

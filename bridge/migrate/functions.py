@@ -18,9 +18,9 @@ __all__ = [
     "imports_any",
     "in_comprehension",
     "is_awaited",
+    "is_request",
     "is_test",
     "nodes_in",
-    "request_of",
 ]
 
 _COMPREHENSIONS = (cst.GeneratorExp, cst.ListComp, cst.SetComp, cst.DictComp)
@@ -122,7 +122,7 @@ def _is_bound(module: Module, node: cst.Name) -> bool:
     return False
 
 
-def request_of(module: Module, node: cst.BaseExpression) -> bool:
+def is_request(module: Module, node: cst.BaseExpression) -> bool:
     """Whether an expression is a request of Django's: a parameter ``request``, or its view's."""
     match node:
         case cst.Name(value="request"):

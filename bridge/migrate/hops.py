@@ -35,14 +35,14 @@ class Hop:
     """One handing over to a thread.
 
     :ivar middleware: whose, as in the settings; empty for Django's own.
-    :ivar what: ``process_request``, ``view`` and so on.
+    :ivar step: ``process_request``, ``view`` and so on.
     """
 
     middleware: str
-    what: str
+    step: str
 
     def __str__(self) -> str:
-        return f"{self.middleware.rpartition('.')[2]}.{self.what}" if self.middleware else self.what
+        return f"{self.middleware.rpartition('.')[2]}.{self.step}" if self.middleware else self.step
 
 
 def hops(

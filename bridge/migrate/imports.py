@@ -1,29 +1,27 @@
-"""The imports of a module: what names they bind, and where another one goes.
+"""What the import statements of a module bind.
 
-What enters: a :class:`~bridge.migrate.module.Module`. What leaves: names and line numbers.
+Input: LibCST nodes, and the package that relative imports start from. Output: dotted names. Pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
 
 import libcst as cst
 from libcst.helpers import get_absolute_module_from_package_for_import, get_full_name_for_node
 
-if TYPE_CHECKING:
-    from bridge.migrate.module import Module
-
-__all__ = ["imported_names", "insertion_point", "is_docstring", "missing_import", "module_of"]
+__all__ = ["imported_names", "is_docstring", "module_of"]
 
 
-def imported_names(module: Module) -> dict[str, str]:
+def imported_names(
+    imports: Iterable[cst.Import], from_imports: Iterable[cst.ImportFrom], package: str
+) -> dict[str, str]:
     """Each name that an import binds, and the dotted name it stands for."""
     names: dict[str, str] = {}
-    for node in module.nodes(cst.Import):
+    for node in imports:
         names.update(_bound(alias) for alias in node.names)
-    for from_node in module.nodes(cst.ImportFrom):
-        names.update(_bound_from(module, from_node))
+    for from_node in from_imports:
+        names.update(_bound_from(from_node, package))
     return names
 
 
@@ -34,63 +32,24 @@ def _bound(alias: cst.ImportAlias) -> tuple[str, str]:
     return first, first
 
 
-def _bound_from(module: Module, node: cst.ImportFrom) -> Iterator[tuple[str, str]]:
+def _bound_from(node: cst.ImportFrom, package: str) -> Iterator[tuple[str, str]]:
     if isinstance(node.names, cst.ImportStar):
         return
-    origin = module_of(module, node)
+    origin = module_of(node, package)
     for alias in node.names:
         name = alias.evaluated_name
         yield alias.evaluated_alias or name, f"{origin}.{name}" if origin else name
 
 
-def module_of(module: Module, node: cst.ImportFrom) -> str | None:
-    """The absolute name of the module that a ``from`` import names."""
-    package = module.name if module.is_package else module.name.rpartition(".")[0]
+def module_of(node: cst.ImportFrom, package: str) -> str | None:
+    """The absolute name of the module that a ``from`` import names.
+
+    :param package: of the importing module; empty at the top level.
+    """
     absolute = get_absolute_module_from_package_for_import(package or None, node)
     if absolute is not None:
         return absolute
     return get_full_name_for_node(node.module) if node.module else None
-
-
-def missing_import(module: Module, statement: str) -> bool:
-    """Whether a module has yet to import this at its top level."""
-    lines = _import_lines(module.tree.body)
-    return statement not in {module.source(small) for line in lines for small in line.body}
-
-
-def _import_lines(body: object) -> list[cst.SimpleStatementLine]:
-    return [
-        each
-        for each in (body if isinstance(body, tuple | list) else ())
-        if isinstance(each, cst.SimpleStatementLine)
-        and isinstance(each.body[0], cst.Import | cst.ImportFrom)
-    ]
-
-
-def insertion_point(module: Module) -> tuple[int, bool]:
-    """The line to put another import in front of, and whether an empty line has to follow it.
-
-    Behind the last import of the first run of imports, else behind docstring and comments.
-    """
-    imports = _import_lines(module.tree.body)
-    if imports:
-        last = _last_of_first_run(module, imports)
-        return module.line_of(module.span(last)[1]) + 1, False
-    body = module.tree.body
-    if body and is_docstring(body[0]):
-        return module.line_of(module.span(body[0])[1]) + 1, True
-    return (module.position(body[0])[0] if body else 1), True
-
-
-def _last_of_first_run(
-    module: Module, imports: list[cst.SimpleStatementLine]
-) -> cst.SimpleStatementLine:
-    body = list(module.tree.body)
-    position = body.index(imports[0])
-    while position + 1 < len(body) and body[position + 1] in imports:
-        position += 1
-    last = body[position]
-    return last if isinstance(last, cst.SimpleStatementLine) else imports[0]
 
 
 def is_docstring(node: cst.CSTNode) -> bool:

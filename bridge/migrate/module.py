@@ -13,12 +13,10 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import io
 import re
-import tokenize
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,70 +26,12 @@ from libcst.helpers import get_full_name_for_node
 from libcst.metadata import MetadataWrapper, PositionProvider, ScopeProvider
 
 from bridge.migrate.findings import Edit
-from bridge.migrate.imports import imported_names, insertion_point, missing_import
+from bridge.migrate.imports import imported_names, is_docstring
+from bridge.migrate.text import LINE_END, CannotRead, Text, read_text
 
-__all__ = ["CannotRead", "Module", "Text", "read_text"]
+__all__ = ["Module"]
 
 N = TypeVar("N", bound=cst.CSTNode)
-_LINE_END = re.compile(r"\r\n|\r|\n")
-
-
-class CannotRead(Exception):
-    """A file cannot be read or parsed. The message says why; ``line`` is 0 if none is to blame."""
-
-    def __init__(self, message: str, line: int = 0) -> None:
-        super().__init__(message)
-        self.line = line
-
-
-@dataclasses.dataclass(frozen=True)
-class Text:
-    """The decoded text of a file, and what it takes to write it back as it was.
-
-    :ivar newline: the first one in it.
-    """
-
-    text: str
-    encoding: str
-    newline: str
-
-    def lines(self) -> list[str]:
-        """Its lines without their ends, counted as Python does: a form feed ends none."""
-        return _LINE_END.split(self.text)
-
-
-def read_text(path: Path) -> Text:
-    """Read a file, decoded as its PEP 263 line or byte order mark says; else UTF-8.
-
-    :raises CannotRead: it cannot be opened, or is not in its encoding.
-    """
-    try:
-        data = path.read_bytes()
-        encoding = _encoding(data)
-        text = data.decode(encoding)
-    except OSError as error:
-        raise CannotRead(f"cannot be read: {error.strerror or error}") from None
-    except SyntaxError as error:
-        raise CannotRead(f"cannot be decoded: {error.msg}", 1) from None
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise CannotRead(
-            f"is not {encoding}: byte 0x{data[error.start]:02x}. Save it as UTF-8, or name its "
-            f"encoding in its first line: # -*- coding: latin-1 -*-",
-            line,
-        ) from None
-    found = _LINE_END.search(text)
-    return Text(text, encoding, found.group() if found else "\n")
-
-
-def _encoding(data: bytes) -> str:
-    """:raises SyntaxError: there is no encoding of the name that the file gives."""
-    try:
-        return tokenize.detect_encoding(io.BytesIO(data).readline)[0]
-    except SyntaxError as error:
-        if "unknown encoding" in str(error):
-            raise
-        return "utf-8"  # which it is not; decoding says where
 
 
 class Module:
@@ -131,6 +71,11 @@ class Module:
     @property
     def is_package(self) -> bool:
         return self.path.name == "__init__.py"
+
+    @property
+    def package(self) -> str:
+        """The dotted name that relative imports start from; empty at the top level."""
+        return self.name if self.is_package else self.name.rpartition(".")[0]
 
     @functools.cached_property
     def file(self) -> Text:
@@ -219,7 +164,7 @@ class Module:
 
         Imports inside functions and conditions count as well.
         """
-        return imported_names(self)
+        return imported_names(self.nodes(cst.Import), self.nodes(cst.ImportFrom), self.package)
 
     def qualified(self, node: cst.CSTNode) -> str | None:
         """The dotted name of a name, attribute, call or subscript, resolved through the imports.
@@ -262,7 +207,7 @@ class Module:
 
     @functools.cached_property
     def _line_starts(self) -> list[int]:
-        return [0, *(match.end() for match in _LINE_END.finditer(self.text))]
+        return [0, *(match.end() for match in LINE_END.finditer(self.text))]
 
     def position(self, node: cst.CSTNode) -> tuple[int, int]:
         """Line and column of a node's first character, both from 1."""
@@ -336,11 +281,44 @@ class Module:
 
         :returns: no edit, or one. Two fixes that add the same import do it once.
         """
-        if not missing_import(self, statement):
+        imports = _import_lines(self.tree)
+        if statement in {self.source(small) for line in imports for small in line.body}:
             return ()
-        line, blank_after = insertion_point(self)
+        line, blank_after = self._import_insertion_point(imports)
         text = f"{statement}\n" + ("\n" if blank_after else "")
         return (self.insert_line(line, text),)
+
+    def _import_insertion_point(self, imports: list[cst.SimpleStatementLine]) -> tuple[int, bool]:
+        """The line to insert an import before, and whether an empty line has to follow it.
+
+        After the last import of the first run of imports, else after docstring and comments.
+        """
+        body = self.tree.body
+        if imports:
+            last = _last_of_first_run(body, imports)
+            return self.line_of(self.span(last)[1]) + 1, False
+        if body and is_docstring(body[0]):
+            return self.line_of(self.span(body[0])[1]) + 1, True
+        return (self.position(body[0])[0] if body else 1), True
+
+
+def _import_lines(tree: cst.Module) -> list[cst.SimpleStatementLine]:
+    """The import statements at the top level."""
+    return [
+        each
+        for each in tree.body
+        if isinstance(each, cst.SimpleStatementLine)
+        and isinstance(each.body[0], cst.Import | cst.ImportFrom)
+    ]
+
+
+def _last_of_first_run(
+    body: Sequence[cst.CSTNode], imports: list[cst.SimpleStatementLine]
+) -> cst.CSTNode:
+    position = body.index(imports[0])
+    while position + 1 < len(body) and body[position + 1] in imports:
+        position += 1
+    return body[position]
 
 
 _DEEPEST = 200

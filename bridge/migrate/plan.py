@@ -21,11 +21,11 @@ from bridge.migrate.capacity import (
     databases,
     started_with,
 )
-from bridge.migrate.deploy.asked import Asked, Option
+from bridge.migrate.deploy.server import Option, Server
 from bridge.migrate.entry_points import wsgi_modules
 from bridge.migrate.hops import hops
 from bridge.migrate.middleware import middleware_of
-from bridge.migrate.serving import bridge_line
+from bridge.migrate.serving import bridge_command
 from bridge.migrate.session import Session
 from bridge.migrate.wsgi_servers import serves_asgi, text_at
 
@@ -152,11 +152,11 @@ def _server_of_app(session: Session, after: Capacity) -> str:
     if asked is None:
         return f"bridge run {shlex.quote(app)} --server uvicorn --threads {after.threads}"
     path = asked.command.path if asked.command else session.project.root
-    line = bridge_line(_as_planned(asked, after, path), app, text_at(session.project, path))
+    line = bridge_command(_as_planned(asked, after, path), app, text_at(session.project, path))
     return " ".join(word if "$" in word else shlex.quote(word) for word in line.argv)
 
 
-def _as_planned(asked: Asked, after: Capacity, path: Path) -> Asked:
+def _as_planned(asked: Server, after: Capacity, path: Path) -> Server:
     """The same with the planned numbers; no number of processes where it names none."""
     processes = "workers" if asked.program == "gunicorn" else "processes"
     planned = {processes: after.processes, "threads": after.threads}

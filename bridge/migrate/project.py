@@ -19,8 +19,9 @@ from bridge.migrate.facts import Facts
 from bridge.migrate.files import walk
 from bridge.migrate.findings import Target
 from bridge.migrate.literals import evaluate
-from bridge.migrate.module import CannotRead, Module, Text, read_text
+from bridge.migrate.module import Module
 from bridge.migrate.settings import Settings, read_settings
+from bridge.migrate.text import CannotRead, Text, read_text
 
 __all__ = ["Project", "open_project"]
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from bridge.migrate.findings import Edit
-from bridge.migrate.module import CannotRead
+from bridge.migrate.text import CannotRead
 from bridge.migrate.toml_items import Item, items
 
 if TYPE_CHECKING:

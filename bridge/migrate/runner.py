@@ -17,10 +17,11 @@ from pathlib import Path
 
 from bridge.migrate.entry_points import djangos_own_asgi
 from bridge.migrate.findings import Finding, Problem, Target
-from bridge.migrate.module import CannotRead, Module
+from bridge.migrate.module import Module
 from bridge.migrate.project import Project
 from bridge.migrate.rule import Rule, all_rules
 from bridge.migrate.suppress import is_ignored
+from bridge.migrate.text import CannotRead
 
 __all__ = ["Progress", "Report", "check", "check_modules"]
 

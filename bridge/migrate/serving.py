@@ -1,11 +1,11 @@
-"""The same server as an ASGI server: what gunicorn and uwsgi are asked for, in uvicorn's words.
+"""Translates the options of gunicorn and uwsgi into a command line of uvicorn or ``bridge run``.
 
-What enters: an :class:`~bridge.migrate.deploy.asked.Asked`. What leaves: a :class:`Line`: the
-command, what has no counterpart, and what keeps a command from being written at all. Pure.
+Input: a :class:`~bridge.migrate.deploy.server.Server`. Output: a :class:`CommandLine`: the command,
+the options without a counterpart, and the reasons why no command can be written. Pure.
 
-Two commands can be written. ``uvicorn`` serves an ASGI app; ``bridge run`` serves a WSGI app on
-uvicorn, in worker threads. A value that is computed, or an option that would leave the server less
-protected than it was (``--user``), is never dropped: then there is no line.
+``uvicorn`` serves an ASGI app; ``bridge run`` serves a WSGI app on uvicorn, in worker threads. A
+computed value, or an option that protects the server (``--user``), is never dropped: it blocks the
+command.
 """
 
 from __future__ import annotations
@@ -14,11 +14,18 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.migrate.deploy.asked import Asked
 from bridge.migrate.deploy.records import StartCommand
+from bridge.migrate.deploy.server import Server
 from bridge.migrate.literals import UNKNOWN
 
-__all__ = ["HARMLESS", "Line", "bridge_line", "is_green", "script_name", "uvicorn_line"]
+__all__ = [
+    "HARMLESS",
+    "CommandLine",
+    "bridge_command",
+    "is_green",
+    "script_name",
+    "uvicorn_command",
+]
 
 HARMLESS = frozenset(
     {
@@ -101,7 +108,7 @@ _HOST_AND_PORT = re.compile(r"(\[[^\]]*\]|[^:\[\]{}]*|\$\{\w+\}):(\d+|\$\w+|\$\{
 
 
 @dataclass(frozen=True)
-class Line:
+class CommandLine:
     """A command, or why there is none.
 
     :ivar argv: the program first, and ``/usr/bin/env NAME=value`` before it where it is needed.
@@ -114,7 +121,7 @@ class Line:
     blocked: tuple[str, ...]
 
 
-def uvicorn_line(asked: Asked, app: str, text: str) -> Line:
+def uvicorn_command(asked: Server, app: str, text: str) -> CommandLine:
     """The command that serves an ASGI app.
 
     :param app: as ``mysite.asgi:application``.
@@ -131,7 +138,7 @@ def uvicorn_line(asked: Asked, app: str, text: str) -> Line:
     return _line(asked, ["uvicorn", app], _UVICORN, wanted, blocked)
 
 
-def bridge_line(asked: Asked, app: str, text: str) -> Line:
+def bridge_command(asked: Server, app: str, text: str) -> CommandLine:
     """The command that serves a WSGI app, on uvicorn."""
     wanted, blocked = _wanted(asked, text)
     if not is_green(asked):
@@ -145,19 +152,19 @@ def bridge_line(asked: Asked, app: str, text: str) -> Line:
     return _line(asked, ["bridge", "run", app, "--server", "uvicorn"], _BRIDGE, wanted, blocked)
 
 
-def is_green(asked: Asked) -> bool:
+def is_green(asked: Server) -> bool:
     """Whether it answers requests on green threads, of gevent or eventlet."""
     worker = str(asked.value("worker_class", ""))
     return "gevent" in worker or "eventlet" in worker or "gevent" in asked.options
 
 
 def _line(
-    asked: Asked,
+    asked: Server,
     start: list[str],
     flags: dict[str, str],
     wanted: dict[str, Any],
     blocked: list[str],
-) -> Line:
+) -> CommandLine:
     environment = wanted.pop("environment")
     unknown = [key for key, value in wanted.items() if value is UNKNOWN]
     blocked += [f"{key} is computed in the configuration file" for key in unknown]
@@ -166,10 +173,10 @@ def _line(
         if key in wanted and key not in unknown:
             words += [flag] if wanted[key] is True else [flag, str(wanted[key])]
     prefix = ["/usr/bin/env", *environment] if environment else []
-    return Line((*prefix, *words), _lost(asked, flags), tuple(dict.fromkeys(blocked)))
+    return CommandLine((*prefix, *words), _lost(asked, flags), tuple(dict.fromkeys(blocked)))
 
 
-def _lost(asked: Asked, flags: dict[str, str]) -> tuple[str, ...]:
+def _lost(asked: Server, flags: dict[str, str]) -> tuple[str, ...]:
     said = {*HARMLESS, *_NEVER_DROPPED, "bind", "raw_env", "env", "accesslog", "chdir"}
     said |= {"pythonpath", "http", "http-socket", "socket", "disable-logging"}
     said |= {*flags, *(name for name, key in _UWSGI_SAME.items() if key in flags)}
@@ -186,7 +193,7 @@ def _lost(asked: Asked, flags: dict[str, str]) -> tuple[str, ...]:
 # -- what is wanted, in names of our own -----------------------------------------------------------
 
 
-def _wanted(asked: Asked, text: str) -> tuple[dict[str, Any], list[str]]:
+def _wanted(asked: Server, text: str) -> tuple[dict[str, Any], list[str]]:
     blocked = [f"{word!r} is not understood" for word in asked.rest]
     blocked += [
         f"{asked.options[name].shown}: {_NEVER_DROPPED.get(why, why)}"
@@ -209,7 +216,7 @@ def _wanted(asked: Asked, text: str) -> tuple[dict[str, Any], list[str]]:
     return wanted, blocked
 
 
-def _gunicorn(asked: Asked, text: str, blocked: list[str]) -> dict[str, Any]:
+def _gunicorn(asked: Server, text: str, blocked: list[str]) -> dict[str, Any]:
     wanted = {name: asked.value(name) for name in _GUNICORN_SAME if name in asked.options}
     wanted.update(_gunicorn_where(asked, text, blocked))
     if "uds" in wanted and "forwarded_allow_ips" not in wanted:
@@ -219,7 +226,7 @@ def _gunicorn(asked: Asked, text: str, blocked: list[str]) -> dict[str, Any]:
     return wanted
 
 
-def _gunicorn_where(asked: Asked, text: str, blocked: list[str]) -> dict[str, Any]:
+def _gunicorn_where(asked: Server, text: str, blocked: list[str]) -> dict[str, Any]:
     binds = asked.value("bind")
     if binds is UNKNOWN:
         return {"host": UNKNOWN}
@@ -256,7 +263,7 @@ def _where(bind: str, blocked: list[str]) -> dict[str, Any]:
     return {}
 
 
-def _uwsgi(asked: Asked, blocked: list[str]) -> dict[str, Any]:
+def _uwsgi(asked: Server, blocked: list[str]) -> dict[str, Any]:
     same = {key: asked.value(name) for name, key in _UWSGI_SAME.items() if name in asked.options}
     if "reload" in same:
         same["reload"] = True
@@ -289,13 +296,13 @@ def _is_set(text: str, variable: str) -> bool:
     return re.search(rf"\b{variable}\b", text) is not None
 
 
-def _is_on_a_platform(asked: Asked, text: str) -> bool:
+def _is_on_a_platform(asked: Server, text: str) -> bool:
     """Whether ``WEB_CONCURRENCY`` says how many workers there are: platforms set it themselves."""
     is_procfile = asked.command is not None and asked.command.kind == "procfile"
     return asked.program == "gunicorn" and (is_procfile or _is_set(text, "WEB_CONCURRENCY"))
 
 
-def script_name(asked: Asked, text: str) -> str | None:
+def script_name(asked: Server, text: str) -> str | None:
     """``SCRIPT_NAME`` as gunicorn gets it from its environment, or the mount point of uwsgi."""
     given = asked.value("raw_env") or []
     for each in given if isinstance(given, list) else []:

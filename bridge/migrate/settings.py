@@ -18,7 +18,8 @@ import libcst as cst
 from bridge.migrate.findings import Source
 from bridge.migrate.imports import module_of
 from bridge.migrate.literals import UNKNOWN, evaluate
-from bridge.migrate.module import CannotRead, Module
+from bridge.migrate.module import Module
+from bridge.migrate.text import CannotRead
 
 __all__ = ["Setting", "Settings", "read_settings"]
 
@@ -160,7 +161,7 @@ class _Reader:
     def _statement(self, module: Module, node: cst.BaseSmallStatement) -> None:
         match node:
             case cst.ImportFrom(names=cst.ImportStar()):
-                self.read(module_of(module, node) or "")
+                self.read(module_of(node, module.package) or "")
             case cst.Assign(targets=[cst.AssignTarget(target=cst.Name(value=name))], value=value):
                 self._set(module, node, name, evaluate(value, self._values), 1)
             case cst.AnnAssign(target=cst.Name(value=name), value=cst.BaseExpression() as value):

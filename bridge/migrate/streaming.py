@@ -37,14 +37,14 @@ class Stream:
     """A response that streams a sync iterator.
 
     :ivar call: of ``StreamingHttpResponse``.
-    :ivar what: the iterator, in words.
-    :ivar endless: whether it never ends by itself.
+    :ivar description: the iterator, in words.
+    :ivar is_endless: whether it never ends by itself.
     :ivar is_events: whether it is sent as server-sent events: those are meant to go on.
     """
 
     call: cst.Call
-    what: str
-    endless: bool
+    description: str
+    is_endless: bool
     is_events: bool
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from bridge.migrate.module import CannotRead
 from bridge.migrate.project import Project
 from bridge.migrate.requirements import is_requirements_text
+from bridge.migrate.text import CannotRead
 
 __all__ = ["django_is_at_least"]
 

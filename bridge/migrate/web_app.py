@@ -14,8 +14,8 @@ import libcst as cst
 
 from bridge.migrate.entry_points import served_name
 from bridge.migrate.findings import Edit, Target
-from bridge.migrate.module import CannotRead
 from bridge.migrate.requirements import add_requirement
+from bridge.migrate.text import CannotRead
 
 if TYPE_CHECKING:
     from bridge.migrate.module import Module

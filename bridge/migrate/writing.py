@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from bridge.errors import MigrationError
-from bridge.migrate.module import Text
+from bridge.migrate.text import Text
 
 __all__ = ["ignored", "uncommitted", "write_texts"]
 

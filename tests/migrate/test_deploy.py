@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bridge.migrate.deploy import Deploy, StartCommand, read_deploy
-from bridge.migrate.module import Text
+from bridge.migrate.text import Text
 
 ARGV = ("gunicorn", "shop.wsgi", "-w", "4", "--bind=0.0.0.0:$PORT")
 LINE = "gunicorn shop.wsgi -w 4 --bind=0.0.0.0:$PORT"

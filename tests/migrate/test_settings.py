@@ -9,7 +9,7 @@ import pytest
 from bridge.migrate.facts import Facts
 from bridge.migrate.findings import Source
 from bridge.migrate.literals import UNKNOWN
-from bridge.migrate.module import Text
+from bridge.migrate.text import Text
 from tests.migrate.helpers import project_of
 
 MANAGE = 'import os\nos.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings.live")\n'

@@ -23,7 +23,7 @@ from bridge.migrate.deploy.records import (
     ServerConfig,
     StartCommand,
 )
-from bridge.migrate.module import CannotRead, Text, read_text
+from bridge.migrate.text import CannotRead, Text, read_text
 
 __all__ = [
     "ConfigValue",

@@ -20,7 +20,8 @@ from bridge.migrate.deploy.records import (
     ServerConfig,
 )
 from bridge.migrate.literals import evaluate
-from bridge.migrate.module import CannotRead, Module
+from bridge.migrate.module import Module
+from bridge.migrate.text import CannotRead
 
 __all__ = ["configs_in", "nginx_in"]
 

@@ -31,7 +31,7 @@ from bridge.migrate.rewrap import Adapter, uses_of
 from bridge.migrate.rule import Rule
 
 if TYPE_CHECKING:
-    from bridge.migrate.deploy import StartCommand
+    from bridge.migrate.deploy.records import StartCommand
     from bridge.migrate.module import Module
     from bridge.migrate.project import Project
 

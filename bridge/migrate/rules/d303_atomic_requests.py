@@ -28,8 +28,8 @@ import libcst as cst
 from bridge.migrate.classes import methods_of
 from bridge.migrate.database import aliases
 from bridge.migrate.findings import Edit, Finding, Fix, Severity, Source
-from bridge.migrate.module import CannotRead
 from bridge.migrate.rule import Rule
+from bridge.migrate.text import CannotRead
 
 if TYPE_CHECKING:
     from bridge.migrate.facts import ViewFact

@@ -36,12 +36,12 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from bridge.migrate.entry_points import made_plainly, served_name, wsgi_modules
+from bridge.migrate.entry_points import plain_factory_call, served_name, wsgi_modules
 from bridge.migrate.findings import Edit, Finding, Fix, NewFile, Severity, Source, Target
 from bridge.migrate.functions import is_test
 from bridge.migrate.imports import is_docstring
-from bridge.migrate.module import CannotRead
 from bridge.migrate.rule import Rule
+from bridge.migrate.text import CannotRead
 from bridge.migrate.web_app import bridge_requirement
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def _new_text(project: Project) -> str | None:
 
 
 def _from_wsgi(project: Project, wsgi: Module) -> str | None:
-    made = made_plainly(wsgi)
+    made = plain_factory_call(wsgi)
     imported = _import_of(wsgi)
     if made is not None and imported is not None:
         return _copied(wsgi, project.target, imported)

@@ -28,7 +28,7 @@ from bridge.migrate.rule import Rule
 from bridge.migrate.wsgi_servers import wsgi_servers
 
 if TYPE_CHECKING:
-    from bridge.migrate.deploy.asked import Asked
+    from bridge.migrate.deploy.server import Server
     from bridge.migrate.project import Project
 
 _CALL = re.compile(r"(?P<module>[\w.]+):(?P<factory>[A-Za-z_]\w*)(?P<arguments>\(.*\))")
@@ -67,7 +67,7 @@ def _is_made(project: Project, found: re.Match[str]) -> bool:
     return any("to_asgi" in module.text for module in project.containing(call))
 
 
-def _fix(project: Project, asked: Asked, found: re.Match[str]) -> Fix | None:
+def _fix(project: Project, asked: Server, found: re.Match[str]) -> Fix | None:
     folder = _folder(project, asked, found["module"])
     call = found["factory"] + found["arguments"]
     if folder is None or "$" in call:
@@ -85,7 +85,7 @@ def _fix(project: Project, asked: Asked, found: re.Match[str]) -> Fix | None:
     return Fix(f"Add {project.relative(path)}, which calls it", (NewFile(path, text),), safe=True)
 
 
-def _folder(project: Project, asked: Asked, module: str) -> Path | None:
+def _folder(project: Project, asked: Server, module: str) -> Path | None:
     """The folder that the app is imported from; None where that is not in the project."""
     named = [asked.value(name) for name in ("chdir", "pythonpath") if name in asked.options]
     if not named:

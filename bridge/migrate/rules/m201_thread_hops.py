@@ -82,7 +82,7 @@ def _message(project: Project, found: list[Entry]) -> str:
 def _where(project: Project, found: list[Entry]) -> str:
     """``SecurityMiddleware x2 (shop/middleware.py:12), view, ...``, in the order of the request."""
     way = hops([entry.fact for entry in found], is_async_view=False)
-    counts = Counter(hop.middleware or hop.what for hop in way)
+    counts = Counter(hop.middleware or hop.step for hop in way)
     files = {entry.fact.path: _file(project, entry) for entry in found}
     return ", ".join(
         f"{name.rpartition('.')[2] if name in files else name}"

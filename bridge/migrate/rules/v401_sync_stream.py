@@ -60,13 +60,13 @@ class SyncStream(Rule):
             happens = (
                 "never ends, and Django's ASGI handler collects all of it before it answers: the "
                 "client gets nothing"
-                if stream.endless
+                if stream.is_endless
                 else "is collected whole in memory by Django's ASGI handler before it is sent"
             )
             yield self.at(
                 module,
                 stream.call,
-                f"{stream.what} {happens}",
+                f"{stream.description} {happens}",
                 _HELP,
-                severity=(Severity.ERROR, self.bridge) if stream.endless else None,
+                severity=(Severity.ERROR, self.bridge) if stream.is_endless else None,
             )

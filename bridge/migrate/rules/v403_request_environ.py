@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import libcst as cst
 
 from bridge.migrate.findings import Finding, Fix, Severity
-from bridge.migrate.functions import coroutine_of, imports_any, is_test, request_of
+from bridge.migrate.functions import coroutine_of, imports_any, is_request, is_test
 from bridge.migrate.rule import Rule
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class RequestEnviron(Rule):
         if imports_any(module, *_OTHERS):
             return
         for node in module.nodes(cst.Attribute):
-            if node.attr.value != "environ" or not request_of(module, node.value):
+            if node.attr.value != "environ" or not is_request(module, node.value):
                 continue
             if not _is_guarded(module, node):
                 on_loop = coroutine_of(module, node) is not None

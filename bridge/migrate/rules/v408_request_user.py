@@ -38,12 +38,12 @@ from bridge.migrate.functions import (
     function_of,
     imports_any,
     in_comprehension,
+    is_request,
     is_test,
-    request_of,
 )
 from bridge.migrate.middleware import NOT_PROBED, entries
-from bridge.migrate.module import CannotRead
 from bridge.migrate.rule import Rule
+from bridge.migrate.text import CannotRead
 from bridge.migrate.versions import django_is_at_least
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class RequestUser(Rule):
 
 def _is_looked_at(module: Module, node: cst.Attribute) -> bool:
     """Whether it is a ``request.user`` that async code needs the value of."""
-    if node.attr.value != "user" or not request_of(module, node.value):
+    if node.attr.value != "user" or not is_request(module, node.value):
         return False
     if isinstance(node.value, cst.Attribute) and not _is_in_view(module, node):
         return False

@@ -28,8 +28,8 @@ from typing import TYPE_CHECKING, Any
 
 from bridge.migrate.findings import Finding, Severity
 from bridge.migrate.functions import is_test
-from bridge.migrate.module import CannotRead
 from bridge.migrate.rule import Rule
+from bridge.migrate.text import CannotRead
 
 if TYPE_CHECKING:
     from bridge.migrate.module import Module

@@ -48,13 +48,13 @@ class LongSyncStream(Rule):
         if is_test(module):
             return
         for stream in sync_streams(module, project):
-            if stream.endless or stream.is_events:
-                lasts = "never ends" if stream.endless else "is sent as server-sent events"
+            if stream.is_endless or stream.is_events:
+                lasts = "never ends" if stream.is_endless else "is sent as server-sent events"
                 yield self.at(
                     module,
                     stream.call,
-                    f"{stream.what} {lasts}: each client that listens holds a worker thread, and "
-                    "when all are held no sync view is answered any more",
+                    f"{stream.description} {lasts}: each client that listens holds a worker "
+                    "thread, and when all are held no sync view is answered any more",
                     "stream an async generator from an async view",
-                    severity=None if stream.endless else (None, Severity.WARNING),
+                    severity=None if stream.is_endless else (None, Severity.WARNING),
                 )

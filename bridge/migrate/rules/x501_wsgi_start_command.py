@@ -27,12 +27,12 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from bridge.migrate.deploy.asked import Asked
 from bridge.migrate.deploy.records import GUNICORN_CMD_ARGS, StartCommand
+from bridge.migrate.deploy.server import Server
 from bridge.migrate.findings import Edit, Finding, Fix, Severity, Source
 from bridge.migrate.requirements import add_requirement
 from bridge.migrate.rule import Rule
-from bridge.migrate.serving import Line, bridge_line, uvicorn_line
+from bridge.migrate.serving import CommandLine, bridge_command, uvicorn_command
 from bridge.migrate.web_app import AsgiApp, asgi_app_for
 from bridge.migrate.wsgi_servers import line_at, text_at, wsgi_servers
 
@@ -46,7 +46,7 @@ _TYPE_NOTIFY = re.compile(r"^Type[ \t]*=[ \t]*notify(-reload)?[ \t]*$", re.MULTI
 class _Instead:
     """What to start instead."""
 
-    line: Line
+    line: CommandLine
     package: str
     asgi: AsgiApp | None
 
@@ -69,7 +69,7 @@ class WsgiStartCommand(Rule):
             elif asked.program == "uwsgi":
                 yield self._of_config(project, asked)
 
-    def _of_command(self, project: Project, asked: Asked, command: StartCommand) -> Finding:
+    def _of_command(self, project: Project, asked: Server, command: StartCommand) -> Finding:
         instead = _instead(project, asked)
         fix = None
         if instead is not None and not instead.line.blocked:
@@ -83,7 +83,7 @@ class WsgiStartCommand(Rule):
             fix=fix,
         )
 
-    def _of_config(self, project: Project, asked: Asked) -> Finding:
+    def _of_config(self, project: Project, asked: Server) -> Finding:
         first = next(iter(asked.options.values()))
         instead = _instead(project, asked)
         return self.at_line(
@@ -95,7 +95,7 @@ class WsgiStartCommand(Rule):
         )
 
 
-def _instead(project: Project, asked: Asked) -> _Instead | None:
+def _instead(project: Project, asked: Server) -> _Instead | None:
     """The command to start instead; None where its app is not known, or not there yet."""
     if asked.app is None:
         return None
@@ -105,14 +105,14 @@ def _instead(project: Project, asked: Asked) -> _Instead | None:
         asgi = asgi_app_for(project, asked.app, asked.text("threads"))
         if asgi is None:
             return None
-        line = _with_all_told(project, asked, uvicorn_line(asked, asgi.name, text))
+        line = _with_all_told(project, asked, uvicorn_command(asked, asgi.name, text))
         return _Instead(line, "uvicorn[standard]", asgi)
     app = asked.app if ":" in asked.app else f"{asked.app}:application"
-    line = _with_all_told(project, asked, bridge_line(asked, app, text))
+    line = _with_all_told(project, asked, bridge_command(asked, app, text))
     return _Instead(line, "wsgi-asgi-bridge[cli,uvicorn]", None)
 
 
-def _with_all_told(project: Project, asked: Asked, line: Line) -> Line:
+def _with_all_told(project: Project, asked: Server, line: CommandLine) -> CommandLine:
     """Blocked where gunicorn gets options from a variable as well, which uvicorn does not read."""
     if asked.program != "gunicorn" or not project.deploy.more_arguments:
         return line
@@ -120,14 +120,14 @@ def _with_all_told(project: Project, asked: Asked, line: Line) -> Line:
     return replace(line, blocked=(*line.blocked, f"options in {GUNICORN_CMD_ARGS} ({files})"))
 
 
-def _message(asked: Asked, instead: _Instead | None) -> str:
+def _message(asked: Server, instead: _Instead | None) -> str:
     message = f"{asked.program} calls the app as WSGI: no WebSockets, and no ASGI"
     if instead is not None and instead.line.lost:
         message += f"; without counterpart on uvicorn: {', '.join(instead.line.lost)}"
     return message
 
 
-def _help(asked: Asked, instead: _Instead | None) -> str:
+def _help(asked: Server, instead: _Instead | None) -> str:
     if asked.app is None:
         return "name the app in the command, so that the ASGI command can be written"
     if instead is None:
@@ -139,7 +139,7 @@ def _help(asked: Asked, instead: _Instead | None) -> str:
     return f'{first}pip install "{instead.package}" and start with: {command}'
 
 
-def _fix(project: Project, asked: Asked, command: StartCommand, instead: _Instead) -> Fix | None:
+def _fix(project: Project, asked: Server, command: StartCommand, instead: _Instead) -> Fix | None:
     edit = command.replace(_argv(asked, command, instead.line))
     if edit is None:
         return None
@@ -150,7 +150,7 @@ def _fix(project: Project, asked: Asked, command: StartCommand, instead: _Instea
     return Fix(f"Start {instead.line.argv[0]} instead of {asked.program}", edits, safe=False)
 
 
-def _argv(asked: Asked, command: StartCommand, line: Line) -> tuple[str, ...]:
+def _argv(asked: Server, command: StartCommand, line: CommandLine) -> tuple[str, ...]:
     """The command with its program in the folder that the old one was in."""
     found = re.match(r"[\"']?([^\s\"']*/)?", command.text)
     folder = (found.group(1) if found else None) or ""

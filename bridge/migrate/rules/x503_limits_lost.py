@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from bridge.migrate.deploy.asked import Asked, Option
+from bridge.migrate.deploy.server import Option, Server
 from bridge.migrate.findings import Finding, Severity, Source, Target
 from bridge.migrate.rule import Rule
 from bridge.migrate.wsgi_servers import line_at, wsgi_servers
@@ -130,7 +130,7 @@ class LimitsLost(Rule):
                     )
 
 
-def _said(project: Project, asked: Asked, option: Option) -> tuple[str, str] | None:
+def _said(project: Project, asked: Server, option: Option) -> tuple[str, str] | None:
     if option.name == "threads":
         return _threads(project, option)
     if option.name in _LIMITS and project.is_django:  # Flask: F710

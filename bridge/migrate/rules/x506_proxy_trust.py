@@ -19,8 +19,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from bridge.migrate.deploy.asked import Asked
 from bridge.migrate.deploy.records import StartCommand
+from bridge.migrate.deploy.server import Server
 from bridge.migrate.findings import Finding, Severity, Source, Target
 from bridge.migrate.rule import Rule
 from bridge.migrate.serving import script_name
@@ -62,7 +62,7 @@ class ProxyTrust(Rule):
                         line_text=config.text.split("\n")[each.line - 1],
                     )
 
-    def _mounted(self, project: Project, asked: Asked) -> Iterator[Finding]:
+    def _mounted(self, project: Project, asked: Server) -> Iterator[Finding]:
         path = asked.command.path if asked.command else None
         name = script_name(asked, text_at(project, path) if path else "")
         if name is None or project.settings.value("FORCE_SCRIPT_NAME"):
@@ -79,7 +79,7 @@ class ProxyTrust(Rule):
             line_text=project.lines(where)[line - 1],
         )
 
-    def _trusting(self, project: Project, asked: Asked) -> Iterator[Finding]:
+    def _trusting(self, project: Project, asked: Server) -> Iterator[Finding]:
         option = asked.options.get("forwarded_allow_ips")
         if option is not None and option.value == "*":
             yield self.at_line(

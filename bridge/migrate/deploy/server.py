@@ -1,6 +1,6 @@
 """What gunicorn and uwsgi are asked for: the command line and the configuration files together.
 
-What enters: a start command and the configurations of the project. What leaves: an :class:`Asked`,
+What enters: a start command and the configurations of the project. What leaves: a :class:`Server`,
 with each option once and the place it comes from. The command line goes first, as it does for the
 servers themselves.
 """
@@ -16,7 +16,7 @@ from typing import Any
 from bridge.migrate.deploy.records import ConfigValue, ServerConfig, StartCommand
 from bridge.migrate.literals import UNKNOWN
 
-__all__ = ["Asked", "Option", "asked_of", "asked_of_config"]
+__all__ = ["Option", "Server", "server_of_command", "server_of_config"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Option:
 
 
 @dataclass(frozen=True)
-class Asked:
+class Server:
     """All that one server is asked for.
 
     :ivar program: ``gunicorn`` or ``uwsgi``.
@@ -166,7 +166,7 @@ def _uwsgi_name(flag: str) -> str:
 # -- together --------------------------------------------------------------------------------------
 
 
-def asked_of(command: StartCommand, configs: Sequence[ServerConfig], base: Path) -> Asked:
+def server_of_command(command: StartCommand, configs: Sequence[ServerConfig], base: Path) -> Server:
     """What one command asks of gunicorn or uwsgi.
 
     :param base: the folder that it is started in; the command's own is tried, too.
@@ -188,13 +188,13 @@ def asked_of(command: StartCommand, configs: Sequence[ServerConfig], base: Path)
     merged = {**_options_in(config), **options} if config else options
     app = _app(command.program, merged, words)
     rest = (*words[1 if is_gunicorn else 0 :], *missing)
-    return Asked(command.program, command, merged, app, rest)
+    return Server(command.program, command, merged, app, rest)
 
 
-def asked_of_config(config: ServerConfig) -> Asked:
+def server_of_config(config: ServerConfig) -> Server:
     """What a configuration file asks for by itself."""
     options = _options_in(config)
-    return Asked(config.program, None, options, _app(config.program, options, []), ())
+    return Server(config.program, None, options, _app(config.program, options, []), ())
 
 
 def _add(options: dict[str, Option], option: Option) -> None:
