@@ -20,5 +20,5 @@ async def prices(request):
 
 
 async def price(title):
-    await asyncio.sleep(0.1)  # another service is asked
+    await asyncio.sleep(0.1)  # queries another service
     return BOOKS[title]
