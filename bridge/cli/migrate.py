@@ -1,8 +1,8 @@
-"""``bridge migrate check``, ``plan``, ``fix`` and ``explain``, as typer parses them.
+"""The command line of ``bridge migrate``: ``check``, ``plan``, ``fix`` and ``explain``.
 
-What enters: ``sys.argv``. What leaves: the report on stdout, the rest on stderr, an exit code: 0
-clean, 1 findings at or above ``--fail-level``, 2 usage or parse error, 3 introspection failed.
-Needs the extra ``[migrate]``, and says so where it is missing; ``bridge --help`` works without.
+Input: ``sys.argv``. Output: the report on stdout, messages on stderr, and an exit code: 0 clean,
+1 findings at or above ``--fail-level``, 2 usage or parse error, 3 introspection failed. Needs the
+extra ``[migrate]``, with an error message if it is missing; ``bridge --help`` works without it.
 """
 
 from __future__ import annotations
@@ -23,16 +23,19 @@ __all__ = ["app"]
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
-    help="Move a Django or Flask project from WSGI to ASGI: find what breaks, fix what can be.",
+    help="Move a Django or Flask project from WSGI to ASGI: find what breaks, and fix it where "
+    "possible.",
     epilog="[bold]Start with[/]  bridge migrate check .",
 )
 
-_WHAT, _ASKING, _OUT = "What is checked", "How the project is asked", "What comes out"
+_CHECKS, _INTROSPECTION, _OUTPUT = "Checks", "Introspection", "Output"
 
 PathArgument = Annotated[
     Path,
     typer.Argument(
-        metavar="PATH", show_default=False, help="The project: the folder with manage.py."
+        metavar="PATH",
+        show_default=False,
+        help="The project's folder; for Django, the one with manage.py.",
     ),
 ]
 Target = Annotated[
@@ -40,9 +43,9 @@ Target = Annotated[
     typer.Option(
         "--target",
         metavar="NAME",
-        rich_help_panel=_WHAT,
-        help="bridge, native (the framework's own ASGI handler) or auto. Default: auto, which is "
-        "what `bridge migrate plan` recommends.",
+        rich_help_panel=_CHECKS,
+        help="bridge, native (the framework's own ASGI handler) or auto (the one that `bridge "
+        "migrate plan` recommends). Default: auto.",
     ),
 ]
 SettingsModule = Annotated[
@@ -50,7 +53,7 @@ SettingsModule = Annotated[
     typer.Option(
         "--settings",
         metavar="MODULE",
-        rich_help_panel=_ASKING,
+        rich_help_panel=_INTROSPECTION,
         help="Django's settings module. Default: the one in manage.py.",
     ),
 ]
@@ -59,41 +62,51 @@ Python = Annotated[
     typer.Option(
         "--python",
         metavar="PATH",
-        rich_help_panel=_ASKING,
-        help="The project's own interpreter. Default: of .venv or venv in it, else of the active "
-        "environment.",
+        rich_help_panel=_INTROSPECTION,
+        help="The project's own interpreter. Default: that of .venv or venv in the project, else "
+        "of the active environment.",
     ),
 ]
 NoIntrospect = Annotated[
     bool,
     typer.Option(
-        "--no-introspect", rich_help_panel=_ASKING, help="Read the sources only; run nothing."
+        "--no-introspect",
+        rich_help_panel=_INTROSPECTION,
+        help="Only read the sources; do not run the project.",
     ),
 ]
 Select = Annotated[
     str | None,
     typer.Option(
-        "--select", metavar="RULES", rich_help_panel=_WHAT, help="Only these: M, M202, E10."
+        "--select",
+        metavar="RULES",
+        rich_help_panel=_CHECKS,
+        help="Run only these rules: codes or prefixes, separated by commas. Example: M,E101.",
     ),
 ]
 Ignore = Annotated[
     str | None,
-    typer.Option("--ignore", metavar="RULES", rich_help_panel=_WHAT, help="All but these."),
+    typer.Option(
+        "--ignore",
+        metavar="RULES",
+        rich_help_panel=_CHECKS,
+        help="Skip these rules: codes or prefixes, separated by commas.",
+    ),
 ]
 FailLevel = Annotated[
     Literal["critical", "error", "warning", "info", "never"] | None,
     typer.Option(
         "--fail-level",
         metavar="LEVEL",
-        rich_help_panel=_OUT,
-        help="Exit with 1 for findings this bad or worse: critical, error, warning, info or never. "
-        "Default: error.",
+        rich_help_panel=_OUTPUT,
+        help="Exit with 1 for findings of this severity or worse: critical, error, warning, info "
+        "or never. Default: error.",
     ),
 ]
 Format = Annotated[
     Literal["text", "json", "sarif", "markdown"],
     typer.Option(
-        "--format", metavar="NAME", rich_help_panel=_OUT, help="text, json, sarif or markdown."
+        "--format", metavar="NAME", rich_help_panel=_OUTPUT, help="text, json, sarif or markdown."
     ),
 ]
 Baseline = Annotated[
@@ -101,8 +114,8 @@ Baseline = Annotated[
     typer.Option(
         "--baseline",
         metavar="FILE",
-        rich_help_panel=_WHAT,
-        help="Leave out the findings that are written down there.",
+        rich_help_panel=_CHECKS,
+        help="Ignore the findings in this file.",
     ),
 ]
 
@@ -121,8 +134,8 @@ def check_command(
         bool,
         typer.Option(
             "--update-baseline",
-            rich_help_panel=_OUT,
-            help="Write all findings down in the baseline, and exit with 0.",
+            rich_help_panel=_OUTPUT,
+            help="Write all findings to the baseline, and exit with 0.",
         ),
     ] = False,
     format: Format = "text",
@@ -130,7 +143,7 @@ def check_command(
 ) -> None:
     """Find what behaves differently under ASGI. Changes nothing.
 
-    Exit code: 0 clean, 1 findings, 2 usage or parse error, 3 the project could not be asked.
+    Exit code: 0 clean, 1 findings, 2 usage or parse error, 3 introspection failed.
     """
     with _commands() as commands:
         given = _given(
@@ -152,12 +165,12 @@ def plan_command(
     format: Annotated[
         Literal["text", "json", "markdown"],
         typer.Option(
-            "--format", metavar="NAME", rich_help_panel=_OUT, help="text, json or markdown."
+            "--format", metavar="NAME", rich_help_panel=_OUTPUT, help="text, json or markdown."
         ),
     ] = "text",
     fail_level: FailLevel = None,
 ) -> None:
-    """Recommend where to move: target, server, threads, database connections, and the way back."""
+    """Recommend a move: target, server, threads, database connections, and how to roll back."""
     with _commands() as commands:
         given = _given(
             target, settings, python, no_introspect, select, ignore, fail_level, baseline
@@ -176,29 +189,29 @@ def fix_command(
     ignore: Ignore = None,
     baseline: Baseline = None,
     write: Annotated[
-        bool, typer.Option("--write", rich_help_panel=_OUT, help="Write the files.")
+        bool, typer.Option("--write", rich_help_panel=_OUTPUT, help="Write the changed files.")
     ] = False,
     unsafe_fixes: Annotated[
         bool,
         typer.Option(
             "--unsafe-fixes",
-            rich_help_panel=_WHAT,
-            help="Fixes as well that may change what the project does. Read the diff.",
+            rich_help_panel=_CHECKS,
+            help="Also apply fixes that may change the project's behaviour. Review the diff.",
         ),
     ] = False,
     allow_dirty: Annotated[
         bool,
         typer.Option(
             "--allow-dirty",
-            rich_help_panel=_OUT,
-            help="Write even where git has changes that are not committed.",
+            rich_help_panel=_OUTPUT,
+            help="Write even if git has uncommitted changes or ignores one of the files.",
         ),
     ] = False,
     fail_level: FailLevel = None,
 ) -> None:
-    """Show fixes as a unified diff; with --write, write them.
+    """Show fixes as a unified diff; with --write, apply them.
 
-    Exit code: as of check, for what is left after the fixes.
+    Exit code: as for check, counting only the findings that remain.
     """
     with _commands() as commands:
         given = _given(
@@ -211,10 +224,12 @@ def fix_command(
 def explain_command(
     rule: Annotated[
         str | None,
-        typer.Argument(metavar="RULE", show_default=False, help="As M202. Without: list them all."),
+        typer.Argument(
+            metavar="RULE", show_default=False, help="Its code, as M202. Default: list all rules."
+        ),
     ] = None,
 ) -> None:
-    """Say what a rule is about, with code before and after."""
+    """Explain a rule, with code before and after."""
     with _commands() as commands:
         raise typer.Exit(commands.explain(rule))
 
@@ -229,28 +244,22 @@ def _given(
     fail_level: str | None,
     baseline: Path | None,
 ) -> dict[str, Any]:
-    """Fields of :class:`bridge.migrate.configuration.Choices`; None for what was not given."""
+    """Fields of :class:`bridge.migrate.configuration.Options`; None if not given."""
     return {
         "target": target,
         "settings": settings,
         "python": python,
         "introspect": False if no_introspect else None,
-        "select": _codes(select),
-        "ignore": _codes(ignore),
+        "select": select,
+        "ignore": ignore,
         "fail_level": fail_level,
         "baseline": baseline,
     }
 
 
-def _codes(text: str | None) -> tuple[str, ...] | None:
-    if text is None:
-        return None
-    return tuple(code.strip().upper() for code in text.split(",") if code.strip())
-
-
 @contextmanager
 def _commands() -> Iterator[Any]:
-    """What carries the commands out; a line on stderr and exit code 2 if that cannot be."""
+    """The module that runs the commands; errors become one line on stderr and exit code 2."""
     if importlib.util.find_spec("libcst") is None:
         print(
             'bridge: bridge migrate needs libcst: pip install "wsgi-asgi-bridge[migrate]"',

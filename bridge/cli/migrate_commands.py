@@ -1,7 +1,7 @@
-"""What ``bridge migrate`` does, command by command.
+"""The commands of ``bridge migrate``.
 
-What enters: options. What leaves: text on stdout, a line for each thing that went wrong on stderr,
-and the exit code. Main thread.
+Input: parsed options. Output: text on stdout, messages on stderr, and the exit code. Runs on: the
+main thread.
 """
 
 from __future__ import annotations
@@ -19,17 +19,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from bridge.errors import MigrationError
-from bridge.migrate import explain as explaining
+from bridge.migrate import explain as explanations
+from bridge.migrate import fixer, runner
+from bridge.migrate import plan as plans
 from bridge.migrate.baseline import write_baseline
-from bridge.migrate.configuration import choices
-from bridge.migrate.fixer import Changes, unified_diff
-from bridge.migrate.fixer import fix as carry_out
+from bridge.migrate.configuration import read_options
 from bridge.migrate.outputs import FORMATS
 from bridge.migrate.outputs.grouping import count
-from bridge.migrate.plan import PLAN_FORMATS
-from bridge.migrate.plan import plan as work_out
+from bridge.migrate.outputs.plan_format import PLAN_FORMATS
 from bridge.migrate.project import Project
-from bridge.migrate.runner import Progress as Told
 from bridge.migrate.session import Session, run_check
 from bridge.migrate.writing import ignored, uncommitted, write_texts
 
@@ -42,27 +40,27 @@ def check(path: Path, given: Mapping[str, Any], format: str, update_baseline: bo
     if update_baseline:
         return _update_baseline(session)
     _print(FORMATS[format](session))
-    return _ended(session)
+    return _finish(session)
 
 
 def _update_baseline(session: Session) -> int:
-    file = session.choices.baseline
+    file = session.options.baseline
     if file is None:
         raise MigrationError(
             "--update-baseline needs --baseline FILE, or baseline in pyproject.toml"
         )
     if session.failure:
-        return _ended(session)  # a baseline without what introspection finds would be too short
+        return _finish(session)  # the findings of introspection would be missing
     number = write_baseline(file, session.project, session.found)
-    _tell(f"{count(number, 'finding')} written to {file}")
+    _log(f"{count(number, 'finding')} written to {file}")
     return 0
 
 
 def plan(path: Path, given: Mapping[str, Any], format: str) -> int:
     """``bridge migrate plan``"""
     session = _session(path, given)
-    _print(PLAN_FORMATS[format](work_out(session)))
-    return _ended(session)
+    _print(PLAN_FORMATS[format](plans.plan(session)))
+    return _finish(session)
 
 
 def fix(
@@ -72,39 +70,39 @@ def fix(
     if write and not allow_dirty:
         _refuse_dirty(path)
     session = _session(path, given)
-    changes = carry_out(
+    changes = fixer.fix(
         session.project,
         session.rules,
         unsafe=unsafe_fixes,
         report=session.report,
         narrow=session.without_baseline,
     )
-    _print(unified_diff(session.project, changes))
+    _print(fixer.unified_diff(session.project, changes))
     if write:
         if not allow_dirty:
             _refuse_ignored(session.project, changes)
         write_texts(changes.after)
-    _tell(_outcome(changes, write))
+    _log(_outcome(changes, write))
     if write:
-        _tell_new(changes)
-    return _ended(replace(session, report=changes.left))
+        _log_new_files(changes)
+    return _finish(replace(session, report=changes.remaining))
 
 
 def _refuse_dirty(path: Path) -> None:
     changed = uncommitted(path if path.is_dir() else path.parent)
     if changed:
         raise MigrationError(
-            f"git has changes that are not committed ({_first(changed)}): commit them first, so "
-            "that the fixes can be seen and undone by themselves, or use --allow-dirty"
+            f"git has uncommitted changes ({_first(changed)}): commit them first, so that the "
+            "fixes can be reviewed and reverted separately, or use --allow-dirty"
         )
 
 
-def _refuse_ignored(project: Project, changes: Changes) -> None:
+def _refuse_ignored(project: Project, changes: fixer.Changes) -> None:
     files = [project.relative(path) for path in ignored(project.root, changes.after)]
     if files:
         raise MigrationError(
-            f"git ignores files that would be written ({_first(files)}), and could not take that "
-            "back; nothing was written. Leave them out with exclude, or use --allow-dirty"
+            f"git ignores files that would be written ({_first(files)}) and could not restore "
+            "them; nothing was written. Skip them with exclude, or use --allow-dirty"
         )
 
 
@@ -112,58 +110,62 @@ def _first(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
-def _tell_new(changes: Changes) -> None:
-    """``git checkout`` leaves new files where they are."""
+def _log_new_files(changes: fixer.Changes) -> None:
+    """``git checkout`` does not remove new files."""
     new = [os.path.relpath(path) for path in changes.after if changes.before[path] is None]
     if new:
-        _tell(f"New files, to be taken back by themselves: rm {shlex.join(new)}")
+        _log(f"New files, to be removed separately when reverting: rm {shlex.join(new)}")
 
 
-def _outcome(changes: Changes, written: bool) -> str:
+def _outcome(changes: fixer.Changes, written: bool) -> str:
     if not changes.after:
         return "Nothing to fix."
-    done = f"{count(len(changes.fixed), 'fix' if len(changes.fixed) == 1 else 'fixe')}"
+    fixes = count(len(changes.fixed), "fix", "fixes")
     files = count(len(changes.after), "file")
     if written:
-        return f"{done} written to {files}. {count(len(changes.left.findings), 'finding')} left."
-    return f"{done} in {files} would be written with --write."
+        remaining = count(len(changes.remaining.findings), "finding")
+        return f"{fixes} written to {files}. {remaining} left."
+    return f"{fixes} in {files} would be written with --write."
 
 
 def explain(rule: str | None) -> int:
     """``bridge migrate explain``"""
-    _print(explaining.list_rules() if rule is None else explaining.explain(rule))
+    _print(explanations.list_rules() if rule is None else explanations.explain(rule))
     return 0
 
 
-# -- around all of them ----------------------------------------------------------------------------
+# -- shared ----------------------------------------------------------------------------------------
 
 
 def _session(path: Path, given: Mapping[str, Any]) -> Session:
     folder = path if path.is_dir() else path.parent
-    with _progress() as told:
-        return run_check(path, choices(folder, given), told)
+    with _progress() as progress:
+        return run_check(path, read_options(folder, given), progress)
 
 
-def _ended(session: Session) -> int:
-    """Tell what could not be looked at. Returns the exit code."""
+def _finish(session: Session) -> int:
+    """Log what could not be checked.
+
+    :returns: the exit code.
+    """
     for problem in session.report.problems:
-        where = session.project.relative(problem.path)
-        _tell(
-            f"{where}:{problem.line}: {problem.message}"
+        path = session.project.relative(problem.path)
+        _log(
+            f"{path}:{problem.line}: {problem.message}"
             if problem.line
-            else f"{where} {problem.message}"
+            else f"{path} {problem.message}"
         )
     if session.failure:
-        _tell(session.failure)
+        _log(session.failure)
     return session.exit_code
 
 
-def _tell(text: str) -> None:
+def _log(text: str) -> None:
     print(f"bridge: {text}", file=sys.stderr)
 
 
 def _print(text: str) -> None:
-    """Text on stdout, coloured on a terminal only."""
+    """Print text to stdout, with colours on a terminal."""
     console = Console(soft_wrap=True, highlight=False)
     if not console.is_terminal:
         sys.stdout.write(text)
@@ -193,8 +195,8 @@ def _style(line: str) -> str:
 
 
 @contextmanager
-def _progress() -> Iterator[Told]:
-    """A progress bar on stderr, where that is a terminal."""
+def _progress() -> Iterator[runner.Progress]:
+    """A progress bar on stderr, if that is a terminal."""
     console = Console(stderr=True)
     columns = (TextColumn("Checking"), BarColumn(), MofNCompleteColumn(), TextColumn("files"))
     with Progress(

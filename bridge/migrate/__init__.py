@@ -1,62 +1,66 @@
-"""``bridge migrate``: what stands between a project and ASGI, and what can be put right at once.
+"""``bridge migrate``: find what would break under ASGI in a project, and fix it.
 
-What enters: the folder of a Django or Flask project. What leaves: findings, a plan, edits. Needs
-the extra ``[migrate]``: libcst. In the order of the layers, each importing only those before it::
+Input: the folder of a Django or Flask project. Output: findings, a plan, edits. Needs the extra
+``[migrate]``: libcst. The modules, from the bottom up::
 
     findings    Finding, Fix, Edit, Severity, Source, Target: plain values
-    literals    what an expression is worth      imports    what a name stands for
-    module      one Python file: nodes, positions, names, edits
+    text        decodes a file                    literals    evaluates expressions
+    imports     the names that imports bind       module      one Python file: nodes, names, edits
     deploy/     start commands and configuration: Procfile, Dockerfile, compose, systemd, ...
-    facts       what the running project told    introspect    asks it, in its own interpreter
-    settings    as written, and as told          project    all of it, read when asked for
-    rule        what a rule is, and where they are found      classes    bases and methods
-    rules/      one module each
-    runner      every rule over every file       fixer, writing    edits until none is left
-    plan        what to move to                  outputs   text, json, sarif, markdown
+    facts       the result of introspection       settings    Django settings, written and resolved
+    project     all of these, read on first use   introspect  runs a script inside the project
+    rule        the base class, and all rules     rules/      one module per rule
+    runner      runs the rules over all files     fixer       applies fixes until none is left
+    advice      whether to move, and where        writing     writes files, all or none
+    session     one run, from options to report   plan        what to move to
+    outputs/    text, JSON, SARIF and Markdown    explain     the documentation of a rule
+
+``classes``, ``functions``, ``middleware``, ``database``, ``streaming``, ``querysets``,
+``entry_points``, ``web_app``, ``wsgi_servers``, ``serving``, ``requirements``, ``rewrap``,
+``versions``, ``hops`` and ``capacity`` are shared by several rules.
 
 How to write a rule
 ===================
 
-A rule is one module, ``rules/m203_init_without_super.py``; it is found by being there. Its
-docstring is what ``bridge migrate explain M203`` prints: what is found and why it matters,
-then ``Before::`` and ``After::`` with code (of the fix, or of what to do by hand). In it is one
-subclass of :class:`bridge.migrate.rule.Rule`::
+A rule is one module, ``rules/m203_init_without_super.py``, and is discovered automatically. Its
+docstring is what ``bridge migrate explain M203`` prints: what the rule finds and why it matters,
+then ``Before::`` and ``After::`` with code (the result of the fix, or of the manual change). It
+contains one subclass of :class:`bridge.migrate.rule.Rule`::
 
     class InitWithoutSuper(Rule):
         code = "M203"
         name = "middleware-init-without-super"
         summary = "a MiddlewareMixin whose __init__ does not call super().__init__()"
-        native = Severity.ERROR          # under Django's own ASGI handler; None: not at all
+        native = Severity.ERROR          # under Django's own ASGI handler; None: not reported
         bridge = Severity.ERROR          # through bridge
-        fix = "safe"                     # or "unsafe", or nothing
+        fix = "safe"                     # or "unsafe", or empty
         triggers = ("__init__",)         # only modules with one of these texts are parsed
 
-        def check_module(self, module, project): ...   # one file by itself
+        def check_module(self, module, project): ...   # one file
         def check_project(self, project): ...          # settings, deploy files, facts
 
-Either method yields findings, made by ``self.at(module, node, message, help, fix=...)`` or, in
+Both methods yield findings, created by ``self.at(module, node, message, help, fix=...)`` or, in
 other files, ``self.at_line(path, line, message, help, ...)``. ``severity=(native, bridge)``
-overrides the usual one. The message says what is there and why it matters; the help
-what to do, as a command.
+overrides the defaults. The message states what was found and why it matters; the help says what to
+do, in the imperative.
 
-- ``module.nodes(cst.Call)`` are all nodes of that type; ``module.parent``, ``enclosing`` and
-  ``inside`` go up and down. ``module.qualified(node)`` resolves names through the imports.
-  Positions are made when a finding is.
-- ``project.settings.get("MIDDLEWARE")`` is a `Setting`: value, source (R or S), where it is
-  written, and ``literal`` where one expression is all of it. ``project.facts`` is what the
-  running project told, or None: a rule must make do without. None does not
-  mean that there is nothing.
-- ``project.deploy.commands`` are the `StartCommand` records, ``configs`` those of gunicorn and
-  uwsgi, ``nginx`` the directives.
+- ``module.nodes(cst.Call)`` returns all nodes of that type; ``module.parent``, ``enclosing`` and
+  ``inside`` navigate the tree. ``module.qualified(node)`` resolves names through the imports.
+  Positions are computed only when a finding is created.
+- ``project.settings.get("MIDDLEWARE")`` is a `Setting`: value, source (R or S), place, and
+  ``literal`` if one expression gives the whole value. ``project.facts`` is the result of
+  introspection, or None: a rule must work without it. None does not mean that there is nothing.
+- ``project.deploy.commands`` are the `StartCommand` records, ``configs`` the configurations of
+  gunicorn and uwsgi, ``nginx`` the nginx directives.
 - ``project.find("shop.middleware.Timing")`` and ``classes.lineage`` find classes across modules.
-- ``project.target`` is where the project is to move; a fix may depend on it.
+- ``project.target`` is where the project moves to; a fix may depend on it.
 - A fix is ``Fix("Call super().__init__()", edits, safe=True)`` with ``module.replace(node, text)``,
   ``insert_before``, ``add_import(...)``, ``command.replace(argv)`` or a ``NewFile``. Edits are
-  text: nothing else in the file moves. Overlapping fixes wait for the next pass. Fixed code
-  must not be found again: every test checks that a second fix changes nothing.
-- Safe means: the project behaves as before wherever it ran correctly, under WSGI as well.
+  text: the rest of the file does not change. Overlapping fixes wait for the next pass. The rule
+  must not find fixed code again: every test checks that a second fix changes nothing.
+- Safe means: the project behaves as before wherever it worked correctly, under WSGI, too.
 
-``check_module`` may run in another process: keep no state. Tests are one file per rule,
+``check_module`` may run in another process: keep no state. Each rule has one test file,
 ``tests/migrate/test_m203_init_without_super.py``, with ``check_noop``, ``check_transformed`` and
 ``findings`` of ``tests/migrate/helpers.py``.
 """

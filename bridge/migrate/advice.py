@@ -1,7 +1,7 @@
-"""What a project should move to, if anything: its own ASGI handler, `bridge`, or nothing.
+"""Recommends where a project should move: to Django's own ASGI handler, to `bridge`, or nowhere.
 
-What enters: a project. What leaves: a target and the reason in words. A project with nothing async
-in it gains nothing from ASGI, and is told to stay.
+Input: a project. Output: a target, and the reason as text. A project without async code gains
+nothing from ASGI and should stay on WSGI.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Literal
 import libcst as cst
 
 from bridge.migrate.findings import Target
+from bridge.migrate.functions import is_test
 from bridge.migrate.module import Module
 from bridge.migrate.project import Project
 
@@ -25,12 +26,12 @@ _SOCKETS = frozenset({"flask_sock", "flask_socketio"})
 
 @dataclass(frozen=True)
 class Advice:
-    """What to do.
+    """A recommendation.
 
-    :ivar move: ``stay``, or where to.
-    :ivar target: what the severities are for: where to, or `bridge` for those who go anyway.
-    :ivar reason: why, in one sentence without a full stop.
-    :ivar places: what is async in the project, as ``shop/views.py:12 dashboard``.
+    :ivar move: ``stay``, or the target.
+    :ivar target: the target to check for; `bridge` if the advice is to stay.
+    :ivar reason: in one sentence without a full stop.
+    :ivar places: the async code of the project, as ``shop/views.py:12 dashboard``.
     """
 
     move: Literal["stay", "bridge", "native"]
@@ -40,27 +41,26 @@ class Advice:
 
 
 def advise(project: Project) -> Advice:
-    """What this project should move to."""
+    """The recommendation for a project."""
     places = tuple(async_places(project))
     if not places:
         return Advice(
             "stay",
             Target.BRIDGE,
-            "nothing in it is async, so an ASGI server has nothing to make faster",
+            "it has no async code that an ASGI server could make faster",
             (),
         )
     if project.facts is not None and _is_all_async(project):
         return Advice(
             "native",
             Target.NATIVE,
-            "every view and every middleware is async: no request needs a thread",
+            "every view and every middleware is async, so no request needs a thread",
             places,
         )
     return Advice(
         "bridge",
         Target.BRIDGE,
-        "it has async code, and sync views and middleware next to it, which bridge keeps on "
-        "worker threads",
+        "it has async code beside sync views and middleware, which bridge runs on worker threads",
         places,
     )
 
@@ -77,7 +77,7 @@ def _is_all_async(project: Project) -> bool:
 
 
 def async_places(project: Project) -> Iterator[str]:
-    """What is async in the project's own code: views, consumers, an ASGI app of Channels."""
+    """The async code of the project: views, consumers, an ASGI app of Channels."""
     if project.facts is not None:
         for view in project.facts.views:
             if view.is_async and project.module_at(view.file) is not None:
@@ -91,7 +91,7 @@ def async_places(project: Project) -> Iterator[str]:
 
 
 def _in_module(project: Project, module: Module) -> Iterator[str]:
-    if _is_test(module):
+    if is_test(module):
         return
     for node in module.nodes(cst.FunctionDef):
         names = [each.name.value for each in node.params.params]
@@ -105,14 +105,9 @@ def _in_module(project: Project, module: Module) -> Iterator[str]:
 
 
 def _is_route(module: Module, node: cst.FunctionDef) -> bool:
-    """Whether a decorator such as ``@app.get("/")`` makes it a view of Flask and its kin."""
+    """Whether a decorator such as ``@app.get("/")`` makes it a view of Flask or the like."""
     names = (module.qualified(each.decorator) or "" for each in node.decorators)
     return any("." in name and name.rpartition(".")[2] in _ROUTES for name in names)
-
-
-def _is_test(module: Module) -> bool:
-    parts = module.name.split(".")
-    return parts[-1].startswith("test") or "tests" in parts
 
 
 def _place(project: Project, module: Module, node: cst.FunctionDef | cst.ClassDef) -> str:

@@ -1,8 +1,8 @@
-"""A file of findings that were there when it was made, and are left out from then on.
+"""A baseline: a file of existing findings, which later checks ignore.
 
-What enters: findings. What leaves: those that are new. A finding is known by its rule, its file and
-the text of its line: it stays known when lines above it come and go, and is new again when its own
-line changes. Two of a kind in one file are counted.
+Input: findings. Output: those that are new. A finding is identified by its rule, its file and the
+text of its line, so it is new only if that line changes, not if it moves. Equal findings in one
+file are counted.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ def _key(project: Project, finding: Finding) -> Key:
 
 
 def read_baseline(path: Path) -> Counter[Key]:
-    """What is in a baseline file; nothing if there is none.
+    """The findings of a baseline file; none if the file does not exist.
 
-    :raises MigrationError: it is something else.
+    :raises MigrationError: it is not a baseline file.
     """
     if not path.exists():
         return Counter()
@@ -44,9 +44,9 @@ def read_baseline(path: Path) -> Counter[Key]:
 
 
 def write_baseline(path: Path, project: Project, findings: Iterable[Finding]) -> int:
-    """Write all findings down.
+    """Write a baseline with all findings.
 
-    :returns: how many they are.
+    :returns: their number.
     """
     counts = Counter(_key(project, finding) for finding in findings)
     rows = [
@@ -58,15 +58,15 @@ def write_baseline(path: Path, project: Project, findings: Iterable[Finding]) ->
 
 
 def new_findings(
-    known: Counter[Key], project: Project, findings: Iterable[Finding]
+    baseline: Counter[Key], project: Project, findings: Iterable[Finding]
 ) -> list[Finding]:
     """The findings that are not in a baseline."""
-    left = Counter(known)
+    remaining = Counter(baseline)
     new: list[Finding] = []
     for finding in findings:
         key = _key(project, finding)
-        if left[key] > 0:
-            left[key] -= 1
+        if remaining[key] > 0:
+            remaining[key] -= 1
         else:
             new.append(finding)
     return new

@@ -1,7 +1,6 @@
-"""Questions about classes, across the modules of a project.
+"""Classes, their bases and methods, across the modules of a project.
 
-What enters: class definitions. What leaves: their bases and methods. Classes from outside of the
-project are known by name only.
+Classes outside the project are known by name only.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ __all__ = ["attribute", "derives_from", "find_class", "lineage", "method_of", "m
 
 
 def methods_of(node: cst.ClassDef) -> Iterator[cst.FunctionDef]:
-    """The methods that a class itself defines."""
+    """The methods defined in the body of a class."""
     if isinstance(node.body, cst.IndentedBlock):
         for statement in node.body.body:
             if isinstance(statement, cst.FunctionDef):
@@ -29,7 +28,7 @@ def methods_of(node: cst.ClassDef) -> Iterator[cst.FunctionDef]:
 
 
 def method_of(node: cst.ClassDef, name: str) -> cst.FunctionDef | None:
-    """One of them; the last, if it is defined twice."""
+    """One of these methods; the last, if it is defined twice."""
     found = [method for method in methods_of(node) if method.name.value == name]
     return found[-1] if found else None
 
@@ -37,23 +36,23 @@ def method_of(node: cst.ClassDef, name: str) -> cst.FunctionDef | None:
 def lineage(
     project: Project, module: Module, node: cst.ClassDef
 ) -> Iterator[tuple[Module, cst.ClassDef]]:
-    """The class and, depth first, those of its ancestors that the project defines."""
+    """The class and those of its ancestors that the project defines, nearest first."""
     seen: set[int] = set()
     stack = [(module, node)]
     while stack:
-        where, each = stack.pop(0)
+        owner, each = stack.pop(0)
         if id(each) in seen:
             continue
         seen.add(id(each))
-        yield where, each
-        for base in where.base_names(each):
-            found = find_class(project, where, base)
+        yield owner, each
+        for base in owner.base_names(each):
+            found = find_class(project, owner, base)
             if found is not None:
                 stack.append(found)
 
 
 def find_class(project: Project, module: Module, name: str) -> tuple[Module, cst.ClassDef] | None:
-    """A class by the name that a module knows it by."""
+    """A class by its name in a module."""
     for dotted in (f"{module.name}.{name}", name):
         found = project.find(dotted)
         if found is not None and isinstance(found[1], cst.ClassDef):
@@ -64,12 +63,12 @@ def find_class(project: Project, module: Module, name: str) -> tuple[Module, cst
 def attribute(
     project: Project, module: Module, node: cst.ClassDef, name: str, default: object
 ) -> object:
-    """What a class, or the next of its ancestors that does, assigns to an attribute.
+    """The value of a class attribute, its own or that of the nearest ancestor.
 
-    :returns: its value, which may be unknown; ``default`` where none of them does.
+    :returns: the value, which may be unknown; ``default`` if no class of the project sets it.
     """
-    for where, each in lineage(project, module, node):
-        for assign in where.inside(each, cst.Assign):
+    for owner, each in lineage(project, module, node):
+        for assign in owner.inside(each, cst.Assign):
             target = assign.targets[0].target
             if isinstance(target, cst.Name) and target.value == name:
                 return evaluate(assign.value)
@@ -77,12 +76,12 @@ def attribute(
 
 
 def derives_from(project: Project, module: Module, node: cst.ClassDef, *names: str) -> bool:
-    """Whether a class has one of these among its ancestors.
+    """Whether one of the ancestors of a class has one of these names.
 
     :param names: dotted, as ``django.utils.deprecation.MiddlewareMixin``.
     """
     return any(
         base in names
-        for where, each in lineage(project, module, node)
-        for base in where.base_names(each)
+        for owner, each in lineage(project, module, node)
+        for base in owner.base_names(each)
     )

@@ -1,7 +1,7 @@
-"""What the user chose: ``[tool.bridge.migrate]`` in ``pyproject.toml``, below the command line.
+"""The options of ``bridge migrate``: the command line over ``[tool.bridge.migrate]``.
 
-What enters: a folder, and the options that were given. What leaves: a :class:`Choices`, complete
-and valid. ::
+Input: a folder, and the options of the command line. Output: valid :class:`Options`. The table in
+``pyproject.toml``::
 
     [tool.bridge.migrate]
     target = "bridge"               # bridge, native or auto
@@ -29,21 +29,23 @@ from bridge.migrate.findings import Severity
 from bridge.migrate.introspect import DEFAULT_TIMEOUT_S
 from bridge.migrate.rule import all_rules
 
-__all__ = ["FAIL_LEVELS", "TARGETS", "Choices", "choices"]
+__all__ = ["FAIL_LEVELS", "TARGETS", "Options", "read_options"]
 
 TARGETS = ("auto", "bridge", "native")
 FAIL_LEVELS = ("critical", "error", "warning", "info", "never")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choices:
+class Options:
     """What to check, and how.
 
-    :ivar python: the project's interpreter; None to look for it.
-    :ivar select: the codes of rules, or how they start; empty for all.
-    :ivar exclude: patterns of files to leave out, relative to the project's folder.
-    :ivar fail_level: the least severity to fail for.
-    :ivar baseline: a file of findings to leave out.
+    :ivar settings: the settings module; None for the default of ``manage.py``.
+    :ivar python: the project's interpreter; None to search for it.
+    :ivar select: rule codes, or prefixes of them; empty for all.
+    :ivar ignore: the same, for rules to skip.
+    :ivar exclude: patterns of files to skip, relative to the project's folder.
+    :ivar fail_level: the lowest severity that fails the command.
+    :ivar baseline: a file of findings to ignore.
     """
 
     target: str = "auto"
@@ -58,22 +60,31 @@ class Choices:
     baseline: Path | None = None
 
     def fails(self, severity: Severity) -> bool:
-        """Whether a finding of this severity is to fail the command."""
+        """Whether a finding of this severity fails the command."""
         return self.fail_level != "never" and severity >= Severity[self.fail_level.upper()]
 
 
-def choices(folder: Path, given: Mapping[str, Any]) -> Choices:
-    """What the configuration says, and above it what the command line does.
+def read_options(folder: Path, given: Mapping[str, Any]) -> Options:
+    """The options of the configuration file, overridden by those of the command line.
 
-    :param folder: the project's; ``pyproject.toml`` is looked for there and above it.
-    :param given: fields of :class:`Choices`; None for what was not given.
-    :raises MigrationError: a key or value makes no sense. Says which, and what it takes.
+    :param folder: the project's; ``pyproject.toml`` is looked for there and in its parents.
+    :param given: fields of :class:`Options`, None if not given; ``select`` and ``ignore`` may be
+        text, as in ``"M,M202"``.
+    :raises MigrationError: a key or value is invalid. The message names it and what is allowed.
     """
     file = _pyproject(folder.absolute())
-    chosen = _from_file(file) if file is not None else Choices()
-    chosen = replace(chosen, **{key: value for key, value in given.items() if value is not None})
-    _check(chosen)
-    return chosen
+    options = _from_file(file) if file is not None else Options()
+    changes = {key: value for key, value in given.items() if value is not None}
+    for key in ("select", "ignore"):
+        if isinstance(changes.get(key), str):
+            changes[key] = _codes(changes[key])
+    options = replace(options, **changes)
+    _check(options)
+    return options
+
+
+def _codes(text: str) -> tuple[str, ...]:
+    return tuple(code.strip().upper() for code in text.split(",") if code.strip())
 
 
 def _pyproject(folder: Path) -> Path | None:
@@ -85,21 +96,21 @@ def _pyproject(folder: Path) -> Path | None:
     return None
 
 
-def _from_file(file: Path) -> Choices:
+def _from_file(file: Path) -> Options:
     try:
         table = tomllib.loads(file.read_text("utf-8")).get("tool", {})
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise MigrationError(f"{file}: {error}") from None
     values = table.get("bridge", {}).get("migrate", {})
-    known = {each.name.replace("_", "-"): each.name for each in fields(Choices)}
+    names = {each.name.replace("_", "-"): each.name for each in fields(Options)}
     converted: dict[str, Any] = {}
     for key, value in values.items():
-        if key not in known:
+        if key not in names:
             raise MigrationError(
-                f"{file}: [tool.bridge.migrate] has no key {key!r}; it takes {', '.join(known)}"
+                f"{file}: [tool.bridge.migrate] has no key {key!r}; the keys are {', '.join(names)}"
             )
-        converted[known[key]] = _converted(file, key, value)
-    return Choices(**converted)
+        converted[names[key]] = _converted(file, key, value)
+    return Options(**converted)
 
 
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -115,26 +126,24 @@ def _converted(file: Path, key: str, value: Any) -> Any:
     expected = _TYPES.get(key, (str,))
     if not isinstance(value, expected) or (isinstance(value, bool) and expected != (bool,)):
         names = " or ".join(each.__name__ for each in expected)
-        raise MigrationError(f"{file}: {key} = {value!r}: takes a {names}")
+        raise MigrationError(f"{file}: {key} = {value!r}: must be a {names}")
     if isinstance(value, list):
         return tuple(str(each) for each in value)
     return file.parent / str(value) if key in ("python", "baseline") else value
 
 
-def _check(chosen: Choices) -> None:
+def _check(options: Options) -> None:
     for name, value, allowed in (
-        ("target", chosen.target, TARGETS),
-        ("fail-level", chosen.fail_level, FAIL_LEVELS),
+        ("target", options.target, TARGETS),
+        ("fail-level", options.fail_level, FAIL_LEVELS),
     ):
         if value not in allowed:
-            raise MigrationError(f"{name} = {value!r}: takes {', '.join(allowed)}")
-    if chosen.introspect_timeout_s <= 0:
+            raise MigrationError(f"{name} = {value!r}: must be one of {', '.join(allowed)}")
+    if options.introspect_timeout_s <= 0:
         raise MigrationError(
-            f"introspect-timeout-s = {chosen.introspect_timeout_s}: takes seconds, more than 0"
+            f"introspect-timeout-s = {options.introspect_timeout_s}: must be more than 0 seconds"
         )
     codes = [rule.code for rule in all_rules()]
-    for option in (*chosen.select, *chosen.ignore):
-        if not any(code.startswith(option) for code in codes) or not option:
-            raise MigrationError(
-                f"there is no rule {option!r}; `bridge migrate explain` lists them all"
-            )
+    for prefix in (*options.select, *options.ignore):
+        if not any(code.startswith(prefix) for code in codes) or not prefix:
+            raise MigrationError(f"no rule {prefix!r}; `bridge migrate explain` lists all rules")

@@ -1,6 +1,6 @@
-"""The databases of a project, as its settings have them, and where each key is written.
+"""The databases in a project's settings, and where each key is written.
 
-What enters: a project. What leaves: the entries of ``DATABASES`` by alias, and nodes.
+Input: a project. Output: the entries of ``DATABASES`` by alias, and nodes.
 """
 
 from __future__ import annotations
@@ -28,14 +28,13 @@ def aliases(project: Project) -> dict[str, dict[str, Any]]:
 
 
 def source_of(project: Project) -> Source:
-    """How we know them."""
+    """The source of the ``DATABASES`` setting."""
     setting = project.settings.get("DATABASES")
     return setting.source if setting is not None else Source.SOURCES
 
 
 def settings_modules(project: Project) -> Iterator[Module]:
-    """The modules that the settings are in, as far as they can be read; the one with
-    ``DATABASES`` first."""
+    """The settings modules that can be parsed; the one with ``DATABASES`` first."""
     setting = project.settings.get("DATABASES")
     names = [project.settings.get(name) for name in sorted(project.settings.names())]
     found = [each.module for each in (setting, *names) if each is not None]
@@ -48,7 +47,7 @@ def settings_modules(project: Project) -> Iterator[Module]:
 
 
 def key_place(project: Project, alias: str, key: str) -> tuple[Module, cst.BaseExpression] | None:
-    """The value that a database's key is given in the settings, in whatever way."""
+    """The expression that sets a key of a database, in any of the forms below."""
     for module in settings_modules(project):
         for path, node in (*_items(module), *_assignments(module), *_arguments(module)):
             if path[-1] == key and all(each in (alias, None) for each in path[-2:-1]):
@@ -60,7 +59,7 @@ Place = tuple[list[Any], cst.BaseExpression]
 
 
 def _items(module: Module) -> Iterator[Place]:
-    """``"default": {"CONN_MAX_AGE": 60}``, with the keys around it."""
+    """``"default": {"CONN_MAX_AGE": 60}``, with the enclosing keys."""
     for node in module.nodes(cst.DictElement):
         keys = [evaluate(node.key)]
         for above in module.ancestors(node):
@@ -87,7 +86,7 @@ def _assignments(module: Module) -> Iterator[Place]:
 
 
 def _arguments(module: Module) -> Iterator[Place]:
-    """``dj_database_url.config(conn_max_age=600)``, under whichever alias it stands."""
+    """``dj_database_url.config(conn_max_age=600)``, for any alias."""
     for node in module.nodes(cst.Call):
         if (module.qualified(node) or "").partition(".")[0] == "dj_database_url":
             for each in node.args:

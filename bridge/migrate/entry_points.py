@@ -1,7 +1,6 @@
 """The modules that servers import: ``wsgi.py``, ``asgi.py``.
 
-What enters: a project or a module. What leaves: where an application is made, and what it is
-wrapped in.
+Input: a project or a module. Output: where an application is created, and what wraps it.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ _FACTORIES = (
     "configurations.asgi.get_asgi_application",
 )
 _SERVED = ("application", "app")
-_DJANGOS_OWN = (
+_DJANGO_ASGI = (
     "django.core.asgi.get_asgi_application",
     "configurations.asgi.get_asgi_application",
     "django.core.handlers.asgi.ASGIHandler",
@@ -41,24 +40,24 @@ _DJANGOS_OWN = (
 
 
 def djangos_own_asgi(project: Project) -> Iterator[tuple[Module, cst.Call]]:
-    """Where the project makes an application of Django's own ASGI handler; tests left out.
+    """The calls that create an application of Django's own ASGI handler, except in tests.
 
-    As long as there is one, a project that is to move through `bridge` has not got there.
+    While there is one, the project has not moved to `bridge` yet.
     """
     for module in project.containing("get_asgi_application", "ASGIHandler"):
         if not is_test(module):
             calls = module.nodes(cst.Call)
-            yield from ((module, each) for each in calls if module.qualified(each) in _DJANGOS_OWN)
+            yield from ((module, each) for each in calls if module.qualified(each) in _DJANGO_ASGI)
 
 
 def entry_modules(project: Project) -> list[Module]:
-    """The modules that make an application of Django's."""
-    words = ("get_wsgi_application", "get_asgi_application")
-    return [module for module in project.containing(*words) if application_calls(module)]
+    """The modules that create a Django application."""
+    names = ("get_wsgi_application", "get_asgi_application")
+    return [module for module in project.containing(*names) if application_calls(module)]
 
 
 def wsgi_modules(project: Project) -> list[Module]:
-    """Those that make a WSGI application; the one that ``WSGI_APPLICATION`` names goes first."""
+    """The modules that create a WSGI application; the one in ``WSGI_APPLICATION`` first."""
     named = str(project.settings.value("WSGI_APPLICATION", "")).rpartition(".")[0]
     found = [
         module
@@ -79,7 +78,7 @@ def application_calls(module: Module) -> list[cst.Call]:
 
 
 def statement_of(module: Module, node: cst.CSTNode) -> cst.CSTNode:
-    """The top-level statement that a node is in."""
+    """The top-level statement that contains a node."""
     found = node
     for above in module.ancestors(node):
         if above is module.tree:
@@ -89,10 +88,10 @@ def statement_of(module: Module, node: cst.CSTNode) -> cst.CSTNode:
 
 
 def wrapping_of(module: Module) -> list[cst.CSTNode]:
-    """Where the application that a factory made is wrapped: ``application = Wrap(application)``.
+    """The nodes that wrap the application of a factory: ``application = Wrap(application)``.
 
-    ``application = get_wsgi_application()`` alone is not; ``Wrap(get_wsgi_application())`` is, and
-    so is ``def application(environ, start_response)`` in a module with such a call.
+    ``application = get_wsgi_application()`` alone does not; ``Wrap(get_wsgi_application())`` does,
+    and so does ``def application(environ, start_response)`` in a module with such a call.
     """
     calls = application_calls(module)
     found: list[cst.CSTNode] = [call for call in calls if isinstance(module.parent(call), cst.Arg)]
@@ -112,9 +111,9 @@ def wrapping_of(module: Module) -> list[cst.CSTNode]:
 
 
 def plain_factory_call(module: Module) -> cst.Call | None:
-    """The call whose result is served as it is, ``application = get_wsgi_application()``.
+    """The factory call whose result is served unchanged: ``application = get_wsgi_application()``.
 
-    :returns: None where it is wrapped, or anything else is done with the name.
+    :returns: None if it is wrapped, or the name is used in any other way.
     """
     calls = application_calls(module)
     name = served_name(module)
@@ -132,7 +131,7 @@ def _is_alias(module: Module, use: cst.Name) -> bool:
 
 
 def served_name(module: Module) -> str | None:
-    """The name that servers take an application by; None if it has none of the usual ones."""
+    """The name of the application in a module: ``application`` or ``app``; None without either."""
     names = set(module.imports)
     for assign in module.nodes(cst.Assign):
         targets = (each.target for each in assign.targets)

@@ -1,6 +1,6 @@
-"""What a rule is about, from its own docstring.
+"""The documentation of a rule, from its docstring.
 
-What enters: a code. What leaves: text, with code before and after.
+Input: the code of a rule. Output: text, with code before and after.
 """
 
 from __future__ import annotations
@@ -10,27 +10,27 @@ import sys
 from collections.abc import Iterator
 
 from bridge.errors import MigrationError
-from bridge.migrate.findings import Severity
+from bridge.migrate.findings import Severity, severity_letters
 from bridge.migrate.rule import Rule, all_rules
 
 __all__ = ["explain", "list_rules", "rule_of"]
 
 
 def rule_of(code: str) -> Rule:
-    """The rule of that code, in any case.
+    """The rule with this code or name, in upper or lower case.
 
-    :raises MigrationError: there is none.
+    :raises MigrationError: there is no such rule.
     """
     for rule in all_rules():
         if code.upper() in (rule.code, rule.name.upper()):
             return rule
-    near = [rule.code for rule in all_rules() if rule.code[:1] == code[:1].upper()]
-    known = ", ".join(near or [rule.code for rule in all_rules()])
-    raise MigrationError(f"there is no rule {code!r}; there are {known}")
+    similar = [rule.code for rule in all_rules() if rule.code[:1] == code[:1].upper()]
+    codes = ", ".join(similar or [rule.code for rule in all_rules()])
+    raise MigrationError(f"no rule {code!r}; the rules are {codes}")
 
 
 def explain(code: str) -> str:
-    """All there is to say about one rule."""
+    """The documentation of one rule."""
     rule = rule_of(code)
     text = inspect.cleandoc(sys.modules[type(rule).__module__].__doc__ or "")
     heading = f"{rule.code} {rule.name}"
@@ -38,7 +38,7 @@ def explain(code: str) -> str:
     if rule.fix == "unsafe":
         fix += " --unsafe-fixes"
     facts = [
-        f"native {_word(rule.native)}, through bridge {_word(rule.bridge)}",
+        f"native {_severity(rule.native)}, through bridge {_severity(rule.bridge)}",
         f"found in {' and '.join(_SOURCES[each.value] for each in rule.sources)}",
         fix,
     ]
@@ -48,8 +48,8 @@ def explain(code: str) -> str:
 _SOURCES = {"S": "the sources", "R": "the running project", "D": "deploy files"}
 
 
-def _word(severity: Severity | None) -> str:
-    return "no matter" if severity is None else severity.name.lower()
+def _severity(severity: Severity | None) -> str:
+    return "not reported" if severity is None else severity.name.lower()
 
 
 def _plain(text: str) -> Iterator[str]:
@@ -61,14 +61,10 @@ def _plain(text: str) -> Iterator[str]:
 
 
 def list_rules() -> str:
-    """One line for each rule: severity native and bridge, fix, and what it finds."""
+    """One line for each rule: severity native and through bridge, fix, and what it finds."""
     rows = [
-        f"{rule.code}  {_letters(rule)}  {rule.fix or '-':6}  {rule.summary}"
+        f"{rule.code}  {severity_letters(rule.native, rule.bridge)}  {rule.fix or '-':6}  "
+        f"{rule.summary}"
         for rule in all_rules()
     ]
     return "\n".join(["rule  n/b  fix     finds", *rows]) + "\n"
-
-
-def _letters(rule: Rule) -> str:
-    both = (rule.native, rule.bridge)
-    return "/".join("-" if severity is None else severity.letter for severity in both)

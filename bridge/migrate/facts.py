@@ -1,6 +1,6 @@
-"""What the running project told about itself, under its own interpreter.
+"""The result of introspection, as typed values.
 
-What enters: the JSON of :mod:`bridge.migrate.introspect_script`. What leaves: typed values.
+Input: the JSON of :mod:`bridge.migrate.introspect_script`. Output: :class:`Facts`.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ __all__ = ["Facts", "MiddlewareFact", "ViewFact"]
 
 @dataclass(frozen=True)
 class MiddlewareFact:
-    """One entry of ``MIDDLEWARE``, probed live.
+    """One entry of ``MIDDLEWARE``, probed in the running project.
 
-    :ivar path: as it stands in the settings.
-    :ivar file: where it is defined; empty if that cannot be told.
-    :ivar line: from 1; 0 if unknown.
+    :ivar path: as in the settings.
+    :ivar file: where it is defined; empty if not known.
+    :ivar line: from 1; 0 if not known.
     :ivar hooks: which of ``process_request``, ``process_response``, ``process_view``,
         ``process_exception`` and ``process_template_response`` it has.
     :ivar is_used: False if it raised ``MiddlewareNotUsed``.
     :ivar is_mixin: whether it is a ``MiddlewareMixin``.
-    :ivar overrides_call: whether a ``MiddlewareMixin`` has a ``__call__`` of its own.
-    :ivar native_hooks: hooks that have an async form of their own, and cost no hop.
-    :ivar trusts_header: whether it takes a user name from a request header under ASGI.
+    :ivar overrides_call: whether it is a ``MiddlewareMixin`` that overrides ``__call__``.
+    :ivar native_hooks: the hooks that are async, or called by its own code: they cost no hop.
+    :ivar trusts_header: whether it reads a user name from a request header under ASGI.
     :ivar sets_user: whether its code assigns ``request.user``.
-    :ivar error: why it could not be probed; empty if it could.
+    :ivar error: why it could not be probed; empty if it was.
     """
 
     path: str
@@ -52,12 +52,12 @@ class MiddlewareFact:
 class ViewFact:
     """One view of the URLconf.
 
-    :ivar route: the whole pattern, as ``shop/<int:pk>/``.
+    :ivar route: the full pattern, as ``shop/<int:pk>/``.
     :ivar name: its dotted name.
-    :ivar file: where it is defined; empty if that cannot be told.
+    :ivar file: where it is defined; empty if not known.
     :ivar is_async: whether Django awaits it.
-    :ivar is_template: whether it answers with a ``TemplateResponse``, as far as its class says.
-    :ivar non_atomic: the databases for which it has opted out of ``ATOMIC_REQUESTS``.
+    :ivar is_template: whether its class returns a ``TemplateResponse``.
+    :ivar non_atomic: the databases for which it opts out of ``ATOMIC_REQUESTS``.
     """
 
     route: str
@@ -71,12 +71,12 @@ class ViewFact:
 
 @dataclass(frozen=True)
 class Facts:
-    """All of it.
+    """Everything that introspection found.
 
     :ivar python: the version of the project's Python.
     :ivar django: the version of its Django.
-    :ivar settings: those that rules ask for, as far as JSON can hold them.
-    :ivar packages: the versions of installed packages that rules ask for, by name.
+    :ivar settings: the settings that rules need, as far as JSON can represent them.
+    :ivar packages: the versions of the installed packages that rules need, by name.
     """
 
     python: str = ""
@@ -88,7 +88,7 @@ class Facts:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Facts:
-        """From what the script printed."""
+        """From the output of the script."""
         middleware = tuple(MiddlewareFact(**_tuples(each)) for each in data["middleware"])
         views = tuple(ViewFact(**_tuples(each)) for each in data["views"])
         plain = {key: data[key] for key in ("python", "django", "settings", "packages")}

@@ -1,7 +1,6 @@
-"""What a rule found, and what would put it right: plain values, no libcst, no I/O.
+"""Findings and fixes: the plain values that rules, runner and outputs share.
 
-What enters: nothing. What leaves: the types that rules, runner and outputs share. All are frozen
-and can be pickled: rules also run in worker processes.
+No libcst and no I/O. All are frozen and can be pickled, because rules also run in worker processes.
 """
 
 from __future__ import annotations
@@ -10,11 +9,21 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from pathlib import Path
 
-__all__ = ["Edit", "Finding", "Fix", "NewFile", "Problem", "Severity", "Source", "Target"]
+__all__ = [
+    "Edit",
+    "Finding",
+    "Fix",
+    "NewFile",
+    "Problem",
+    "Severity",
+    "Source",
+    "Target",
+    "severity_letters",
+]
 
 
 class Severity(IntEnum):
-    """How bad it is, the worst last."""
+    """The severity of a finding; a higher value is worse."""
 
     INFO = 1
     WARNING = 2
@@ -27,22 +36,27 @@ class Severity(IntEnum):
         return self.name[0]
 
 
+def severity_letters(native: Severity | None, bridge: Severity | None) -> str:
+    """The severity under both targets, as in ``E/-``."""
+    return "/".join("-" if each is None else each.letter for each in (native, bridge))
+
+
 class Source(StrEnum):
-    """How a finding was come by."""
+    """Where a finding comes from."""
 
     SOURCES = "S"
-    """Read from the project's sources, with LibCST."""
+    """The project's sources, parsed with LibCST."""
     RUNTIME = "R"
-    """Asked of the project itself, after ``django.setup()``, under its own interpreter."""
+    """The running project: introspected after ``django.setup()``, under its own interpreter."""
     DEPLOY = "D"
-    """Read from a file that says how the project is started."""
+    """A deploy file, which configures how the project is started."""
 
 
 class Target(StrEnum):
     """Where a project moves to."""
 
     BRIDGE = "bridge"
-    """An ASGI server, with `bridge` running what is sync in worker threads."""
+    """An ASGI server, with `bridge` running sync code in worker threads."""
     NATIVE = "native"
     """An ASGI server, with the framework's own ASGI handler."""
 
@@ -52,9 +66,9 @@ class Edit:
     """Replace part of a file.
 
     :ivar path: absolute.
-    :ivar start: offset in characters into the decoded text, newlines as they are in the file.
-    :ivar end: the offset after the last character that goes; ``start`` to insert.
-    :ivar text: what comes there. Write newlines as ``\\n``; they become those of the file.
+    :ivar start: offset in characters into the decoded text, with the file's own newlines.
+    :ivar end: the offset after the last replaced character; ``start`` to insert.
+    :ivar text: the new text. Write newlines as ``\\n``; they become those of the file.
     """
 
     path: Path
@@ -65,7 +79,7 @@ class Edit:
 
 @dataclass(frozen=True)
 class NewFile:
-    """Make a file, in UTF-8. Where it exists already, the fix is left out.
+    """Create a file, in UTF-8. A fix is skipped if the file exists.
 
     :ivar path: absolute.
     """
@@ -76,10 +90,10 @@ class NewFile:
 
 @dataclass(frozen=True)
 class Fix:
-    """Edits that belong together: all of them are made, or none.
+    """Edits that belong together: either all are applied, or none.
 
-    :ivar description: what it does, as a command: "Call super().__init__()".
-    :ivar safe: whether the project behaves as before, wherever it ran correctly.
+    :ivar description: what it does, in the imperative: "Call super().__init__()".
+    :ivar safe: whether the project behaves as before, wherever it worked correctly.
     """
 
     description: str
@@ -89,17 +103,17 @@ class Fix:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing in one place.
+    """What a rule reports about one place.
 
     :ivar code: the rule's, as ``M202``.
-    :ivar path: absolute; the project's folder for what is in no single file.
+    :ivar path: absolute; the project's folder if it concerns no single file.
     :ivar line: from 1; 0 for a whole file or folder.
     :ivar column: from 1; 0 if there is no line.
-    :ivar message: what is there and why it matters, in a sentence without a full stop.
-    :ivar help: what to do, as a command.
-    :ivar native: how bad it is under the framework's own ASGI handler; None for not at all.
-    :ivar bridge: how bad it is through `bridge`.
-    :ivar line_text: the text of that line, stripped: a baseline knows the finding by it.
+    :ivar message: what was found and why it matters, in a sentence without a full stop.
+    :ivar help: what to do, in the imperative.
+    :ivar native: the severity under the framework's own ASGI handler; None: not reported there.
+    :ivar bridge: the severity through `bridge`.
+    :ivar line_text: the text of that line, stripped: a baseline identifies the finding by it.
     """
 
     code: str
@@ -115,16 +129,16 @@ class Finding:
     fix: Fix | None = None
 
     def severity(self, target: Target) -> Severity | None:
-        """How bad it is on this target; None where it does not matter."""
+        """The severity on this target; None if it is not reported there."""
         return self.native if target is Target.NATIVE else self.bridge
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A file that could not be read or parsed. The rest of the project is checked all the same.
+    """A file that could not be read or parsed. The rest of the project is still checked.
 
     :ivar path: absolute.
-    :ivar line: from 1; 0 if no line is to blame.
+    :ivar line: from 1; 0 for the whole file.
     """
 
     path: Path

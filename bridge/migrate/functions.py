@@ -1,6 +1,6 @@
-"""Which function runs a node, and what its names are bound to.
+"""The function that runs a node, and the values of its local names.
 
-What enters: nodes of a module. What leaves: functions, and the expressions behind local names.
+Input: nodes of a module. Output: functions, and the expressions assigned to local names.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _COMPREHENSIONS = (cst.GeneratorExp, cst.ListComp, cst.SetComp, cst.DictComp)
 
 
 def function_of(module: Module, node: cst.CSTNode) -> cst.FunctionDef | cst.Lambda | None:
-    """The function that runs a node. Decorators and defaults are run by the one around."""
+    """The function that runs a node. Decorators and defaults belong to the enclosing one."""
     child = node
     for above in module.ancestors(node):
         if isinstance(above, cst.FunctionDef | cst.Lambda) and child is above.body:
@@ -37,9 +37,9 @@ def function_of(module: Module, node: cst.CSTNode) -> cst.FunctionDef | cst.Lamb
 
 
 def coroutine_of(module: Module, node: cst.CSTNode) -> cst.FunctionDef | None:
-    """The ``async def`` that runs a node itself, on the event loop; None if none does.
+    """The ``async def`` whose body runs a node, on the event loop; None if there is none.
 
-    What is in a lambda or a ``def`` inside of it may run anywhere, in a thread for instance.
+    Code in a lambda or a nested ``def`` may run anywhere, for example in a thread.
     """
     function = function_of(module, node)
     if isinstance(function, cst.FunctionDef) and function.asynchronous is not None:
@@ -50,7 +50,7 @@ def coroutine_of(module: Module, node: cst.CSTNode) -> cst.FunctionDef | None:
 def nodes_in(
     module: Module, function: cst.CSTNode, *kinds: type[cst.CSTNode]
 ) -> Iterator[cst.CSTNode]:
-    """The nodes of these types that a function runs itself, in no order."""
+    """The nodes of these types in a function's own body, in no particular order."""
     for kind in kinds:
         for node in module.nodes(kind):
             if function_of(module, node) is function:
@@ -63,7 +63,7 @@ def is_awaited(module: Module, node: cst.CSTNode) -> bool:
 
 
 def in_comprehension(module: Module, node: cst.CSTNode) -> bool:
-    """Whether a comprehension of its function holds a node: ``await`` there changes its kind."""
+    """Whether a node is in a comprehension, which an ``await`` would make asynchronous."""
     for above in module.ancestors(node):
         if isinstance(above, _COMPREHENSIONS):
             return True
@@ -75,9 +75,9 @@ def in_comprehension(module: Module, node: cst.CSTNode) -> bool:
 def assigned_values(
     module: Module, function: cst.CSTNode, name: str
 ) -> list[cst.BaseExpression] | None:
-    """The expressions that a local name of a function is bound to.
+    """The expressions that are assigned to a local name of a function.
 
-    :returns: None if it is bound in any other way too: a parameter, a loop, unpacking.
+    :returns: None if the name is also bound otherwise: as a parameter, in a loop, by unpacking.
     """
     values: list[cst.BaseExpression] = []
     for node in nodes_in(module, function, cst.Name):
@@ -106,7 +106,7 @@ def assigned_values(
 
 
 def _is_bound(module: Module, node: cst.Name) -> bool:
-    """Whether a name stands in a tuple that is assigned to, or behind ``as``."""
+    """Whether a name is unpacked into, or follows ``as``."""
     above = module.parent(node)
     if isinstance(above, cst.AsName):
         return True
@@ -123,7 +123,7 @@ def _is_bound(module: Module, node: cst.Name) -> bool:
 
 
 def is_request(module: Module, node: cst.BaseExpression) -> bool:
-    """Whether an expression is a request of Django's: a parameter ``request``, or its view's."""
+    """Whether an expression is a Django request: a ``request`` parameter, or ``self.request``."""
     match node:
         case cst.Name(value="request"):
             return any(
@@ -142,12 +142,12 @@ def _parameters(function: cst.FunctionDef) -> list[str]:
 
 
 def imports_any(module: Module, *packages: str) -> bool:
-    """Whether a module imports one of these packages, or something in them."""
+    """Whether a module imports one of these packages, or something from them."""
     return any(origin.partition(".")[0] in packages for origin in module.imports.values())
 
 
 def is_test(module: Module) -> bool:
-    """Whether a module holds tests: no server runs it."""
+    """Whether a module contains tests, which no server runs."""
     parts = module.name.split(".")
     if {"tests", "test", "testing", "testsuite"} & set(parts) or parts[-1] == "conftest":
         return True

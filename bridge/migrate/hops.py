@@ -1,22 +1,22 @@
-"""How often one request is handed to a thread by Django's own ASGI handler, and where.
+"""The thread hops of one request under Django's own ASGI handler.
 
-What enters: the middleware of a project, probed or read. What leaves: one :class:`Hop` for each
-``sync_to_async`` on the way of a request, in the order in which they happen. Pure.
+Input: the middleware of a project. Output: one :class:`Hop` for each ``sync_to_async`` call of a
+request, in order. Pure.
 
-The number H, as Django 4.2 to 6.1 do it (``core/handlers/base.py`` and ``asgi.py``)::
+The number H, for Django 4.2 to 6.1 (``core/handlers/base.py`` and ``asgi.py``)::
 
     H = 1   the signal request_started has sync receivers
       + 1   for each process_request and process_response of a MiddlewareMixin that runs async:
-            one that is inside of all sync-only middleware
-      + 1   for each process_view, wherever it is, unless it is a coroutine function
-      + 1   if the chain begins sync: one is sync-only, and none outside of it async-only
-      + 1   for each async-only middleware right outside of a sync one
+            one inside all sync-only middleware
+      + 1   for each process_view, in any middleware, unless it is a coroutine function
+      + 1   if the chain begins sync: one is sync-only, and none outside it is async-only
+      + 1   for each async-only middleware directly outside a sync one
       + 1   for a sync view
-      + 1   for a response that is rendered late, and for each process_template_response
+      + 1   for a TemplateResponse, and for each process_template_response
       + 1   response.close()
 
-With startproject's seven middleware and a sync view that is 16. From a sync-only middleware inwards
-it also takes an ``async_to_sync``, back to the event loop: counted by :func:`returns`.
+For startproject's seven middleware and a sync view, H is 16. A sync middleware with an async one
+inside also needs an ``async_to_sync`` back to the event loop: counted by :func:`returns`.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ __all__ = ["Hop", "hops", "innermost_sync_only", "modes", "returns"]
 
 @dataclass(frozen=True)
 class Hop:
-    """One handing over to a thread.
+    """One hand-over to a thread.
 
-    :ivar middleware: whose, as in the settings; empty for Django's own.
+    :ivar middleware: the middleware that causes it, as in the settings; empty for Django itself.
     :ivar step: ``process_request``, ``view`` and so on.
     """
 
@@ -50,8 +50,8 @@ def hops(
 ) -> list[Hop]:
     """Every hop of one request, in order.
 
-    :param middleware: outermost first, as in the settings. Unused ones are left out.
-    :param is_template: whether the view answers with a ``TemplateResponse``.
+    :param middleware: outermost first, as in the settings. Unused ones are skipped.
+    :param is_template: whether the view returns a ``TemplateResponse``.
     """
     chain = modes(middleware)
     return [
@@ -109,12 +109,12 @@ def _costs(fact: MiddlewareFact, hook: str) -> bool:
 
 
 def returns(middleware: Sequence[MiddlewareFact]) -> int:
-    """How often a worker thread waits for the event loop: from sync middleware to async inside."""
+    """How often a thread waits for the event loop: a sync middleware calls an async one inside."""
     inside = [*(is_async for _, is_async in modes(middleware)), True]
     return sum(not outer and inner for outer, inner in pairwise(inside))
 
 
 def innermost_sync_only(middleware: Sequence[MiddlewareFact]) -> MiddlewareFact | None:
-    """The sync-only middleware that is nearest to the view."""
+    """The sync-only middleware nearest to the view."""
     found = [each for each in middleware if each.is_used and each.is_sync_only]
     return found[-1] if found else None

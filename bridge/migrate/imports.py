@@ -53,7 +53,7 @@ def module_of(node: cst.ImportFrom, package: str) -> str | None:
 
 
 def is_docstring(node: cst.CSTNode) -> bool:
-    """Whether a statement is nothing but a string."""
+    """Whether a statement is only a string."""
     return (
         isinstance(node, cst.SimpleStatementLine)
         and isinstance(node.body[0], cst.Expr)

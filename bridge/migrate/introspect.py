@@ -1,8 +1,8 @@
-"""Have the project tell about itself: in a subprocess, under its own interpreter.
+"""Introspects a project: runs a script in a subprocess, under the project's own interpreter.
 
-What enters: a project and an interpreter. What leaves: :class:`~bridge.migrate.facts.Facts`, or an
-:class:`IntrospectionFailed` that says in one line what went wrong. The subprocess is ended, with
-all that it started, when its time is over.
+Input: a project and an interpreter. Output: :class:`~bridge.migrate.facts.Facts`, or an
+:class:`IntrospectionFailed` with a reason of one line. On a timeout the subprocess is killed, with
+its children.
 
 Nothing is written to the project: ``PYTHONDONTWRITEBYTECODE`` is set.
 """
@@ -28,11 +28,11 @@ _SCRIPT = Path(__file__).with_name("introspect_script.py")
 
 
 class IntrospectionFailed(MigrationError):
-    """The project could not be asked. Says why, and how to go on without."""
+    """Introspection failed. The message has the reason, and the option to continue without it."""
 
 
 def interpreter_of(project: Project) -> Path:
-    """The project's own interpreter: of its virtual environment, of the active one, else ours."""
+    """The interpreter of the project's virtual environment, of the active one, or this one."""
     folders = [
         folder / name for folder in (project.base, project.root) for name in (".venv", "venv")
     ]
@@ -47,11 +47,12 @@ def interpreter_of(project: Project) -> Path:
 def introspect(
     project: Project, python: Path | None = None, timeout_s: float = DEFAULT_TIMEOUT_S
 ) -> Facts:
-    """Ask the project.
+    """Introspect a project.
 
-    :param python: its interpreter; looked for if not given.
-    :param timeout_s: seconds it may take.
-    :raises IntrospectionFailed: it could not be started, failed, or took longer.
+    :param python: its interpreter; see :func:`interpreter_of` for the default.
+    :param timeout_s: in seconds.
+    :raises IntrospectionFailed: the interpreter could not start, the project failed, or it timed
+        out.
     """
     python = python or interpreter_of(project)
     with tempfile.TemporaryDirectory(prefix="bridge-migrate-") as folder:
@@ -64,24 +65,27 @@ def introspect(
 
 
 def _run(project: Project, python: Path, out: Path, timeout_s: float) -> str:
-    """Run the script. What it wrote to stderr comes back."""
+    """Run the script.
+
+    :returns: its stderr.
+    """
     process = _start(project, python, out)
     try:
         _, errors = process.communicate(_SCRIPT.read_bytes(), timeout_s)
     except subprocess.TimeoutExpired:
-        _end(process)
+        _kill(process)
         raise IntrospectionFailed(
-            f"django.setup() of {project.settings_module} was not done after {timeout_s:g} s. "
-            f"{_WITHOUT}"
+            f"django.setup() with {project.settings_module} did not finish within {timeout_s:g} s. "
+            f"{_HINT}"
         ) from None
     except BaseException:
-        _end(process)
+        _kill(process)
         raise
     return errors.decode("utf-8", "replace")
 
 
 def _start(project: Project, python: Path, out: Path) -> subprocess.Popen[bytes]:
-    own = {
+    variables = {
         "DJANGO_SETTINGS_MODULE": project.settings_module or "",
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONIOENCODING": "utf-8",
@@ -93,18 +97,18 @@ def _start(project: Project, python: Path, out: Path) -> subprocess.Popen[bytes]
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             cwd=project.base,
-            env={**os.environ, **own},
+            env={**os.environ, **variables},
             start_new_session=True,
         )
     except OSError as error:
         raise IntrospectionFailed(
-            f"{python} cannot be run: {error.strerror}. Name the project's interpreter with "
-            f"--python. {_WITHOUT}"
+            f"{python} cannot be run: {error.strerror}. Pass the project's interpreter with "
+            f"--python. {_HINT}"
         ) from None
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End it, and what it started."""
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill it and its children."""
     try:
         if hasattr(os, "killpg"):
             os.killpg(process.pid, signal.SIGKILL)
@@ -115,19 +119,19 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.communicate()
 
 
-_WITHOUT = "--no-introspect checks the sources alone"
+_HINT = "Use --no-introspect to check the sources only"
 
 
 def _failure(project: Project, python: Path, errors: str) -> str:
     lines = [line for line in errors.splitlines() if line.strip()]
-    last = lines[-1].strip() if lines else "it ended without a word"
+    reason = lines[-1].strip() if lines else "the process exited without an error message"
     hint = ""
-    if last.startswith("ModuleNotFoundError"):
+    if reason.startswith("ModuleNotFoundError"):
         hint = (
-            " If that is installed elsewhere, name the project's interpreter with --python; if it "
-            "is in a folder of the project, put that on PYTHONPATH."
+            " If the module is installed elsewhere, pass the project's interpreter with --python; "
+            "if it is in a folder of the project, add the folder to PYTHONPATH."
         )
     return (
-        f"the project cannot be set up by {python} with {project.settings_module}: {last}.{hint} "
-        f"{_WITHOUT}"
+        f"django.setup() with {project.settings_module} failed under {python}: {reason}.{hint} "
+        f"{_HINT}"
     )

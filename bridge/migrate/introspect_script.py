@@ -1,11 +1,11 @@
-"""Asks a Django project about itself. Runs under the project's own interpreter, from its stdin.
+"""The script that introspects a Django project, run from stdin by the project's own interpreter.
 
-What enters: the path of a file to write to, as the only argument; ``DJANGO_SETTINGS_MODULE`` in the
-environment; the project's folder as the current one. What leaves: JSON in that file. Main thread of
-a process of its own.
+Input: the path of the output file, as the only argument; ``DJANGO_SETTINGS_MODULE`` in the
+environment; the project's folder as the current one. Output: JSON in that file. Runs on: the main
+thread of its own process.
 
-Needs the standard library of Python 3.8 or newer and the project's Django, and nothing else: it is
-handed over as text, and `bridge` need not be installed there.
+Needs only the standard library of Python 3.8 or newer and the project's Django: the script is
+passed as text, so `bridge` need not be installed there.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ def main(out: str) -> None:
 
     django.setup()
     with open(out, "w", encoding="utf-8") as file:
-        json.dump(told(), file)
+        json.dump(collect_facts(), file)
 
 
-def told() -> dict[str, Any]:
-    """All facts, of a project that is set up."""
+def collect_facts() -> dict[str, Any]:
+    """All facts. Needs ``django.setup()``."""
     import django
     from django.conf import settings
 
     return {
         "python": ".".join(str(part) for part in sys.version_info[:3]),
         "django": django.get_version(),
-        "settings": told_settings(settings),
+        "settings": collect_settings(settings),
         "middleware": [probe_middleware(path) for path in settings.MIDDLEWARE],
         "views": views(settings),
         "packages": packages(),
@@ -62,13 +62,13 @@ def told() -> dict[str, Any]:
 # -- settings --------------------------------------------------------------------------------------
 
 
-def told_settings(settings: Any) -> dict[str, Any]:
+def collect_settings(settings: Any) -> dict[str, Any]:
     names = [name for name in SETTINGS.split() if hasattr(settings, name)]
     return {name: plain(getattr(settings, name)) for name in names}
 
 
 def plain(value: Any) -> Any:
-    """What JSON can hold, without secrets. Anything else as text."""
+    """The value for JSON, without secrets; other types as text."""
     if isinstance(value, dict):
         items = ((str(key), each) for key, each in value.items())
         return {key: plain(each) for key, each in items if not is_secret(key)}
@@ -93,8 +93,8 @@ def probe_middleware(path: str) -> dict[str, Any]:
     fact: dict[str, Any] = {"path": path}
     try:
         factory = import_string(path)
-        fact.update(described(factory))
-        instance = made(factory, fact["async_capable"])
+        fact.update(describe(factory))
+        instance = instantiate(factory, fact["async_capable"])
     except MiddlewareNotUsed:
         fact["is_used"] = False
         return fact
@@ -105,7 +105,7 @@ def probe_middleware(path: str) -> dict[str, Any]:
     return fact
 
 
-def described(factory: Any) -> dict[str, Any]:
+def describe(factory: Any) -> dict[str, Any]:
     file, line = place(factory)
     return {
         "file": file,
@@ -129,14 +129,14 @@ def source(subject: Any) -> str:
         return ""
 
 
-def made(factory: Any, is_async: bool) -> Any:
-    """An instance, as Django makes it when the server starts."""
+def instantiate(factory: Any, is_async: bool) -> Any:
+    """An instance, as Django creates it when the server starts."""
 
     def get_response(request: object) -> None:
-        raise RuntimeError("bridge migrate only looks")
+        raise RuntimeError("bridge migrate runs no requests")
 
     async def get_response_async(request: object) -> None:
-        raise RuntimeError("bridge migrate only looks")
+        raise RuntimeError("bridge migrate runs no requests")
 
     return factory(get_response_async if is_async else get_response)
 
@@ -150,7 +150,7 @@ def hooks(factory: Any, instance: Any) -> dict[str, Any]:
     own_call = is_mixin and factory.__call__ is not MiddlewareMixin.__call__
     own_acall = is_mixin and factory.__acall__ is not MiddlewareMixin.__acall__
     native = [name for name in present if is_native(instance, name)]
-    if own_acall or own_call or not is_mixin:  # it calls these two itself, if it does
+    if own_acall or own_call or not is_mixin:  # its own code calls these two, if at all
         native += [name for name in ("process_request", "process_response") if name in present]
     return {
         "hooks": present,
@@ -168,45 +168,46 @@ def is_native(instance: Any, name: str) -> bool:
 def trusts_header(instance: Any) -> bool:
     """Whether under ASGI it reads the user's name from a request header that WSGI does not read.
 
-    It is run with a request that has no headers, and whose ``META`` notes what is asked for.
+    Runs it with a request without headers, whose ``META`` records the keys that are looked up.
     """
     try:
         from django.contrib.auth.middleware import RemoteUserMiddleware
 
         if not isinstance(instance, RemoteUserMiddleware):
             return False
-        request, asked = noting_request()
+        request, keys = recording_request()
         coroutine = instance.aprocess_request(request)
         try:
             coroutine.send(None)
         except StopIteration:
             pass
         coroutine.close()
-        return any(key != instance.header for key in asked)
+        return any(key != instance.header for key in keys)
     except Exception:  # before Django 5.2 it has no async form, and META no such key
         return False
 
 
-def noting_request() -> tuple[Any, list[str]]:
+def recording_request() -> tuple[Any, list[str]]:
+    """A request, and the list of the ``META`` keys that are looked up in it."""
     from django.core.handlers.asgi import ASGIRequest
 
-    asked: list[str] = []
+    keys: list[str] = []
 
-    class Meta(dict):  # type: ignore[type-arg]  # of Python 3.8
+    class Meta(dict):  # type: ignore[type-arg]  # Python 3.8
         def __missing__(self, key: str) -> str:
-            asked.append(key)
+            keys.append(key)
             raise KeyError(key)
 
-    class Nobody:
+    class AnonymousUser:
         is_authenticated = False
 
-    async def auser() -> Nobody:
-        return Nobody()
+    async def auser() -> AnonymousUser:
+        return AnonymousUser()
 
     scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
     request: Any = ASGIRequest(scope, io.BytesIO())
-    request.META, request.user, request.auser = Meta(), Nobody(), auser
-    return request, asked
+    request.META, request.user, request.auser = Meta(), AnonymousUser(), auser
+    return request, keys
 
 
 # -- views -----------------------------------------------------------------------------------------
@@ -247,8 +248,8 @@ def view_fact(view: Any, route: str) -> dict[str, Any]:
 
 
 def is_coroutine_function(view: Any) -> bool:
-    """As Django decides it: views of classes are marked, and are no coroutine functions."""
-    from asgiref.sync import iscoroutinefunction  # Django needs asgiref
+    """Django's own test: class-based views are marked, and are not coroutine functions."""
+    from asgiref.sync import iscoroutinefunction  # asgiref is a dependency of Django
 
     return bool(iscoroutinefunction(view))
 

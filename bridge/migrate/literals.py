@@ -1,7 +1,7 @@
-"""What an expression is worth, as far as it can be told without running it.
+"""Evaluates expressions without running them.
 
-What enters: a LibCST expression and the names known so far. What leaves: a value, or
-:data:`UNKNOWN` for whatever depends on the environment. A list may hold unknown items among others.
+Input: a LibCST expression and the values of names. Output: its value, or :data:`UNKNOWN` if it
+depends on the environment. A list may contain unknown items. Pure.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["UNKNOWN", "Unknown", "evaluate"]
 
 
 class Unknown:
-    """The value of what cannot be told. There is one: :data:`UNKNOWN`."""
+    """The type of :data:`UNKNOWN`, its only instance."""
 
     def __repr__(self) -> str:
         return "UNKNOWN"
@@ -42,33 +42,33 @@ _OPERATORS: list[tuple[type[cst.BaseBinaryOp], Callable[[Any, Any], Any]]] = [
 def evaluate(node: cst.BaseExpression, names: Mapping[str, Any] | None = None) -> Any:
     """The value of an expression, or :data:`UNKNOWN`.
 
-    Knows literals, lists, tuples, sets and dictionaries of them, ``+ - * |``, and ``names``.
+    Supports literals, lists, tuples, sets and dictionaries of them, ``+ - * |``, and ``names``.
     """
-    known = names or {}
+    values = names or {}
     match node:
         case cst.SimpleString() | cst.ConcatenatedString() | cst.Integer() | cst.Float():
             value = node.evaluated_value
             return UNKNOWN if value is None else value
         case cst.Name():
-            return _CONSTANTS.get(node.value, known.get(node.value, UNKNOWN))
+            return _CONSTANTS.get(node.value, values.get(node.value, UNKNOWN))
         case cst.List() | cst.Tuple() | cst.Set():
-            return _collection(node, known)
+            return _collection(node, values)
         case cst.Dict():
-            return _dictionary(node, known)
+            return _dictionary(node, values)
         case cst.BinaryOperation():
-            return _binary(node, known)
+            return _binary(node, values)
         case cst.UnaryOperation(operator=cst.Minus()):
-            value = evaluate(node.expression, known)
+            value = evaluate(node.expression, values)
             return -value if isinstance(value, int | float) else UNKNOWN
         case cst.UnaryOperation(operator=cst.Not()):
-            value = evaluate(node.expression, known)
+            value = evaluate(node.expression, values)
             return UNKNOWN if value is UNKNOWN else not value
         case _:
             return UNKNOWN
 
 
 def _collection(node: cst.List | cst.Tuple | cst.Set, names: Mapping[str, Any]) -> list[Any]:
-    """A list in any case: Django takes either, and rules compare contents."""
+    """Always a list: Django accepts either, and rules compare contents."""
     values: list[Any] = []
     for element in node.elements:
         value = evaluate(element.value, names)
@@ -103,7 +103,7 @@ def _binary(node: cst.BinaryOperation, names: Mapping[str, Any]) -> Any:
 
 
 def _partly_known(left: Any, right: Any) -> Any:
-    """``[...] + UNKNOWN`` keeps what is known of it."""
+    """``[...] + UNKNOWN`` keeps its known items."""
     if left is UNKNOWN or right is UNKNOWN:
         return [
             *(left if isinstance(left, list) else [UNKNOWN]),
@@ -116,7 +116,7 @@ def _computed(compute: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:
     if left is UNKNOWN or right is UNKNOWN:
         return UNKNOWN
     if isinstance(left, str | list) and isinstance(right, int) and right > 1000:
-        return UNKNOWN  # "x" * 10**9 is no setting
+        return UNKNOWN  # "x" * 10**9 would exhaust memory
     try:
         return compute(left, right)
     except (TypeError, ValueError, OverflowError):

@@ -1,7 +1,7 @@
-"""The middleware of a project: probed live, or else read as far as that goes.
+"""The middleware of a project, from introspection or else from its sources.
 
-What enters: a project. What leaves: a :class:`~bridge.migrate.facts.MiddlewareFact` for each entry
-of ``MIDDLEWARE``, and where it stands in the settings and in the project's code.
+Input: a project. Output: a :class:`~bridge.migrate.facts.MiddlewareFact` for each entry of
+``MIDDLEWARE``, and its place in the settings and in the project's code.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _DJANGO = {
     "django.contrib.sessions.middleware.SessionMiddleware": _BOTH,
     "django.contrib.sites.middleware.CurrentSiteMiddleware": (_REQUEST,),
 }
-"""The hooks of Django's own, for projects that are not asked."""
+"""The hooks of Django's own middleware, for projects that are not introspected."""
 _HOOKS = (*_BOTH, _VIEW, "process_exception", "process_template_response")
 _REMOTE_USER = ("RemoteUserMiddleware", "PersistentRemoteUserMiddleware")
 
@@ -63,10 +63,10 @@ _REMOTE_USER = ("RemoteUserMiddleware", "PersistentRemoteUserMiddleware")
 class Entry:
     """One entry of ``MIDDLEWARE``.
 
-    :ivar fact: what it is like. Its ``error`` is :data:`NOT_PROBED` where nothing is known of it.
+    :ivar fact: its properties; ``error`` is :data:`NOT_PROBED` if nothing is known about it.
     :ivar source: R if it was probed, else S.
-    :ivar setting: where it stands in the settings; None if that cannot be told.
-    :ivar code: its class or function, where the project itself has it.
+    :ivar setting: its place in the settings; None if not known.
+    :ivar code: its class or function, if the project defines it.
     """
 
     fact: MiddlewareFact
@@ -89,13 +89,13 @@ def entries(project: Project) -> list[Entry]:
 
 
 def middleware_of(project: Project) -> list[MiddlewareFact]:
-    """What the entries of ``MIDDLEWARE`` are like, outermost first."""
+    """The facts about each entry of ``MIDDLEWARE``, outermost first."""
     if project.facts is not None:
         return list(project.facts.middleware)
-    return [_read(project, path) for path in project.settings.strings("MIDDLEWARE")]
+    return [_from_sources(project, path) for path in project.settings.strings("MIDDLEWARE")]
 
 
-def _read(project: Project, path: str) -> MiddlewareFact:
+def _from_sources(project: Project, path: str) -> MiddlewareFact:
     if path in _DJANGO:
         return MiddlewareFact(path, async_capable=True, is_mixin=True, hooks=_DJANGO[path])
     if path.startswith("django.contrib.auth.") and path.endswith(_REMOTE_USER):
@@ -104,7 +104,7 @@ def _read(project: Project, path: str) -> MiddlewareFact:
             path, async_capable=True, hooks=hooks, native_hooks=hooks, trusts_header=True
         )
     found = project.find(path)
-    if found is None:  # most are MiddlewareMixins by now
+    if found is None:  # most middleware of other packages are MiddlewareMixins
         return MiddlewareFact(path, async_capable=True, error=NOT_PROBED)
     return describe(project, *found)
 
@@ -112,7 +112,7 @@ def _read(project: Project, path: str) -> MiddlewareFact:
 def describe(
     project: Project, module: Module, node: cst.ClassDef | cst.FunctionDef
 ) -> MiddlewareFact:
-    """What a middleware of the project is like, from its code."""
+    """The facts about a middleware that the project defines, from its code."""
     line, _ = module.position(node)
     file, path = str(module.path), f"{module.name}.{node.name.value}"
     if isinstance(node, cst.FunctionDef):
@@ -151,9 +151,9 @@ def _methods(project: Project, module: Module, node: cst.ClassDef) -> dict[str, 
 
 
 def unnamed_middleware(project: Project) -> Iterator[tuple[Module, cst.ClassDef]]:
-    """The project's middleware in modules in which the word does not occur.
+    """The project's middleware in modules that do not contain the word "Middleware".
 
-    Rules look into all modules in which it does, whether or not their classes are in the setting.
+    Rules check every module that contains it, whether its classes are in the setting or not.
     """
     for entry in entries(project):
         if entry.code is not None and isinstance(entry.code[1], cst.ClassDef):
@@ -163,7 +163,7 @@ def unnamed_middleware(project: Project) -> Iterator[tuple[Module, cst.ClassDef]
 
 
 def entry_node(project: Project, name: str, value: str) -> tuple[Module, cst.CSTNode] | None:
-    """Where a string stands in a setting that is a list: the string, or else the setting."""
+    """The place of a string in a setting that is a list; else the place of the setting."""
     setting = project.settings.get(name)
     if setting is None or setting.module is None or setting.node is None:
         return None
@@ -175,7 +175,7 @@ def entry_node(project: Project, name: str, value: str) -> tuple[Module, cst.CST
 
 
 def _settings_modules(project: Project, first: Module) -> Iterator[Module]:
-    """That module, and then those next to it: ``base.py`` of ``settings/production.py``."""
+    """This module, then those beside it: ``base.py`` for ``settings/production.py``."""
     yield first
     package = first.path.parent
     if package.name == "settings" or first.name.endswith("settings"):

@@ -1,12 +1,12 @@
-"""One Python file of a project: its text, its LibCST tree, and questions to it.
+"""One Python file of a project: its text and its LibCST tree.
 
-What enters: a path. What leaves: nodes by type, their positions as offsets into the text, names
-resolved through imports, and edits. All of it is made when first asked for, for most files of a
-project are asked for nothing.
+Input: a path. Output: nodes by type, their positions as offsets into the text, names resolved
+through imports, and edits. Everything is computed on first use, since most files of a project are
+never parsed.
 
-The project's sources are never given to ``ast``: it knows only the syntax of the Python that runs
-`bridge`. Nor is code ever regenerated: fixes are edits of the text, so that all else in the file
-stays as it was.
+The sources are not parsed with ``ast``, which supports only the syntax of the Python that runs
+`bridge`. Code is never regenerated: fixes are edits of the text, so that the rest of the file is
+unchanged.
 """
 
 from __future__ import annotations
@@ -38,29 +38,30 @@ class Module:
     """One Python file.
 
     :ivar path: absolute.
-    :ivar name: as it is imported, ``shop.settings``; for a package's ``__init__.py`` the package.
-    :ivar is_kept: whether its nodes are kept, by :class:`~bridge.migrate.settings.Settings` say.
-    :ivar failure: why it could not be read or parsed, once somebody has tried in vain.
+    :ivar name: its import name, ``shop.settings``; for an ``__init__.py`` that of the package.
+    :ivar is_kept: whether references to its nodes are kept, by
+        :class:`~bridge.migrate.settings.Settings` for example.
+    :ivar failure: why it could not be read or parsed; None before the first attempt.
     """
 
     def __init__(self, path: Path, name: str, text: Text | None = None) -> None:
-        """:param text: what is in the file, where that is not to be read from disk."""
+        """:param text: the text to use instead of what is on disk."""
         self.path = path
         self.name = name
         self.is_kept = False
         self.failure: CannotRead | None = None
-        self._given = text
+        self._changed_text = text
         self._parents: dict[int, cst.CSTNode] = {}
 
     def __getstate__(self) -> dict[str, object]:
-        """Without what was read and parsed: the other process does that itself, if at all."""
-        plain = {"path": self.path, "name": self.name, "_given": self._given}
+        """Pickled without its tree: the other process parses it again, if at all."""
+        plain = {"path": self.path, "name": self.name, "_changed_text": self._changed_text}
         return {**plain, "is_kept": False, "failure": None, "_parents": {}}
 
     def forget(self) -> None:
-        """Let go of what was parsed, some megabytes; it is made anew when asked for.
+        """Free the tree, some megabytes; it is parsed again on the next use.
 
-        Does nothing to a module of which somebody keeps nodes (:attr:`is_kept`).
+        Does nothing if references to its nodes are kept (:attr:`is_kept`).
         """
         if self.is_kept:
             return
@@ -79,13 +80,13 @@ class Module:
 
     @functools.cached_property
     def file(self) -> Text:
-        """:raises CannotRead: see :func:`read_text`."""
-        with self._told():
-            return self._given or read_text(self.path)
+        """:raises CannotRead: see :func:`~bridge.migrate.text.read_text`."""
+        with self._recording_failure():
+            return self._changed_text or read_text(self.path)
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Who asks may go on without this file; that it was not looked at is told all the same."""
+    def _recording_failure(self) -> Iterator[None]:
+        """Keep the error for the report, even if the caller continues without this file."""
         try:
             yield
         except CannotRead as error:
@@ -99,17 +100,17 @@ class Module:
     @functools.cached_property
     def tree(self) -> cst.Module:
         """:raises CannotRead: the file has a syntax error, or syntax too new for this libcst."""
-        with self._told():
+        with self._recording_failure():
             return self._parsed()
 
     def _parsed(self) -> cst.Module:
-        if _depth(self.text) > _DEEPEST:
-            raise CannotRead(f"has more than {_DEEPEST} brackets inside of each other")
+        if _depth(self.text) > _MAX_DEPTH:
+            raise CannotRead(f"has more than {_MAX_DEPTH} nested brackets")
         try:
             return cst.parse_module(self.text)
         except cst.ParserSyntaxError as error:
             raise CannotRead(
-                "has a syntax error, or syntax newer than the installed libcst knows "
+                "has a syntax error, or syntax newer than the installed libcst supports "
                 "(pip install --upgrade libcst)",
                 error.raw_line,
             ) from None
@@ -137,19 +138,19 @@ class Module:
         return self._index.get(kind, [])
 
     def parent(self, node: cst.CSTNode) -> cst.CSTNode | None:
-        """The node around this one. Whitespace and punctuation have none."""
+        """The node that contains this one; None for whitespace and punctuation."""
         _ = self._index
         return self._parents.get(id(node))
 
     def ancestors(self, node: cst.CSTNode) -> Iterator[cst.CSTNode]:
-        """The nodes around this one, the innermost first."""
+        """The nodes that contain this one, the innermost first."""
         above = self.parent(node)
         while above is not None:
             yield above
             above = self.parent(above)
 
     def enclosing(self, node: cst.CSTNode, *kinds: type[cst.CSTNode]) -> cst.CSTNode | None:
-        """The innermost node around this one of one of these types."""
+        """The innermost of the containing nodes that has one of these types."""
         return next((each for each in self.ancestors(node) if isinstance(each, kinds)), None)
 
     def inside(self, outer: cst.CSTNode, kind: type[N]) -> list[N]:
@@ -160,9 +161,9 @@ class Module:
 
     @functools.cached_property
     def imports(self) -> dict[str, str]:
-        """What each imported name stands for: ``{"settings": "django.conf.settings"}``.
+        """The dotted name of each imported name: ``{"settings": "django.conf.settings"}``.
 
-        Imports inside functions and conditions count as well.
+        Includes imports inside functions and conditions.
         """
         return imported_names(self.nodes(cst.Import), self.nodes(cst.ImportFrom), self.package)
 
@@ -170,7 +171,7 @@ class Module:
         """The dotted name of a name, attribute, call or subscript, resolved through the imports.
 
         ``view(...)`` after ``from shop.views import view`` is ``shop.views.view``. A name that is
-        not imported comes back as it is written. None for anything that is no name.
+        not imported is returned as written. None for any other expression.
         """
         if isinstance(node, cst.Call):
             node = node.func
@@ -181,7 +182,7 @@ class Module:
         return f"{self.imports.get(first, first)}{dot}{rest}"
 
     def classes(self) -> list[cst.ClassDef]:
-        """The classes of the module, nested ones as well."""
+        """The classes of the module, including nested ones."""
         return self.nodes(cst.ClassDef)
 
     def base_names(self, node: cst.ClassDef) -> list[str]:
@@ -191,12 +192,12 @@ class Module:
 
     @functools.cached_property
     def metadata(self) -> MetadataWrapper:
-        """LibCST's own metadata, for what the above cannot tell: ``metadata.resolve(...)``."""
+        """LibCST's own metadata, for other providers: ``metadata.resolve(...)``."""
         return MetadataWrapper(self.tree, unsafe_skip_copy=True)
 
     @functools.cached_property
     def scopes(self) -> Any:
-        """LibCST's scope of each node. Slow: some milliseconds for each hundred lines."""
+        """LibCST's scope of each node. Slow: some milliseconds per hundred lines."""
         return self.metadata.resolve(ScopeProvider)
 
     # -- positions ---------------------------------------------------------------------------------
@@ -215,7 +216,7 @@ class Module:
         return start.line, start.column + 1
 
     def span(self, node: cst.CSTNode) -> tuple[int, int]:
-        """Where a node starts and ends: offsets into :attr:`text`, without whitespace around it."""
+        """Start and end of a node: offsets into :attr:`text`, without surrounding whitespace."""
         where = self._positions[node]
         starts = self._line_starts
         return (
@@ -224,7 +225,7 @@ class Module:
         )
 
     def source(self, node: cst.CSTNode) -> str:
-        """A node as it is written in the file."""
+        """The text of a node."""
         start, end = self.span(node)
         return self.text[start:end]
 
@@ -237,7 +238,7 @@ class Module:
         return self.text[starts[number - 1] : end].rstrip("\r\n")
 
     def line_of(self, offset: int) -> int:
-        """The number of the line, from 1, that an offset is in."""
+        """The number, from 1, of the line at an offset."""
         return bisect_right(self._line_starts, offset)
 
     def line_start(self, number: int) -> int:
@@ -246,40 +247,40 @@ class Module:
         return starts[number - 1] if number <= len(starts) else len(self.text)
 
     def indent_of(self, node: cst.CSTNode) -> str:
-        """The whitespace in front of the line that a node starts in."""
+        """The indentation of the line that a node starts in."""
         text = self.line(self.position(node)[0])
         return text[: len(text) - len(text.lstrip())]
 
     # -- edits -------------------------------------------------------------------------------------
 
     def replace(self, node: cst.CSTNode, text: str) -> Edit:
-        """Write ``text`` in place of a node."""
+        """Replace a node by ``text``."""
         start, end = self.span(node)
         return Edit(self.path, start, end, text)
 
     def insert_before(self, node: cst.CSTNode, text: str) -> Edit:
-        """Write ``text`` right in front of a node."""
+        """Insert ``text`` directly before a node."""
         start, _ = self.span(node)
         return Edit(self.path, start, start, text)
 
     def insert_after(self, node: cst.CSTNode, text: str) -> Edit:
-        """Write ``text`` right behind a node."""
+        """Insert ``text`` directly after a node."""
         _, end = self.span(node)
         return Edit(self.path, end, end, text)
 
     def insert_line(self, number: int, text: str) -> Edit:
-        """Write whole lines in front of line ``number``. ``text`` ends with a newline."""
+        """Insert whole lines before line ``number``. ``text`` ends with a newline."""
         start = self.line_start(number)
         return Edit(self.path, start, start, text)
 
     def delete_lines(self, first: int, last: int) -> Edit:
-        """Take away whole lines, both ends included."""
+        """Delete whole lines, from ``first`` to ``last`` inclusive."""
         return Edit(self.path, self.line_start(first), self.line_start(last + 1), "")
 
     def add_import(self, statement: str) -> tuple[Edit, ...]:
-        """Add ``import x`` or ``from x import y`` behind the other imports, if it is not there.
+        """Add ``import x`` or ``from x import y`` after the other imports, if it is missing.
 
-        :returns: no edit, or one. Two fixes that add the same import do it once.
+        :returns: no edit, or one. Two fixes that add the same import add it once.
         """
         imports = _import_lines(self.tree)
         if statement in {self.source(small) for line in imports for small in line.body}:
@@ -321,20 +322,20 @@ def _last_of_first_run(
     return body[position]
 
 
-_DEEPEST = 200
-"""Python itself takes no more. libcst's parser runs out of stack, and of process, much later."""
+_MAX_DEPTH = 200
+"""Python's own limit. Far above it, libcst's parser overflows the stack and kills the process."""
 _BRACKET = re.compile(r"[(\[{]|[)\]}]")
 
 
 def _depth(text: str) -> int:
-    """How many brackets are open at most. Those in strings count, which hardly matters."""
-    if sum(text.count(each) for each in "([{") <= _DEEPEST:
+    """The maximum nesting of brackets, or 0 if far below the limit; includes those in strings."""
+    if sum(text.count(each) for each in "([{") <= _MAX_DEPTH:
         return 0
-    depth = deepest = 0
+    depth = maximum = 0
     for found in _BRACKET.finditer(text):
         depth = depth + 1 if found.group() in "([{" else max(0, depth - 1)
-        deepest = max(deepest, depth)
-    return deepest
+        maximum = max(maximum, depth)
+    return maximum
 
 
 _PUNCTUATION = (
@@ -345,7 +346,7 @@ _PUNCTUATION = (
 
 @functools.cache
 def _fields(kind: type[cst.CSTNode]) -> tuple[str, ...]:
-    """The fields of a node type that can hold code: no whitespace, no punctuation, no flags."""
+    """The fields of a node type that can hold code: not whitespace, punctuation or flags."""
     names = (field.name for field in dataclasses.fields(kind))
     return tuple(name for name in names if not name.startswith(_PUNCTUATION))
 

@@ -1,12 +1,14 @@
-"""A project: its modules, its settings, how it is started, and what it told about itself.
+"""A project: its files, modules, settings, start commands and introspected facts.
 
-What enters: a folder, and what the user chose. What leaves: what rules ask for. Files are read and
-parsed when first asked for, and once.
+Input: a folder and the user's options. Output: the data that rules need. Each file is read and
+parsed on first use, once.
 """
 
 from __future__ import annotations
 
+import fnmatch
 import functools
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,9 +16,9 @@ from typing import Any
 import libcst as cst
 
 from bridge.errors import MigrationError
-from bridge.migrate.deploy import Deploy, read_deploy
+from bridge.migrate.deploy.read import read_deploy
+from bridge.migrate.deploy.records import Deploy
 from bridge.migrate.facts import Facts
-from bridge.migrate.files import walk
 from bridge.migrate.findings import Target
 from bridge.migrate.literals import evaluate
 from bridge.migrate.module import Module
@@ -32,11 +34,11 @@ _VARIABLE = "DJANGO_SETTINGS_MODULE"
 class Project:
     """One project.
 
-    :ivar root: the folder that was named, absolute.
-    :ivar base: the folder that ``manage.py`` is in, else ``root``: where imports start.
+    :ivar root: the project's folder, absolute.
+    :ivar base: the folder with ``manage.py``, else ``root``: where imports start.
     :ivar modules: all of its Python files.
-    :ivar target: where it is to move.
-    :ivar facts: what introspection told; None if it was not asked.
+    :ivar target: where it moves to.
+    :ivar facts: the result of introspection; None without it.
     """
 
     def __init__(
@@ -57,27 +59,27 @@ class Project:
         python = [path for path in self.files if path.suffix == ".py"]
         self.base = _base(root, python)
         self.modules = [Module(path, self._name(path), self._texts.get(path)) for path in python]
-        self._chosen_settings = settings_module
+        self._settings_option = settings_module
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Without what was read and parsed: the other process does that itself."""
-        arguments = (self.root, self.files, self.target, self._chosen_settings, self.facts)
+        """Pickled without file contents and trees: the other process reads and parses itself."""
+        arguments = (self.root, self.files, self.target, self._settings_option, self.facts)
         return _rebuilt, (*arguments, self._texts)
 
     def with_texts(self, texts: Mapping[Path, Text]) -> Project:
         """The same project, as if these files had been written."""
-        return self._like(self.facts, self.target, texts)
+        return self._copy(self.facts, self.target, texts)
 
     def with_facts(self, facts: Facts | None, target: Target | None = None) -> Project:
-        """The same project, having told this about itself, and moving there."""
-        return self._like(facts, target or self.target, self._texts)
+        """The same project with these facts, and with another target if one is given."""
+        return self._copy(facts, target or self.target, self._texts)
 
-    def _like(self, facts: Facts | None, target: Target, texts: Mapping[Path, Text]) -> Project:
+    def _copy(self, facts: Facts | None, target: Target, texts: Mapping[Path, Text]) -> Project:
         return Project(
             self.root,
             self.files,
             target=target,
-            settings_module=self._chosen_settings,
+            settings_module=self._settings_option,
             facts=facts,
             texts=texts,
         )
@@ -90,7 +92,7 @@ class Project:
         return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
     def relative(self, path: Path) -> str:
-        """A path as the user should see it: from the project's folder on, with ``/``."""
+        """A path for display: relative to the project's folder, with ``/``."""
         return (
             path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
         )
@@ -98,18 +100,18 @@ class Project:
     # -- files -------------------------------------------------------------------------------------
 
     def original(self, path: Path) -> Text | None:
-        """The text of a file as it is on disk; None if there is none."""
+        """The text of a file on disk; None if there is no such file."""
         return read_text(path) if path.is_file() else None
 
     def text_of(self, path: Path) -> Text:
-        """The text of a file, changes that are not written yet included.
+        """The text of a file, including changes that are not written yet.
 
-        :raises CannotRead: it cannot be read.
+        :raises CannotRead: the file cannot be read.
         """
         return self._texts.get(path) or read_text(path)
 
     def exists(self, path: Path) -> bool:
-        """Whether there is such a file, or will be."""
+        """Whether there is such a file, or a fix creates it."""
         return path in self._texts or path.exists()
 
     def lines(self, path: Path) -> list[str]:
@@ -131,7 +133,8 @@ class Project:
 
     @functools.cached_property
     def _by_short_name(self) -> dict[str, Module]:
-        """Modules without the folders before their package: those may be on ``sys.path``."""
+        """Modules by the name without the folders above their package, which may be on
+        ``sys.path``."""
         packages = {module.path.parent for module in self.modules if module.is_package}
         found: dict[str, list[Module]] = {}
         for module in self.modules:
@@ -143,19 +146,19 @@ class Project:
         return {name: modules[0] for name, modules in found.items() if len(modules) == 1}
 
     def module(self, name: str) -> Module | None:
-        """The project's module of that dotted name; None for modules from elsewhere.
+        """The project's module with this dotted name; None for other modules.
 
-        ``shop.views`` may be in ``apps/shop/views.py``, where ``apps`` is no package and no other
+        ``shop.views`` may be in ``apps/shop/views.py``, if ``apps`` is not a package and no other
         folder has such a module.
         """
         return self._by_name.get(name) or self._by_short_name.get(name)
 
     def module_at(self, path: Path | str) -> Module | None:
-        """The project's module in that file."""
+        """The project's module in this file."""
         return self._by_path.get(Path(path))
 
     def containing(self, *texts: str) -> Iterator[Module]:
-        """The modules whose text has one of these, and which can be parsed."""
+        """The modules that contain one of these texts and can be parsed."""
         for module in self.modules:
             try:
                 if any(text in module.text for text in texts):
@@ -174,7 +177,7 @@ class Project:
         return None if module is None or found is None else (module, found)
 
     def find(self, dotted: str) -> Definition | None:
-        """A class or function of the project by its dotted name; re-exports are followed."""
+        """A class or function of the project by its dotted name; follows re-exports."""
         for _ in range(10):
             name, _, attribute = dotted.rpartition(".")
             module = self.module(name)
@@ -205,27 +208,27 @@ class Project:
 
     @functools.cached_property
     def settings_module(self) -> str | None:
-        """The name of the settings module: as chosen, else the default in ``manage.py`` & co."""
-        if self._chosen_settings:
-            return self._chosen_settings
+        """The settings module: from the options, else the default in ``manage.py`` or others."""
+        if self._settings_option:
+            return self._settings_option
         ordered = sorted(self.containing(_VARIABLE), key=lambda m: (m is not self.manage, m.name))
         found = (default_settings(module) for module in ordered)
         return next((name for name in found if name), None)
 
     @functools.cached_property
     def settings(self) -> Settings:
-        """The settings, as written and as introspection told them."""
+        """The settings, from the sources and from introspection."""
         name = self.settings_module
         written = read_settings(self.module, name) if name else {}
-        told = self.facts.settings if self.facts else None
-        changed = {setting.module.path for setting in written.values() if setting.module}
-        return Settings(written, told, is_changed=not changed.isdisjoint(self._texts))
+        resolved = self.facts.settings if self.facts else None
+        paths = {setting.module.path for setting in written.values() if setting.module}
+        return Settings(written, resolved, is_changed=not paths.isdisjoint(self._texts))
 
     # -- how it is started -------------------------------------------------------------------------
 
     @functools.cached_property
     def deploy(self) -> Deploy:
-        """Start commands and the configuration of servers and proxies."""
+        """The start commands, and the configuration of servers and proxies."""
         return read_deploy(self.files, self._texts)
 
 
@@ -243,7 +246,7 @@ def _rebuilt(
 
 
 def default_settings(module: Module) -> str | None:
-    """The settings module that a file sets as its default, in ``os.environ``."""
+    """The settings module that a file puts into ``os.environ``."""
     for call in module.nodes(cst.Call):
         values = [evaluate(each.value) for each in call.args]
         if values[:1] == [_VARIABLE] and len(values) == 2 and isinstance(values[1], str):
@@ -285,19 +288,58 @@ def open_project(
     """The project in a folder.
 
     :param path: the folder, or the ``manage.py`` in it.
-    :param exclude: patterns of files to leave out; see :func:`bridge.migrate.files.walk`.
-    :raises MigrationError: there is no such folder, or no Python in it.
+    :param exclude: patterns of paths to skip, relative to the folder, as ``docs/*`` or
+        ``*/testdata``; a folder is skipped with all its contents.
+    :raises MigrationError: there is no such folder, or it contains no Python file.
     """
     root = path.parent if path.name == "manage.py" and path.is_file() else path
+    if not path.exists():
+        raise MigrationError(f"{path}: no such folder")
     if not root.is_dir():
-        raise MigrationError(f"{path}: no such folder" if not path.exists() else _no_folder(path))
-    files = list(walk(root.absolute(), exclude))
+        raise MigrationError(f"{path} is a file: pass the project's folder, the one with manage.py")
+    files = list(_walk(root.absolute(), exclude))
     if not any(each.suffix == ".py" for each in files):
-        raise MigrationError(f"{path} is not a project: there is no Python file in it")
+        raise MigrationError(f"{path} is not a project: it contains no Python file")
     return Project(
         root.absolute(), files, target=target, settings_module=settings_module, facts=facts
     )
 
 
-def _no_folder(path: Path) -> str:
-    return f"{path} is a file: name the folder of the project, the one with manage.py"
+_SKIPPED_FOLDERS = frozenset(
+    {
+        *("__pycache__", "node_modules", "site-packages", "build", "dist", ".eggs"),
+        *(".git", ".hg", ".svn", ".idea", ".vscode", ".tox", ".nox"),
+        *(".venv", "venv", "env", ".env"),
+        *(".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis"),
+    }
+)
+
+
+def _walk(root: Path, exclude: Sequence[str]) -> Iterator[Path]:
+    """Every file of a project, sorted by folder.
+
+    Symlinks to folders are not followed, so that no file is seen twice and no loop is endless.
+    Pipes, sockets and devices are skipped, because reading one may never end.
+    """
+    for folder, folders, names in os.walk(root):
+        here = Path(folder)
+        folders[:] = sorted(name for name in folders if not _is_skipped(root, here / name, exclude))
+        for name in sorted(names):
+            if _is_a_file(here / name) and not _is_excluded(root, here / name, exclude):
+                yield here / name
+
+
+def _is_a_file(path: Path) -> bool:
+    """A broken symlink counts, so that it is reported as unreadable."""
+    return path.is_file() or not path.exists()
+
+
+def _is_skipped(root: Path, folder: Path, exclude: Sequence[str]) -> bool:
+    if folder.name in _SKIPPED_FOLDERS or folder.name.endswith(".egg-info"):
+        return True
+    return (folder / "pyvenv.cfg").exists() or _is_excluded(root, folder, exclude)
+
+
+def _is_excluded(root: Path, path: Path, exclude: Sequence[str]) -> bool:
+    relative = path.relative_to(root).as_posix()
+    return any(fnmatch.fnmatch(relative, pattern.rstrip("/")) for pattern in exclude)

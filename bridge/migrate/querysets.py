@@ -1,7 +1,8 @@
-"""Which expressions are Django querysets and model instances, as far as one function shows it.
+"""Recognizes Django querysets and model instances within one function.
 
-What enters: expressions inside an ``async def``. What leaves: what they are. Cautious: a name that
-comes from elsewhere, or a method that is not Django's own, is nothing that is known.
+Input: expressions inside an ``async def``. Output: whether they are querysets or instances. To
+avoid false findings, a name from outside the function, or a method that is not Django's, is
+neither.
 """
 
 from __future__ import annotations
@@ -31,31 +32,31 @@ _NAMES = (
     *("aggregate", "in_bulk", "contains", "explain"),
 )
 ASYNC_OF = {name: f"a{name}" for name in _NAMES}
-"""The methods of querysets that ask the database, and their async forms (Django 4.1 and newer)."""
+"""The queryset methods that query the database, and their async forms (Django 4.1 and newer)."""
 ASYNC_OF_INSTANCE = {name: f"a{name}" for name in ("save", "delete", "refresh_from_db")}
 """The same for model instances (Django 4.2 and newer)."""
 SHORTCUTS = {
     f"django.shortcuts.{name}": f"a{name}" for name in ("get_object_or_404", "get_list_or_404")
 }
-"""Functions with async forms beside them (Django 5.0 and newer)."""
+"""Shortcuts that have async forms (Django 5.0 and newer)."""
 AUTH = {
     f"django.contrib.auth.{name}": f"a{name}"
     for name in ("authenticate", "login", "logout", "get_user", "update_session_auth_hash")
 }
-"""The same, for those that load or store the user."""
-_GIVES_INSTANCE = frozenset(("get", "create", "first", "last", "earliest", "latest"))
+"""The same, for functions that load or store the user."""
+_RETURNS_INSTANCE = frozenset(("get", "create", "first", "last", "earliest", "latest"))
 
 
 class Querysets:
-    """Questions about the expressions of one module."""
+    """The querysets and model instances of one module."""
 
     def __init__(self, module: Module, project: Project) -> None:
         self._module = module
         self._project = project
-        self._asked: set[tuple[str, int]] = set()
+        self._pending: set[tuple[str, int]] = set()
 
     def is_queryset(self, node: cst.CSTNode) -> bool:
-        """Whether it is a manager or a queryset that has not asked the database yet."""
+        """Whether it is a manager, or a queryset that has not queried the database yet."""
         match node:
             case cst.Attribute(attr=cst.Name(value=name)) if name in _MANAGERS:
                 return self._is_model(node.value)
@@ -71,7 +72,7 @@ class Querysets:
                 return False
 
     def _is_model(self, node: cst.BaseExpression) -> bool:
-        """Whether ``.objects`` of it is a manager: the collections of boto3 have one, too."""
+        """Whether ``.objects`` of it is a manager; boto3's collections also have one."""
         if isinstance(node, cst.Call):
             name = self._module.qualified(node) or ""
             return name.endswith(("get_user_model", "get_model")) or name == "type"
@@ -90,7 +91,7 @@ class Querysets:
         return isinstance(node, cst.Name) and self._is_local(node, "instance")
 
     def _is_relation(self, node: cst.CSTNode) -> bool:
-        """``order.lines``, unless something may have prefetched it."""
+        """``order.lines``, unless it may be prefetched."""
         if not isinstance(node, cst.Attribute) or not self.is_instance(node.value):
             return False
         function = function_of(self._module, node)
@@ -99,18 +100,19 @@ class Querysets:
     def _is_local(self, node: cst.Name, kind: str) -> bool:
         function = function_of(self._module, node)
         key = (f"{kind} {node.value}", id(function))
-        if function is None or key in self._asked:
+        if function is None or key in self._pending:
             return False
-        self._asked.add(key)  # qs = qs.filter(...) asks about itself: that one does not decide
+        self._pending.add(key)  # ends the recursion of qs = qs.filter(...)
         try:
             values = assigned_values(self._module, function, node.value)
-            others = [v for v in values or () if not self._is_about_itself(v, node.value)]
-            check = self.is_queryset if kind == "queryset" else self._gives_instance
+            others = [v for v in values or () if not self._is_chained_on(v, node.value)]
+            check = self.is_queryset if kind == "queryset" else self._returns_instance
             return bool(others) and all(check(value) for value in others)
         finally:
-            self._asked.discard(key)
+            self._pending.discard(key)
 
-    def _is_about_itself(self, value: cst.BaseExpression, name: str) -> bool:
+    def _is_chained_on(self, value: cst.BaseExpression, name: str) -> bool:
+        """``qs.filter(...)``, for the name ``qs``."""
         inner: cst.CSTNode = value
         while isinstance(inner, cst.Call | cst.Attribute):
             is_lazy = not isinstance(inner, cst.Attribute) or inner.attr.value in _LAZY
@@ -119,7 +121,7 @@ class Querysets:
             inner = inner.func if isinstance(inner, cst.Call) else inner.value
         return isinstance(inner, cst.Name) and inner.value == name and inner is not value
 
-    def _gives_instance(self, value: cst.BaseExpression) -> bool:
+    def _returns_instance(self, value: cst.BaseExpression) -> bool:
         awaited = isinstance(value, cst.Await)
         call = value.expression if isinstance(value, cst.Await) else value
         if not isinstance(call, cst.Call):
@@ -130,7 +132,7 @@ class Querysets:
         match call.func:
             case cst.Attribute(value=owner, attr=cst.Name(value=method)):
                 plain = method.removeprefix("a") if awaited else method
-                return plain in _GIVES_INSTANCE and self.is_queryset(owner)
+                return plain in _RETURNS_INSTANCE and self.is_queryset(owner)
             case cst.Name():
                 found = self._class_of(call.func)
                 return found is not None and derives_from(
@@ -158,6 +160,6 @@ class Querysets:
 
 
 def _is_of_another_library(module: Module, node: cst.ClassDef) -> bool:
-    """mongoengine's and other libraries' documents have ``objects`` as well."""
+    """The documents of mongoengine and other libraries also have ``objects``."""
     names = {base.partition(".")[0] for base in module.base_names(node)}
     return bool(names & {"mongoengine", "beanie", "tortoise", "ormar", "odmantic", "elasticsearch"})

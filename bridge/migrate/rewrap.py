@@ -1,7 +1,7 @@
-"""Calls of other libraries' adapters, and what they become with `bridge`.
+"""Replaces the adapters of other libraries by those of `bridge`.
 
-What enters: the names of a class that adapts one interface to the other, and how its options are
-called here. What leaves: each use of it in a module, with the fix that puts ours in its place.
+Input: an adapter class of another library, and the `bridge` names of its options. Output: each use
+of it in a module, with the fix that replaces it.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ __all__ = ["Adapter", "uses_of"]
 
 @dataclass(frozen=True)
 class Adapter:
-    """One class of another library.
+    """One adapter class of another library.
 
-    :ivar names: its dotted names, as it can be imported.
-    :ivar ours: the name of ours in `bridge`.
-    :ivar options: what its options are called here; empty for those that ours has no need of.
-    :ivar positional: its parameters behind the app, in order.
-    :ivar packages: what the other library is listed as, where a project lists what it needs.
+    :ivar names: the dotted names that it can be imported by.
+    :ivar replacement: the name of its counterpart in `bridge`.
+    :ivar options: its options and their `bridge` names; empty for an option to drop.
+    :ivar positional: its parameters after the app, in order.
+    :ivar packages: the names of the other library in requirements.
     """
 
     names: tuple[str, ...]
-    ours: str
+    replacement: str
     options: Mapping[str, str]
     positional: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
@@ -41,24 +41,24 @@ class Adapter:
 def uses_of(
     module: Module, project: Project, adapter: Adapter
 ) -> Iterator[tuple[cst.CSTNode, Fix | None]]:
-    """Each call of an adapter, with its fix; or what else is done with it, without."""
+    """Each call of an adapter, with its fix; and each other use, without a fix."""
     calls = [each for each in module.nodes(cst.Call) if module.qualified(each) in adapter.names]
     fixed = {id(each.func): _arguments(module, each, adapter) for each in calls}
     others = [each for each in _references(module, adapter) if id(each) not in fixed]
-    is_ignored = "bridge: ignore[A80" in module.text  # that use still needs the import
+    is_ignored = "bridge: ignore[A80" in module.text  # an ignored use still needs the import
     can_replace = not others and not is_ignored and None not in fixed.values()
     needed = _requirement(project, adapter) if calls else ()
     for call in calls:
         arguments = fixed[id(call.func)]
         edits = () if arguments is None else _edits(module, call, adapter, arguments, can_replace)
-        fix = Fix(f"Use bridge.{adapter.ours}", (*edits, *needed), safe=True) if edits else None
-        yield call, fix
+        description = f"Use bridge.{adapter.replacement}"
+        yield call, Fix(description, (*edits, *needed), safe=True) if edits else None
     for other in others:
         yield other, None
 
 
 def _references(module: Module, adapter: Adapter) -> Iterator[cst.BaseExpression]:
-    """Every use of its name, imports left out."""
+    """Every use of its name, except in imports."""
     for kind in (cst.Name, cst.Attribute):
         for node in module.nodes(kind):
             if module.qualified(node) in adapter.names and not _is_part(module, node):
@@ -66,7 +66,7 @@ def _references(module: Module, adapter: Adapter) -> Iterator[cst.BaseExpression
 
 
 def _is_part(module: Module, node: cst.CSTNode) -> bool:
-    """Whether it is the last word of a dotted name, of an import, or of a keyword."""
+    """Whether it is part of an import, the attribute of a dotted name, or a keyword."""
     above = module.parent(node)
     if isinstance(above, cst.Attribute):
         return above.attr is node
@@ -76,9 +76,9 @@ def _is_part(module: Module, node: cst.CSTNode) -> bool:
 
 
 def _arguments(module: Module, call: cst.Call, adapter: Adapter) -> tuple[Edit, ...] | None:
-    """What makes its arguments those of ours; None if one of them has no counterpart.
+    """The edits that adapt its arguments; None if one of them has no counterpart.
 
-    Each is changed where it stands, so that lines and comments stay.
+    Each argument is changed in place, so that line breaks and comments are kept.
     """
     edits: list[Edit] = []
     for position, each in enumerate(call.args):
@@ -95,29 +95,29 @@ def _arguments(module: Module, call: cst.Call, adapter: Adapter) -> tuple[Edit, 
         if adapter.options[name]:
             edits += _renamed(module, each, adapter.options[name])
             continue
-        gone = _without(module, call.args[position - 1], each) if position else None
-        if gone is None:
+        removal = _removed(module, call.args[position - 1], each) if position else None
+        if removal is None:
             return None
-        edits.append(gone)
+        edits.append(removal)
     return tuple(edits) if call.args else None
 
 
 def _renamed(module: Module, argument: cst.Arg, name: str) -> Iterator[Edit]:
-    """The argument under another keyword; under none if ``name`` is empty."""
+    """Rename the keyword of an argument; remove it if ``name`` is empty."""
     start, _ = module.span(argument)
     end = start
     if argument.keyword is not None:
         equals = re.compile(r"\s*=\s*").match(module.text, module.span(argument.keyword)[1])
         end = equals.end() if equals else end
-    wanted = f"{name}=" if name else ""
-    if re.sub(r"\s", "", module.text[start:end]) != wanted:
-        yield Edit(module.path, start, end, wanted)
+    keyword = f"{name}=" if name else ""
+    if re.sub(r"\s", "", module.text[start:end]) != keyword:
+        yield Edit(module.path, start, end, keyword)
 
 
-def _without(module: Module, before: cst.Arg, argument: cst.Arg) -> Edit | None:
-    """No such argument: its line goes, or what is between it and the one before.
+def _removed(module: Module, before: cst.Arg, argument: cst.Arg) -> Edit | None:
+    """Remove an argument: its whole line, or the text from the argument before it.
 
-    None where that has a comment, which may be about something else.
+    :returns: None if that text has a comment, which may belong to something else.
     """
     start, end = module.span(argument)
     first, last = module.line_of(start), module.line_of(end)
@@ -130,7 +130,7 @@ def _without(module: Module, before: cst.Arg, argument: cst.Arg) -> Edit | None:
 
 
 def _requirement(project: Project, adapter: Adapter) -> tuple[Edit, ...]:
-    """Without `bridge` on its lists, the changed project would not start where it is installed."""
+    """Add `bridge`: the changed project does not start without it."""
     for package in adapter.packages:
         edits = add_requirement(project, "wsgi-asgi-bridge", beside=package)
         if edits:
@@ -145,19 +145,19 @@ def _edits(
     arguments: tuple[Edit, ...],
     can_replace: bool,
 ) -> tuple[Edit, ...]:
-    ours = adapter.ours
-    known = module.imports.get(ours, f"bridge.{ours}")
-    if known != f"bridge.{ours}" and not (known in adapter.names and can_replace):
-        return ()  # the name is taken
+    name = adapter.replacement
+    imported = module.imports.get(name, f"bridge.{name}")
+    if imported != f"bridge.{name}" and not (imported in adapter.names and can_replace):
+        return ()  # the name has another meaning in this module
     edits: list[Edit] = []
-    if module.source(call.func) != ours:
-        edits.append(module.replace(call.func, ours))
+    if module.source(call.func) != name:
+        edits.append(module.replace(call.func, name))
     return (*edits, *arguments, *_imports(module, adapter, can_replace))
 
 
 def _imports(module: Module, adapter: Adapter, can_replace: bool) -> tuple[Edit, ...]:
-    """Ours, in place of the other where that has no other use."""
-    statement = f"from bridge import {adapter.ours}"
+    """Import the replacement, in place of the other adapter if that has no other use."""
+    statement = f"from bridge import {adapter.replacement}"
     for node in module.nodes(cst.ImportFrom):
         if not isinstance(node.names, tuple | list) or module.enclosing(node, cst.FunctionDef):
             continue

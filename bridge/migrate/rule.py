@@ -1,7 +1,6 @@
-"""What a rule is, and where rules are found.
+"""The base class of rules, and the discovery of all rules in :mod:`bridge.migrate.rules`.
 
-What enters: the modules of :mod:`bridge.migrate.rules`. What leaves: one instance of each rule, in
-the order of their codes. A rule has no state; it may run in any process.
+A rule has no state: it may run in any process.
 """
 
 from __future__ import annotations
@@ -26,17 +25,17 @@ __all__ = ["Rule", "all_rules", "select_rules"]
 
 
 class Rule:
-    """One thing to find. A subclass gives the class variables and one or both of the methods.
+    """Base class of rules. A subclass sets the class variables and overrides one or both checks.
 
     :cvar code: letter and number, as ``M202``.
-    :cvar name: in words with hyphens, as ``middleware-overrides-call``.
-    :cvar summary: what is found, in one line, for tables.
-    :cvar native: the usual severity under the framework's own ASGI handler; None: not at all.
-    :cvar bridge: the same through `bridge`.
-    :cvar sources: what it looks at.
-    :cvar fix: ``"safe"``, ``"unsafe"``, or empty if it offers none.
-    :cvar triggers: :meth:`check_module` gets only modules whose text has one of these. Empty: it
-        gets none.
+    :cvar name: words with hyphens, as ``middleware-overrides-call``.
+    :cvar summary: what the rule finds, in one line, for tables.
+    :cvar native: the default severity under the framework's own ASGI handler; None: not reported.
+    :cvar bridge: the default severity through `bridge`.
+    :cvar sources: where its findings come from.
+    :cvar fix: ``"safe"``, ``"unsafe"``, or empty if it offers no fix.
+    :cvar triggers: :meth:`check_module` is called for modules whose text contains one of these;
+        for no module if empty.
     """
 
     code: ClassVar[str]
@@ -49,11 +48,11 @@ class Rule:
     triggers: ClassVar[tuple[str, ...]] = ()
 
     def check_module(self, module: Module, project: Project) -> Iterable[Finding]:
-        """Look at one module by itself. May run in another process than the rest."""
+        """Check one module. May run in a worker process."""
         return ()
 
     def check_project(self, project: Project) -> Iterable[Finding]:
-        """Look at the project as a whole: settings, deploy files, what introspection told."""
+        """Check the project as a whole: settings, deploy files, introspected facts."""
         return ()
 
     # -- making findings ---------------------------------------------------------------------------
@@ -71,7 +70,7 @@ class Rule:
     ) -> Finding:
         """A finding at a node.
 
-        :param severity: native and bridge, where they are not the rule's usual ones.
+        :param severity: native and bridge, if they differ from the rule's defaults.
         """
         line, column = module.position(node)
         native, bridge = severity or (self.native, self.bridge)
@@ -102,7 +101,7 @@ class Rule:
         source: Source = Source.DEPLOY,
         severity: tuple[Severity | None, Severity | None] | None = None,
     ) -> Finding:
-        """A finding at a line of any file; at line 0, of the file or folder as a whole."""
+        """A finding at a line of any file; at line 0, for the file or folder as a whole."""
         native, bridge = severity or (self.native, self.bridge)
         column = column if line else 0
         return Finding(
@@ -122,16 +121,16 @@ class Rule:
 
 @functools.cache
 def all_rules() -> tuple[Rule, ...]:
-    """Every rule there is, in the order of their codes."""
-    rules = sorted(_found(), key=lambda rule: rule.code)
+    """All rules, sorted by code."""
+    rules = sorted(_discovered(), key=lambda rule: rule.code)
     codes = [rule.code for rule in rules]
-    twice = {code for code in codes if codes.count(code) > 1}
-    if twice:
-        raise RuntimeError(f"two rules have the same code: {', '.join(sorted(twice))}")
+    duplicates = {code for code in codes if codes.count(code) > 1}
+    if duplicates:
+        raise RuntimeError(f"two rules have the same code: {', '.join(sorted(duplicates))}")
     return tuple(rules)
 
 
-def _found() -> Iterator[Rule]:
+def _discovered() -> Iterator[Rule]:
     package = importlib.import_module("bridge.migrate.rules")
     for info in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
         module = importlib.import_module(info.name)
@@ -142,10 +141,10 @@ def _found() -> Iterator[Rule]:
 
 def select_rules(select: Iterable[str] = (), ignore: Iterable[str] = ()) -> tuple[Rule, ...]:
     """The rules whose codes start with one of ``select`` (all if empty) and none of ``ignore``."""
-    chosen, dropped = tuple(select), tuple(ignore)
+    selected, ignored = tuple(select), tuple(ignore)
     return tuple(
         rule
         for rule in all_rules()
-        if (not chosen or rule.code.startswith(chosen))
-        and not (dropped and rule.code.startswith(dropped))
+        if (not selected or rule.code.startswith(selected))
+        and not (ignored and rule.code.startswith(ignored))
     )

@@ -1,14 +1,15 @@
-"""Every rule over every file of a project.
+"""Runs every rule over every file of a project.
 
-What enters: a :class:`~bridge.migrate.project.Project` and rules. What leaves: a :class:`Report`.
-Rules run on the calling thread and, where there is much to parse, in worker processes as well: one
-for each CPU, started anew, so that nothing of this process is copied into them.
+Input: a :class:`~bridge.migrate.project.Project` and rules. Output: a :class:`Report`. Runs on: the
+calling thread; if there are many files to parse, also in worker processes, one per CPU. They are
+spawned, not forked, so they share no state with this process.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -20,27 +21,26 @@ from bridge.migrate.findings import Finding, Problem, Target
 from bridge.migrate.module import Module
 from bridge.migrate.project import Project
 from bridge.migrate.rule import Rule, all_rules
-from bridge.migrate.suppress import is_ignored
 from bridge.migrate.text import CannotRead
 
 __all__ = ["Progress", "Report", "check", "check_modules"]
 
 Progress = Callable[[int, int], None]
-"""Called with how many files are done, and of how many."""
+"""Called with the number of files done, and their total."""
 Found = tuple[list[Finding], list[Problem]]
 
 PARALLEL_FROM = 150
-"""So many files to parse take longer than it takes to start processes."""
+"""From this number of files on, parsing takes longer than starting processes."""
 _CHUNK = 16
-_MOST_JOBS = 8
+_MAX_JOBS = 8
 
 
 @dataclass(frozen=True)
 class Report:
-    """What came of one check.
+    """The result of one check.
 
-    :ivar findings: those that are not suppressed and matter on the project's target, by place.
-    :ivar suppressed: how many a comment suppressed.
+    :ivar findings: those reported on the project's target and not suppressed, sorted by place.
+    :ivar suppressed: the number of findings suppressed by comments.
     :ivar problems: the files that could not be read or parsed.
     """
 
@@ -58,8 +58,8 @@ def check(
 ) -> Report:
     """Run the rules.
 
-    :param progress: told after each file.
-    :param jobs: processes to use for many files; one for each CPU, up to 8, if not given.
+    :param progress: called after each file.
+    :param jobs: processes to use for many files; by default one per CPU, at most 8.
     """
     progress = progress or (lambda done, total: None)
     found, problems = _over_modules(project, rules, progress, jobs or _cpus())
@@ -68,70 +68,70 @@ def check(
             found.extend(rule.check_project(project))
         except Exception as error:
             problems.append(_failed(rule, project.root, error))
-    return _report(project, found, [*problems, *_not_read(project)])
+    return _report(project, found, [*problems, *_unreadable(project)])
 
 
-def _not_read(project: Project) -> Iterator[Problem]:
-    """What rules wanted to know from other files than their own, the settings say, and did not."""
+def _unreadable(project: Project) -> Iterator[Problem]:
+    """The files that a rule needed besides the one it checks, such as settings."""
     for module in project.modules:
         if module.failure is not None:
             yield Problem(module.path, module.failure.line, str(module.failure))
 
 
 def _cpus() -> int:
-    return min(_MOST_JOBS, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
+    return min(_MAX_JOBS, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
 
 
 # -- modules ---------------------------------------------------------------------------------------
 
 
 def _over_modules(project: Project, rules: Sequence[Rule], progress: Progress, jobs: int) -> Found:
-    wanted, problems = _wanted(project, rules)
+    triggered, problems = _triggered(project, rules)
     total = len(project.modules)
-    done = total - len(wanted)  # those need no parsing
+    done = total - len(triggered)  # those need no parsing
     progress(done, total)
-    if jobs > 1 and len(wanted) >= PARALLEL_FROM:
+    if jobs > 1 and len(triggered) >= PARALLEL_FROM:
         try:
-            found, others = _in_processes(
-                project, rules, wanted, jobs, lambda n: progress(n, total)
+            found, failures = _in_processes(
+                project, rules, triggered, jobs, lambda n: progress(n, total)
             )
-            return found, problems + others
+            return found, problems + failures
         except (BrokenProcessPool, OSError):
-            pass  # no process can be started here, or one was killed: it also goes without
+            pass  # no process can be started here, or one was killed: continue without them
     found = []
-    for module in wanted:
-        some, others = check_modules(project, rules, [module])
-        found += some
-        problems += others
+    for module in triggered:
+        new, failures = check_modules(project, rules, [module])
+        found += new
+        problems += failures
         done += 1
         progress(done, total)
     return found, problems
 
 
-def _wanted(project: Project, rules: Sequence[Rule]) -> tuple[list[Module], list[Problem]]:
-    """The modules that have a rule's trigger in them, and those that cannot be read."""
+def _triggered(project: Project, rules: Sequence[Rule]) -> tuple[list[Module], list[Problem]]:
+    """The modules that contain a rule's trigger, and those that cannot be read."""
     triggers = {trigger for rule in rules for trigger in rule.triggers}
-    wanted: list[Module] = []
+    triggered: list[Module] = []
     problems: list[Problem] = []
     for module in project.modules:
         try:
             if any(trigger in module.text for trigger in triggers):
-                wanted.append(module)
+                triggered.append(module)
         except CannotRead as error:
             problems.append(Problem(module.path, error.line, str(error)))
-    return wanted, problems
+    return triggered, problems
 
 
 def check_modules(project: Project, rules: Sequence[Rule], modules: Iterable[Module]) -> Found:
-    """Run what rules have for single modules."""
+    """Run the module checks of all rules."""
     found: list[Finding] = []
     problems: list[Problem] = []
     for module in modules:
         try:
             for rule in _rules_for(rules, module):
-                some, others = _apply(rule, module, project)
-                found += some
-                problems += others
+                new, failures = _apply(rule, module, project)
+                found += new
+                problems += failures
         except CannotRead as error:
             problems.append(Problem(module.path, error.line, str(error)))
         module.forget()
@@ -139,15 +139,15 @@ def check_modules(project: Project, rules: Sequence[Rule], modules: Iterable[Mod
 
 
 def _rules_for(rules: Sequence[Rule], module: Module) -> list[Rule]:
-    """The rules that look at a module.
+    """The rules with a trigger in a module.
 
-    :raises CannotRead: there are some, and it cannot be parsed.
+    :raises CannotRead: there are some, and the module cannot be parsed.
     """
     text = module.text
-    chosen = [rule for rule in rules if any(trigger in text for trigger in rule.triggers)]
-    if chosen:
-        _ = module.tree  # so that a syntax error is told whatever the rules look at
-    return chosen
+    triggered = [rule for rule in rules if any(trigger in text for trigger in rule.triggers)]
+    if triggered:
+        _ = module.tree  # reports a syntax error, whatever the rules access
+    return triggered
 
 
 def _apply(rule: Rule, module: Module, project: Project) -> Found:
@@ -160,17 +160,15 @@ def _apply(rule: Rule, module: Module, project: Project) -> Found:
 
 
 def _failed(rule: Rule, path: Path, error: Exception) -> Problem:
-    """A rule that fails takes no other with it, and is no clean result either."""
+    """A failing rule does not stop the others, but the result is not clean."""
     reason = f"{type(error).__name__}: {error}"
-    return Problem(
-        path, 0, f"could not be checked by {rule.code}, which is a bug of ours: {reason}"
-    )
+    return Problem(path, 0, f"could not be checked by {rule.code}, a bug in bridge: {reason}")
 
 
 # -- processes -------------------------------------------------------------------------------------
 
-_here: tuple[Project, tuple[Rule, ...]] | None = None
-"""Of a worker process: what it works on."""
+_worker_state: tuple[Project, tuple[Rule, ...]] | None = None
+"""The project and rules of a worker process."""
 
 
 def _in_processes(
@@ -190,46 +188,48 @@ def _in_processes(
         sizes: dict[Future[Found], int] = {}
         for start in range(0, len(modules), _CHUNK):
             paths = [module.path for module in modules[start : start + _CHUNK]]
-            sizes[pool.submit(_work, paths)] = len(paths)
+            sizes[pool.submit(_check_paths, paths)] = len(paths)
         for future in as_completed(sizes):
-            some, others = future.result()
-            found += some
-            problems += others
+            new, failures = future.result()
+            found += new
+            problems += failures
             done += sizes[future]
             progress(done)
     return found, problems
 
 
 def _start_worker(project: Project, codes: frozenset[str]) -> None:
-    global _here
-    _here = project, tuple(rule for rule in all_rules() if rule.code in codes)
+    global _worker_state
+    _worker_state = project, tuple(rule for rule in all_rules() if rule.code in codes)
 
 
-def _work(paths: Sequence[Path]) -> Found:
-    if _here is None:
-        raise RuntimeError("a worker process works on what it was started with")
-    project, rules = _here
+def _check_paths(paths: Sequence[Path]) -> Found:
+    if _worker_state is None:
+        raise RuntimeError("the worker process was not initialized by _start_worker()")
+    project, rules = _worker_state
     modules = (project.module_at(path) for path in paths)
     return check_modules(project, rules, (module for module in modules if module is not None))
 
 
-# -- what is told ----------------------------------------------------------------------------------
+# -- the report ------------------------------------------------------------------------------------
 
 
 def _report(project: Project, found: Iterable[Finding], problems: Sequence[Problem]) -> Report:
     if project.target is Target.BRIDGE and any(True for _ in djangos_own_asgi(project)):
-        found = map(_not_there_yet, found)
+        found = map(_before_the_move, found)
     relevant = {each for each in found if each.severity(project.target) is not None}
     lines: dict[Path, list[str]] = {}
-    kept = [each for each in relevant if not is_ignored(each, _line_reader(project, each, lines))]
-    kept = [_kept_inside(project, each) for each in kept]
-    ordered = sorted(kept, key=lambda f: (str(f.path), f.line, f.column, f.code, f.message))
-    told = sorted(set(problems), key=lambda each: (str(each.path), each.line, each.message))
-    return Report(tuple(ordered), len(relevant) - len(kept), tuple(told))
+    kept = [
+        each for each in relevant if not _is_suppressed(each, _line_reader(project, each, lines))
+    ]
+    kept = [_confined(project, each) for each in kept]
+    findings = sorted(kept, key=lambda f: (str(f.path), f.line, f.column, f.code, f.message))
+    failures = sorted(set(problems), key=lambda each: (str(each.path), each.line, each.message))
+    return Report(tuple(findings), len(relevant) - len(kept), tuple(failures))
 
 
-def _kept_inside(project: Project, finding: Finding) -> Finding:
-    """Without a fix that would write to what a symlink names outside of the project's folder."""
+def _confined(project: Project, finding: Finding) -> Finding:
+    """Drop a fix that would write through a symlink to a file outside the project's folder."""
     if finding.fix is None:
         return finding
     root = project.root.resolve()
@@ -238,13 +238,39 @@ def _kept_inside(project: Project, finding: Finding) -> Finding:
     return finding if is_inside else replace(finding, fix=None)
 
 
-def _not_there_yet(finding: Finding) -> Finding:
-    """As bad as natively, for requests are Django's own handler's; what moving cures has no fix."""
+def _before_the_move(finding: Finding) -> Finding:
+    """At least the native severity, while Django's own handler still serves the requests.
+
+    A finding that does not exist through `bridge` loses its fix: the move resolves it.
+    """
     if finding.native is None:
         return finding
     if finding.bridge is None:
         return replace(finding, bridge=finding.native, fix=None)
     return replace(finding, bridge=max(finding.native, finding.bridge))
+
+
+_SUPPRESSION = re.compile(r"#\s*bridge:\s*ignore\[([A-Z]\d+(?:\s*,\s*[A-Z]\d+)*)\]")
+
+
+def _is_suppressed(finding: Finding, line: Callable[[int], str]) -> bool:
+    """Whether a comment ``# bridge: ignore[M202] reason`` suppresses a finding.
+
+    The comment is at the end of the line, or alone on the line above: some formats, such as a
+    Dockerfile, allow no comment at the end of a line.
+
+    :param line: returns the text of a line of the finding's file, by number from 1.
+    """
+    if finding.line < 1:
+        return False
+    above = line(finding.line - 1).strip()
+    texts = [line(finding.line), above if above.startswith("#") else ""]
+    return any(finding.code in _suppressed_codes(text) for text in texts)
+
+
+def _suppressed_codes(text: str) -> set[str]:
+    found = _SUPPRESSION.search(text)
+    return {code.strip() for code in found.group(1).split(",")} if found else set()
 
 
 def _line_reader(

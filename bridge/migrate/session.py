@@ -1,7 +1,7 @@
-"""One run of ``bridge migrate``: from a path and choices to a report.
+"""One run of ``bridge migrate``: opens a project, introspects it, and checks it.
 
-What enters: the project's folder and :class:`~bridge.migrate.configuration.Choices`. What leaves: a
-:class:`Session`. The project is opened, asked about itself, and checked.
+Input: the project's folder and :class:`~bridge.migrate.configuration.Options`. Output: a
+:class:`Session`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from bridge.errors import MigrationError
 from bridge.migrate.advice import Advice, advise
 from bridge.migrate.baseline import new_findings, read_baseline
-from bridge.migrate.configuration import Choices
+from bridge.migrate.configuration import Options
 from bridge.migrate.facts import Facts
 from bridge.migrate.findings import Finding, Severity, Target
 from bridge.migrate.introspect import IntrospectionFailed, introspect
@@ -25,17 +25,17 @@ __all__ = ["Session", "run_check"]
 
 @dataclass(frozen=True)
 class Session:
-    """What came of it.
+    """A checked project.
 
-    :ivar project: with the target it was checked for.
+    :ivar project: with its facts, and the target it was checked for.
     :ivar advice: what it should move to.
-    :ivar report: without what the baseline has.
-    :ivar found: all findings, those in the baseline as well.
-    :ivar failure: why the project could not be asked; empty if it was, or was not to be.
+    :ivar report: without the findings of the baseline.
+    :ivar found: all findings, including those in the baseline.
+    :ivar failure: why introspection failed; empty if it succeeded or was disabled.
     """
 
     project: Project
-    choices: Choices
+    options: Options
     advice: Advice
     rules: tuple[Rule, ...]
     report: Report
@@ -43,11 +43,11 @@ class Session:
     failure: str
 
     def without_baseline(self, report: Report) -> Report:
-        """A report of the same project, without what the baseline has.
+        """A report of the same project, without the findings of the baseline.
 
         :raises MigrationError: the baseline cannot be read.
         """
-        return _without_baseline(self.choices, self.project, report)
+        return _without_baseline(self.options, self.project, report)
 
     @property
     def exit_code(self) -> int:
@@ -56,17 +56,17 @@ class Session:
             return 3
         if self.report.problems:
             return 2
-        return 1 if any(map(self.choices.fails, self.severities())) else 0
+        return 1 if any(map(self.options.fails, self.severities())) else 0
 
     def severities(self) -> list[Severity]:
-        """How bad each finding is, on the target."""
+        """The severity of each finding, on the target."""
         found = (each.severity(self.project.target) for each in self.report.findings)
         return [severity for severity in found if severity is not None]
 
 
 def run_check(
     path: Path,
-    choices: Choices,
+    options: Options,
     progress: Progress | None = None,
     facts: Facts | None = None,
     jobs: int | None = None,
@@ -74,35 +74,35 @@ def run_check(
     """Check a project.
 
     :param jobs: see :func:`bridge.migrate.runner.check`.
-    :param facts: what it has told already; otherwise it is asked, if ``choices`` say so.
-    :raises MigrationError: there is no project there, or the baseline cannot be read.
+    :param facts: known facts; without them the project is introspected, if ``options`` allow it.
+    :raises MigrationError: there is no project at ``path``, or the baseline cannot be read.
     """
-    project = open_project(path, settings_module=choices.settings, exclude=choices.exclude)
-    if choices.settings and project.module(choices.settings) is None and not choices.introspect:
-        raise MigrationError(f"there is no settings module {choices.settings!r} in {path}")
+    project = open_project(path, settings_module=options.settings, exclude=options.exclude)
+    if options.settings and project.module(options.settings) is None and not options.introspect:
+        raise MigrationError(f"no settings module {options.settings!r} in {path}")
     failure = ""
     if facts is None:
-        facts, failure = _ask(project, choices)
+        facts, failure = _introspect(project, options)
     advice = advise(project.with_facts(facts))
-    target = advice.target if choices.target == "auto" else Target(choices.target)
+    target = advice.target if options.target == "auto" else Target(options.target)
     project = project.with_facts(facts, target)
-    rules = select_rules(choices.select, choices.ignore)
+    rules = select_rules(options.select, options.ignore)
     report = check(project, rules, progress, jobs=jobs)
-    new = _without_baseline(choices, project, report)
-    return Session(project, choices, advice, rules, new, report.findings, failure)
+    new = _without_baseline(options, project, report)
+    return Session(project, options, advice, rules, new, report.findings, failure)
 
 
-def _without_baseline(choices: Choices, project: Project, report: Report) -> Report:
-    if choices.baseline is None:
+def _without_baseline(options: Options, project: Project, report: Report) -> Report:
+    if options.baseline is None:
         return report
-    known = read_baseline(choices.baseline)
-    return replace(report, findings=tuple(new_findings(known, project, report.findings)))
+    baseline = read_baseline(options.baseline)
+    return replace(report, findings=tuple(new_findings(baseline, project, report.findings)))
 
 
-def _ask(project: Project, choices: Choices) -> tuple[Facts | None, str]:
-    if not (choices.introspect and project.is_django):
+def _introspect(project: Project, options: Options) -> tuple[Facts | None, str]:
+    if not (options.introspect and project.is_django):
         return None, ""
     try:
-        return introspect(project, choices.python, choices.introspect_timeout_s), ""
+        return introspect(project, options.python, options.introspect_timeout_s), ""
     except IntrospectionFailed as error:
         return None, str(error)

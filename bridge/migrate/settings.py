@@ -1,10 +1,11 @@
-"""The settings of a Django project: as written, and as they turned out to be.
+"""The settings of a Django project: as written in its sources, and as Django resolved them.
 
-What enters: the project's modules and, where it was introspected, what Django said. What leaves:
-a :class:`Setting` by its name: the value, where it is written, and how we know.
+Input: the project's modules and, after introspection, the resolved values. Output: a
+:class:`Setting` by name: the value, where it is written, and its source.
 
-Read from the sources, ``from .base import *`` is followed, as are ``+=``, ``append``, ``insert``,
-``extend`` and ``remove``. Of branches, ``if`` bodies are taken to run, in the order they stand in.
+In the sources, ``from .base import *`` is followed, as are ``+=``, ``append``, ``insert``,
+``extend`` and ``remove``. ``if`` bodies are assumed to run, in source order; of ``if`` and
+``else``, the ``if`` body wins.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ class Setting:
     """One setting.
 
     :ivar value: lists and tuples as a list. :data:`~bridge.migrate.literals.UNKNOWN`, or such an
-        item in it, for what only the running project could tell.
-    :ivar source: R where the running project told it, else S.
-    :ivar module: where it was assigned last; None where it is Django's own default.
+        item in the list, for what only the running project could know.
+    :ivar source: R if resolved by the running project, else S.
+    :ivar module: where it was assigned last; None for Django's own default.
     :ivar node: that assignment, or call of ``append``.
-    :ivar times: how many statements had a part in the value: 1 for a plain assignment.
+    :ivar times: the number of statements that built the value: 1 for a plain assignment.
     """
 
     value: Any
@@ -44,14 +45,14 @@ class Setting:
 
     @property
     def is_known(self) -> bool:
-        """Whether all of it could be told."""
+        """Whether no part of the value is unknown."""
         return self.value is not UNKNOWN and not (
             isinstance(self.value, list) and UNKNOWN in self.value
         )
 
     @property
     def literal(self) -> cst.BaseExpression | None:
-        """The expression, where the whole value comes from one plain assignment."""
+        """The expression, if one plain assignment gives the whole value."""
         if self.times == 1 and isinstance(self.node, cst.Assign | cst.AnnAssign):
             return self.node.value
         return None
@@ -63,30 +64,32 @@ class Settings:
     def __init__(
         self,
         written: dict[str, Setting],
-        told: dict[str, Any] | None = None,
+        resolved: dict[str, Any] | None = None,
         *,
         is_changed: bool = False,
     ) -> None:
-        """:param is_changed: the sources have changed since the project was asked: what is written
-        goes before what was told, as far as it is known.
+        """:param written: from the sources.
+        :param resolved: from introspection.
+        :param is_changed: whether the sources have changed since introspection: known written
+            values then override resolved ones.
         """
         self._written = written
-        self._told = told or {}
+        self._resolved = resolved or {}
         self._is_changed = is_changed
 
     def get(self, name: str) -> Setting | None:
-        """The setting, or None if the project does not set it (nor Django, when it was asked)."""
+        """The setting, or None if neither the project nor, after introspection, Django sets it."""
         written = self._written.get(name)
-        if name not in self._told:
+        if name not in self._resolved:
             return written
-        told = self._told[name]
+        resolved = self._resolved[name]
         if written is None:
-            return Setting(told, Source.RUNTIME, None, None, 0)
-        value = _filled(written.value, told) if self._is_changed else told
+            return Setting(resolved, Source.RUNTIME, None, None, 0)
+        value = _filled(written.value, resolved) if self._is_changed else resolved
         return Setting(value, Source.RUNTIME, written.module, written.node, written.times)
 
     def value(self, name: str, default: Any = None) -> Any:
-        """The value; ``default`` where it is not set or unknown."""
+        """The value; ``default`` if it is not set or unknown."""
         setting = self.get(name)
         return default if setting is None or setting.value is UNKNOWN else setting.value
 
@@ -96,24 +99,25 @@ class Settings:
         return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
 
     def names(self) -> set[str]:
-        """Every name that is set."""
-        return {*self._written, *self._told}
+        """The names of all settings."""
+        return {*self._written, *self._resolved}
 
 
-def _filled(written: Any, told: Any) -> Any:
-    """What is written, its unknown parts as they were told."""
+def _filled(written: Any, resolved: Any) -> Any:
+    """The written value, with its unknown parts as resolved."""
     if written is UNKNOWN or (isinstance(written, list) and UNKNOWN in written):
-        return told
-    if isinstance(written, dict) and isinstance(told, dict):
-        return {**told, **{key: _filled(each, told.get(key)) for key, each in written.items()}}
+        return resolved
+    if isinstance(written, dict) and isinstance(resolved, dict):
+        filled = {key: _filled(each, resolved.get(key)) for key, each in written.items()}
+        return {**resolved, **filled}
     return written
 
 
 def read_settings(find: Callable[[str], Module | None], name: str) -> dict[str, Setting]:
     """The settings of a module, as written.
 
-    :param find: gives the project's module of a name.
-    :param name: the settings module's.
+    :param find: returns the project's module of a name.
+    :param name: of the settings module.
     """
     reader = _Reader(find)
     reader.read(name)
@@ -121,7 +125,7 @@ def read_settings(find: Callable[[str], Module | None], name: str) -> dict[str, 
 
 
 class _Reader:
-    """Goes through settings modules from top to bottom, as Python would."""
+    """Reads settings modules from top to bottom, as Python would run them."""
 
     def __init__(self, find: Callable[[str], Module | None]) -> None:
         self.found: dict[str, Setting] = {}
@@ -154,7 +158,7 @@ class _Reader:
         if isinstance(node, cst.If | cst.Try) and node.orelse is not None:
             before = dict(self.found), dict(self._values)
             self._compound(module, node.orelse)
-            if isinstance(node, cst.If):  # of two branches, the first decides what both set
+            if isinstance(node, cst.If):  # the first branch wins
                 self.found.update(before[0])
                 self._values.update(before[1])
 
@@ -242,7 +246,7 @@ def _insert(old: Any, arguments: list[Any]) -> Any:
     match old, arguments:
         case list(), [int(at), value]:
             return [*old[:at], value, *old[at:]]
-        case list(), [_, value]:  # at an index that is computed
+        case list(), [_, value]:  # a computed index
             return [value, *old]
     return old
 

@@ -1,7 +1,7 @@
-"""Sync iterators that are streamed: calls of ``StreamingHttpResponse``, and what feeds them.
+"""Responses that stream a sync iterator.
 
-What enters: a module. What leaves: a :class:`Stream` for each call whose iterator is known to be
-sync. Where that cannot be told, there is none.
+Input: a module. Output: a :class:`Stream` for each call of ``StreamingHttpResponse`` whose iterator
+is known to be sync.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ class Stream:
     """A response that streams a sync iterator.
 
     :ivar call: of ``StreamingHttpResponse``.
-    :ivar description: the iterator, in words.
-    :ivar is_endless: whether it never ends by itself.
-    :ivar is_events: whether it is sent as server-sent events: those are meant to go on.
+    :ivar description: of the iterator, as text.
+    :ivar is_endless: whether it has no end.
+    :ivar is_events: whether it is sent as server-sent events, which usually have no end.
     """
 
     call: cst.Call
@@ -109,7 +109,7 @@ def _described_call(module: Module, project: Project, call: cst.Call) -> tuple[s
 def _function(
     module: Module, project: Project, func: cst.BaseExpression
 ) -> tuple[Module, cst.FunctionDef] | None:
-    """The function that is called: a local one, one of the module, of the class, or imported."""
+    """The called function: local, of the module, of the class, or imported."""
     match func:
         case cst.Name(value=name):
             around = [*module.ancestors(func), module.tree]
@@ -133,19 +133,19 @@ def _yields(module: Module, function: cst.FunctionDef) -> bool:
 
 
 def _is_endless(module: Module, function: cst.FunctionDef) -> bool:
-    """Whether it has a loop with a ``yield`` and without a way out."""
+    """Whether it has an infinite loop with a ``yield``, without ``break`` or ``return``."""
     loops: list[cst.While | cst.For] = [
         *module.inside(function, cst.While),
         *module.inside(function, cst.For),
     ]
     return any(
-        _goes_on(module, loop) and _is_closed(module, loop, function)
+        _is_infinite(module, loop) and not _has_exit(module, loop, function)
         for loop in loops
         if module.inside(loop, cst.Yield) and function_of(module, loop) is function
     )
 
 
-def _goes_on(module: Module, loop: cst.While | cst.For) -> bool:
+def _is_infinite(module: Module, loop: cst.While | cst.For) -> bool:
     if isinstance(loop, cst.While):
         return evaluate(loop.test) in (True, 1)
     if not isinstance(loop.iter, cst.Call):
@@ -156,13 +156,8 @@ def _goes_on(module: Module, loop: cst.While | cst.For) -> bool:
     return isinstance(func, cst.Attribute) and func.attr.value == "listen"  # redis pubsub
 
 
-def _is_closed(module: Module, loop: cst.While | cst.For, function: cst.FunctionDef) -> bool:
-    leaves = [
-        each
+def _has_exit(module: Module, loop: cst.While | cst.For, function: cst.FunctionDef) -> bool:
+    return any(
+        module.enclosing(each, cst.While, cst.For) is loop
         for each in module.inside(loop, cst.Break)
-        if module.enclosing(each, cst.While, cst.For) is loop
-    ]
-    returns = [
-        each for each in module.inside(loop, cst.Return) if function_of(module, each) is function
-    ]
-    return not leaves and not returns
+    ) or any(function_of(module, each) is function for each in module.inside(loop, cst.Return))

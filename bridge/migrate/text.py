@@ -18,7 +18,10 @@ LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 class CannotRead(Exception):
-    """A file cannot be read or parsed. The message says why; ``line`` is 0 if none is to blame."""
+    """A file cannot be read or parsed, for the reason in the message.
+
+    :ivar line: of the error, from 1; 0 if it concerns the whole file.
+    """
 
     def __init__(self, message: str, line: int = 0) -> None:
         super().__init__(message)
@@ -27,9 +30,9 @@ class CannotRead(Exception):
 
 @dataclass(frozen=True)
 class Text:
-    """The decoded text of a file, and what it takes to write it back as it was.
+    """The decoded text of a file.
 
-    :ivar newline: the first one in it.
+    :ivar newline: the first line end in the file; ``\\n`` if there is none.
     """
 
     text: str
@@ -37,14 +40,14 @@ class Text:
     newline: str
 
     def lines(self) -> list[str]:
-        """Its lines without their ends, counted as Python does: a form feed ends none."""
+        """Its lines without line ends, counted as Python does: a form feed does not end a line."""
         return LINE_END.split(self.text)
 
 
 def read_text(path: Path) -> Text:
-    """Read a file, decoded as its PEP 263 line or byte order mark says; else UTF-8.
+    """Read a file, in the encoding of its PEP 263 line or byte order mark, else UTF-8.
 
-    :raises CannotRead: it cannot be opened, or is not in its encoding.
+    :raises CannotRead: it cannot be opened or decoded.
     """
     try:
         data = path.read_bytes()
@@ -57,8 +60,8 @@ def read_text(path: Path) -> Text:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise CannotRead(
-            f"is not {encoding}: byte 0x{data[error.start]:02x}. Save it as UTF-8, or name its "
-            f"encoding in its first line: # -*- coding: latin-1 -*-",
+            f"is not {encoding}: byte 0x{data[error.start]:02x}. Save it as UTF-8, or declare its "
+            f"encoding in the first line: # -*- coding: latin-1 -*-",
             line,
         ) from None
     found = LINE_END.search(text)
@@ -66,10 +69,10 @@ def read_text(path: Path) -> Text:
 
 
 def _encoding(data: bytes) -> str:
-    """:raises SyntaxError: there is no encoding of the name that the file gives."""
+    """:raises SyntaxError: the declared encoding does not exist."""
     try:
         return tokenize.detect_encoding(io.BytesIO(data).readline)[0]
     except SyntaxError as error:
         if "unknown encoding" in str(error):
             raise
-        return "utf-8"  # which it is not; decoding says where
+        return "utf-8"  # decoding fails, and locates the error

@@ -1,8 +1,8 @@
-"""The keys and strings of a TOML file, and where they stand.
+"""The keys and strings of a TOML file, with their offsets.
 
-What enters: the text of a file. What leaves: an :class:`Item` for each table, each key and each
-string in an array, in the order they stand in. ``tomllib`` says whether the text is TOML at all,
-and what a string means; where in the text it is it does not say. Pure.
+Input: the text of a file. Output: an :class:`Item` for each table, each key and each string in an
+array, in source order. ``tomllib`` validates the text and decodes strings, but reports no offsets.
+Pure.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Item", "items", "mistake_in"]
+__all__ = ["Item", "items", "syntax_error"]
 
 _TOKEN = re.compile(
     r"""
@@ -29,10 +29,10 @@ _TOKEN = re.compile(
 class Item:
     """One table, key or string.
 
-    :ivar table: the keys of the table it is in, or that it is the head of.
-    :ivar keys: its own keys below that; more than one where they are dotted.
-    :ivar value: of a string that is an item of the array at ``keys``; None for tables and keys.
-    :ivar start: offset into the text of its first character, quotes included.
+    :ivar table: the keys of the table that contains it or, for a table header, of the table.
+    :ivar keys: its own keys below that; several for a dotted key.
+    :ivar value: of a string in the array at ``keys``; None for tables and keys.
+    :ivar start: offset of its first character, including quotes.
     """
 
     table: tuple[str, ...]
@@ -41,7 +41,7 @@ class Item:
     start: int
 
 
-def mistake_in(text: str) -> str:
+def syntax_error(text: str) -> str:
     """Why it is not TOML; empty if it is."""
     try:
         tomllib.loads(text)
@@ -51,8 +51,8 @@ def mistake_in(text: str) -> str:
 
 
 def items(text: str) -> list[Item]:
-    """All items; none of a text that is not TOML. What is in inline tables is left out."""
-    return [] if mistake_in(text) else list(_items(text))
+    """All items, except those in inline tables; none if the text is not TOML."""
+    return [] if syntax_error(text) else list(_items(text))
 
 
 def _items(text: str) -> Iterator[Item]:
@@ -68,15 +68,15 @@ def _items(text: str) -> Iterator[Item]:
         keys = _keys(tokens[:equals])
         yield Item(table, keys, None, start)
         for string in _strings(tokens[equals + 1 :]):
-            yield Item(table, keys, _meaning(string.group()), string.start())
+            yield Item(table, keys, _decoded(string.group()), string.start())
 
 
 def _statements(text: str) -> Iterator[list[re.Match[str]]]:
-    """The tokens of each head of a table and of each ``key = value``, comments left out."""
+    """The tokens of each table header and of each ``key = value``, without comments."""
     tokens: list[re.Match[str]] = []
     depth = 0
     for token in _TOKEN.finditer(text):
-        depth += _deeper(token)
+        depth += _nesting(token)
         if token.group() == "\n":
             if tokens and not depth:
                 yield tokens
@@ -87,7 +87,8 @@ def _statements(text: str) -> Iterator[list[re.Match[str]]]:
         yield tokens
 
 
-def _deeper(token: re.Match[str]) -> int:
+def _nesting(token: re.Match[str]) -> int:
+    """How much deeper the text after a token is nested: 1, 0 or -1."""
     mark = token.group()
     return (mark in ("[", "{")) - (mark in ("]", "}"))
 
@@ -96,7 +97,7 @@ def _keys(tokens: Sequence[re.Match[str]]) -> tuple[str, ...]:
     keys: list[str] = []
     for token in tokens:
         if token.lastgroup == "string":
-            keys.append(_meaning(token.group()))
+            keys.append(_decoded(token.group()))
         elif token.lastgroup == "bare":
             keys += filter(None, token.group().split("."))
     return tuple(keys)
@@ -106,10 +107,10 @@ def _strings(value: Sequence[re.Match[str]]) -> Iterator[re.Match[str]]:
     """The strings that are items of an array."""
     depth = 0
     for token in value:
-        depth += _deeper(token)
+        depth += _nesting(token)
         if token.lastgroup == "string" and depth == 1 and value[0].group() == "[":
             yield token
 
 
-def _meaning(string: str) -> str:
+def _decoded(string: str) -> str:
     return str(tomllib.loads(f"string = {string}")["string"])

@@ -1,7 +1,7 @@
-"""Which Django a project has, as far as that can be told.
+"""The Django version of a project.
 
-What enters: a project. What leaves: whether it is new enough for something. The running project
-says so itself; else the lists of what it needs do, where they name a version.
+Input: a project. Output: whether its Django is new enough, according to introspection or else to
+its requirements.
 """
 
 from __future__ import annotations
@@ -25,18 +25,20 @@ _BELOW = re.compile(r"<\s*(\d+)(?:\.(\d+))?")
 
 
 def django_is_at_least(project: Project, major: int) -> bool:
-    """Whether it is that new. Where nothing says so, it is: older ones are not supported any more.
+    """Whether the project's Django is at least this version.
+
+    True if the version is not known: older versions are no longer supported.
 
     :param major: the first part of the version.
     """
     if project.facts is not None and project.facts.django:
         found = re.match(r"\d+", project.facts.django)
         return found is None or int(found.group()) >= major
-    return all(most >= major for most in _listed(project))
+    return all(newest >= major for newest in _allowed(project))
 
 
-def _listed(project: Project) -> Iterator[int]:
-    """The newest major versions that the project's lists let in."""
+def _allowed(project: Project) -> Iterator[int]:
+    """The newest major versions that the project's requirements allow."""
     for path in project.files:
         is_text = is_requirements_text(path)
         if not is_text and path.name != "pyproject.toml":
@@ -51,12 +53,12 @@ def _listed(project: Project) -> Iterator[int]:
             yield from (int(found.group(1)) for found in _POETRY.finditer(text))
 
 
-def _newest(wanted: str) -> Iterator[int]:
-    exact = _EXACT.search(wanted)
+def _newest(specifier: str) -> Iterator[int]:
+    exact = _EXACT.search(specifier)
     if exact:
         yield int(exact.group(1))
         return
-    below = _BELOW.search(wanted)
+    below = _BELOW.search(specifier)
     if below:
         is_whole = int(below.group(2) or 0) == 0
         yield int(below.group(1)) - (1 if is_whole else 0)

@@ -1,7 +1,7 @@
-"""The app that a server is given: where it is in the project, and its ASGI counterpart.
+"""The app that a server serves: its module, and its ASGI counterpart.
 
-What enters: a project and the name of an app, as ``mysite.wsgi:application``. What leaves: the
-module it is in, and the ASGI app to serve in its place.
+Input: a project and the name of an app, as ``mysite.wsgi:application``. Output: the module that
+contains it, and the ASGI app to serve instead.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ __all__ = [
 
 _DJANGO = "django.core.asgi"
 _BRIDGE = "bridge.contrib.django"
-_LISTED_BESIDE = ("gunicorn", "uwsgi", "uvicorn", "daphne", "hypercorn", "granian", "django")
+_RELATED_PACKAGES = ("gunicorn", "uwsgi", "uvicorn", "daphne", "hypercorn", "granian", "django")
 
 
 @dataclass(frozen=True)
 class AsgiApp:
-    """An ASGI app that is there.
+    """An existing ASGI app.
 
     :ivar name: as ``mysite.asgi:application``.
-    :ivar edits: what has to change in it for the project's target.
-    :ivar is_djangos_own: whether it is not `bridge`'s yet, and is to be.
+    :ivar edits: the changes that the project's target needs in it.
+    :ivar is_djangos_own: whether those include the move from Django's handler to `bridge`'s.
     """
 
     name: str
@@ -51,14 +51,14 @@ class AsgiApp:
 
 
 def module_of_app(project: Project, app: str) -> Module | None:
-    """The project's module that an app is in; None if it is from elsewhere."""
+    """The project's module that contains an app; None if the app is from another package."""
     return project.module(app.partition(":")[0])
 
 
 def asgi_app_for(project: Project, app: str, threads: str | None = None) -> AsgiApp | None:
-    """The ASGI app to serve in place of Django's WSGI app; None as long as there is none.
+    """The ASGI app to serve in place of Django's WSGI app; None if there is none yet.
 
-    :param threads: how many each process has had; kept through `bridge`.
+    :param threads: the current number per process; kept through `bridge`.
     """
     name = app.partition(":")[0]
     package, _, last = name.rpartition(".")
@@ -81,9 +81,9 @@ def asgi_app_for(project: Project, app: str, threads: str | None = None) -> Asgi
 
 
 def through_bridge(module: Module) -> tuple[Edit, ...]:
-    """``from django.core.asgi import get_asgi_application`` from `bridge` instead.
+    """Import ``get_asgi_application`` from `bridge` instead of ``django.core.asgi``.
 
-    :returns: no edit where the import is another one.
+    :returns: no edit if there is no such import.
     """
     for node in module.nodes(cst.ImportFrom):
         is_plain = isinstance(node.names, tuple | list) and len(node.names) == 1
@@ -93,13 +93,15 @@ def through_bridge(module: Module) -> tuple[Edit, ...]:
 
 
 def bridge_requirement(project: Project) -> tuple[Edit, ...]:
-    """Put `bridge` onto the list that has the server, else onto the one that has Django."""
-    edits = (add_requirement(project, "wsgi-asgi-bridge", beside=name) for name in _LISTED_BESIDE)
+    """Add `bridge` to the requirements that list the server, else to those that list Django."""
+    edits = (
+        add_requirement(project, "wsgi-asgi-bridge", beside=name) for name in _RELATED_PACKAGES
+    )
     return next(filter(None, edits), ())
 
 
 def _with_threads(module: Module, threads: str | None) -> Iterator[Edit]:
-    """``get_asgi_application(threads=4)`` where it is called without."""
+    """``get_asgi_application(threads=4)``, if it is called without arguments."""
     names = (f"{_DJANGO}.get_asgi_application", f"{_BRIDGE}.get_asgi_application")
     calls = [call for call in module.nodes(cst.Call) if module.qualified(call) in names]
     if threads is not None and threads.isdigit() and len(calls) == 1 and not calls[0].args:
@@ -107,7 +109,7 @@ def _with_threads(module: Module, threads: str | None) -> Iterator[Edit]:
 
 
 def is_asgi(project: Project, app: str) -> bool:
-    """Whether an app is an ASGI app already, or is served as WSGI by `bridge`."""
+    """Whether an app is already an ASGI app, or is wrapped by `bridge`."""
     module = module_of_app(project, app)
     if module is None:
         return app.partition(":")[0].rpartition(".")[2] == "asgi"
@@ -116,6 +118,6 @@ def is_asgi(project: Project, app: str) -> bool:
 
 
 def uses_websockets(project: Project) -> bool:
-    """Whether there is a sign of WebSockets in the project."""
+    """Whether the project appears to use WebSockets."""
     signs = ("WebsocketConsumer", "websocket_urlpatterns", "flask_sock", "flask_socketio")
     return any(True for _ in project.containing(*signs, "WebSocket", "socketio"))

@@ -1,8 +1,7 @@
-"""Write what fixes came to: all files or, if something is in the way, none.
+"""Writes fixed files, either all of them or none, and checks what git can restore.
 
-What enters: new texts. What leaves: files, with their encoding, mode and place behind symlinks.
-Each is written next to its file under a temporary name first; only when all are there do they take
-the files' places.
+Input: new texts. Output: files, with their encoding, mode and symlinks unchanged. Each text is
+first written to a temporary file beside its target; the targets are replaced when all are complete.
 """
 
 from __future__ import annotations
@@ -24,8 +23,8 @@ __all__ = ["ignored", "uncommitted", "write_texts"]
 def write_texts(texts: Mapping[Path, Text]) -> None:
     """Write these files.
 
-    :raises MigrationError: one cannot be written, or a new text does not fit its file's encoding.
-        No file has changed then, unless the disk failed midway.
+    :raises MigrationError: one cannot be written, or its encoding lacks a character of the new
+        text. No file has changed then, unless the disk failed while files were replaced.
     """
     for path in texts:
         _check_writable(path)
@@ -45,14 +44,10 @@ def write_texts(texts: Mapping[Path, Text]) -> None:
 def _check_writable(path: Path) -> None:
     real = path.resolve()
     if real.exists() and not real.stat().st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH):
-        raise MigrationError(f"{path} is read-only; nothing was written. chmod u+w it to go on")
-    folder = _existing(real.parent)
+        raise MigrationError(f"{path} is read-only; nothing was written. Try chmod u+w {path}")
+    folder = next(each for each in real.parents if each.exists())
     if not os.access(folder, os.W_OK):
         raise MigrationError(f"{folder} is read-only; nothing was written")
-
-
-def _existing(folder: Path) -> Path:
-    return folder if folder.exists() else _existing(folder.parent)
 
 
 def _write_aside(path: Path, text: Text) -> Path:
@@ -61,7 +56,7 @@ def _write_aside(path: Path, text: Text) -> Path:
         data = text.text.encode(text.encoding)
     except UnicodeEncodeError:
         raise MigrationError(
-            f"{path}: the fixed text cannot be written in {text.encoding}; nothing was written"
+            f"{path}: the fixed text cannot be encoded in {text.encoding}; nothing was written"
         ) from None
     real.parent.mkdir(parents=True, exist_ok=True)
     number, name = tempfile.mkstemp(prefix=f".{real.name}.", suffix=".tmp", dir=real.parent)
@@ -81,9 +76,9 @@ def _umask() -> int:
 
 
 def uncommitted(folder: Path) -> list[str]:
-    """What git has not committed in a folder, as paths; none where there is no repository.
+    """The paths in a folder with uncommitted changes; none outside a git repository.
 
-    :raises MigrationError: there is one, and git does not say.
+    :raises MigrationError: there is a repository, but git fails.
     """
     if _repository_of(folder) is None:
         return []
@@ -91,44 +86,45 @@ def uncommitted(folder: Path) -> list[str]:
 
 
 def ignored(folder: Path, files: Iterable[Path]) -> list[Path]:
-    """Those of these files that git ignores: it cannot take back what is written to them.
+    """Those of these files that git ignores and therefore cannot restore.
 
-    :param folder: one in the repository; none are ignored where there is no repository.
-    :raises MigrationError: there is one, and git does not say.
+    :param folder: a folder of the repository; outside a repository no file is ignored.
+    :raises MigrationError: there is a repository, but git fails.
     """
     real = {str(path.resolve()): path for path in files}
     if not real or _repository_of(folder) is None:
         return []
-    told = _git(folder, "check-ignore", "-z", "--stdin", given="\0".join(real), may_be=(0, 1))
-    return [real[name] for name in told.split("\0") if name in real]
+    output = _git(folder, "check-ignore", "-z", "--stdin", stdin="\0".join(real), codes=(0, 1))
+    return [real[name] for name in output.split("\0") if name in real]
 
 
 def _repository_of(folder: Path) -> Path | None:
-    """The folder with ``.git`` that a folder is in: git's own answer may be that it refuses."""
+    """The repository that contains a folder; git itself may refuse to report it."""
     real = folder.resolve()
     return next((each for each in (real, *real.parents) if (each / ".git").exists()), None)
 
 
-def _git(folder: Path, *words: str, given: str = "", may_be: Sequence[int] = (0,)) -> str:
+def _git(folder: Path, *arguments: str, stdin: str = "", codes: Sequence[int] = (0,)) -> str:
+    """The output of a git command.
+
+    :param codes: the exit codes of success.
+    :raises MigrationError: git cannot be run, fails, or times out.
     """
-    :param may_be: the exit codes that are an answer.
-    :raises MigrationError: there is none.
-    """
-    command = ["git", "-C", str(folder), *words]
+    command = ["git", "-C", str(folder), *arguments]
     try:
         done = subprocess.run(
-            command, input=given, capture_output=True, text=True, check=False, timeout=60
+            command, input=stdin, capture_output=True, text=True, check=False, timeout=60
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise MigrationError(_not_told(folder, str(error))) from None
-    if done.returncode not in may_be:
-        first = (done.stderr.strip() or "no reason given").splitlines()[0]
-        raise MigrationError(_not_told(folder, first))
+        raise MigrationError(_git_failure(folder, str(error))) from None
+    if done.returncode not in codes:
+        reason = (done.stderr.strip() or "no error message").splitlines()[0]
+        raise MigrationError(_git_failure(folder, reason))
     return done.stdout
 
 
-def _not_told(folder: Path, reason: str) -> str:
+def _git_failure(folder: Path, reason: str) -> str:
     return (
-        f"{folder} is in a git repository, and git does not tell what is committed there: "
-        f"{reason}. Put that right, or use --allow-dirty"
+        f"{folder} is in a git repository, but git cannot report its state: {reason}. Fix the "
+        "repository, or use --allow-dirty"
     )

@@ -1,8 +1,7 @@
-"""The WSGI servers that a project is started with.
+"""The gunicorn and uwsgi servers of a project, and which of them serve a WSGI app.
 
-What enters: a project. What leaves: a :class:`~bridge.migrate.deploy.server.Server` for each start
-command of gunicorn and uwsgi, and for each configuration that no command names. Servers that serve
-ASGI apps (gunicorn with uvicorn's workers, or its own ``asgi`` ones) are not among them.
+Input: a project. Output: a :class:`~bridge.migrate.deploy.server.Server` for each start command,
+and for each configuration that no command names.
 """
 
 from __future__ import annotations
@@ -24,35 +23,35 @@ _NOT_SERVING = ("check_config", "print_config", "version", "help", "show-config"
 
 
 def all_servers(project: Project) -> Iterator[Server]:
-    """Every gunicorn and uwsgi, whatever it serves."""
+    """Every gunicorn and uwsgi, whether it serves WSGI or ASGI."""
     deploy = project.deploy
     used: set[Path] = set()
     for command in deploy.starting("gunicorn", "uwsgi"):
-        asked = server_of_command(command, deploy.configs, project.base)
-        used |= {option.path for option in asked.options.values()}
-        if not any(name in asked.options for name in _NOT_SERVING):
-            yield asked
+        server = server_of_command(command, deploy.configs, project.base)
+        used |= {option.path for option in server.options.values()}
+        if not any(name in server.options for name in _NOT_SERVING):
+            yield server
     for config in deploy.configs:
         if config.path not in used and config.values:
             yield server_of_config(config)
 
 
 def wsgi_servers(project: Project) -> Iterator[Server]:
-    """Those that serve WSGI apps."""
-    for asked in all_servers(project):
-        if not serves_asgi(project, asked):
-            yield asked
+    """The servers of WSGI apps; not gunicorn with uvicorn's or its own ``asgi`` workers."""
+    for server in all_servers(project):
+        if not serves_asgi(project, server):
+            yield server
 
 
-def serves_asgi(project: Project, asked: Server) -> bool:
-    """Whether the server calls its app as ASGI: by its workers, or for the app is one."""
-    worker = str(asked.value("worker_class", ""))
+def serves_asgi(project: Project, server: Server) -> bool:
+    """Whether the server runs its app as ASGI: its workers are for ASGI, or the app is one."""
+    worker = str(server.value("worker_class", ""))
     is_asgi_worker = "uvicorn" in worker.lower() or worker == "asgi"
-    return is_asgi_worker or (asked.app is not None and is_asgi(project, asked.app))
+    return is_asgi_worker or (server.app is not None and is_asgi(project, server.app))
 
 
 def text_at(project: Project, path: Path) -> str:
-    """The text of a file; empty where it cannot be read."""
+    """The text of a file; empty if it cannot be read."""
     try:
         return project.text_of(path).text
     except CannotRead:
@@ -60,6 +59,6 @@ def text_at(project: Project, path: Path) -> str:
 
 
 def line_at(project: Project, option: Option) -> str:
-    """The text of the line that an option is given in."""
+    """The text of the line that sets an option."""
     lines = project.lines(option.path)
     return lines[option.line - 1] if 1 <= option.line <= len(lines) else ""

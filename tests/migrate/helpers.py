@@ -1,7 +1,7 @@
-"""What tests of rules are made of: a project from a dictionary, and what one rule says to it.
+"""Helpers for tests of rules: a project from a dictionary, and the findings of one rule.
 
-What enters: the texts of files by their paths. What leaves: findings, or an assertion. Everything
-runs in the test's process, through the same runner and fixer as the command.
+Input: the texts of files by path. Output: findings, or an assertion. Everything runs in the test's
+process, with the runner and fixer of the command.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from bridge.migrate.runner import check
 __all__ = ["check_noop", "check_transformed", "findings", "fixed", "project_of"]
 
 PATH = "shop/code.py"
-"""Where a single file is put, unless a test says otherwise."""
+"""The default path of a single file."""
 
 
 @contextmanager
 def project_of(
     files: Mapping[str, str], *, target: str = "native", facts: Facts | None = None
 ) -> Iterator[Project]:
-    """A project with these files, in a folder of its own."""
+    """A project with these files, in a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="bridge-migrate-") as folder:
         for name, text in files.items():
             path = Path(folder, name)
@@ -41,7 +41,7 @@ def project_of(
 def findings(
     files: Mapping[str, str], code: str, *, target: str = "native", facts: Facts | None = None
 ) -> list[Finding]:
-    """What one rule finds in a project; paths are relative, as Path, to compare and print."""
+    """The findings of one rule in a project, with relative paths."""
     with project_of(files, target=target, facts=facts) as project:
         report = check(project, select_rules([code]))
         assert report.problems == ()
@@ -57,13 +57,13 @@ def fixed(
     unsafe: bool = True,
     facts: Facts | None = None,
 ) -> dict[str, str]:
-    """The files after one rule's fixes, new ones included. A second fix must change nothing."""
+    """The files after one rule's fixes, including new ones. A second fix must change nothing."""
     rules = select_rules([code])
     with project_of(files, target=target, facts=facts) as project:
         changes = fix(project, rules, unsafe=unsafe, report=check(project, rules))
         again = project.with_texts(changes.after)
         second = fix(again, rules, unsafe=unsafe, report=check(again, rules))
-        assert not second.fixed, f"a second fix does more: {second.fixed}"
+        assert not second.fixed, f"a second fix changes more: {second.fixed}"
         new = {project.relative(path): text.text for path, text in changes.after.items()}
         return {**files, **new}
 
@@ -96,9 +96,9 @@ def check_transformed(
     safe: bool = True,
     facts: Facts | None = None,
 ) -> None:
-    """The rule's fix makes ``after`` of ``before``, changes nothing else, and nothing twice.
+    """The rule's fix turns ``before`` into ``after``, changes nothing else, and runs only once.
 
-    :param safe: whether ``fix`` does so without ``--unsafe-fixes``.
+    :param safe: whether ``fix`` applies it without ``--unsafe-fixes``.
     """
     project = {**(files or {}), path: before}
     result = fixed(project, code, target=target, facts=facts)

@@ -1,4 +1,4 @@
-"""Small projects that tests of rules start from, as texts by path."""
+"""Small projects for tests of rules, as texts by path."""
 
 from __future__ import annotations
 

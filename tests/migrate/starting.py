@@ -1,7 +1,4 @@
-"""Start a project by the command in its Procfile, on a free port.
-
-What enters: a folder with a Procfile. What leaves: a running server, for the length of a block.
-"""
+"""Starts a project with the command in its Procfile, on a free port."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ __all__ = ["started"]
 
 @contextmanager
 def started(folder: Path, *, ready_path: str = "/") -> Iterator[Server]:
-    """The server that ``web`` starts; its port, ``$PORT`` or 8000, is another one."""
+    """The server that ``web`` starts, with ``$PORT`` or 8000 replaced by a free port."""
     line = (folder / "Procfile").read_text("utf-8").removeprefix("web: ")
 
     def command(at: Address, target: str) -> list[str]:

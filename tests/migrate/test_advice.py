@@ -1,4 +1,4 @@
-"""Where to: stay, bridge or native."""
+"""The recommended move: stay, bridge or native."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def advice_for(text: str, path: str = "shop/code.py", facts: Facts | None = None
         ('ASGI_APPLICATION = "shop.asgi.app"\n', "ASGI_APPLICATION shop.asgi.app"),
     ],
 )
-def test_what_is_async_moves_through_bridge(text: str, place: str) -> None:
+def test_async_code_moves_through_bridge(text: str, place: str) -> None:
     if "ASGI" in text:
         text = f'INSTALLED_APPS = ["channels"]\n{text}'
     path = "shop/settings.py" if "ASGI" in text else "shop/code.py"
@@ -50,7 +50,7 @@ def test_what_is_async_moves_through_bridge(text: str, place: str) -> None:
         ("async def test_live(request): ...\n", "shop/tests/test_live.py"),
     ],
 )
-def test_what_has_nothing_async_stays(text: str, path: str) -> None:
+def test_a_project_without_async_code_stays(text: str, path: str) -> None:
     assert advice_for(text, path).move == "stay"
 
 
@@ -69,5 +69,5 @@ NATIVE = MiddlewareFact("a.B", async_capable=True, hooks=("process_view",))
         (None, "bridge"),
     ],
 )
-def test_native_is_for_what_is_async_from_end_to_end(facts: Facts | None, move: str) -> None:
+def test_native_is_for_projects_that_are_async_throughout(facts: Facts | None, move: str) -> None:
     assert advice_for("async def live(request): ...\n", facts=facts).move == move

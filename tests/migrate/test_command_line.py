@@ -1,4 +1,4 @@
-"""`bridge migrate`, as it is typed: exit codes, formats, configuration, fixes, bad input."""
+"""The command line of `bridge migrate`: exit codes, formats, configuration, fixes, bad input."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def rules_in(result: Result) -> list[str]:
 # -- check -----------------------------------------------------------------------------------------
 
 
-def test_findings_are_told_with_rule_place_reason_and_what_to_do(site: Path) -> None:
+def test_findings_are_reported_with_rule_place_reason_and_help(site: Path) -> None:
     result = check(site, "--select", "M203")
 
     assert result.exit_code == 1
@@ -86,26 +86,26 @@ def test_a_clean_project_exits_with_0(site: Path) -> None:
 @pytest.mark.parametrize(
     ("level", "code"), [("info", 1), ("error", 1), ("critical", 0), ("never", 0)]
 )
-def test_the_level_decides_about_the_exit_code(site: Path, level: str, code: int) -> None:
+def test_fail_level_decides_the_exit_code(site: Path, level: str, code: int) -> None:
     assert check(site, "--select", "M203", "--fail-level", level).exit_code == code
 
 
-def test_rules_are_chosen_by_how_their_codes_start(site: Path) -> None:
+def test_rules_are_selected_by_code_prefix(site: Path) -> None:
     assert rules_in(check(site, "--select", "m2", "--format", "json")) == ["M203", "M201"]
     assert rules_in(check(site, "--select", "M2", "--ignore", "M203", "--format", "json")) == [
         "M201"
     ]
 
 
-def test_the_target_decides_what_matters(site: Path) -> None:
-    chosen = ("--select", "M204", "--format", "json")
+def test_the_target_decides_which_findings_are_reported(site: Path) -> None:
+    options = ("--select", "M204", "--format", "json")
     (site / "shop" / "middleware.py").write_text("class Header:\n    pass\n")
 
-    assert rules_in(check(site, "--target", "native", *chosen)) == ["M204"]
+    assert rules_in(check(site, "--target", "native", *options)) == ["M204"]
     through_bridge = ASGI.replace("django.core.asgi", "bridge.contrib.django")
     (site / "shop" / "asgi.py").write_text(through_bridge)
-    assert rules_in(check(site, "--target", "bridge", *chosen)) == []
-    assert rules_in(check(site, *chosen)) == [], "auto: stay, and so the findings of bridge"
+    assert rules_in(check(site, "--target", "bridge", *options)) == []
+    assert rules_in(check(site, *options)) == [], "auto: stay, with the findings of bridge"
 
 
 def test_sarif_names_rules_levels_and_places(site: Path) -> None:
@@ -138,7 +138,7 @@ def test_a_suppressed_finding_is_counted(site: Path) -> None:
 
 
 @pytest.mark.parametrize("mark", ["\f", "\v", "\u2028", "\x85", "\x1c"])
-def test_a_finding_is_suppressed_behind_marks_that_end_no_line_of_python(
+def test_a_finding_is_suppressed_after_characters_that_do_not_end_a_python_line(
     site: Path, mark: str
 ) -> None:
     text = MIDDLEWARE.replace("get_response):", "get_response):  # bridge: ignore[M203] known")
@@ -162,14 +162,13 @@ def test_a_pipe_is_not_read(site: Path) -> None:
     )
 
     assert "M203 error" in done.stdout
-    told = "bridge: broken.py cannot be read: No such file or directory\n"
-    assert done.stderr == told
+    assert done.stderr == "bridge: broken.py cannot be read: No such file or directory\n"
 
 
 # -- introspection ---------------------------------------------------------------------------------
 
 
-def test_the_project_is_asked_under_its_own_interpreter(site: Path) -> None:
+def test_the_project_is_introspected_under_its_own_interpreter(site: Path) -> None:
     result = migrate("check", site, "--python", sys.executable, "--format", "json")
 
     report = json.loads(result.stdout)
@@ -179,28 +178,28 @@ def test_the_project_is_asked_under_its_own_interpreter(site: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "words"),
+    ("line", "message"),
     [
         ("import not_installed_anywhere\n", "No module named 'not_installed_anywhere'"),
         ("raise RuntimeError('no database url')\n", "RuntimeError: no database url"),
-        ("import os\nos._exit(9)\n", "it ended without a word"),
+        ("import os\nos._exit(9)\n", "the process exited without an error message"),
     ],
 )
-def test_a_project_that_cannot_be_asked_exits_with_3_and_what_was_found(
-    site: Path, line: str, words: str
+def test_failed_introspection_exits_with_3_and_the_findings_of_the_sources(
+    site: Path, line: str, message: str
 ) -> None:
     (site / "shop" / "settings.py").write_text(line + SETTINGS)
 
     result = migrate("check", site, "--select", "M203")
 
     assert result.exit_code == 3
-    assert words in result.stderr
+    assert message in result.stderr
     assert len(result.stderr.splitlines()) == 1
-    assert "--no-introspect checks the sources alone" in result.stderr
+    assert "Use --no-introspect to check the sources only" in result.stderr
     assert "M203 error" in result.stdout
 
 
-def test_a_project_that_hangs_is_ended(site: Path) -> None:
+def test_a_project_that_hangs_is_killed(site: Path) -> None:
     (site / "shop" / "settings.py").write_text("import time\ntime.sleep(600)\n")
     table = '[tool.bridge.migrate]\nintrospect-timeout-s = 0.2\nselect = ["M203"]\n'
     (site / "pyproject.toml").write_text(table)
@@ -208,10 +207,10 @@ def test_a_project_that_hangs_is_ended(site: Path) -> None:
     result = migrate("check", site)
 
     assert result.exit_code == 3
-    assert "django.setup() of shop.settings was not done after 0.2 s" in result.stderr
+    assert "django.setup() with shop.settings did not finish within 0.2 s" in result.stderr
 
 
-def test_an_interpreter_that_is_not_there_is_told(site: Path) -> None:
+def test_a_missing_interpreter_is_reported(site: Path) -> None:
     result = migrate("check", site, "--python", site / "no" / "python")
 
     assert result.exit_code == 3
@@ -221,7 +220,7 @@ def test_an_interpreter_that_is_not_there_is_told(site: Path) -> None:
 # -- configuration and baseline --------------------------------------------------------------------
 
 
-def test_the_configuration_holds_and_the_command_line_goes_before_it(site: Path) -> None:
+def test_the_command_line_overrides_the_configuration(site: Path) -> None:
     table = '[tool.bridge.migrate]\nselect = ["M203"]\nfail-level = "never"\nintrospect = false\n'
     (site / "pyproject.toml").write_text(table)
 
@@ -230,43 +229,43 @@ def test_the_configuration_holds_and_the_command_line_goes_before_it(site: Path)
 
 
 @pytest.mark.parametrize(
-    ("table", "words"),
+    ("table", "message"),
     [
-        ("targets = 'x'", "has no key 'targets'; it takes target, settings"),
-        ("target = 'wsgi'", "target = 'wsgi': takes auto, bridge, native"),
-        ("select = 'M203'", "select = 'M203': takes a list"),
-        ("introspect = 1", "introspect = 1: takes a bool"),
-        ("introspect-timeout-s = 0", "takes seconds, more than 0"),
-        ("select = ['Z1']", "there is no rule 'Z1'"),
+        ("targets = 'x'", "has no key 'targets'; the keys are target, settings"),
+        ("target = 'wsgi'", "target = 'wsgi': must be one of auto, bridge, native"),
+        ("select = 'M203'", "select = 'M203': must be a list"),
+        ("introspect = 1", "introspect = 1: must be a bool"),
+        ("introspect-timeout-s = 0", "must be more than 0 seconds"),
+        ("select = ['Z1']", "no rule 'Z1'"),
         ("select = [", "pyproject.toml: "),
     ],
 )
-def test_a_wrong_configuration_is_one_line(site: Path, table: str, words: str) -> None:
+def test_an_invalid_configuration_is_one_line(site: Path, table: str, message: str) -> None:
     (site / "pyproject.toml").write_text(f"[tool.bridge.migrate]\n{table}\n")
 
     result = check(site)
 
     assert (result.exit_code, result.stdout) == (2, "")
-    assert words in result.stderr
+    assert message in result.stderr
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_a_baseline_freezes_what_is_there_and_nothing_new(site: Path) -> None:
-    chosen = ("--select", "M203", "--baseline", str(site / "baseline.json"))
-    assert check(site, *chosen, "--update-baseline").exit_code == 0
+def test_a_baseline_hides_existing_findings_but_not_new_ones(site: Path) -> None:
+    options = ("--select", "M203", "--baseline", str(site / "baseline.json"))
+    assert check(site, *options, "--update-baseline").exit_code == 0
 
-    frozen = check(site, *chosen)
-    assert frozen.exit_code == 0
-    assert "1 finding in the baseline." in frozen.stdout
+    again = check(site, *options)
+    assert again.exit_code == 0
+    assert "1 finding in the baseline." in again.stdout
 
     code = site / "shop" / "middleware.py"
     code.write_text("# one line down\n" + MIDDLEWARE)
-    assert check(site, *chosen).exit_code == 0, "it is known by its text, not by its line"
+    assert check(site, *options).exit_code == 0, "it is identified by its text, not by its line"
     code.write_text(MIDDLEWARE + MIDDLEWARE.removeprefix(HEAD))
-    assert check(site, *chosen).exit_code == 1, "a second one of the kind is new"
+    assert check(site, *options).exit_code == 1, "a second equal finding is new"
 
 
-def test_a_baseline_that_is_something_else_is_one_line(site: Path) -> None:
+def test_an_invalid_baseline_is_one_line(site: Path) -> None:
     (site / "baseline.json").write_text("{}[")
 
     result = check(site, "--baseline", str(site / "baseline.json"))
@@ -291,13 +290,13 @@ def test_fix_shows_a_diff_and_writes_nothing(site: Path) -> None:
     assert (site / "shop" / "middleware.py").read_text() == MIDDLEWARE
 
 
-def test_the_diff_is_one_that_git_applies(site: Path) -> None:
+def test_git_accepts_the_diff(site: Path) -> None:
     diff = fix(site).stdout.encode()
 
     subprocess.run(["git", "apply", "--check"], input=diff, cwd=site, check=True, timeout=60)
 
 
-def test_fix_writes_and_a_second_one_changes_nothing(site: Path) -> None:
+def test_fix_writes_and_a_second_run_changes_nothing(site: Path) -> None:
     code = site / "shop" / "middleware.py"
     code.chmod(0o640)
 
@@ -311,7 +310,7 @@ def test_fix_writes_and_a_second_one_changes_nothing(site: Path) -> None:
     assert [path.name for path in code.parent.iterdir() if path.suffix == ".tmp"] == []
 
 
-def test_what_is_in_the_baseline_is_not_fixed(site: Path) -> None:
+def test_findings_of_the_baseline_are_not_fixed(site: Path) -> None:
     baseline = ("--baseline", str(site / "baseline.json"))
     assert check(site, "--select", "M203", *baseline, "--update-baseline").exit_code == 0
     (site / "shop" / "new.py").write_text(MIDDLEWARE.replace("Header", "Another"))
@@ -323,7 +322,7 @@ def test_what_is_in_the_baseline_is_not_fixed(site: Path) -> None:
     assert "super().__init__" in (site / "shop" / "new.py").read_text()
 
 
-def test_encoding_newlines_and_symlink_stay_what_they_are(site: Path) -> None:
+def test_encoding_newlines_and_symlinks_are_kept(site: Path) -> None:
     code, real = site / "shop" / "middleware.py", site / "real.txt"
     head = "# coding: latin-1\r\n# café\r\n"
     real.write_bytes((head + MIDDLEWARE.replace("\n", "\r\n")).encode("latin-1"))
@@ -336,7 +335,7 @@ def test_encoding_newlines_and_symlink_stay_what_they_are(site: Path) -> None:
     assert real.read_bytes() == (head + FIXED.replace("\n", "\r\n")).encode("latin-1")
 
 
-def test_what_a_symlink_names_outside_of_the_project_is_not_changed(site: Path) -> None:
+def test_a_symlink_target_outside_the_project_is_not_changed(site: Path) -> None:
     outside, inside = site / "elsewhere.py", site / "project"
     inside.mkdir()
     outside.write_text(MIDDLEWARE)
@@ -351,35 +350,35 @@ def test_what_a_symlink_names_outside_of_the_project_is_not_changed(site: Path) 
     assert (outside.read_text(), (inside / "own.py").read_text()) == (MIDDLEWARE, FIXED)
 
 
-def test_unsafe_fixes_have_to_be_asked_for(site: Path) -> None:
+def test_unsafe_fixes_need_an_option(site: Path) -> None:
     call = "    def __call__(self, request):\n        return self.get_response(request) or 1\n"
     (site / "shop" / "middleware.py").write_text(f"{HEAD}class A(MiddlewareMixin):\n{call}")
-    chosen = ("--no-introspect", "--target", "native", "--select", "M202")
+    options = ("--no-introspect", "--target", "native", "--select", "M202")
 
-    assert migrate("fix", site, *chosen).stdout == ""
-    assert "+    async_capable = False" in migrate("fix", site, *chosen, "--unsafe-fixes").stdout
+    assert migrate("fix", site, *options).stdout == ""
+    assert "+    async_capable = False" in migrate("fix", site, *options, "--unsafe-fixes").stdout
 
 
-def test_a_dirty_tree_is_left_alone_unless_told(site: Path) -> None:
+def test_uncommitted_changes_prevent_writing_unless_allowed(site: Path) -> None:
     subprocess.run(["git", "init", "--quiet"], cwd=site, check=True, timeout=60)
 
     result = fix(site, "--write")
     assert result.exit_code == 2
-    assert "git has changes that are not committed" in result.stderr
+    assert "git has uncommitted changes" in result.stderr
     assert (site / "shop" / "middleware.py").read_text() == MIDDLEWARE
 
-    assert fix(site).exit_code == 0, "the diff alone can be had"
+    assert fix(site).exit_code == 0, "the diff alone is still shown"
     assert fix(site, "--write", "--allow-dirty").exit_code == 0
     assert (site / "shop" / "middleware.py").read_text() == FIXED
 
 
 def committed(site: Path) -> None:
-    who = ("-c", "user.name=t", "-c", "user.email=t@example.org")
-    for words in (("init", "-q"), ("add", "-A"), (*who, "commit", "-q", "-m", "all")):
-        subprocess.run(["git", *words], cwd=site, check=True, timeout=60)
+    identity = ("-c", "user.name=t", "-c", "user.email=t@example.org")
+    for arguments in (("init", "-q"), ("add", "-A"), (*identity, "commit", "-q", "-m", "all")):
+        subprocess.run(["git", *arguments], cwd=site, check=True, timeout=60)
 
 
-def test_new_files_are_told_with_what_takes_them_back(
+def test_new_files_are_logged_with_the_command_that_removes_them(
     site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (site / "shop" / "asgi.py").unlink()
@@ -389,11 +388,11 @@ def test_new_files_are_told_with_what_takes_them_back(
 
     result = migrate("fix", site, "--no-introspect", "--select", "E101", "--write")
 
-    assert f"taken back by themselves: rm {site.name}/shop/asgi.py\n" in result.stderr
+    assert f"when reverting: rm {site.name}/shop/asgi.py\n" in result.stderr
     assert (site / "shop" / "asgi.py").exists()
 
 
-def test_files_that_git_ignores_are_left_alone_unless_told(site: Path) -> None:
+def test_files_that_git_ignores_are_not_written_unless_allowed(site: Path) -> None:
     (site / ".gitignore").write_text("shop/middleware.py\n")
     committed(site)
 
@@ -415,18 +414,18 @@ def test_a_tracked_file_is_not_ignored_whatever_the_patterns_say(site: Path) -> 
     assert (site / "shop" / "middleware.py").read_text() == FIXED
 
 
-def test_a_repository_that_git_does_not_read_is_left_alone_unless_told(site: Path) -> None:
+def test_a_broken_repository_prevents_writing_unless_allowed(site: Path) -> None:
     (site / ".git").write_text("gitdir: /nowhere/at/all\n")
 
     result = fix(site, "--write")
 
     assert result.exit_code == 2
-    assert "git does not tell what is committed there" in result.stderr
+    assert "git cannot report its state" in result.stderr
     assert (site / "shop" / "middleware.py").read_text() == MIDDLEWARE
     assert fix(site, "--write", "--allow-dirty").exit_code == 0
 
 
-def test_a_read_only_file_keeps_all_files_as_they_are(site: Path) -> None:
+def test_a_read_only_file_keeps_all_files_unchanged(site: Path) -> None:
     other = site / "shop" / "another.py"
     other.write_text(MIDDLEWARE)
     (site / "shop" / "middleware.py").chmod(0o444)
@@ -447,14 +446,14 @@ def plan(site: Path, *arguments: str) -> dict[str, Any]:
     return found
 
 
-def test_plan_says_stay_where_nothing_is_async(site: Path) -> None:
+def test_plan_recommends_to_stay_without_async_code(site: Path) -> None:
     (site / "Procfile").write_text("web: gunicorn shop.wsgi -w 9 --bind 0.0.0.0:$PORT\n")
 
-    told = plan(site)
+    made = plan(site)
 
-    assert (told["move"], told["server"]) == ("stay", told["rollback"])
-    assert told["rollback"] == "gunicorn shop.wsgi -w 9 --bind 0.0.0.0:$PORT"
-    assert (told["processes"], told["threads"]) == (9, 1)
+    assert (made["move"], made["server"]) == ("stay", made["rollback"])
+    assert made["rollback"] == "gunicorn shop.wsgi -w 9 --bind 0.0.0.0:$PORT"
+    assert (made["processes"], made["threads"]) == (9, 1)
 
 
 def test_plan_moves_a_project_with_async_views_through_bridge(site: Path) -> None:
@@ -464,17 +463,17 @@ def test_plan_moves_a_project_with_async_views_through_bridge(site: Path) -> Non
         f'{SETTINGS}DATABASES = {{"default": {{"ENGINE": "django.db.backends.postgresql"}}}}\n'
     )
 
-    told = plan(site)
+    made = plan(site)
 
-    assert (told["move"], told["places"]) == ("bridge", ["shop/views.py:1 live"])
-    assert told["server"] == (
+    assert (made["move"], made["places"]) == ("bridge", ["shop/views.py:1 live"])
+    assert made["server"] == (
         "uvicorn shop.asgi:application --workers 4 --host 0.0.0.0 --port $PORT"
     )
-    assert (told["processes"], told["threads"]) == (4, 4)
-    assert "now 9; then 4 processes x 4 threads = 16" in told["connections"][0]
+    assert (made["processes"], made["threads"]) == (4, 4)
+    assert "now 9; then 4 processes x 4 threads = 16" in made["connections"][0]
 
 
-def test_plan_counts_the_pool_and_warns_where_nothing_bounds(site: Path) -> None:
+def test_plan_counts_the_pool_and_warns_without_a_bound(site: Path) -> None:
     settings = site / "shop" / "settings.py"
     engine = '"ENGINE": "django.db.backends.postgresql"'
     settings.write_text(f'{SETTINGS}DATABASES = {{"default": {{{engine}}}}}\n')
@@ -482,8 +481,8 @@ def test_plan_counts_the_pool_and_warns_where_nothing_bounds(site: Path) -> None
 
     pool = '"OPTIONS": {"pool": {"max_size": 5}}'
     settings.write_text(f'{SETTINGS}DATABASES = {{"default": {{{engine}, {pool}}}}}\n')
-    told = plan(site, "--target", "native")
-    assert "1 processes x 5 of the pool = 5" in told["connections"][0]
+    made = plan(site, "--target", "native")
+    assert "1 process x 5 of the pool = 5" in made["connections"][0]
 
 
 @pytest.mark.parametrize(
@@ -507,22 +506,22 @@ def test_plan_for_other_frameworks_starts_bridge_run(
     if command:
         (tmp_path / "Procfile").write_text(f"web: {command}\n")
 
-    told = plan(tmp_path)
+    made = plan(tmp_path)
 
     app = "MODULE:APP" if not command else "'app:make(\"x\")'" if "make" in command else "app:app"
-    assert told["server"].startswith(f"bridge run {app} --server uvicorn")
-    assert told["server"].endswith(server)
-    assert told["threads_where"] == ""
+    assert made["server"].startswith(f"bridge run {app} --server uvicorn")
+    assert made["server"].endswith(server)
+    assert made["threads_where"] == ""
 
 
-def test_plan_leaves_an_asgi_app_to_its_server(tmp_path: Path) -> None:
+def test_plan_serves_an_asgi_app_directly(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text("@app.get('/')\nasync def live(): ...\n")
     (tmp_path / "Procfile").write_text("web: gunicorn app:app -k uvicorn.workers.UvicornWorker\n")
 
     assert plan(tmp_path)["server"] == "uvicorn app:app"
 
 
-def test_what_the_plan_starts_serves_the_app(tmp_path: Path) -> None:
+def test_the_server_of_the_plan_serves_the_app(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(FLASK)
     (tmp_path / "Procfile").write_text("web: gunicorn 'app:make(\"x\")' -w 1 -b 127.0.0.1:$PORT\n")
     (tmp_path / "Procfile").write_text(f"web: {plan(tmp_path)['server']}\n")
@@ -532,29 +531,29 @@ def test_what_the_plan_starts_serves_the_app(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "processes", "threads", "words"),
+    ("config", "processes", "threads", "reason"),
     [
         ("workers = 2 * os.cpu_count() + 1\nthreads = 8\n", None, 8, "a computed number of proc"),
         ("workers = 2\nthreads = int(os.environ['N'])\n", 2, None, "a computed number of threads"),
         ("worker_class = 'gevent'\nworkers = 4\n", 4, 40, "4 processes x 1000 green threads"),
     ],
 )
-def test_plan_invents_no_numbers(
-    site: Path, config: str, processes: int | None, threads: int | None, words: str
+def test_plan_does_not_invent_numbers(
+    site: Path, config: str, processes: int | None, threads: int | None, reason: str
 ) -> None:
     (site / "Procfile").write_text("web: gunicorn shop.wsgi\n")
     (site / "gunicorn.conf.py").write_text(f"import os\n\n{config}")
     engine = '{"default": {"ENGINE": "django.db.backends.postgresql"}}'
     (site / "shop" / "settings.py").write_text(f"{SETTINGS}DATABASES = {engine}\n")
 
-    told = plan(site, "--target", "bridge")
+    made = plan(site, "--target", "bridge")
 
-    assert (told["processes"], told["threads"]) == (processes, threads)
-    assert words in told["threads_why"]
+    assert (made["processes"], made["threads"]) == (processes, threads)
+    assert reason in made["threads_why"]
     assert "None" not in migrate("plan", site, "--no-introspect", "--target", "bridge").stdout
 
 
-def test_the_threads_of_django_are_for_the_application_of_bridge(site: Path) -> None:
+def test_plan_sets_the_threads_of_django_in_the_application_of_bridge(site: Path) -> None:
     assert plan(site, "--target", "bridge")["threads_where"] == (
         "in asgi.py, from bridge.contrib.django: get_asgi_application(threads=4)"
     )
@@ -562,12 +561,12 @@ def test_the_threads_of_django_are_for_the_application_of_bridge(site: Path) -> 
 
 
 @pytest.mark.parametrize("format", ["text", "markdown"])
-def test_plan_reads_well(site: Path, format: str) -> None:
+def test_plan_has_headings(site: Path, format: str) -> None:
     result = migrate("plan", site, "--no-introspect", "--format", format)
 
     assert f"Plan for {site.name}" in result.stdout
     assert "stay on WSGI" in result.stdout
-    assert "Way back" in result.stdout
+    assert "Roll back" in result.stdout
 
 
 def test_explain_prints_before_and_after() -> None:
@@ -578,27 +577,27 @@ def test_explain_prints_before_and_after() -> None:
     assert result.stdout.index("\nBefore:\n") < result.stdout.index("\nAfter:\n")
 
 
-def test_explain_lists_the_rules_and_knows_no_others() -> None:
+def test_explain_lists_the_rules_and_rejects_others() -> None:
     assert "M202  E/-  unsafe  a MiddlewareMixin" in migrate("explain").stdout
     result = migrate("explain", "M999")
     assert result.exit_code == 2
-    assert "there is no rule 'M999'; there are M201, M202" in result.stderr
+    assert "no rule 'M999'; the rules are M201, M202" in result.stderr
 
 
 # -- bad input -------------------------------------------------------------------------------------
 
 
-def test_what_is_no_project_is_one_line(tmp_path: Path) -> None:
+def test_a_path_that_is_not_a_project_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
 
-    for path, words in [
-        (tmp_path, "is not a project: there is no Python file in it"),
+    for path, message in [
+        (tmp_path, "is not a project: it contains no Python file"),
         (tmp_path / "nowhere", "no such folder"),
-        (tmp_path / "notes.txt", "is a file: name the folder of the project"),
+        (tmp_path / "notes.txt", "is a file: pass the project's folder"),
     ]:
         result = migrate("check", path)
         assert (result.exit_code, result.stdout) == (2, "")
-        assert words in result.stderr
+        assert message in result.stderr
         assert len(result.stderr.splitlines()) == 1
 
 
@@ -612,14 +611,14 @@ def test_a_file_that_cannot_be_parsed_exits_with_2_after_the_findings(site: Path
     assert "M203 error" in result.stdout
 
 
-def test_settings_that_are_not_there_are_told(site: Path) -> None:
+def test_a_missing_settings_module_is_reported(site: Path) -> None:
     result = check(site, "--settings", "shop.nowhere")
 
     assert result.exit_code == 2
-    assert "there is no settings module 'shop.nowhere'" in result.stderr
+    assert "no settings module 'shop.nowhere'" in result.stderr
 
 
-def test_without_libcst_it_says_how_to_install_it() -> None:
+def test_without_libcst_the_error_names_the_extra() -> None:
     code = (
         "import sys; sys.modules['libcst'] = None; sys.argv[0] = 'bridge'\n"
         "from bridge.cli.__main__ import main; main()"

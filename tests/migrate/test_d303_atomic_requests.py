@@ -159,7 +159,7 @@ def test_and_so_they_are_in_the_sources() -> None:
 
 
 def test_where_that_folder_is_not_on_the_path_it_says_so(tmp_path: Path) -> None:
-    with pytest.raises(IntrospectionFailed, match="put that on PYTHONPATH"):
+    with pytest.raises(IntrospectionFailed, match="add the folder to PYTHONPATH"):
         introspect(open_project(written(tmp_path)))
 
 

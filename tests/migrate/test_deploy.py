@@ -1,4 +1,4 @@
-"""Start commands in deploy files: found where they stand, read, and replaced in their own form."""
+"""Deploy files: start commands are found, parsed and replaced in their own form."""
 
 from __future__ import annotations
 
@@ -6,20 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from bridge.migrate.deploy import Deploy, StartCommand, read_deploy
+from bridge.migrate.deploy.commands import commands_in
+from bridge.migrate.deploy.configs import configs_in, nginx_in
+from bridge.migrate.deploy.read import read_deploy
+from bridge.migrate.deploy.records import StartCommand
 from bridge.migrate.text import Text
 
 ARGV = ("gunicorn", "shop.wsgi", "-w", "4", "--bind=0.0.0.0:$PORT")
 LINE = "gunicorn shop.wsgi -w 4 --bind=0.0.0.0:$PORT"
 
 
-def deploy_of(name: str, text: str) -> Deploy:
-    path = Path("/project", name)
-    return read_deploy([path], {path: Text(text, "utf-8", "\n")})
-
-
 def only(name: str, text: str) -> StartCommand:
-    (command,) = deploy_of(name, text).commands
+    (command,) = commands_in(Path("/project", name), text)
     return command
 
 
@@ -69,7 +67,7 @@ PLACES = [
 
 
 @pytest.mark.parametrize(("name", "text", "line"), PLACES)
-def test_a_server_is_found_where_it_is_started(name: str, text: str, line: int) -> None:
+def test_start_commands_are_found(name: str, text: str, line: int) -> None:
     command = only(name, text)
 
     assert (command.argv, command.line) == (ARGV, line)
@@ -87,21 +85,30 @@ def test_a_server_is_found_where_it_is_started(name: str, text: str, line: int) 
         (".github/workflows/ci.yml", "jobs:\n  - run: pip install gunicorn\n"),
     ],
 )
-def test_what_only_names_a_server_is_none(name: str, text: str) -> None:
-    assert deploy_of(name, text).commands == ()
+def test_a_mention_of_a_server_is_not_a_start_command(name: str, text: str) -> None:
+    assert list(commands_in(Path("/project", name), text)) == []
+
+
+def test_changed_texts_are_read_instead_of_files() -> None:
+    procfile, readme = Path("/project/Procfile"), Path("/project/README.md")
+    texts = {path: Text(f"web: {LINE}\n", "utf-8", "\n") for path in (procfile, readme)}
+
+    (command,) = read_deploy([procfile, readme], texts).commands
+
+    assert (command.path, command.argv) == (procfile, ARGV)
 
 
 @pytest.mark.parametrize(("name", "text", "line"), PLACES)
-def test_another_command_takes_its_place_in_the_same_form(name: str, text: str, line: int) -> None:
+def test_another_command_replaces_it_in_the_same_form(name: str, text: str, line: int) -> None:
     command = only(name, text)
-    wanted = ("uvicorn", "shop.asgi:application", "--port", "$PORT", "--header", "a b")
+    argv = ("uvicorn", "shop.asgi:application", "--port", "$PORT", "--header", "a b")
 
-    edit = command.replace(wanted)
+    edit = command.replace(argv)
     assert edit is not None
     after = text[: edit.start] + edit.text + text[edit.end :]
 
     found = only(name, after)
-    assert (found.argv, found.line) == (wanted, line)
+    assert (found.argv, found.line) == (argv, line)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +123,7 @@ def test_another_command_takes_its_place_in_the_same_form(name: str, text: str, 
         ("start.sh", "exec bash -c '{}'\n", "it's"),
     ],
 )
-def test_a_word_that_cannot_be_quoted_there_keeps_the_command(
+def test_a_command_with_a_word_that_cannot_be_quoted_is_not_replaced(
     name: str, text: str, word: str
 ) -> None:
     command = only(name, text.format(LINE))
@@ -133,11 +140,11 @@ def test_a_word_that_cannot_be_quoted_there_keeps_the_command(
         ("compose.yaml", "web:\n  command: 'gunicorn ''shop:app'' -w 2'\n"),
     ],
 )
-def test_a_command_with_quotes_in_its_own_quotes_is_kept(name: str, text: str) -> None:
+def test_a_command_with_nested_quotes_is_not_replaced(name: str, text: str) -> None:
     assert only(name, text).replace(("uvicorn", "shop.asgi:application")) is None
 
 
-def test_options_are_read_in_all_their_spellings() -> None:
+def test_options_are_parsed_in_all_spellings() -> None:
     command = only("Procfile", "web: gunicorn -w 3 --threads=2 -k gthread -b:80 a:b -w5\n")
 
     assert command.number("-w", "--workers") == 5
@@ -159,11 +166,11 @@ def test_options_are_read_in_all_their_spellings() -> None:
         ("uvicorn --host 0.0.0.0", None),
     ],
 )
-def test_the_app_that_it_serves_is_known(line: str, target: str | None) -> None:
+def test_the_app_of_a_command_is_found(line: str, target: str | None) -> None:
     assert only("Procfile", f"web: {line}\n").target == target
 
 
-def test_a_gunicorn_configuration_is_read_and_not_run(tmp_path: Path) -> None:
+def test_a_gunicorn_configuration_is_parsed_and_not_run(tmp_path: Path) -> None:
     path = tmp_path / "gunicorn.conf.py"
     path.write_text("import sys\nsys.exit(1)\nworkers = 2 * 2 + 1\nbind = [f'{x}']\nthreads = 4\n")
 
@@ -173,10 +180,10 @@ def test_a_gunicorn_configuration_is_read_and_not_run(tmp_path: Path) -> None:
     assert (config.values["threads"].value, config.values["threads"].line) == (4, 5)
 
 
-def test_a_uwsgi_configuration_is_read_as_far_as_its_section_goes() -> None:
-    text = "[other]\nx = 1\n[uwsgi]\n# gone\nmodule = shop.wsgi\nharakiri=30\n[later]\ny = 2\n"
+def test_only_the_uwsgi_section_is_parsed() -> None:
+    text = "[other]\nx = 1\n[uwsgi]\n# old\nmodule = shop.wsgi\nharakiri=30\n[later]\ny = 2\n"
 
-    (config,) = deploy_of("uwsgi.ini", text).configs
+    (config,) = configs_in(Path("uwsgi.ini"), text)
 
     assert {name: value.value for name, value in config.values.items()} == {
         "module": "shop.wsgi",
@@ -190,7 +197,7 @@ def test_nginx_directives_know_their_blocks() -> None:
         '    proxy_pass http://app;\n    proxy_set_header Host "$host";\n  }\n}\n'
     )
 
-    (config,) = deploy_of("nginx.conf", text).nginx
+    (config,) = nginx_in(Path("nginx.conf"), text)
 
     (proxied,) = config.named("proxy_pass")
     assert (proxied.args, proxied.blocks, proxied.line) == (

@@ -73,7 +73,7 @@ def manage(site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_check_with_the_tag_tells_each_finding(site: Path) -> None:
+def test_the_tagged_check_reports_each_finding(site: Path) -> None:
     done = manage(site, "check", "--tag", "asgi")
 
     assert done.returncode == 1
@@ -81,14 +81,14 @@ def test_the_check_with_the_tag_tells_each_finding(site: Path) -> None:
     assert "HINT: write an async __acall__ too" in done.stderr
 
 
-def test_other_commands_are_not_held_up_by_it(site: Path) -> None:
+def test_other_commands_do_not_run_it(site: Path) -> None:
     done = manage(site, "showmigrations")
 
     assert done.returncode == 0
     assert "bridge.M202" not in done.stderr
 
 
-def test_bridge_check_tells_the_same_with_its_options(site: Path) -> None:
+def test_bridge_check_reports_the_same_with_options(site: Path) -> None:
     done = manage(site, "bridge_check", "--select", "M202", "--format", "json")
 
     assert done.returncode == 1
@@ -107,8 +107,8 @@ def test_through_bridge_the_same_project_is_clean(site: Path, tmp_path: Path) ->
     assert done.returncode == 0, done.stdout
 
 
-def test_a_wrong_option_is_one_line(site: Path) -> None:
+def test_an_invalid_option_is_one_line(site: Path) -> None:
     done = manage(site, "bridge_check", "--select", "Z999")
 
     assert done.returncode == 2
-    assert "there is no rule 'Z999'" in done.stderr
+    assert "no rule 'Z999'" in done.stderr

@@ -124,7 +124,7 @@ def test_what_the_move_cures_is_not_changed() -> None:
 
     assert {each.code for each in report.findings} >= {CODE, "M202"}
     assert after == {PATH: BRIDGES}
-    assert {each.code for each in changes.left.findings} & {CODE, "M202"} == set()
+    assert {each.code for each in changes.remaining.findings} & {CODE, "M202"} == set()
 
 
 def test_a_second_rule_that_does_so_too_does_it_once() -> None:

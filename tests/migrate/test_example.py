@@ -1,4 +1,4 @@
-"""``examples/migration``: the commands of the tutorial make ``after`` of ``before``."""
+"""``examples/migration``: the commands of the tutorial turn ``before`` into ``after``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PAGES = ("/", "/about/", "/prices/", "/missing/")
 
 
 def files_in(folder: Path) -> dict[str, str]:
-    """Every file, without what Python caches."""
+    """Every file, except bytecode caches."""
     return {
         path.relative_to(folder).as_posix(): path.read_text("utf-8")
         for path in sorted(folder.rglob("*"))
@@ -55,7 +55,7 @@ def test_the_readme_names_the_same_commands() -> None:
     assert commands_in(EXAMPLE / "README.md") == writing
 
 
-def test_the_commands_make_after_of_before(tmp_path: Path) -> None:
+def test_the_commands_turn_before_into_after(tmp_path: Path) -> None:
     folder = tmp_path / "library"
     shutil.copytree(EXAMPLE / "before", folder)
     for words in commands_in(PAGE):

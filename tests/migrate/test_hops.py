@@ -1,4 +1,4 @@
-"""The number of hops that `bridge` tells is the number that Django makes."""
+"""The computed number of hops is the number that Django makes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def fact(data: dict[str, Any]) -> MiddlewareFact:
 
 @pytest.fixture(scope="module")
 def rows() -> list[dict[str, Any]]:
-    """Ten chains, three views each: what was probed, and what was counted."""
+    """Ten chains, three views each: the probed facts, and the counted hops."""
     script = Path(introspect_script.__file__).read_bytes()
     done = subprocess.run(
         [sys.executable, "-m", "tests.migrate.apps.count_hops"],
@@ -37,17 +37,17 @@ def rows() -> list[dict[str, Any]]:
     return found
 
 
-def told(row: dict[str, Any]) -> int:
+def computed(row: dict[str, Any]) -> int:
     facts = [fact(each) for each in row["facts"]]
     view = row["view"]
     return len(hops(facts, is_async_view=view == "async", is_template=view == "template"))
 
 
-def test_each_submission_to_an_executor_is_told(rows: list[dict[str, Any]]) -> None:
+def test_each_submission_to_an_executor_is_counted(rows: list[dict[str, Any]]) -> None:
     assert {row["status"] for row in rows} == {200}
     assert len({row["chain"] for row in rows}) == 10
-    wrong = [row for row in rows if told(row) != row["counted"]]
-    assert [(row["chain"], row["view"], told(row), row["counted"]) for row in wrong] == []
+    wrong = [row for row in rows if computed(row) != row["counted"]]
+    assert [(row["chain"], row["view"], computed(row), row["counted"]) for row in wrong] == []
 
 
 def test_startproject_makes_sixteen(rows: list[dict[str, Any]]) -> None:
@@ -66,7 +66,7 @@ def mixin(path: str) -> MiddlewareFact:
     )
 
 
-def test_hops_come_in_the_order_of_a_request() -> None:
+def test_hops_are_in_the_order_of_a_request() -> None:
     chain = [sync_only("a.Outer"), mixin("a.Inner")]
 
     assert [str(hop) for hop in hops(chain, is_async_view=False)] == [
@@ -79,7 +79,7 @@ def test_hops_come_in_the_order_of_a_request() -> None:
     ]
 
 
-def test_each_way_back_to_the_loop_is_counted() -> None:
+def test_each_return_to_the_loop_is_counted() -> None:
     assert returns([mixin("a.A")]) == 0
     assert returns([sync_only("a.A"), mixin("a.B")]) == 1
 

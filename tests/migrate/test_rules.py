@@ -1,4 +1,4 @@
-"""All rules: what each has to have, and the severities that were decided on."""
+"""All rules: required attributes, documentation, and the decided severities."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DECIDED = {
 
 
 @pytest.mark.parametrize("code", DECIDED)
-def test_severities_and_fixes_are_those_decided_on(code: str) -> None:
+def test_severities_and_fixes_are_as_decided(code: str) -> None:
     (rule,) = select_rules([code])
     both = [each.letter if each else "-" for each in (rule.native, rule.bridge)]
 
@@ -50,9 +50,9 @@ def test_a_rule_explains_itself_with_code_before_and_after(rule: Rule) -> None:
     assert explain(rule.code).startswith(f"{rule.code} {rule.name}\n")
 
 
-def test_a_rule_looks_at_modules_with_words_or_at_the_project() -> None:
+def test_a_rule_checks_modules_with_triggers_or_the_project() -> None:
     for rule in all_rules():
-        looks_at_modules = type(rule).check_module is not Rule.check_module
-        looks_at_all = type(rule).check_project is not Rule.check_project
-        assert looks_at_modules is bool(rule.triggers), rule.code
-        assert looks_at_modules or looks_at_all, rule.code
+        checks_modules = type(rule).check_module is not Rule.check_module
+        checks_project = type(rule).check_project is not Rule.check_project
+        assert checks_modules is bool(rule.triggers), rule.code
+        assert checks_modules or checks_project, rule.code

@@ -1,4 +1,4 @@
-"""Rules over many files: in processes, with problems, and with what others hold on to."""
+"""The runner: many files, worker processes, unreadable files, failing rules and fixes."""
 
 from __future__ import annotations
 
@@ -35,28 +35,28 @@ def large() -> Iterator[Project]:
 
 
 @pytest.fixture(autouse=True)
-def soon_parallel(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_parallel_threshold(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "PARALLEL_FROM", NUMBER)
 
 
-def test_processes_find_the_same_as_one_and_tell_their_progress(large: Project) -> None:
+def test_worker_processes_find_the_same_and_report_progress(large: Project) -> None:
     rules = select_rules(["M2"])
-    told: dict[int, list[tuple[int, int]]] = {1: [], 2: []}
+    progress: dict[int, list[tuple[int, int]]] = {1: [], 2: []}
 
-    alone = check(large, rules, lambda *now: told[1].append(now), jobs=1)
-    shared = check(large, rules, lambda *now: told[2].append(now), jobs=2)
+    alone = check(large, rules, lambda *now: progress[1].append(now), jobs=1)
+    shared = check(large, rules, lambda *now: progress[2].append(now), jobs=2)
 
     assert shared == alone
     assert len(shared.findings) == NUMBER + 1
     assert [problem.path.name for problem in shared.problems] == ["broken.py"]
     total = len(large.modules)
-    assert [(each[-1], each == sorted(each)) for each in told.values()] == [
+    assert [(each[-1], each == sorted(each)) for each in progress.values()] == [
         ((total, total), True),
         ((total, total), True),
     ]
 
 
-def test_settings_that_were_read_before_are_still_known_by_their_place() -> None:
+def test_settings_read_before_the_check_keep_their_place() -> None:
     files = {"manage.py": MANAGE, "shop/settings.py": 'MIDDLEWARE = ["a.Middleware"]\n'}
     with project_of(files) as project:
         assert project.settings.strings("MIDDLEWARE") == ["a.Middleware"]
@@ -77,7 +77,7 @@ class Broken(Rule):
         raise LookupError("nor this")
 
 
-def test_a_rule_that_fails_is_told_and_takes_no_other_with_it() -> None:
+def test_a_failing_rule_is_reported_and_the_others_still_run() -> None:
     with project_of({"shop/a.py": CODE}) as project:
         report = check(project, [Broken(), *select_rules(["M203"])])
 
@@ -105,7 +105,7 @@ class Breaking(Rule):
 @pytest.mark.parametrize(
     ("other", "text"), [("other.toml", "a = 1\n"), ("Pipfile", "[a]\n"), ("a.py", "a = 1\n")]
 )
-def test_a_file_that_can_be_parsed_is_never_made_one_that_cannot(other: str, text: str) -> None:
+def test_a_fix_never_makes_a_file_unparsable(other: str, text: str) -> None:
     files = {"a.py": text, other: text, "shop/a.py": CODE, "b.py": f"# broken by {other}\n"}
     rules = [Breaking(), *select_rules(["M203"])]
     with project_of(files) as project:
@@ -113,24 +113,25 @@ def test_a_file_that_can_be_parsed_is_never_made_one_that_cannot(other: str, tex
 
         assert [project.relative(path) for path in changes.after] == ["shop/a.py"]
         assert [each.code for each in changes.fixed] == ["M203"]
-        assert [each.code for each in changes.left.findings] == ["Z998"]
-        told = {project.relative(each.path): each.message for each in changes.left.problems}
-    assert set(told) == {"b.py", other}
-    assert all("fixed by Z998 it could not be parsed" in message for message in told.values())
+        assert [each.code for each in changes.remaining.findings] == ["Z998"]
+        problems = changes.remaining.problems
+        messages = {project.relative(each.path): each.message for each in problems}
+    assert set(messages) == {"b.py", other}
+    assert all("the fixes of Z998 would make it" in message for message in messages.values())
 
 
 def test_a_file_that_could_not_be_parsed_before_may_be_changed() -> None:
     files = {"b.py": "# broken by other.toml\n", "other.toml": "[\n"}
     with project_of(files) as project:
         report = check(project, [Breaking()])
-        (problem,) = fix(project, [Breaking()], unsafe=False, report=report).left.problems
+        (problem,) = fix(project, [Breaking()], unsafe=False, report=report).remaining.problems
 
     assert problem.path.name == "b.py"
 
 
 @pytest.mark.parametrize("select", [["D"], ["E"], ["X"], ["D", "E", "X"]])
 @pytest.mark.parametrize("broken", ["shop/settings.py", "shop/base.py"])
-def test_settings_that_cannot_be_parsed_are_told_whatever_is_checked(
+def test_unparsable_settings_are_reported_for_every_rule_that_needs_them(
     broken: str, select: list[str]
 ) -> None:
     files = {
@@ -146,22 +147,22 @@ def test_settings_that_cannot_be_parsed_are_told_whatever_is_checked(
         assert [project.relative(each.path) for each in report.problems] == expected
 
 
-def test_a_file_that_no_rule_looks_at_is_not_parsed() -> None:
+def test_a_file_without_triggers_is_not_parsed() -> None:
     with project_of({"shop/a.py": "def broken(:\n"}) as project:
         assert check(project, select_rules(["M203"])).problems == ()
 
 
 @pytest.mark.parametrize(
-    ("data", "line", "words"),
+    ("data", "line", "message"),
     [
         (b"x = '\xe9'  # Middleware\n", 1, "is not utf-8: byte 0xe9"),
         (b"a = 1\nclass Middleware(:\n", 2, "has a syntax error, or syntax newer than"),
         (b"# coding: klingon\nMiddleware\n", 1, "cannot be decoded: unknown encoding"),
-        (b"Middleware = " + b"(" * 3000 + b")" * 3000, 0, "has more than 200 brackets"),
+        (b"Middleware = " + b"(" * 3000 + b")" * 3000, 0, "has more than 200 nested brackets"),
     ],
 )
-def test_a_file_that_cannot_be_parsed_is_told_and_the_rest_is_checked(
-    tmp_path: Path, data: bytes, line: int, words: str
+def test_an_unparsable_file_is_reported_and_the_rest_is_checked(
+    tmp_path: Path, data: bytes, line: int, message: str
 ) -> None:
     (tmp_path / "bad.py").write_bytes(data)
     (tmp_path / "good.py").write_text(CODE)
@@ -170,11 +171,11 @@ def test_a_file_that_cannot_be_parsed_is_told_and_the_rest_is_checked(
 
     (problem,) = report.problems
     assert (problem.path.name, problem.line) == ("bad.py", line)
-    assert words in problem.message
+    assert message in problem.message
     assert [each.path.name for each in report.findings] == ["good.py"]
 
 
-def test_a_file_in_latin_1_that_says_so_is_read(tmp_path: Path) -> None:
+def test_a_file_declared_as_latin_1_is_read(tmp_path: Path) -> None:
     text = f"# -*- coding: latin-1 -*-\n# caf\xe9\n{CODE}"
     (tmp_path / "a.py").write_bytes(text.encode("latin-1"))
 
@@ -192,7 +193,7 @@ def test_a_symlink_loop_is_walked_once(tmp_path: Path) -> None:
     assert len(check(open_project(tmp_path), select_rules(["M203"])).findings) == 1
 
 
-def test_environments_and_caches_are_left_out(tmp_path: Path) -> None:
+def test_environments_and_caches_are_skipped(tmp_path: Path) -> None:
     for folder in (".venv/lib", "myenv/lib", "node_modules/x", "shop/__pycache__"):
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / "a.py").write_text(CODE)
@@ -202,7 +203,7 @@ def test_environments_and_caches_are_left_out(tmp_path: Path) -> None:
     assert [module.name for module in open_project(tmp_path).modules] == ["a"]
 
 
-def test_every_rule_can_be_told_from_the_others() -> None:
+def test_every_rule_has_its_own_name_and_a_summary() -> None:
     rules = all_rules()
 
     assert len({rule.name for rule in rules}) == len(rules)

@@ -1,4 +1,4 @@
-"""Settings as they are written, and as the running project told them."""
+"""Settings as written in the sources, and as resolved by introspection."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_lists_are_followed_through_modules_and_changes(text: str, value: object
         ("NAME = {'a': {'b': 1}, **more}\nNAME['a']['c'] = 2", {"a": {"b": 1, "c": 2}}),
     ],
 )
-def test_values_are_worked_out_without_running_anything(text: str, value: object) -> None:
+def test_values_are_evaluated_without_running_code(text: str, value: object) -> None:
     assert value_of(f"from .base import *\n{text}\n", "NAME") == value
 
 
@@ -71,22 +71,22 @@ def test_a_circle_of_imports_ends() -> None:
     assert value_of("from .live import *\nfrom shop.settings.base import *\n") == ["a", "b"]
 
 
-def test_what_the_project_told_goes_before_what_is_written() -> None:
-    facts = Facts(settings={"APPS": ["told"]})
+def test_resolved_values_override_written_ones() -> None:
+    facts = Facts(settings={"APPS": ["resolved"]})
 
-    assert value_of("APPS = ['written']\n", facts=facts) == ["told"]
+    assert value_of("APPS = ['written']\n", facts=facts) == ["resolved"]
 
 
-def test_what_a_fix_has_written_goes_before_what_was_told() -> None:
-    told = {"APPS": ["old"], "NAME": {"a": "told", "b": 1}}
+def test_values_written_by_a_fix_override_resolved_ones() -> None:
+    resolved = {"APPS": ["old"], "NAME": {"a": "resolved", "b": 1}}
     files = {"manage.py": MANAGE, "shop/settings/live.py": "APPS = ['old']\n"}
-    with project_of(files, facts=Facts(settings=told)) as project:
+    with project_of(files, facts=Facts(settings=resolved)) as project:
         path = project.base / "shop" / "settings" / "live.py"
         new = "APPS = ['new']\nNAME = {'a': secret(), 'b': 2}\n"
         changed = project.with_texts({path: Text(new, "utf-8", "\n")})
 
         assert changed.settings.value("APPS") == ["new"]
-        assert changed.settings.value("NAME") == {"a": "told", "b": 2}
+        assert changed.settings.value("NAME") == {"a": "resolved", "b": 2}
         setting = changed.settings.get("APPS")
         assert setting is not None
         assert (setting.source, setting.times) == (Source.RUNTIME, 1)

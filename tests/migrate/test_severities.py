@@ -1,7 +1,6 @@
-"""What the rules call an error or worse is one: on gunicorn, on Django's own ASGI handler, on
-bridge.
+"""The severities of the rules, proven on gunicorn, on Django's own ASGI handler, and on bridge.
 
-The projects are in ``tests/migrate/apps``. Three servers are shared by all of it.
+The projects are in ``tests/migrate/apps``. All tests share three servers.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ TIMEOUT_S = 120
 
 
 class Answers(NamedTuple):
-    """What the three servers answered."""
+    """The responses of the three servers."""
 
     gunicorn: object
     native: object
@@ -37,12 +36,12 @@ class Sites(NamedTuple):
     native: Server
     bridge: Server
 
-    def ask(self, path: str, header: str = "") -> Answers:
-        """Each server's status, and what it says; or one of its response headers."""
-        return Answers(*(_ask(server, path, header) for server in self))
+    def fetch(self, path: str, header: str = "") -> Answers:
+        """The status and user from each server; or one of its response headers."""
+        return Answers(*(_fetch(server, path, header) for server in self))
 
 
-def _ask(server: Server, path: str, header: str) -> object:
+def _fetch(server: Server, path: str, header: str) -> object:
     request = Request(f"{server.url}{path}", headers={"Remote-User": "admin"})
     try:
         with urlopen(request, timeout=TIMEOUT_S) as response:
@@ -66,38 +65,38 @@ def sites(servers: Servers) -> Sites:
 def test_m202_is_a_500_on_djangos_own_handler_only(sites: Sites, view: str) -> None:
     ok = (200, "")
 
-    assert sites.ask(f"/m202/{view}") == Answers(ok, 500, ok)
-    assert sites.ask(f"/m202/{view}", "X-Middleware") == Answers("here", 500, "here")
+    assert sites.fetch(f"/m202/{view}") == Answers(ok, 500, ok)
+    assert sites.fetch(f"/m202/{view}", "X-Middleware") == Answers("here", 500, "here")
 
 
 @pytest.mark.parametrize("view", ["sync", "async"])
-def test_m202_is_right_where_the_response_is_handed_on(sites: Sites, view: str) -> None:
+def test_m202_works_if_the_response_is_returned_unchanged(sites: Sites, view: str) -> None:
     ok = (200, "")
 
-    assert sites.ask(f"/m202-handed-on/{view}") == Answers(ok, ok, ok)
-    assert sites.ask(f"/m202-early/{view}") == Answers(ok, ok, ok)
-    assert sites.ask(f"/m202-early/{view}?up") == Answers(ok, 500, ok)
+    assert sites.fetch(f"/m202-handed-on/{view}") == Answers(ok, ok, ok)
+    assert sites.fetch(f"/m202-early/{view}") == Answers(ok, ok, ok)
+    assert sites.fetch(f"/m202-early/{view}?up") == Answers(ok, 500, ok)
 
 
 def test_m203_is_a_500_on_djangos_own_handler(sites: Sites) -> None:
-    assert sites.ask("/m203/sync", "X-Middleware") == Answers("here", 500, "here")
+    assert sites.fetch("/m203/sync", "X-Middleware") == Answers("here", 500, "here")
 
 
-def test_m203_through_bridge_async_views_go_without_the_middleware(sites: Sites) -> None:
-    assert sites.ask("/m203/async", "X-Middleware") == Answers("here", 500, None)
+def test_m203_through_bridge_async_views_skip_the_middleware(sites: Sites) -> None:
+    assert sites.fetch("/m203/async", "X-Middleware") == Answers("here", 500, None)
 
 
-@pytest.mark.skipif(django.VERSION < (5, 2), reason="nobody is logged in by it under ASGI there")
+@pytest.mark.skipif(django.VERSION < (5, 2), reason="it logs nobody in under ASGI before 5.2")
 def test_m206_a_header_logs_in_on_djangos_own_handler_only(sites: Sites) -> None:
     nobody = (200, "")
 
-    assert sites.ask("/m206/sync") == Answers(nobody, (200, "admin"), nobody)
-    through_async_view = sites.ask("/m206/async", "Set-Cookie")
+    assert sites.fetch("/m206/sync") == Answers(nobody, (200, "admin"), nobody)
+    through_async_view = sites.fetch("/m206/async", "Set-Cookie")
     assert "sessionid=" in str(through_async_view.native)
     assert (through_async_view.gunicorn, through_async_view.bridge) == (None, None)
 
 
-def test_m206_the_probe_finds_what_happens() -> None:
+def test_m206_the_probe_reports_the_same() -> None:
     code = (
         "import tests.migrate.apps.proof as proof\n"
         "from bridge.migrate.introspect_script import probe_middleware\n"
@@ -111,8 +110,8 @@ def test_m206_the_probe_finds_what_happens() -> None:
     assert done.stdout.decode().strip() == str([False, False, django.VERSION >= (5, 2)])
 
 
-def test_e104_wsgi_middleware_is_left_out_without_a_word(sites: Sites) -> None:
-    assert sites.ask("/e104/sync", "X-Wsgi-Middleware") == Answers("here", None, "here")
+def test_e104_wsgi_middleware_is_skipped_silently(sites: Sites) -> None:
+    assert sites.fetch("/e104/sync", "X-Wsgi-Middleware") == Answers("here", None, "here")
 
 
 @pytest.mark.parametrize("module", ["late_asgi", "late_bridge"])
@@ -131,7 +130,7 @@ def test_e106_with_lifespan_on_djangos_own_handler_does_not_start() -> None:
 
 def test_e106_with_lifespan_on_the_application_of_bridge_starts() -> None:
     with serve("uvicorn-h11", f"{PROOF}:through_bridge", args=["--lifespan", "on"]) as server:
-        assert _ask(server, "/e104/sync", "") == (200, "")
+        assert _fetch(server, "/e104/sync", "") == (200, "")
 
 
 def manage(*arguments: str, daphne: str) -> subprocess.CompletedProcess[str]:

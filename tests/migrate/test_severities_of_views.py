@@ -1,7 +1,7 @@
-"""What the rules for views and databases call an error is one: on gunicorn, on Django's own ASGI
-handler, through bridge.
+"""The severities of the rules for views and databases, proven on gunicorn, on Django's own ASGI
+handler, and on bridge.
 
-One project in ``tests/migrate/apps/views.py``, on one PostgreSQL, on three servers.
+One project, ``tests/migrate/apps/views.py``, on one PostgreSQL and three servers.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ DECIDED = {
 
 
 @pytest.mark.parametrize("code", DECIDED)
-def test_severities_and_fixes_are_those_decided_on(code: str) -> None:
+def test_severities_and_fixes_are_as_decided(code: str) -> None:
     (rule,) = select_rules([code])
     both = [each.letter if each else "-" for each in (rule.native, rule.bridge)]
 
@@ -73,7 +73,7 @@ class Database(NamedTuple):
     session: str
 
     def connections(self, name: str) -> int:
-        """How many a server has open."""
+        """The number of open connections of a server."""
         query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s"
         with psycopg.connect(self.server.url) as connection:
             row = connection.execute(query, (name,)).fetchone()
@@ -114,30 +114,30 @@ def sites(servers: Servers, database: Database) -> Sites:
 
 
 def statuses(sites: Sites, path: str, session: str = "") -> tuple[int, ...]:
-    """What gunicorn, Django's own ASGI handler and bridge answer."""
+    """The statuses from gunicorn, Django's own ASGI handler and bridge."""
     headers = [("Cookie", f"sessionid={session}")] if session else []
     clients = [Http1Client(site.port) for site in sites]
     return tuple(client.fetch("GET", path, headers=headers).status for client in clients)
 
 
 def test_d301_connections_pile_up_under_native_asgi(sites: Sites, database: Database) -> None:
-    """The collector of garbage, which would close some at some time, is off in the project."""
+    """Garbage collection, which would close some of them, is off in the project."""
     used: dict[str, set[bytes]] = {}
-    most: dict[str, int] = {}
+    peak: dict[str, int] = {}
     for name, site in sites._asdict().items():
         client = Http1Client(site.port)
-        asked = [_connection(client, database, name) for _ in range(REQUESTS)]
-        used[name] = {pid for pid, _ in asked}
-        most[name] = max(count for _, count in asked)
+        answers = [_connection(client, database, name) for _ in range(REQUESTS)]
+        used[name] = {pid for pid, _ in answers}
+        peak[name] = max(count for _, count in answers)
 
-    assert len(used["gunicorn"]) <= most["gunicorn"] <= THREADS
-    assert len(used["bridge"]) <= most["bridge"] <= 2
-    assert len(used["native"]) == REQUESTS  # none was used again
-    assert most["native"] > THREADS
+    assert len(used["gunicorn"]) <= peak["gunicorn"] <= THREADS
+    assert len(used["bridge"]) <= peak["bridge"] <= 2
+    assert len(used["native"]) == REQUESTS  # none was reused
+    assert peak["native"] > THREADS
 
 
 def _connection(client: Http1Client, database: Database, name: str) -> tuple[bytes, int]:
-    """Which one a request was given, and how many its server has open then."""
+    """The connection of one request, and the number of open connections of its server."""
     answer = client.fetch("GET", "/d301")
     assert answer.status == 200
     return answer.body, database.connections(name)
@@ -151,7 +151,7 @@ def test_d303_atomic_requests_fail_async_views_everywhere(sites: Sites) -> None:
 
 @contextmanager
 def opened(site: Server, path: str) -> Iterator[Exchange]:
-    """A request that has been sent; nothing of its answer is read."""
+    """A request that has been sent; its response is not read."""
     client = Http1Client(site.port, timeout_s=60)
     try:
         yield client.open("GET", path)
@@ -164,12 +164,12 @@ def test_v401_a_sync_stream_is_sent_part_by_part(
     sites: Sites, control: Control, key: str, name: str
 ) -> None:
     with opened(getattr(sites, name), f"/v401/{key}") as exchange:
-        assert exchange.chunk() == b"data: one\n\n"  # the second one waits at its gate
+        assert exchange.chunk() == b"data: one\n\n"  # the second chunk waits at its gate
         control.expect_waiting(key, "next")
     control.turn_away(key)
 
 
-def test_v401_an_endless_one_is_never_answered_by_native_asgi(
+def test_v401_native_asgi_never_answers_an_endless_stream(
     sites: Sites, control: Control, key: str
 ) -> None:
     with opened(sites.native, f"/v401/{key}") as exchange:
@@ -177,7 +177,7 @@ def test_v401_an_endless_one_is_never_answered_by_native_asgi(
         control.release(key, "next", 100)
         control.expect(key, "asked for the next", 101)
 
-        assert answer.thread.is_alive()  # 101 events were made, and none was sent
+        assert answer.thread.is_alive()  # 101 events were produced, and none was sent
         control.turn_away(key)
         with pytest.raises(Aborted):
             answer.result()
@@ -211,12 +211,14 @@ def test_v404_meta_has_no_protocol_under_asgi(sites: Sites) -> None:
     assert statuses(sites, "/v404/async") == (200, 500, 500)
 
 
-def test_v407_the_orm_is_refused_on_the_loop_everywhere(sites: Sites) -> None:
+def test_v407_the_orm_fails_on_the_loop_everywhere(sites: Sites) -> None:
     assert statuses(sites, "/v407") == (500, 500, 500)
     assert statuses(sites, "/fixed/v407") == (200, 200, 200)
 
 
-def test_v408_the_user_is_refused_on_the_loop_everywhere(sites: Sites, database: Database) -> None:
+def test_v408_loading_the_user_fails_on_the_loop_everywhere(
+    sites: Sites, database: Database
+) -> None:
     assert statuses(sites, "/v408", database.session) == (500, 500, 500)
     assert statuses(sites, "/v408") == (200, 200, 200)  # without a session there is nothing to load
     assert statuses(sites, "/fixed/v408", database.session) == (200, 200, 200)

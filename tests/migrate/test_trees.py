@@ -1,7 +1,7 @@
 """Every rule over the installed Django and REST framework: no crash, and no false error.
 
-The versions are whatever is installed, so only what is severe is held to a list. All findings, over
-pinned versions of these and other packages, are held by ``nox -s migrate_trees``.
+The installed versions vary, so only errors are compared with a list. ``nox -s migrate_trees``
+compares all findings, over pinned versions of these and other packages.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from bridge.migrate.findings import Severity, Target
 from tests.migrate.trees import GOLDEN, found_in, shown
 
 REVIEWED: set[str] = set()
-"""Errors in these two that are right. There are none: they run under ASGI as they are."""
+"""Correct errors in these two packages. There are none: both run under ASGI unchanged."""
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ REVIEWED: set[str] = set()
         ("rest_framework", Target.BRIDGE),
     ],
 )
-def test_there_is_no_error_in_them(package: str, target: Target) -> None:
+def test_the_packages_have_no_errors(package: str, target: Target) -> None:
     spec = find_spec(package)
     assert spec is not None
     assert spec.origin is not None
@@ -39,9 +39,9 @@ def test_there_is_no_error_in_them(package: str, target: Target) -> None:
 
 
 def test_the_reviewed_findings_have_no_error_in_a_library() -> None:
-    """Only project templates have one: they are started by gunicorn."""
+    """Only project templates have errors: they start gunicorn."""
     lines = GOLDEN.read_text("utf-8").splitlines()
-    found = [line.split() for line in lines if not line.startswith("#")]
-    severe = [words for words in found if set(words[1]) & {"E", "C"}]
+    findings = [line.split() for line in lines if not line.startswith("#")]
+    severe = [fields for fields in findings if set(fields[1]) & {"E", "C"}]
 
-    assert all("/project_template/" in words[2] for words in severe), severe
+    assert all("/project_template/" in fields[2] for fields in severe), severe

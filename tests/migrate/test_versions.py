@@ -1,4 +1,4 @@
-"""Which Django a project has."""
+"""The Django version of a project."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.migrate.helpers import project_of
         ("flask==3.0", True),
     ],
 )
-def test_the_lists_say_what_is_let_in(line: str, is_five: bool) -> None:
+def test_requirements_limit_the_version(line: str, is_five: bool) -> None:
     for path, text in (
         ("requirements/base.txt", f"asgiref\n{line}  # as it is\n"),
         ("pyproject.toml", f'dependencies = [\n    "{line}",\n]\n'),
@@ -34,14 +34,14 @@ def test_the_lists_say_what_is_let_in(line: str, is_five: bool) -> None:
 
 
 @pytest.mark.parametrize("value", ['"^4.2"', '"4.2.*"', '{version = "~4.2", extras = ["bcrypt"]}'])
-def test_poetrys_table_says_so_too(value: str) -> None:
+def test_poetrys_table_limits_the_version(value: str) -> None:
     for name, is_five in (("django", False), ("django-filter", True)):
         files = {"shop/code.py": "", "pyproject.toml": f"[tool.poetry]\n{name} = {value}\n"}
         with project_of(files) as project:
             assert django_is_at_least(project, 5) is is_five
 
 
-def test_the_running_project_knows_better() -> None:
+def test_introspection_overrides_requirements() -> None:
     files = {"shop/code.py": "", "requirements.txt": "django==4.2\n"}
     with project_of(files, facts=Facts(django="5.1.2")) as project:
         assert django_is_at_least(project, 5)

@@ -1,7 +1,6 @@
-"""A whole Django project answers after ``bridge migrate fix --write`` as it did under gunicorn.
+"""A whole Django project responds after ``bridge migrate fix --write`` as it did under gunicorn.
 
-Run in the suite against the Django that is installed, and by ``nox -s migrate_projects`` against
-each supported one.
+The suite runs it with the installed Django, ``nox -s migrate_projects`` with each supported one.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ TOKENS = re.compile(r'(csrfmiddlewaretoken" value=|csrfToken["&quot;]*: )[&quot;
 
 @dataclass(frozen=True)
 class Answer:
-    """What of a response must not change."""
+    """The parts of a response that must not change."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -52,7 +51,7 @@ def answer(response: httpx.Response) -> Answer:
 
 
 def visit(port: int) -> dict[str, Answer]:
-    """Everything that a visitor does, on a server."""
+    """The responses to all requests of a visitor."""
     found: dict[str, Answer] = {}
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers={"Host": HOST}) as client:
         client.timeout = httpx.Timeout(60)
@@ -88,18 +87,18 @@ def login(client: httpx.Client) -> httpx.Response:
 
 
 def answers(folder: Path) -> dict[str, Answer]:
-    """What the command in the Procfile serves."""
+    """The responses of the server that the Procfile starts."""
     with started(folder, ready_path="/clock/") as server:
         return visit(server.port)
 
 
 def migrate(folder: Path, target: str) -> str:
-    """``bridge migrate fix --write``, with the start command, twice."""
-    words = ["fix", ".", "--target", target, "--write", "--unsafe-fixes"]
-    said = []
+    """``bridge migrate fix --write``, including the start command, twice."""
+    arguments = ["fix", ".", "--target", target, "--write", "--unsafe-fixes"]
+    outputs = []
     for _ in range(2):
         ran = subprocess.run(
-            [sys.executable, "-m", "bridge", "migrate", *words, "--fail-level", "never"],
+            [sys.executable, "-m", "bridge", "migrate", *arguments, "--fail-level", "never"],
             cwd=folder,
             env={**os.environ, "NO_COLOR": "1"},
             capture_output=True,
@@ -107,9 +106,9 @@ def migrate(folder: Path, target: str) -> str:
             timeout=240,
         )
         assert ran.returncode == 0, ran.stdout + ran.stderr
-        said.append(ran.stderr)
-    assert "Nothing to fix." in said[1]
-    return said[0]
+        outputs.append(ran.stderr)
+    assert "Nothing to fix." in outputs[1]
+    return outputs[0]
 
 
 @pytest.fixture(scope="module")
@@ -122,14 +121,14 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def before(project: Path) -> dict[str, Answer]:
-    """What the project answers under gunicorn."""
+    """The responses of the project under gunicorn."""
     copy = project.with_name("wsgi")
     shutil.copytree(project, copy)
     return answers(copy)
 
 
 def test_the_project_is_whole(before: dict[str, Answer]) -> None:
-    """What is compared below is not two error pages."""
+    """The responses compared below are not error pages."""
     statuses = {name: each.status for name, each in before.items()}
     assert statuses["/"] == statuses["/static/admin/css/base.css"] == statuses["preflight"] == 200
     assert (statuses["POST"], statuses["login"], before["logged in"].text) == (201, 302, USER)

@@ -107,11 +107,11 @@ def test_a_wsgi_app_goes_to_bridge_run(before: str, after: str, target: str) -> 
     [
         ("gunicorn mysite.wsgi -b :1 --user www", "cannot change to another user"),
         ("gunicorn mysite.wsgi -b :1 -b :2", "several addresses"),
-        ("gunicorn mysite.wsgi -b $BIND", "not told apart"),
-        ("gunicorn mysite.wsgi -c missing.py", "'missing.py' is not understood"),
+        ("gunicorn mysite.wsgi -b $BIND", "cannot be split into"),
+        ("gunicorn mysite.wsgi -c missing.py", "'missing.py' is not recognized"),
         ("gunicorn mysite.wsgi -b :1 --daemon", "foreground"),
         ("gunicorn mysite.wsgi -b :1 -e SCRIPT_NAME=/shop", "FORCE_SCRIPT_NAME"),
-        ("gunicorn mysite.wsgi >> web.log", "not understood"),
+        ("gunicorn mysite.wsgi >> web.log", "not recognized"),
         ("uwsgi --module mysite.wsgi --http :1 --uid www", "cannot change to another user"),
     ],
 )

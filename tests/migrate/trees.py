@@ -1,17 +1,17 @@
-"""Large trees of other people's Django code, and what every rule says to them.
+"""Runs every rule over large third-party Django packages.
 
-What enters: a folder that packages were installed into, ``pip install --target``. What leaves: the
-findings, compared with those in ``trees.txt``, which were reviewed by hand; and how long it took.
+Input: a folder with the packages, from ``pip install --target``. Output: the findings, compared
+with the manually reviewed ones in ``trees.txt``, and the time it took.
 
 ::
 
-    python -m tests.migrate.trees FOLDER            compare; exit code 1 where they differ
-    python -m tests.migrate.trees FOLDER --update   write them down, to be reviewed
+    python -m tests.migrate.trees FOLDER            compare; exit code 1 if they differ
+    python -m tests.migrate.trees FOLDER --update   write the findings, for review
 
-The trees are libraries, not projects: they have neither settings nor servers, but every kind of
-middleware, view and template project that there is. Of what is in the list, the thread-locals of
-GEOS and of allauth are meant to be such, and are used within one call: right to ask about (W), and
-to be answered with a comment. All else is as it says.
+The packages are libraries, not projects: they have neither settings nor servers, but all kinds of
+middleware, views and project templates. Of the listed findings, the thread-locals of GEOS and of
+allauth are intended, and used within one call: a warning is right, and a comment would suppress it.
+All other findings are correct.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from bridge.migrate.findings import Finding, Severity, Target
+from bridge.migrate.findings import Finding, Target, severity_letters
 from bridge.migrate.project import open_project
 from bridge.migrate.rule import all_rules
 from bridge.migrate.runner import check
@@ -42,11 +42,11 @@ PINNED = {
     "corsheaders": "django-cors-headers==4.9.0",
     "whitenoise": "whitenoise==6.12.0",
 }
-"""Import package -> what pip installs."""
+"""Import package -> requirement for pip."""
 
 
 def found_in(tree: Path, target: Target) -> tuple[int, list[Finding]]:
-    """How many Python files are in a tree, and what is found there.
+    """The number of Python files in a tree, and the findings there.
 
     :raises AssertionError: a file cannot be parsed.
     """
@@ -57,26 +57,22 @@ def found_in(tree: Path, target: Target) -> tuple[int, list[Finding]]:
 
 
 def shown(tree: Path, finding: Finding) -> str:
-    """A finding in one line, without what changes with wording."""
-    where = finding.path.relative_to(tree.parent).as_posix()
-    severities = "/".join(_letter(each) for each in (finding.native, finding.bridge))
-    return f"{finding.code} {severities} {where}:{finding.line}  {finding.line_text}".rstrip()
-
-
-def _letter(severity: Severity | None) -> str:
-    return "-" if severity is None else severity.letter
+    """A finding in one line, without its message."""
+    path = finding.path.relative_to(tree.parent).as_posix()
+    severities = severity_letters(finding.native, finding.bridge)
+    return f"{finding.code} {severities} {path}:{finding.line}  {finding.line_text}".rstrip()
 
 
 def _lines(folder: Path) -> Iterator[str]:
     for package, requirement in PINNED.items():
-        begun = time.monotonic()
+        started_s = time.monotonic()
         tree = folder / package
         lines: set[str] = set()
         for target in Target:
             files, found = found_in(tree, target)
             lines |= {shown(tree, each) for each in found}
-        took_s = time.monotonic() - begun
-        print(f"{requirement}: {files} files, for two targets {took_s:.1f} s", flush=True)
+        elapsed_s = time.monotonic() - started_s
+        print(f"{requirement}: {files} files, {elapsed_s:.1f} s for two targets", flush=True)
         yield from (f"# {requirement}", *sorted(lines))
 
 

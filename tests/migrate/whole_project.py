@@ -1,9 +1,9 @@
-"""A whole Django project as people have them: ``startproject``, and what they put into it.
+"""A realistic Django project: ``startproject`` with common packages.
 
-What enters: an empty folder. What leaves: a project that gunicorn serves, with WhiteNoise, allauth,
-REST framework, Channels, the debug toolbar and CORS headers, a database with a user in it, and some
-of the mistakes that nobody sees under WSGI. It is built by the commands of the installed Django,
-in processes of their own.
+Input: an empty folder. Output: a project that gunicorn serves, with WhiteNoise, allauth, REST
+framework, Channels, the debug toolbar and CORS headers, a database with a user, and some mistakes
+that have no effect under WSGI. It is built by the commands of the installed Django, in
+subprocesses.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ Note.objects.create(text="bring bread")
 
 
 def build(folder: Path) -> None:
-    """Make the project in ``folder``, with its database and its static files."""
+    """Create the project in ``folder``, with its database and static files."""
     _run(folder, "-m", "django", "startproject", "mysite", ".")
     settings = folder / "mysite" / "settings.py"
     settings.write_text(_with_extras(settings.read_text("utf-8")), "utf-8")
@@ -153,14 +153,14 @@ def _with_extras(text: str) -> str:
         ),
         ("ALLOWED_HOSTS = []\n", ""),
     ):
-        assert text.count(before) == 1, f"startproject writes no {before!r} any more"
+        assert text.count(before) == 1, f"startproject no longer writes {before!r}"
         text = text.replace(before, after)
     return text + _SETTINGS
 
 
-def _run(folder: Path, *words: str) -> None:
+def _run(folder: Path, *arguments: str) -> None:
     ran = subprocess.run(
-        [sys.executable, *words],
+        [sys.executable, *arguments],
         cwd=folder,
         env=_environment(),
         stdin=subprocess.DEVNULL,
@@ -173,5 +173,5 @@ def _run(folder: Path, *words: str) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """The test's own, without what would name another project."""
+    """The environment of the test, without the settings of another project."""
     return {name: value for name, value in os.environ.items() if not name.startswith("DJANGO_")}

@@ -1,4 +1,4 @@
-"""The rules of ``bridge migrate`` as Django system checks, and as ``manage.py bridge_check``.
+"""The rules of ``bridge migrate`` as Django system checks, and ``manage.py bridge_check``.
 
 ::
 
@@ -7,7 +7,7 @@
     manage.py check --tag asgi
     manage.py bridge_check --target native
 
-What enters: the project that runs. What leaves: check messages with ids such as ``bridge.M202``.
-Needs the extra ``[migrate]``. The project is asked in this very process; of
-``[tool.bridge.migrate]`` all holds but ``settings``, ``python`` and ``introspect``.
+Input: the running project. Output: check messages with ids such as ``bridge.M202``. Needs the extra
+``[migrate]``. The project is introspected in this process; of ``[tool.bridge.migrate]``, the keys
+``settings``, ``python`` and ``introspect`` have no effect.
 """

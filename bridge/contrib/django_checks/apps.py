@@ -1,4 +1,4 @@
-"""The Django app: registers the checks when Django starts."""
+"""The Django app."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ __all__ = ["BridgeChecks"]
 
 
 class BridgeChecks(AppConfig):
-    """Has no models and no settings."""
+    """Registers the checks. The app has no models and no settings."""
 
     name = "bridge.contrib.django_checks"
     label = "bridge_checks"
-    verbose_name = "bridge: checks for the way to ASGI"
+    verbose_name = "bridge: checks for the move to ASGI"
 
     def ready(self) -> None:
         from django.core.checks import register

@@ -1,7 +1,7 @@
-"""The system check, and the project that it looks at.
+"""The system check.
 
-What enters: Django's settings, loaded. What leaves: Django's check messages, one for each finding,
-those that a comment or the baseline suppresses left out. Main thread, as Django runs its checks.
+Input: Django's loaded settings. Output: one Django check message for each finding, except those
+suppressed by a comment or the baseline. Runs on: the main thread, where Django runs its checks.
 """
 
 from __future__ import annotations
@@ -24,15 +24,16 @@ __all__ = ["NO_LIBCST", "check_asgi", "check_this_project"]
 
 NO_LIBCST = "bridge.contrib.django_checks needs libcst"
 _HINT = 'pip install "wsgi-asgi-bridge[migrate]"'
-_ASKED = frozenset({"check", "bridge_check"})
+_COMMANDS = frozenset({"check", "bridge_check"})
 
 
 def check_asgi(app_configs: Sequence[Any] | None = None, **kwargs: Any) -> list[CheckMessage]:
     """Run all rules over the project.
 
-    Other commands run checks on the side, ``runserver`` at each reload: they are not held up.
+    Does nothing in other commands that run checks, such as ``runserver`` at each reload, so that
+    they are not slowed down.
     """
-    if not _is_asked():
+    if not _is_requested():
         return []
     if importlib.util.find_spec("libcst") is None:
         return [Warning(NO_LIBCST, hint=_HINT, id="bridge.W001")]
@@ -42,31 +43,30 @@ def check_asgi(app_configs: Sequence[Any] | None = None, **kwargs: Any) -> list[
         return [Warning(str(error), id="bridge.W002")]
 
 
-def _is_asked() -> bool:
+def _is_requested() -> bool:
     is_command = Path(sys.argv[0]).name in ("manage.py", "django-admin", "__main__.py")
-    return not is_command or sys.argv[1:2] == [] or sys.argv[1] in _ASKED
+    return not is_command or sys.argv[1:2] == [] or sys.argv[1] in _COMMANDS
 
 
 def check_this_project(**given: Any) -> Session:
     """Check the project whose settings are loaded.
 
-    :param given: fields of :class:`bridge.migrate.configuration.Choices`; None for what was not
-        given.
-    :raises MigrationError: a choice makes no sense.
+    :param given: fields of :class:`bridge.migrate.configuration.Options`; None if not given.
+    :raises MigrationError: an option is invalid.
     """
-    from bridge.migrate.configuration import choices
+    from bridge.migrate.configuration import read_options
     from bridge.migrate.facts import Facts
-    from bridge.migrate.introspect_script import told
+    from bridge.migrate.introspect_script import collect_facts
     from bridge.migrate.session import run_check
 
     folder = _folder()
-    chosen = choices(folder, {**given, "settings": settings.SETTINGS_MODULE})
-    # In processes of their own, manage.py would run once more.
-    return run_check(folder, chosen, facts=Facts.from_json(told()), jobs=1)
+    options = read_options(folder, {**given, "settings": settings.SETTINGS_MODULE})
+    # Worker processes would run manage.py again, so all rules run in this one.
+    return run_check(folder, options, facts=Facts.from_json(collect_facts()), jobs=1)
 
 
 def _folder() -> Path:
-    """``BASE_DIR``, as startproject sets it; else the folder that the settings came from."""
+    """``BASE_DIR``, as startproject sets it; else the folder that contains the settings."""
     base = getattr(settings, "BASE_DIR", None)
     if base is not None:
         return Path(base)

@@ -1,7 +1,7 @@
-"""The configuration of gunicorn, uwsgi and nginx.
+"""The configuration files of gunicorn, uwsgi and nginx.
 
-What enters: a path and its text. What leaves: values and directives, with their lines. A gunicorn
-configuration is Python; it is read with LibCST, and not run.
+Input: a path and its text. Output: values and directives, with their lines. A gunicorn
+configuration is Python; it is parsed with LibCST and never run.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _NGINX_TOKEN = re.compile(
 
 
 def configs_in(path: Path, text: str) -> Iterator[ServerConfig]:
-    """The configuration that a file is, if any."""
+    """The gunicorn or uwsgi configuration in a file, if it is one."""
     if path.suffix == ".py" and "gunicorn" in path.name:
         yield ServerConfig(path, "gunicorn", _python_values(path))
     elif path.suffix == ".ini" and "[uwsgi]" in text:
@@ -67,10 +67,10 @@ def _ini_values(text: str, start: int) -> dict[str, ConfigValue]:
 
 
 def nginx_in(path: Path, text: str) -> Iterator[NginxConfig]:
-    """The nginx configuration that a file is, if it passes requests on."""
-    is_named = path.suffix in (".conf", ".template", ".nginx", ".j2") or "nginx" in path.name
+    """The nginx configuration in a file, if it proxies requests."""
+    has_name = path.suffix in (".conf", ".template", ".nginx", ".j2") or "nginx" in path.name
     is_site = path.parent.name in ("sites-available", "sites-enabled", "conf.d")
-    if (is_named or is_site) and re.search(r"\b(proxy|uwsgi)_pass\b", text):
+    if (has_name or is_site) and re.search(r"\b(proxy|uwsgi)_pass\b", text):
         yield NginxConfig(path, text, tuple(_directives(text)))
 
 

@@ -1,7 +1,7 @@
-"""What deploy files say, as values.
+"""The contents of deploy files, as plain values.
 
-What enters: nothing. What leaves: the types that :mod:`~bridge.migrate.deploy.places` and
-:mod:`~bridge.migrate.deploy.configs` make and rules read.
+Built by :mod:`~bridge.migrate.deploy.commands` and :mod:`~bridge.migrate.deploy.configs`; read by
+rules.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 GUNICORN_CMD_ARGS = "GUNICORN_CMD_ARGS"
-"""The variable whose options gunicorn puts in front of those of its command line."""
+"""The variable whose options gunicorn reads before those of its command line."""
 
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(\(.*\))?")
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+(\(.*\))?")
@@ -35,21 +35,21 @@ _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+(\(.*\))?")
 
 @dataclass(frozen=True)
 class StartCommand:
-    """One server started in one place.
+    """One command that starts a server.
 
     :ivar kind: of the file: ``procfile``, ``dockerfile``, ``yaml`` (compose and others),
         ``systemd``, ``supervisor`` or ``shell``.
-    :ivar line: from 1: where the server's name stands.
+    :ivar line: the line of the server's name, from 1.
     :ivar program: ``gunicorn``, ``uwsgi``, ``uvicorn``, ``hypercorn``, ``granian``, ``daphne``,
         ``waitress-serve``, ``bridge`` or ``runserver`` (of ``manage.py``).
-    :ivar argv: the program and its arguments, unquoted. What went before (``exec``, ``poetry run``,
-        variables) is not in it.
+    :ivar argv: the program and its arguments, unquoted, without what precedes them (``exec``,
+        ``poetry run``, variables).
     :ivar start: offset of the program in the file's text.
     :ivar end: offset after its last argument.
-    :ivar text: what stands between the two.
+    :ivar text: the text from ``start`` to ``end``.
     :ivar form: ``shell`` for a command line, ``exec`` for items of a JSON list, ``list`` for lines
         of a YAML list.
-    :ivar barred: what may not stand in a command line there: the quotes that are around it.
+    :ivar forbidden: texts that the command line cannot contain, such as the quotes around it.
     """
 
     path: Path
@@ -61,13 +61,13 @@ class StartCommand:
     end: int
     text: str
     form: Literal["shell", "exec", "list"] = "shell"
-    barred: tuple[str, ...] = ()
+    forbidden: tuple[str, ...] = ()
 
     def option(self, *names: str) -> str | None:
         """The value of an option: ``--workers 4``, ``--workers=4``, ``-w 4`` or ``-w4``.
 
-        :param names: all its spellings.
-        :returns: the last one's, as most servers take it; None if it is not given.
+        :param names: all spellings of the option.
+        :returns: the last value, which most servers use; None if it is not given.
         """
         found: str | None = None
         for position, word in enumerate(self.argv):
@@ -85,13 +85,13 @@ class StartCommand:
         return any(word.partition("=")[0] in names for word in self.argv)
 
     def number(self, *names: str) -> int | None:
-        """The value of an option as a number; None if it is not given or comes from a variable."""
+        """The value of an option as a number; None if it is missing or a variable."""
         value = self.option(*names)
         return int(value) if value is not None and value.isdigit() else None
 
     @property
     def target(self) -> str | None:
-        """The app that it serves, as written: ``mysite.wsgi:application``."""
+        """The app to serve, as written: ``mysite.wsgi:application``."""
         if self.program == "uwsgi":
             return self.option("--module", "-w", "--wsgi", "--wsgi-file")
         words = self.argv[1:]
@@ -99,10 +99,10 @@ class StartCommand:
         return full or next((word for word in words if _MODULE.fullmatch(word)), None)
 
     def replace(self, argv: Sequence[str]) -> Edit | None:
-        """Start this instead, quoted as it has to be in that file.
+        """Replace the command, quoted for its file.
 
-        :returns: None where one of the words cannot be quoted there, or the command that stands
-            there has such words: quotes in quotes are read differently at each level.
+        :returns: None if a word of the old or new command cannot be quoted there: nested quotes
+            have a different meaning at each level.
         """
         if self.form == "exec":
             text = ", ".join(json.dumps(word, ensure_ascii=False) for word in argv)
@@ -111,30 +111,30 @@ class StartCommand:
             between = f"\n{indent.group(1)}- " if indent else "\n- "
             text = between.join(json.dumps(word, ensure_ascii=False) for word in argv)
         else:
-            now = re.sub(r"\\\r?\n", " ", self.text)
-            words = [_quoted(word, self.barred) for word in argv]
-            if any(each in now for each in self.barred) or None in words:
+            current = re.sub(r"\\\r?\n", " ", self.text)
+            words = [_quoted(word, self.forbidden) for word in argv]
+            if any(each in current for each in self.forbidden) or None in words:
                 return None
             text = " ".join(word for word in words if word is not None)
         return Edit(self.path, self.start, self.end, text)
 
 
-def _quoted(word: str, barred: Sequence[str]) -> str | None:
-    """Quoted for a shell, its variables left to work; None if that takes what is barred."""
+def _quoted(word: str, forbidden: Sequence[str]) -> str | None:
+    """Quoted for a shell, with variables still expanded; None if that needs a forbidden text."""
     if re.fullmatch(r"[\w@%+=:,./${}~-]+", word):
-        ways = [word]
+        forms = [word]
     elif "$" in word:
-        ways = ['"' + word.replace('"', '\\"') + '"']
+        forms = ['"' + word.replace('"', '\\"') + '"']
     else:
-        ways = [shlex.quote(word), *([] if re.search(r'["\\`!]', word) else [f'"{word}"'])]
-    return next((way for way in ways if not any(each in way for each in barred)), None)
+        forms = [shlex.quote(word), *([] if re.search(r'["\\`!]', word) else [f'"{word}"'])]
+    return next((form for form in forms if not any(each in form for each in forbidden)), None)
 
 
 @dataclass(frozen=True)
 class ConfigValue:
     """One setting in a server's configuration.
 
-    :ivar value: a string in ini files; whatever the literal is in Python, or ``UNKNOWN``.
+    :ivar value: a string in ini files; the value of the literal in Python, or ``UNKNOWN``.
     :ivar line: from 1.
     """
 
@@ -144,7 +144,7 @@ class ConfigValue:
 
 @dataclass(frozen=True)
 class ServerConfig:
-    """``gunicorn.conf.py``, or ``uwsgi.ini`` with names as written there (``harakiri``)."""
+    """``gunicorn.conf.py``, or ``uwsgi.ini`` with its own option names (``harakiri``)."""
 
     path: Path
     program: Literal["gunicorn", "uwsgi"]
@@ -170,7 +170,7 @@ class NginxDirective:
 
 @dataclass(frozen=True)
 class NginxConfig:
-    """A file of nginx directives."""
+    """An nginx configuration file."""
 
     path: Path
     text: str
@@ -183,9 +183,9 @@ class NginxConfig:
 
 @dataclass(frozen=True)
 class Deploy:
-    """All that a project's deploy files say.
+    """The contents of all deploy files of a project.
 
-    :ivar more_arguments: the files that name :data:`GUNICORN_CMD_ARGS`.
+    :ivar more_arguments: the files that mention :data:`GUNICORN_CMD_ARGS`.
     """
 
     commands: tuple[StartCommand, ...]
@@ -194,5 +194,5 @@ class Deploy:
     more_arguments: tuple[Path, ...] = ()
 
     def starting(self, *programs: str) -> list[StartCommand]:
-        """The commands that start one of these."""
+        """The commands that start one of these programs."""
         return [each for each in self.commands if each.program in programs]

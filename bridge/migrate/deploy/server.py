@@ -1,15 +1,14 @@
-"""What gunicorn and uwsgi are asked for: the command line and the configuration files together.
+"""The options of one gunicorn or uwsgi: its command line and configuration file, merged.
 
-What enters: a start command and the configurations of the project. What leaves: a :class:`Server`,
-with each option once and the place it comes from. The command line goes first, as it does for the
-servers themselves.
+Input: a start command and the project's configurations. Output: a :class:`Server` with each option
+once, and where it is set. The command line overrides the file, as in the servers themselves. Pure.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +22,11 @@ __all__ = ["Option", "Server", "server_of_command", "server_of_config"]
 class Option:
     """One option.
 
-    :ivar name: gunicorn's as in its configuration file (``graceful_timeout``), uwsgi's as in ini
-        files (``max-requests``).
-    :ivar shown: as it is written there.
-    :ivar value: a string or, of a switch, True; of an option that may be repeated, a list of
-        strings; UNKNOWN for what is computed.
+    :ivar name: for gunicorn as in its configuration file (``graceful_timeout``), for uwsgi as in
+        ini files (``max-requests``).
+    :ivar shown: the name as written in the file.
+    :ivar value: a string; True for a switch; a list of strings for an option that may be repeated;
+        UNKNOWN for a computed value.
     """
 
     name: str
@@ -39,13 +38,13 @@ class Option:
 
 @dataclass(frozen=True)
 class Server:
-    """All that one server is asked for.
+    """One server, as the project starts it.
 
     :ivar program: ``gunicorn`` or ``uwsgi``.
-    :ivar command: None where only a configuration file is there.
-    :ivar options: by their names.
-    :ivar app: as written, ``mysite.wsgi`` or ``shop:create_app()``; None where it is not told.
-    :ivar rest: words that are neither, and files that are not in the project.
+    :ivar command: None if there is only a configuration file.
+    :ivar options: by name.
+    :ivar app: as written, ``mysite.wsgi`` or ``shop:create_app()``; None if it is not named.
+    :ivar rest: other words of the command, and named configuration files that the project lacks.
     """
 
     program: str
@@ -55,17 +54,17 @@ class Server:
     rest: tuple[str, ...]
 
     def value(self, name: str, default: Any = None) -> Any:
-        """What an option is set to; UNKNOWN where that is computed."""
+        """The value of an option; UNKNOWN if it is computed."""
         option = self.options.get(name)
         return default if option is None else option.value
 
     def text(self, *names: str) -> str | None:
-        """The first of these options that is a string."""
+        """The value of the first of these options that is a string."""
         found = (self.value(name) for name in names)
         return next((each for each in found if isinstance(each, str)), None)
 
     def unknown(self, *names: str) -> list[Option]:
-        """Those of these options whose values only the running server knows."""
+        """Those of these options whose values are computed when the server starts."""
         found = [self.options[name] for name in names if name in self.options]
         return [each for each in found if each.value is UNKNOWN]
 
@@ -163,13 +162,14 @@ def _uwsgi_name(flag: str) -> str:
     return _UWSGI_RENAMED.get(name, name)
 
 
-# -- together --------------------------------------------------------------------------------------
+# -- both ------------------------------------------------------------------------------------------
 
 
 def server_of_command(command: StartCommand, configs: Sequence[ServerConfig], base: Path) -> Server:
-    """What one command asks of gunicorn or uwsgi.
+    """The server that one command starts.
 
-    :param base: the folder that it is started in; the command's own is tried, too.
+    :param base: the folder to start it in; default configuration files are looked for there and
+        in the folder of the command's file.
     """
     is_gunicorn = command.program == "gunicorn"
     options: dict[str, Option] = {}
@@ -183,8 +183,8 @@ def server_of_command(command: StartCommand, configs: Sequence[ServerConfig], ba
     inis = [word for word in words if word.endswith(".ini")]
     if not is_gunicorn:
         words = [word for word in words if word not in inis]
-    wanted = named.value if named else inis[0] if inis and not is_gunicorn else None
-    config, missing = _config(command.program, wanted, configs, {base, command.path.parent})
+    file = named.value if named else inis[0] if inis and not is_gunicorn else None
+    config, missing = _config(command.program, file, configs, {base, command.path.parent})
     merged = {**_options_in(config), **options} if config else options
     app = _app(command.program, merged, words)
     rest = (*words[1 if is_gunicorn else 0 :], *missing)
@@ -192,7 +192,7 @@ def server_of_command(command: StartCommand, configs: Sequence[ServerConfig], ba
 
 
 def server_of_config(config: ServerConfig) -> Server:
-    """What a configuration file asks for by itself."""
+    """The server of a configuration file that no command names."""
     options = _options_in(config)
     return Server(config.program, None, options, _app(config.program, options, []), ())
 
@@ -201,14 +201,12 @@ def _add(options: dict[str, Option], option: Option) -> None:
     before = options.get(option.name)
     if option.name in _LISTS and isinstance(option.value, str):
         earlier = before.value if before and isinstance(before.value, list) else []
-        option = Option(
-            option.name, option.shown, [*earlier, option.value], option.path, option.line
-        )
+        option = replace(option, value=[*earlier, option.value])
     options[option.name] = option
 
 
 def _options_of(command: StartCommand) -> Iterator[Option]:
-    """The options of a gunicorn command, and its other words under no name."""
+    """The options of a gunicorn command; its other words as options without a name."""
     yield from _parsed(command, _gunicorn_name, _GUNICORN_SWITCHES)
 
 
@@ -245,15 +243,18 @@ def _is_flag(word: str) -> bool:
 def _config(
     program: str, named: Any, configs: Sequence[ServerConfig], folders: set[Path]
 ) -> tuple[ServerConfig | None, list[str]]:
-    """The configuration file in use, and the one that is named but is not there."""
+    """The configuration file in use, and the name of a missing one."""
     found = [each for each in configs if each.program == program]
     if named is None:
-        named_so = [each for each in found if each.path.name == "gunicorn.conf.py"]
-        default = [each for each in named_so if each.path.parent in folders]
-        return (default[0] if default else None), []
+        defaults = [
+            each
+            for each in found
+            if each.path.name == "gunicorn.conf.py" and each.path.parent in folders
+        ]
+        return (defaults[0] if defaults else None), []
     ending = re.sub(r"^(file:)?(\./)?", "", str(named))
     parts = Path(ending).parts
-    for depth in range(len(parts)):  # /srv/app/gunicorn.conf.py is conf in the project, too
+    for depth in range(len(parts)):  # /srv/app/gunicorn.conf.py may be gunicorn.conf.py here
         for each in found:
             if each.path.parts[-len(parts) + depth :] == parts[depth:]:
                 return each, []
@@ -264,18 +265,12 @@ def _options_in(config: ServerConfig) -> dict[str, Option]:
     options: dict[str, Option] = {}
     for written, value in config.values.items():
         name = _UWSGI_RENAMED.get(written, written) if config.program == "uwsgi" else written
-        options[name] = Option(
-            name, written, _plain(config.program, name, value), *_at(config, value)
-        )
+        plain = _as_on_command_line(config.program, name, value)
+        options[name] = Option(name, written, plain, config.path, value.line)
     return options
 
 
-def _at(config: ServerConfig, value: ConfigValue) -> tuple[Path, int]:
-    return config.path, value.line
-
-
-def _plain(program: str, name: str, value: ConfigValue) -> Any:
-    """As it would be on a command line."""
+def _as_on_command_line(program: str, name: str, value: ConfigValue) -> Any:
     raw = value.value
     if program == "uwsgi":
         if re.search(r"%\(|%[a-zA-Z]|\$\(|@\(", raw):

@@ -1,7 +1,6 @@
-"""Command lines, as far as it takes to find the server that one starts.
+"""Shell command lines, parsed far enough to find the servers that they start.
 
-What enters: text that a shell would read. What leaves: words with their offsets, and the servers
-that are started with them.
+Input: the text of a shell script. Output: words with their offsets, and the servers started. Pure.
 """
 
 from __future__ import annotations
@@ -11,10 +10,10 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-__all__ = ["BARRED", "PROGRAMS", "Started", "Word", "started_by", "started_in"]
+__all__ = ["FORBIDDEN_IN_QUOTES", "PROGRAMS", "Started", "Word", "started_by", "started_in"]
 
-BARRED = {"'": ("'",), '"': ('"', "\\")}
-"""What means something else inside of these quotes than outside of them."""
+FORBIDDEN_IN_QUOTES = {"'": ("'",), '"': ('"', "\\")}
+"""The characters that have another meaning inside these quotes than outside."""
 
 PROGRAMS = frozenset(
     {
@@ -22,7 +21,7 @@ PROGRAMS = frozenset(
         *("uvicorn", "hypercorn", "granian", "daphne", "bridge"),
     }
 )
-_ABOUT_PROGRAMS = frozenset(
+_OTHER_COMMANDS = frozenset(
     {
         *("pip", "pip3", "conda", "apt", "apt-get", "apk", "yum", "dnf", "brew", "npm", "install"),
         *("echo", "printf", "which", "grep", "cat", "tail", "sed", "command", "type", "man", "ps"),
@@ -31,6 +30,7 @@ _ABOUT_PROGRAMS = frozenset(
         *("export", "source", ".", "alias"),
     }
 )
+"""Commands that may name a server in their arguments without starting it."""
 _WORD = re.compile(r"""(?:[^\s"'\\;&|#]|\\[^\n]|(?<=\S)#|"(?:\\.|[^"\\])*"|'[^']*')+""")
 _BETWEEN = re.compile(r"(?:[ \t\r]|\\\r?\n)+")
 _COMMENT = re.compile(r"#[^\n]*")
@@ -41,7 +41,7 @@ _SHELLS = ("sh", "bash", "dash", "ash", "zsh")
 
 @dataclass(frozen=True)
 class Word:
-    """One word: unquoted, and where it stands."""
+    """One word, unquoted, and its offsets in the text."""
 
     value: str
     start: int
@@ -53,37 +53,37 @@ class Started:
     """A server that a command line starts.
 
     :ivar words: the program first.
-    :ivar barred: what may not stand there, for the quotes around it.
+    :ivar forbidden: texts that the command line cannot contain, because of the quotes around it.
     """
 
     program: str
     words: tuple[Word, ...]
-    barred: tuple[str, ...] = ()
+    forbidden: tuple[str, ...] = ()
 
 
 def started_in(
-    text: str, start: int = 0, end: int | None = None, barred: tuple[str, ...] = ()
+    text: str, start: int = 0, end: int | None = None, forbidden: tuple[str, ...] = ()
 ) -> Iterator[Started]:
     """The servers started by the commands in part of a text, in order.
 
-    :param start: where the command lines begin; offsets in what comes back are into ``text``.
-    :param barred: what may not stand in that part.
+    :param start: offset of the command lines; all offsets in the result are into ``text``.
+    :param forbidden: texts that this part cannot contain.
     """
     for words in _commands(text, start, len(text) if end is None else end):
         inner = _script_of(words)
         if inner is not None:
-            more = BARRED.get(text[inner.start], ())
+            more = FORBIDDEN_IN_QUOTES.get(text[inner.start], ())
             edge = 1 if more else 0
-            yield from started_in(text, inner.start + edge, inner.end - edge, (*barred, *more))
+            yield from started_in(text, inner.start + edge, inner.end - edge, (*forbidden, *more))
             continue
         found = started_by(words)
         if found is not None:
-            yield Started(found.program, found.words, barred)
+            yield Started(found.program, found.words, forbidden)
 
 
 def started_by(words: Sequence[Word]) -> Started | None:
-    """The server that one command starts; None if it does not start any."""
-    if not words or words[0].value.rpartition("/")[2] in _ABOUT_PROGRAMS:
+    """The server that one command starts, if any."""
+    if not words or words[0].value.rpartition("/")[2] in _OTHER_COMMANDS:
         return None
     for position, word in enumerate(words):
         name = word.value.rpartition("/")[2]
@@ -97,13 +97,13 @@ def started_by(words: Sequence[Word]) -> Started | None:
 
 
 def _is_value(words: Sequence[Word], position: int) -> bool:
-    """Whether it is what an option of another program takes, as in ``sudo -u gunicorn ls``."""
+    """Whether it is the value of another program's option, as in ``sudo -u gunicorn ls``."""
     before = words[position - 1].value if position else ""
     return before.startswith("-") and before not in ("-m", "--") and "=" not in before
 
 
 def _script_of(words: Sequence[Word]) -> Word | None:
-    """What stands in quotes behind ``sh -c``."""
+    """The argument of ``sh -c``."""
     for shell, option, script in zip(words, words[1:], words[2:], strict=False):
         if _is_shell(shell) and re.fullmatch(r"-\w*c", option.value):
             return script
@@ -125,19 +125,19 @@ def _commands(text: str, start: int, end: int) -> Iterator[list[Word]]:
             position = found.end()
             if found.group() == "\n":
                 if not any(map(_is_shell, words)):
-                    position = _behind_heredocs(text, line, position, end)
+                    position = _after_heredocs(text, line, position, end)
                 line = position
             words = []
         elif found := _WORD.match(text, position, end):
             words.append(Word(_unquoted(found.group()), found.start(), found.end()))
             position = found.end()
         else:
-            position += 1  # a quote without its other half
+            position += 1  # an unbalanced quote
     yield words
 
 
-def _behind_heredocs(text: str, line: int, start: int, end: int) -> int:
-    """Where commands go on behind the texts that one line, which ends at ``start``, asks for."""
+def _after_heredocs(text: str, line: int, start: int, end: int) -> int:
+    """The offset after the here-documents of the line from ``line`` to ``start``."""
     for found in _HEREDOC.finditer(text, line, start):
         word = next(filter(None, found.groups()))
         last = re.compile(rf"^[ \t]*{re.escape(word)}[ \t\r]*$", re.MULTILINE)

@@ -1,6 +1,6 @@
-"""How a check is told: as text, JSON, SARIF or Markdown.
+"""The output formats of a check: text, JSON, SARIF and Markdown.
 
-What enters: a :class:`~bridge.migrate.session.Session`. What leaves: text, for stdout.
+Input: a :class:`~bridge.migrate.session.Session`. Output: text for stdout.
 """
 
 from __future__ import annotations

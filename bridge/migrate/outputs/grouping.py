@@ -1,18 +1,20 @@
-"""What all outputs share: findings grouped by rule, and words for numbers and severities.
+"""Findings grouped by rule, and the phrases that all outputs share.
 
-What enters: a session. What leaves: groups, the worst first, and phrases.
+Input: findings. Output: groups, the worst first, and text.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
-from bridge.migrate.findings import Finding, Severity, Source
-from bridge.migrate.session import Session
+from bridge.migrate.findings import Finding, Severity, Source, Target
+from bridge.migrate.project import Project
+from bridge.migrate.rule import Rule
 
-__all__ = ["Group", "count", "groups", "letters", "place", "summary"]
+__all__ = ["SOURCES", "Group", "count", "groups", "place", "severity_counts", "summary"]
 
 SOURCES = {
     Source.SOURCES: "sources",
@@ -23,7 +25,7 @@ SOURCES = {
 
 @dataclass(frozen=True)
 class Group:
-    """The findings of one rule that are equally bad.
+    """The findings of one rule with the same severity.
 
     :ivar severity: on the target.
     """
@@ -34,11 +36,10 @@ class Group:
     findings: tuple[Finding, ...]
 
 
-def groups(session: Session) -> list[Group]:
+def groups(findings: Iterable[Finding], target: Target, rules: Iterable[Rule]) -> list[Group]:
     """The findings by rule, the worst first."""
-    target = session.project.target
-    summaries = {rule.code: rule.summary for rule in session.rules}
-    found = [(each.severity(target) or Severity.INFO, each) for each in session.report.findings]
+    summaries = {rule.code: rule.summary for rule in rules}
+    found = [(each.severity(target) or Severity.INFO, each) for each in findings]
     found.sort(key=lambda pair: (-pair[0], pair[1].code))  # stable: by place within a rule
     return [
         Group(code, summaries.get(code, ""), severity, tuple(each for _, each in pairs))
@@ -46,27 +47,20 @@ def groups(session: Session) -> list[Group]:
     ]
 
 
-def letters(finding: Finding) -> str:
-    """Severity native and through bridge, as in ``E/-``."""
-    return "/".join(
-        "-" if each is None else each.letter for each in (finding.native, finding.bridge)
-    )
-
-
-def place(session: Session, finding: Finding) -> str:
-    """``shop/views.py:12:5``; without what it does not have."""
-    parts = [session.project.relative(finding.path)]
+def place(project: Project, finding: Finding) -> str:
+    """``shop/views.py:12:5``; only the path if the finding has no line."""
+    parts = [project.relative(finding.path)]
     if finding.line:
         parts += [str(finding.line), str(finding.column)]
     return ":".join(parts)
 
 
-def count(number: int, word: str) -> str:
+def count(number: int, word: str, plural: str = "") -> str:
     """``1 file``, ``2 files``."""
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+    return f"{number} {word if number == 1 else plural or f'{word}s'}"
 
 
-_WORDS = {
+_NAMES = {
     Severity.CRITICAL: "critical",
     Severity.ERROR: "error",
     Severity.WARNING: "warning",
@@ -74,15 +68,20 @@ _WORDS = {
 }
 
 
-def summary(session: Session) -> str:
-    """How many findings there are, of what kind, and for which target."""
-    counts = Counter(session.severities())
-    target = f"for target {session.project.target}"
-    if not counts:
-        return f"Nothing found {target}"
-    kinds = [
-        f"{number} {_WORDS[severity]}" if severity is Severity.CRITICAL else count(number, word)
-        for severity, word in _WORDS.items()
-        if (number := counts[severity])
+def severity_counts(counts: Mapping[Severity, int]) -> str:
+    """``1 critical, 2 errors``"""
+    numbers = [
+        f"{number} {name}" if severity is Severity.CRITICAL else count(number, name)
+        for severity, name in _NAMES.items()
+        if (number := counts.get(severity, 0))
     ]
-    return f"Found {count(counts.total(), 'finding')} {target}: {', '.join(kinds)}"
+    return ", ".join(numbers)
+
+
+def summary(severities: Iterable[Severity], target: Target) -> str:
+    """The number of findings by severity, and the target."""
+    counts = Counter(severities)
+    if not counts:
+        return f"Nothing found for target {target}"
+    found = count(counts.total(), "finding")
+    return f"Found {found} for target {target}: {severity_counts(counts)}"

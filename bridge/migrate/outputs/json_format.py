@@ -1,7 +1,4 @@
-"""JSON for programs. Keys are only ever added.
-
-What enters: a session. What leaves: one JSON object.
-"""
+"""A check as one JSON object, for programs. Keys may be added, but not removed or changed."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ __all__ = ["as_json"]
 
 
 def as_json(session: Session) -> str:
-    """The whole report; paths are relative to the project's folder."""
+    """The report; paths are relative to the project's folder."""
     project = session.project
     report = {
         "version": 1,

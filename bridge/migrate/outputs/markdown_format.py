@@ -1,22 +1,21 @@
-"""Markdown, for an issue or a merge request.
-
-What enters: a session. What leaves: one table for each rule.
-"""
+"""A check as Markdown, for an issue or a merge request: one table for each rule."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bridge.migrate.outputs.grouping import SOURCES, Group, groups, letters, place, summary
+from bridge.migrate.findings import severity_letters
+from bridge.migrate.outputs.grouping import SOURCES, Group, groups, place, summary
 from bridge.migrate.session import Session
 
 __all__ = ["as_markdown"]
 
 
 def as_markdown(session: Session) -> str:
-    """The whole report."""
-    lines = [f"# {summary(session)}", "", f"Advice: {session.advice.reason}.", ""]
-    for group in groups(session):
+    """The report."""
+    heading = summary(session.severities(), session.project.target)
+    lines = [f"# {heading}", "", f"Advice: {session.advice.reason}.", ""]
+    for group in groups(session.report.findings, session.project.target, session.rules):
         lines += [*_group(session, group), ""]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -24,15 +23,15 @@ def as_markdown(session: Session) -> str:
 def _group(session: Session, group: Group) -> Iterator[str]:
     yield f"## {group.code} ({group.severity.name.lower()}): {_cell(group.summary)}"
     yield ""
-    yield "| where | what | to do | native/bridge | from | fix |"
+    yield "| place | message | help | native/bridge | source | fix |"
     yield "|---|---|---|---|---|---|"
     for finding in group.findings:
         fix = "" if finding.fix is None else "safe" if finding.fix.safe else "unsafe"
         cells = [
-            f"`{place(session, finding)}`",
+            f"`{place(session.project, finding)}`",
             _cell(finding.message),
             _cell(finding.help),
-            letters(finding),
+            severity_letters(finding.native, finding.bridge),
             SOURCES[finding.source],
             fix,
         ]

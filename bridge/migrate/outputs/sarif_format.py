@@ -1,7 +1,6 @@
-"""SARIF 2.1.0, as code hosts take it for their annotations.
+"""A check as SARIF 2.1.0, which code hosts show as annotations: one log with one run.
 
-What enters: a session. What leaves: one log with one run. Paths are relative to the project's
-folder; lines and columns count from 1.
+Paths are relative to the project's folder; lines and columns count from 1.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _LEVELS = {
 
 
 def as_sarif(session: Session) -> str:
-    """The whole report."""
+    """The report."""
     driver = {
         "name": "bridge migrate",
         "version": __version__,
@@ -46,7 +45,7 @@ def _rule(rule: Rule) -> dict[str, Any]:
 
 
 def _invocation(session: Session) -> dict[str, Any]:
-    """Whether all could be looked at; what could not is told as notifications."""
+    """Whether everything could be checked; failures are notifications."""
     notes: list[dict[str, Any]] = []
     if session.failure:
         notes.append({"level": "error", "message": {"text": session.failure}})
@@ -68,7 +67,7 @@ def _result(session: Session, finding: Finding) -> dict[str, Any]:
     return {
         "ruleId": finding.code,
         "level": _LEVELS[severity],
-        "message": {"text": f"{finding.message}. To do: {finding.help}."},
+        "message": {"text": f"{finding.message}. Help: {finding.help}."},
         "locations": [_location(uri, finding.line, finding.column)],
         "properties": {"severity": severity.name.lower(), "source": finding.source.value},
     }

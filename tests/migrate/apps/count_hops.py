@@ -1,8 +1,8 @@
-"""Counts what Django's ASGI handler really submits to executors, chain by chain.
+"""Counts what Django's ASGI handler submits to executors, for each chain of middleware.
 
-What enters: on stdin, the source of the introspection script. What leaves: on stdout, JSON: for
-each chain and view the facts that the script probes and the number of submissions of one request.
-Run as a program, in a process of its own: it replaces ``submit``.
+Input: the source of the introspection script, on stdin. Output: JSON on stdout: for each chain and
+view, the probed facts and the number of submissions of one request. Runs in a subprocess, because
+it replaces ``submit``.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ urlpatterns = [path(name, view) for name, view in VIEWS.items()]
 
 
 class Counter:
-    """Counts submissions to thread pools and to threads that wait."""
+    """Counts submissions to thread pools and to waiting threads."""
 
     def __init__(self) -> None:
         self.number = 0

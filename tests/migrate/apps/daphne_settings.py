@@ -1,4 +1,4 @@
-"""Settings with E105, of the kind that ``DAPHNE`` in the environment asks for."""
+"""Settings with E105: ``DAPHNE`` in the environment selects the order of the apps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An ``asgi.py`` with E102: the application is made before the settings are named."""
+"""An ``asgi.py`` with E102: the application is created before the settings module is set."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """A Django project whose middleware depends on the first segment of the path.
 
-What enters: requests such as ``/m202/sync`` and ``/m206/async``. What leaves: JSON that says who is
-logged in, or whatever the middleware makes of it. ``wsgi`` is for gunicorn, ``native`` for Django's
-own ASGI handler, ``through_bridge`` for that of bridge: each has one Django application for each
-variant, made with the middleware of that variant.
+Input: requests such as ``/m202/sync`` and ``/m206/async``. Output: the logged-in user as JSON, or
+the response of the middleware. ``wsgi`` is for gunicorn, ``native`` for Django's own ASGI handler,
+``through_bridge`` for that of bridge: each has one Django application per variant, created with
+the middleware of that variant.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class OverridesCall(MiddlewareMixin):
 class HandsOn(MiddlewareMixin):
     def __call__(self, request: HttpRequest) -> Any:
         response = super().__call__(request)
-        return response  # noqa: RET504 - what is tested
+        return response  # noqa: RET504 - this form is under test
 
 
 class AnswersSome(MiddlewareMixin):
@@ -61,7 +61,7 @@ class AnswersSome(MiddlewareMixin):
 class ForgetsSuper(MiddlewareMixin):
     def __init__(self, get_response: Any) -> None:
         self.get_response = get_response
-        self.async_mode = False  # as Django 4.2 behaves, which does not look at it
+        self.async_mode = False  # Django 4.2 behaves so without it
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         response["X-Middleware"] = "here"
@@ -93,7 +93,7 @@ urlpatterns.append(path("<str:variant>/async", async_route))
 
 
 def wrapped(app: WsgiApp) -> WsgiApp:
-    """WSGI middleware, as a ``wsgi.py`` has it (E104)."""
+    """WSGI middleware, as in a ``wsgi.py`` (E104)."""
 
     def middleware(environ: Any, start_response: Callable[..., Any]) -> Iterable[bytes]:
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
@@ -133,7 +133,7 @@ settings.configure(
     },
 )
 django.setup()
-call_command("migrate", verbosity=0)  # this thread keeps its connection, and the tables with it
+call_command("migrate", verbosity=0)  # the open connection of this thread keeps the tables
 
 
 def _wsgi() -> WsgiApp:
@@ -174,7 +174,7 @@ def _through_bridge() -> AsgiApp:
 
 
 def __getattr__(name: str) -> Any:
-    """Only the application that a server asks for is made."""
+    """Create only the application that a server imports."""
     makers: dict[str, Callable[[], Any]] = {
         "wsgi": _wsgi,
         "native": _native,

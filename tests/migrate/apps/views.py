@@ -1,12 +1,11 @@
-"""A Django project on PostgreSQL, with one view for each thing that a rule calls an error in code.
+"""A Django project on PostgreSQL, with one view for each error that a rule finds in views.
 
-What enters: requests, such as ``/v403/sync``; the address of the database in
-``BRIDGE_TEST_POSTGRES`` as JSON; the name that its connections are to be known by in
-``BRIDGE_TEST_NAME``. What leaves: ``wsgi`` for gunicorn, ``native`` for Django's own ASGI handler,
-``through_bridge`` for that of bridge, on two threads. Views under ``fixed/`` are what the fix makes
-of the one above.
+Input: requests, such as ``/v403/sync``; the address of the database, as JSON in
+``BRIDGE_TEST_POSTGRES``; the name of its connections, in ``BRIDGE_TEST_NAME``. Output: ``wsgi``
+for gunicorn, ``native`` for Django's own ASGI handler, ``through_bridge`` for that of bridge, on
+two threads. Views under ``fixed/`` are the result of the fix for the view above.
 
-Run as a program, it makes the tables and prints the key of a session that is logged in.
+Run as a program, it creates the tables and prints the key of a logged-in session.
 """
 
 from __future__ import annotations
@@ -88,7 +87,7 @@ class D303Fixed(View):
 
 
 def endless(key: str) -> Iterator[str]:
-    """Server-sent events: the next one is made when the test lets it."""
+    """Server-sent events; the test releases each one."""
     while True:
         yield "data: one\n\n"
         report(key, "asked for the next")
@@ -97,7 +96,7 @@ def endless(key: str) -> Iterator[str]:
 
 @free
 def v401(request: HttpRequest, key: str) -> StreamingHttpResponse:
-    """Endless, and so a V410 as well."""
+    """Endless, so also a V410."""
     return StreamingHttpResponse(endless(key), content_type="text/event-stream")
 
 
@@ -166,9 +165,9 @@ urlpatterns = [
 
 
 def log_in() -> str:
-    """Make the tables, and a session of a user.
+    """Create the tables, and a session of a user.
 
-    :returns: its key.
+    :returns: the key of the session.
     """
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
     from django.contrib.sessions.backends.db import SessionStore
@@ -191,7 +190,7 @@ else:
 
     from bridge.contrib.django import get_asgi_application as bridge_application
 
-    gc.disable()  # it closes forgotten connections at some time: the tests count them before
+    gc.disable()  # it would close forgotten connections, which the tests count
 
     wsgi = get_wsgi_application()
     native = get_asgi_application()

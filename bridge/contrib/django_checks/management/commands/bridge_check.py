@@ -1,7 +1,6 @@
-"""``manage.py bridge_check``: `bridge migrate check`, from inside of the project.
+"""``manage.py bridge_check``: `bridge migrate check`, inside the running project.
 
-What enters: options. What leaves: the report on stdout, and the same exit codes as those of
-`bridge migrate check`.
+Input: options. Output: the report on stdout, and the exit codes of `bridge migrate check`.
 """
 
 from __future__ import annotations
@@ -21,18 +20,22 @@ __all__ = ["Command"]
 
 
 class Command(BaseCommand):
-    """See the module's docstring."""
+    """Checks the project, as `bridge migrate check` does."""
 
-    help = "Find what behaves differently under ASGI. Exit code: 0 clean, 1 findings, 2 bad usage."
+    help = (
+        "Find what behaves differently under ASGI. Exit code: 0 clean, 1 findings, 2 usage error."
+    )
     requires_system_checks: ClassVar[list[str]] = []  # type: ignore[misc]  # read from instances
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         levels = ("critical", "error", "warning", "info", "never")
         parser.add_argument("--target", choices=("auto", "bridge", "native"))
-        parser.add_argument("--select", metavar="RULES", help="only these: M,M202")
-        parser.add_argument("--ignore", metavar="RULES", help="all but these")
-        parser.add_argument("--baseline", metavar="FILE", type=Path, help="findings to leave out")
-        parser.add_argument("--fail-level", choices=levels, help="default: error")
+        parser.add_argument("--select", metavar="RULES", help="check only these rules: M,M202")
+        parser.add_argument("--ignore", metavar="RULES", help="skip these rules")
+        parser.add_argument("--baseline", metavar="FILE", type=Path, help="findings to ignore")
+        parser.add_argument(
+            "--fail-level", choices=levels, help="exit with 1 from this severity on; default: error"
+        )
         formats = ("text", "json", "sarif", "markdown")
         parser.add_argument("--format", choices=formats, default="text")
 
@@ -46,8 +49,8 @@ class Command(BaseCommand):
         try:
             session = check_this_project(
                 target=options["target"],
-                select=_codes(options["select"]),
-                ignore=_codes(options["ignore"]),
+                select=options["select"],
+                ignore=options["ignore"],
                 baseline=options["baseline"],
                 fail_level=options["fail_level"],
             )
@@ -58,9 +61,3 @@ class Command(BaseCommand):
             self.stderr.write(f"{session.project.relative(problem.path)} {problem.message}")
         if session.exit_code:
             sys.exit(session.exit_code)
-
-
-def _codes(text: str | None) -> tuple[str, ...] | None:
-    if text is None:
-        return None
-    return tuple(code.strip().upper() for code in text.split(",") if code.strip())

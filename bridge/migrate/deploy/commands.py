@@ -1,7 +1,7 @@
-"""Where command lines stand: Procfile, Dockerfile, compose, systemd, supervisor, shell scripts.
+"""Command lines in deploy files: Procfile, Dockerfile, compose, systemd, supervisor, shell scripts.
 
-What enters: a path and its text. What leaves: for each server started there a
-:class:`~bridge.migrate.deploy.records.StartCommand`.
+Input: a path and its text. Output: a :class:`~bridge.migrate.deploy.records.StartCommand` for each
+server that the file starts. Pure.
 """
 
 from __future__ import annotations
@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Literal
 
 from bridge.migrate.deploy.records import StartCommand
-from bridge.migrate.deploy.shell import BARRED, PROGRAMS, Started, Word, started_by, started_in
+from bridge.migrate.deploy.shell import (
+    FORBIDDEN_IN_QUOTES,
+    PROGRAMS,
+    Started,
+    Word,
+    started_by,
+    started_in,
+)
 
 __all__ = ["commands_in"]
 
@@ -35,7 +42,7 @@ _JSON_ITEM = re.compile(r'"((?:\\.|[^"\\])*)"|\'([^\']*)\'')
 
 
 def commands_in(path: Path, text: str) -> Iterator[StartCommand]:
-    """The servers that a file starts; none if it is no deploy file."""
+    """The servers that a file starts; none if it is not a deploy file."""
     if not any(program in text for program in (*PROGRAMS, "runserver")):
         return
     kind = _kind(path, text)
@@ -85,15 +92,15 @@ def _in_line(path: Path, kind: Kind, text: str, start: int, end: int) -> Iterato
 
 
 def _in_shell(
-    path: Path, kind: Kind, text: str, start: int, end: int, barred: tuple[str, ...] = ()
+    path: Path, kind: Kind, text: str, start: int, end: int, forbidden: tuple[str, ...] = ()
 ) -> Iterator[StartCommand]:
-    for started in started_in(text, start, end, barred):
+    for started in started_in(text, start, end, forbidden):
         yield _record(path, kind, text, started)
 
 
 def _in_quotes(path: Path, kind: Kind, text: str, start: int, end: int) -> Iterator[StartCommand]:
-    """A command line with quotes around it, which are those of the file."""
-    yield from _in_shell(path, kind, text, start + 1, end - 1, BARRED[text[start]])
+    """A command line inside quotes of the file's own syntax."""
+    yield from _in_shell(path, kind, text, start + 1, end - 1, FORBIDDEN_IN_QUOTES[text[start]])
 
 
 def _in_json(path: Path, kind: Kind, text: str, start: int, end: int) -> Iterator[StartCommand]:
@@ -107,7 +114,7 @@ def _in_json(path: Path, kind: Kind, text: str, start: int, end: int) -> Iterato
         yield from _in_quotes(path, kind, text, words[2].start, words[2].end)
 
 
-_PLAIN = (": ", " #")
+_ENDS_PLAIN_SCALAR = (": ", " #")
 """What ends a plain scalar of YAML."""
 
 
@@ -118,19 +125,19 @@ def _in_yaml(path: Path, text: str) -> Iterator[StartCommand]:
             closing = text.find("]", start)
             yield from _in_json(path, "yaml", text, start, closing + 1 if closing >= 0 else end)
         elif rest[:1] in ("|", ">"):
-            block = _yaml_block(text, end, len(found.group("indent")))
-            yield from _in_folded(path, text, end, block, folds=rest.startswith(">"))
+            block_end = _yaml_block_end(text, end, len(found.group("indent")))
+            yield from _in_block(path, text, end, block_end, folds=rest.startswith(">"))
         elif rest[:1] in ("'", '"') and rest[-1:] == rest[:1]:
             inner = text.index(rest, start)
             yield from _in_quotes(path, "yaml", text, inner, inner + len(rest))
         elif rest and not rest.startswith("#"):
-            yield from _in_shell(path, "yaml", text, start, end, _PLAIN)
+            yield from _in_shell(path, "yaml", text, start, end, _ENDS_PLAIN_SCALAR)
         else:
             yield from _in_yaml_list(path, text, end)
 
 
-def _yaml_block(text: str, start: int, indent: int) -> int:
-    """Where a block of lines that are indented deeper than its key ends."""
+def _yaml_block_end(text: str, start: int, indent: int) -> int:
+    """The offset at which a block of lines, indented deeper than its key, ends."""
     position = start
     for line in text[start:].splitlines(keepends=True)[1:]:
         deeper = len(line) - len(line.lstrip()) > indent
@@ -141,10 +148,10 @@ def _yaml_block(text: str, start: int, indent: int) -> int:
     return position + (first - start + 1 if first >= 0 else 0)
 
 
-def _in_folded(
+def _in_block(
     path: Path, text: str, start: int, end: int, *, folds: bool
 ) -> Iterator[StartCommand]:
-    """A block scalar. ``>`` makes one line of many: for the search, newlines count as spaces."""
+    """A block scalar. ``>`` folds its lines into one: newlines are searched as spaces."""
     block = text[start:end]
     searched = block.rstrip("\n").replace("\n", " ") if folds else block
     for started in started_in(text[:start] + searched, start):
@@ -166,12 +173,14 @@ def _in_yaml_list(path: Path, text: str, start: int) -> Iterator[StartCommand]:
     elif len(words) > 2 and re.fullmatch(r"-\w*c", words[1].value):
         script = text[words[2].start : words[2].end]
         if script[:1] in ("|", ">"):
-            block = _yaml_block(text, start, indent)
-            yield from _in_folded(path, text, start, block, folds=script.startswith(">"))
-        elif script[:1] in BARRED:
+            block_end = _yaml_block_end(text, start, indent)
+            yield from _in_block(path, text, start, block_end, folds=script.startswith(">"))
+        elif script[:1] in FORBIDDEN_IN_QUOTES:
             yield from _in_quotes(path, "yaml", text, words[2].start, words[2].end)
         else:
-            yield from _in_shell(path, "yaml", text, words[2].start, words[2].end, _PLAIN)
+            yield from _in_shell(
+                path, "yaml", text, words[2].start, words[2].end, _ENDS_PLAIN_SCALAR
+            )
 
 
 def _record(
@@ -183,7 +192,7 @@ def _record(
 ) -> StartCommand:
     start, end = started.words[0].start, started.words[-1].end
     argv = (started.program, *(word.value for word in started.words[1:]))
-    line, shown = text.count("\n", 0, start) + 1, text[start:end]
+    line, written = text.count("\n", 0, start) + 1, text[start:end]
     return StartCommand(
-        path, kind, line, started.program, argv, start, end, shown, form, started.barred
+        path, kind, line, started.program, argv, start, end, written, form, started.forbidden
     )

@@ -1,0 +1,95 @@
+"""A plan as text, Markdown or JSON.
+
+Input: a :class:`~bridge.migrate.plan.Plan`. Output: text for stdout.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from bridge.migrate.findings import Severity
+from bridge.migrate.outputs.grouping import severity_counts
+from bridge.migrate.plan import UNKNOWN_APP, Plan
+
+__all__ = ["PLAN_FORMATS"]
+
+_COMPUTED = "a computed number"
+_HEADINGS = {
+    "stay": "stay on WSGI",
+    "bridge": "move to ASGI through bridge",
+    "native": "move to ASGI, on the framework's own handler",
+}
+
+
+def _rows(plan: Plan) -> list[tuple[str, list[str]]]:
+    """The plan as lines with headings, for text and Markdown."""
+    number = _COMPUTED + " of" if plan.processes is None else plan.processes
+    processes = "1 process" if plan.processes == 1 else f"each of {number} processes"
+    threads = f"{plan.threads or _COMPUTED} in {processes}: {plan.threads_why}"
+    if plan.move == "native":
+        threads = f"no setting: Django starts one per request in flight, in {processes}"
+    rows = [
+        ("Recommended", [_HEADINGS[plan.advice], f"because {plan.reason}"]),
+        ("You chose", [] if plan.advice == plan.move else [_HEADINGS[plan.move]]),
+        ("Async code", list(plan.places[:10]) + _more(plan.places[10:])),
+        ("Server", [plan.server, *_app_note(plan)]),
+        ("Threads", [threads, *([plan.threads_where] if plan.threads_where else [])]),
+        ("Hops", [_hops(plan)] if plan.hops else []),
+        ("Connections", list(plan.connections) or ["no database server"]),
+        ("Fix first", [] if plan.move == "stay" else [_findings(plan)]),
+        ("Commands", list(plan.commands)),
+        ("Roll back", [plan.rollback]),
+    ]
+    return [(name, lines) for name, lines in rows if lines]
+
+
+def _more(rest: tuple[str, ...]) -> list[str]:
+    return [f"and {len(rest)} more"] if rest else []
+
+
+def _app_note(plan: Plan) -> list[str]:
+    if UNKNOWN_APP not in plan.server:
+        return []
+    return [f"replace {UNKNOWN_APP} with your app: no deploy file names it"]
+
+
+def _hops(plan: Plan) -> str:
+    return (
+        f"a request to a sync view is handed to a thread {plan.hops['native']} times by Django's "
+        f"own ASGI handler, {plan.hops['bridge']} time through bridge, never under WSGI"
+    )
+
+
+def _findings(plan: Plan) -> str:
+    counts = {Severity[name.upper()]: number for name, number in plan.first.items()}
+    return severity_counts(counts) or "nothing was found"
+
+
+def _as_text(plan: Plan) -> str:
+    lines = [f"Plan for {plan.project}", ""]
+    for name, rows in _rows(plan):
+        lines += [f"{name:<12} {rows[0]}", *(f"{'':<12} {row}" for row in rows[1:])]
+    return "\n".join(lines) + "\n"
+
+
+def _as_markdown(plan: Plan) -> str:
+    lines = [f"# Plan for {plan.project}", "", "| | |", "|---|---|"]
+    for name, rows in _rows(plan):
+        cell = "<br>".join(row.replace("|", "\\|") for row in rows)
+        lines.append(f"| {name} | {cell} |")
+    return "\n".join(lines) + "\n"
+
+
+def _as_json(plan: Plan) -> str:
+    values: dict[str, Any] = {"version": 1, **asdict(plan)}
+    return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+
+
+PLAN_FORMATS: Mapping[str, Callable[[Plan], str]] = {
+    "text": _as_text,
+    "markdown": _as_markdown,
+    "json": _as_json,
+}
