@@ -6,6 +6,7 @@ Input: a project. Output: the entries of ``DATABASES`` by alias, and nodes.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import libcst as cst
@@ -16,7 +17,7 @@ from bridge.migrate.module import Module
 from bridge.migrate.project import Project
 from bridge.migrate.text import CannotRead
 
-__all__ = ["aliases", "key_place", "settings_modules", "source_of"]
+__all__ = ["aliases", "key_place", "settings_path", "source_of"]
 
 
 def aliases(project: Project) -> dict[str, dict[str, Any]]:
@@ -33,7 +34,7 @@ def source_of(project: Project) -> Source:
     return setting.source if setting is not None else Source.SOURCES
 
 
-def settings_modules(project: Project) -> Iterator[Module]:
+def _settings_modules(project: Project) -> Iterator[Module]:
     """The settings modules that can be parsed; the one with ``DATABASES`` first."""
     setting = project.settings.get("DATABASES")
     names = [project.settings.get(name) for name in sorted(project.settings.names())]
@@ -46,9 +47,15 @@ def settings_modules(project: Project) -> Iterator[Module]:
         yield module
 
 
+def settings_path(project: Project) -> Path:
+    """The file of the settings, for a finding without a line; else the project's folder."""
+    module = next(_settings_modules(project), None)
+    return project.root if module is None else module.path
+
+
 def key_place(project: Project, alias: str, key: str) -> tuple[Module, cst.BaseExpression] | None:
     """The expression that sets a key of a database, in any of the forms below."""
-    for module in settings_modules(project):
+    for module in _settings_modules(project):
         for path, node in (*_items(module), *_assignments(module), *_arguments(module)):
             if path[-1] == key and all(each in (alias, None) for each in path[-2:-1]):
                 return module, node

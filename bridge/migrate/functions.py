@@ -21,6 +21,7 @@ __all__ = [
     "is_request",
     "is_test",
     "nodes_in",
+    "text_around",
 ]
 
 _COMPREHENSIONS = (cst.GeneratorExp, cst.ListComp, cst.SetComp, cst.DictComp)
@@ -45,6 +46,12 @@ def coroutine_of(module: Module, node: cst.CSTNode) -> cst.FunctionDef | None:
     if isinstance(function, cst.FunctionDef) and function.asynchronous is not None:
         return function
     return None
+
+
+def text_around(module: Module, node: cst.CSTNode) -> str:
+    """The source of the innermost ``def`` around a node, else of its module."""
+    function = module.enclosing(node, cst.FunctionDef)
+    return module.text if function is None else module.source(function)
 
 
 def nodes_in(

@@ -165,13 +165,13 @@ def unnamed_middleware(project: Project) -> Iterator[tuple[Module, cst.ClassDef]
 def entry_node(project: Project, name: str, value: str) -> tuple[Module, cst.CSTNode] | None:
     """The place of a string in a setting that is a list; else the place of the setting."""
     setting = project.settings.get(name)
-    if setting is None or setting.module is None or setting.node is None:
+    if setting is None or setting.place is None:
         return None
-    for module in _settings_modules(project, setting.module):
+    for module in _settings_modules(project, setting.place[0]):
         for node in module.nodes(cst.SimpleString):
             if node.evaluated_value == value:
                 return module, node
-    return setting.module, setting.node
+    return setting.place
 
 
 def _settings_modules(project: Project, first: Module) -> Iterator[Module]:

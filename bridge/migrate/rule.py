@@ -11,7 +11,7 @@ import inspect
 import pkgutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from bridge.migrate.findings import Finding, Fix, Severity, Source
 
@@ -21,7 +21,17 @@ if TYPE_CHECKING:
     from bridge.migrate.module import Module
     from bridge.migrate.project import Project
 
-__all__ = ["Rule", "all_rules", "select_rules"]
+__all__ = ["Placed", "Rule", "all_rules", "select_rules"]
+
+
+class Placed(Protocol):
+    """A line of a deploy file: that of a start command, or of one option."""
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def line(self) -> int: ...
 
 
 class Rule:
@@ -117,6 +127,20 @@ class Rule:
             line_text.strip(),
             fix,
         )
+
+    def at_place(
+        self,
+        project: Project,
+        place: Placed,
+        message: str,
+        help: str,
+        *,
+        fix: Fix | None = None,
+    ) -> Finding:
+        """A finding at the line of a start command or of an option."""
+        lines = project.lines(place.path)
+        line_text = lines[place.line - 1] if 1 <= place.line <= len(lines) else ""
+        return self.at_line(place.path, place.line, message, help, line_text=line_text, fix=fix)
 
 
 @functools.cache

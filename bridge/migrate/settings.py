@@ -51,6 +51,11 @@ class Setting:
         )
 
     @property
+    def place(self) -> tuple[Module, cst.CSTNode] | None:
+        """The last assignment and its module; None where the project does not write it."""
+        return None if self.module is None or self.node is None else (self.module, self.node)
+
+    @property
     def literal(self) -> cst.BaseExpression | None:
         """The expression, if one plain assignment gives the whole value."""
         if self.times == 1 and isinstance(self.node, cst.Assign | cst.AnnAssign):

@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bridge.migrate.deploy.server import Option, Server, server_of_command, server_of_config
+from bridge.migrate.deploy.server import Server, server_of_command, server_of_config
 from bridge.migrate.text import CannotRead
 from bridge.migrate.web_app import is_asgi
 
 if TYPE_CHECKING:
     from bridge.migrate.project import Project
 
-__all__ = ["all_servers", "line_at", "serves_asgi", "text_at", "wsgi_servers"]
+__all__ = ["all_servers", "serves_asgi", "text_at", "wsgi_servers"]
 
 _NOT_SERVING = ("check_config", "print_config", "version", "help", "show-config")
 
@@ -56,9 +56,3 @@ def text_at(project: Project, path: Path) -> str:
         return project.text_of(path).text
     except CannotRead:
         return ""
-
-
-def line_at(project: Project, option: Option) -> str:
-    """The text of the line that sets an option."""
-    lines = project.lines(option.path)
-    return lines[option.line - 1] if 1 <= option.line <= len(lines) else ""

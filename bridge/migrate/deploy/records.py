@@ -180,6 +180,10 @@ class NginxConfig:
         """The directives of these names."""
         return [each for each in self.directives if each.name in names]
 
+    def line_text(self, directive: NginxDirective) -> str:
+        """The text of the line that a directive begins on."""
+        return self.text.split("\n")[directive.line - 1]
+
 
 @dataclass(frozen=True)
 class Deploy:

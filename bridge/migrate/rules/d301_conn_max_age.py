@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 import libcst as cst
 
-from bridge.migrate.database import aliases, key_place, settings_modules, source_of
+from bridge.migrate.database import aliases, key_place, settings_path, source_of
 from bridge.migrate.findings import Finding, Fix, Severity, Source, Target
 from bridge.migrate.literals import UNKNOWN, evaluate
 from bridge.migrate.rule import Rule
@@ -79,9 +79,7 @@ class ConnMaxAge(Rule):
         source = source_of(project)
         if place is not None:
             return self.at(*place, message, _HELP, source=source, fix=_fix(project, place))
-        module = next(settings_modules(project), None)
-        path = module.path if module is not None else project.root
-        return self.at_line(path, 0, message, _HELP, source=source)
+        return self.at_line(settings_path(project), 0, message, _HELP, source=source)
 
 
 def _value(database: dict[str, Any], place: tuple[Module, cst.BaseExpression] | None) -> Any:

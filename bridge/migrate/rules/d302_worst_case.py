@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from bridge.migrate.capacity import Database, capacity_after, capacity_now, databases
-from bridge.migrate.database import settings_modules, source_of
+from bridge.migrate.database import settings_path, source_of
 from bridge.migrate.findings import Finding, Severity, Source, Target
 from bridge.migrate.rule import Rule
 
@@ -59,15 +59,11 @@ class WorstCase(Rule):
         )
         is_bounded = number is not None or project.target is Target.BRIDGE
         severity = (Severity.WARNING, Severity.INFO if is_bounded else None)
-        if setting is not None and setting.module is not None and setting.node is not None:
+        if setting is not None and setting.place is not None:
             source = source_of(project)
-            yield self.at(
-                setting.module, setting.node, message, _HELP, severity=severity, source=source
-            )
+            yield self.at(*setting.place, message, _HELP, severity=severity, source=source)
         else:
-            module = next(settings_modules(project), None)
-            path = module.path if module is not None else project.root
-            yield self.at_line(path, 0, message, _HELP, severity=severity)
+            yield self.at_line(settings_path(project), 0, message, _HELP, severity=severity)
 
 
 def _limited(project: Project) -> tuple[int, str] | None:

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from bridge.migrate.project import Project
     from bridge.migrate.settings import Setting
 
+    Place = tuple[Module, cst.CSTNode]
+
 _STATIC = "django.contrib.staticfiles"
 
 
@@ -53,21 +55,23 @@ class ChannelsWithoutApplication(Rule):
 
     def check_project(self, project: Project) -> Iterator[Finding]:
         setting = project.settings.get("INSTALLED_APPS")
-        if setting is None or setting.module is None or setting.node is None:
+        if setting is None or setting.place is None:
             return
         apps = project.settings.strings("INSTALLED_APPS")
         for name in ("daphne", "channels"):
             if name in apps and not project.settings.value("ASGI_APPLICATION"):
-                yield self._no_application(project, setting, name)
+                place = entry_node(project, "INSTALLED_APPS", name) or setting.place
+                yield self._no_application(project, setting, place, name)
                 break
         if "daphne" in apps and _STATIC in apps and apps.index("daphne") > apps.index(_STATIC):
-            yield self._too_late(project, setting)
+            place = entry_node(project, "INSTALLED_APPS", "daphne") or setting.place
+            yield self._too_late(setting, place)
 
-    def _no_application(self, project: Project, setting: Setting, name: str) -> Finding:
-        module, node = entry_node(project, "INSTALLED_APPS", name) or _whole(setting)
+    def _no_application(
+        self, project: Project, setting: Setting, place: Place, name: str
+    ) -> Finding:
         return self.at(
-            module,
-            node,
+            *place,
             f"{name} is installed, and ASGI_APPLICATION is not set: runserver of daphne stops, and "
             "Channels' test server finds no application",
             'set ASGI_APPLICATION = "mysite.asgi.application", by the name of your module',
@@ -75,11 +79,9 @@ class ChannelsWithoutApplication(Rule):
             fix=_set_application(project, setting),
         )
 
-    def _too_late(self, project: Project, setting: Setting) -> Finding:
-        module, node = entry_node(project, "INSTALLED_APPS", "daphne") or _whole(setting)
+    def _too_late(self, setting: Setting, place: Place) -> Finding:
         return self.at(
-            module,
-            node,
+            *place,
             f"daphne is behind {_STATIC}: manage.py check fails with daphne.E001, and runserver "
             "stays Django's",
             'put "daphne" first',
@@ -88,20 +90,14 @@ class ChannelsWithoutApplication(Rule):
         )
 
 
-def _whole(setting: Setting) -> tuple[Module, cst.CSTNode]:
-    if setting.module is None or setting.node is None:
-        raise LookupError("a setting that is not written anywhere has no place")
-    return setting.module, setting.node
-
-
 def _set_application(project: Project, setting: Setting) -> Fix | None:
     """Only where there is one module that it can be."""
     found = [module for module in project.modules if module.name.rpartition(".")[2] == "asgi"]
     if "ASGI_APPLICATION" in project.settings.names() or len(found) != 1:
         return None
-    if setting.literal is None or "application" not in found[0].text:
+    if setting.place is None or setting.literal is None or "application" not in found[0].text:
         return None
-    module, node = _whole(setting)
+    module, node = setting.place
     number = module.line_of(module.span(node)[1]) + 1
     text = f'\n{module.indent_of(node)}ASGI_APPLICATION = "{found[0].name}.application"\n'
     return Fix("Set ASGI_APPLICATION", (module.insert_line(number, text),), safe=True)
@@ -109,9 +105,8 @@ def _set_application(project: Project, setting: Setting) -> Fix | None:
 
 def _move_daphne(setting: Setting) -> Fix | None:
     """Only where the list is one literal of plain strings."""
-    module, _ = _whole(setting)
-    literal = setting.literal
-    if not isinstance(literal, cst.List | cst.Tuple):
+    module, literal = setting.module, setting.literal
+    if module is None or not isinstance(literal, cst.List | cst.Tuple):
         return None
     values = [each.value for each in literal.elements]
     strings = [each for each in values if isinstance(each, cst.SimpleString) and not each.lpar]

@@ -24,7 +24,7 @@ import libcst as cst
 
 from bridge.migrate.findings import Finding, Severity, Source
 from bridge.migrate.rule import Rule
-from bridge.migrate.wsgi_servers import all_servers, line_at
+from bridge.migrate.wsgi_servers import all_servers
 
 if TYPE_CHECKING:
     from bridge.migrate.module import Module
@@ -63,13 +63,12 @@ class GreenThreads(Rule):
             option = asked.options.get("worker_class") or asked.options.get("gevent")
             shown = str(option.value) if option is not None else ""
             if option is not None and (option.name == "gevent" or _is_green(shown)):
-                yield self.at_line(
-                    option.path,
-                    option.line,
+                yield self.at_place(
+                    project,
+                    option,
                     f"{option.shown} {shown}: each request is a greenlet. Under an ASGI server it "
                     "holds a thread while it waits",
                     "count how many requests wait at once, and give bridge run --threads as many",
-                    line_text=line_at(project, option),
                 )
 
 

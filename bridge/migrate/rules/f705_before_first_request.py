@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING
 import libcst as cst
 
 from bridge.migrate.findings import Edit, Finding, Fix, Severity
+from bridge.migrate.functions import imports_any
 from bridge.migrate.rule import Rule
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class BeforeFirstRequest(Rule):
     triggers = _NAMES
 
     def check_module(self, module: Module, project: Project) -> Iterator[Finding]:
-        if not any(name.partition(".")[0] == "flask" for name in module.imports.values()):
+        if not imports_any(module, "flask"):
             return
         for node in module.nodes(cst.Attribute):
             if node.attr.value in _NAMES:

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 import libcst as cst
 
 from bridge.migrate.findings import Finding, Severity
+from bridge.migrate.functions import imports_any
 from bridge.migrate.rule import Rule
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class AsyncViews(Rule):
     triggers = ("async def",)
 
     def check_module(self, module: Module, project: Project) -> Iterator[Finding]:
-        if not any(name.partition(".")[0] == "flask" for name in module.imports.values()):
+        if not imports_any(module, "flask"):
             return
         for node in module.nodes(cst.FunctionDef):
             if node.asynchronous is not None and any(map(_is_route, node.decorators)):

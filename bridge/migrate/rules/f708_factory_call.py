@@ -50,13 +50,12 @@ class FactoryCall(Rule):
             found = _CALL.fullmatch(asked.app or "")
             if found is None or asked.command is None or _is_made(project, found):
                 continue
-            yield self.at_line(
-                asked.command.path,
-                asked.command.line,
+            yield self.at_place(
+                project,
+                asked.command,
                 f"{asked.app}: ASGI servers take module:attribute, and do not call a factory",
                 "add a module that calls it: application = bridge.to_asgi("
                 f"{found['factory']}{found['arguments']}); or use bridge run, which takes the call",
-                line_text=project.lines(asked.command.path)[asked.command.line - 1],
                 fix=_fix(project, asked, found),
             )
 

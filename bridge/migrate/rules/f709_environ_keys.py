@@ -18,10 +18,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import libcst as cst
-
 from bridge.migrate.findings import Finding, Severity
-from bridge.migrate.literals import evaluate
+from bridge.migrate.key_reads import key_reads
 from bridge.migrate.rule import Rule
 
 if TYPE_CHECKING:
@@ -44,48 +42,19 @@ class EnvironKeys(Rule):
     triggers = ("environ",)
 
     def check_module(self, module: Module, project: Project) -> Iterator[Finding]:
-        for node, mapping, key, has_default in _reads(module):
-            name = module.qualified(mapping) or ""
-            if not _is_request_environ(name) or not _is_missing(key):
+        for read in key_reads(module):
+            name = module.qualified(read.mapping) or ""
+            if not _is_request_environ(name) or not _is_missing(read.key):
                 continue
-            severity = Severity.WARNING if has_default else Severity.ERROR
+            severity = Severity.WARNING if read.method else Severity.ERROR
             yield self.at(
                 module,
-                node,
-                f"environ[{key!r}] is set by one WSGI server only: under an ASGI server it is "
-                + ("never there" if has_default else "a KeyError"),
+                read.node,
+                f"environ[{read.key!r}] is set by one WSGI server only: under an ASGI server it is "
+                + ("never there" if read.method else "a KeyError"),
                 'do without, or look into environ["asgi.scope"]',
                 severity=(severity, severity),
             )
-
-
-def _reads(
-    module: Module,
-) -> Iterator[tuple[cst.CSTNode, cst.BaseExpression, str, bool]]:
-    """Each ``x[key]``, ``x.get(key)`` and ``x.pop(key)`` with a string for a key."""
-    for node in module.nodes(cst.Subscript):
-        match node.slice:
-            case [cst.SubscriptElement(slice=cst.Index(value=value))]:
-                key = evaluate(value)
-                if isinstance(key, str) and not _is_written(module, node):
-                    yield node, node.value, key, False
-            case _:
-                pass
-    for call in module.nodes(cst.Call):
-        match call:
-            case cst.Call(
-                func=cst.Attribute(value=mapping, attr=cst.Name(value="get" | "pop")),
-                args=[cst.Arg(value=value), *_],
-            ):
-                key = evaluate(value)
-                if isinstance(key, str):
-                    yield call, mapping, key, True
-            case _:
-                pass
-
-
-def _is_written(module: Module, node: cst.Subscript) -> bool:
-    return isinstance(module.parent(node), cst.AssignTarget | cst.Del)
 
 
 def _is_request_environ(name: str) -> bool:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from bridge.migrate.findings import Finding, Severity, Source
 from bridge.migrate.rule import Rule
-from bridge.migrate.wsgi_servers import line_at, wsgi_servers
+from bridge.migrate.wsgi_servers import wsgi_servers
 
 if TYPE_CHECKING:
     from bridge.migrate.project import Project
@@ -53,10 +53,9 @@ class RequestLimitsLost(Rule):
             for name in _INSTEAD:
                 option = asked.options.get(name)
                 if option is not None:
-                    yield self.at_line(
-                        option.path,
-                        option.line,
+                    yield self.at_place(
+                        project,
+                        option,
                         f"{option.shown} {option.value}: uvicorn has no such limit",
                         f"use {_INSTEAD[name]}",
-                        line_text=line_at(project, option),
                     )

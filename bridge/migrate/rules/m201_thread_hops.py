@@ -49,12 +49,11 @@ class ThreadHops(Rule):
 
     def check_project(self, project: Project) -> Iterator[Finding]:
         setting = project.settings.get("MIDDLEWARE")
-        if setting is None or setting.module is None or setting.node is None:
+        if setting is None or setting.place is None:
             return
         found = entries(project)
         yield self.at(
-            setting.module,
-            setting.node,
+            *setting.place,
             _message(project, found),
             "nothing, unless it is too slow: measure. Each middleware taken out saves its hops",
             source=Source.SOURCES if project.facts is None else Source.RUNTIME,

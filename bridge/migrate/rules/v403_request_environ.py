@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import libcst as cst
 
 from bridge.migrate.findings import Finding, Fix, Severity
-from bridge.migrate.functions import coroutine_of, imports_any, is_request, is_test
+from bridge.migrate.functions import coroutine_of, imports_any, is_request, is_test, text_around
 from bridge.migrate.rule import Rule
 
 if TYPE_CHECKING:
@@ -66,7 +66,6 @@ class RequestEnviron(Rule):
 
 def _is_guarded(module: Module, node: cst.Attribute) -> bool:
     """Whether its function asks for the attribute first, or catches its absence."""
-    function = module.enclosing(node, cst.FunctionDef)
-    text = module.source(function) if function is not None else module.text
+    text = text_around(module, node)
     asks = _ASKS.search(text) is not None
     return asks or any(name in text for name in ("AttributeError", "WSGIRequest", "ASGIRequest"))

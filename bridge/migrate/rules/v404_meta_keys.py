@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING
 import libcst as cst
 
 from bridge.migrate.findings import Finding, Severity
-from bridge.migrate.functions import coroutine_of, is_test
-from bridge.migrate.literals import evaluate
+from bridge.migrate.functions import coroutine_of, is_test, text_around
+from bridge.migrate.key_reads import KeyRead, key_reads
 from bridge.migrate.rule import Rule
 
 if TYPE_CHECKING:
@@ -75,28 +75,19 @@ class MetaKeys(Rule):
     def check_module(self, module: Module, project: Project) -> Iterator[Finding]:
         if is_test(module):
             return
-        for subscript in module.nodes(cst.Subscript):
-            match subscript.slice:
-                case [cst.SubscriptElement(slice=cst.Index(value=key))]:
-                    if _is_meta(subscript.value) and not _is_stored(module, subscript):
-                        yield from self._found(module, subscript, key, "KeyError")
-        for call in module.nodes(cst.Call):
-            match call:
-                case cst.Call(
-                    func=cst.Attribute(value=owner, attr=cst.Name(value="get")), args=[first, *_]
-                ) if _is_meta(owner):
-                    yield from self._found(module, call, first.value, "")
+        for read in key_reads(module):
+            if not _is_meta(read.mapping) or not _is_missing(read.key):
+                continue
+            if read.method == "pop" or _is_updated(module, read.node):
+                continue
+            yield self._finding(module, read)
 
-    def _found(
-        self, module: Module, node: cst.CSTNode, key: cst.BaseExpression, error: str
-    ) -> Iterator[Finding]:
-        name = evaluate(key)
-        if not isinstance(name, str) or not _is_missing(name):
-            return
-        guarded = not error or _is_guarded(module, node, name)
-        happens = "this gives nothing" if guarded else f"this is a {error}"
+    def _finding(self, module: Module, read: KeyRead) -> Finding:
+        name, node = read.key, read.node
+        guarded = bool(read.method) or _is_guarded(module, node, name)
+        happens = "this gives nothing" if guarded else "this is a KeyError"
         native = Severity.WARNING if guarded else Severity.ERROR
-        yield self.at(
+        return self.at(
             module,
             node,
             f"META has no {name} under ASGI: {happens}",
@@ -122,16 +113,14 @@ def _through_bridge(
     return native if coroutine_of(module, node) is not None else None
 
 
-def _is_stored(module: Module, node: cst.Subscript) -> bool:
+def _is_updated(module: Module, node: cst.CSTNode) -> bool:
+    """Whether it is ``META[key] += value``, or an assignment with an annotation."""
     above = module.parent(node)
-    return isinstance(above, cst.AssignTarget | cst.Del) or (
-        isinstance(above, cst.AugAssign | cst.AnnAssign) and above.target is node
-    )
+    return isinstance(above, cst.AugAssign | cst.AnnAssign) and above.target is node
 
 
 def _is_guarded(module: Module, node: cst.CSTNode, name: str) -> bool:
     """Whether its function looks whether the key is there, or catches its absence."""
-    function = module.enclosing(node, cst.FunctionDef)
-    text = module.source(function) if function is not None else module.text
+    text = text_around(module, node)
     asked = any(f"{quote}{name}{quote} in " in text for quote in "'\"")
     return asked or "KeyError" in text

@@ -29,7 +29,13 @@ from typing import TYPE_CHECKING
 import libcst as cst
 
 from bridge.migrate.findings import Edit, Finding, Fix, Severity
-from bridge.migrate.functions import coroutine_of, imports_any, in_comprehension, is_test
+from bridge.migrate.functions import (
+    coroutine_of,
+    imports_any,
+    in_comprehension,
+    is_awaited,
+    is_test,
+)
 from bridge.migrate.module import N
 from bridge.migrate.querysets import ASYNC_OF, ASYNC_OF_INSTANCE, AUTH, SHORTCUTS, Querysets
 from bridge.migrate.rule import Rule
@@ -66,7 +72,7 @@ class SyncOrm(Rule):
             return
         known = Querysets(module, project)
         for call in _on_loop(module, cst.Call):
-            if not isinstance(module.parent(call), cst.Await):
+            if not is_awaited(module, call):
                 yield from self._call(module, project, known, call)
         yield from self._loops(module, known)
         yield from self._tests(module, known)

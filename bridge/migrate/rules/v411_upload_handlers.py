@@ -61,14 +61,13 @@ class UploadHandlers(Rule):
 
     def check_project(self, project: Project) -> Iterator[Finding]:
         setting = project.settings.get("FILE_UPLOAD_HANDLERS")
-        if setting is None or setting.module is None or setting.node is None:
+        if setting is None or setting.place is None:
             return
+        module, assignment = setting.place
         for path in project.settings.strings("FILE_UPLOAD_HANDLERS"):
             if not path.startswith(_DJANGO) and project.find(path) is None:
-                node = _string(setting.module, setting.node, path)
-                yield self.at(
-                    setting.module, node, f"{path} {_MESSAGE}", _HELP, source=setting.source
-                )
+                node = _string(module, assignment, path)
+                yield self.at(module, node, f"{path} {_MESSAGE}", _HELP, source=setting.source)
 
 
 def _string(module: Module, node: cst.CSTNode, value: str) -> cst.CSTNode:

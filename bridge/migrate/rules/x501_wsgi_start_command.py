@@ -34,7 +34,7 @@ from bridge.migrate.requirements import add_requirement
 from bridge.migrate.rule import Rule
 from bridge.migrate.serving import CommandLine, bridge_command, uvicorn_command
 from bridge.migrate.web_app import AsgiApp, asgi_app_for
-from bridge.migrate.wsgi_servers import line_at, text_at, wsgi_servers
+from bridge.migrate.wsgi_servers import text_at, wsgi_servers
 
 if TYPE_CHECKING:
     from bridge.migrate.project import Project
@@ -74,24 +74,22 @@ class WsgiStartCommand(Rule):
         fix = None
         if instead is not None and not instead.line.blocked:
             fix = _fix(project, asked, command, instead)
-        return self.at_line(
-            command.path,
-            command.line,
+        return self.at_place(
+            project,
+            command,
             _message(asked, instead),
             _help(asked, instead),
-            line_text=project.lines(command.path)[command.line - 1],
             fix=fix,
         )
 
     def _of_config(self, project: Project, asked: Server) -> Finding:
         first = next(iter(asked.options.values()))
         instead = _instead(project, asked)
-        return self.at_line(
-            first.path,
-            first.line,
+        return self.at_place(
+            project,
+            first,
             _message(asked, instead),
             _help(asked, instead),
-            line_text=line_at(project, first),
         )
 
 

@@ -23,7 +23,7 @@ from bridge.migrate.deploy.server import Option
 from bridge.migrate.findings import Edit, Finding, Fix, Severity, Source
 from bridge.migrate.requirements import add_requirement, requires
 from bridge.migrate.rule import Rule
-from bridge.migrate.wsgi_servers import all_servers, line_at, text_at
+from bridge.migrate.wsgi_servers import all_servers, text_at
 
 if TYPE_CHECKING:
     from bridge.migrate.project import Project
@@ -51,12 +51,11 @@ class UvicornWorkers(Rule):
             span = (asked.command.start, asked.command.end) if asked.command else None
             if asked.command is None or option.path != asked.command.path:
                 span = None
-            yield self.at_line(
-                option.path,
-                option.line,
+            yield self.at_place(
+                project,
+                option,
                 f"{option.value}: uvicorn has deprecated the module uvicorn.workers",
                 f"pip install {_PACKAGE}, and use {str(option.value).replace(_OLD, _NEW)}",
-                line_text=line_at(project, option),
                 fix=_fix(project, option, span),
             )
 

@@ -25,7 +25,7 @@ import libcst as cst
 from bridge.migrate.deploy.server import Option, Server
 from bridge.migrate.findings import Finding, Severity, Source, Target
 from bridge.migrate.rule import Rule
-from bridge.migrate.wsgi_servers import line_at, wsgi_servers
+from bridge.migrate.wsgi_servers import wsgi_servers
 
 if TYPE_CHECKING:
     from bridge.migrate.project import Project
@@ -105,12 +105,11 @@ class LimitsLost(Rule):
                 said = _said(project, asked, option)
                 if said is not None:
                     why, instead = said
-                    yield self.at_line(
-                        option.path,
-                        option.line,
+                    yield self.at_place(
+                        project,
+                        option,
                         f"{option.shown} has no counterpart: {why}",
                         instead,
-                        line_text=line_at(project, option),
                     )
         yield from self._hooks(project)
 

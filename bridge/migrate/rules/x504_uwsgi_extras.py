@@ -24,7 +24,7 @@ import libcst as cst
 
 from bridge.migrate.findings import Finding, Severity, Source
 from bridge.migrate.rule import Rule
-from bridge.migrate.wsgi_servers import all_servers, line_at
+from bridge.migrate.wsgi_servers import all_servers
 
 if TYPE_CHECKING:
     from bridge.migrate.module import Module
@@ -84,12 +84,11 @@ class UwsgiExtras(Rule):
         for asked in all_servers(project):
             for option in asked.options.values() if asked.program == "uwsgi" else ():
                 if option.name in _INSTEAD:
-                    yield self.at_line(
-                        option.path,
-                        option.line,
+                    yield self.at_place(
+                        project,
+                        option,
                         f"{option.shown}: only uwsgi has that",
                         f"use {_INSTEAD[option.name]}",
-                        line_text=line_at(project, option),
                     )
 
     def check_module(self, module: Module, project: Project) -> Iterator[Finding]:

@@ -83,7 +83,7 @@ class NginxHttpOnly(Rule):
             directive.line,
             "uwsgi_pass speaks uwsgi's own protocol, which no ASGI server understands",
             "use proxy_pass, with the headers Host, X-Forwarded-For and X-Forwarded-Proto",
-            line_text=_line(config, directive),
+            line_text=config.line_text(directive),
             fix=_to_proxy(config, directive),
         )
 
@@ -93,14 +93,10 @@ class NginxHttpOnly(Rule):
             directive.line,
             "nginx does not pass the headers Upgrade and Connection on: WebSockets fail here",
             "add " + " ".join(_UPGRADE),
-            line_text=_line(config, directive),
+            line_text=config.line_text(directive),
             fix=_upgrade(config, directive),
             severity=None if is_used else (Severity.INFO, Severity.INFO),
         )
-
-
-def _line(config: NginxConfig, directive: NginxDirective) -> str:
-    return config.text.split("\n")[directive.line - 1]
 
 
 def _headers(config: NginxConfig, blocks: tuple[str, ...]) -> list[NginxDirective]:
@@ -120,7 +116,7 @@ def _upgrades(config: NginxConfig, blocks: tuple[str, ...]) -> bool:
 
 
 def _indent(config: NginxConfig, directive: NginxDirective) -> str:
-    line = _line(config, directive)
+    line = config.line_text(directive)
     return line[: len(line) - len(line.lstrip())]
 
 

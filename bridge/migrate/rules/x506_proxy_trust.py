@@ -24,7 +24,7 @@ from bridge.migrate.deploy.server import Server
 from bridge.migrate.findings import Finding, Severity, Source, Target
 from bridge.migrate.rule import Rule
 from bridge.migrate.serving import script_name
-from bridge.migrate.wsgi_servers import line_at, text_at, wsgi_servers
+from bridge.migrate.wsgi_servers import text_at, wsgi_servers
 
 if TYPE_CHECKING:
     from bridge.migrate.project import Project
@@ -59,46 +59,41 @@ class ProxyTrust(Rule):
                         each.line,
                         f"{each.args[0]} in a header: an ASGI server takes it for any other header",
                         _root_path(project, "/..."),
-                        line_text=config.text.split("\n")[each.line - 1],
+                        line_text=config.line_text(each),
                     )
 
     def _mounted(self, project: Project, asked: Server) -> Iterator[Finding]:
-        path = asked.command.path if asked.command else None
-        name = script_name(asked, text_at(project, path) if path else "")
-        if name is None or project.settings.value("FORCE_SCRIPT_NAME"):
+        command = asked.command
+        name = script_name(asked, text_at(project, command.path) if command else "")
+        place = command or asked.options.get("mount") or asked.options.get("raw_env")
+        if name is None or place is None or project.settings.value("FORCE_SCRIPT_NAME"):
             return
-        option = asked.options.get("mount") or asked.options.get("raw_env")
-        line = asked.command.line if asked.command else option.line if option else 1
-        where = path or (option.path if option else project.root)
-        yield self.at_line(
-            where,
-            line,
+        yield self.at_place(
+            project,
+            place,
             f"SCRIPT_NAME {name}: {asked.program} strips it from the path, uvicorn's --root-path "
             "does not",
             _root_path(project, name),
-            line_text=project.lines(where)[line - 1],
         )
 
     def _trusting(self, project: Project, asked: Server) -> Iterator[Finding]:
         option = asked.options.get("forwarded_allow_ips")
         if option is not None and option.value == "*":
-            yield self.at_line(
-                option.path,
-                option.line,
+            yield self.at_place(
+                project,
+                option,
                 "forwarded_allow_ips is *: uvicorn, other than gunicorn, then also believes the "
                 "leftmost address in X-Forwarded-For, which the client can write",
                 _HELP,
-                line_text=line_at(project, option),
             )
 
     def _at_command(self, project: Project, command: StartCommand) -> Finding:
-        return self.at_line(
-            command.path,
-            command.line,
+        return self.at_place(
+            project,
+            command,
             "every proxy is trusted: the client's address is the leftmost one in "
             "X-Forwarded-For, which the client can write",
             _OVERWRITE if command.option("--uds") else _HELP,
-            line_text=project.lines(command.path)[command.line - 1],
         )
 
 
