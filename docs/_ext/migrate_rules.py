@@ -1,7 +1,7 @@
-"""``{migrate-rules}``: the rules of ``bridge migrate``, taken from the rules themselves.
+"""``{migrate-rules}``: a table of the rules of ``bridge migrate``, and an explanation of each.
 
-What enters: nothing. What leaves: a table of all rules, and below it what `bridge migrate explain`
-prints for each. Asked while the docs are built, so neither can be out of date.
+The table is built from the rules themselves, and each explanation is the text that ``bridge migrate
+explain`` prints. Both are read while the docs are built, so they cannot be out of date.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ HEAD = ("rule", "finds", "native", "bridge", "fix", "from")
 
 
 class MigrateRules(Directive):
-    """```` ```{migrate-rules} ``` ````"""
+    """The directive ``{migrate-rules}``, without arguments, options or content."""
 
     def run(self) -> list[nodes.Node]:
         table = nodes.table(classes=["migrate-rules"])
@@ -36,11 +36,11 @@ class MigrateRules(Directive):
 
 def _cells(rule: Rule) -> tuple[str, ...]:
     sources = "".join(source.value for source in rule.sources)
-    severities = (_word(rule.native), _word(rule.bridge))
+    severities = (_label(rule.native), _label(rule.bridge))
     return (rule.code, rule.summary, *severities, rule.fix or "-", sources)
 
 
-def _word(severity: Severity | None) -> str:
+def _label(severity: Severity | None) -> str:
     return "-" if severity is None else severity.name.lower()
 
 

@@ -19,7 +19,7 @@ HEAD = "from a2wsgi import {}\n\n"
         ("flask_app, send_queue_size=5", "flask_app"),
     ],
 )
-def test_an_app_is_wrapped_in_ours(before: str, after: str) -> None:
+def test_a_wsgi_app_is_wrapped_in_wsgi_to_asgi(before: str, after: str) -> None:
     check_transformed(
         "A801",
         HEAD.format("WSGIMiddleware") + f"app.mount('/x', WSGIMiddleware({before}))\n",
@@ -27,7 +27,7 @@ def test_an_app_is_wrapped_in_ours(before: str, after: str) -> None:
     )
 
 
-def test_an_asgi_app_is_wrapped_in_ours() -> None:
+def test_an_asgi_app_is_wrapped_in_asgi_to_wsgi() -> None:
     check_transformed(
         "A801",
         HEAD.format("ASGIMiddleware") + "application = ASGIMiddleware(app, wait_time=5)\n",
@@ -35,7 +35,7 @@ def test_an_asgi_app_is_wrapped_in_ours() -> None:
     )
 
 
-def test_lines_and_comments_between_arguments_stay() -> None:
+def test_lines_and_comments_between_arguments_are_kept() -> None:
     check_transformed(
         "A801",
         HEAD.format("WSGIMiddleware")
@@ -53,7 +53,7 @@ def test_lines_and_comments_between_arguments_stay() -> None:
     )
 
 
-def test_an_argument_that_goes_does_not_take_the_comment_in_front_of_it() -> None:
+def test_no_fix_where_a_comment_precedes_the_removed_argument() -> None:
     code = "a = WSGIMiddleware(app,  # ours\n    send_queue_size=5, workers=2)\n"
     [found] = findings({"main.py": HEAD.format("WSGIMiddleware") + code}, "A801")
 
@@ -74,20 +74,20 @@ def test_each_call_of_a_module_is_replaced() -> None:
     )
 
 
-def test_bridge_is_put_on_the_list() -> None:
+def test_bridge_is_added_to_the_requirements() -> None:
     code = HEAD.format("WSGIMiddleware") + "a = WSGIMiddleware(x)\nb = WSGIMiddleware(y)\n"
     result = fixed({"main.py": code, "requirements.txt": "a2wsgi==1.10\nflask\n"}, "A801")
 
     assert result["requirements.txt"] == "wsgi-asgi-bridge\na2wsgi==1.10\nflask\n"
 
 
-def test_an_option_without_counterpart_is_for_people() -> None:
+def test_no_fix_for_an_option_without_counterpart() -> None:
     for call in ("ASGIMiddleware(app, loop=loop)", "ASGIMiddleware(app, **options)"):
         found = findings({"main.py": HEAD.format("ASGIMiddleware") + f"a = {call}\n"}, "A801")
         assert [(each.line, each.fix) for each in found] == [(3, None)]
 
 
-def test_a_use_that_is_no_call_is_found_and_keeps_the_import() -> None:
+def test_a_subclass_is_found_and_keeps_the_import() -> None:
     before = HEAD.format("WSGIMiddleware") + (
         "a = WSGIMiddleware(x)\n\n\nclass Mine(WSGIMiddleware):\n    pass\n"
     )
@@ -107,7 +107,7 @@ def test_a_suppressed_use_keeps_the_import() -> None:
     check_transformed("A801", before, after)
 
 
-def test_other_names_are_left_alone() -> None:
+def test_other_names_are_ignored() -> None:
     check_noop("A801", "from shop.a2wsgi import WSGIMiddleware\n\na = WSGIMiddleware(x)\n")
     check_noop("A801", "import a2wsgi\n\nprint(a2wsgi.__version__)\n")
 

@@ -8,7 +8,7 @@ from tests.migrate.helpers import check_noop, check_transformed, findings
 
 
 @pytest.mark.parametrize("arguments", ["app", "app, duplicate_header_limit=50"])
-def test_the_import_is_all_that_changes(arguments: str) -> None:
+def test_only_the_import_changes(arguments: str) -> None:
     check_transformed(
         "A802",
         f"from asgiref.wsgi import WsgiToAsgi\n\nasgi_app = WsgiToAsgi({arguments})\n",
@@ -16,7 +16,7 @@ def test_the_import_is_all_that_changes(arguments: str) -> None:
     )
 
 
-def test_other_spellings_become_ours() -> None:
+def test_other_imports_and_arguments_are_rewritten() -> None:
     check_transformed(
         "A802",
         "import asgiref.wsgi\n\nasgi_app = asgiref.wsgi.WsgiToAsgi(wsgi_application=app)\n",
@@ -29,7 +29,7 @@ def test_other_spellings_become_ours() -> None:
     )
 
 
-def test_a_subclass_is_for_people() -> None:
+def test_no_fix_where_the_class_is_subclassed() -> None:
     code = (
         "from asgiref.wsgi import WsgiToAsgi\n\na = WsgiToAsgi(app)\n\n\n"
         "class Mine(WsgiToAsgi):\n    pass\n"
@@ -39,7 +39,7 @@ def test_a_subclass_is_for_people() -> None:
     assert [(each.line, each.fix) for each in found] == [(3, None), (6, None)]
 
 
-def test_ours_is_left_alone() -> None:
+def test_the_adapter_of_bridge_is_ignored() -> None:
     check_noop("A802", "import asgiref\nfrom bridge import WsgiToAsgi\n\na = WsgiToAsgi(app)\n")
 
 

@@ -10,7 +10,7 @@ MAIN = {"main.py": "app = None\n"}
 
 
 @pytest.mark.parametrize("package", ["starlette", "fastapi"])
-def test_an_app_is_wrapped_in_ours(package: str) -> None:
+def test_a_wsgi_app_is_wrapped_in_wsgi_to_asgi(package: str) -> None:
     check_transformed(
         "A803",
         f"from {package}.middleware.wsgi import WSGIMiddleware\n\n"
@@ -33,11 +33,11 @@ def test_an_app_is_wrapped_in_ours(package: str) -> None:
         ),
     ],
 )
-def test_the_command_is_run_by_bridge(before: str, after: str) -> None:
+def test_the_command_becomes_bridge_run(before: str, after: str) -> None:
     check_transformed("A803", f"web: {before}\n", f"web: {after}\n", path="Procfile", files=MAIN)
 
 
-def test_the_package_is_put_on_the_list() -> None:
+def test_the_package_is_added_to_the_requirements() -> None:
     files = {
         **MAIN,
         "Procfile": "web: uvicorn main:app --interface wsgi\n",
@@ -48,16 +48,16 @@ def test_the_package_is_put_on_the_list() -> None:
     assert result["requirements.txt"] == ("flask\nwsgi-asgi-bridge[cli,uvicorn]\nuvicorn==0.30\n")
 
 
-def test_an_option_without_counterpart_is_for_people() -> None:
+def test_no_fix_for_an_option_without_counterpart() -> None:
     for option in ("--ssl-keyfile key.pem", "--log-level trace", "--fd 3", "--proxy-headers"):
         text = f"web: uvicorn main:app --interface wsgi {option}\n"
         found = findings({**MAIN, "Procfile": text}, "A803")
         assert [(each.line, each.fix) for each in found] == [(1, None)]
 
 
-def test_other_interfaces_are_left_alone() -> None:
-    for words in ("", "--interface asgi3", "--interface auto"):
-        check_noop("A803", f"web: uvicorn main:app {words}\n", path="Procfile", files=MAIN)
+def test_other_interfaces_are_ignored() -> None:
+    for options in ("", "--interface asgi3", "--interface auto"):
+        check_noop("A803", f"web: uvicorn main:app {options}\n", path="Procfile", files=MAIN)
 
 
 def test_comments_suppress_it() -> None:

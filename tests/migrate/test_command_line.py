@@ -68,7 +68,7 @@ def test_findings_are_reported_with_rule_place_reason_and_help(site: Path) -> No
 
     assert result.exit_code == 1
     assert result.stdout.startswith("M203 error: a MiddlewareMixin whose __init__ does not call")
-    assert "  shop/middleware.py:5:5: Header.__init__ does not call" in result.stdout
+    assert "  shop/middleware.py:5:5: under ASGI every request is a 500" in result.stdout
     assert "[S, E/E, fix]\n  help: call super().__init__(get_response)\n" in result.stdout
     assert "Found 1 finding for target bridge: 1 error." in result.stdout
     assert "1 fixable with `bridge migrate fix`." in result.stdout
@@ -124,7 +124,7 @@ def test_markdown_is_a_table_for_each_rule(site: Path) -> None:
     text = check(site, "--select", "M203", "--format", "markdown").stdout
 
     assert text.startswith("# Found 1 finding for target bridge: 1 error\n")
-    assert "| `shop/middleware.py:5:5` | Header.__init__ does not call" in text
+    assert "| `shop/middleware.py:5:5` | under ASGI every request is a 500" in text
 
 
 def test_a_suppressed_finding_is_counted(site: Path) -> None:

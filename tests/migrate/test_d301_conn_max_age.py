@@ -22,7 +22,7 @@ def lines(text: str, target: str = "native") -> list[int]:
     return [each.line for each in findings({**MANAGE, PATH: text}, "D301", target=target)]
 
 
-def test_it_becomes_zero() -> None:
+def test_it_is_set_to_zero() -> None:
     for value in ("60", "None", "60 * 5"):
         check_transformed(
             "D301",
@@ -34,7 +34,7 @@ def test_it_becomes_zero() -> None:
         )
 
 
-def test_it_is_kept_through_bridge() -> None:
+def test_no_fix_for_target_bridge() -> None:
     found = findings(
         {**MANAGE, PATH: DATABASES.format("'CONN_MAX_AGE': 60,")}, "D301", target="bridge"
     )
@@ -53,7 +53,7 @@ def test_it_is_kept_through_bridge() -> None:
         "DATABASES['default'] = dj_database_url.parse(URL, conn_max_age=600)",
     ],
 )
-def test_it_is_found_however_it_is_set(statement: str) -> None:
+def test_every_way_to_set_it_is_found(statement: str) -> None:
     text = DATABASES.format("'NAME': 'shop',") + statement + "\n"
 
     assert lines(text) == [text.count("\n")]
@@ -72,13 +72,13 @@ def test_it_is_found_however_it_is_set(statement: str) -> None:
         "DATABASES['default']['CONN_MAX_AGE'] = 60  # bridge: ignore[D301] until we move",
     ],
 )
-def test_zero_and_unknown_values_are_left_alone(statement: str) -> None:
+def test_zero_and_unknown_values_are_ignored(statement: str) -> None:
     check_noop(
         "D301", DATABASES.format("'NAME': 'shop',") + statement + "\n", path=PATH, files=MANAGE
     )
 
 
-def test_the_running_project_knows_better() -> None:
+def test_introspected_settings_take_precedence() -> None:
     facts = Facts(settings={"DATABASES": {"default": {"CONN_MAX_AGE": 90}}})
     text = DATABASES.format("'CONN_MAX_AGE': env.int('AGE'),")
     found = findings({**MANAGE, PATH: text}, "D301", facts=facts)
@@ -91,7 +91,7 @@ def test_the_running_project_knows_better() -> None:
         check_noop("D301", sixty, path=PATH, files=MANAGE, facts=facts)
 
 
-def test_each_database_is_told() -> None:
+def test_each_database_is_checked() -> None:
     text = (
         "DATABASES = {\n    'default': {'CONN_MAX_AGE': 0},\n    'other': {'CONN_MAX_AGE': 5},\n}\n"
     )

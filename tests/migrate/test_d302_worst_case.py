@@ -1,4 +1,4 @@
-"""D302: database connections in the worst case."""
+"""D302: more database connections in the worst case than the database allows."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def settings(database: str, suffix: str = "") -> dict[str, str]:
     return {"site/settings.py": f"DATABASES = {{'default': {database}}}{suffix}\n"}
 
 
-def test_native_asgi_has_no_bound() -> None:
+def test_native_asgi_has_no_limit() -> None:
     (message,) = messages({})
 
     assert "no bound" in message
     assert "max_connections = 100" in message
 
 
-def test_a_limit_of_the_server_is_one() -> None:
+def test_limit_concurrency_of_uvicorn_counts() -> None:
     start = "web: uvicorn site.asgi:application --workers 4 --limit-concurrency "
 
     assert messages({"Procfile": start + "20\n"}) == []
@@ -34,7 +34,7 @@ def test_a_limit_of_the_server_is_one() -> None:
     assert "4 processes x --limit-concurrency 50 = 200" in message
 
 
-def test_a_pool_is_one() -> None:
+def test_the_size_of_a_connection_pool_counts() -> None:
     pool = "{{'ENGINE': 'django.db.backends.postgresql', 'OPTIONS': {{'pool': {}}}}}"
 
     assert messages(settings(pool.format("True"))) == []
@@ -42,7 +42,7 @@ def test_a_pool_is_one() -> None:
     assert "x 150 of the pool = 150" in message
 
 
-def test_bridge_takes_one_for_each_thread() -> None:
+def test_bridge_needs_one_connection_for_each_thread() -> None:
     few = "web: gunicorn site.wsgi --workers 2 --threads 8\n"
     many = "web: gunicorn site.wsgi --workers 8 --threads 20\n"
 
@@ -51,7 +51,7 @@ def test_bridge_takes_one_for_each_thread() -> None:
     assert "8 processes x 20 threads = 160" in message
 
 
-def test_computed_numbers_are_not_counted_as_one() -> None:
+def test_computed_numbers_are_reported_as_such() -> None:
     start = {
         "Procfile": "web: gunicorn site.wsgi --threads 8\n",
         "gunicorn.conf.py": "import os\n\nworkers = os.cpu_count()\n",
@@ -61,7 +61,7 @@ def test_computed_numbers_are_not_counted_as_one() -> None:
     assert "a computed number of processes x 8 threads for sync views" in message
 
 
-def test_sqlite_takes_none() -> None:
+def test_sqlite_needs_no_connections() -> None:
     assert messages(settings("{'ENGINE': 'django.db.backends.sqlite3'}")) == []
 
 

@@ -26,7 +26,7 @@ CLASS = "class V(View):\n    async def get(self, request):\n        pass\n"
 SYNC = "def sync(request):\n    pass\n"
 
 
-def test_an_async_view_opts_out() -> None:
+def test_an_async_view_is_decorated() -> None:
     check_transformed(
         "D303",
         HEAD + ASYNC + SYNC,
@@ -38,7 +38,7 @@ def test_an_async_view_opts_out() -> None:
     )
 
 
-def test_each_database_is_named() -> None:
+def test_each_database_gets_a_decorator() -> None:
     both = "DATABASES = {'default': {'ATOMIC_REQUESTS': True}, 'log': {'ATOMIC_REQUESTS': True}}\n"
     check_transformed(
         "D303",
@@ -51,7 +51,7 @@ def test_each_database_is_named() -> None:
     )
 
 
-def test_a_view_class_opts_out() -> None:
+def test_a_view_class_is_decorated() -> None:
     check_transformed(
         "D303",
         HEAD + CLASS,
@@ -64,7 +64,7 @@ def test_a_view_class_opts_out() -> None:
     )
 
 
-def test_views_that_are_told_to_be_async_are_found() -> None:
+def test_async_views_found_by_introspection_are_reported() -> None:
     facts = Facts(
         settings={"DATABASES": {"default": {"ATOMIC_REQUESTS": True}}},
         views=(
@@ -79,7 +79,7 @@ def test_views_that_are_told_to_be_async_are_found() -> None:
     assert [(str(each.path), each.line) for each in found] == [(PATH, 3)]
 
 
-def test_sync_views_are_left_alone() -> None:
+def test_sync_views_are_ignored() -> None:
     check_noop("D303", SYNC + "async def helper(request):\n    pass\n", path=PATH, files=SITE)
 
 
@@ -88,7 +88,7 @@ def test_without_the_setting_nothing_is_found() -> None:
     check_noop("D303", ASYNC, path=PATH, files=files)
 
 
-def test_a_view_that_opted_out_is_left_alone() -> None:
+def test_a_view_that_has_opted_out_is_ignored() -> None:
     check_noop("D303", "@transaction.non_atomic_requests\n" + ASYNC, path=PATH, files=SITE)
     urls = "from django.db.transaction import non_atomic_requests\n" + SITE["shop/urls.py"]
     wrapped = {
@@ -108,7 +108,7 @@ def test_a_comment_suppresses_it() -> None:
     check_noop("D303", code, path=PATH, files=SITE)
 
 
-# -- as the project tells it -----------------------------------------------------------------------
+# -- views found by introspection ------------------------------------------------------------------
 
 MADE = (
     "from django.db import transaction\n\n\ndef make():\n    async def made(request):\n"
@@ -140,7 +140,7 @@ def written(folder: Path) -> Path:
     return folder
 
 
-def test_views_in_a_folder_on_the_path_are_found(
+def test_introspection_finds_views_in_a_folder_on_the_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", "apps", prepend=":")
@@ -151,19 +151,19 @@ def test_views_in_a_folder_on_the_path_are_found(
     assert places == {("apps/shop/views.py", 1, False), ("apps/shop/made.py", 5, True)}
 
 
-def test_and_so_they_are_in_the_sources() -> None:
+def test_the_sources_alone_show_views_in_a_folder_on_the_path() -> None:
     with project_of(ON_PATH) as project:
         found = check(project, select_rules(["D303"])).findings
 
         assert [project.relative(each.path) for each in found] == ["apps/shop/views.py"]
 
 
-def test_where_that_folder_is_not_on_the_path_it_says_so(tmp_path: Path) -> None:
+def test_a_folder_missing_from_the_path_is_reported(tmp_path: Path) -> None:
     with pytest.raises(IntrospectionFailed, match="add the folder to PYTHONPATH"):
         introspect(open_project(written(tmp_path)))
 
 
-def test_a_short_name_is_that_of_one_module_only() -> None:
+def test_an_ambiguous_module_name_is_not_resolved() -> None:
     files = {**ON_PATH, "plugins/shop/__init__.py": "", "plugins/shop/views.py": SYNC}
     with project_of(files) as project:
         assert project.module("shop.views") is None

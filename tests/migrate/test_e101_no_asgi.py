@@ -41,20 +41,20 @@ SITE = {"shop/__init__.py": "", "shop/settings.py": "DEBUG = True\n", "shop/wsgi
 @pytest.mark.parametrize(
     ("target", "module"), [("native", "django.core.asgi"), ("bridge", "bridge.contrib.django")]
 )
-def test_asgi_is_made_from_wsgi_with_its_other_lines(target: str, module: str) -> None:
+def test_asgi_is_made_from_wsgi_and_keeps_its_other_lines(target: str, module: str) -> None:
     assert fixed(SITE, "E101", target=target, unsafe=False) == {
         **SITE,
         "shop/asgi.py": ASGI.format(module=module),
     }
 
 
-def test_line_ends_of_wsgi_do_not_matter() -> None:
+def test_line_ends_of_wsgi_are_normalised() -> None:
     site = {**SITE, "shop/wsgi.py": WSGI.replace("\n", "\r\n")}
 
     assert fixed(site, "E101")["shop/asgi.py"] == ASGI.format(module="django.core.asgi")
 
 
-def test_a_project_without_wsgi_gets_one_from_its_settings() -> None:
+def test_without_wsgi_asgi_is_made_from_the_settings() -> None:
     manage = 'import os\nos.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings.dev")\n'
     site = {"manage.py": manage, "shop/settings/dev.py": "DEBUG = True\n"}
 
@@ -65,17 +65,17 @@ def test_a_project_without_wsgi_gets_one_from_its_settings() -> None:
 
 
 @pytest.mark.parametrize("name", ["shop/asgi.py", "shop/routing.py"])
-def test_any_module_that_makes_one_will_do(name: str) -> None:
+def test_any_module_that_makes_an_application_is_enough(name: str) -> None:
     text = "from django.core.asgi import get_asgi_application\napp = get_asgi_application()\n"
 
     assert findings({**SITE, name: text}, "E101") == []
 
 
-def test_a_project_that_is_not_django_needs_none() -> None:
+def test_a_project_without_django_is_ignored() -> None:
     assert findings({"app.py": "from flask import Flask\napp = Flask(__name__)\n"}, "E101") == []
 
 
-def test_a_wrapped_application_is_run_as_it_is_through_bridge_only() -> None:
+def test_a_wrapped_application_has_a_fix_for_bridge_only() -> None:
     wrapped = WSGI.replace("= get_wsgi_application()", "= Wrap(get_wsgi_application())")
     site = {**SITE, "shop/wsgi.py": wrapped}
 
@@ -87,7 +87,7 @@ def test_a_wrapped_application_is_run_as_it_is_through_bridge_only() -> None:
     assert findings(site, "E101", target="native") != []
 
 
-def test_it_is_told_at_wsgi() -> None:
+def test_it_is_reported_at_wsgi() -> None:
     found = findings(SITE, "E101")
 
     assert [(str(each.path), each.line) for each in found] == [("shop/wsgi.py", 1)]
@@ -156,27 +156,27 @@ def page_of(site: dict[str, str], folder: Path) -> bytes:
         return Http1Client(server.port).fetch("GET", "/").body
 
 
-@pytest.mark.parametrize("how", WRAPPED)
-def test_a_wrapped_application_is_served_with_what_is_around_it(how: str, tmp_path: Path) -> None:
-    site = site_with(WRAPPED[how])
+@pytest.mark.parametrize("case", WRAPPED)
+def test_a_wrapped_application_is_served_with_its_wrapper(case: str, tmp_path: Path) -> None:
+    site = site_with(WRAPPED[case])
 
     assert fixed(site, "E101", target="native") == site
     assert page_of(fixed(site, "E101", target="bridge", unsafe=False), tmp_path) == b"http /there/"
 
 
-@pytest.mark.parametrize("how", PLAIN)
+@pytest.mark.parametrize("case", PLAIN)
 @pytest.mark.parametrize("target", ["native", "bridge"])
-def test_a_plain_one_is_copied_and_served(how: str, target: str, tmp_path: Path) -> None:
-    site = fixed(site_with(PLAIN[how]), "E101", target=target, unsafe=False)
+def test_a_plain_application_is_copied_and_served(case: str, target: str, tmp_path: Path) -> None:
+    site = fixed(site_with(PLAIN[case]), "E101", target=target, unsafe=False)
 
     assert site["mysite/asgi.py"].endswith(
-        PLAIN[how].replace("get_wsgi_application", "get_asgi_application")
+        PLAIN[case].replace("get_wsgi_application", "get_asgi_application")
     )
-    if "two names" not in how:
+    if "two names" not in case:
         assert page_of(site, tmp_path) == b"http /"
 
 
-def test_wsgi_middleware_that_is_a_function_is_told() -> None:
+def test_wsgi_middleware_that_is_a_function_is_found() -> None:
     [found] = findings(site_with(WRAPPED["a function"]), "E104")
 
     assert "def application(environ, start_response)" in found.message
@@ -193,7 +193,7 @@ def test_wsgi_middleware_that_is_a_function_is_told() -> None:
         ),
     ],
 )
-def test_django_configurations_stays_set_up(target: str, lines: str) -> None:
+def test_django_configurations_is_still_set_up(target: str, lines: str) -> None:
     wsgi = (
         'import os\n\nos.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")\n'
         'os.environ.setdefault("DJANGO_CONFIGURATION", "Dev")\n\n'
@@ -207,7 +207,7 @@ def test_django_configurations_stays_set_up(target: str, lines: str) -> None:
     ).replace("get_wsgi", "get_asgi")
 
 
-def test_without_wsgi_django_configurations_is_left_to_the_user() -> None:
+def test_no_fix_for_django_configurations_without_wsgi() -> None:
     manage = (
         'import os\nos.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")\n'
         'os.environ.setdefault("DJANGO_CONFIGURATION", "Dev")\n'
@@ -217,7 +217,7 @@ def test_without_wsgi_django_configurations_is_left_to_the_user() -> None:
     assert [each.fix for each in findings(site, "E101")] == [None]
 
 
-def test_the_package_gets_onto_the_list_through_bridge() -> None:
+def test_the_package_is_added_to_the_requirements_for_bridge() -> None:
     site = {**SITE, "requirements.txt": "django\ngunicorn\n"}
 
     assert fixed(site, "E101", target="native")["requirements.txt"] == "django\ngunicorn\n"

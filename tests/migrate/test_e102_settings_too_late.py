@@ -11,15 +11,15 @@ IMPORTS = "import os\n\nfrom django.core.asgi import get_asgi_application\n\n"
 SET = 'os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")'
 
 
-def test_the_right_order_is_left_alone() -> None:
+def test_the_right_order_is_ignored() -> None:
     check_noop("E102", f"{IMPORTS}{SET}\n\napplication = get_asgi_application()\n", path=PATH)
 
 
-def test_a_module_that_sets_nothing_is_left_alone() -> None:
+def test_a_module_without_the_variable_is_ignored() -> None:
     check_noop("E102", f"{IMPORTS}application = get_asgi_application()\n", path=PATH)
 
 
-def test_another_function_of_that_name_is_left_alone() -> None:
+def test_another_function_of_that_name_is_ignored() -> None:
     text = f"import os\nfrom shop import get_asgi_application\nget_asgi_application()\n{SET}\n"
     check_noop("E102", text, path=PATH)
 
@@ -45,7 +45,7 @@ def test_an_assignment_is_moved_with_the_import_it_needs() -> None:
     )
 
 
-def test_a_statement_over_several_lines_moves_whole() -> None:
+def test_a_statement_of_several_lines_is_moved_whole() -> None:
     long = 'os.environ.setdefault(\n    "DJANGO_SETTINGS_MODULE",\n    "shop.settings",\n)\n'
     check_transformed(
         "E102",
@@ -63,7 +63,7 @@ def test_a_statement_over_several_lines_moves_whole() -> None:
         "for STAGE in ():\n    pass\n",
     ],
 )
-def test_a_name_that_is_bound_in_between_keeps_it_where_it_is(between: str) -> None:
+def test_no_fix_where_a_name_in_it_is_bound_in_between(between: str) -> None:
     setting = 'os.environ.setdefault("DJANGO_SETTINGS_MODULE", str(STAGE))\n'
     application = "application = get_asgi_application()\n"
     text = f"{IMPORTS}{application}{between}{setting}"
@@ -85,6 +85,6 @@ def test_the_import_is_added_only_where_the_setting_needs_it() -> None:
     check_transformed("E102", late, late, path=PATH)
 
 
-def test_in_a_branch_it_is_told_and_not_moved() -> None:
+def test_no_fix_for_a_setting_in_a_branch() -> None:
     text = f"{IMPORTS}application = get_asgi_application()\nif True:\n    {SET}\n"
     check_transformed("E102", text, text, path=PATH, safe=True)

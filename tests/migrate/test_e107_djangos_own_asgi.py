@@ -1,4 +1,4 @@
-"""E107: the project is to move through bridge, and asgi.py is still Django's own."""
+"""E107: the project is to move to bridge, but asgi.py is still Django's own."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ WITH_MIDDLEWARE = {
 
 
 @pytest.mark.parametrize("text", [DJANGOS, CHANNELS])
-def test_the_application_becomes_that_of_bridge(text: str) -> None:
+def test_the_import_becomes_that_of_bridge(text: str) -> None:
     check_transformed(
         CODE,
         text,
@@ -58,7 +58,7 @@ def test_the_application_becomes_that_of_bridge(text: str) -> None:
         ("django\nwsgi-asgi-bridge\n", "django\nwsgi-asgi-bridge\n"),
     ],
 )
-def test_the_package_gets_onto_the_list(before: str, after: str) -> None:
+def test_the_package_is_added_to_the_requirements(before: str, after: str) -> None:
     files = {**DJANGO, "requirements.txt": before}
 
     assert fixed(files, CODE, target="bridge")["requirements.txt"] == after
@@ -74,7 +74,7 @@ def test_the_package_gets_onto_the_list(before: str, after: str) -> None:
         "def make():\n    from django.core import asgi\n    return asgi.get_asgi_application()\n",
     ],
 )
-def test_other_ways_to_make_it_are_told_and_left(text: str) -> None:
+def test_other_ways_to_make_the_application_have_no_fix(text: str) -> None:
     files = {**DJANGO, PATH: text}
 
     assert [each.bridge for each in findings(files, CODE, target="bridge")] == [Severity.ERROR]
@@ -82,16 +82,16 @@ def test_other_ways_to_make_it_are_told_and_left(text: str) -> None:
 
 
 @pytest.mark.parametrize(("target", "text"), [("native", DJANGOS), ("bridge", BRIDGES)])
-def test_where_it_belongs_it_is_left_alone(target: str, text: str) -> None:
+def test_the_application_of_the_target_is_ignored(target: str, text: str) -> None:
     check_noop(CODE, text, path=PATH, files=DJANGO, target=target)
 
 
-def test_tests_may_make_what_they_like() -> None:
+def test_tests_are_ignored() -> None:
     files = {**DJANGO, PATH: BRIDGES}
     check_noop(CODE, DJANGOS, path="mysite/tests/test_live.py", files=files, target="bridge")
 
 
-def test_it_is_unsafe_where_code_counts_on_requests_of_asgi() -> None:
+def test_the_fix_is_unsafe_where_code_names_asgi_request() -> None:
     view = "from django.core.handlers.asgi import ASGIRequest\n"
     [found] = findings({**DJANGO, "mysite/views.py": view}, CODE, target="bridge")
 
@@ -99,24 +99,24 @@ def test_it_is_unsafe_where_code_counts_on_requests_of_asgi() -> None:
     assert not found.fix.safe
 
 
-def test_till_then_findings_are_as_bad_as_natively() -> None:
+def test_until_then_findings_are_as_severe_as_natively() -> None:
     [found] = findings(WITH_MIDDLEWARE, "M202", target="bridge")
     assert (found.native, found.bridge, found.fix) == (Severity.ERROR, Severity.ERROR, None)
 
     assert findings({**WITH_MIDDLEWARE, PATH: BRIDGES}, "M202", target="bridge") == []
 
 
-def test_a_header_that_logs_in_is_critical_till_then() -> None:
+def test_until_then_remote_user_is_critical() -> None:
     name = "django.contrib.auth.middleware.RemoteUserMiddleware"
     settings = DJANGO["mysite/settings.py"] + f'MIDDLEWARE = ["{name}"]\n'
     files = {**DJANGO, "mysite/settings.py": settings}
 
-    told = [findings({**files, **more}, "M206", target="bridge") for more in ({}, {PATH: BRIDGES})]
+    found = [findings({**files, **more}, "M206", target="bridge") for more in ({}, {PATH: BRIDGES})]
 
-    assert [each.bridge for [each] in told] == [Severity.CRITICAL, Severity.INFO]
+    assert [each.bridge for [each] in found] == [Severity.CRITICAL, Severity.INFO]
 
 
-def test_what_the_move_cures_is_not_changed() -> None:
+def test_findings_that_the_move_resolves_are_not_fixed() -> None:
     with project_of(WITH_MIDDLEWARE, target="bridge") as project:
         report = check(project, all_rules())
         changes = fix(project, all_rules(), unsafe=True, report=report)
@@ -127,7 +127,7 @@ def test_what_the_move_cures_is_not_changed() -> None:
     assert {each.code for each in changes.remaining.findings} & {CODE, "M202"} == set()
 
 
-def test_a_second_rule_that_does_so_too_does_it_once() -> None:
+def test_two_rules_with_the_same_edit_make_it_once() -> None:
     start = {"Procfile": "web: gunicorn mysite.wsgi\n", "requirements.txt": "django\ngunicorn\n"}
     rules = select_rules([CODE, "X501"])
     with project_of({**DJANGO, **start}, target="bridge") as project:
@@ -138,7 +138,7 @@ def test_a_second_rule_that_does_so_too_does_it_once() -> None:
     assert after["requirements.txt"] == "django\nuvicorn[standard]\nwsgi-asgi-bridge\ngunicorn\n"
 
 
-def test_the_start_command_is_for_afterwards() -> None:
+def test_the_start_command_is_changed_after_the_import() -> None:
     files = {**DJANGO, "Procfile": "web: gunicorn mysite.wsgi\n"}
     [before] = findings(files, "X501", target="bridge")
     [after] = findings({**files, PATH: BRIDGES}, "X501", target="bridge")
@@ -155,7 +155,7 @@ def test_a_comment_suppresses_it() -> None:
 @pytest.mark.parametrize(
     ("applied", "status", "header"), [(False, 500, ""), (True, 200, "BridgedRequest")]
 )
-def test_what_is_served_is_what_was_told(
+def test_the_served_page_confirms_the_finding(
     applied: bool, status: int, header: str, tmp_path: Path
 ) -> None:
     files = fixed(WITH_MIDDLEWARE, CODE, target="bridge") if applied else WITH_MIDDLEWARE

@@ -1,4 +1,4 @@
-"""E103, E104, E105, E106: what servers import, and how they are told to."""
+"""E103, E104, E105, E106: the modules that servers import, and their options."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ ASGI = {"shop/asgi.py": f"{HEAD}application = get_asgi_application()\n"}
 # -- E103 ------------------------------------------------------------------------------------------
 
 
-def test_one_call_is_left_alone() -> None:
+def test_one_call_is_ignored() -> None:
     check_noop("E103", f"{HEAD}app = get_asgi_application()\n")
 
 
-def test_the_second_call_is_told() -> None:
+def test_the_second_call_is_found() -> None:
     text = f"{HEAD}a = get_asgi_application()\nb = Router(get_asgi_application())\n"
 
     found = findings({"shop/asgi.py": text}, "E103")
@@ -29,12 +29,12 @@ def test_the_second_call_is_told() -> None:
     assert [(each.line, each.native) for each in found] == [(3, Severity.INFO)]
 
 
-def test_a_call_in_a_function_is_another_matter() -> None:
+def test_a_call_in_a_function_is_ignored() -> None:
     text = f"{HEAD}a = get_asgi_application()\ndef test():\n    return get_asgi_application()\n"
     check_noop("E103", text)
 
 
-def test_one_of_each_kind_is_fine() -> None:
+def test_one_call_of_each_factory_is_ignored() -> None:
     text = HEAD + "from django.core.wsgi import get_wsgi_application\n"
     check_noop("E103", f"{text}a = get_asgi_application()\nb = get_wsgi_application()\n")
 
@@ -44,7 +44,7 @@ def test_one_of_each_kind_is_fine() -> None:
 WSGI_HEAD = "from django.core.wsgi import get_wsgi_application\n"
 
 
-def test_a_bare_application_is_left_alone() -> None:
+def test_an_unwrapped_application_is_ignored() -> None:
     check_noop("E104", f"{WSGI_HEAD}application = get_wsgi_application()\n")
 
 
@@ -56,7 +56,7 @@ def test_a_bare_application_is_left_alone() -> None:
         "django_app = get_wsgi_application()\napplication = Wrap(django_app)",
     ],
 )
-def test_wsgi_middleware_is_told(line: str) -> None:
+def test_wsgi_middleware_is_found(line: str) -> None:
     (found,) = findings({"shop/wsgi.py": f"{WSGI_HEAD}{line}\n"}, "E104")
 
     assert (found.native, found.bridge) == (Severity.ERROR, Severity.INFO)
@@ -92,13 +92,13 @@ NAMED = '\nASGI_APPLICATION = "shop.asgi.application"\n'
         settings("channels", more="ASGI_APPLICATION = name()\n"),
     ],
 )
-def test_what_is_set_up_right_is_left_alone(text: str) -> None:
+def test_a_correct_configuration_is_ignored(text: str) -> None:
     if "name()" in text:
         text = text.replace("name()", '"shop.asgi." + "application"')
     check_noop("E105", text, path="shop/settings.py", files={**MANAGE, **ASGI})
 
 
-def test_the_application_is_named_where_there_is_one() -> None:
+def test_asgi_application_is_set_where_a_module_has_one() -> None:
     check_transformed(
         "E105",
         settings("channels", STATIC),
@@ -108,7 +108,7 @@ def test_the_application_is_named_where_there_is_one() -> None:
     )
 
 
-def test_daphne_goes_first_with_its_comment() -> None:
+def test_daphne_is_moved_first_with_its_comment() -> None:
     before = settings("shop", STATIC, more=NAMED).replace("]", '    "daphne"  # the server\n]')
     after = settings("shop", STATIC, more=NAMED).replace(
         "[\n", '[\n    "daphne",  # the server\n', 1
@@ -123,7 +123,7 @@ def test_daphne_goes_first_with_its_comment() -> None:
         (f"('{STATIC}', 'daphne', )", f"('daphne', '{STATIC}', )"),
         (
             f'["shop",  # ours\n  "{STATIC}",\n  "daphne"]',
-            None,  # the comment is for people to move
+            None,  # the comment would be moved
         ),
         (
             f'["shop",\n  "{STATIC}",\n  "daphne"]',
@@ -139,14 +139,14 @@ def test_daphne_goes_first_with_its_comment() -> None:
         ),
     ],
 )
-def test_daphne_goes_first_where_lines_are_shared(before: str, after: str | None) -> None:
+def test_daphne_is_moved_first_within_shared_lines(before: str, after: str | None) -> None:
     site = {**MANAGE, **ASGI, "shop/settings.py": f"INSTALLED_APPS = {before}\n{NAMED}"}
 
     wanted = f"INSTALLED_APPS = {after or before}\n{NAMED}"
     assert fixed(site, "E105")["shop/settings.py"] == wanted
 
 
-def test_the_application_is_named_in_the_block_of_the_list() -> None:
+def test_asgi_application_is_set_in_the_block_of_the_list() -> None:
     before = 'if True:\n    INSTALLED_APPS = ["channels"]\n    EXTRA = 1\n'
     after = (
         'if True:\n    INSTALLED_APPS = ["channels"]\n\n'
@@ -155,7 +155,7 @@ def test_the_application_is_named_in_the_block_of_the_list() -> None:
     check_transformed("E105", before, after, path="shop/settings.py", files={**MANAGE, **ASGI})
 
 
-def test_a_list_that_is_put_together_is_told_and_left() -> None:
+def test_no_fix_for_a_list_built_by_several_statements() -> None:
     text = f'INSTALLED_APPS = ["{STATIC}"]\nINSTALLED_APPS += ["daphne"]\n{NAMED}'
     site = {**MANAGE, **ASGI, "shop/settings.py": text}
 
@@ -163,7 +163,7 @@ def test_a_list_that_is_put_together_is_told_and_left() -> None:
     assert fixed(site, "E105") == site
 
 
-def test_both_faults_are_put_right_at_once() -> None:
+def test_both_findings_are_fixed_at_once() -> None:
     site = {**MANAGE, **ASGI, "shop/settings.py": settings(STATIC, "daphne")}
 
     assert fixed(site, "E105")["shop/settings.py"] == settings("daphne", STATIC, more=NAMED)
@@ -187,17 +187,17 @@ def test_both_faults_are_put_right_at_once() -> None:
         ("start.sh", "#!/bin/sh\nset -e\nexec uvicorn a:b \\\n  --lifespan on\n", 3),
     ],
 )
-def test_lifespan_on_is_told_wherever_a_server_is_started(name: str, text: str, line: int) -> None:
+def test_lifespan_on_is_found_in_every_deploy_file(name: str, text: str, line: int) -> None:
     (found,) = findings({**MANAGE, name: text}, "E106")
 
     assert (str(found.path), found.line) == (name, line)
     assert (found.native, found.bridge) == (Severity.ERROR, Severity.WARNING)
 
 
-def test_lifespan_auto_is_fine() -> None:
+def test_lifespan_auto_is_ignored() -> None:
     check_noop("E106", "web: uvicorn a:b --lifespan auto\n", path="Procfile", files=MANAGE | ASGI)
 
 
-def test_lifespan_on_is_fine_for_what_has_one() -> None:
+def test_lifespan_on_is_ignored_for_other_frameworks() -> None:
     app = {"app.py": "from fastapi import FastAPI\napp = FastAPI()\n"}
     check_noop("E106", "web: uvicorn app:app --lifespan on\n", path="Procfile", files=app)

@@ -26,23 +26,23 @@ HANDSHAKE = (
 )
 
 
-def test_it_is_told_where_it_is_made() -> None:
+def test_it_is_found_where_it_is_created() -> None:
     [found] = findings({"shop/code.py": APP}, CODE)
 
     assert (found.line, found.fix) == (5, None)
     assert "every WebSocket is refused" in found.message
 
 
-def test_its_server_is_told() -> None:
+def test_simple_websocket_is_found() -> None:
     text = "import simple_websocket\n\nws = simple_websocket.Server.accept(environ)\n"
     assert len(findings({"shop/code.py": text}, CODE)) == 1
 
 
-def test_another_class_of_that_name_is_left_alone() -> None:
+def test_another_class_of_that_name_is_ignored() -> None:
     check_noop(CODE, "from socks import Sock\n\nsock = Sock('flask_sock')\n")
 
 
-def test_threads_for_websockets_are_enough() -> None:
+def test_a_project_with_websocket_threads_is_ignored() -> None:
     asgi = "import bridge\n\nmain = bridge.to_asgi(app, websocket_threads=8)\n"
     check_noop(CODE, APP, files={"shop/asgi.py": asgi})
 
@@ -54,7 +54,7 @@ def test_a_comment_suppresses_it() -> None:
 @pytest.mark.parametrize(
     ("server", "status"), [("gunicorn-gthread", b"101"), ("uvicorn-h11", b"403")]
 )
-def test_the_severity_is_what_happens(server: str, status: bytes, tmp_path: Path) -> None:
+def test_servers_confirm_the_severity(server: str, status: bytes, tmp_path: Path) -> None:
     (tmp_path / "echoes.py").write_text(
         f"import bridge\n{APP}\n\nmain = bridge.to_asgi(app)\n", "utf-8"
     )

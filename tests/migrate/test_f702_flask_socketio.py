@@ -16,21 +16,21 @@ HEAD = "from flask_socketio import SocketIO\n\n"
 
 
 @pytest.mark.parametrize(
-    ("call", "said"),
+    ("call", "expected"),
     [
         ("SocketIO(app)", "(eventlet or gevent where installed) does not run"),
         ('SocketIO(app, async_mode="gevent")', "async_mode gevent does not run"),
         ('SocketIO(app, async_mode="threading")', "each client that polls holds a thread"),
     ],
 )
-def test_it_is_told_where_it_is_made(call: str, said: str) -> None:
+def test_it_is_found_where_it_is_created(call: str, expected: str) -> None:
     [found] = findings({"shop/code.py": f"{HEAD}sio = {call}\n"}, CODE)
 
     assert found.line == 3
-    assert said in found.message
+    assert expected in found.message
 
 
-def test_python_socketio_is_left_alone() -> None:
+def test_python_socketio_is_ignored() -> None:
     check_noop(CODE, "import socketio  # not flask_socketio\n\nsio = socketio.AsyncServer()\n")
 
 
@@ -38,7 +38,7 @@ def test_a_comment_suppresses_it() -> None:
     check_noop(CODE, f"{HEAD}sio = SocketIO(app)  # bridge: ignore[F702] polling is enough\n")
 
 
-def test_threads_for_websockets_are_enough_where_it_runs_in_threads() -> None:
+def test_websocket_threads_are_enough_with_async_mode_threading() -> None:
     asgi = {"shop/asgi.py": "import bridge\n\nmain = bridge.to_asgi(app, websocket_threads=8)\n"}
     check_noop(CODE, f'{HEAD}sio = SocketIO(app, async_mode="threading")\n', files=asgi)
     check = {"shop/code.py": f"{HEAD}sio = SocketIO(app)\n", **asgi}
@@ -70,7 +70,7 @@ HANDSHAKE = (
         ("uvicorn-h11", "with_sockets", b"101"),
     ],
 )
-def test_the_severity_is_what_happens(server: str, app: str, status: bytes, tmp_path: Path) -> None:
+def test_servers_confirm_the_severity(server: str, app: str, status: bytes, tmp_path: Path) -> None:
     (tmp_path / "rooms.py").write_text(APP, "utf-8")
     assert SERVERS[server].kind == ("wsgi" if app == "app" else "asgi")
     with serve(server, f"rooms:{app}", cwd=tmp_path) as running:

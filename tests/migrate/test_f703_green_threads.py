@@ -20,21 +20,21 @@ CODE = "F703"
         "from gevent.monkey import patch_all\n\npatch_all(thread=False)\n",
     ],
 )
-def test_a_patch_is_told(text: str) -> None:
+def test_a_patch_is_found(text: str) -> None:
     [found] = findings({"shop/code.py": text}, CODE)
 
     assert (found.line, found.bridge) == (3, Severity.WARNING)
 
 
 @pytest.mark.parametrize("worker", ["gevent", "eventlet", "geventwebsocket.gunicorn.GeventWorker"])
-def test_a_worker_class_is_told(worker: str) -> None:
+def test_a_worker_class_is_found(worker: str) -> None:
     [found] = findings({**FLASK, **procfile(f"gunicorn shop:app -k {worker}")}, CODE)
 
     assert str(found.path) == "Procfile"
     assert "holds a thread" in found.message
 
 
-def test_threads_are_left_alone() -> None:
+def test_threads_are_ignored() -> None:
     check_noop(CODE, "web: gunicorn shop:app -k gthread\n", path="Procfile", files=FLASK)
     check_noop(CODE, "def test(monkeypatch):\n    monkeypatch.setattr(a, 'b', 1)\n")
 

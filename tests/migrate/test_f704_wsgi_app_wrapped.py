@@ -9,7 +9,7 @@ CODE = "F704"
 FIX = "from werkzeug.middleware.proxy_fix import ProxyFix\n\n"
 
 
-def test_trust_in_two_places_is_told() -> None:
+def test_proxies_trusted_in_two_places_are_found() -> None:
     text = f"{FIX}app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1)\n"
     [found] = findings({"shop/code.py": text}, CODE, target="bridge")
 
@@ -17,7 +17,7 @@ def test_trust_in_two_places_is_told() -> None:
     assert "--no-proxy-headers" in found.help
 
 
-def test_other_middleware_goes_along_with_bridge() -> None:
+def test_other_middleware_is_info_for_bridge() -> None:
     text = "from shop.timing import Timing\n\napp.wsgi_app = Timing(app.wsgi_app)\n"
     [found] = findings({"shop/code.py": text}, CODE, target="bridge")
 
@@ -25,7 +25,7 @@ def test_other_middleware_goes_along_with_bridge() -> None:
     assert "shop.timing.Timing" in found.message
 
 
-def test_using_it_is_left_alone() -> None:
+def test_reading_wsgi_app_is_ignored() -> None:
     check_noop(CODE, "client = Client(app.wsgi_app)\nwsgi_app = app.wsgi_app\n")
 
 

@@ -13,7 +13,7 @@ CODE = "F705"
 HEAD = "from flask import Flask\n\napp = Flask(__name__)\n\n\n"
 
 
-def test_it_is_called_at_import() -> None:
+def test_the_function_is_called_at_import() -> None:
     check_transformed(
         CODE,
         f"{HEAD}@app.before_first_request\ndef warm():\n    app.warm = True  # now\n\n\n"
@@ -28,7 +28,7 @@ def test_it_is_called_at_import() -> None:
 @pytest.mark.parametrize(
     "end", ["", 'if __name__ == "__main__":\n    app.run()\n', "app.run(debug=True)\n"]
 )
-def test_what_it_uses_is_defined_by_then(end: str) -> None:
+def test_the_call_follows_all_definitions(end: str) -> None:
     warm = "{}def warm():\n    load(DATA)\n\n\n{}def again():\n    load(DATA)\n\n\n"
     rest = "def load(data):\n    app.loaded = data\n\n\nDATA = [1]\n"
     calls = "with app.app_context():\n    {}()\n"
@@ -53,7 +53,7 @@ def test_what_it_uses_is_defined_by_then(end: str) -> None:
         "def make():\n    @app.before_first_request\n    def warm():\n        pass\n",
     ],
 )
-def test_other_forms_are_told_only(rest: str) -> None:
+def test_no_fix_for_other_forms(rest: str) -> None:
     files = {"shop/code.py": HEAD + rest}
     [found] = findings(files, CODE)
 
@@ -61,7 +61,7 @@ def test_other_forms_are_told_only(rest: str) -> None:
     assert fixed(files, CODE) == files
 
 
-def test_without_flask_it_is_another_thing() -> None:
+def test_other_frameworks_are_ignored() -> None:
     check_noop(CODE, "from quart import Quart\n\n@app.before_first_request\ndef f():\n    pass\n")
 
 
@@ -70,7 +70,7 @@ def test_a_comment_suppresses_it() -> None:
     check_noop(CODE, text)
 
 
-def test_the_severity_is_what_happens(tmp_path: Path) -> None:
+def test_flask_confirms_the_severity(tmp_path: Path) -> None:
     """Flask 3 has no such decorator; what the fix makes of it runs."""
     before = f"{HEAD}@app.before_first_request\ndef warm():\n    app.warm = True\n"
     namespace: dict[str, object] = {"__name__": "shop"}

@@ -1,4 +1,4 @@
-"""F706: a view that streams without an end."""
+"""F706: a view that streams without end."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ VIEW = (
 )
 
 
-@pytest.mark.parametrize("given", ["stream()", "stream_with_context(stream())"])
-def test_the_loop_is_told(given: str) -> None:
-    [found] = findings({"shop/code.py": HEAD + VIEW.format(given)}, CODE)
+@pytest.mark.parametrize("content", ["stream()", "stream_with_context(stream())"])
+def test_the_loop_is_found(content: str) -> None:
+    [found] = findings({"shop/code.py": HEAD + VIEW.format(content)}, CODE)
 
     assert found.line == 6
-    assert "stream streams for as long as its client stays" in found.message
+    assert "stream holds a worker thread as long as its client stays connected" in found.message
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_the_loop_is_told(given: str) -> None:
         "def worker():\n    while True:\n        yield job()\n",
     ],
 )
-def test_what_ends_or_is_not_streamed_is_left_alone(text: str) -> None:
+def test_generators_that_end_or_are_not_streamed_are_ignored(text: str) -> None:
     check_noop(CODE, HEAD + text)
 
 

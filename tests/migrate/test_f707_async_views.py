@@ -1,4 +1,4 @@
-"""F707: async views of Flask."""
+"""F707: async views in Flask."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HEAD = "from flask import Flask\n\napp = Flask(__name__)\n\n\n"
 
 
 @pytest.mark.parametrize("route", ['app.route("/")', 'app.get("/")', 'bp.post("/x")'])
-def test_an_async_view_is_told(route: str) -> None:
+def test_an_async_view_is_found(route: str) -> None:
     [found] = findings({"shop/code.py": f"{HEAD}@{route}\nasync def view():\n    ...\n"}, CODE)
 
     assert found.line == 7
@@ -27,7 +27,7 @@ def test_an_async_view_is_told(route: str) -> None:
         "from fastapi import FastAPI\n\napp = FastAPI()\n\n\n@app.get('/')\nasync def v(): ...\n",
     ],
 )
-def test_all_else_is_left_alone(text: str) -> None:
+def test_other_functions_are_ignored(text: str) -> None:
     check_noop(CODE, text)
 
 

@@ -21,7 +21,7 @@ ASGI = (
 )
 
 
-def test_a_module_with_the_one_line_is_added() -> None:
+def test_a_module_that_calls_the_factory_is_added() -> None:
     files = {**FLASK, **procfile(COMMAND)}
     [found] = findings(files, CODE)
 
@@ -30,7 +30,7 @@ def test_a_module_with_the_one_line_is_added() -> None:
     assert fixed(files, CODE, unsafe=False) == {**files, "asgi.py": ASGI}
 
 
-def test_and_it_runs(tmp_path: Path) -> None:
+def test_the_added_module_is_served(tmp_path: Path) -> None:
     for name, text in fixed({**FLASK, **procfile(COMMAND)}, CODE).items():
         (tmp_path / name).write_text(text)
     with serve("uvicorn-h11", "asgi:application", cwd=tmp_path) as server:
@@ -38,7 +38,7 @@ def test_and_it_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("option", ["--chdir backend", "--pythonpath=./backend"])
-def test_it_is_put_where_the_app_is_imported_from(option: str, tmp_path: Path) -> None:
+def test_the_module_is_added_where_the_app_is_imported_from(option: str, tmp_path: Path) -> None:
     files = {"backend/shop.py": FLASK["shop.py"], **procfile(f"{COMMAND} {option}")}
     after = fixed(files, CODE, unsafe=False)
     for name, text in after.items():
@@ -59,7 +59,7 @@ def test_it_is_put_where_the_app_is_imported_from(option: str, tmp_path: Path) -
         "gunicorn --chdir $FOLDER 'shop:create_app()'",
     ],
 )
-def test_what_only_the_shell_or_the_host_knows_is_left(command: str) -> None:
+def test_no_fix_for_unknown_arguments_and_folders(command: str) -> None:
     files = {**FLASK, **procfile(command)}
 
     assert [each.fix for each in findings(files, CODE)] == [None]
@@ -72,11 +72,11 @@ def test_a_module_of_that_name_is_not_overwritten() -> None:
     assert found.fix is None
 
 
-def test_with_such_a_module_there_is_nothing_to_say() -> None:
+def test_a_project_with_such_a_module_is_ignored() -> None:
     check_noop(CODE, f"web: {COMMAND}\n", path="Procfile", files={**FLASK, "main.py": ASGI})
 
 
-def test_an_attribute_is_left_alone() -> None:
+def test_an_attribute_is_ignored() -> None:
     check_noop(CODE, "web: gunicorn shop:app\n", path="Procfile", files=FLASK)
 
 

@@ -15,7 +15,7 @@ HEAD = "from flask import request\n\n"
     "key",
     ["gunicorn.socket", "werkzeug.socket", "werkzeug.server.shutdown", "uwsgi.version"],
 )
-def test_a_key_that_is_not_there_is_an_error(key: str) -> None:
+def test_a_key_of_one_server_is_an_error(key: str) -> None:
     [found] = findings({"shop/code.py": f'{HEAD}x = request.environ["{key}"]\n'}, CODE)
 
     assert (found.line, found.bridge) == (3, Severity.ERROR)
@@ -28,7 +28,7 @@ def test_with_a_default_it_is_a_warning() -> None:
     assert found.bridge is Severity.WARNING
 
 
-def test_the_environ_of_wsgi_middleware_counts() -> None:
+def test_the_environ_of_wsgi_middleware_is_checked() -> None:
     text = "def app(environ, start_response):\n    return environ['DOCUMENT_ROOT']\n"
     assert len(findings({"shop/code.py": text}, CODE)) == 1
 
@@ -43,11 +43,11 @@ def test_the_environ_of_wsgi_middleware_counts() -> None:
         "request.environ[key]",
     ],
 )
-def test_keys_that_are_there_are_left_alone(expression: str) -> None:
+def test_keys_that_bridge_sets_are_ignored(expression: str) -> None:
     check_noop(CODE, f"import os\n{HEAD}x = {expression}\n")
 
 
-def test_setting_one_is_left_alone() -> None:
+def test_setting_a_key_is_ignored() -> None:
     check_noop(CODE, f'{HEAD}request.environ["gunicorn.socket"] = None\n')
 
 

@@ -7,7 +7,7 @@ from tests.migrate.helpers import check_noop, check_transformed, findings
 HEAD = "from django.utils.deprecation import MiddlewareMixin\n\n\n"
 
 
-def test_super_is_called() -> None:
+def test_a_call_of_super_is_ignored() -> None:
     check_noop(
         "M203",
         HEAD + "class A(MiddlewareMixin):\n"
@@ -16,11 +16,11 @@ def test_super_is_called() -> None:
     )
 
 
-def test_another_base_is_left_alone() -> None:
+def test_another_base_is_ignored() -> None:
     check_noop("M203", "class A:\n    def __init__(self, get_response):\n        pass\n")
 
 
-def test_no_init_is_left_alone() -> None:
+def test_a_class_without_init_is_ignored() -> None:
     check_noop("M203", HEAD + "class A(MiddlewareMixin):\n    x = '__init__'\n")
 
 
@@ -38,7 +38,7 @@ def test_the_assignment_becomes_the_call() -> None:
     )
 
 
-def test_the_call_comes_first_behind_a_docstring() -> None:
+def test_the_call_is_inserted_after_the_docstring() -> None:
     check_transformed(
         "M203",
         HEAD + "class A(MiddlewareMixin):\n"
@@ -53,7 +53,7 @@ def test_the_call_comes_first_behind_a_docstring() -> None:
     )
 
 
-def test_an_ancestor_in_another_module_counts() -> None:
+def test_an_ancestor_in_another_module_is_found() -> None:
     found = findings(
         {
             "shop/base.py": HEAD + "class Base(MiddlewareMixin):\n    pass\n",
@@ -77,7 +77,7 @@ def test_a_comment_suppresses_it() -> None:
     )
 
 
-def test_line_ends_stay_what_they_are() -> None:
+def test_line_ends_are_kept() -> None:
     before = HEAD + "class A(MiddlewareMixin):\n    def __init__(self, get):\n        self.x = 1\n"
     after = before.replace("        self.x", "        super().__init__(get)\n        self.x")
     check_transformed("M203", before.replace("\n", "\r\n"), after.replace("\n", "\r\n"))

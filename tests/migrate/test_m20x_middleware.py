@@ -1,4 +1,4 @@
-"""M201, M202, M204, M205, M206, M207: middleware on the way to ASGI."""
+"""M201, M202, M204, M205, M206, M207: middleware under ASGI."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def site(*middleware: str, **files: str) -> dict[str, str]:
     }
 
 
-def told(*middleware: MiddlewareFact, is_async: bool = False, django: str = "6.1") -> Facts:
-    """What a project with these would have told."""
+def introspected(*middleware: MiddlewareFact, is_async: bool = False, django: str = "6.1") -> Facts:
+    """The facts that introspection of a project with this middleware would return."""
     return Facts(
         python="3.13.0",
         django=django,
@@ -48,7 +48,7 @@ def told(*middleware: MiddlewareFact, is_async: bool = False, django: str = "6.1
 # -- M201 ------------------------------------------------------------------------------------------
 
 
-def test_the_hops_of_startproject_are_told_from_the_sources() -> None:
+def test_the_hops_of_startproject_are_counted_from_the_sources() -> None:
     (found,) = findings(site(*STARTPROJECT), "M201")
 
     assert found.message.startswith("16 hand-overs to a thread")
@@ -56,21 +56,21 @@ def test_the_hops_of_startproject_are_told_from_the_sources() -> None:
     assert (found.source, found.line) == (Source.SOURCES, 1)
 
 
-def test_what_cannot_be_read_makes_it_an_estimate() -> None:
+def test_unknown_middleware_makes_it_an_estimate() -> None:
     (found,) = findings(site(*STARTPROJECT, "other.Unknown"), "M201")
 
     assert found.message.startswith("about 16 hand-overs")
     assert "without 1 middleware that could not be probed" in found.message
 
 
-def test_what_was_probed_goes_before_what_is_written() -> None:
-    (found,) = findings(site(*STARTPROJECT), "M201", facts=told(MIXIN))
+def test_probed_middleware_takes_precedence() -> None:
+    (found,) = findings(site(*STARTPROJECT), "M201", facts=introspected(MIXIN))
 
     assert found.message.startswith("4 hand-overs to a thread")
     assert found.source is Source.RUNTIME
 
 
-def test_middleware_of_the_project_is_told_with_its_place() -> None:
+def test_middleware_of_the_project_is_shown_with_its_place() -> None:
     code = (
         f"{HEAD}class A(MiddlewareMixin):\n    def process_request(self, request):\n        ...\n"
     )
@@ -80,7 +80,7 @@ def test_middleware_of_the_project_is_told_with_its_place() -> None:
     assert "A (shop/code.py:4)" in found.message
 
 
-def test_a_project_without_middleware_makes_no_note() -> None:
+def test_a_project_without_middleware_is_ignored() -> None:
     check_noop("M201", "DEBUG = True\n", path="shop/settings.py", files=MANAGE)
 
 
@@ -94,13 +94,13 @@ CALL = """\
 """
 
 
-def test_a_sync_call_of_its_own_is_told() -> None:
+def test_a_sync_call_method_is_found() -> None:
     (found,) = findings({"shop/code.py": f"{HEAD}class A(MiddlewareMixin):\n{CALL}"}, "M202")
 
     assert (found.line, found.native, found.bridge) == (5, Severity.ERROR, None)
 
 
-def test_it_does_not_matter_through_bridge() -> None:
+def test_nothing_is_found_for_bridge() -> None:
     check_noop("M202", f"{HEAD}class A(MiddlewareMixin):\n{CALL}", target="bridge")
 
 
@@ -119,15 +119,15 @@ def test_it_does_not_matter_through_bridge() -> None:
         "    def process_request(self, request):\n        self.__call__\n",
     ],
 )
-def test_a_call_that_copes_with_async_is_left_alone(body: str) -> None:
+def test_a_call_method_that_supports_async_is_ignored(body: str) -> None:
     check_noop("M202", f"{HEAD}class A(MiddlewareMixin):\n{body}")
 
 
-def test_no_mixin_is_left_alone() -> None:
+def test_a_class_without_the_mixin_is_ignored() -> None:
     check_noop("M202", f"class A:\n{CALL}")
 
 
-def test_an_answer_of_its_own_is_told_even_beside_super() -> None:
+def test_a_response_of_its_own_is_found_even_beside_super() -> None:
     text = (
         f"{HEAD}class A(MiddlewareMixin):\n    def __call__(self, request):\n"
         "        if request.path == '/up':\n            return HttpResponse('ok')\n"
@@ -135,14 +135,14 @@ def test_an_answer_of_its_own_is_told_even_beside_super() -> None:
     )
     (found,) = findings({"shop/code.py": text}, "M202")
 
-    assert "where it does not: such a request under ASGI is a 500" in found.message
+    assert "under ASGI a request that A answers itself is a 500" in found.message
     assert "every request" not in found.message
 
 
 @pytest.mark.parametrize(
     "use", ["response['X-A'] = '1'", "response = wrap(response)", "log(response.status_code)"]
 )
-def test_a_response_that_is_looked_at_is_not_handed_on(use: str) -> None:
+def test_a_response_that_is_used_is_not_passed_on(use: str) -> None:
     text = (
         f"{HEAD}class A(MiddlewareMixin):\n    def __call__(self, request):\n"
         f"        response = super().__call__(request)\n        {use}\n        return response\n"
@@ -164,14 +164,14 @@ def test_the_fix_makes_it_sync_only(start: str) -> None:
     )
 
 
-def test_what_the_class_says_itself_is_for_people_to_change() -> None:
+def test_no_fix_where_the_class_sets_async_capable() -> None:
     text = f"{HEAD}class A(MiddlewareMixin):\n    async_capable = True\n\n{CALL}"
     (found,) = findings({"shop/code.py": text}, "M202")
 
     assert found.fix is None
 
 
-def test_the_fix_is_indented_as_the_class_is() -> None:
+def test_the_fix_keeps_the_indent_of_the_class() -> None:
     call = CALL.replace("    ", "\t")
     check_transformed(
         "M202",
@@ -189,10 +189,10 @@ def test_a_comment_suppresses_it_on_the_line_above() -> None:
     )
 
 
-def test_a_package_that_does_it_is_told_where_it_is_installed() -> None:
+def test_a_package_with_a_sync_call_is_found_in_the_settings() -> None:
     fact = MiddlewareFact("other.A", async_capable=True, is_mixin=True, overrides_call=True)
 
-    (found,) = findings(site("other.A"), "M202", facts=told(fact))
+    (found,) = findings(site("other.A"), "M202", facts=introspected(fact))
 
     assert (str(found.path), found.line) == ("shop/settings.py", 2)
     assert found.source is Source.RUNTIME
@@ -249,16 +249,16 @@ def test_a_function_without_a_decorator_is_sync_only() -> None:
     assert found.fix is None, "no async view is known"
 
 
-def test_the_fix_is_offered_where_hops_fall_and_an_async_view_is_there() -> None:
+def test_a_fix_is_offered_with_fewer_hops_and_an_async_view() -> None:
     files = site("shop.code.timing", code=FUNCTION)
 
-    after = fixed(files, "M204", facts=told(TIMING, is_async=True))
+    after = fixed(files, "M204", facts=introspected(TIMING, is_async=True))
 
     assert after == {**files, "shop/code.py": BOTH}
 
 
 @pytest.mark.parametrize("quotes", ['"""', 'f"""'])
-def test_what_is_inside_of_strings_keeps_its_indent(quotes: str) -> None:
+def test_lines_inside_strings_keep_their_indent(quotes: str) -> None:
     text = f'note({quotes}a\n    b\nc""", get_response(request)'
     before = FUNCTION.replace("get_response(request)", f"{text})", 1)
     after = BOTH.replace(
@@ -266,13 +266,13 @@ def test_what_is_inside_of_strings_keeps_its_indent(quotes: str) -> None:
     ).replace("response = get_response(request)", f"response = {text})")
     files = site("shop.code.timing", code=before)
 
-    assert fixed(files, "M204", facts=told(TIMING, is_async=True))["shop/code.py"] == after
+    assert fixed(files, "M204", facts=introspected(TIMING, is_async=True))["shop/code.py"] == after
 
 
 def test_the_function_stays_indented_with_tabs() -> None:
     files = site("shop.code.timing", code=FUNCTION.replace("    ", "\t"))
 
-    after = fixed(files, "M204", facts=told(TIMING, is_async=True))["shop/code.py"]
+    after = fixed(files, "M204", facts=introspected(TIMING, is_async=True))["shop/code.py"]
 
     assert after == BOTH.replace("    ", "\t")
 
@@ -280,25 +280,25 @@ def test_the_function_stays_indented_with_tabs() -> None:
 def test_no_fix_where_no_view_is_async() -> None:
     files = site("shop.code.timing", code=FUNCTION)
 
-    assert fixed(files, "M204", facts=told(TIMING)) == files
+    assert fixed(files, "M204", facts=introspected(TIMING)) == files
 
 
-def test_no_fix_where_hops_would_rise() -> None:
+def test_no_fix_where_hops_would_increase() -> None:
     files = site("other.Mixin", "shop.code.timing", code=FUNCTION)
     both = MiddlewareFact(
         "other.Mixin", async_capable=True, hooks=("process_request", "process_response")
     )
-    facts = told(both, TIMING, is_async=True)
+    facts = introspected(both, TIMING, is_async=True)
 
     assert fixed(files, "M204", facts=facts) == files
     (found,) = findings(files, "M204", facts=facts)
-    assert "would cost 1 hops more" in found.message
+    assert "would cost 1 hand-over to a thread more" in found.message
 
 
 def test_the_fix_is_unsafe() -> None:
     files = site("shop.code.timing", code=FUNCTION)
 
-    assert fixed(files, "M204", unsafe=False, facts=told(TIMING, is_async=True)) == files
+    assert fixed(files, "M204", unsafe=False, facts=introspected(TIMING, is_async=True)) == files
 
 
 @pytest.mark.parametrize(
@@ -309,31 +309,31 @@ def test_the_fix_is_unsafe() -> None:
         "class timing:\n    async_capable = True\n    sync_capable = False\n",
     ],
 )
-def test_async_capable_middleware_is_left_alone(code: str) -> None:
+def test_async_capable_middleware_is_ignored(code: str) -> None:
     assert findings(site("shop.code.timing", code=code), "M204") == []
 
 
 # -- M205, M207 ------------------------------------------------------------------------------------
 
 
-def test_a_package_that_is_sync_only_is_told_where_it_is_installed() -> None:
-    facts = told(MIXIN, MiddlewareFact("other.Sync"))
+def test_a_sync_only_package_is_found_in_the_settings() -> None:
+    facts = introspected(MIXIN, MiddlewareFact("other.Sync"))
 
     (found,) = findings(site("other.Mixin", "other.Sync"), "M205", facts=facts)
 
     assert (str(found.path), found.line, found.source) == ("shop/settings.py", 3, Source.RUNTIME)
 
 
-def test_what_was_not_probed_is_not_told() -> None:
+def test_middleware_that_was_not_probed_is_ignored() -> None:
     broken = MiddlewareFact("other.Sync", error="ImportError: no")
 
     assert findings(site("other.Sync"), "M205") == []
-    assert findings(site("other.Sync"), "M205", facts=told(broken)) == []
+    assert findings(site("other.Sync"), "M205", facts=introspected(broken)) == []
 
 
-def test_unused_middleware_is_told_and_costs_nothing() -> None:
+def test_unused_middleware_is_found_and_does_not_count() -> None:
     files = site("other.Mixin", "other.Sync")
-    facts = told(MIXIN, MiddlewareFact("other.Sync", is_used=False))
+    facts = introspected(MIXIN, MiddlewareFact("other.Sync", is_used=False))
 
     assert [each.line for each in findings(files, "M207", facts=facts)] == [3]
     assert findings(files, "M205", facts=facts) == []
@@ -346,14 +346,14 @@ REMOTE = "django.contrib.auth.middleware.RemoteUserMiddleware"
 OWN = f"from {REMOTE.rpartition('.')[0]} import RemoteUserMiddleware\n\n\n"
 
 
-def test_remote_user_is_critical_from_the_sources_alone() -> None:
+def test_remote_user_is_critical_without_introspection() -> None:
     (found,) = findings(site(REMOTE), "M206")
 
     assert (found.line, found.native, found.bridge) == (2, Severity.CRITICAL, Severity.INFO)
 
 
 def test_remote_user_that_finds_nobody_is_an_error() -> None:
-    facts = told(MiddlewareFact(REMOTE, async_capable=True), django="5.1.3")
+    facts = introspected(MiddlewareFact(REMOTE, async_capable=True), django="5.1.3")
 
     (found,) = findings(site(REMOTE), "M206", facts=facts)
 
@@ -361,13 +361,13 @@ def test_remote_user_that_finds_nobody_is_an_error() -> None:
     assert "nobody is logged in" in found.message
 
 
-def test_a_subclass_with_a_header_of_its_own_is_as_safe_as_before() -> None:
+def test_a_subclass_with_another_header_is_ignored() -> None:
     code = f'{OWN}class Proxy(RemoteUserMiddleware):\n    header = "HTTP_X_PROXY_USER"\n'
 
     assert findings(site("shop.code.Proxy", code=code), "M206") == []
 
 
-def test_a_subclass_that_keeps_the_header_is_told() -> None:
+def test_a_subclass_that_keeps_the_header_is_found() -> None:
     code = f"{OWN}class Proxy(RemoteUserMiddleware):\n    force_logout_if_no_header = False\n"
 
     assert len(findings(site("shop.code.Proxy", code=code), "M206")) == 1

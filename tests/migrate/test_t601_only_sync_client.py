@@ -11,7 +11,7 @@ SITE = {"manage.py": MANAGE, "shop/settings.py": "DEBUG = True\n"}
 SYNC = "class T(TestCase):\n    def test_a(self):\n        self.client.get('/')\n"
 
 
-def test_a_smoke_test_is_put_next_to_the_others() -> None:
+def test_a_smoke_test_is_added_next_to_the_others() -> None:
     files = {**SITE, "shop/tests/test_views.py": SYNC}
 
     after = fixed(files, "T601", unsafe=False)
@@ -20,7 +20,7 @@ def test_a_smoke_test_is_put_next_to_the_others() -> None:
     assert "self.async_client.get" in after["shop/tests/test_asgi.py"]
 
 
-def test_through_bridge_the_async_client_runs_another_handler() -> None:
+def test_no_fix_for_target_bridge() -> None:
     files = {**SITE, "shop/tests/test_views.py": SYNC}
     [found] = findings(files, "T601", target="bridge")
 
@@ -28,18 +28,18 @@ def test_through_bridge_the_async_client_runs_another_handler() -> None:
     assert fixed(files, "T601", target="bridge") == files
 
 
-def test_it_is_told_where_the_client_is_used() -> None:
+def test_it_is_found_where_the_client_is_used() -> None:
     (found,) = findings({**SITE, "shop/tests.py": SYNC}, "T601")
 
     assert (str(found.path), found.line) == ("shop/tests.py", 3)
 
 
 @pytest.mark.parametrize("word", ["AsyncClient()", "self.async_client.get('/')", "ASGITransport"])
-def test_any_test_through_asgi_will_do(word: str) -> None:
+def test_any_test_through_asgi_is_enough(word: str) -> None:
     files = {**SITE, "shop/tests.py": SYNC, "shop/test_more.py": f"{word}\n"}
 
     assert findings(files, "T601") == []
 
 
-def test_a_project_without_tests_is_left_alone() -> None:
+def test_a_project_without_tests_is_ignored() -> None:
     assert findings({**SITE, "shop/views.py": "self.client.get('/')\n"}, "T601") == []

@@ -1,4 +1,4 @@
-"""V401: a StreamingHttpResponse of a sync iterator."""
+"""V401: a StreamingHttpResponse with a sync iterator."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def severities(code: str) -> list[tuple[Severity | None, Severity | None]]:
         "Order.objects.iterator()",
     ],
 )
-def test_a_sync_iterator_is_buffered(content: str) -> None:
+def test_a_sync_iterator_is_found(content: str) -> None:
     assert severities(HEAD + GENERATOR + VIEW.format(content)) == [
         (Severity.WARNING, Severity.INFO)
     ]
@@ -46,24 +46,24 @@ def test_a_sync_iterator_is_buffered(content: str) -> None:
         "iterate_in_threads(rows())",
     ],
 )
-def test_async_and_unknown_iterators_are_left_alone(content: str) -> None:
+def test_async_and_unknown_iterators_are_ignored(content: str) -> None:
     check_noop("V401", HEAD + "async def arows():\n    yield 'a'\n\n\n" + VIEW.format(content))
 
 
-def test_one_that_never_ends_is_an_error() -> None:
+def test_an_endless_iterator_is_an_error() -> None:
     endless = "def rows():\n    while True:\n        yield queue.get()\n\n\n"
 
     assert severities(HEAD + endless + VIEW.format("rows()")) == [(Severity.ERROR, Severity.INFO)]
 
 
-def test_a_loop_with_a_way_out_ends() -> None:
+def test_a_loop_with_break_or_return_ends() -> None:
     loop = "def rows():\n    while True:\n        part = read()\n        if not part:\n"
     for leave in ("break", "return"):
         code = HEAD + loop + f"            {leave}\n        yield part\n\n\n"
         assert severities(code + VIEW.format("rows()")) == [(Severity.WARNING, Severity.INFO)]
 
 
-def test_a_break_of_an_inner_loop_is_no_way_out() -> None:
+def test_a_break_of_an_inner_loop_does_not_count() -> None:
     loop = (
         "def rows():\n    while True:\n        for part in read():\n            break\n"
         "        yield part\n\n\n"
@@ -72,7 +72,7 @@ def test_a_break_of_an_inner_loop_is_no_way_out() -> None:
     assert severities(HEAD + loop + VIEW.format("rows()")) == [(Severity.ERROR, Severity.INFO)]
 
 
-def test_generators_are_found_where_they_are() -> None:
+def test_local_methods_and_imported_generators_are_found() -> None:
     local = HEAD + (
         "def view(request):\n    def rows():\n        yield 'a'\n\n"
         "    stream = rows()\n    return StreamingHttpResponse(stream)\n"
@@ -92,7 +92,7 @@ def test_generators_are_found_where_they_are() -> None:
     assert [each.line for each in imported] == [8]
 
 
-def test_a_name_that_is_bound_twice_is_unknown() -> None:
+def test_a_name_that_is_assigned_twice_is_ignored() -> None:
     check_noop(
         "V401",
         HEAD + GENERATOR + "def view(request):\n    stream = rows()\n    stream = other(stream)\n"

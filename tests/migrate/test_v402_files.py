@@ -20,18 +20,18 @@ def test_a_file_response_is_found() -> None:
     assert [each.line for each in findings({"shop/views.py": VIEW + "\n"}, "V402")] == [5]
 
 
-def test_nothing_is_found_through_bridge() -> None:
+def test_nothing_is_found_for_bridge() -> None:
     check_noop("V402", VIEW + "\n", target="bridge")
     assert findings(SITE, "V402", target="bridge") == []
 
 
-def test_white_noise_is_found_where_it_is_set() -> None:
+def test_white_noise_is_found_in_the_settings() -> None:
     found = findings(SITE, "V402")
 
     assert [(str(each.path), each.line) for each in found] == [("site/settings.py", 2)]
 
 
-def test_a_white_noise_that_is_async_is_left_alone() -> None:
+def test_async_capable_white_noise_is_ignored() -> None:
     facts = Facts(
         settings={"MIDDLEWARE": [WHITENOISE]},
         middleware=(MiddlewareFact(WHITENOISE, async_capable=True),),
@@ -40,7 +40,7 @@ def test_a_white_noise_that_is_async_is_left_alone() -> None:
     assert findings(SITE, "V402", facts=facts) == []
 
 
-def test_other_responses_and_tests_are_left_alone() -> None:
+def test_other_responses_and_tests_are_ignored() -> None:
     check_noop("V402", "from shop import FileResponse\n\nFileResponse(1)\n")
     check_noop("V402", VIEW + "\n", path="shop/tests/test_views.py")
 

@@ -10,12 +10,12 @@ from tests.migrate.helpers import check_noop, check_transformed, findings
 HEAD = "from django.http import HttpResponse\n\n\n"
 
 
-def test_it_becomes_meta() -> None:
+def test_it_is_replaced_by_meta() -> None:
     before = HEAD + "def view(request):\n    return request.environ['REMOTE_ADDR']\n"
     check_transformed("V403", before, before.replace("environ", "META"))
 
 
-def test_a_view_class_has_its_request() -> None:
+def test_the_request_of_a_view_class_is_found() -> None:
     before = (
         HEAD
         + "class V(View):\n    def get(self, r):\n        return self.request.environ.get('x')\n"
@@ -23,16 +23,16 @@ def test_a_view_class_has_its_request() -> None:
     check_transformed("V403", before, before.replace("environ", "META"))
 
 
-def test_asking_for_something_else_is_no_guard() -> None:
+def test_a_check_for_another_attribute_does_not_count() -> None:
     before = HEAD + "def f(request):\n    hasattr(request, 'shop')\n    request.environ['x']\n"
     check_transformed("V403", before, before.replace("environ", "META"))
 
 
-def test_sync_views_have_it_through_bridge() -> None:
+def test_sync_views_are_ignored_for_bridge() -> None:
     check_noop("V403", HEAD + "def view(request):\n    request.environ\n", target="bridge")
 
 
-def test_async_views_do_not() -> None:
+def test_async_views_are_errors_for_bridge() -> None:
     code = HEAD + "async def view(request):\n    request.environ\n"
     found = findings({"shop/code.py": code}, "V403", target="bridge")
 
@@ -52,5 +52,5 @@ def test_async_views_do_not() -> None:
         HEAD + "def f(request):\n    request.environ  # bridge: ignore[V403] never under ASGI\n",
     ],
 )
-def test_others_are_left_alone(code: str) -> None:
+def test_other_code_is_ignored(code: str) -> None:
     check_noop("V403", code)

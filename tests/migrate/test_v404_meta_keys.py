@@ -18,19 +18,19 @@ def test_a_missing_key_is_an_error() -> None:
     assert severities("request.META['mod_wsgi.version']") == [(Severity.ERROR, Severity.WARNING)]
 
 
-def test_bridge_sets_what_wsgi_has() -> None:
+def test_bridge_sets_the_keys_of_wsgi() -> None:
     assert severities("request.META['REQUEST_URI']") == [(Severity.ERROR, None)]
     assert severities("self.request.META['wsgi.input']") == [(Severity.ERROR, None)]
     check_noop("V404", "def f(request):\n    request.META['REQUEST_URI']\n", target="bridge")
 
 
-def test_async_views_have_the_requests_of_asgi() -> None:
+def test_async_views_are_errors_for_bridge() -> None:
     errors = [(Severity.ERROR, Severity.ERROR)]
 
     assert severities("request.META['REQUEST_URI']", "async def") == errors
 
 
-def test_one_that_is_asked_for_is_a_warning() -> None:
+def test_a_key_that_is_checked_for_is_a_warning() -> None:
     warnings = [(Severity.WARNING, Severity.WARNING)]
 
     assert severities("request.META.get('REMOTE_USER')") == warnings
@@ -52,5 +52,5 @@ def test_one_that_is_asked_for_is_a_warning() -> None:
         "request.META['REMOTE_USER']  # bridge: ignore[V404] only behind Apache",
     ],
 )
-def test_others_are_left_alone(line: str) -> None:
+def test_other_code_is_ignored(line: str) -> None:
     assert severities(line) == []

@@ -16,7 +16,7 @@ def test_the_class_and_its_import_are_replaced() -> None:
     )
 
 
-def test_an_import_that_is_used_otherwise_stays() -> None:
+def test_an_import_with_other_uses_is_kept() -> None:
     other = "\n\ndef g(request: WSGIRequest):\n    pass\n"
     check_transformed(
         "V405",
@@ -35,7 +35,7 @@ def test_one_of_several_classes_is_replaced() -> None:
     )
 
 
-def test_code_that_knows_both_is_left_alone() -> None:
+def test_code_that_handles_both_is_ignored() -> None:
     check_noop(
         "V405",
         "from django.core.handlers.asgi import ASGIRequest\n"
@@ -44,7 +44,7 @@ def test_code_that_knows_both_is_left_alone() -> None:
     )
 
 
-def test_annotations_and_other_tests_are_left_alone() -> None:
+def test_annotations_and_other_classes_are_ignored() -> None:
     check_noop("V405", HEAD + "def f(request: WSGIRequest):\n    return isinstance(request, str)\n")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.migrate.helpers import check_noop, check_transformed
 
 
-def test_a_local_becomes_asgirefs() -> None:
+def test_a_local_is_replaced_by_asgirefs() -> None:
     check_transformed(
         "V406",
         "import threading\n\n_state = threading.local()\n",
@@ -14,7 +14,7 @@ def test_a_local_becomes_asgirefs() -> None:
     )
 
 
-def test_a_subclass_becomes_one_of_asgirefs() -> None:
+def test_the_base_of_a_subclass_is_replaced() -> None:
     check_transformed(
         "V406",
         "from threading import local\n\n\nclass State(local):\n    user = None\n",
@@ -24,7 +24,7 @@ def test_a_subclass_becomes_one_of_asgirefs() -> None:
     )
 
 
-def test_code_that_knows_asgirefs_is_left_alone() -> None:
+def test_code_that_imports_asgirefs_is_ignored() -> None:
     check_noop(
         "V406",
         "try:\n    from asgiref.local import Local\nexcept ImportError:\n"
@@ -32,7 +32,7 @@ def test_code_that_knows_asgirefs_is_left_alone() -> None:
     )
 
 
-def test_others_and_tests_are_left_alone() -> None:
+def test_other_names_and_tests_are_ignored() -> None:
     check_noop("V406", "import threading\n\nlock = threading.Lock()\n")
     check_noop("V406", "import threading\nfrom x import local\n\na = local()\n")
     check_noop("V406", "import threading\n\nx = threading.local()\n", path="shop/tests/helpers.py")

@@ -1,4 +1,4 @@
-"""V407: the ORM used with sync calls in async code."""
+"""V407: sync ORM calls in async code."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_models_of_the_project_are_known() -> None:
         "x = await render(Order.objects.get(pk=1))",
     ],
 )
-def test_what_has_no_such_form_is_found(line: str) -> None:
+def test_calls_without_a_fix_are_found(line: str) -> None:
     assert len(findings({"shop/code.py": coroutine(line)}, "V407")) == 1
 
 
@@ -115,8 +115,8 @@ def test_an_older_django_has_no_async_shortcuts() -> None:
         "x = (o for o in Order.objects.all())",
     ],
 )
-def test_a_generator_is_found_and_left_as_it_is(line: str) -> None:
-    """With ``await`` in it, it would be an async one."""
+def test_no_fix_in_a_generator_expression(line: str) -> None:
+    """``await`` inside would make it an async generator."""
     found = findings({"shop/code.py": coroutine(line)}, "V407")
 
     assert [each.fix for each in found] == [None]
@@ -160,11 +160,11 @@ def test_login_has_an_async_form() -> None:
         "x = [each for each in Order.objects.none()]",
     ],
 )
-def test_async_forms_and_others_are_left_alone(line: str) -> None:
+def test_async_forms_and_other_calls_are_ignored(line: str) -> None:
     check_noop("V407", coroutine(line))
 
 
-def test_what_a_thread_runs_is_left_alone() -> None:
+def test_sync_functions_are_ignored() -> None:
     check_noop(
         "V407",
         coroutine("def load():", "    return list(Order.objects.all())", "", "x = await go(load)"),
@@ -172,13 +172,13 @@ def test_what_a_thread_runs_is_left_alone() -> None:
     check_noop("V407", HEAD + "def view(request):\n    return Order.objects.get(pk=1)\n")
 
 
-def test_a_queryset_that_was_loaded_is_left_alone() -> None:
+def test_a_loaded_queryset_is_ignored() -> None:
     load = "orders = Order.objects.all()"
     check_noop("V407", coroutine(load, "await sync_to_async(len)(orders)", "len(orders)"))
     check_noop("V407", coroutine(load, "async for x in orders:", "    pass", "len(orders)"))
 
 
-def test_a_relation_that_may_be_prefetched_is_left_alone() -> None:
+def test_a_relation_that_may_be_prefetched_is_ignored() -> None:
     check_noop(
         "V407",
         coroutine(
@@ -189,12 +189,12 @@ def test_a_relation_that_may_be_prefetched_is_left_alone() -> None:
     )
 
 
-def test_a_name_from_elsewhere_is_unknown() -> None:
+def test_an_unknown_name_is_ignored() -> None:
     check_noop("V407", HEAD + "async def f(order, orders):\n    order.save()\n    len(orders)\n")
     check_noop("V407", coroutine("order, x = f()", "order.save()"))
 
 
-def test_documents_of_other_libraries_are_left_alone() -> None:
+def test_documents_of_other_libraries_are_ignored() -> None:
     check_noop(
         "V407",
         "import django\nfrom shop.models import Page\n\n\nasync def f():\n"
@@ -206,7 +206,7 @@ def test_documents_of_other_libraries_are_left_alone() -> None:
     )
 
 
-def test_models_of_another_framework_are_left_alone() -> None:
+def test_models_of_another_framework_are_ignored() -> None:
     code = "from shop.models import Order\n\n\nasync def f():\n    Order.objects.get(pk=1)\n"
 
     check_noop(
@@ -215,7 +215,7 @@ def test_models_of_another_framework_are_left_alone() -> None:
     assert len(findings({**MODELS, "shop/code.py": code}, "V407")) == 1
 
 
-def test_code_without_django_and_tests_are_left_alone() -> None:
+def test_code_without_django_and_tests_are_ignored() -> None:
     check_noop("V407", "async def f():\n    return Order.objects.get(pk=1)\n")
     check_noop("V407", coroutine("Order.objects.get(pk=1)"), path="shop/tests/test_a.py")
 

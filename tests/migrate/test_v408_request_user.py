@@ -38,7 +38,7 @@ def test_it_is_awaited(before: str, after: str) -> None:
     check_transformed("V408", view(before, "    pass"), view(after, "    pass"))
 
 
-def test_it_is_awaited_where_it_gets_a_name() -> None:
+def test_it_is_awaited_where_it_is_assigned() -> None:
     check_transformed(
         "V408",
         view("user = request.user", "return user.name"),
@@ -46,7 +46,7 @@ def test_it_is_awaited_where_it_gets_a_name() -> None:
     )
 
 
-def test_view_classes_have_it_too() -> None:
+def test_the_request_of_a_view_class_is_found() -> None:
     head = HEAD + "class V(View):\n    async def get(self, request):\n"
     check_transformed(
         "V408",
@@ -69,16 +69,16 @@ def test_view_classes_have_it_too() -> None:
         "request.user.name  # bridge: ignore[V408] always loaded by our middleware",
     ],
 )
-def test_what_does_not_look_at_it_is_left_alone(line: str) -> None:
+def test_code_that_does_not_evaluate_it_is_ignored(line: str) -> None:
     check_noop("V408", view(line))
 
 
-def test_sync_views_and_functions_inside_are_left_alone() -> None:
+def test_sync_views_and_inner_functions_are_ignored() -> None:
     check_noop("V408", HEAD + "def view(request):\n    return request.user.name\n")
     check_noop("V408", view("def load():", "    return request.user.name", "await run(load)"))
 
 
-def test_other_frameworks_load_the_user_themselves() -> None:
+def test_other_frameworks_are_ignored() -> None:
     code = view("return request.user.name")
     for line in ("from adrf.views import APIView\n", "from ninja import NinjaAPI\n"):
         check_noop("V408", line + code)
@@ -92,14 +92,14 @@ def test_other_frameworks_load_the_user_themselves() -> None:
 CODE = view("return request.user.name")
 
 
-def test_a_project_that_sets_the_user_is_left_alone() -> None:
+def test_a_project_that_sets_the_user_is_ignored() -> None:
     sets = {"shop/middleware.py": "def f(request):\n    request.user = load(request)\n"}
 
     check_noop("V408", CODE, files=sets)
 
 
 @pytest.mark.parametrize("name", ["request", "req"])
-def test_auser_is_not_who_the_project_sets(name: str) -> None:
+def test_no_fix_where_the_project_sets_the_user(name: str) -> None:
     lazy = {
         "shop/middleware.py": f"def f({name}):\n    {name}.user = SimpleLazyObject(load)\n",
     }
@@ -116,7 +116,7 @@ def site(*middleware: str) -> dict[str, str]:
     }
 
 
-def test_auser_is_not_who_a_package_sets() -> None:
+def test_no_fix_where_a_package_sets_the_user() -> None:
     facts = Facts(middleware=(MiddlewareFact("tokens.Middleware", sets_user=True),))
     [found] = findings({**site("tokens.Middleware"), "shop/code.py": CODE}, "V408", facts=facts)
 
@@ -128,14 +128,14 @@ def test_auser_is_not_who_a_package_sets() -> None:
     ("middleware", "is_safe"),
     [(f"{AUTH}.AuthenticationMiddleware", True), ("tokens.Middleware", False)],
 )
-def test_it_is_unsafe_where_middleware_is_not_known(middleware: str, is_safe: bool) -> None:
+def test_the_fix_is_unsafe_with_unknown_middleware(middleware: str, is_safe: bool) -> None:
     [found] = findings({**site(middleware), "shop/code.py": CODE}, "V408")
 
     assert found.fix is not None
     assert found.fix.safe is is_safe
 
 
-def test_the_project_tells_whose_middleware_sets_the_user(tmp_path: Path) -> None:
+def test_introspection_finds_middleware_that_sets_the_user(tmp_path: Path) -> None:
     packages = tmp_path / "packages"
     names = ["tokens.Token", "tokens.reader"]
     files = {f"project/{name}": text for name, text in site(*names).items()}
@@ -165,7 +165,7 @@ ROUTED = {"shop/urls.py": "urlpatterns = [path('', login_not_required(view))]\n"
 @pytest.mark.parametrize(
     ("code", "more", "number"), [(CODE, {}, 0), (EXEMPT, {}, 1), (CODE, ROUTED, 1)]
 )
-def test_behind_login_required_the_user_is_loaded(
+def test_behind_login_required_only_exempt_views_are_found(
     code: str, more: dict[str, str], number: int
 ) -> None:
     files = {**site(f"{AUTH}.LoginRequiredMiddleware"), **more, "shop/code.py": code}
@@ -173,7 +173,7 @@ def test_behind_login_required_the_user_is_loaded(
     assert len(findings(files, "V408")) == number
 
 
-def test_a_subclass_of_login_required_does_so_too() -> None:
+def test_a_subclass_of_login_required_counts() -> None:
     middleware = f"import {AUTH} as auth\n\n\nclass Door(auth.LoginRequiredMiddleware):\n    pass\n"
     files = {**site("shop.door.Door"), "shop/door.py": middleware, "shop/code.py": CODE}
 
@@ -189,7 +189,7 @@ def test_an_older_django_has_no_auser() -> None:
     assert "5.0" in found[0].help
 
 
-def test_a_comprehension_is_found_and_left_as_it_is() -> None:
+def test_no_fix_in_a_comprehension() -> None:
     code = view("return [x for x in orders if x.owner == request.user]")
 
     assert [each.fix for each in findings({"shop/code.py": code}, "V408")] == [None]

@@ -33,13 +33,13 @@ def test_a_blocking_call_is_found(line: str) -> None:
     assert found[0].native is Severity.WARNING
 
 
-def test_sync_functions_and_awaited_calls_are_left_alone() -> None:
+def test_sync_functions_and_awaited_calls_are_ignored() -> None:
     check_noop("V409", HEAD + "def f():\n    time.sleep(1)\n")
     check_noop("V409", HEAD + "async def f():\n    await asyncio.sleep(1)\n")
     check_noop("V409", HEAD + "async def f():\n    await asyncio.to_thread(time.sleep, 1)\n")
 
 
-def test_tests_are_left_alone() -> None:
+def test_tests_are_ignored() -> None:
     check_noop("V409", HEAD + "async def f():\n    time.sleep(1)\n", path="tests/test_a.py")
 
 
@@ -48,14 +48,14 @@ def test_comments_suppress_it() -> None:
         check_noop("V409", HEAD + f"async def f():\n    time.sleep(1)  # {comment}\n")
 
 
-def test_ruffs_own_settings_do_not_matter() -> None:
+def test_ruff_settings_of_the_project_are_ignored() -> None:
     code = HEAD + "async def f():\n    time.sleep(1)\n"
     own = {"pyproject.toml": "[tool.ruff]\nexclude = ['*']\n"}
 
     assert len(findings({**own, "shop/code.py": code}, "V409")) == 1
 
 
-def test_changes_that_are_not_written_are_seen() -> None:
+def test_unwritten_changes_are_checked() -> None:
     with project_of({"shop/code.py": HEAD + "async def f():\n    time.sleep(1)\n"}) as project:
         path = project.modules[0].path
         old = project.text_of(path)
@@ -65,7 +65,7 @@ def test_changes_that_are_not_written_are_seen() -> None:
     assert [each.line for each in found] == [10]
 
 
-def test_a_missing_ruff_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_ruff_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(v409_blocking_calls, "find_ruff", lambda: None)
     found = findings({"shop/code.py": "async def f():\n    pass\n"}, "V409")
 
@@ -74,7 +74,7 @@ def test_a_missing_ruff_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     check_noop("V409", "def f():\n    pass\n")
 
 
-def test_a_ruff_that_fails_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_ruff_is_reported_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(v409_blocking_calls, "find_ruff", lambda: sys.executable)
     (found,) = findings({"shop/code.py": "async def f():\n    pass\n"}, "V409")
 

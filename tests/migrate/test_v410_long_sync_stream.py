@@ -14,7 +14,7 @@ VIEW = "\n\ndef view(request):\n    return StreamingHttpResponse(events())"
 @pytest.mark.parametrize(
     "loop", ["while True", "while 1", "for n in itertools.count()", "for m in pubsub.listen()"]
 )
-def test_a_loop_without_end_holds_a_thread(loop: str) -> None:
+def test_an_endless_loop_is_found_for_bridge(loop: str) -> None:
     code = HEAD + f"def events():\n    {loop}:\n        yield 'data: x'\n" + VIEW + "\n"
 
     assert len(findings({"shop/code.py": code}, "V410", target="bridge")) == 1
@@ -24,7 +24,7 @@ def test_a_loop_without_end_holds_a_thread(loop: str) -> None:
 @pytest.mark.parametrize(
     "loop", ["while more()", "for n in range(9)", "for n in itertools.chain(a, b)"]
 )
-def test_a_loop_that_ends_is_left_alone(loop: str) -> None:
+def test_a_loop_that_ends_is_ignored(loop: str) -> None:
     code = HEAD + f"def events():\n    {loop}:\n        yield 'data: x'\n" + VIEW + "\n"
     check_noop("V410", code, target="bridge")
 
@@ -37,7 +37,7 @@ def test_events_that_end_are_a_warning() -> None:
     assert [(each.native, each.bridge) for each in found] == [(None, Severity.WARNING)]
 
 
-def test_an_async_one_is_left_alone() -> None:
+def test_an_async_generator_is_ignored() -> None:
     code = HEAD + "async def events():\n    while True:\n        yield 'x'\n" + VIEW + "\n"
     check_noop("V410", code, target="bridge")
 

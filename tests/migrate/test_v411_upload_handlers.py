@@ -18,13 +18,13 @@ def test_a_class_of_the_project_is_found() -> None:
     assert [each.line for each in findings({"shop/code.py": code}, "V411")] == [4]
 
 
-def test_one_from_elsewhere_is_found_in_the_settings() -> None:
+def test_a_class_of_a_package_is_found_in_the_settings() -> None:
     found = findings(SITE, "V411")
 
     assert [(str(each.path), each.line) for each in found] == [("site/settings.py", 3)]
 
 
-def test_other_classes_are_left_alone() -> None:
+def test_other_classes_are_ignored() -> None:
     check_noop("V411", CLASS.format("object") + "\n    pass\n")
 
 

@@ -1,4 +1,4 @@
-"""X501: a start command of gunicorn or uwsgi, and the one that does the same as ASGI."""
+"""X501: a start command of gunicorn or uwsgi, and the equivalent ASGI command."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ON_BRIDGE = {**DJANGO, "mysite/asgi.py": BRIDGE_ASGI}
 
 
 def line_after(command: str, files: dict[str, str], target: str = "native") -> str:
-    """What becomes of the command in a Procfile."""
+    """The command in a Procfile after the fix."""
     after = fixed({**files, **procfile(command)}, CODE, target=target)
     return after["Procfile"].removeprefix("web: ").rstrip("\n")
 
@@ -98,7 +98,7 @@ def test_each_option_has_its_counterpart(before: str, after: str) -> None:
     ],
 )
 @pytest.mark.parametrize("target", ["native", "bridge"])
-def test_a_wsgi_app_goes_to_bridge_run(before: str, after: str, target: str) -> None:
+def test_a_wsgi_app_is_started_with_bridge_run(before: str, after: str, target: str) -> None:
     assert line_after(before, FLASK, target) == after
 
 
@@ -115,7 +115,7 @@ def test_a_wsgi_app_goes_to_bridge_run(before: str, after: str, target: str) -> 
         ("uwsgi --module mysite.wsgi --http :1 --uid www", "cannot change to another user"),
     ],
 )
-def test_what_would_be_lost_in_silence_is_left_to_the_user(command: str, why: str) -> None:
+def test_no_fix_where_an_option_would_be_lost_silently(command: str, why: str) -> None:
     files = {**DJANGO, **procfile(command)}
     [found] = findings(files, CODE)
 
@@ -124,13 +124,13 @@ def test_what_would_be_lost_in_silence_is_left_to_the_user(command: str, why: st
     assert fixed(files, CODE) == files
 
 
-def test_what_has_no_counterpart_is_named() -> None:
+def test_options_without_counterpart_are_listed() -> None:
     [found] = findings({**DJANGO, **procfile("gunicorn mysite.wsgi -t 9 --preload")}, CODE)
 
-    assert "without counterpart on uvicorn: -t, --preload" in found.message
+    assert "without a counterpart in uvicorn: -t, --preload" in found.message
 
 
-def test_the_configuration_file_counts() -> None:
+def test_the_configuration_file_is_read() -> None:
     files = {
         **DJANGO,
         "gunicorn.conf.py": 'bind = "0.0.0.0:9000"\nworkers = 1 + 2\naccesslog = "-"\n',
@@ -156,7 +156,7 @@ def test_the_configuration_file_counts() -> None:
         ("chdir = os.path.dirname(__file__)", "chdir"),
     ],
 )
-def test_a_computed_setting_is_not_guessed(setting: str, shown: str) -> None:
+def test_no_fix_for_a_computed_setting(setting: str, shown: str) -> None:
     files = {
         **DJANGO,
         "gunicorn.conf.py": f"import os\n{setting}\n",
@@ -172,13 +172,13 @@ def test_a_computed_setting_is_not_guessed(setting: str, shown: str) -> None:
     "command",
     ["gunicorn", "uwsgi", "gunicorn --bind", "uwsgi --ini", "gunicorn -c", "gunicorn -w4 a b c"],
 )
-def test_a_command_that_is_not_whole_is_told_only(command: str) -> None:
+def test_no_fix_for_an_incomplete_command(command: str) -> None:
     [found] = findings({**DJANGO, **procfile(command)}, CODE)
 
     assert found.fix is None
 
 
-def test_uwsgi_ini_counts() -> None:
+def test_uwsgi_ini_is_read() -> None:
     files = {
         **FLASK,
         "uwsgi.ini": "[uwsgi]\nhttp = :8000\nmodule = shop:app\nprocesses = 2\nthreads = 4\n",
@@ -191,7 +191,7 @@ def test_uwsgi_ini_counts() -> None:
     )
 
 
-def test_an_ini_file_that_no_command_names_is_told() -> None:
+def test_an_ini_file_without_a_command_is_found() -> None:
     ini = "[uwsgi]\nhttp = :8000\nmodule = shop:app\n"
     [found] = findings({**FLASK, "uwsgi.ini": ini}, CODE)
 
@@ -219,7 +219,7 @@ def test_a_systemd_socket_is_inherited() -> None:
     assert "ExecStart=/bin/uvicorn mysite.asgi:application --fd 3 --no-access-log\n" in after
 
 
-def test_through_bridge_django_gets_the_drop_in() -> None:
+def test_for_bridge_django_gets_the_asgi_application_of_bridge() -> None:
     files = {**DJANGO, **procfile("gunicorn mysite.wsgi -b :1 --access-logfile -")}
     after = fixed(files, CODE, target="bridge")
 
@@ -228,7 +228,7 @@ def test_through_bridge_django_gets_the_drop_in() -> None:
 
 
 @pytest.mark.parametrize("files", [DJANGO, ON_BRIDGE])
-def test_through_bridge_the_threads_stay_as_many(files: dict[str, str]) -> None:
+def test_for_bridge_the_number_of_threads_is_kept(files: dict[str, str]) -> None:
     command = procfile("gunicorn mysite.wsgi -b :1 --threads 8 -k gthread")
     after = fixed({**files, **command}, CODE, target="bridge")
 
@@ -236,13 +236,13 @@ def test_through_bridge_the_threads_stay_as_many(files: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("name", ["Dockerfile", "compose.yaml", ".env"])
-def test_options_in_a_variable_are_for_people(name: str) -> None:
+def test_no_fix_for_options_in_a_variable(name: str) -> None:
     line = '  GUNICORN_CMD_ARGS="--bind=0.0.0.0:8080 --threads=8"\n'
     command = {"Dockerfile": f'{line if name == "Dockerfile" else ""}CMD ["gunicorn", "app:app"]\n'}
     [found] = findings({"app.py": "", name: line, **command}, CODE)
 
     assert found.fix is None
-    assert f"by hand, for options in GUNICORN_CMD_ARGS ({name})" in found.help
+    assert f"(not fixed automatically: options in GUNICORN_CMD_ARGS ({name}))" in found.help
 
 
 @pytest.mark.parametrize(
@@ -259,7 +259,7 @@ def test_options_in_a_variable_are_for_people(name: str) -> None:
         ('["sh", "-c", "gunicorn \\"shop:create_app()\\" -b :1"]', None),
     ],
 )
-def test_quotes_stay_apart_from_those_of_the_file(before: str, after: str | None) -> None:
+def test_quotes_inside_quotes_are_kept_valid(before: str, after: str | None) -> None:
     text = f"web:\n  command: {before}\n"
 
     result = fixed({"shop.py": "", "compose.yaml": text}, CODE)["compose.yaml"]
@@ -267,7 +267,7 @@ def test_quotes_stay_apart_from_those_of_the_file(before: str, after: str | None
     assert result == f"web:\n  command: {after or before}\n"
 
 
-def test_without_asgi_py_there_is_nothing_to_start_yet() -> None:
+def test_no_fix_without_asgi_py() -> None:
     files = {**DJANGO, **procfile("gunicorn mysite.wsgi")}
     del files["mysite/asgi.py"]
     [found] = findings(files, CODE)
@@ -294,7 +294,7 @@ def test_without_asgi_py_there_is_nothing_to_start_yet() -> None:
         ("requirements.txt", "gunicorn\nuvicorn==0.30\n", "gunicorn\nuvicorn==0.30\n"),
     ],
 )
-def test_the_package_gets_onto_the_list(name: str, before: str, after: str) -> None:
+def test_the_package_is_added_to_the_requirements(name: str, before: str, after: str) -> None:
     files = {**DJANGO, **procfile("gunicorn mysite.wsgi"), name: before}
 
     assert fixed(files, CODE)[name] == after
@@ -310,7 +310,7 @@ def test_the_package_gets_onto_the_list(name: str, before: str, after: str) -> N
         "pip install gunicorn",
     ],
 )
-def test_asgi_servers_are_left_alone(command: str) -> None:
+def test_asgi_servers_are_ignored(command: str) -> None:
     check_noop(CODE, f"web: {command}\n", path="Procfile", files=DJANGO)
 
 
@@ -319,11 +319,11 @@ def test_a_comment_suppresses_it() -> None:
     check_noop(CODE, text, path="Procfile", files=DJANGO)
 
 
-# -- and it runs ---------------------------------------------------------------------------------
+# -- the new command runs --------------------------------------------------------------------------
 
 
 def page_of(folder: Path) -> bytes:
-    """What the server that a line starts answers, behind a proxy that speaks for HTTPS."""
+    """The page that the started server answers, behind a proxy that reports HTTPS."""
     with started(folder) as server:
         client = Http1Client(server.port)
         response = client.fetch("GET", "/", [("X-Forwarded-Proto", "https")])

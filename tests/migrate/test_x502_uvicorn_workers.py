@@ -10,16 +10,16 @@ OLD = "web: gunicorn mysite.asgi:application -w 2 -k uvicorn.workers.UvicornWork
 NEW = "web: gunicorn mysite.asgi:application -w 2 -k uvicorn_worker.UvicornWorker\n"
 
 
-def test_the_class_is_named_in_its_new_package_once_that_is_listed() -> None:
+def test_the_fix_is_safe_where_the_package_is_listed() -> None:
     files = {**DJANGO, "requirements.txt": "gunicorn\nuvicorn\nuvicorn-worker\n"}
     check_transformed(CODE, OLD, NEW, path="Procfile", files=files)
 
 
-def test_without_a_list_of_requirements_it_is_not_safe() -> None:
+def test_the_fix_is_unsafe_without_a_list_of_requirements() -> None:
     check_transformed(CODE, OLD, NEW, path="Procfile", files=DJANGO, safe=False)
 
 
-def test_the_package_is_put_on_the_list() -> None:
+def test_the_package_is_added_to_the_requirements() -> None:
     before = "gunicorn==22\nuvicorn\n"
     check_noop(CODE, NEW, path="Procfile", files={**DJANGO, "requirements.txt": before})
     [found] = findings({**DJANGO, "requirements.txt": before, "Procfile": OLD}, CODE)
@@ -42,7 +42,7 @@ def test_the_configuration_file_is_changed() -> None:
     )
 
 
-def test_other_workers_are_left_alone() -> None:
+def test_other_workers_are_ignored() -> None:
     check_noop(CODE, "web: gunicorn mysite.wsgi -k gthread\n", path="Procfile", files=DJANGO)
 
 

@@ -11,33 +11,33 @@ CODE = "X503"
 
 
 @pytest.mark.parametrize(
-    ("option", "said"),
+    ("option", "expected"),
     [
         ("--timeout 30", "no ASGI server ends a request"),
         ("-t 30", "no ASGI server ends a request"),
         ("--preload", "imports the app in each worker"),
-        ("--threads 8", "a thread of its own"),
-        ("--pid /run/x.pid", "no file with its pid"),
-        ("--access-logfile /var/log/x", "logs to the streams"),
+        ("--threads 8", "on a separate thread"),
+        ("--pid /run/x.pid", "no PID file"),
+        ("--access-logfile /var/log/x", "logs to stdout and stderr"),
         ("--statsd-host localhost:8125", "no statistics"),
         ("--limit-request-line 2000", "limits the head as a whole"),
     ],
 )
-def test_what_is_lost_is_told(option: str, said: str) -> None:
+def test_a_lost_option_is_found(option: str, expected: str) -> None:
     [found] = findings({**DJANGO, **procfile(f"gunicorn mysite.wsgi {option}")}, CODE)
 
-    assert said in found.message
+    assert expected in found.message
     assert (str(found.path), found.line, found.fix) == ("Procfile", 1, None)
 
 
-def test_harakiri_is_told_where_it_is_set() -> None:
+def test_harakiri_is_found_where_it_is_set() -> None:
     files = {**DJANGO, "uwsgi.ini": "[uwsgi]\nmodule = mysite.wsgi\nharakiri = 30\n"}
     [found] = findings(files, CODE)
 
     assert (str(found.path), found.line) == ("uwsgi.ini", 3)
 
 
-def test_hooks_are_told() -> None:
+def test_hooks_are_found() -> None:
     config = "workers = 2\n\n\ndef post_fork(server, worker):\n    pass\n"
     [found] = findings({**DJANGO, "gunicorn.conf.py": config}, CODE)
 
@@ -65,7 +65,7 @@ def test_bridge_has_threads() -> None:
         "--timeout 0 --threads 1 -k gthread --worker-tmp-dir /dev/shm --name site",
     ],
 )
-def test_what_goes_along_is_not_told(options: str) -> None:
+def test_options_with_a_counterpart_are_ignored(options: str) -> None:
     check_noop(CODE, f"web: gunicorn mysite.wsgi {options}\n", path="Procfile", files=DJANGO)
 
 

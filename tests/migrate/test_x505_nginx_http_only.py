@@ -1,4 +1,4 @@
-"""X505: nginx that passes plain HTTP only, or speaks uwsgi's protocol."""
+"""X505: nginx that does not pass WebSockets on, or uses the uwsgi protocol."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def site(*lines: str) -> str:
     return f"server {{\n    listen 80;\n    location / {{\n{inner}    }}\n}}\n"
 
 
-def test_the_headers_go_next_to_those_that_are_there() -> None:
+def test_the_headers_are_added_next_to_existing_ones() -> None:
     check_transformed(
         CODE,
         site("proxy_set_header Host $host;", "proxy_pass http://app;"),
@@ -33,7 +33,7 @@ def test_the_headers_go_next_to_those_that_are_there() -> None:
     )
 
 
-def test_headers_of_the_block_around_stay_in_force() -> None:
+def test_headers_of_the_outer_block_stay_in_effect() -> None:
     """nginx inherits ``proxy_set_header`` only into blocks that have none."""
     check_transformed(
         CODE,
@@ -49,7 +49,7 @@ def test_headers_of_the_block_around_stay_in_force() -> None:
     )
 
 
-def test_a_connection_header_that_is_there_is_replaced() -> None:
+def test_an_existing_connection_header_is_replaced() -> None:
     check_transformed(
         CODE,
         site("proxy_http_version 1.1;", 'proxy_set_header Connection "";', "proxy_pass http://a;"),
@@ -65,7 +65,7 @@ def test_a_connection_header_that_is_there_is_replaced() -> None:
     )
 
 
-def test_uwsgi_pass_becomes_proxy_pass() -> None:
+def test_uwsgi_pass_is_replaced_by_proxy_pass() -> None:
     check_transformed(
         CODE,
         site("include uwsgi_params;", "uwsgi_pass unix:/run/x.sock;", "uwsgi_read_timeout 90;"),
@@ -83,7 +83,7 @@ def test_uwsgi_pass_becomes_proxy_pass() -> None:
     )
 
 
-def test_parameters_without_counterpart_are_left_to_the_user() -> None:
+def test_no_fix_for_parameters_without_counterpart() -> None:
     text = site("uwsgi_pass app;", "uwsgi_param REMOTE_USER $remote_user;")
     [found] = findings({**DJANGO, "nginx.conf": text}, CODE)
 
@@ -95,13 +95,15 @@ def test_parameters_without_counterpart_are_left_to_the_user() -> None:
     ("files", "severity"),
     [(DJANGO, Severity.INFO), ({**DJANGO, **CONSUMER}, Severity.WARNING)],
 )
-def test_it_matters_where_there_are_websockets(files: dict[str, str], severity: Severity) -> None:
+def test_it_is_a_warning_where_websockets_are_used(
+    files: dict[str, str], severity: Severity
+) -> None:
     [found] = findings({**files, "nginx.conf": site("proxy_pass http://app;")}, CODE)
 
     assert found.native is found.bridge is severity
 
 
-def test_upgrading_locations_are_left_alone() -> None:
+def test_locations_that_upgrade_are_ignored() -> None:
     text = site("proxy_set_header upgrade $http_upgrade;", "proxy_pass http://app;")
     check_noop(CODE, text, path="nginx.conf", files=DJANGO)
 

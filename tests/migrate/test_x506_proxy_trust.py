@@ -19,21 +19,21 @@ CODE = "X506"
         "--forwarded-allow-ips=*",
     ],
 )
-def test_trust_in_every_proxy_is_told(command: str) -> None:
+def test_trust_in_every_proxy_is_found(command: str) -> None:
     [found] = findings({**DJANGO, **procfile(command)}, CODE)
 
     assert "which the client can write" in found.message
     assert "$remote_addr" in found.help
 
 
-def test_behind_a_unix_socket_only_the_proxy_can_help() -> None:
+def test_behind_a_unix_socket_the_proxy_must_overwrite() -> None:
     command = "uvicorn mysite.asgi:application --uds /run/x --forwarded-allow-ips '*'"
     [found] = findings({**DJANGO, **procfile(command)}, CODE)
 
     assert found.help.startswith("have the proxy overwrite")
 
 
-def test_trust_in_the_configuration_file_is_told_there() -> None:
+def test_trust_in_the_configuration_file_is_found_there() -> None:
     [found] = findings({**DJANGO, "gunicorn.conf.py": 'forwarded_allow_ips = "*"\n'}, CODE)
 
     assert (str(found.path), found.line) == ("gunicorn.conf.py", 1)
@@ -48,21 +48,21 @@ def test_trust_in_the_configuration_file_is_told_there() -> None:
         {"uwsgi.ini": "[uwsgi]\nmount = /shop=mysite.wsgi:application\n"},
     ],
 )
-def test_a_script_name_is_told(files: dict[str, str]) -> None:
+def test_a_script_name_is_found(files: dict[str, str]) -> None:
     [found] = findings({**DJANGO, **files}, CODE)
 
     assert "SCRIPT_NAME /shop" in found.message
     assert 'FORCE_SCRIPT_NAME = "/shop"' in found.help
 
 
-def test_bridge_run_takes_a_root_path() -> None:
+def test_bridge_run_accepts_a_root_path() -> None:
     files = {**FLASK, **procfile("gunicorn -e SCRIPT_NAME=/shop shop:app")}
     [found] = findings(files, CODE, target="bridge")
 
     assert "bridge run --root-path /shop" in found.help
 
 
-def test_a_script_name_that_nginx_sends_is_told() -> None:
+def test_a_script_name_sent_by_nginx_is_found() -> None:
     text = (
         "location /shop/ {\n    proxy_set_header SCRIPT_NAME /shop;\n    proxy_pass http://a;\n}\n"
     )
@@ -75,7 +75,7 @@ def test_a_script_name_that_nginx_sends_is_told() -> None:
     "command",
     ["gunicorn mysite.wsgi --forwarded-allow-ips 10.0.0.7", "uvicorn mysite.asgi:application"],
 )
-def test_named_proxies_are_left_alone(command: str) -> None:
+def test_named_proxies_are_ignored(command: str) -> None:
     check_noop(CODE, f"web: {command}\n", path="Procfile", files=DJANGO)
 
 

@@ -1,6 +1,6 @@
-"""The rules, one module each, found by :func:`bridge.migrate.rule.all_rules`.
+"""The rules, one module each. :func:`bridge.migrate.rule.all_rules` finds them.
 
-A module is named by its rule, ``m203_init_without_super.py``, and opens with a docstring that
-``bridge migrate explain`` prints: what is found and why it matters, then code ``Before::`` and
+A module is named after its rule, as in ``m203_init_without_super.py``. Its docstring is the text of
+``bridge migrate explain``: the symptom, the cause and the remedy, then code ``Before::`` and
 ``After::``.
 """

@@ -1,10 +1,10 @@
 """``a2wsgi.WSGIMiddleware`` and ``a2wsgi.ASGIMiddleware``.
 
-When a client leaves during a response, ``WSGIMiddleware`` never closes the app's iterator and
-loses the thread; it merges ``X_User`` into ``X-User``, joins cookies with a comma, and runs ten
-requests at a time unless told otherwise. ``ASGIMiddleware`` runs no lifespan, holds the response
-for background tasks, and does not survive a fork. `bridge` does all of this as PEP 3333 and the
-ASGI specification say.
+When a client disconnects during a response, ``WSGIMiddleware`` never closes the app's iterator and
+loses the worker thread for good. It also merges ``X_User`` into ``X-User``, joins cookies with a
+comma, and runs ten requests at a time by default. ``ASGIMiddleware`` runs no lifespan, holds the
+response until background tasks finish, and does not survive a fork. `bridge` follows PEP 3333 and
+the ASGI specification in all of these points.
 
 Before::
 
@@ -18,8 +18,8 @@ After::
 
     app.mount("/shop", WsgiToAsgi(flask_app, threads=20))
 
-Of the options, ``workers`` becomes ``threads``; ``send_queue_size`` and ``wait_time`` are left out:
-`bridge` bounds what is sent in bytes, and waits for no background task.
+Of the options, ``workers`` becomes ``threads``; ``send_queue_size`` and ``wait_time`` are removed,
+because `bridge` limits what waits to be sent in bytes and does not wait for background tasks.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class A2wsgi(Rule):
 
     code = "A801"
     name = "a2wsgi"
-    summary = "a2wsgi's adapters: threads lost at disconnects, no lifespan"
+    summary = "a2wsgi's adapters: threads lost when clients disconnect, no lifespan"
     native = Severity.WARNING
     bridge = Severity.WARNING
     fix = "safe"
@@ -67,8 +67,8 @@ class A2wsgi(Rule):
             yield self.at(
                 module,
                 node,
-                "a2wsgi's WSGIMiddleware loses a thread for good when a client leaves midway, and "
-                "merges headers that differ in _ and -",
+                "a2wsgi's WSGIMiddleware loses a thread for good when a client disconnects during "
+                "a response, and merges headers that differ only in _ and -",
                 "use bridge.WsgiToAsgi(app, threads=...)",
                 fix=fix,
             )
@@ -76,8 +76,8 @@ class A2wsgi(Rule):
             yield self.at(
                 module,
                 node,
-                "a2wsgi's ASGIMiddleware runs no lifespan, holds responses for background tasks, "
-                "and does not survive a fork",
+                "a2wsgi's ASGIMiddleware runs no lifespan, holds responses until background tasks "
+                "finish, and does not survive a fork",
                 "use bridge.AsgiToWsgi(app)",
                 fix=fix,
             )

@@ -1,8 +1,8 @@
 """``asgiref.wsgi.WsgiToAsgi``.
 
-It runs one request at a time: all of them share one thread. It reads the whole body before the app
-is called, sends the head at once and each chunk with a trip through the event loop, and knows no
-lifespan. `bridge` has a class of the same name and the same options.
+It serves one request at a time, because all requests share one thread. It reads the whole body
+before it calls the app, sends the head at once and each chunk with a trip through the event loop,
+and does not support lifespan. `bridge` has a class of the same name with the same options.
 
 Before::
 
@@ -44,7 +44,7 @@ class AsgirefWsgi(Rule):
 
     code = "A802"
     name = "asgiref-wsgi-to-asgi"
-    summary = "asgiref's WsgiToAsgi: one request at a time"
+    summary = "asgiref's WsgiToAsgi serves one request at a time"
     native = Severity.WARNING
     bridge = Severity.WARNING
     fix = "safe"
@@ -55,8 +55,8 @@ class AsgirefWsgi(Rule):
             yield self.at(
                 module,
                 node,
-                "asgiref's WsgiToAsgi runs one request at a time, and reads each body whole before "
-                "the app is called",
+                "asgiref's WsgiToAsgi serves one request at a time, and reads the whole body "
+                "before it calls the app",
                 "use bridge.WsgiToAsgi, which takes the same options",
                 fix=fix,
             )

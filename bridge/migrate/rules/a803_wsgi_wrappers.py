@@ -1,8 +1,9 @@
 """The WSGI wrappers of Starlette, FastAPI and uvicorn.
 
 ``starlette.middleware.wsgi.WSGIMiddleware`` (FastAPI's is the same) and uvicorn's
-``--interface wsgi`` read the whole body into memory before the app is called, and have no bound on
-what waits to be sent; all three are deprecated. `bridge` streams both ways.
+``--interface wsgi`` read the whole request body into memory before they call the app, and do not
+limit how much of a response waits to be sent. All three are deprecated. `bridge` streams in both
+directions.
 
 Before::
 
@@ -16,8 +17,8 @@ After::
 
     app.mount("/flask", WsgiToAsgi(flask_app))
 
-And ``uvicorn shop:app --interface wsgi --port 80`` becomes ``bridge run shop:app --interface wsgi
---server uvicorn --port 80``.
+For a start command, ``uvicorn shop:app --interface wsgi --port 80`` becomes ``bridge run shop:app
+--interface wsgi --server uvicorn --port 80``.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ _ADAPTER = Adapter(
     {},
     packages=("fastapi", "starlette"),
 )
-_SAME = {
+_COUNTERPARTS = {
     "--host": "--host",
     "--port": "--port",
     "--uds": "--uds",
@@ -52,7 +53,7 @@ _SAME = {
     "--timeout-graceful-shutdown": "--grace-s",
 }
 _FLAGS = {"--reload": "--reload"}
-_SAME_LEVELS = ("critical", "error", "warning", "info", "debug")
+_COMMON_LEVELS = ("critical", "error", "warning", "info", "debug")
 
 
 class WsgiWrappers(Rule):
@@ -60,9 +61,7 @@ class WsgiWrappers(Rule):
 
     code = "A803"
     name = "deprecated-wsgi-wrapper"
-    summary = (
-        "Starlette's WSGIMiddleware, or uvicorn --interface wsgi: bodies in memory, deprecated"
-    )
+    summary = "Starlette's WSGIMiddleware or uvicorn --interface wsgi: deprecated, bodies in memory"
     native = Severity.WARNING
     bridge = Severity.WARNING
     sources = (Source.SOURCES, Source.DEPLOY)
@@ -74,8 +73,8 @@ class WsgiWrappers(Rule):
             yield self.at(
                 module,
                 node,
-                "Starlette's WSGIMiddleware is deprecated; it reads each body into memory before "
-                "the app is called",
+                "Starlette's WSGIMiddleware is deprecated, and reads each request body into memory "
+                "before it calls the app",
                 "use bridge.WsgiToAsgi(app)",
                 fix=fix,
             )
@@ -86,28 +85,28 @@ class WsgiWrappers(Rule):
                 yield self.at_line(
                     command.path,
                     command.line,
-                    "uvicorn's own WSGI adapter is deprecated; it reads each body into memory "
-                    "before the app is called",
-                    "start it with bridge run, which is uvicorn with bridge's adapter",
+                    "uvicorn's own WSGI adapter is deprecated, and reads each request body into "
+                    "memory before it calls the app",
+                    "start the app with bridge run, which is uvicorn with bridge's adapter",
                     line_text=command.text.partition("\n")[0],
                     fix=_fix(project, command),
                 )
 
 
 def _fix(project: Project, command: StartCommand) -> Fix | None:
-    argv = _translated(command.argv)
+    argv = _translate(command.argv)
     if argv is None or not command.text.startswith(("uvicorn", '"uvicorn', "'uvicorn")):
         return None
     edit = command.replace(argv)
     if edit is None:
         return None
     package = add_requirement(project, "wsgi-asgi-bridge[cli,uvicorn]", beside="uvicorn")
-    return Fix("Start it with bridge run", (edit, *package), safe=True)
+    return Fix("Start the app with bridge run", (edit, *package), safe=True)
 
 
-def _translated(argv: tuple[str, ...]) -> list[str] | None:
-    """The command for ``bridge run``; None if an option has no counterpart."""
-    words = [part for word in argv[1:] for part in _parted(word)]
+def _translate(argv: tuple[str, ...]) -> list[str] | None:
+    """The arguments of ``bridge run``; None if an option has no counterpart."""
+    words = [part for word in argv[1:] for part in _split_option(word)]
     result = ["bridge", "run"]
     position = 0
     while position < len(words):
@@ -117,7 +116,7 @@ def _translated(argv: tuple[str, ...]) -> list[str] | None:
         elif word in _FLAGS:
             result.append(_FLAGS[word])
         elif position + 1 < len(words) and _has_counterpart(word, words[position + 1]):
-            result += [_SAME.get(word, word), words[position + 1]]
+            result += [_COUNTERPARTS.get(word, word), words[position + 1]]
             position += 1
         else:
             return None
@@ -125,12 +124,12 @@ def _translated(argv: tuple[str, ...]) -> list[str] | None:
     return [*result, "--server", "uvicorn"]
 
 
-def _parted(word: str) -> list[str]:
+def _split_option(word: str) -> list[str]:
     name, equals, value = word.partition("=")
     return [name, value] if equals and name.startswith("--") else [word]
 
 
 def _has_counterpart(name: str, value: str) -> bool:
     if name == "--log-level":
-        return value in _SAME_LEVELS
-    return name in _SAME or name == "--interface"
+        return value in _COMMON_LEVELS
+    return name in _COUNTERPARTS or name == "--interface"

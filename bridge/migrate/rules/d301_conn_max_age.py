@@ -1,10 +1,12 @@
-"""``CONN_MAX_AGE`` other than 0: database connections that are kept for the next request.
+"""``CONN_MAX_AGE`` is not 0, so database connections are kept for the next request.
 
-Django keeps them for the thread they were made on. Its own ASGI handler runs the sync code of each
-request on another thread, which ends: the next request finds none and opens one more. The old ones
-are closed when Python's garbage collector happens to find them; under load that is too late, and
-PostgreSQL refuses: "sorry, too many clients already". Through
-`bridge` sync views run on long-lived threads, each with its own connection, as under gunicorn.
+Under Django's own ASGI handler the connections pile up, until PostgreSQL refuses more of them:
+"sorry, too many clients already". Django keeps a connection for the thread that opened it. Its ASGI
+handler runs the sync code of each request on another thread, which ends with the request, so the
+next request finds no connection and opens a new one. The old ones are closed when Python's garbage
+collector happens to find them; under load that is too late.
+
+With `bridge`, sync views run on long-lived threads with one connection each, as under gunicorn.
 
 Before::
 
@@ -18,8 +20,8 @@ After::
         "default": {"ENGINE": "django.db.backends.postgresql", "CONN_MAX_AGE": 0},
     }
 
-The fix is unsafe: each request then opens a connection of its own. With Django 5.1 and psycopg,
-``"OPTIONS": {"pool": True}`` keeps them in a pool instead.
+The fix is unsafe: each request then opens its own connection. With Django 5.1 and psycopg,
+``"OPTIONS": {"pool": True}`` keeps connections in a pool instead.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     from bridge.migrate.module import Module
     from bridge.migrate.project import Project
 
-_HELP = 'set it to 0, with "OPTIONS": {"pool": True} on PostgreSQL, or move through bridge'
+_HELP = 'set it to 0, and use "OPTIONS": {"pool": True} on PostgreSQL; or use bridge'
 
 
 class ConnMaxAge(Rule):
@@ -46,7 +48,7 @@ class ConnMaxAge(Rule):
 
     code = "D301"
     name = "conn-max-age"
-    summary = "CONN_MAX_AGE is not 0: under ASGI no connection is used again, and they pile up"
+    summary = "CONN_MAX_AGE is not 0: under ASGI connections pile up, and none is reused"
     native = Severity.ERROR
     bridge = Severity.INFO
     sources = (Source.RUNTIME, Source.SOURCES)
@@ -55,11 +57,11 @@ class ConnMaxAge(Rule):
     def check_project(self, project: Project) -> Iterator[Finding]:
         databases = aliases(project)
         if not databases and project.settings.get("DATABASES") is not None:
-            databases = {"default": {}}  # all of it is made by a function
+            databases = {"default": {}}  # the whole setting is computed
         for alias, database in databases.items():
             place = key_place(project, alias, "CONN_MAX_AGE")
-            is_told = source_of(project) is Source.RUNTIME and bool(database)
-            value = database.get("CONN_MAX_AGE", 0) if is_told else _value(database, place)
+            is_resolved = source_of(project) is Source.RUNTIME and bool(database)
+            value = database.get("CONN_MAX_AGE", 0) if is_resolved else _value(database, place)
             if value is not UNKNOWN and value != 0:
                 yield self._finding(project, alias, value, place)
 
@@ -70,11 +72,11 @@ class ConnMaxAge(Rule):
         value: Any,
         place: tuple[Module, cst.BaseExpression] | None,
     ) -> Finding:
-        kept = "without end" if value is None else f"for {value} s"
+        kept = "without limit" if value is None else f"for {value} s"
         message = (
-            f"CONN_MAX_AGE of {alias!r} keeps connections {kept} for threads that end with their "
-            "request under Django's ASGI handler: none is used again, and they pile up until the "
-            "database takes no more"
+            "under Django's ASGI handler connections pile up until the database refuses more: "
+            f"CONN_MAX_AGE of {alias!r} keeps each one {kept}, for a thread that ends with its "
+            "request"
         )
         source = source_of(project)
         if place is not None:
@@ -83,7 +85,7 @@ class ConnMaxAge(Rule):
 
 
 def _value(database: dict[str, Any], place: tuple[Module, cst.BaseExpression] | None) -> Any:
-    """What it is; what it is by default, where the environment has a say."""
+    """The value as written; the default, where the value comes from the environment."""
     value = database.get("CONN_MAX_AGE", UNKNOWN)
     if value is not UNKNOWN or place is None:
         return value
@@ -92,7 +94,7 @@ def _value(database: dict[str, Any], place: tuple[Module, cst.BaseExpression] | 
 
 
 def _default_of(node: cst.BaseExpression) -> Any:
-    """``env.int("CONN_MAX_AGE", default=60)``, ``int(os.environ.get("CONN_MAX_AGE", 60))``"""
+    """60 for ``env.int("X", default=60)`` and ``int(os.environ.get("X", 60))``."""
     if not isinstance(node, cst.Call):
         return UNKNOWN
     for position, each in enumerate(node.args):
@@ -109,7 +111,7 @@ def _number(value: Any) -> Any:
 
 
 def _fix(project: Project, place: tuple[Module, cst.BaseExpression]) -> Fix | None:
-    """Only where it is an error: through `bridge`, connections are better kept."""
+    """Only for the native target: with `bridge` it is better to keep connections."""
     if project.target is not Target.NATIVE:
         return None
     module, node = place

@@ -1,9 +1,9 @@
-"""More database connections than the database takes, in the worst case.
+"""More database connections in the worst case than the database allows.
 
-Django's own ASGI handler gives each request in flight a thread, and each thread has its own
-connection: their number has no bound but the server's ``--limit-concurrency``. Through `bridge` it
-is processes x threads. A pool of Django's has ``max_size`` in each process, and who comes late
-waits for one.
+Django's own ASGI handler runs each request in flight on its own thread, and each thread has its own
+connection, so nothing limits their number but the server's ``--limit-concurrency``. With `bridge`
+the number is processes x threads. A connection pool of Django opens up to ``max_size`` connections
+in each process, and further requests wait for one.
 
 Before::
 
@@ -27,7 +27,10 @@ from bridge.migrate.rule import Rule
 if TYPE_CHECKING:
     from bridge.migrate.project import Project
 
-_HELP = "limit requests (uvicorn --limit-concurrency), use a pool, or put pgbouncer in between"
+_HELP = (
+    "limit concurrent requests (uvicorn --limit-concurrency), use a connection pool, or put "
+    "pgbouncer in front of the database"
+)
 
 
 class WorstCase(Rule):
@@ -35,7 +38,7 @@ class WorstCase(Rule):
 
     code = "D302"
     name = "too-many-connections"
-    summary = "database connections in the worst case, against the server's limit"
+    summary = "more database connections in the worst case than the database allows"
     native = Severity.WARNING
     bridge = Severity.INFO
     sources = (Source.RUNTIME, Source.SOURCES, Source.DEPLOY)
@@ -49,13 +52,13 @@ class WorstCase(Rule):
         capacity = capacity_after(capacity_now(project))
         number, why = database.connections(project.target, capacity)
         if number is None:
-            number, why = _limited(project) or (None, why)
+            number, why = _limit_of_command(project) or (None, why)
         if number is not None and number <= limit:
             return
         setting = project.settings.get("DATABASES")
         message = (
-            f"{database.alias!r} may be asked for more connections than it takes: {why}, and it "
-            f"takes {limit} ({database.limit_why})"
+            f"{database.alias!r} may run out of connections: the worst case is {why}; the database "
+            f"allows {limit} ({database.limit_why})"
         )
         is_bounded = number is not None or project.target is Target.BRIDGE
         severity = (Severity.WARNING, Severity.INFO if is_bounded else None)
@@ -66,14 +69,14 @@ class WorstCase(Rule):
             yield self.at_line(settings_path(project), 0, message, _HELP, severity=severity)
 
 
-def _limited(project: Project) -> tuple[int, str] | None:
-    """The bound that the project's own uvicorn command has, if any."""
+def _limit_of_command(project: Project) -> tuple[int, str] | None:
+    """The limit of the project's uvicorn command, with the arithmetic; None without one."""
     if project.target is not Target.NATIVE:
         return None
     for command in project.deploy.starting("uvicorn"):
-        most = command.number("--limit-concurrency")
-        if most is not None:
+        limit = command.number("--limit-concurrency")
+        if limit is not None:
             processes = command.number("--workers") or 1
-            number = processes * most
-            return number, f"{processes} processes x --limit-concurrency {most} = {number}"
+            number = processes * limit
+            return number, f"{processes} processes x --limit-concurrency {limit} = {number}"
     return None

@@ -1,7 +1,8 @@
-"""``ATOMIC_REQUESTS`` and an async view.
+"""``ATOMIC_REQUESTS`` with an async view.
 
-Django cannot keep a transaction open around a view that it awaits, and says so at each request:
-``RuntimeError: You cannot use ATOMIC_REQUESTS with async views``, a 500, under every server.
+Every request to the view is a 500, under every server: ``RuntimeError: You cannot use
+ATOMIC_REQUESTS with async views``. Django cannot keep a transaction open around a view that it
+awaits. Exclude the view from ``ATOMIC_REQUESTS``, and use ``atomic()`` where the view writes.
 
 Before::
 
@@ -14,7 +15,7 @@ After::
     async def dashboard(request):
         ...
 
-The fix is unsafe: what the view writes is then no longer one transaction.
+The fix is unsafe: the writes of the view are then no longer one transaction.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ if TYPE_CHECKING:
 _OPT_OUT = "non_atomic_requests"
 _METHODS = ("get", "post", "put", "patch", "delete", "head", "options", "trace")
 _ROUTES = ("django.urls.path", "django.urls.re_path", "django.conf.urls.url")
-_HELP = "decorate it with transaction.non_atomic_requests, and use atomic() where it writes"
+_HELP = (
+    "decorate the view with transaction.non_atomic_requests, and use atomic() where the view writes"
+)
 Node = cst.ClassDef | cst.FunctionDef
 
 
@@ -48,7 +51,7 @@ class AtomicRequests(Rule):
 
     code = "D303"
     name = "atomic-requests-async-view"
-    summary = "ATOMIC_REQUESTS with an async view: RuntimeError at each request"
+    summary = "ATOMIC_REQUESTS with an async view: RuntimeError on every request"
     native = Severity.ERROR
     bridge = Severity.ERROR
     sources = (Source.RUNTIME, Source.SOURCES)
@@ -59,10 +62,12 @@ class AtomicRequests(Rule):
         if not atomic:
             return
         source = Source.RUNTIME if project.facts is not None else Source.SOURCES
-        told = (
-            _told_views(project, atomic) if project.facts is not None else _written_views(project)
+        views = (
+            _introspected_views(project, atomic)
+            if project.facts is not None
+            else _views_in_sources(project)
         )
-        for module, node in {id(each[1]): each for each in told}.values():
+        for module, node in {id(each[1]): each for each in views}.values():
             if _OPT_OUT in " ".join(module.source(each) for each in node.decorators):
                 continue
             message = _message(node.name.value, atomic)
@@ -81,58 +86,60 @@ class AtomicRequests(Rule):
 
 def _message(name: str, atomic: list[str]) -> str:
     return (
-        f"{name} is async, and ATOMIC_REQUESTS of {atomic[0]!r} is set: Django raises a "
-        "RuntimeError at each request"
+        f"every request to {name} raises RuntimeError: the view is async, and ATOMIC_REQUESTS is "
+        f"set for the database {atomic[0]!r}"
     )
 
 
-def _told_views(project: Project, atomic: list[str]) -> Iterator[tuple[Module, Node]]:
-    """The async views of the URLconf that are the project's own, where they are defined."""
-    excused = _excused(project)
+def _introspected_views(project: Project, atomic: list[str]) -> Iterator[tuple[Module, Node]]:
+    """The definitions of the project's own async views, as the URLconf lists them."""
+    exempt = _exempt_views(project)
     for view in _async_views(project, atomic):
         found = _definition(project, view)
-        if found is None or view.name in excused:
+        if found is None or view.name in exempt:
             continue
         module, node = found
-        if f"{module.name}.{node.name.value}" not in excused:
+        if f"{module.name}.{node.name.value}" not in exempt:
             yield found
 
 
 def _unresolved_views(project: Project, atomic: list[str]) -> Iterator[ViewFact]:
-    """Those that are made in a function, or in another way that is not looked into."""
-    excused = _excused(project)
+    """The project's own async views whose definition is not found: made in a function, say."""
+    exempt = _exempt_views(project)
     views = {(view.file, view.line): view for view in _async_views(project, atomic)}
     for view in views.values():
         is_own = view.line > 0 and project.module_at(view.file) is not None
-        if is_own and view.name not in excused and _definition(project, view) is None:
+        if is_own and view.name not in exempt and _definition(project, view) is None:
             yield view
 
 
 def _async_views(project: Project, atomic: list[str]) -> list[ViewFact]:
-    """The async views of the URLconf; those that opt out of all these databases left out."""
+    """The async views of the URLconf, except those that opt out of all these databases."""
     views = project.facts.views if project.facts is not None else ()
     return [view for view in views if view.is_async and not set(atomic) <= set(view.non_atomic)]
 
 
 def _definition(project: Project, view: ViewFact) -> tuple[Module, Node] | None:
-    """By its file, for what is imported through ``sys.path`` has another name there."""
+    """Searched by file first: a module imported through ``sys.path`` has another name there."""
     if "<locals>" in view.name:
         return None
     by_file = project.defined_in(view.file, view.name.rpartition(".")[2]) if view.file else None
     return by_file or project.find(view.name)
 
 
-def _written_views(project: Project) -> Iterator[tuple[Module, Node]]:
-    """The same, for a project that was not asked: what stands in ``path(...)`` and is async."""
+def _views_in_sources(project: Project) -> Iterator[tuple[Module, Node]]:
+    """Without introspection: the async views named in calls of ``path(...)``."""
     for module in project.containing("urlpatterns"):
         for call in module.nodes(cst.Call):
             if module.qualified(call) in _ROUTES and len(call.args) > 1:
-                found = _find(project, module, call.args[1].value)
+                found = _find_view(project, module, call.args[1].value)
                 if found is not None and _is_async(found[1]):
                     yield found
 
 
-def _find(project: Project, module: Module, view: cst.BaseExpression) -> tuple[Module, Node] | None:
+def _find_view(
+    project: Project, module: Module, view: cst.BaseExpression
+) -> tuple[Module, Node] | None:
     name = module.qualified(view) or ""
     if isinstance(view, cst.Call) and not name.endswith(".as_view"):
         return None  # wrapped in something that may have made it sync
@@ -147,8 +154,8 @@ def _is_async(node: Node) -> bool:
     return bool(own) and all(each.asynchronous is not None for each in own)
 
 
-def _excused(project: Project) -> set[str]:
-    """The views that the URLconf wraps: ``path("", non_atomic_requests(view))``."""
+def _exempt_views(project: Project) -> set[str]:
+    """The names of views that the URLconf exempts: ``path("", non_atomic_requests(view))``."""
     found: set[str] = set()
     for module in project.containing(_OPT_OUT):
         try:
@@ -164,7 +171,7 @@ def _excused(project: Project) -> set[str]:
 
 
 def _fix(module: Module, node: Node, atomic: list[str]) -> Fix:
-    """Decorators above all others: without an argument it is for the default database alone."""
+    """One decorator for each database, above all others. The default one needs no ``using``."""
     first = node.decorators[0] if node.decorators else node
     indent = module.indent_of(first)
     opt_outs = [_opt_out(alias) for alias in atomic]
@@ -172,18 +179,18 @@ def _fix(module: Module, node: Node, atomic: list[str]) -> Fix:
     if isinstance(node, cst.ClassDef):
         opt_outs = [f'method_decorator({each}, name="dispatch")' for each in opt_outs]
         imports += module.add_import("from django.utils.decorators import method_decorator")
-        imports = _joined(imports)
+        imports = _merged(imports)
     line, _ = module.position(first)
     edit = module.insert_line(line, "".join(f"{indent}@{each}\n" for each in opt_outs))
-    return Fix(f"Decorate it with {_OPT_OUT}", (edit, *imports), safe=False)
+    return Fix(f"Decorate the view with {_OPT_OUT}", (edit, *imports), safe=False)
 
 
 def _opt_out(alias: str) -> str:
     return f"transaction.{_OPT_OUT}" + ("" if alias == "default" else f'(using="{alias}")')
 
 
-def _joined(edits: tuple[Edit, ...]) -> tuple[Edit, ...]:
-    """Two insertions at one place as one."""
+def _merged(edits: tuple[Edit, ...]) -> tuple[Edit, ...]:
+    """Merge two insertions at the same offset into one."""
     if len(edits) < 2 or edits[0].start != edits[1].start:
         return edits
     text = edits[0].text.rstrip("\n") + "\n" + edits[1].text

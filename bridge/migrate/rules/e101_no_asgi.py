@@ -1,8 +1,9 @@
 """No module of the project makes an ASGI application.
 
-Every ASGI server needs one to import. It is made as ``wsgi.py`` makes its own; all other lines of
-that file, such as loading a ``.env`` file or setting up tracing, are kept. ``--target bridge`` puts
-`bridge` onto the list of packages, too.
+An ASGI server has nothing to import, so it cannot serve the project. The fix writes an ``asgi.py``
+that makes the application as ``wsgi.py`` does. All other lines of that file are kept, such as those
+that load a ``.env`` file or set up tracing. With ``--target bridge`` the fix also adds `bridge` to
+the requirements.
 
 Before::
 
@@ -22,9 +23,9 @@ After::
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")
     application = get_asgi_application()
 
-Where ``wsgi.py`` does anything else with its application, such as wrapping it in WSGI middleware
-(E104), ``--target bridge`` makes an ``asgi.py`` that runs that very application; for ``native`` it
-has to be written by hand.
+Where ``wsgi.py`` does more with its application, such as wrapping it in WSGI middleware (E104), the
+fix for ``--target bridge`` writes an ``asgi.py`` that runs the application of ``wsgi.py``. For
+``native``, write ``asgi.py`` by hand.
 """
 
 from __future__ import annotations
@@ -70,14 +71,14 @@ class NoAsgi(Rule):
         wsgi = next(iter(wsgi_modules(project)), None) or _named_wsgi(project)
         path = _package(project, wsgi) / "asgi.py"
         if project.exists(path):
-            return  # it makes its application in a way of its own
+            return  # it makes its application in a way that _has_asgi does not recognise
         where = project.base if wsgi is None else wsgi.path
         yield self.at_line(
             where,
             0 if wsgi is None else 1,
-            f"there is no {project.relative(path)}, and nothing else makes an ASGI application: an "
-            "ASGI server has nothing to run",
-            "write it, from wsgi.py",
+            f"an ASGI server has nothing to run: there is no {project.relative(path)}, and no "
+            "other module makes an ASGI application",
+            "write it, based on wsgi.py",
             source=Source.SOURCES,
             line_text="" if wsgi is None else wsgi.line(1),
             fix=_fix(project, wsgi, path),
@@ -85,18 +86,18 @@ class NoAsgi(Rule):
 
 
 def _has_asgi(project: Project) -> bool:
-    words = ("get_asgi_application", "ProtocolTypeRouter", "to_asgi", "WsgiToAsgi", "ASGIHandler")
-    return next(project.containing(*words), None) is not None
+    names = ("get_asgi_application", "ProtocolTypeRouter", "to_asgi", "WsgiToAsgi", "ASGIHandler")
+    return next(project.containing(*names), None) is not None
 
 
 def _named_wsgi(project: Project) -> Module | None:
-    """A ``wsgi.py`` that has its application from elsewhere, or makes it in a function."""
+    """A ``wsgi.py`` that imports its application, or makes it in a function."""
     named = (each for each in project.modules if each.name.rpartition(".")[2] == "wsgi")
     return next((each for each in named if not is_test(each)), None)
 
 
 def _package(project: Project, wsgi: Module | None) -> Path:
-    """The folder of ``wsgi.py``, else of the settings."""
+    """The folder of ``wsgi.py``, else that of the settings."""
     if wsgi is not None:
         return wsgi.path.parent
     name = project.settings_module or ""
@@ -115,12 +116,12 @@ def _fix(project: Project, wsgi: Module | None, path: Path) -> Fix | None:
     edits: tuple[Edit | NewFile, ...] = (NewFile(path, text),)
     if project.target is Target.BRIDGE:
         edits += bridge_requirement(project)
-    return Fix(f"Make {project.relative(path)}", edits, safe=True)
+    return Fix(f"Create {project.relative(path)}", edits, safe=True)
 
 
 def _new_text(project: Project) -> str | None:
     if next(project.containing("DJANGO_CONFIGURATION"), None) is not None:
-        return None  # django-configurations has to be set up first
+        return None  # django-configurations must be set up first
     return (
         '"""The ASGI application."""\n\nimport os\n\n'
         f"from {_MODULES[project.target]} import get_asgi_application\n\n"
@@ -133,20 +134,20 @@ def _from_wsgi(project: Project, wsgi: Module) -> str | None:
     made = plain_factory_call(wsgi)
     imported = _import_of(wsgi)
     if made is not None and imported is not None:
-        return _copied(wsgi, project.target, imported)
-    return _around(wsgi) if project.target is Target.BRIDGE else None
+        return _copy(wsgi, project.target, imported)
+    return _wrap(wsgi) if project.target is Target.BRIDGE else None
 
 
 def _import_of(wsgi: Module) -> cst.ImportFrom | None:
-    """``from django.core.wsgi import get_wsgi_application`` at the top level, by itself."""
+    """The top-level line ``from django.core.wsgi import get_wsgi_application``."""
     for node in wsgi.nodes(cst.ImportFrom):
         module = wsgi.source(node.module) if node.module is not None else ""
-        if module in ("django.core.wsgi", _CONFIGURATIONS) and _is_by_itself(wsgi, node):
+        if module in ("django.core.wsgi", _CONFIGURATIONS) and _is_only_import(wsgi, node):
             return node
     return None
 
 
-def _is_by_itself(wsgi: Module, node: cst.ImportFrom) -> bool:
+def _is_only_import(wsgi: Module, node: cst.ImportFrom) -> bool:
     line = wsgi.parent(node)
     if not isinstance(line, cst.SimpleStatementLine) or wsgi.parent(line) is not wsgi.tree:
         return False
@@ -157,9 +158,9 @@ def _aliases(node: cst.ImportFrom) -> Sequence[cst.ImportAlias]:
     return () if isinstance(node.names, cst.ImportStar) else node.names
 
 
-def _copied(wsgi: Module, target: Target, imported: cst.ImportFrom) -> str:
-    """``wsgi.py`` with another factory; its docstring speaks of ASGI, all else is as it was."""
-    edits = [wsgi.replace(imported, _import_instead(wsgi, target, imported))]
+def _copy(wsgi: Module, target: Target, imported: cst.ImportFrom) -> str:
+    """The text of ``wsgi.py`` with the ASGI factory, and ASGI for WSGI in its docstring."""
+    edits = [wsgi.replace(imported, _asgi_import(wsgi, target, imported))]
     edits += (
         wsgi.replace(name, "get_asgi_application")
         for name in wsgi.nodes(cst.Name)
@@ -175,18 +176,18 @@ def _copied(wsgi: Module, target: Target, imported: cst.ImportFrom) -> str:
     return _CODING.sub(r"\1", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
-def _import_instead(wsgi: Module, target: Target, imported: cst.ImportFrom) -> str:
+def _asgi_import(wsgi: Module, target: Target, imported: cst.ImportFrom) -> str:
     [alias] = _aliases(imported)
-    what = wsgi.source(alias).replace("get_wsgi_application", "get_asgi_application")
-    configured = imported.module is not None and wsgi.source(imported.module) == _CONFIGURATIONS
-    if configured and target is Target.NATIVE:
-        return f"from configurations.asgi import {what}"
-    line = f"from {_MODULES[target]} import {what}"
-    return f"import configurations\n{line}\n\nconfigurations.setup()" if configured else line
+    imported_name = wsgi.source(alias).replace("get_wsgi_application", "get_asgi_application")
+    is_configured = imported.module is not None and wsgi.source(imported.module) == _CONFIGURATIONS
+    if is_configured and target is Target.NATIVE:
+        return f"from configurations.asgi import {imported_name}"
+    line = f"from {_MODULES[target]} import {imported_name}"
+    return f"import configurations\n{line}\n\nconfigurations.setup()" if is_configured else line
 
 
-def _around(wsgi: Module) -> str | None:
-    """The application of ``wsgi.py`` as it is, with all that it is wrapped in."""
+def _wrap(wsgi: Module) -> str | None:
+    """An ``asgi.py`` that runs the application of ``wsgi.py``, with everything that wraps it."""
     name = served_name(wsgi)
     if name is None:
         return None

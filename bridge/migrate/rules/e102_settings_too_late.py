@@ -1,8 +1,7 @@
 """The application is made before ``DJANGO_SETTINGS_MODULE`` is set.
 
-``get_asgi_application()`` reads the settings. Under a server that nobody told the settings module,
-the import of the module fails: ImproperlyConfigured. Where the variable happens to be set in the
-environment, it works, until it is not.
+Importing the module fails with ImproperlyConfigured: ``get_asgi_application()`` reads the settings.
+It works only where the environment of the server already sets the variable.
 
 Before::
 
@@ -48,23 +47,23 @@ class SettingsTooLate(Rule):
 
     def check_module(self, module: Module, project: Project) -> Iterator[Finding]:
         calls = application_calls(module)
-        setting = _setting(module)
-        if not calls or setting is None:
+        found = _setting(module)
+        if not calls or found is None:
             return
-        made, told = statement_of(module, calls[0]), statement_of(module, setting)
-        if module.position(made) < module.position(told):
+        application, setting = statement_of(module, calls[0]), statement_of(module, found)
+        if module.position(application) < module.position(setting):
             yield self.at(
                 module,
-                made,
-                f"the application is made before {_VARIABLE} is set: the settings cannot be found "
-                "unless the environment has it already",
-                "set the variable first",
-                fix=_fix(module, made, told),
+                application,
+                f"importing this module fails unless the environment sets {_VARIABLE}: the "
+                "application is made before the line that sets it",
+                f"set {_VARIABLE} above this line",
+                fix=_fix(module, application, setting),
             )
 
 
 def _setting(module: Module) -> cst.CSTNode | None:
-    """What sets the variable in ``os.environ``, at the top level."""
+    """The top-level call or assignment that sets the variable in ``os.environ``."""
     found: list[cst.CSTNode] = [
         call
         for call in module.nodes(cst.Call)
@@ -78,17 +77,17 @@ def _setting(module: Module) -> cst.CSTNode | None:
     return next(top, None)
 
 
-def _fix(module: Module, made: cst.CSTNode, told: cst.CSTNode) -> Fix | None:
-    if not isinstance(told, cst.SimpleStatementLine) or not isinstance(
-        made, cst.SimpleStatementLine
+def _fix(module: Module, application: cst.CSTNode, setting: cst.CSTNode) -> Fix | None:
+    if not isinstance(setting, cst.SimpleStatementLine) or not isinstance(
+        application, cst.SimpleStatementLine
     ):
         return None
-    names = _names(module, told)
-    needs_os = "os" in names and not _is_bound(module, "os", made, told)
-    if not all(_is_bound(module, name, made, told) for name in names - {"os"}):
+    names = _names(module, setting)
+    needs_os = "os" in names and not _has_same_value(module, "os", application, setting)
+    if not all(_has_same_value(module, name, application, setting) for name in names - {"os"}):
         return None
-    first, last = module.position(told)[0], module.line_of(module.span(told)[1])
-    at = module.position(made)[0]
+    first, last = module.position(setting)[0], module.line_of(module.span(setting)[1])
+    at = module.position(application)[0]
     text = "".join(f"{module.line(number)}\n" for number in range(first, last + 1))
     edits: list[Edit] = [
         module.insert_line(at, ("import os\n\n" if needs_os else "") + text),
@@ -108,14 +107,16 @@ def _names(module: Module, statement: cst.CSTNode) -> set[str]:
     return found
 
 
-def _is_bound(module: Module, name: str, made: cst.CSTNode, told: cst.CSTNode) -> bool:
-    """Whether a name means the same in front of one statement as it does at a later one."""
+def _has_same_value(
+    module: Module, name: str, application: cst.CSTNode, setting: cst.CSTNode
+) -> bool:
+    """Whether a name has the same value before the application is made as at the setting."""
     bound = [
         module.position(each.node)
-        for each in module.scopes[told][name]
+        for each in module.scopes[setting][name]
         if isinstance(each, Assignment)
     ]
-    first, last = module.position(made), module.position(told)
+    first, last = module.position(application), module.position(setting)
     if not bound:
-        return True  # Python's own
+        return True  # a builtin
     return any(each < first for each in bound) and not any(first <= each < last for each in bound)

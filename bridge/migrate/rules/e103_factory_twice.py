@@ -1,7 +1,8 @@
-"""The factory of the application is called twice in one module.
+"""The application factory is called twice in one module.
 
-Each call loads the middleware anew. It works, and costs memory and start-up time; middleware that
-counts on being made once, a cache in it say, is there twice.
+Each call loads all middleware again. The application works, but needs more memory and start-up
+time, and middleware that expects to be created once, such as one that holds a cache, exists twice.
+Call the factory once, and use the result in both places.
 
 Before::
 
@@ -34,7 +35,7 @@ class FactoryTwice(Rule):
 
     code = "E103"
     name = "factory-called-twice"
-    summary = "the factory of the application is called twice"
+    summary = "the application factory is called twice"
     native = Severity.INFO
     bridge = Severity.INFO
     triggers = ("get_asgi_application", "get_wsgi_application")
@@ -47,8 +48,8 @@ class FactoryTwice(Rule):
                 yield self.at(
                     module,
                     call,
-                    f"{name.rpartition('.')[2]}() is called a second time: the middleware is made "
-                    "twice",
-                    "call it once and keep what it returns",
+                    "all middleware is created twice: "
+                    f"{name.rpartition('.')[2]}() is called a second time",
+                    "call it once, and use the result in both places",
                 )
             seen.add(name)

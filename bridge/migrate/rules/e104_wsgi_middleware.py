@@ -1,7 +1,7 @@
 """``wsgi.py`` wraps the application in WSGI middleware.
 
-An ASGI application cannot be wrapped in it, so under Django's own ASGI handler what the middleware
-did is not done any more: no error says so. `bridge.to_asgi` runs the wrapped application as it is.
+Under Django's own ASGI handler the middleware no longer runs, and no error reports it: WSGI
+middleware cannot wrap an ASGI application. `bridge.to_asgi` runs the wrapped application unchanged.
 
 Before::
 
@@ -35,7 +35,7 @@ class WsgiMiddleware(Rule):
 
     code = "E104"
     name = "wsgi-middleware"
-    summary = "wsgi.py wraps the application in WSGI middleware, which ASGI leaves out"
+    summary = "wsgi.py wraps the application in WSGI middleware, which ASGI does not run"
     native = Severity.ERROR
     bridge = Severity.INFO
     triggers = ("get_wsgi_application",)
@@ -46,7 +46,6 @@ class WsgiMiddleware(Rule):
             yield self.at(
                 module,
                 node,
-                f"the application is wrapped in WSGI middleware ({text[:60]}), which Django's own "
-                "ASGI handler does not run",
-                "find the same for ASGI, or run the wrapped application with bridge.to_asgi",
+                f"Django's own ASGI handler does not run this WSGI middleware: {text[:60]}",
+                "use an ASGI equivalent, or run the wrapped application with bridge.to_asgi",
             )

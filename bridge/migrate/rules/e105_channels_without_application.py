@@ -1,8 +1,9 @@
-"""Channels or daphne without ``ASGI_APPLICATION``, or daphne behind ``staticfiles``.
+"""Channels or daphne without ``ASGI_APPLICATION``, or daphne after ``staticfiles``.
 
-``daphne`` in ``INSTALLED_APPS`` replaces ``runserver``, and stops at once if ``ASGI_APPLICATION``
-is not set; Channels' test server needs the setting as well. Behind ``django.contrib.staticfiles``
-it does not get to replace ``runserver``, and ``manage.py check`` fails with ``daphne.E001``.
+``daphne`` in ``INSTALLED_APPS`` replaces ``runserver``, which exits at once if ``ASGI_APPLICATION``
+is not set; the test server of Channels needs the setting too. Where ``daphne`` is listed after
+``django.contrib.staticfiles``, ``manage.py check`` fails with ``daphne.E001``, and ``runserver`` is
+not replaced.
 
 Before::
 
@@ -47,7 +48,7 @@ class ChannelsWithoutApplication(Rule):
 
     code = "E105"
     name = "channels-without-application"
-    summary = "channels or daphne without ASGI_APPLICATION, or daphne behind staticfiles"
+    summary = "channels or daphne without ASGI_APPLICATION, or daphne after staticfiles"
     native = Severity.ERROR
     bridge = Severity.ERROR
     sources = (Source.SOURCES, Source.RUNTIME)
@@ -72,9 +73,9 @@ class ChannelsWithoutApplication(Rule):
     ) -> Finding:
         return self.at(
             *place,
-            f"{name} is installed, and ASGI_APPLICATION is not set: runserver of daphne stops, and "
-            "Channels' test server finds no application",
-            'set ASGI_APPLICATION = "mysite.asgi.application", by the name of your module',
+            "daphne's runserver exits at once, and Channels' test server finds no application: "
+            f"{name} is installed, but ASGI_APPLICATION is not set",
+            'set ASGI_APPLICATION = "mysite.asgi.application", with the name of your module',
             source=setting.source,
             fix=_set_application(project, setting),
         )
@@ -82,16 +83,16 @@ class ChannelsWithoutApplication(Rule):
     def _too_late(self, setting: Setting, place: Place) -> Finding:
         return self.at(
             *place,
-            f"daphne is behind {_STATIC}: manage.py check fails with daphne.E001, and runserver "
-            "stays Django's",
-            'put "daphne" first',
+            "manage.py check fails with daphne.E001, and runserver is still Django's: daphne is "
+            f"listed after {_STATIC}",
+            'put "daphne" first in INSTALLED_APPS',
             source=setting.source,
             fix=_move_daphne(setting),
         )
 
 
 def _set_application(project: Project, setting: Setting) -> Fix | None:
-    """Only where there is one module that it can be."""
+    """None unless the project has exactly one ``asgi`` module, with an ``application``."""
     found = [module for module in project.modules if module.name.rpartition(".")[2] == "asgi"]
     if "ASGI_APPLICATION" in project.settings.names() or len(found) != 1:
         return None
@@ -104,7 +105,7 @@ def _set_application(project: Project, setting: Setting) -> Fix | None:
 
 
 def _move_daphne(setting: Setting) -> Fix | None:
-    """Only where the list is one literal of plain strings."""
+    """None unless the setting is one literal list of plain strings."""
     module, literal = setting.module, setting.literal
     if module is None or not isinstance(literal, cst.List | cst.Tuple):
         return None
@@ -113,19 +114,19 @@ def _move_daphne(setting: Setting) -> Fix | None:
     at = next((n for n, each in enumerate(strings) if each.evaluated_value == "daphne"), 0)
     if len(strings) != len(values) or at == 0:
         return None
-    has_lines = all(_has_line(module, each) for each in strings)
-    edits = _line_moved(module, strings, at) if has_lines else _item_moved(module, strings, at)
+    have_own_lines = all(_has_own_line(module, each) for each in strings)
+    edits = _move_line(module, strings, at) if have_own_lines else _move_item(module, strings, at)
     return Fix('Put "daphne" first', edits, safe=True) if edits else None
 
 
-def _has_line(module: Module, string: cst.SimpleString) -> bool:
-    """Whether a string shares its line with a comment at most, no bracket and no other string."""
+def _has_own_line(module: Module, string: cst.SimpleString) -> bool:
+    """Whether nothing else is on the line of a string, except a comma and a comment."""
     text = module.line(module.position(string)[0]).partition("#")[0].strip()
     return text.removesuffix(",").rstrip() == module.source(string)
 
 
-def _line_moved(module: Module, strings: list[cst.SimpleString], at: int) -> tuple[Edit, ...]:
-    """The line goes, with its comment."""
+def _move_line(module: Module, strings: list[cst.SimpleString], at: int) -> tuple[Edit, ...]:
+    """Move the whole line, including its comment."""
     first, line = (module.position(strings[each])[0] for each in (0, at))
     text = module.line(line)
     before, hash_, comment = text.partition("#")
@@ -134,11 +135,11 @@ def _line_moved(module: Module, strings: list[cst.SimpleString], at: int) -> tup
     return module.delete_lines(line, line), module.insert_line(first, f"{text}\n")
 
 
-def _item_moved(module: Module, strings: list[cst.SimpleString], at: int) -> tuple[Edit, ...]:
-    """The string goes, with what is between the first two; none where comments are among them."""
+def _move_item(module: Module, strings: list[cst.SimpleString], at: int) -> tuple[Edit, ...]:
+    """Move the string with the separator of the first two; no edits where a comment would move."""
     spans = [module.span(each) for each in strings]
     between = module.text[spans[0][1] : spans[1][0]]
-    gone = Edit(module.path, spans[at - 1][1], spans[at][1], "")
-    if "#" in between or "#" in module.text[gone.start : gone.end]:
+    removal = Edit(module.path, spans[at - 1][1], spans[at][1], "")
+    if "#" in between or "#" in module.text[removal.start : removal.end]:
         return ()
-    return gone, module.insert_before(strings[0], module.source(strings[at]) + between)
+    return removal, module.insert_before(strings[0], module.source(strings[at]) + between)

@@ -1,8 +1,8 @@
-"""A server told ``--lifespan on`` for an app that has no lifespan.
+"""A server that is started with ``--lifespan on`` for an app without lifespan.
 
-Django's ASGI handler answers only to ``http``: with ``--lifespan on`` uvicorn takes its
-``ValueError`` for a failed startup and exits. Apps that `bridge` makes answer the lifespan
-messages: there the option does no harm, but the project cannot go back to Django's own handler.
+uvicorn exits at startup: Django's ASGI handler supports only ``http``, and with ``--lifespan on``
+uvicorn treats its ``ValueError`` as a failed startup. Apps that `bridge` makes answer the lifespan
+messages. There the option does no harm, but the project cannot go back to Django's own handler.
 
 Before::
 
@@ -30,7 +30,7 @@ class LifespanOn(Rule):
 
     code = "E106"
     name = "lifespan-on"
-    summary = "a server is started with --lifespan on, and Django has no lifespan"
+    summary = "a server is started with --lifespan on, but Django has no lifespan"
     native = Severity.ERROR
     bridge = Severity.WARNING
     sources = (Source.DEPLOY,)
@@ -41,8 +41,8 @@ class LifespanOn(Rule):
                 yield self.at_line(
                     command.path,
                     command.line,
-                    "--lifespan on: Django's ASGI handler has no lifespan, and uvicorn exits at "
-                    "startup",
+                    "uvicorn exits at startup: --lifespan on needs a lifespan, and Django's ASGI "
+                    "handler has none",
                     "use --lifespan auto, the default",
                     line_text=command.text.partition("\n")[0],
                 )

@@ -1,8 +1,8 @@
-"""A project that is to move through `bridge`, and still makes Django's own ASGI application.
+"""A project that is to move to `bridge` still makes Django's own ASGI application.
 
-``startproject`` writes an ``asgi.py`` with Django's handler in it. An ASGI server that is given
-that one never runs `bridge`: all that is said about a project through `bridge` is not true of it
-yet. So as long as this is found, every finding is at least as bad as it is natively.
+`bridge` does not run in such a project: ``startproject`` writes an ``asgi.py`` with Django's
+handler, and an ASGI server runs the handler that it imports. The severities for `bridge` do not
+apply yet, so until this is fixed every finding is at least as severe as it is natively.
 
 Before::
 
@@ -12,8 +12,8 @@ After::
 
     from bridge.contrib.django import get_asgi_application
 
-The fix puts `bridge` onto the list of packages, too. It is unsafe where the project names
-``ASGIRequest``: through `bridge` sync views get a ``WSGIRequest``, as under WSGI.
+The fix also adds `bridge` to the requirements. It is unsafe where the project names
+``ASGIRequest``: with `bridge`, sync views get a ``WSGIRequest``, as under WSGI.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class DjangosOwnAsgi(Rule):
 
     code = "E107"
     name = "djangos-own-asgi"
-    summary = "the ASGI application is still Django's own, and the project is to move to bridge"
+    summary = "the project is to move to bridge, but its ASGI application is still Django's own"
     native = None
     bridge = Severity.ERROR
     fix = "safe"
@@ -48,8 +48,8 @@ class DjangosOwnAsgi(Rule):
             yield self.at(
                 module,
                 call,
-                "this is Django's own ASGI handler: a server that is given it does not run bridge, "
-                "and what is found is as bad as it is natively",
+                "bridge does not run, and all findings are as severe as natively: the application "
+                "is Django's own ASGI handler",
                 "import get_asgi_application from bridge.contrib.django",
                 fix=_fix(project, module),
             )
@@ -61,4 +61,4 @@ def _fix(project: Project, module: Module) -> Fix | None:
         return None
     is_safe = next(project.containing("ASGIRequest"), None) is None
     edits += bridge_requirement(project)
-    return Fix("Make the application of bridge", edits, safe=is_safe)
+    return Fix("Import get_asgi_application from bridge", edits, safe=is_safe)

@@ -1,9 +1,10 @@
-"""WebSockets by flask-sock, which takes the server's socket out of the environ.
+"""WebSockets through flask-sock, which takes the server's socket from the environ.
 
-flask-sock (through simple-websocket) speaks WebSocket itself, on the bare socket that Werkzeug,
-gunicorn, eventlet or gevent leave in the environ. An ASGI server keeps its sockets, and a
-WebSocket comes to its app as messages: on behalf of a WSGI app `bridge` refuses it with 403, unless
-told how many threads WebSockets may hold. Then it leaves a socket in the environ, too.
+Under an ASGI server every WebSocket is refused. flask-sock (through simple-websocket) speaks
+WebSocket itself, on the raw socket that Werkzeug, gunicorn, eventlet or gevent put in the environ.
+An ASGI server keeps its sockets, and passes a WebSocket to its app as messages. For a WSGI app
+`bridge` refuses a WebSocket with 403, unless ``websocket_threads`` sets how many threads WebSockets
+may hold: then it puts a socket in the environ too.
 
 Before::
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from bridge.migrate.module import Module
     from bridge.migrate.project import Project
 
-_MAKES = ("flask_sock.Sock", "simple_websocket.Server", "simple_websocket.Server.accept")
+_CONSTRUCTORS = ("flask_sock.Sock", "simple_websocket.Server", "simple_websocket.Server.accept")
 
 
 class FlaskSock(Rule):
@@ -39,7 +40,7 @@ class FlaskSock(Rule):
 
     code = "F701"
     name = "flask-sock"
-    summary = "flask-sock needs the server's socket, which no ASGI server gives away"
+    summary = "flask-sock needs the server's socket, which no ASGI server provides"
     native = Severity.ERROR
     bridge = Severity.ERROR
     triggers = ("flask_sock", "simple_websocket")
@@ -49,12 +50,13 @@ class FlaskSock(Rule):
             return
         for call in module.nodes(cst.Call):
             name = module.qualified(call)
-            if name in _MAKES:
+            if name in _CONSTRUCTORS:
                 yield self.at(
                     module,
                     call,
-                    f"{name} takes the server's socket out of the environ, where an ASGI server "
-                    "has none: every WebSocket is refused",
-                    "use bridge.to_asgi(app, websocket_threads=N), with a thread for each that is "
-                    "open; or write them as an ASGI app for bridge.Router(..., websocket={...})",
+                    f"every WebSocket is refused: {name} takes the server's socket from the "
+                    "environ, and an ASGI server puts none there",
+                    "use bridge.to_asgi(app, websocket_threads=N), with a thread for each open "
+                    "WebSocket; or serve WebSockets with an ASGI app in bridge.Router(..., "
+                    "websocket={...})",
                 )

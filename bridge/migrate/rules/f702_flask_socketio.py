@@ -1,9 +1,9 @@
-"""Flask-SocketIO, whose server is a WSGI middleware.
+"""Flask-SocketIO, whose server is WSGI middleware.
 
-It puts itself around ``app.wsgi_app``. Under an ASGI server its long polling works in threads, one
-for each client that waits. A WebSocket is refused with 403, unless `bridge` is told how many
-threads WebSockets may hold. With ``async_mode`` eventlet or gevent nothing works, as their hubs do
-not run. python-socketio has an ASGI server of its own, with the same events.
+Under an ASGI server its WebSockets are refused with 403, unless ``websocket_threads`` of `bridge`
+sets how many threads WebSockets may hold. Flask-SocketIO wraps ``app.wsgi_app``: long polling
+works in threads, one for each client that waits. With ``async_mode`` eventlet or gevent nothing
+works, because their hubs do not run. python-socketio has its own ASGI server, with the same events.
 
 Before::
 
@@ -14,7 +14,7 @@ After::
     server = socketio.AsyncServer(async_mode="asgi")
     application = socketio.ASGIApp(server, bridge.to_asgi(app))
 
-    # or, with SocketIO(app, async_mode="threading") and a thread for each that is open
+    # or, with SocketIO(app, async_mode="threading") and a thread for each open WebSocket
     application = bridge.to_asgi(app, websocket_threads=100)
 """
 
@@ -39,7 +39,7 @@ class FlaskSocketIO(Rule):
 
     code = "F702"
     name = "flask-socketio"
-    summary = "Flask-SocketIO opens no WebSocket under an ASGI server"
+    summary = "Flask-SocketIO: its WebSockets are refused under an ASGI server"
     native = Severity.ERROR
     bridge = Severity.ERROR
     triggers = ("flask_socketio",)
@@ -54,7 +54,7 @@ class FlaskSocketIO(Rule):
                 yield self.at(
                     module,
                     call,
-                    "Flask-SocketIO opens no WebSocket under an ASGI server; "
+                    "an ASGI server refuses the WebSockets of Flask-SocketIO; "
                     + (
                         "each client that polls holds a thread"
                         if mode == "threading"
@@ -62,7 +62,7 @@ class FlaskSocketIO(Rule):
                         "not run there at all"
                     ),
                     'use python-socketio: socketio.ASGIApp(socketio.AsyncServer(async_mode="asgi")'
-                    ', bridge.to_asgi(app)); or SocketIO(app, async_mode="threading") and '
+                    ', bridge.to_asgi(app)); or SocketIO(app, async_mode="threading") with '
                     "bridge.to_asgi(app, websocket_threads=N)",
                 )
 

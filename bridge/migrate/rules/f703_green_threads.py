@@ -1,9 +1,10 @@
 """gevent or eventlet.
 
-Monkey patching puts greenlets in place of threads, sockets and locks, for the whole process, and
-the ASGI server is in it, too. `bridge` keeps to real threads and works all the same; asyncio code
-and libraries that start threads of their own may find a patched lock, or another's running loop.
-The patch gains nothing any more: what waited in a greenlet waits in a worker thread.
+Monkey patching replaces threads, sockets and locks with greenlet versions in the whole process, and
+the ASGI server runs in that process. `bridge` uses real threads and still works, but asyncio code
+and libraries that start their own threads may get a patched lock, or the running loop of another
+thread. Under an ASGI server the patch gains nothing: code that waited in a greenlet waits in a
+worker thread. Remove it there.
 
 Before::
 
@@ -39,7 +40,7 @@ class GreenThreads(Rule):
 
     code = "F703"
     name = "gevent-or-eventlet"
-    summary = "gevent or eventlet, whose patches do not go with an event loop"
+    summary = "gevent or eventlet: their patches conflict with an event loop"
     native = Severity.WARNING
     bridge = Severity.WARNING
     sources = (Source.SOURCES, Source.DEPLOY)
@@ -52,23 +53,23 @@ class GreenThreads(Rule):
                 yield self.at(
                     module,
                     call,
-                    f"{name}() patches threads, sockets and locks for the whole process, the ASGI "
-                    "server's event loop included",
-                    "take it away where the project runs under an ASGI server: its views run in "
-                    "worker threads there",
+                    f"{name}() patches threads, sockets and locks in the whole process, including "
+                    "the ASGI server's event loop",
+                    "remove it where the project runs under an ASGI server: views run in worker "
+                    "threads there",
                 )
 
     def check_project(self, project: Project) -> Iterator[Finding]:
-        for asked in all_servers(project):
-            option = asked.options.get("worker_class") or asked.options.get("gevent")
+        for server in all_servers(project):
+            option = server.options.get("worker_class") or server.options.get("gevent")
             shown = str(option.value) if option is not None else ""
             if option is not None and (option.name == "gevent" or _is_green(shown)):
                 yield self.at_place(
                     project,
                     option,
-                    f"{option.shown} {shown}: each request is a greenlet. Under an ASGI server it "
-                    "holds a thread while it waits",
-                    "count how many requests wait at once, and give bridge run --threads as many",
+                    f"{option.shown} {shown} runs each request in a greenlet; under an ASGI server "
+                    "each one holds a thread while it waits",
+                    "count how many requests wait at once, and set bridge run --threads to that",
                 )
 
 

@@ -1,9 +1,9 @@
-"""``app.wsgi_app`` in WSGI middleware, and proxies trusted in two places.
+"""``app.wsgi_app`` wrapped in WSGI middleware, and proxies trusted in two places.
 
-WSGI middleware goes along: `bridge` runs the app as a whole, middleware and all. ``ProxyFix`` does
-too, but it is not the only one any more: uvicorn itself takes scheme and client address from
-``X-Forwarded-Proto`` and ``X-Forwarded-For`` of the proxies in ``--forwarded-allow-ips``, 127.0.0.1
-if none is given. What ``ProxyFix(x_for=0)`` refuses to believe, uvicorn has believed by then.
+`bridge` runs the app as a whole, including its WSGI middleware. ``ProxyFix`` still works, but it is
+no longer the only one that reads forwarded headers: uvicorn itself takes scheme and client address
+from ``X-Forwarded-Proto`` and ``X-Forwarded-For`` of the proxies in ``--forwarded-allow-ips``, by
+default 127.0.0.1. What ``ProxyFix(x_for=0)`` ignores, uvicorn has already applied.
 
 Before::
 
@@ -36,7 +36,7 @@ class WsgiAppWrapped(Rule):
 
     code = "F704"
     name = "wsgi-app-wrapped"
-    summary = "app.wsgi_app in WSGI middleware; ProxyFix next to uvicorn's own proxy headers"
+    summary = "app.wsgi_app in WSGI middleware; ProxyFix besides uvicorn's own proxy headers"
     native = Severity.WARNING
     bridge = Severity.WARNING
     triggers = ("wsgi_app",)
@@ -44,23 +44,23 @@ class WsgiAppWrapped(Rule):
     def check_module(self, module: Module, project: Project) -> Iterator[Finding]:
         for node in module.nodes(cst.Assign):
             if _is_wsgi_app(node.targets[0].target) and isinstance(node.value, cst.Call):
-                yield self._of(module, node, module.qualified(node.value) or "a call")
+                yield self._finding(module, node, module.qualified(node.value) or "a call")
 
-    def _of(self, module: Module, node: cst.Assign, name: str) -> Finding:
+    def _finding(self, module: Module, node: cst.Assign, name: str) -> Finding:
         if name in _PROXY_FIX:
             return self.at(
                 module,
                 node,
-                "ProxyFix and uvicorn both take scheme and client address from X-Forwarded "
-                "headers: which proxies are trusted is said in two places",
-                "leave it to ProxyFix: uvicorn --no-proxy-headers, or FORWARDED_ALLOW_IPS= in the "
-                "environment of bridge run",
+                "trusted proxies are configured in two places: ProxyFix and uvicorn both take "
+                "scheme and client address from X-Forwarded headers",
+                "let only ProxyFix do so: uvicorn --no-proxy-headers, or FORWARDED_ALLOW_IPS= in "
+                "the environment of bridge run",
             )
         return self.at(
             module,
             node,
-            f"{name} is WSGI middleware: it goes along with bridge, and not with another framework",
-            "serve the app as it is with bridge; nothing has to change in it",
+            f"{name} is WSGI middleware: bridge runs it with the app, an ASGI framework cannot",
+            "serve the app with bridge, without changes",
             severity=(Severity.WARNING, Severity.INFO),
         )
 

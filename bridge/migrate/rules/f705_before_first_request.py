@@ -1,9 +1,9 @@
 """``before_first_request``, which Flask 2.3 has removed.
 
-Where it still exists, it runs while the first request waits; with several worker threads the
-others that come in meanwhile wait as well, or, in old versions, run before it is done. The fix runs
-the function once, at import, in the app's context: at the end of the module, where all that it uses
-is defined. Unsafe: it is earlier then, and there is no request.
+Where it still exists, it runs while the first request waits. With several worker threads, the
+requests that arrive meanwhile wait too or, in old versions, run before it is done. The fix runs the
+function once at import, in the app context, at the end of the module, where everything that it uses
+is defined. It is unsafe: the function then runs earlier, and there is no request.
 
 Before::
 
@@ -44,7 +44,7 @@ class BeforeFirstRequest(Rule):
 
     code = "F705"
     name = "before-first-request"
-    summary = "before_first_request: removed from Flask 2.3, and a race with threads before"
+    summary = "before_first_request: removed in Flask 2.3, a race between threads before that"
     native = Severity.ERROR
     bridge = Severity.ERROR
     fix = "unsafe"
@@ -58,9 +58,9 @@ class BeforeFirstRequest(Rule):
                 yield self.at(
                     module,
                     node,
-                    f"{node.attr.value} is gone from Flask 2.3; before, threads of the server "
-                    "could run requests while it was not done",
-                    "do it at import, in app.app_context()",
+                    f"Flask 2.3 has removed {node.attr.value}; in earlier versions other threads "
+                    "may serve requests before it is done",
+                    "run the function at import, in app.app_context()",
                     fix=_fix(module, node),
                 )
 
@@ -76,15 +76,15 @@ def _fix(module: Module, node: cst.Attribute) -> Fix | None:
     line, _ = module.position(decorator)
     app = module.source(node.value)
     call = f"with {app}.app_context():\n    {function.name.value}()\n"
-    edits = (module.delete_lines(line, line), _at_the_end(module, function, app, call))
-    return Fix("Call it at import", edits, safe=False)
+    edits = (module.delete_lines(line, line), _append(module, function, app, call))
+    return Fix("Call the function at import", edits, safe=False)
 
 
-def _at_the_end(module: Module, function: cst.FunctionDef, app: str, text: str) -> Edit:
-    """In front of what starts the app, if the module does so itself."""
+def _append(module: Module, function: cst.FunctionDef, app: str, text: str) -> Edit:
+    """At the end of the module, but before a statement that starts the app."""
     for statement in module.tree.body:
-        is_behind = module.position(statement) > module.position(function)
-        if is_behind and _is_start(module, statement, app):
+        is_after = module.position(statement) > module.position(function)
+        if is_after and _is_start(module, statement, app):
             return module.insert_line(module.position(statement)[0], f"{text}\n\n")
     start = "" if module.text.endswith("\n") else "\n"
     end = len(module.text)

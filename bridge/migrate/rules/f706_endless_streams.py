@@ -1,9 +1,10 @@
-"""A view that streams without an end.
+"""A view that streams without end.
 
-A WSGI response is iterated by the thread it was given, to its end. A generator with ``while True``
-holds that thread as long as its client stays: with 40 threads, the 41st client waits. Under gevent
-it was a greenlet and cost next to nothing. `bridge` closes the generator when the client leaves;
-the number of clients is still bounded by the threads.
+With 40 threads, the 41st client waits: a WSGI response is iterated by one thread until it ends, so
+a generator with ``while True`` holds that thread as long as its client stays connected. Under
+gevent it was a greenlet, and cost next to nothing. `bridge` closes the generator when the client
+disconnects, but the threads still limit the number of clients. Serve such a stream with an ASGI
+app next to the Flask app.
 
 Before::
 
@@ -46,7 +47,7 @@ class EndlessStreams(Rule):
 
     code = "F706"
     name = "endless-stream"
-    summary = "a Flask view streams from a generator that never ends: a thread for each client"
+    summary = "a Flask view streams a generator that never ends: each client holds a thread"
     native = Severity.WARNING
     bridge = Severity.WARNING
     triggers = ("while True", "while 1")
@@ -59,15 +60,15 @@ class EndlessStreams(Rule):
                 yield self.at(
                     module,
                     loop,
-                    f"{function.name.value} streams for as long as its client stays, and holds a "
-                    "worker thread all that time",
-                    "serve it as an ASGI app next to the Flask app, with bridge.Router; or give "
-                    "bridge run as many --threads as there are clients",
+                    f"{function.name.value} holds a worker thread as long as its client stays "
+                    "connected: its stream never ends",
+                    "serve it with an ASGI app next to the Flask app, in bridge.Router; or set "
+                    "bridge run --threads to the number of clients",
                 )
 
 
 def _streams(module: Module, call: cst.Call) -> Iterator[str]:
-    """The names of generators that a response, or ``stream_with_context``, is given."""
+    """The names of the generators passed to a response or to ``stream_with_context``."""
     if module.qualified(call) not in _RESPONSES:
         return
     for argument in call.args[:1]:
@@ -79,10 +80,10 @@ def _streams(module: Module, call: cst.Call) -> Iterator[str]:
 
 
 def _endless(module: Module, function: cst.FunctionDef) -> cst.While | None:
-    """Its loop that yields and has neither a condition, nor a way out."""
+    """The loop that yields, has no condition, and has no ``break`` or ``return``."""
     for loop in module.inside(function, cst.While):
         has_yield = bool(module.inside(loop, cst.Yield))
-        leaves = [*module.inside(loop, cst.Break), *module.inside(loop, cst.Return)]
-        if module.source(loop.test) in ("True", "1") and has_yield and not leaves:
+        exits = [*module.inside(loop, cst.Break), *module.inside(loop, cst.Return)]
+        if module.source(loop.test) in ("True", "1") and has_yield and not exits:
             return loop
     return None

@@ -1,22 +1,22 @@
-"""Async views of Flask.
+"""Async views in Flask.
 
-Flask runs an ``async def`` view by ``async_to_sync``, on the thread of the request. Under gunicorn
-each call makes an event loop and throws it away, so an async client cannot be kept. Through
-`bridge` the view runs on the server's own event loop: clients and pools can be kept and shared,
-while the request still holds its thread.
+Flask runs an ``async def`` view with ``async_to_sync`` on the thread of the request. Under gunicorn
+each call makes an event loop and closes it, so an async client cannot be kept between requests.
+With `bridge` the view runs on the server's own event loop, where clients and pools can be kept and
+shared. The request still holds its thread.
 
 Before::
 
     @app.get("/rates")
     async def rates():
-        async with httpx.AsyncClient() as client:       # a new one, as its loop ends with the view
+        async with httpx.AsyncClient() as client:       # a new client: its loop ends with the view
             return (await client.get(URL)).json()
 
 After::
 
     @app.get("/rates")
     async def rates():
-        return (await client.get(URL)).json()           # one for all, on one loop
+        return (await client.get(URL)).json()           # one client for all requests
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class AsyncViews(Rule):
 
     code = "F707"
     name = "flask-async-view"
-    summary = "an async view of Flask: bridge runs it on the server's event loop"
+    summary = "an async view in Flask: bridge runs it on the server's event loop"
     native = Severity.INFO
     bridge = Severity.INFO
     triggers = ("async def",)
@@ -56,9 +56,9 @@ class AsyncViews(Rule):
                     module,
                     node,
                     f"{node.name.value} is async: bridge runs it on the server's event loop, where "
-                    "clients can be kept; its request holds a thread all the same",
-                    "keep async clients between requests; a path that must not hold a thread "
-                    "belongs into an ASGI app, next to this one in bridge.Router",
+                    "async clients can be kept, but its request still holds a thread",
+                    "keep async clients between requests; move a path that must not hold a thread "
+                    "to an ASGI app next to this one in bridge.Router",
                 )
 
 

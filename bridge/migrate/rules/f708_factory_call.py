@@ -1,9 +1,10 @@
 """A start command that calls a factory: ``gunicorn "shop:create_app()"``.
 
-uvicorn, hypercorn and most others take ``module:attribute`` and no call. ``bridge run`` takes it as
-it is. For the others the fix adds a module with the one line, in the folder that the command says
-(``--chdir``, ``--pythonpath``); the command stays as it is. Arguments with a ``$`` in them are
-known to the shell alone: then there is no fix.
+uvicorn, hypercorn and most other ASGI servers cannot load the app from such a command: they take
+``module:attribute``, not a call. ``bridge run`` takes it unchanged. For the other servers the fix
+adds a module that makes the call, in the folder that the command names (``--chdir``,
+``--pythonpath``); it does not change the command. Only the shell knows the value of arguments that
+contain a ``$``: there is no fix for these.
 
 Before::
 
@@ -39,35 +40,36 @@ class FactoryCall(Rule):
 
     code = "F708"
     name = "factory-call"
-    summary = "the start command calls a factory, which uvicorn cannot"
+    summary = "the start command calls a factory, which uvicorn cannot do"
     native = Severity.WARNING
     bridge = Severity.WARNING
     sources = (Source.DEPLOY,)
     fix = "safe"
 
     def check_project(self, project: Project) -> Iterator[Finding]:
-        for asked in wsgi_servers(project):
-            found = _CALL.fullmatch(asked.app or "")
-            if found is None or asked.command is None or _is_made(project, found):
+        for server in wsgi_servers(project):
+            found = _CALL.fullmatch(server.app or "")
+            if found is None or server.command is None or _has_asgi_module(project, found):
                 continue
             yield self.at_place(
                 project,
-                asked.command,
-                f"{asked.app}: ASGI servers take module:attribute, and do not call a factory",
+                server.command,
+                f"most ASGI servers cannot load {server.app}: they take module:attribute, and do "
+                "not call a factory",
                 "add a module that calls it: application = bridge.to_asgi("
                 f"{found['factory']}{found['arguments']}); or use bridge run, which takes the call",
-                fix=_fix(project, asked, found),
+                fix=_fix(project, server, found),
             )
 
 
-def _is_made(project: Project, found: re.Match[str]) -> bool:
-    """Whether a module calls the factory for an ASGI server already."""
+def _has_asgi_module(project: Project, found: re.Match[str]) -> bool:
+    """Whether a module of the project already calls the factory for an ASGI server."""
     call = found["factory"] + found["arguments"]
     return any("to_asgi" in module.text for module in project.containing(call))
 
 
-def _fix(project: Project, asked: Server, found: re.Match[str]) -> Fix | None:
-    folder = _folder(project, asked, found["module"])
+def _fix(project: Project, server: Server, found: re.Match[str]) -> Fix | None:
+    folder = _folder(project, server, found["module"])
     call = found["factory"] + found["arguments"]
     if folder is None or "$" in call:
         return None
@@ -81,12 +83,14 @@ def _fix(project: Project, asked: Server, found: re.Match[str]) -> Fix | None:
         f"from {found['module']} import {found['factory']}\n\n"
         f"application = to_asgi({call})\n"
     )
-    return Fix(f"Add {project.relative(path)}, which calls it", (NewFile(path, text),), safe=True)
+    return Fix(
+        f"Add {project.relative(path)}, which calls the factory", (NewFile(path, text),), safe=True
+    )
 
 
-def _folder(project: Project, asked: Server, module: str) -> Path | None:
-    """The folder that the app is imported from; None where that is not in the project."""
-    named = [asked.value(name) for name in ("chdir", "pythonpath") if name in asked.options]
+def _folder(project: Project, server: Server, module: str) -> Path | None:
+    """The folder that the app is imported from; None where it is not in the project."""
+    named = [server.value(name) for name in ("chdir", "pythonpath") if name in server.options]
     if not named:
         return project.base
     if len(named) > 1 or not isinstance(named[0], str) or Path(named[0]).is_absolute():

@@ -1,8 +1,9 @@
 """Keys of the environ that only one WSGI server sets.
 
-PEP 3333 names the keys that every server has; `bridge` sets these and, as gunicorn does,
-``RAW_URI``, ``REQUEST_URI`` and ``REMOTE_PORT``. The server's socket, its worker or its shutdown
-function exist only where that server runs: there is no such thing under an ASGI server.
+Under an ASGI server ``environ["gunicorn.socket"]`` is a KeyError. PEP 3333 names the keys that
+every server sets; `bridge` sets these and, as gunicorn does, ``RAW_URI``, ``REQUEST_URI`` and
+``REMOTE_PORT``. The server's socket, its worker or its shutdown function exist only where that
+server runs.
 
 Before::
 
@@ -10,7 +11,7 @@ Before::
 
 After::
 
-    scope = request.environ["asgi.scope"]       # what the ASGI server told about the request
+    scope = request.environ["asgi.scope"]       # the request as the ASGI server describes it
 """
 
 from __future__ import annotations
@@ -50,9 +51,10 @@ class EnvironKeys(Rule):
             yield self.at(
                 module,
                 read.node,
-                f"environ[{read.key!r}] is set by one WSGI server only: under an ASGI server it is "
-                + ("never there" if read.method else "a KeyError"),
-                'do without, or look into environ["asgi.scope"]',
+                f"environ[{read.key!r}] is "
+                + ("never set" if read.method else "a KeyError")
+                + " under an ASGI server: only one WSGI server sets it",
+                'do without it, or read environ["asgi.scope"]',
                 severity=(severity, severity),
             )
 

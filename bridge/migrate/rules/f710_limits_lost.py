@@ -1,8 +1,9 @@
-"""Limits on requests that end with gunicorn or uwsgi.
+"""Request limits that gunicorn or uwsgi enforce, and uvicorn does not.
 
-gunicorn refuses request lines over 4,094 bytes, more than 100 header fields and fields over 8,190
-bytes; uwsgi refuses heads larger than its buffer, and bodies over ``limit-post``. uvicorn with
-httptools has no such limits. Flask's ``MAX_CONTENT_LENGTH`` goes on to work, for bodies only.
+Larger requests reach the app. gunicorn refuses request lines over 4,094 bytes, more than 100 header
+fields and fields over 8,190 bytes; uwsgi refuses heads larger than its buffer, and bodies over
+``limit-post``. uvicorn with httptools has no such limits. Flask's ``MAX_CONTENT_LENGTH`` continues
+to work, for bodies only.
 
 Before::
 
@@ -43,19 +44,19 @@ class RequestLimitsLost(Rule):
 
     code = "F710"
     name = "request-limits-lost"
-    summary = "limits on requests that gunicorn or uwsgi keep, and uvicorn does not"
+    summary = "request limits that gunicorn or uwsgi enforce, and uvicorn does not"
     native = Severity.WARNING
     bridge = Severity.WARNING
     sources = (Source.DEPLOY,)
 
     def check_project(self, project: Project) -> Iterator[Finding]:
-        for asked in wsgi_servers(project) if not project.is_django else ():
+        for server in wsgi_servers(project) if not project.is_django else ():
             for name in _INSTEAD:
-                option = asked.options.get(name)
+                option = server.options.get(name)
                 if option is not None:
                     yield self.at_place(
                         project,
                         option,
-                        f"{option.shown} {option.value}: uvicorn has no such limit",
+                        f"{option.shown} {option.value} is lost: uvicorn has no such limit",
                         f"use {_INSTEAD[name]}",
                     )

@@ -1,24 +1,25 @@
 """How often Django's ASGI handler hands one request to a thread, and where.
 
-Each hook of a middleware that is not async itself, each sync view and some steps of Django's own
-are run by ``sync_to_async``: the event loop waits for a thread, and the thread for the event loop.
-With the middleware of startproject and a sync view that is 16 times a request; under WSGI it is
-never, through `bridge` once. A note, not a fault: it is what native ASGI costs a project like this.
+With the middleware of startproject and a sync view it does so 16 times for each request; under WSGI
+never, with `bridge` once. ``sync_to_async`` runs each hook of a middleware that is not async, each
+sync view and some of Django's own steps: the event loop waits for a thread, and the thread for the
+event loop. This is a note, not a fault: the cost of native ASGI for this project.
 
-The number is worked out as Django builds its chain, from middleware that was probed live where the
-project could be asked. Middleware that raised MiddlewareNotUsed does not count.
+The number is computed in the steps in which Django builds its chain, from middleware that was
+probed in the running project where that was possible. Middleware that raised MiddlewareNotUsed does
+not count.
 
 Before::
 
     MIDDLEWARE = [
-        "django.middleware.security.SecurityMiddleware",        # 2 hops: in and out
-        "django.contrib.sessions.middleware.SessionMiddleware",  # 2 hops
-        "django.middleware.csrf.CsrfViewMiddleware",             # 3 hops, with process_view
+        "django.middleware.security.SecurityMiddleware",         # 2 hand-overs: in and out
+        "django.contrib.sessions.middleware.SessionMiddleware",  # 2 hand-overs
+        "django.middleware.csrf.CsrfViewMiddleware",             # 3, with process_view
     ]
 
 After::
 
-    # asgi.py: one hop for each request to a sync view, whatever its middleware
+    # asgi.py: one hand-over for each request to a sync view, whatever its middleware
     from bridge.contrib.django import get_asgi_application
 """
 
@@ -55,24 +56,25 @@ class ThreadHops(Rule):
         yield self.at(
             *setting.place,
             _message(project, found),
-            "nothing, unless it is too slow: measure. Each middleware taken out saves its hops",
+            "no change needed, unless requests are too slow: measure. Removing a middleware saves "
+            "its hand-overs",
             source=Source.SOURCES if project.facts is None else Source.RUNTIME,
         )
 
 
 def _message(project: Project, found: list[Entry]) -> str:
     facts = [entry.fact for entry in found]
-    way = hops(facts, is_async_view=False)
+    path = hops(facts, is_async_view=False)
     unknown = sum(fact.error == NOT_PROBED for fact in facts)
     about = "about " if unknown else ""
-    back = returns(facts)
+    waits = returns(facts)
     parts = [
-        f"{about}{len(way)} hand-overs to a thread for each request to a sync view under Django's "
-        f"own ASGI handler, {len(way) - 1} to an async one, one through bridge: "
+        f"{about}{len(path)} hand-overs to a thread for each request to a sync view under Django's "
+        f"own ASGI handler, {len(path) - 1} to an async one, one with bridge: "
         + _where(project, found)
     ]
-    if back:
-        parts.append(f"and {back} times a thread waits for the event loop, inside sync middleware")
+    if waits:
+        parts.append(f"a thread waits {waits} times for the event loop, inside sync middleware")
     if unknown:
         parts.append(f"without {unknown} middleware that could not be probed")
     return "; ".join(parts)
@@ -80,8 +82,8 @@ def _message(project: Project, found: list[Entry]) -> str:
 
 def _where(project: Project, found: list[Entry]) -> str:
     """``SecurityMiddleware x2 (shop/middleware.py:12), view, ...``, in the order of the request."""
-    way = hops([entry.fact for entry in found], is_async_view=False)
-    counts = Counter(hop.middleware or hop.step for hop in way)
+    path = hops([entry.fact for entry in found], is_async_view=False)
+    counts = Counter(hop.middleware or hop.step for hop in path)
     files = {entry.fact.path: _file(project, entry) for entry in found}
     return ", ".join(
         f"{name.rpartition('.')[2] if name in files else name}"
@@ -91,7 +93,7 @@ def _where(project: Project, found: list[Entry]) -> str:
 
 
 def _file(project: Project, entry: Entry) -> str:
-    """Where the project's own middleware is; that of others goes by its name."""
+    """The file and line of the project's own middleware; empty for that of packages."""
     if entry.code is None:
         return ""
     module, node = entry.code

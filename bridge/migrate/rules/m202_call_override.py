@@ -1,10 +1,10 @@
 """A ``MiddlewareMixin`` that overrides ``__call__`` with a sync one.
 
-``MiddlewareMixin`` says that it can run async, so under ASGI Django gives it an async
-``get_response`` and awaits what it returns. A sync ``__call__`` of its own treats the coroutine as
-a response: the request is a 500. Under WSGI, and through `bridge` for sync views, it works.
+Under ASGI the request is a 500. ``MiddlewareMixin`` declares that it can run async, so Django gives
+it an async ``get_response`` and awaits its result; a sync ``__call__`` treats the coroutine as a
+response. Under WSGI it works, and with `bridge` for sync views.
 
-A ``__call__`` that only hands on what ``super().__call__`` returns is right, and is not reported.
+A ``__call__`` that only returns the result of ``super().__call__`` is correct, and is not reported.
 One that does so for some requests, and answers others itself, fails for those others.
 
 Before::
@@ -27,8 +27,8 @@ After::
             response["X-Took"] = str(time.perf_counter() - started)
             return response
 
-Django runs it, and all that is outside of it, in a thread then. The fix is unsafe, for that may be
-slower, and code that is outside and async runs elsewhere than before.
+Django then runs this middleware, and all middleware outside of it, in a thread. The fix is unsafe:
+this may be slower, and async code outside of it runs on another thread than before.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ if TYPE_CHECKING:
     from bridge.migrate.module import Module
     from bridge.migrate.project import Project
 
-_HELP = "write an async __acall__ too, or set async_capable = False"
-_KNOWS_ASYNC = ("__acall__", "iscoroutinefunction", "async_mode", "async_to_sync")
+_HELP = "add an async __acall__, or set async_capable = False"
+_ASYNC_SIGNS = ("__acall__", "iscoroutinefunction", "async_mode", "async_to_sync")
 
 
 class CallOverride(Rule):
@@ -57,7 +57,7 @@ class CallOverride(Rule):
 
     code = "M202"
     name = "middleware-overrides-call"
-    summary = "a MiddlewareMixin with a sync __call__ of its own: 500 under ASGI"
+    summary = "a MiddlewareMixin that overrides __call__ with a sync one: 500 under ASGI"
     native = Severity.ERROR
     bridge = None
     sources = (Source.SOURCES, Source.RUNTIME)
@@ -71,7 +71,7 @@ class CallOverride(Rule):
 
     def _in_class(self, module: Module, node: cst.ClassDef, project: Project) -> Iterator[Finding]:
         call = method_of(node, "__call__")
-        if call is None or call.asynchronous is not None or _copes(module, call):
+        if call is None or call.asynchronous is not None or _supports_async(module, call):
             return
         if not derives_from(project, module, node, MIXIN):
             return
@@ -79,63 +79,63 @@ class CallOverride(Rule):
             yield self._finding(module, node, call)
 
     def _finding(self, module: Module, node: cst.ClassDef, call: cst.FunctionDef) -> Finding:
-        message = f"{node.name.value} is a MiddlewareMixin with a sync __call__ of its own, "
-        if any(_handed_on(module, call)):
-            message += (
-                "which returns a coroutine where it hands the request on, and nothing that can be "
-                "awaited where it does not: such a request under ASGI is a 500"
+        name = node.name.value
+        if any(_passes_on(module, call)):
+            message = (
+                f"under ASGI a request that {name} answers itself is a 500: {name} is a "
+                "MiddlewareMixin, and the response of its sync __call__ cannot be awaited"
             )
         else:
-            message += (
-                "which takes the coroutine of the next layer for a response: every request under "
-                "ASGI is a 500"
+            message = (
+                f"every request under ASGI is a 500: {name} is a MiddlewareMixin whose sync "
+                "__call__ treats the coroutine of the next layer as a response"
             )
         return self.at(module, call, message, _HELP, fix=_fix(module, node))
 
     def check_project(self, project: Project) -> Iterator[Finding]:
-        """Middleware from elsewhere, which was probed, and of ours what is not called one."""
+        """Probed middleware of packages, and the project's own in modules without a trigger."""
         for module, node in unnamed_middleware(project):
             yield from self._in_class(module, node, project)
         for entry in entries(project):
             fact = entry.fact
             if entry.code is not None or entry.setting is None:
-                continue  # the project's own is found in its code
+                continue  # check_module finds the project's own
             if not (fact.overrides_call and fact.async_capable and fact.is_used):
                 continue
             yield self.at(
                 *entry.setting,
-                f"{fact.path} is a MiddlewareMixin with a sync __call__ of its own; under ASGI "
-                "every request may be a 500",
-                "look for a newer release, or use a subclass of it with async_capable = False",
+                f"every request under ASGI may be a 500: {fact.path} is a MiddlewareMixin that "
+                "overrides __call__ with a sync one",
+                "look for a newer release, or use a subclass with async_capable = False",
                 source=entry.source,
             )
 
 
-def _copes(module: Module, call: cst.FunctionDef) -> bool:
-    """Whether it hands on what the next layer returns, or knows about async."""
+def _supports_async(module: Module, call: cst.FunctionDef) -> bool:
+    """Whether it returns what the next layer returns, or has code for async."""
     text = module.source(call)
-    if any(word in text for word in _KNOWS_ASYNC):
+    if any(word in text for word in _ASYNC_SIGNS):
         return True
-    handed_on = _handed_on(module, call)
-    return bool(handed_on) and all(handed_on)
+    passed_on = _passes_on(module, call)
+    return bool(passed_on) and all(passed_on)
 
 
-def _handed_on(module: Module, call: cst.FunctionDef) -> list[bool]:
-    """Of each ``return``, whether it hands on what the next layer returns, untouched."""
+def _passes_on(module: Module, call: cst.FunctionDef) -> list[bool]:
+    """For each ``return``, whether it returns the result of the next layer unchanged."""
     returned = [each.value for each in module.inside(call, cst.Return)]
-    return [value is not None and _is_handed_on(module, call, value) for value in returned]
+    return [value is not None and _is_passed_on(module, call, value) for value in returned]
 
 
-def _is_handed_on(module: Module, call: cst.FunctionDef, value: cst.BaseExpression) -> bool:
+def _is_passed_on(module: Module, call: cst.FunctionDef, value: cst.BaseExpression) -> bool:
     if not isinstance(value, cst.Name):
         return _is_super_call(module, value)
     values = assigned_values(module, call, value.value) or []
     uses = [each for each in module.inside(call, cst.Name) if each.value == value.value]
-    untouched = all(
+    is_unchanged = all(
         isinstance(module.parent(each), cst.AssignTarget | cst.AnnAssign | cst.Return)
         for each in uses
     )
-    return bool(values) and untouched and all(_is_super_call(module, each) for each in values)
+    return bool(values) and is_unchanged and all(_is_super_call(module, each) for each in values)
 
 
 def _is_super_call(module: Module, value: cst.BaseExpression) -> bool:
@@ -145,14 +145,14 @@ def _is_super_call(module: Module, value: cst.BaseExpression) -> bool:
     )
 
 
-def _says_itself(module: Module, node: cst.ClassDef) -> bool:
-    """Whether the class sets ``async_capable`` further down, which would win."""
+def _sets_async_capable(module: Module, node: cst.ClassDef) -> bool:
+    """Whether the class sets ``async_capable`` below, which overrides the line of the fix."""
     targets = module.inside(node, cst.AssignTarget)
     return any(module.source(each.target) == "async_capable" for each in targets)
 
 
 def _fix(module: Module, node: cst.ClassDef) -> Fix | None:
-    if not isinstance(node.body, cst.IndentedBlock) or _says_itself(module, node):
+    if not isinstance(node.body, cst.IndentedBlock) or _sets_async_capable(module, node):
         return None
     first = node.body.body[0]
     indent = module.indent_of(first)

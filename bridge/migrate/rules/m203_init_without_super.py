@@ -1,10 +1,10 @@
 """A middleware whose ``__init__`` does not call ``MiddlewareMixin.__init__``.
 
-``MiddlewareMixin.__init__`` finds out whether the next layer is async, and marks the middleware as
-awaitable if so. Without it Django's ASGI handler gets a response where it expects a coroutine:
-every request is a 500. Through `bridge` requests to sync views are not touched; for async views the
-hooks of this middleware do not run. Under WSGI nothing of it shows up to Django 5.0, and in later
-versions where the class has a ``__call__`` of its own.
+Under Django's ASGI handler every request is a 500. ``MiddlewareMixin.__init__`` checks whether the
+next layer is async, and marks the middleware as awaitable if so; without the call Django gets a
+response where it expects a coroutine. With `bridge`, requests to sync views are not affected; for
+async views the hooks of this middleware do not run. Under WSGI the mistake has no effect up to
+Django 5.0, and in later versions none if the class overrides ``__call__``.
 
 Before::
 
@@ -56,7 +56,7 @@ class InitWithoutSuper(Rule):
                 yield from self._in_class(module, node, project)
 
     def check_project(self, project: Project) -> Iterator[Finding]:
-        """Middleware of the project in modules that do not have that word."""
+        """Middleware of the project in modules without the trigger."""
         for module, node in unnamed_middleware(project):
             yield from self._in_class(module, node, project)
 
@@ -68,8 +68,9 @@ class InitWithoutSuper(Rule):
             yield self.at(
                 module,
                 init,
-                f"{node.name.value}.__init__ does not call super().__init__(), so it is not "
-                "marked async: under ASGI every request is a 500, or its hooks do not run",
+                "under ASGI every request is a 500, or the hooks do not run: "
+                f"{node.name.value}.__init__ does not call super().__init__(), so it is not marked "
+                "async",
                 "call super().__init__(get_response)",
                 fix=_fix(module, init),
             )

@@ -1,8 +1,9 @@
 """A middleware of the project that is sync-only.
 
-Under Django's own ASGI handler it runs in a thread, with everything that is outside of it, and the
-event loop is handed back what is inside. Each request holds that thread from beginning to end: with
-slow async views the threads run out as they do under WSGI, and the gain of going async is lost.
+Under Django's own ASGI handler each request holds a thread from beginning to end: the middleware
+runs in a thread, with everything outside of it, and hands everything inside of it back to the event
+loop. With slow async views the threads run out as they do under WSGI, and the gain of async views
+is lost.
 
 Before::
 
@@ -37,8 +38,9 @@ After::
 
         return middleware
 
-The fix is offered for functions of this form, where there are async views and the number of hops
-(M201) falls by it. It is unsafe: what blocks in it would then block the event loop.
+The fix is offered for functions of this form, if the project has async views and the number of
+hand-overs (M201) decreases. It is unsafe: blocking code in the middleware would then block the
+event loop.
 """
 
 from __future__ import annotations
@@ -64,7 +66,7 @@ class SyncOnlyCustom(Rule):
 
     code = "M204"
     name = "middleware-sync-only"
-    summary = "a middleware of the project that is sync-only holds a thread for the whole request"
+    summary = "a sync-only middleware of the project holds a thread for the whole request"
     native = Severity.WARNING
     bridge = None
     sources = (Source.RUNTIME, Source.SOURCES)
@@ -80,16 +82,18 @@ class SyncOnlyCustom(Rule):
             yield self.at(
                 module,
                 node,
-                f"{node.name.value} is sync-only: under Django's ASGI handler each request holds a "
-                f"thread while it and what is inside of it runs ({_words(saved)})",
-                "make it async-capable where async views matter; leave it where all views are sync",
+                "under Django's ASGI handler each request holds a thread while "
+                f"{node.name.value} and everything inside of it runs: it is sync-only "
+                f"({_gain(saved)})",
+                "make it async-capable if async views matter; no change is needed if all views are "
+                "sync",
                 source=entry.source,
                 fix=_fix(module, node) if saved > 0 and _has_async_view(project) else None,
             )
 
 
 def _saved(found: list[Entry], entry: Entry) -> int:
-    """How many hops fewer it would be if this one could run async."""
+    """How many hand-overs a request saves if this middleware can run async."""
     facts = [each.fact for each in found]
     changed = [
         replace(fact, async_capable=True, native_hooks=fact.hooks) if fact is entry.fact else fact
@@ -98,12 +102,13 @@ def _saved(found: list[Entry], entry: Entry) -> int:
     return len(hops(facts, is_async_view=True)) - len(hops(changed, is_async_view=True))
 
 
-def _words(saved: int) -> str:
+def _gain(saved: int) -> str:
+    if saved == 0:
+        return "an async-capable one would need as many hand-overs to a thread"
+    hand_overs = f"{abs(saved)} hand-over{'' if abs(saved) == 1 else 's'} to a thread"
     if saved > 0:
-        return f"async-capable it would save {saved} hops a request"
-    if saved < 0:
-        return f"made async-capable it would cost {-saved} hops more: those of the others"
-    return "made async-capable it would cost as many hops"
+        return f"an async-capable one would save {hand_overs} for each request"
+    return f"an async-capable one would cost {hand_overs} more, in other middleware"
 
 
 def _has_async_view(project: Project) -> bool:
@@ -125,13 +130,13 @@ def _fix(module: Module, node: cst.ClassDef | cst.FunctionDef) -> Fix | None:
         return None
     outer = module.indent_of(node)
     first, last = module.position(inner)[0], module.line_of(module.span(inner)[1])
-    deeper = _deeper(module, inner, range(first, last + 1))
-    awaited = _awaited(module, inner, calls, deeper)
+    indented = _indent(module, inner, range(first, last + 1))
+    awaited = _await_calls(module, inner, calls, indented)
     body = module.indent_of(inner)
     text = "\n".join(
         [
             *(f"{body}if iscoroutinefunction({argument}):", "", *awaited, ""),
-            *(f"{body}else:", "", *deeper, ""),
+            *(f"{body}else:", "", *indented, ""),
         ]
     )
     imports = (
@@ -144,11 +149,11 @@ def _fix(module: Module, node: cst.ClassDef | cst.FunctionDef) -> Fix | None:
         module.delete_lines(first, last),
         module.insert_line(last + 1, text if not module.line(last + 1).strip() else f"{text}\n"),
     )
-    return Fix(f"Let {node.name.value} run async as well", edits, safe=False)
+    return Fix(f"Make {node.name.value} async-capable", edits, safe=False)
 
 
 def _inner(node: cst.FunctionDef) -> cst.FunctionDef | None:
-    """The middleware itself, in a function of the usual form: a ``def``, and its return."""
+    """The inner function of a factory that ends with a ``def`` and its ``return``."""
     body = node.body.body
     if node.decorators or len(node.params.params) != 1 or len(body) < 2:
         return None
@@ -164,8 +169,8 @@ def _inner(node: cst.FunctionDef) -> cst.FunctionDef | None:
     return inner if is_returned and not inner.decorators else None
 
 
-def _deeper(module: Module, inner: cst.FunctionDef, numbers: range) -> list[str]:
-    """The lines indented once more, but for those that begin inside of a string."""
+def _indent(module: Module, inner: cst.FunctionDef, numbers: range) -> list[str]:
+    """The lines with one more indent, except those that begin inside of a string."""
     strings = [*module.inside(inner, cst.SimpleString), *module.inside(inner, cst.FormattedString)]
     inside: set[int] = set()
     for start, end in map(module.span, strings):
@@ -177,10 +182,10 @@ def _deeper(module: Module, inner: cst.FunctionDef, numbers: range) -> list[str]
     ]
 
 
-def _awaited(
+def _await_calls(
     module: Module, inner: cst.FunctionDef, calls: list[cst.Call], lines: list[str]
 ) -> list[str]:
-    """The lines, with ``async def`` and each of these calls awaited."""
+    """The lines with ``async def``, and with each of these calls awaited."""
     new = list(lines)
     first = module.position(inner)[0]
     for call in sorted(calls, key=module.position, reverse=True):

@@ -1,8 +1,9 @@
-"""A middleware of an installed package that is sync-only, as probed live.
+"""A middleware of an installed package that is sync-only.
 
-What M204 says of the project's own middleware holds for those of packages. The packages' code is
-not the project's to change; a newer release may be async-capable, or the package may have another
-middleware for ASGI.
+Under Django's own ASGI handler each request holds a thread while the middleware and everything
+inside of it runs, as M204 describes for the project's own middleware. This one was probed in the
+running project. Its code belongs to the package: a newer release may be async-capable, or the
+package may have another middleware for ASGI.
 
 Before::
 
@@ -10,7 +11,7 @@ Before::
 
 After::
 
-    # nothing to change through bridge: sync views run where sync middleware does
+    # no change needed with bridge: sync views run where sync middleware runs
     from bridge.contrib.django import get_asgi_application
 """
 
@@ -32,7 +33,7 @@ class SyncOnlyThirdParty(Rule):
 
     code = "M205"
     name = "middleware-sync-only-third-party"
-    summary = "an installed middleware that is sync-only holds a thread for the whole request"
+    summary = "a sync-only middleware of a package holds a thread for the whole request"
     native = Severity.WARNING
     bridge = None
     sources = (Source.RUNTIME,)
@@ -49,9 +50,9 @@ class SyncOnlyThirdParty(Rule):
                 yield self.at(
                     module,
                     node,
-                    f"{fact.path} is sync-only: under Django's ASGI handler each request holds a "
-                    "thread while it and what is inside of it runs",
-                    "look for a newer release of its package, or move through bridge, which runs "
-                    "sync requests as under WSGI",
+                    "under Django's ASGI handler each request holds a thread while "
+                    f"{fact.path} and everything inside of it runs: it is sync-only",
+                    "look for a newer release of its package, or use bridge, which runs sync "
+                    "requests as WSGI does",
                     source=Source.RUNTIME,
                 )

@@ -1,13 +1,13 @@
-"""``RemoteUserMiddleware`` on the way to ASGI.
+"""``RemoteUserMiddleware`` under ASGI.
 
-Under WSGI it believes ``REMOTE_USER``, which only the web server can set. ASGI has no such
-variable: since Django 5.2 the middleware reads the request header ``Remote-User`` there instead.
-Any client can send that header, and is logged in as whoever it names, unless the proxy in front
-removes it. Before 5.2 it finds nothing under ASGI, and nobody is logged in any more.
+Since Django 5.2 any client can log in as any user, unless the proxy in front removes the request
+header ``Remote-User``. Under WSGI the middleware trusts ``REMOTE_USER``, which only the web server
+can set. ASGI has no such variable, so the middleware reads the header instead. Before Django 5.2 it
+finds nothing under ASGI, and logs nobody in.
 
-Through `bridge`, requests to sync views have the ``environ`` of WSGI: ``REMOTE_USER`` comes from a
-trusted source that you name, and never from a header. Requests to async views are Django's own ASGI
-handler's: take the header away at the proxy all the same.
+With `bridge`, requests to sync views have the ``environ`` of WSGI: ``REMOTE_USER`` comes from a
+trusted source that you name, and never from a header. Django's own ASGI handler serves requests to
+async views, so remove the header at the proxy in any case.
 
 Before::
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 _NAMES = ("RemoteUserMiddleware", "PersistentRemoteUserMiddleware")
 _CLASSES = tuple(f"django.contrib.auth.middleware.{name}" for name in _NAMES)
-_HELP = "have the proxy set or remove Remote-User on every request, before anything else changes"
+_HELP = "have the proxy set or remove Remote-User on every request, before any other change"
 
 
 class RemoteUser(Rule):
@@ -48,7 +48,7 @@ class RemoteUser(Rule):
 
     code = "M206"
     name = "remote-user-from-a-header"
-    summary = "RemoteUserMiddleware: under ASGI a header from the client can log it in"
+    summary = "RemoteUserMiddleware: under ASGI a client can log in by sending a header"
     native = Severity.CRITICAL
     bridge = Severity.INFO
     sources = (Source.RUNTIME, Source.SOURCES)
@@ -62,31 +62,31 @@ class RemoteUser(Rule):
                 yield self.at(
                     module,
                     node,
-                    f"{entry.fact.path} takes the user from a request header under ASGI, by "
-                    "default Remote-User: a client that sends it is logged in as whom it names",
+                    "under ASGI a client can log in as any user: "
+                    f"{entry.fact.path} trusts a request header, by default Remote-User",
                     _HELP,
                     source=entry.source,
                 )
             else:
-                yield self._finds_nobody(module, node, entry, project)
+                yield self._no_user(module, node, entry, project)
 
-    def _finds_nobody(
+    def _no_user(
         self, module: Module, node: cst.CSTNode, entry: Entry, project: Project
     ) -> Finding:
         version = project.facts.django if project.facts else ""
         return self.at(
             module,
             node,
-            f"{entry.fact.path} of Django {version} finds no REMOTE_USER under ASGI: nobody is "
-            "logged in by it",
-            "move through bridge, and name the trusted source of REMOTE_USER",
+            f"under ASGI nobody is logged in by {entry.fact.path}: Django {version} finds no "
+            "REMOTE_USER there",
+            "use bridge, and name the trusted source of REMOTE_USER",
             source=entry.source,
             severity=(Severity.ERROR, Severity.INFO),
         )
 
 
 def _is_remote_user(project: Project, entry: Entry) -> bool:
-    """Whether it is one, and believes REMOTE_USER rather than a header that it names itself."""
+    """Whether it is one that reads REMOTE_USER, not a header of the subclass's choice."""
     if entry.fact.path in _CLASSES or entry.fact.trusts_header:
         return True
     if entry.code is None or not isinstance(entry.code[1], cst.ClassDef):

@@ -1,7 +1,7 @@
-"""A middleware that raised ``MiddlewareNotUsed``, and so is not in the chain.
+"""A middleware that raised ``MiddlewareNotUsed``.
 
-Django leaves it out when the server starts. It costs no hop, and M201 does not count it. It may be
-used with other settings: those of production, say.
+Django removes it from the chain when the server starts. It costs no hand-over, and M201 does not
+count it. Other settings, such as those of production, may use it: check with these too.
 
 Before::
 
@@ -31,7 +31,7 @@ class NotUsed(Rule):
 
     code = "M207"
     name = "middleware-not-used"
-    summary = "a middleware that raised MiddlewareNotUsed is left out of the hops"
+    summary = "a middleware that raised MiddlewareNotUsed: its hand-overs do not count"
     native = Severity.INFO
     bridge = Severity.INFO
     sources = (Source.RUNTIME,)
@@ -43,8 +43,8 @@ class NotUsed(Rule):
                 yield self.at(
                     module,
                     node,
-                    f"{entry.fact.path} raised MiddlewareNotUsed with these settings, and is left "
-                    "out of the number of hops",
-                    "check with the settings of production, too: --settings",
+                    f"{entry.fact.path} raised MiddlewareNotUsed with these settings, so its "
+                    "hand-overs do not count",
+                    "check with the production settings too: --settings",
                     source=Source.RUNTIME,
                 )

@@ -1,10 +1,10 @@
 """The tests of the project use the sync ``Client`` only.
 
-It runs the WSGI side of Django: a view or middleware that fails under ASGI passes all of these
-tests. One test through ``AsyncClient`` runs the whole middleware chain as an ASGI server does.
+A view or middleware that fails under ASGI passes all tests, because this client runs the WSGI side
+of Django. One test through ``AsyncClient`` runs the whole middleware chain as an ASGI server does.
 
-``AsyncClient`` runs Django's own ASGI handler. Through `bridge` that is so for async views only,
-and sync views run as the sync ``Client`` runs them: there is a fix for ``native`` alone.
+``AsyncClient`` runs Django's own ASGI handler. With `bridge` that handler serves async views only,
+and sync views run as the sync ``Client`` runs them: the fix is for ``native`` alone.
 
 Before::
 
@@ -73,7 +73,7 @@ class OnlySyncClient(Rule):
         yield self.at_line(
             first.path,
             line,
-            "the tests use the sync Client only: what breaks under ASGI passes them",
+            "code that fails under ASGI passes the tests: they use the sync Client only",
             "add a test that uses AsyncClient" + ("" if is_native else ", for async views"),
             source=Source.SOURCES,
             line_text=first.line(line),
@@ -83,7 +83,7 @@ class OnlySyncClient(Rule):
 
 def _fix(project: Project, beside: Module) -> Fix:
     path = beside.path.parent / "test_asgi.py"
-    return Fix(f"Make {project.relative(path)}", (NewFile(path, _TEXT),), safe=True)
+    return Fix(f"Create {project.relative(path)}", (NewFile(path, _TEXT),), safe=True)
 
 
 def _is_test(module: Module) -> bool:
@@ -91,4 +91,4 @@ def _is_test(module: Module) -> bool:
 
 
 def _has_client(line: str) -> bool:
-    return any(word in line for word in _SYNC)
+    return any(call in line for call in _SYNC)

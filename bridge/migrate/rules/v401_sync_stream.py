@@ -1,9 +1,9 @@
-"""A ``StreamingHttpResponse`` that is given a sync iterator.
+"""A ``StreamingHttpResponse`` with a sync iterator.
 
-Django's own ASGI handler cannot iterate it on the event loop: it makes a list of all of it in a
-thread first, and sends then. The client waits for the last part before it gets the first, and the
-whole response is in memory. One that never ends is never answered. Under WSGI it is streamed, and
-so it is through `bridge`.
+Under Django's own ASGI handler the client waits for the last part before it gets the first, and the
+whole response is in memory. A stream that never ends is never answered. The handler cannot iterate
+a sync iterator on the event loop: it first makes a list of all parts in a thread, and then sends
+them. Under WSGI and with `bridge` the response is streamed.
 
 Before::
 
@@ -23,7 +23,8 @@ After::
     async def export(request):
         return StreamingHttpResponse(rows(), content_type="text/csv")
 
-An async iterator is buffered in the same way under WSGI: change it when the project has moved.
+Under WSGI Django buffers an async iterator in the same way: make this change once the project has
+moved to ASGI.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from bridge.migrate.module import Module
     from bridge.migrate.project import Project
 
-_HELP = "stream an async generator, or move through bridge, which streams sync ones"
+_HELP = "stream an async generator, or use bridge, which streams sync ones"
 
 
 class SyncStream(Rule):
@@ -48,7 +49,7 @@ class SyncStream(Rule):
 
     code = "V401"
     name = "sync-iterator-streamed"
-    summary = "a StreamingHttpResponse of a sync iterator: buffered whole under ASGI"
+    summary = "a StreamingHttpResponse with a sync iterator: buffered in memory under ASGI"
     native = Severity.WARNING
     bridge = Severity.INFO
     triggers = ("StreamingHttpResponse",)
@@ -57,16 +58,17 @@ class SyncStream(Rule):
         if is_test(module):
             return
         for stream in sync_streams(module, project):
-            happens = (
-                "never ends, and Django's ASGI handler collects all of it before it answers: the "
-                "client gets nothing"
+            effect = (
+                f"the client gets no answer: {stream.description} never ends, and Django's ASGI "
+                "handler collects all of it first"
                 if stream.is_endless
-                else "is collected whole in memory by Django's ASGI handler before it is sent"
+                else f"Django's ASGI handler collects all of {stream.description} in memory before "
+                "it sends anything"
             )
             yield self.at(
                 module,
                 stream.call,
-                f"{stream.description} {happens}",
+                effect,
                 _HELP,
                 severity=(Severity.ERROR, self.bridge) if stream.is_endless else None,
             )

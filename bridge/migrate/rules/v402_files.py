@@ -1,9 +1,9 @@
-"""Files that Django's own ASGI handler sends: ``FileResponse``, and WhiteNoise's.
+"""Files that Django's own ASGI handler sends: ``FileResponse``, and those of WhiteNoise.
 
-A ``FileResponse`` reads its file with sync calls. Django's ASGI handler makes a list of all its
-blocks in a thread before it sends the first, so a download of 1 GB is 1 GB of memory. WhiteNoise
-serves static files as ``FileResponse``, and as a sync-only middleware it also sends each request
-through a thread (M205). Through `bridge` files are streamed, by the server itself where it can.
+A download of 1 GB takes 1 GB of memory: a ``FileResponse`` reads its file with sync calls, so the
+handler makes a list of all its blocks in a thread before it sends the first. WhiteNoise serves
+static files as ``FileResponse``, and as a sync-only middleware it also sends each request through a
+thread (M205). With `bridge` files are streamed, by the server itself where it can.
 
 Before::
 
@@ -41,7 +41,7 @@ class Files(Rule):
 
     code = "V402"
     name = "files-buffered"
-    summary = "FileResponse and WhiteNoise: files are read into memory whole under ASGI"
+    summary = "FileResponse or WhiteNoise: whole files are read into memory under ASGI"
     native = Severity.WARNING
     bridge = None
     sources = (Source.SOURCES, Source.RUNTIME)
@@ -53,8 +53,8 @@ class Files(Rule):
                 yield self.at(
                     module,
                     call,
-                    "Django's ASGI handler reads all of the file into memory before it sends any",
-                    "let the proxy send large files (X-Accel-Redirect), or move through bridge",
+                    "Django's ASGI handler reads the whole file into memory before it sends any",
+                    "let the proxy send large files (X-Accel-Redirect), or use bridge",
                 )
 
     def check_project(self, project: Project) -> Iterator[Finding]:
@@ -66,8 +66,8 @@ class Files(Rule):
                 yield self.at(
                     module,
                     node,
-                    "WhiteNoise's static files are read into memory whole by Django's ASGI "
-                    "handler before they are sent",
-                    "let the proxy or a CDN serve STATIC_ROOT, or move through bridge",
+                    "Django's ASGI handler reads each static file of WhiteNoise into memory before "
+                    "it sends anything",
+                    "let the proxy or a CDN serve STATIC_ROOT, or use bridge",
                     source=entry.source,
                 )

@@ -1,8 +1,8 @@
 """``request.environ``.
 
-Only the requests of Django's WSGI handler have it: under ASGI it is an ``AttributeError``, and the
-view a 500. ``request.META`` is the same dictionary under WSGI, and is there under ASGI. Through
-`bridge` sync views get WSGI requests; async views may not.
+Under ASGI it is an ``AttributeError``, and the view a 500: only requests of Django's WSGI handler
+have it. ``request.META`` is the same dictionary under WSGI, and exists under ASGI too. With
+`bridge`, sync views get WSGI requests; async views may not.
 
 Before::
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from bridge.migrate.module import Module
     from bridge.migrate.project import Project
 
-_ASKS = re.compile(r"""hasattr\(\s*[\w.]+\s*,\s*["']environ["']""")
-_OTHERS = ("flask", "werkzeug", "webob", "pyramid", "bottle", "quart")
+_HASATTR = re.compile(r"""hasattr\(\s*[\w.]+\s*,\s*["']environ["']""")
+_OTHER_FRAMEWORKS = ("flask", "werkzeug", "webob", "pyramid", "bottle", "quart")
 
 
 class RequestEnviron(Rule):
@@ -47,7 +47,7 @@ class RequestEnviron(Rule):
     def check_module(self, module: Module, project: Project) -> Iterator[Finding]:
         if is_test(module) or not imports_any(module, "django", "rest_framework"):
             return
-        if imports_any(module, *_OTHERS):
+        if imports_any(module, *_OTHER_FRAMEWORKS):
             return
         for node in module.nodes(cst.Attribute):
             if node.attr.value != "environ" or not is_request(module, node.value):
@@ -57,7 +57,7 @@ class RequestEnviron(Rule):
                 yield self.at(
                     module,
                     node,
-                    "requests under ASGI have no environ: this is an AttributeError, and a 500",
+                    "this is an AttributeError, and a 500: requests under ASGI have no environ",
                     "use request.META, which is the same dictionary under WSGI",
                     fix=Fix("Use META", (module.replace(node.attr, "META"),), safe=True),
                     severity=(Severity.ERROR, Severity.ERROR) if on_loop else None,
@@ -65,7 +65,9 @@ class RequestEnviron(Rule):
 
 
 def _is_guarded(module: Module, node: cst.Attribute) -> bool:
-    """Whether its function asks for the attribute first, or catches its absence."""
+    """Whether its function checks for the attribute first, or catches the AttributeError."""
     text = text_around(module, node)
-    asks = _ASKS.search(text) is not None
-    return asks or any(name in text for name in ("AttributeError", "WSGIRequest", "ASGIRequest"))
+    is_checked = _HASATTR.search(text) is not None
+    return is_checked or any(
+        name in text for name in ("AttributeError", "WSGIRequest", "ASGIRequest")
+    )

@@ -1,10 +1,10 @@
 """Keys of ``request.META`` that Django does not set under ASGI.
 
-There META holds the method, path, query string, addresses and headers, and nothing else: no
-``REMOTE_USER``, ``REQUEST_URI``, ``SERVER_PROTOCOL`` or ``wsgi.input``, and nothing of what Apache
-or uWSGI add. ``META["REQUEST_URI"]`` is a ``KeyError``; ``META.get("REMOTE_USER")`` is always None.
-Through `bridge`, requests to sync views have what PEP 3333 has, ``REQUEST_URI`` and ``RAW_URI``;
-what a web server set is missing there, too.
+There ``META["REQUEST_URI"]`` is a ``KeyError``, and ``META.get("REMOTE_USER")`` is always None.
+META holds only the method, path, query string, addresses and headers: no ``REMOTE_USER``,
+``REQUEST_URI``, ``SERVER_PROTOCOL`` or ``wsgi.input``, and nothing that Apache or uWSGI add. With
+`bridge`, requests to sync views have the keys of PEP 3333, ``REQUEST_URI`` and ``RAW_URI``; keys
+that only a web server sets are missing there too.
 
 Before::
 
@@ -35,7 +35,7 @@ _PEP_3333 = {
     "REQUEST_URI": "use request.get_full_path()",
     "RAW_URI": "use request.get_full_path()",
     "SERVER_PROTOCOL": 'use request.scope["http_version"] under ASGI',
-    "SERVER_SOFTWARE": "do without it: ASGI does not tell",
+    "SERVER_SOFTWARE": "do without it: ASGI does not provide it",
     "HTTPS": "use request.is_secure()",
     "wsgi.url_scheme": "use request.scheme",
     "wsgi.input": "use request.read() or request.body",
@@ -44,8 +44,8 @@ _PEP_3333 = {
     "wsgi.version": "do without it under ASGI",
     "wsgi.run_once": "do without it under ASGI",
 }
-"""What `bridge` sets for sync views, and what to do without it."""
-_OF_SERVERS = {
+"""Keys that `bridge` sets for sync views, and what to use instead."""
+_WEB_SERVER = {
     "REMOTE_USER": "see RemoteUserMiddleware (M206), or have the proxy send a header",
     "AUTH_TYPE": "read request.headers['Authorization']",
     "REMOTE_IDENT": "do without it",
@@ -58,7 +58,7 @@ _OF_SERVERS = {
     "SERVER_ADDR": "use SERVER_NAME, or a setting",
     "SERVER_ADMIN": "use a setting",
 }
-"""What only CGI and web servers set."""
+"""Keys that only CGI and web servers set, and what to use instead."""
 _PREFIXES = ("SSL_", "mod_wsgi.", "uwsgi.", "gunicorn.", "werkzeug.", "paste.", "REDIRECT_")
 
 
@@ -84,14 +84,14 @@ class MetaKeys(Rule):
 
     def _finding(self, module: Module, read: KeyRead) -> Finding:
         name, node = read.key, read.node
-        guarded = bool(read.method) or _is_guarded(module, node, name)
-        happens = "this gives nothing" if guarded else "this is a KeyError"
-        native = Severity.WARNING if guarded else Severity.ERROR
+        is_guarded = bool(read.method) or _is_guarded(module, node, name)
+        effect = "this finds nothing" if is_guarded else "this is a KeyError"
+        native = Severity.WARNING if is_guarded else Severity.ERROR
         return self.at(
             module,
             node,
-            f"META has no {name} under ASGI: {happens}",
-            _PEP_3333.get(name) or _OF_SERVERS.get(name, "have the proxy send it as a header"),
+            f"{effect} under ASGI: META has no {name} there",
+            _PEP_3333.get(name) or _WEB_SERVER.get(name, "have the proxy send it as a header"),
             severity=(native, _through_bridge(module, node, name, native)),
         )
 
@@ -101,13 +101,13 @@ def _is_meta(node: cst.BaseExpression) -> bool:
 
 
 def _is_missing(name: str) -> bool:
-    return name in _PEP_3333 or name in _OF_SERVERS or name.startswith(_PREFIXES)
+    return name in _PEP_3333 or name in _WEB_SERVER or name.startswith(_PREFIXES)
 
 
 def _through_bridge(
     module: Module, node: cst.CSTNode, name: str, native: Severity
 ) -> Severity | None:
-    """Async views may get the requests of Django's own ASGI handler."""
+    """The severity with `bridge`: async views may get requests of Django's own ASGI handler."""
     if name not in _PEP_3333:
         return Severity.WARNING
     return native if coroutine_of(module, node) is not None else None
@@ -120,7 +120,7 @@ def _is_updated(module: Module, node: cst.CSTNode) -> bool:
 
 
 def _is_guarded(module: Module, node: cst.CSTNode, name: str) -> bool:
-    """Whether its function looks whether the key is there, or catches its absence."""
+    """Whether its function checks for the key first, or catches the KeyError."""
     text = text_around(module, node)
-    asked = any(f"{quote}{name}{quote} in " in text for quote in "'\"")
-    return asked or "KeyError" in text
+    is_checked = any(f"{quote}{name}{quote} in " in text for quote in "'\"")
+    return is_checked or "KeyError" in text

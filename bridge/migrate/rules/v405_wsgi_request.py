@@ -1,7 +1,7 @@
 """``isinstance(request, WSGIRequest)``.
 
-Under ASGI a request is an ``ASGIRequest``: the test is false, and what depends on it is silently
-left out. ``HttpRequest`` is what both derive from.
+The test is always false under ASGI, and the code that depends on it is silently skipped: a request
+is an ``ASGIRequest`` there. ``HttpRequest`` is the base class of both.
 
 Before::
 
@@ -50,7 +50,7 @@ class WsgiRequest(Rule):
 
     def check_module(self, module: Module, project: Project) -> Iterator[Finding]:
         if "ASGIRequest" in module.text:
-            return  # it knows both
+            return  # it handles both
         for call in module.nodes(cst.Call):
             named = _tested(module, call)
             if named is not None:
@@ -58,7 +58,7 @@ class WsgiRequest(Rule):
                 yield self.at(
                     module,
                     call,
-                    "requests under ASGI are no WSGIRequest: this is always false",
+                    "this is always false under ASGI, where a request is an ASGIRequest",
                     "test for django.http.HttpRequest",
                     fix=_fix(module, named),
                     severity=(Severity.WARNING, Severity.WARNING) if on_loop else None,
@@ -84,7 +84,7 @@ def _fix(module: Module, named: cst.BaseExpression) -> Fix:
 
 
 def _imports(module: Module, named: cst.BaseExpression) -> tuple[Edit, ...]:
-    """HttpRequest's import, in place of WSGIRequest's where that has no other use."""
+    """Import HttpRequest, in place of WSGIRequest where that has no other use."""
     if module.imports.get("HttpRequest") == "django.http.HttpRequest":
         return ()
     uses = [each for each in module.nodes(cst.Name) if each.value == "WSGIRequest"]

@@ -1,12 +1,13 @@
 """``threading.local()``.
 
-Async views of many requests share the thread of the event loop, and see each other's values; a
-sync view's values are not seen by async code that it calls, nor the other way round. Worker threads
-are used again: what a request leaves behind, the next one on the thread finds, as under WSGI.
-``asgiref.local.Local`` goes with the request's context instead, in threads and on the loop.
+Async views of different requests see each other's values, because they share the event loop's
+thread. Values of a sync view are not visible to async code that it calls, nor the other way round.
+Worker threads are reused: the next request on a thread sees what the last one left there, as under
+WSGI. ``asgiref.local.Local`` follows the context of the request instead, in threads and on the
+loop.
 
-Where the values belong to the thread and not to a request, such as a client that is not to be
-shared between threads, ``threading.local()`` is right: suppress the finding there.
+Where the values belong to the thread and not to a request, such as a client that must not be shared
+between threads, ``threading.local()`` is right: suppress the finding there.
 
 Before::
 
@@ -67,8 +68,8 @@ class ThreadLocal(Rule):
         return self.at(
             module,
             node,
-            "async views of different requests share one thread, and these values with it",
-            "use asgiref.local.Local for what belongs to a request",
+            "async views of different requests share these values, because they share one thread",
+            "use asgiref.local.Local for values that belong to a request",
             fix=Fix("Use asgiref's Local", edits, safe=False) if is_free else None,
         )
 

@@ -1,8 +1,9 @@
-"""The database asked with sync calls from an ``async def``.
+"""Sync database calls in an ``async def``.
 
-Django refuses to wait for the database on the event loop's thread: ``SynchronousOnlyOperation``,
-in an async view a 500, under every server. Each method has an async form with an ``a`` before its
-name, querysets are iterated with ``async for``, and what has none goes through ``sync_to_async``.
+The call raises ``SynchronousOnlyOperation``, in an async view a 500, under every server: Django
+refuses to wait for the database on the thread of the event loop. Each method has an async form with
+an ``a`` before its name, querysets are iterated with ``async for``, and calls without an async form
+go through ``sync_to_async``.
 
 Before::
 
@@ -45,14 +46,14 @@ if TYPE_CHECKING:
     from bridge.migrate.module import Module
     from bridge.migrate.project import Project
 
-_ITERATES = frozenset(
+_EVALUATES = frozenset(
     (
         *("list", "tuple", "set", "frozenset", "dict", "len", "bool", "sorted", "any", "all"),
         *("max", "min", "sum", "enumerate", "zip"),
     )
 )
-_REFUSED = "is refused on the event loop: SynchronousOnlyOperation"
-_WRAP = "put it into a def of its own, called through sync_to_async"
+_RAISES = "raises SynchronousOnlyOperation on the event loop"
+_WRAP = "move it to a sync function, and call that with sync_to_async"
 _CURSORS = ("django.db.connection.cursor", "django.db.connections.cursor")
 
 
@@ -61,7 +62,7 @@ class SyncOrm(Rule):
 
     code = "V407"
     name = "sync-orm-in-async"
-    summary = "the ORM used with sync calls in async code: SynchronousOnlyOperation"
+    summary = "sync ORM calls in async code: SynchronousOnlyOperation"
     native = Severity.ERROR
     bridge = Severity.ERROR
     fix = "unsafe"
@@ -89,10 +90,10 @@ class SyncOrm(Rule):
             fix = _awaited(module, call, call.func, instead, package) if is_there else None
             yield self._finding(module, call, name.rpartition(".")[2] + "()", instead, fix)
         elif name in _CURSORS:
-            yield self.at(module, call, f"connection.cursor() {_REFUSED}", _WRAP)
+            yield self.at(module, call, f"connection.cursor() {_RAISES}", _WRAP)
         elif isinstance(call.func, cst.Attribute):
             yield from self._method(module, known, call, call.func)
-        elif name in _ITERATES and any(known.is_queryset(each.value) for each in call.args):
+        elif name in _EVALUATES and any(known.is_queryset(each.value) for each in call.args):
             yield self._evaluated(module, call, f"{name}()", _as_list(module, call))
 
     def _method(
@@ -113,13 +114,13 @@ class SyncOrm(Rule):
     def _finding(
         self, module: Module, node: cst.CSTNode, what: str, instead: str, fix: Fix | None
     ) -> Finding:
-        return self.at(module, node, f"{what} {_REFUSED}", f"use await {instead}(...)", fix=fix)
+        return self.at(module, node, f"{what} {_RAISES}", f"use await {instead}(...)", fix=fix)
 
     def _evaluated(self, module: Module, node: cst.CSTNode, what: str, fix: Fix | None) -> Finding:
         return self.at(
             module,
             node,
-            f"{what} asks the database for the queryset, which {_REFUSED}",
+            f"{what} evaluates the queryset, which {_RAISES}",
             "use async for, or await acount() or aexists()",
             fix=fix,
         )
@@ -129,7 +130,7 @@ class SyncOrm(Rule):
         loops = [*_on_loop(module, cst.For), *_on_loop(module, cst.CompFor)]
         for loop in loops:
             if loop.asynchronous is None and _is_iterated(known, loop.iter):
-                yield self._evaluated(module, loop.iter, "iteration", _async_for(module, loop))
+                yield self._evaluated(module, loop.iter, "this iteration", _async_for(module, loop))
 
     def _tests(self, module: Module, known: Querysets) -> Iterator[Finding]:
         branches: list[cst.If | cst.While | cst.IfExp] = [
@@ -139,41 +140,41 @@ class SyncOrm(Rule):
         ]
         for test in (branch.test for branch in branches):
             if known.is_queryset(test):
-                yield self._evaluated(module, test, "a truth test", None)
+                yield self._evaluated(module, test, "this truth test", None)
         for negated in _on_loop(module, cst.UnaryOperation):
             if isinstance(negated.operator, cst.Not) and known.is_queryset(negated.expression):
-                yield self._evaluated(module, negated, "a truth test", None)
+                yield self._evaluated(module, negated, "this truth test", None)
         for item in _on_loop(module, cst.Subscript):
             match item.slice:
                 case [cst.SubscriptElement(slice=cst.Index())] if known.is_queryset(item.value):
-                    yield self._evaluated(module, item, "an index", None)
+                    yield self._evaluated(module, item, "this index", None)
         for comparison in _on_loop(module, cst.ComparisonTarget):
             is_in = isinstance(comparison.operator, cst.In | cst.NotIn)
             if is_in and known.is_queryset(comparison.comparator):
-                yield self._evaluated(module, comparison.comparator, "in", None)
+                yield self._evaluated(module, comparison.comparator, "the operator in", None)
 
     def _transactions(self, module: Module) -> Iterator[Finding]:
         for node in _on_loop(module, cst.With):
             for item in node.items:
                 if node.asynchronous is None and _is_atomic(module, item.item):
-                    yield self.at(module, item, f"transaction.atomic {_REFUSED}", _WRAP)
+                    yield self.at(module, item, f"transaction.atomic {_RAISES}", _WRAP)
         for function in module.nodes(cst.FunctionDef):
             for decorator in function.decorators if function.asynchronous else ():
                 if _is_atomic(module, decorator.decorator):
                     yield self.at(
-                        module, decorator, f"transaction.atomic of an async def {_REFUSED}", _WRAP
+                        module, decorator, f"transaction.atomic on an async def {_RAISES}", _WRAP
                     )
 
 
 def _is_django(module: Module, project: Project) -> bool:
-    """Whether a module has to do with Django, or with the models of a Django project."""
+    """Whether a module uses Django, or the models of a Django project."""
     if imports_any(module, "django", "channels"):
         return True
     return "models" in module.text and (project.is_django or _has_models(project))
 
 
 def _has_models(project: Project) -> bool:
-    """Whether it has models of Django's, without being a whole project: an app to install."""
+    """Whether it defines Django models without being a whole project: an app to install."""
     return any("models.Model" in module.text for module in project.containing("django.db"))
 
 
@@ -224,7 +225,7 @@ def _imported(module: Module, package: str, name: str) -> tuple[Edit, ...]:
 
 
 def _binds_tighter(module: Module, node: cst.CSTNode) -> bool:
-    """Whether what is around a node would take only a part of ``await node``."""
+    """Whether the expression around a node binds tighter than ``await`` does."""
     above = module.parent(node)
     if isinstance(above, cst.Attribute | cst.Subscript):
         return above.value is node

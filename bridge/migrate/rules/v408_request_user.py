@@ -1,8 +1,8 @@
-"""``request.user`` looked at in an async view.
+"""``request.user`` evaluated in an async view.
 
-It is loaded from the session and the database when it is first looked at. On the event loop that is
-refused: ``SynchronousOnlyOperation``, a 500 for everyone who has a session, under every server.
-``await request.auser()`` (Django 5.0) loads it without blocking.
+Every request with a session is a 500, under every server: ``SynchronousOnlyOperation``. Django
+loads the user from the session and the database on first use, and refuses to do so on the event
+loop. ``await request.auser()`` (Django 5.0) loads it without blocking.
 
 Before::
 
@@ -16,10 +16,10 @@ After::
         if not (await request.auser()).is_authenticated:
             return redirect("login")
 
-``auser()`` is the user of the session: where other middleware than Django's sets ``request.user``,
-it is a warning, with no fix. Behind Django's ``LoginRequiredMiddleware``, which has loaded the user
-before the view is called, only views that are ``login_not_required`` are looked at. The fix is
-unsafe where there is middleware of which nothing is known.
+``auser()`` returns the user of the session: where middleware other than Django's sets
+``request.user``, the finding is a warning without a fix. Django's ``LoginRequiredMiddleware`` has
+loaded the user before the view is called, so behind it only ``login_not_required`` views are
+checked. The fix is unsafe if the project has middleware that could not be probed.
 """
 
 from __future__ import annotations
@@ -50,16 +50,16 @@ if TYPE_CHECKING:
     from bridge.migrate.module import Module
     from bridge.migrate.project import Project
 
-_OTHERS = (
+_OTHER_FRAMEWORKS = (
     *("rest_framework", "adrf", "ninja", "ninja_extra", "ninja_jwt", "dmr", "tastypie"),
     *("fastapi", "starlette", "quart", "sanic"),
 )
-_LOOKS = ("str", "int", "bool", "hash", "isinstance", "hasattr", "getattr")
-_FILTERS = ("filter", "exclude")
+_EVALUATES = ("str", "int", "bool", "hash", "isinstance", "hasattr", "getattr")
+_FILTER_METHODS = ("filter", "exclude")
 _SETS_USER = re.compile(r"\breq(?:uest)?\.user\s*=(?!=)\s*(?P<lazy>SimpleLazyObject)?")
 _LOGIN_REQUIRED = "django.contrib.auth.middleware.LoginRequiredMiddleware"
 _EXEMPT = "login_not_required"
-_IN_A_THREAD = "look at it in a thread: await sync_to_async(lambda: request.user.is_staff)()"
+_IN_A_THREAD = "evaluate it in a thread: await sync_to_async(lambda: request.user.is_staff)()"
 
 
 class RequestUser(Rule):
@@ -76,12 +76,12 @@ class RequestUser(Rule):
     def check_module(self, module: Module, project: Project) -> Iterator[Finding]:
         if is_test(module) or not imports_any(module, "django"):
             return
-        if imports_any(module, *_OTHERS):
-            return  # they load the user themselves
-        found = [node for node in module.nodes(cst.Attribute) if _is_looked_at(module, node)]
+        if imports_any(module, *_OTHER_FRAMEWORKS):
+            return  # these frameworks load the user themselves
+        found = [node for node in module.nodes(cst.Attribute) if _is_evaluated(module, node)]
         if found and _is_login_required(project):
             found = [node for node in found if _is_exempt(module, node)]
-        if not found or _is_set_by_hand(project):
+        if not found or _is_set_eagerly(project):
             return
         has_auser = django_is_at_least(project, 5)
         setter = _setter(project)
@@ -92,8 +92,8 @@ class RequestUser(Rule):
             yield self.at(
                 module,
                 node,
-                "request.user is loaded from the database when it is looked at, which is refused "
-                "on the event loop: SynchronousOnlyOperation, a 500 for who is logged in",
+                "this raises SynchronousOnlyOperation, a 500 for users who are logged in: "
+                "request.user is loaded from the database on first use, here on the event loop",
                 "use await request.auser()" if has_auser else "update to Django 5.0 for auser()",
                 fix=_fix(project, module, node) if has_auser else None,
             )
@@ -102,15 +102,15 @@ class RequestUser(Rule):
         return self.at(
             module,
             node,
-            f"request.user is what {setter} sets, and auser() may be somebody else: if it is "
-            "loaded from the database when it is looked at, that is refused on the event loop",
+            "this raises SynchronousOnlyOperation if request.user is loaded from the database on "
+            f"first use: {setter} sets it, and auser() may return another user",
             _IN_A_THREAD,
             severity=(Severity.WARNING, Severity.WARNING),
         )
 
 
-def _is_looked_at(module: Module, node: cst.Attribute) -> bool:
-    """Whether it is a ``request.user`` that async code needs the value of."""
+def _is_evaluated(module: Module, node: cst.Attribute) -> bool:
+    """Whether a node is ``request.user``, and async code needs its value."""
     if node.attr.value != "user" or not is_request(module, node.value):
         return False
     if isinstance(node.value, cst.Attribute) and not _is_in_view(module, node):
@@ -122,7 +122,7 @@ def _is_looked_at(module: Module, node: cst.Attribute) -> bool:
 
 
 def _is_in_view(module: Module, node: cst.CSTNode) -> bool:
-    """Whether ``self`` is a view of Django's, by the names of its bases."""
+    """Whether ``self`` is a Django view, by the names of its base classes."""
     cls = module.enclosing(node, cst.ClassDef)
     names = module.base_names(cls) if isinstance(cls, cst.ClassDef) else []
     return any(name.endswith(("View", "Mixin")) for name in names)
@@ -142,7 +142,7 @@ def _needs_value(module: Module, node: cst.CSTNode) -> bool:
         case cst.ComparisonTarget():
             return not isinstance(above.operator, cst.Is | cst.IsNot)
         case cst.Arg():
-            return _call_looks(module, module.parent(above))
+            return _call_evaluates(module, module.parent(above))
         case _:
             return False
 
@@ -151,19 +151,19 @@ def _is_identity(node: cst.Comparison) -> bool:
     return all(isinstance(each.operator, cst.Is | cst.IsNot) for each in node.comparisons)
 
 
-def _call_looks(module: Module, call: cst.CSTNode | None) -> bool:
-    """Whether a call looks at its arguments at once, in this thread."""
+def _call_evaluates(module: Module, call: cst.CSTNode | None) -> bool:
+    """Whether a call evaluates its arguments at once, on this thread."""
     match call:
         case cst.Call(func=cst.Name(value=name)):
-            return name in _LOOKS
+            return name in _EVALUATES
         case cst.Call(func=cst.Attribute(value=owner, attr=cst.Name(value=name))):
-            return name in _FILTERS and ".objects" in module.source(owner)
+            return name in _FILTER_METHODS and ".objects" in module.source(owner)
         case _:
             return False
 
 
 def _is_used_later(module: Module, function: cst.FunctionDef, node: cst.Attribute) -> bool:
-    """Whether it is given a name, and that is looked at."""
+    """Whether it is assigned to a name whose value is needed later."""
     target = module.parent(node)
     if not isinstance(target, cst.Assign) or len(target.targets) != 1:
         return False
@@ -180,13 +180,13 @@ def _is_used_later(module: Module, function: cst.FunctionDef, node: cst.Attribut
     )
 
 
-def _is_set_by_hand(project: Project) -> bool:
-    """Whether code of the project sets ``request.user`` to a user that is loaded already."""
+def _is_set_eagerly(project: Project) -> bool:
+    """Whether the project sets ``request.user`` to a user that is not lazy."""
     return any(found["lazy"] is None for _, found in _assignments(project))
 
 
 def _setter(project: Project) -> str | None:
-    """Who sets ``request.user`` in place of Django: a module of the project, or middleware."""
+    """The module or middleware that sets ``request.user`` in place of Django."""
     own = next((project.relative(module.path) for module, _ in _assignments(project)), None)
     if own is not None:
         return own
@@ -196,24 +196,24 @@ def _setter(project: Project) -> str | None:
 
 
 def _assignments(project: Project) -> Iterator[tuple[Module, re.Match[str]]]:
-    """Where the project's code assigns ``request.user``; tests left out."""
+    """The assignments of ``request.user`` in the project, except in tests."""
     for module in project.modules:
         try:
             text = "" if is_test(module) else module.text
         except CannotRead:
-            continue  # told as a problem when the file itself is checked
+            continue  # reported when the file itself is checked
         yield from ((module, found) for found in _SETS_USER.finditer(text))
 
 
 def _is_login_required(project: Project) -> bool:
-    """Whether the user is loaded before a view is called, unless that is exempt."""
+    """Whether LoginRequiredMiddleware has loaded the user before a view is called."""
     calls = (
         module.qualified(call) or ""
         for module in project.containing(_EXEMPT)
         for call in module.nodes(cst.Call)
     )
     if any(name.endswith(_EXEMPT) for name in calls):
-        return False  # it exempts views where they are routed, and which is not looked into
+        return False  # the URLconf exempts views, and this rule does not know which
     return any(
         each.fact.path == _LOGIN_REQUIRED
         or (
@@ -226,15 +226,15 @@ def _is_login_required(project: Project) -> bool:
 
 
 def _is_exempt(module: Module, node: cst.Attribute) -> bool:
-    """Whether a decorator of the view, or of its class, says ``login_not_required``."""
+    """Whether the view or its class is decorated with ``login_not_required``."""
     around = (
         each for each in module.ancestors(node) if isinstance(each, cst.FunctionDef | cst.ClassDef)
     )
     return any(_EXEMPT in module.source(mark) for each in around for mark in each.decorators)
 
 
-def _is_known(project: Project) -> bool:
-    """Whether it can be told of all middleware whether it sets the user."""
+def _is_all_probed(project: Project) -> bool:
+    """Whether all middleware was probed for assignments of the user."""
     return all(each.fact.error != NOT_PROBED for each in entries(project))
 
 
@@ -243,6 +243,6 @@ def _fix(project: Project, module: Module, node: cst.Attribute) -> Fix | None:
         return None
     text = f"await {module.source(node.value)}.auser()"
     above = module.parent(node)
-    tight = isinstance(above, cst.Attribute | cst.Subscript) and not node.lpar
-    edit = module.replace(node, f"({text})" if tight else text)
-    return Fix("Await request.auser()", (edit,), safe=_is_known(project))
+    binds_tighter = isinstance(above, cst.Attribute | cst.Subscript) and not node.lpar
+    edit = module.replace(node, f"({text})" if binds_tighter else text)
+    return Fix("Await request.auser()", (edit,), safe=_is_all_probed(project))

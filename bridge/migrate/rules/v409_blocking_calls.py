@@ -1,8 +1,8 @@
 """Blocking calls in async code: ``time.sleep``, ``requests.get``, ``subprocess.run``, ``open``.
 
-While one of them waits, the event loop does: no request of the process is answered, no WebSocket
-hears from it. Found by ruff's ASYNC2 rules, which the extra ``[migrate]`` installs; its own
-``# noqa: ASYNC251`` is understood, too.
+While one of them waits, the event loop waits too: no request of the process is answered, and no
+WebSocket receives anything. ruff's ASYNC2 rules find them; the extra ``[migrate]`` installs ruff.
+Its own ``# noqa: ASYNC251`` is respected too.
 
 Before::
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from bridge.migrate.project import Project
 
 _TIMEOUT_S = 120.0
-_AT_A_TIME = 200
+_FILES_PER_RUN = 200
 _OPTIONS = ("check", "--isolated", "--no-cache", "--exit-zero", "--quiet", "--no-fix")
 _RULES = ("--select", "ASYNC210,ASYNC212,ASYNC22,ASYNC230,ASYNC250,ASYNC251")
 _HELP = {
@@ -45,11 +45,11 @@ _HELP = {
     "ASYNC220": "use asyncio.create_subprocess_exec",
     "ASYNC221": "use asyncio.create_subprocess_exec",
     "ASYNC222": "use asyncio.create_subprocess_exec",
-    "ASYNC230": "open it in a function that is called through sync_to_async",
+    "ASYNC230": "open it in a function that is called with sync_to_async",
     "ASYNC250": "read from the terminal in a thread",
     "ASYNC251": "use await asyncio.sleep(...)",
 }
-_INSTALL = 'pip install "wsgi-asgi-bridge[migrate]", or ruff by itself'
+_INSTALL = 'pip install "wsgi-asgi-bridge[migrate]", or ruff alone'
 
 
 class BlockingCalls(Rule):
@@ -57,7 +57,7 @@ class BlockingCalls(Rule):
 
     code = "V409"
     name = "blocking-call-in-async"
-    summary = "a blocking call in async code: nothing else is answered meanwhile"
+    summary = "a blocking call in async code: no other request is answered meanwhile"
     native = Severity.WARNING
     bridge = Severity.WARNING
 
@@ -70,7 +70,7 @@ class BlockingCalls(Rule):
             yield self._missing(project, "ruff is not installed", len(modules))
             return
         try:
-            found = list(_ask(ruff, project, modules))
+            found = list(_ruff_findings(ruff, project, modules))
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             yield self._missing(project, f"ruff failed ({_reason(error)})", len(modules))
             return
@@ -91,13 +91,13 @@ class BlockingCalls(Rule):
         module = project.module_at(data["filename"])
         code = data["code"]
         if module is None or code not in _HELP:
-            return  # a syntax error that only ruff sees, for instance
+            return  # for example a syntax error that only ruff reports
         line, column = data["location"]["row"], data["location"]["column"]
         message = str(data["message"]).replace("`", "")
         yield self.at_line(
             module.path,
             line,
-            f"{message}: nothing else is answered while it waits (ruff's {code})",
+            f"{message}: no other request is answered while it waits (ruff {code})",
             _HELP[code],
             line_text=module.line(line),
             column=column,
@@ -106,44 +106,46 @@ class BlockingCalls(Rule):
 
 
 def _reason(error: Exception) -> str:
-    """In a few words: the command itself names every file."""
+    """A short reason. The command of the error would name every file."""
     if isinstance(error, subprocess.CalledProcessError):
         lines = str(error.stderr).strip().splitlines()
         return lines[-1].strip() if lines else f"exit code {error.returncode}"
     if isinstance(error, subprocess.TimeoutExpired):
-        return f"not done after {_TIMEOUT_S:g} s"
+        return f"no result after {_TIMEOUT_S:g} s"
     return str(error)
 
 
 def _with_async_code(project: Project) -> Iterator[Module]:
-    """Told by their texts: ruff parses them itself."""
+    """The modules whose text has ``async def``. They are not parsed here: ruff does that."""
     for module in project.modules:
         try:
             if "async def" in module.text and not is_test(module):
                 yield module
         except CannotRead:
-            continue  # told as a problem when the file itself is checked
+            continue  # reported when the file itself is checked
 
 
 def find_ruff() -> str | None:
-    """The program: of this interpreter's environment, else on the ``PATH``."""
+    """The path of ruff: from this interpreter's environment, else from ``PATH``."""
     return shutil.which("ruff", path=sysconfig.get_path("scripts")) or shutil.which("ruff")
 
 
-def _ask(ruff: str, project: Project, modules: Sequence[Module]) -> Iterator[dict[str, Any]]:
-    """What ruff finds in these files, changes that are not written yet included."""
-    written = [each.path for each in modules if _is_as_on_disk(project, each)]
-    for start in range(0, len(written), _AT_A_TIME):
-        paths = [str(path) for path in written[start : start + _AT_A_TIME]]
+def _ruff_findings(
+    ruff: str, project: Project, modules: Sequence[Module]
+) -> Iterator[dict[str, Any]]:
+    """What ruff finds in these files, including changes that are not written yet."""
+    unchanged = [each.path for each in modules if _is_unchanged(project, each)]
+    for start in range(0, len(unchanged), _FILES_PER_RUN):
+        paths = [str(path) for path in unchanged[start : start + _FILES_PER_RUN]]
         yield from _run([ruff, *_OPTIONS, *_RULES, "--output-format", "json", "--", *paths])
     for module in modules:
-        if module.path not in written:
+        if module.path not in unchanged:
             name = ["--stdin-filename", str(module.path), "-"]
             command = [ruff, *_OPTIONS, *_RULES, "--output-format", "json", *name]
             yield from _run(command, module.text)
 
 
-def _is_as_on_disk(project: Project, module: Module) -> bool:
+def _is_unchanged(project: Project, module: Module) -> bool:
     try:
         original = project.original(Path(module.path))
     except CannotRead:

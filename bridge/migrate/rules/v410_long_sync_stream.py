@@ -1,10 +1,10 @@
-"""A sync stream that lasts: one that never ends by itself, or server-sent events.
+"""A long sync stream: one that never ends, or server-sent events.
 
-Through `bridge` it is streamed, and holds a worker thread for as long as the client stays: with 40
-threads, the 41st client of it stops every sync view. So it does under gunicorn, and nobody noticed
-with few clients. An async generator holds no thread. Django's own ASGI handler never answers such a
-request at all (V401). Events that end at some time, such as the words of a language model, are a
-warning.
+With `bridge` and 40 threads, the 41st client of the stream stops every sync view: a stream holds a
+worker thread as long as its client stays connected. The same happens under gunicorn, unnoticed
+while there are few clients. An async generator holds no thread. Django's own ASGI handler never
+answers a request for a stream that never ends (V401). Events that end at some time, such as the
+words of a language model, are a warning.
 
 Before::
 
@@ -39,7 +39,7 @@ class LongSyncStream(Rule):
 
     code = "V410"
     name = "long-sync-stream"
-    summary = "an endless sync stream, or sync events: each client holds a worker thread"
+    summary = "an endless sync stream, or sync server-sent events: each client holds a thread"
     native = None
     bridge = Severity.ERROR
     triggers = ("StreamingHttpResponse",)
@@ -49,12 +49,12 @@ class LongSyncStream(Rule):
             return
         for stream in sync_streams(module, project):
             if stream.is_endless or stream.is_events:
-                lasts = "never ends" if stream.is_endless else "is sent as server-sent events"
+                reason = "never ends" if stream.is_endless else "is sent as server-sent events"
                 yield self.at(
                     module,
                     stream.call,
-                    f"{stream.description} {lasts}: each client that listens holds a worker "
-                    "thread, and when all are held no sync view is answered any more",
+                    "each client holds a worker thread, and when all are held no sync view is "
+                    f"answered: {stream.description} {reason}",
                     "stream an async generator from an async view",
                     severity=None if stream.is_endless else (None, Severity.WARNING),
                 )

@@ -1,9 +1,9 @@
-"""Upload handlers of a project's own.
+"""Custom upload handlers.
 
-Under WSGI Django parses an upload while it arrives, and a handler can show its progress or refuse
-it midway. Django's own ASGI handler takes the whole body into a temporary file before the view is
-called: the handler sees it only then, at once, and cannot save the time or the disk. Through
-`bridge` it is parsed while it arrives.
+Under Django's own ASGI handler they run too late: it receives the whole body into a temporary file
+before it calls the view, and only then passes it to the upload handler. The handler cannot show
+progress, nor save time or disk space by refusing an upload midway. Under WSGI and with `bridge`
+Django parses an upload while it arrives.
 
 Before::
 
@@ -39,8 +39,8 @@ _BASES = tuple(
     f"{_DJANGO}{name}"
     for name in ("FileUploadHandler", "MemoryFileUploadHandler", "TemporaryFileUploadHandler")
 )
-_MESSAGE = "sees an upload only when all of it is in a temporary file, under Django's ASGI handler"
-_HELP = "limit sizes at the proxy (client_max_body_size), or move through bridge"
+_MESSAGE = "runs only when Django's ASGI handler has the whole upload in a temporary file"
+_HELP = "limit sizes at the proxy (client_max_body_size), or use bridge"
 
 
 class UploadHandlers(Rule):
@@ -48,7 +48,7 @@ class UploadHandlers(Rule):
 
     code = "V411"
     name = "upload-handler"
-    summary = "a custom upload handler: called when the whole body is there under ASGI"
+    summary = "a custom upload handler: under ASGI it runs after the whole body has arrived"
     native = Severity.WARNING
     bridge = Severity.INFO
     sources = (Source.SOURCES, Source.RUNTIME)
@@ -71,6 +71,6 @@ class UploadHandlers(Rule):
 
 
 def _string(module: Module, node: cst.CSTNode, value: str) -> cst.CSTNode:
-    """The string in a setting, else the setting."""
+    """The node of a string in a setting, else that of the setting."""
     strings = module.inside(node, cst.SimpleString)
     return next((each for each in strings if each.evaluated_value == value), node)

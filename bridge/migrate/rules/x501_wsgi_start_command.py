@@ -1,13 +1,15 @@
 """A start command of gunicorn or uwsgi.
 
-Both call the app as WSGI: there are no WebSockets, and an async view gets an event loop of its own
-for each request. The fix writes the command that does the same on uvicorn: address, workers,
-timeouts, TLS, trusted proxies and the access log are carried over, what has no counterpart is named
-(see X503 and X504). Django's ``asgi.py`` is served by ``uvicorn``; any other WSGI app by
-``bridge run``, with the threads it had. Where ``asgi.py`` is `bridge`'s, the number of threads goes
-there. The package that is needed is put on the list next to the old one. Unsafe: the server is
-another one, and has to be tried. A command that cannot be written where the old one stands, for
-quotes inside of quotes, is left, and so is one that gets options from ``GUNICORN_CMD_ARGS``.
+Both run the app as WSGI: there are no WebSockets, and each request to an async view gets its own
+event loop. The fix writes the equivalent command for uvicorn. It keeps address, workers, timeouts,
+TLS, trusted proxies and the access log, and lists what has no counterpart (see X503 and X504).
+``uvicorn`` serves Django's ``asgi.py``; ``bridge run`` serves any other WSGI app, with the threads
+it had. If ``asgi.py`` uses `bridge`, the number of threads is set there. The required package is
+added to the requirements, next to the old one.
+
+The fix is unsafe: the server is a different one, and has to be tested. It is not offered where the
+new command cannot be written in the same place, because of quotes inside quotes, and for a command
+that gets options from ``GUNICORN_CMD_ARGS``.
 
 Before::
 
@@ -43,8 +45,8 @@ _TYPE_NOTIFY = re.compile(r"^Type[ \t]*=[ \t]*notify(-reload)?[ \t]*$", re.MULTI
 
 
 @dataclass(frozen=True)
-class _Instead:
-    """What to start instead."""
+class _Replacement:
+    """The command that replaces the old one."""
 
     line: CommandLine
     package: str
@@ -63,107 +65,108 @@ class WsgiStartCommand(Rule):
     fix = "unsafe"
 
     def check_project(self, project: Project) -> Iterator[Finding]:
-        for asked in wsgi_servers(project):
-            if asked.command is not None:
-                yield self._of_command(project, asked, asked.command)
-            elif asked.program == "uwsgi":
-                yield self._of_config(project, asked)
+        for server in wsgi_servers(project):
+            if server.command is not None:
+                yield self._command_finding(project, server, server.command)
+            elif server.program == "uwsgi":
+                yield self._config_finding(project, server)
 
-    def _of_command(self, project: Project, asked: Server, command: StartCommand) -> Finding:
-        instead = _instead(project, asked)
+    def _command_finding(self, project: Project, server: Server, command: StartCommand) -> Finding:
+        new = _replacement(project, server)
         fix = None
-        if instead is not None and not instead.line.blocked:
-            fix = _fix(project, asked, command, instead)
+        if new is not None and not new.line.blocked:
+            fix = _fix(project, server, command, new)
         return self.at_place(
             project,
             command,
-            _message(asked, instead),
-            _help(asked, instead),
+            _message(server, new),
+            _help(server, new),
             fix=fix,
         )
 
-    def _of_config(self, project: Project, asked: Server) -> Finding:
-        first = next(iter(asked.options.values()))
-        instead = _instead(project, asked)
+    def _config_finding(self, project: Project, server: Server) -> Finding:
+        first = next(iter(server.options.values()))
+        new = _replacement(project, server)
         return self.at_place(
             project,
             first,
-            _message(asked, instead),
-            _help(asked, instead),
+            _message(server, new),
+            _help(server, new),
         )
 
 
-def _instead(project: Project, asked: Server) -> _Instead | None:
-    """The command to start instead; None where its app is not known, or not there yet."""
-    if asked.app is None:
+def _replacement(project: Project, server: Server) -> _Replacement | None:
+    """The new command; None if its app is not known, or does not exist yet."""
+    if server.app is None:
         return None
-    path = asked.command.path if asked.command else next(iter(asked.options.values())).path
+    path = server.command.path if server.command else next(iter(server.options.values())).path
     text = text_at(project, path)
     if project.is_django:
-        asgi = asgi_app_for(project, asked.app, asked.text("threads"))
+        asgi = asgi_app_for(project, server.app, server.text("threads"))
         if asgi is None:
             return None
-        line = _with_all_told(project, asked, uvicorn_command(asked, asgi.name, text))
-        return _Instead(line, "uvicorn[standard]", asgi)
-    app = asked.app if ":" in asked.app else f"{asked.app}:application"
-    line = _with_all_told(project, asked, bridge_command(asked, app, text))
-    return _Instead(line, "wsgi-asgi-bridge[cli,uvicorn]", None)
+        line = _block_for_variable(project, server, uvicorn_command(server, asgi.name, text))
+        return _Replacement(line, "uvicorn[standard]", asgi)
+    app = server.app if ":" in server.app else f"{server.app}:application"
+    line = _block_for_variable(project, server, bridge_command(server, app, text))
+    return _Replacement(line, "wsgi-asgi-bridge[cli,uvicorn]", None)
 
 
-def _with_all_told(project: Project, asked: Server, line: CommandLine) -> CommandLine:
-    """Blocked where gunicorn gets options from a variable as well, which uvicorn does not read."""
-    if asked.program != "gunicorn" or not project.deploy.more_arguments:
+def _block_for_variable(project: Project, server: Server, line: CommandLine) -> CommandLine:
+    """Block the fix if gunicorn gets options from a variable too, which uvicorn does not read."""
+    if server.program != "gunicorn" or not project.deploy.more_arguments:
         return line
     files = ", ".join(project.relative(path) for path in project.deploy.more_arguments)
     return replace(line, blocked=(*line.blocked, f"options in {GUNICORN_CMD_ARGS} ({files})"))
 
 
-def _message(asked: Server, instead: _Instead | None) -> str:
-    message = f"{asked.program} calls the app as WSGI: no WebSockets, and no ASGI"
-    if instead is not None and instead.line.lost:
-        message += f"; without counterpart on uvicorn: {', '.join(instead.line.lost)}"
+def _message(server: Server, new: _Replacement | None) -> str:
+    message = f"{server.program} runs the app as WSGI, without WebSockets or ASGI"
+    if new is not None and new.line.lost:
+        message += f"; without a counterpart in uvicorn: {', '.join(new.line.lost)}"
     return message
 
 
-def _help(asked: Server, instead: _Instead | None) -> str:
-    if asked.app is None:
+def _help(server: Server, new: _Replacement | None) -> str:
+    if server.app is None:
         return "name the app in the command, so that the ASGI command can be written"
-    if instead is None:
-        return "make asgi.py first (E101), then start it with uvicorn"
-    command = " ".join(shlex.quote(word) if "$" not in word else word for word in instead.line.argv)
-    if instead.line.blocked:
-        return f"start with {command} -- by hand, for {'; '.join(instead.line.blocked)}"
-    first = "apply E107, " if instead.asgi and instead.asgi.is_djangos_own else ""
-    return f'{first}pip install "{instead.package}" and start with: {command}'
+    if new is None:
+        return "create asgi.py first (E101), then start it with uvicorn"
+    command = " ".join(shlex.quote(word) if "$" not in word else word for word in new.line.argv)
+    if new.line.blocked:
+        reasons = "; ".join(new.line.blocked)
+        return f"change it by hand to: {command} (not fixed automatically: {reasons})"
+    before = "apply E107, " if new.asgi and new.asgi.is_djangos_own else ""
+    return f'{before}pip install "{new.package}" and start with: {command}'
 
 
-def _fix(project: Project, asked: Server, command: StartCommand, instead: _Instead) -> Fix | None:
-    edit = command.replace(_argv(asked, command, instead.line))
+def _fix(project: Project, server: Server, command: StartCommand, new: _Replacement) -> Fix | None:
+    edit = command.replace(_argv(server, command, new.line))
     if edit is None:
         return None
     edits: tuple[Edit, ...] = (edit,)
     edits += tuple(_without_notify(project, command))
-    edits += add_requirement(project, instead.package, beside=asked.program)
-    edits += instead.asgi.edits if instead.asgi else ()
-    return Fix(f"Start {instead.line.argv[0]} instead of {asked.program}", edits, safe=False)
+    edits += add_requirement(project, new.package, beside=server.program)
+    edits += new.asgi.edits if new.asgi else ()
+    return Fix(f"Start {new.line.argv[0]} instead of {server.program}", edits, safe=False)
 
 
-def _argv(asked: Server, command: StartCommand, line: CommandLine) -> tuple[str, ...]:
-    """The command with its program in the folder that the old one was in."""
+def _argv(server: Server, command: StartCommand, line: CommandLine) -> tuple[str, ...]:
+    """The new command, with its program in the folder of the old one."""
     found = re.match(r"[\"']?([^\s\"']*/)?", command.text)
     folder = (found.group(1) if found else None) or ""
-    home = asked.text("home") if asked.program == "uwsgi" else None
+    home = server.text("home") if server.program == "uwsgi" else None
     if home:
         folder = f"{PurePosixPath(home)}/bin/"
     programs = ("uvicorn", "bridge")
     position = next(index for index, word in enumerate(line.argv) if word in programs)
-    words = list(line.argv)
-    words[position] = folder + words[position]
-    return tuple(words)
+    argv = list(line.argv)
+    argv[position] = folder + argv[position]
+    return tuple(argv)
 
 
 def _without_notify(project: Project, command: StartCommand) -> Iterator[Edit]:
-    """gunicorn tells systemd when it is ready; uvicorn does not, and would be killed for it."""
+    """gunicorn notifies systemd when it is ready; uvicorn does not, so systemd would kill it."""
     if command.kind == "systemd":
         found = _TYPE_NOTIFY.search(text_at(project, command.path))
         if found:

@@ -1,8 +1,8 @@
 """gunicorn with the workers of the module ``uvicorn.workers``.
 
-uvicorn has deprecated that module: it warns at every start, and will be gone one day. The same
-class lives on in the package ``uvicorn-worker``. The fix names it there, and puts the package on
-the list of requirements. It is safe where it finds such a list (or the package installed), else
+uvicorn warns at every start, because it has deprecated the module and will remove it. The package
+``uvicorn-worker`` has the same class. The fix uses that name, and adds the package to the
+requirements. It is safe if the project lists its requirements (or lists the package already), else
 unsafe: without the package gunicorn does not start.
 
 Before::
@@ -44,17 +44,17 @@ class UvicornWorkers(Rule):
     fix = "safe"
 
     def check_project(self, project: Project) -> Iterator[Finding]:
-        for asked in all_servers(project):
-            option = asked.options.get("worker_class")
+        for server in all_servers(project):
+            option = server.options.get("worker_class")
             if option is None or not str(option.value).startswith(_OLD):
                 continue
-            span = (asked.command.start, asked.command.end) if asked.command else None
-            if asked.command is None or option.path != asked.command.path:
+            span = (server.command.start, server.command.end) if server.command else None
+            if server.command is None or option.path != server.command.path:
                 span = None
             yield self.at_place(
                 project,
                 option,
-                f"{option.value}: uvicorn has deprecated the module uvicorn.workers",
+                f"uvicorn warns at every start: it has deprecated the module of {option.value}",
                 f"pip install {_PACKAGE}, and use {str(option.value).replace(_OLD, _NEW)}",
                 fix=_fix(project, option, span),
             )
@@ -66,7 +66,7 @@ def _fix(project: Project, option: Option, span: tuple[int, int] | None) -> Fix 
     at = text.find(_OLD, start, end)
     if at < 0:
         return None
-    listing = add_requirement(project, _PACKAGE, beside="gunicorn")
+    requirement = add_requirement(project, _PACKAGE, beside="gunicorn")
     edit = Edit(option.path, at, at + len(_OLD), _NEW)
-    is_safe = bool(listing) or requires(project, _PACKAGE)
-    return Fix(f"Use the workers of {_PACKAGE}", (edit, *listing), safe=is_safe)
+    is_safe = bool(requirement) or requires(project, _PACKAGE)
+    return Fix(f"Use the workers of {_PACKAGE}", (edit, *requirement), safe=is_safe)

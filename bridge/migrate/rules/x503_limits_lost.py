@@ -1,9 +1,9 @@
 """Options of gunicorn and uwsgi that no ASGI server has.
 
-``timeout`` and ``harakiri`` kill a worker whose request takes too long; on an event loop nothing
-does. Threads are no option of uvicorn: sync code runs in a pool of the framework's, or of
-`bridge`'s. ``preload_app``, the hooks of ``gunicorn.conf.py``, its loggers and statistics end with
-gunicorn. What depends on them has to find another place.
+``timeout`` and ``harakiri`` kill a worker whose request takes too long; nothing does so on an event
+loop. uvicorn has no option for threads: sync code runs in a pool of the framework or of `bridge`.
+``preload_app``, the hooks of ``gunicorn.conf.py``, its loggers and statistics exist only in
+gunicorn. Code that depends on them has to move.
 
 Before::
 
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from bridge.migrate.deploy.server import Option, Server
+from bridge.migrate.deploy.server import Option
 from bridge.migrate.findings import Finding, Severity, Source, Target
 from bridge.migrate.rule import Rule
 from bridge.migrate.wsgi_servers import wsgi_servers
@@ -32,30 +32,35 @@ if TYPE_CHECKING:
 
 _TIMEOUT = (
     "no ASGI server ends a request that takes too long",
-    "give each wait a limit of its own: the database's statement_timeout, the HTTP client's "
-    "timeout, the proxy's proxy_read_timeout",
+    "set a timeout for each wait: the database's statement_timeout, the HTTP client's timeout, "
+    "the proxy's proxy_read_timeout",
 )
 _LOG = (
-    "uvicorn logs to the streams, in a format of its own",
-    "give uvicorn --log-config, or redirect its output",
+    "uvicorn logs to stdout and stderr, in its own format",
+    "use uvicorn --log-config, or redirect its output",
 )
+_PID_FILE = ("uvicorn writes no PID file", "let the supervisor track the PID")
 _STATISTICS = ("uvicorn sends no statistics", "measure in the app, or at the proxy")
-_MEANING: dict[str, tuple[str, str]] = {
+_MEMORY = (
+    "uvicorn does not check the memory of its workers",
+    "use --limit-max-requests, or a memory limit of the container",
+)
+_CONSEQUENCES: dict[str, tuple[str, str]] = {
     "timeout": _TIMEOUT,
     "harakiri": _TIMEOUT,
     "http-timeout": _TIMEOUT,
     "socket-timeout": _TIMEOUT,
     "preload_app": (
-        "uvicorn imports the app in each worker: it starts later, and shares no memory",
-        "leave memory for a copy of the app in each worker",
+        "uvicorn imports the app in each worker, which starts later and shares no memory",
+        "allow memory for a copy of the app in each worker",
     ),
     "worker_connections": (
-        "uvicorn takes connections without a limit",
-        "give it --limit-concurrency, beyond which it answers 503",
+        "uvicorn accepts connections without a limit",
+        "set --limit-concurrency, beyond which it answers 503",
     ),
     "reuse_port": ("uvicorn does not set SO_REUSEPORT", "start one uvicorn with --workers"),
-    "pidfile": ("uvicorn writes no file with its pid", "let the supervisor keep the pid"),
-    "safe-pidfile": ("uvicorn writes no file with its pid", "let the supervisor keep the pid"),
+    "pidfile": _PID_FILE,
+    "safe-pidfile": _PID_FILE,
     "accesslog": _LOG,
     "errorlog": _LOG,
     "logto": _LOG,
@@ -66,16 +71,10 @@ _MEANING: dict[str, tuple[str, str]] = {
     "syslog": _LOG,
     "statsd_host": _STATISTICS,
     "stats": _STATISTICS,
-    "reload-on-rss": (
-        "uvicorn does not watch its workers' memory",
-        "use --limit-max-requests, or a limit of the container",
-    ),
-    "evil-reload-on-rss": (
-        "uvicorn does not watch its workers' memory",
-        "use --limit-max-requests, or a limit of the container",
-    ),
+    "reload-on-rss": _MEMORY,
+    "evil-reload-on-rss": _MEMORY,
     "post-buffering": (
-        "uvicorn hands bodies over as they arrive",
+        "uvicorn passes bodies to the app as they arrive",
         "let the proxy buffer requests: proxy_request_buffering on",
     ),
 }
@@ -94,22 +93,22 @@ class LimitsLost(Rule):
 
     code = "X503"
     name = "server-options-lost"
-    summary = "gunicorn's threads, timeout, hooks, or uwsgi's harakiri: no ASGI server has them"
+    summary = "gunicorn's threads, timeout or hooks, or uwsgi's harakiri: no ASGI server has them"
     native = Severity.WARNING
     bridge = Severity.WARNING
     sources = (Source.DEPLOY,)
 
     def check_project(self, project: Project) -> Iterator[Finding]:
-        for asked in wsgi_servers(project):
-            for option in asked.options.values():
-                said = _said(project, asked, option)
-                if said is not None:
-                    why, instead = said
+        for server in wsgi_servers(project):
+            for option in server.options.values():
+                found = _consequence(project, option)
+                if found is not None:
+                    effect, advice = found
                     yield self.at_place(
                         project,
                         option,
-                        f"{option.shown} has no counterpart: {why}",
-                        instead,
+                        f"{option.shown} has no counterpart: {effect}",
+                        advice,
                     )
         yield from self._hooks(project)
 
@@ -123,13 +122,13 @@ class LimitsLost(Rule):
                     yield self.at(
                         module,
                         node,
-                        f"{node.name.value} is a hook of gunicorn's: no other server calls it",
-                        "do it at the app's startup and shutdown (lifespan), or on import",
+                        f"{node.name.value} is a gunicorn hook, which no other server calls",
+                        "move its code to the app's startup and shutdown (lifespan), or to import",
                         source=Source.DEPLOY,
                     )
 
 
-def _said(project: Project, asked: Server, option: Option) -> tuple[str, str] | None:
+def _consequence(project: Project, option: Option) -> tuple[str, str] | None:
     if option.name == "threads":
         return _threads(project, option)
     if option.name in _LIMITS and project.is_django:  # Flask: F710
@@ -138,7 +137,7 @@ def _said(project: Project, asked: Server, option: Option) -> tuple[str, str] | 
             "let the proxy limit it: large_client_header_buffers",
         )
     is_off = option.value in ("0", "False", False) or (option.value == "-" and "log" in option.name)
-    return None if is_off else _MEANING.get(option.name)
+    return None if is_off else _CONSEQUENCES.get(option.name)
 
 
 def _threads(project: Project, option: Option) -> tuple[str, str] | None:
@@ -155,6 +154,6 @@ def _threads(project: Project, option: Option) -> tuple[str, str] | None:
             f"call get_asgi_application(threads={shown}) of bridge.contrib.django",
         )
     return (
-        "Django runs each request's sync code in a thread of its own, however many there are",
-        "count the database connections anew (D302)",
+        "Django runs the sync code of each request on a separate thread, without a limit",
+        "calculate the database connections again (D302)",
     )

@@ -1,7 +1,7 @@
-"""What uwsgi does besides serving: spoolers, cron, mules, caches, static files and more.
+"""uwsgi features besides serving: spoolers, cron, mules, caches, static files and more.
 
-Nothing of it exists on any other server. Code that imports ``uwsgi`` or ``uwsgidecorators`` fails
-at import there, as these modules exist only inside of uwsgi.
+No other server has them. Code that imports ``uwsgi`` or ``uwsgidecorators`` fails at import there,
+because these modules exist only inside uwsgi.
 
 Before::
 
@@ -36,7 +36,7 @@ _CACHE = "Redis or memcached, through the framework's cache"
 _STATIC = "nginx, or WhiteNoise"
 _SUPERVISOR = "systemd, supervisor, or a container for each"
 _PROXY = "nginx, or the app's own code"
-_WORKERS = "a number of workers (uvicorn --workers), and the platform's scaling"
+_WORKERS = "a fixed number of workers (uvicorn --workers), and the platform's scaling"
 _INSTEAD = {
     **dict.fromkeys(("spooler", "spooler-processes", "spooler-import"), _TASKS),
     **dict.fromkeys(("mule", "mules", "farm"), _TASKS),
@@ -58,13 +58,15 @@ _INSTEAD = {
     **dict.fromkeys(("touch-reload", "touch-chain-reload", "fs-reload"), "a restart by systemd"),
     **dict.fromkeys(
         ("gevent", "async", "ugreen", "asyncio", "gevent-monkey-patch"),
-        "uvicorn's event loop, and threads for what blocks (F703)",
+        "uvicorn's event loop, and threads for blocking code (F703)",
     ),
     **dict.fromkeys(
         ("http-websockets", "websockets-ping-freq"), "WebSockets of the ASGI server (F701)"
     ),
     **dict.fromkeys(("php-app", "cgi", "psgi"), "a server for that language"),
-    **dict.fromkeys(("rpc", "legion", "zerg", "zerg-server"), "another way between processes"),
+    **dict.fromkeys(
+        ("rpc", "legion", "zerg", "zerg-server"), "another way to communicate between processes"
+    ),
 }
 _MODULES = ("uwsgi", "uwsgidecorators")
 
@@ -81,13 +83,13 @@ class UwsgiExtras(Rule):
     triggers = ("uwsgi",)
 
     def check_project(self, project: Project) -> Iterator[Finding]:
-        for asked in all_servers(project):
-            for option in asked.options.values() if asked.program == "uwsgi" else ():
+        for server in all_servers(project):
+            for option in server.options.values() if server.program == "uwsgi" else ():
                 if option.name in _INSTEAD:
                     yield self.at_place(
                         project,
                         option,
-                        f"{option.shown}: only uwsgi has that",
+                        f"{option.shown} works only in uwsgi",
                         f"use {_INSTEAD[option.name]}",
                     )
 
@@ -98,12 +100,12 @@ class UwsgiExtras(Rule):
         ]
         for node in imports:
             name = _imported(module, node)
-            if name in _MODULES and not _is_tried(module, node):
+            if name in _MODULES and not _is_in_try(module, node):
                 yield self.at(
                     module,
                     node,
-                    f"the module {name} exists only inside of uwsgi: elsewhere this import fails",
-                    "import it under try/except ImportError, and do without where it is not there",
+                    f"this import fails on other servers: the module {name} exists only in uwsgi",
+                    "import it in try/except ImportError, and do without it on other servers",
                 )
 
 
@@ -116,5 +118,5 @@ def _imported(module: Module, node: cst.Import | cst.ImportFrom) -> str | None:
     return module.source(node.module)
 
 
-def _is_tried(module: Module, node: cst.CSTNode) -> bool:
+def _is_in_try(module: Module, node: cst.CSTNode) -> bool:
     return module.enclosing(node, cst.Try) is not None

@@ -1,10 +1,12 @@
-"""nginx that passes plain HTTP only, or speaks uwsgi's protocol.
+"""nginx that does not pass WebSockets on, or that uses the uwsgi protocol.
 
-A WebSocket begins with an HTTP/1.1 request to upgrade; unless told so, nginx passes HTTP/1.0 (1.1
-in newer versions) and drops the header. And ``uwsgi_pass`` speaks the binary protocol of uwsgi,
-which no ASGI server understands. The fix adds the three lines where they count: nginx inherits
-``proxy_set_header`` only into blocks that have none of their own. Unsafe: nginx is
-configured for more than this project, and the file has to be reloaded together with the server.
+WebSockets fail. A WebSocket begins with an HTTP/1.1 request to upgrade, but by default nginx passes
+HTTP/1.0 (1.1 in newer versions) and drops the header. With ``uwsgi_pass`` every request fails: it
+uses the binary protocol of uwsgi, which no ASGI server understands.
+
+The fix adds the three lines where they take effect: nginx inherits ``proxy_set_header`` only into
+blocks that have none of their own. It is unsafe: nginx may be configured for more than this
+project, and the file has to be reloaded together with the server.
 
 Before::
 
@@ -46,7 +48,7 @@ _HEADERS = (
     "proxy_set_header X-Forwarded-For $remote_addr;",
     "proxy_set_header X-Forwarded-Proto $scheme;",
 )
-_SAME = frozenset(
+_COMMON = frozenset(
     f"uwsgi_{name}"
     for name in (
         *("read_timeout", "send_timeout", "connect_timeout", "buffering", "buffers"),
@@ -62,7 +64,7 @@ class NginxHttpOnly(Rule):
 
     code = "X505"
     name = "nginx-without-upgrade"
-    summary = "nginx passes no WebSockets on, or speaks uwsgi's protocol"
+    summary = "nginx does not pass WebSockets on, or uses the uwsgi protocol"
     native = Severity.WARNING
     bridge = Severity.WARNING
     sources = (Source.DEPLOY,)
@@ -81,7 +83,7 @@ class NginxHttpOnly(Rule):
         return self.at_line(
             config.path,
             directive.line,
-            "uwsgi_pass speaks uwsgi's own protocol, which no ASGI server understands",
+            "no ASGI server understands uwsgi_pass: it uses uwsgi's own protocol",
             "use proxy_pass, with the headers Host, X-Forwarded-For and X-Forwarded-Proto",
             line_text=config.line_text(directive),
             fix=_to_proxy(config, directive),
@@ -91,16 +93,16 @@ class NginxHttpOnly(Rule):
         return self.at_line(
             config.path,
             directive.line,
-            "nginx does not pass the headers Upgrade and Connection on: WebSockets fail here",
+            "WebSockets fail here: nginx does not pass the headers Upgrade and Connection on",
             "add " + " ".join(_UPGRADE),
             line_text=config.line_text(directive),
-            fix=_upgrade(config, directive),
+            fix=_add_upgrade(config, directive),
             severity=None if is_used else (Severity.INFO, Severity.INFO),
         )
 
 
 def _headers(config: NginxConfig, blocks: tuple[str, ...]) -> list[NginxDirective]:
-    """The ``proxy_set_header`` lines that count in a block: the innermost block's that has any."""
+    """The ``proxy_set_header`` lines in effect: those of the innermost block that has any."""
     lines = config.named("proxy_set_header")
     for depth in range(len(blocks), -1, -1):
         found = [each for each in lines if each.blocks == blocks[:depth]]
@@ -120,8 +122,8 @@ def _indent(config: NginxConfig, directive: NginxDirective) -> str:
     return line[: len(line) - len(line.lstrip())]
 
 
-def _upgrade(config: NginxConfig, directive: NginxDirective) -> Fix:
-    """Next to the headers that count already, else next to ``proxy_pass``."""
+def _add_upgrade(config: NginxConfig, directive: NginxDirective) -> Fix:
+    """Add the lines next to the headers in effect, else next to ``proxy_pass``."""
     beside = (_headers(config, directive.blocks) or [directive])[-1]
     has_version = any(
         each.blocks == directive.blocks[: len(each.blocks)]
@@ -141,14 +143,14 @@ def _upgrade(config: NginxConfig, directive: NginxDirective) -> Fix:
 
 
 def _to_proxy(config: NginxConfig, directive: NginxDirective) -> Fix | None:
-    """``uwsgi_...`` as ``proxy_...``; None where a line has no such counterpart."""
+    """Replace ``uwsgi_...`` by ``proxy_...``; None if a line has no such counterpart."""
     block = directive.blocks
     others = [
         each
         for each in config.directives
         if each.blocks[: len(block)] == block and each.name.startswith("uwsgi_")
     ]
-    if any(each.name not in _SAME for each in others if each.name != "uwsgi_pass"):
+    if any(each.name not in _COMMON for each in others if each.name != "uwsgi_pass"):
         return None
     indent = _indent(config, directive)
     where = re.sub(r"^uwsgi://", "", directive.args[0]) if directive.args else ""
@@ -160,14 +162,15 @@ def _to_proxy(config: NginxConfig, directive: NginxDirective) -> Fix | None:
         if each.name != "uwsgi_pass"
     ]
     edits += [
-        _without_line(config, each)
+        _deletion(config, each)
         for each in config.named("include")
         if each.blocks == block and each.args and each.args[0].endswith("uwsgi_params")
     ]
-    return Fix("Pass HTTP on", tuple(edits), safe=False)
+    return Fix("Use proxy_pass", tuple(edits), safe=False)
 
 
-def _without_line(config: NginxConfig, directive: NginxDirective) -> Edit:
+def _deletion(config: NginxConfig, directive: NginxDirective) -> Edit:
+    """Delete the line of a directive, or the directive alone if the line has anything else."""
     start = config.text.rfind("\n", 0, directive.start) + 1
     end = config.text.find("\n", directive.end) + 1 or len(config.text)
     if config.text[start:end].strip() != config.text[directive.start : directive.end]:

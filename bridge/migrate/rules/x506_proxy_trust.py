@@ -1,9 +1,10 @@
-"""Script name and proxy trust, which mean other things to uvicorn than to gunicorn.
+"""Script name and proxy trust, which uvicorn treats differently from gunicorn.
 
-gunicorn strips ``SCRIPT_NAME`` from the path that comes in; uvicorn's ``--root-path`` expects a
-proxy to have done so. ``--forwarded-allow-ips`` lets gunicorn take the scheme from a header;
-uvicorn takes the client's address as well, from ``X-Forwarded-For``: with ``*`` its leftmost entry,
-which any client can write. Rate limits, logs and ``REMOTE_ADDR`` checks then believe the client.
+Rate limits, logs and ``REMOTE_ADDR`` checks may use an address that the client made up.
+``--forwarded-allow-ips`` lets gunicorn take the scheme from a header; uvicorn also takes the
+client's address, from ``X-Forwarded-For``: with ``*`` its leftmost entry, which any client can
+write. Paths may be wrong: gunicorn strips ``SCRIPT_NAME`` from the path of a request, and uvicorn's
+``--root-path`` expects that a proxy has done so.
 
 Before::
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from bridge.migrate.project import Project
 
 _OVERWRITE = "have the proxy overwrite the header: proxy_set_header X-Forwarded-For $remote_addr"
-_HELP = f"name the proxy's address or network instead of *, or {_OVERWRITE}"
+_HELP = f"set the proxy's address or network instead of *, or {_OVERWRITE}"
 
 
 class ProxyTrust(Rule):
@@ -38,15 +39,15 @@ class ProxyTrust(Rule):
 
     code = "X506"
     name = "script-name-and-proxy-trust"
-    summary = "SCRIPT_NAME, or trust in every proxy: uvicorn takes both in another way"
+    summary = "SCRIPT_NAME, or trust in every proxy: uvicorn treats both differently"
     native = Severity.WARNING
     bridge = Severity.WARNING
     sources = (Source.DEPLOY,)
 
     def check_project(self, project: Project) -> Iterator[Finding]:
-        for asked in wsgi_servers(project):
-            yield from self._mounted(project, asked)
-            yield from self._trusting(project, asked)
+        for server in wsgi_servers(project):
+            yield from self._mounted(project, server)
+            yield from self._trusting(project, server)
         for command in project.deploy.starting("uvicorn", "bridge"):
             if command.option("--forwarded-allow-ips") == "*" or _trusts_all(command):
                 yield self._at_command(project, command)
@@ -57,33 +58,34 @@ class ProxyTrust(Rule):
                     yield self.at_line(
                         config.path,
                         each.line,
-                        f"{each.args[0]} in a header: an ASGI server takes it for any other header",
+                        f"{each.args[0]} does not set a script name: to an ASGI server it is a "
+                        "header like any other",
                         _root_path(project, "/..."),
                         line_text=config.line_text(each),
                     )
 
-    def _mounted(self, project: Project, asked: Server) -> Iterator[Finding]:
-        command = asked.command
-        name = script_name(asked, text_at(project, command.path) if command else "")
-        place = command or asked.options.get("mount") or asked.options.get("raw_env")
+    def _mounted(self, project: Project, server: Server) -> Iterator[Finding]:
+        command = server.command
+        name = script_name(server, text_at(project, command.path) if command else "")
+        place = command or server.options.get("mount") or server.options.get("raw_env")
         if name is None or place is None or project.settings.value("FORCE_SCRIPT_NAME"):
             return
         yield self.at_place(
             project,
             place,
-            f"SCRIPT_NAME {name}: {asked.program} strips it from the path, uvicorn's --root-path "
-            "does not",
+            f"SCRIPT_NAME {name} stays in the path: {server.program} strips it, uvicorn's "
+            "--root-path does not",
             _root_path(project, name),
         )
 
-    def _trusting(self, project: Project, asked: Server) -> Iterator[Finding]:
-        option = asked.options.get("forwarded_allow_ips")
+    def _trusting(self, project: Project, server: Server) -> Iterator[Finding]:
+        option = server.options.get("forwarded_allow_ips")
         if option is not None and option.value == "*":
             yield self.at_place(
                 project,
                 option,
-                "forwarded_allow_ips is *: uvicorn, other than gunicorn, then also believes the "
-                "leftmost address in X-Forwarded-For, which the client can write",
+                "forwarded_allow_ips is *: unlike gunicorn, uvicorn then takes the client's "
+                "address from the leftmost entry of X-Forwarded-For, which the client can write",
                 _HELP,
             )
 
@@ -91,7 +93,7 @@ class ProxyTrust(Rule):
         return self.at_place(
             project,
             command,
-            "every proxy is trusted: the client's address is the leftmost one in "
+            "every proxy is trusted: the client's address is the leftmost entry of "
             "X-Forwarded-For, which the client can write",
             _OVERWRITE if command.option("--uds") else _HELP,
         )
@@ -103,7 +105,7 @@ def _trusts_all(command: StartCommand) -> bool:
 
 def _root_path(project: Project, name: str) -> str:
     if project.is_django:
-        return f'set FORCE_SCRIPT_NAME = "{name}" in the settings, and leave SCRIPT_NAME out'
+        return f'set FORCE_SCRIPT_NAME = "{name}" in the settings, and remove SCRIPT_NAME'
     if project.target is Target.BRIDGE:
-        return f"use bridge run --root-path {name}: it takes paths with and without it"
+        return f"use bridge run --root-path {name}, which accepts paths with and without it"
     return f"use --root-path {name}, and have the proxy strip it: proxy_pass http://app/;"
