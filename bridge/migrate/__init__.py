@@ -17,13 +17,13 @@ Input: the folder of a Django or Flask project. Output: findings, a plan, edits.
 
 ``classes``, ``functions``, ``middleware``, ``database``, ``streaming``, ``querysets``,
 ``entry_points``, ``web_app``, ``wsgi_servers``, ``serving``, ``requirements``, ``rewrap``,
-``versions``, ``hops`` and ``capacity`` are shared by several rules.
+``versions``, ``hops``, ``key_reads`` and ``capacity`` are shared by several rules.
 
 How to write a rule
 ===================
 
 A rule is one module, ``rules/m203_init_without_super.py``, and is discovered automatically. Its
-docstring is what ``bridge migrate explain M203`` prints: what the rule finds and why it matters,
+docstring is what ``bridge migrate explain M203`` prints: the symptom, the cause and the remedy,
 then ``Before::`` and ``After::`` with code (the result of the fix, or of the manual change). It
 contains one subclass of :class:`bridge.migrate.rule.Rule`::
 
@@ -40,9 +40,10 @@ contains one subclass of :class:`bridge.migrate.rule.Rule`::
         def check_project(self, project): ...          # settings, deploy files, facts
 
 Both methods yield findings, created by ``self.at(module, node, message, help, fix=...)`` or, in
-other files, ``self.at_line(path, line, message, help, ...)``. ``severity=(native, bridge)``
-overrides the defaults. The message states what was found and why it matters; the help says what to
-do, in the imperative.
+other files, ``self.at_place(project, option, message, help, ...)`` and ``self.at_line(path, line,
+message, help, ...)``. ``severity=(native, bridge)`` overrides the defaults. The message states the
+symptom, then the cause with the name in the user's code; the help says what to do, in the
+imperative.
 
 - ``module.nodes(cst.Call)`` returns all nodes of that type; ``module.parent``, ``enclosing`` and
   ``inside`` navigate the tree. ``module.qualified(node)`` resolves names through the imports.
