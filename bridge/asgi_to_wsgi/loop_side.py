@@ -163,11 +163,12 @@ class LoopSide:
 
     def _outcome(self) -> Outcome:
         return Outcome(
-            self._app,
+            self._app.name,
             self._state,
             body_cut=self._body_cut,
             disconnected=self._disconnected,
-            timed_out=self._timed_out,
+            shut_down=self._app.cancels_at is not None,
+            timed_out_s=self._app.options.task_timeout_s if self._timed_out else None,
         )
 
     def _fail(self, error: BaseException) -> None:

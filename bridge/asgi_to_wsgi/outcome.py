@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from bridge._http.messages import HTTP_RESPONSE, State
 from bridge.asgi_to_wsgi.client_watch import client_disconnected
-from bridge.asgi_to_wsgi.running_app import RunningApp
 from bridge.errors import AppProtocolError, BridgeError, ClientDisconnected, PoolClosed
 
 __all__ = ["Outcome", "error_for_server", "log_error", "without_os_error"]
@@ -25,17 +24,20 @@ MAX_CAUSES = 20
 class Outcome:
     """What is known of a request at its end.
 
+    :ivar name: of the app.
     :ivar state: of the response.
     :ivar body_cut: the request body had no clean end, or the client has closed its side.
     :ivar disconnected: no more of the response is read.
-    :ivar timed_out: the task was cancelled after ``task_timeout_s``.
+    :ivar shut_down: the app is closing, and may have cancelled the task.
+    :ivar timed_out_s: the task was cancelled after so many seconds (``task_timeout_s``).
     """
 
-    app: RunningApp
+    name: str
     state: State
     body_cut: bool
     disconnected: bool
-    timed_out: bool
+    shut_down: bool
+    timed_out_s: float | None
 
 
 def error_for_server(error: BaseException | None, outcome: Outcome) -> BaseException:
@@ -43,8 +45,7 @@ def error_for_server(error: BaseException | None, outcome: Outcome) -> BaseExcep
 
     :param error: what the app raised; None if it returned.
     """
-    app = outcome.app
-    where = f"{HTTP_RESPONSE.name}: {app.name}"
+    where = f"{HTTP_RESPONSE.name}: {outcome.name}"
     if outcome.body_cut and (error is None or _comes_from_disconnect(error)):
         return client_disconnected()
     if error is None:
@@ -54,21 +55,20 @@ def error_for_server(error: BaseException | None, outcome: Outcome) -> BaseExcep
     if not isinstance(error, CancelledError):
         # waitress, for one, leaves the client of such a request waiting forever.
         return _caused_by(error, f"{where} raised {error!r}, which is not an Exception")
-    if outcome.timed_out:
-        option = f"task_timeout_s={app.options.task_timeout_s:g}"
+    if outcome.timed_out_s is not None:
+        option = f"task_timeout_s={outcome.timed_out_s:g}"
         return AppProtocolError(f"{where} took longer than {option}, when {outcome.state}")
-    if app.cancels_at is not None:
-        return PoolClosed(f"{app.name} was shut down when {outcome.state}")
+    if outcome.shut_down:
+        return PoolClosed(f"{outcome.name} was shut down when {outcome.state}")
     return _caused_by(error, f"{where} cancelled itself when {outcome.state}")
 
 
 def log_error(error: BaseException, outcome: Outcome) -> None:
     """Log an error that cannot be raised to the server any more."""
-    name = outcome.app.name
+    name = outcome.name
     if isinstance(error, CancelledError):
-        if outcome.timed_out:
-            timeout_s = outcome.app.options.task_timeout_s
-            logger.warning("%s was cancelled after task_timeout_s=%g", name, timeout_s)
+        if outcome.timed_out_s is not None:
+            logger.warning("%s was cancelled after task_timeout_s=%g", name, outcome.timed_out_s)
     elif outcome.disconnected and _comes_from_disconnect(error):
         logger.debug("%s: the client disconnected: %r", name, error)
     else:

@@ -31,17 +31,19 @@ from collections.abc import Iterable, Iterator
 from contextvars import Context
 from functools import partial
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bridge._http.sendfile import FileWrapper
 from bridge._threads.context import ContextOverlay
 from bridge.asgi_to_wsgi.client_watch import watch_client
-from bridge.asgi_to_wsgi.loop_side import LoopSide
 from bridge.asgi_to_wsgi.outcome import without_os_error
-from bridge.asgi_to_wsgi.running_app import RunningApp
 from bridge.asgi_to_wsgi.sync_code import HIDDEN, SyncJobs
 from bridge.errors import AppProtocolError, ClientDisconnected, PoolClosed
 from bridge.types import Environ, StartResponse
+
+if TYPE_CHECKING:
+    from bridge.asgi_to_wsgi.loop_side import LoopSide
+    from bridge.asgi_to_wsgi.running_app import RunningApp
 
 __all__ = ["POLL_S", "ThreadSide", "sets_nothing"]
 

@@ -1,22 +1,21 @@
 """WebSockets of WSGI apps that take the raw socket from the environ: flask-sock, simple-websocket.
 
-What enters: a ``websocket`` scope, on the event loop, and a WSGI app that finds a connected socket
-in ``environ["werkzeug.socket"]``, as under Werkzeug's own server, and speaks RFC 6455 on it. What
-leaves: ASGI messages. The app is given one end of a socket pair; at the other end, on the loop,
-wsproto plays its client.
+Such an app finds a connected socket in ``environ["werkzeug.socket"]``, as under Werkzeug's own
+server, and implements RFC 6455 on it. It gets one end of a socket pair; at the other end, on the
+loop thread, wsproto acts as its client and is translated to and from ASGI messages.
 
-Rule 1. The app runs on a worker thread of a pool of its own kind, as an ordinary
+Rule 1. The app runs on a worker thread of a separate pool, as an ordinary
         :class:`~bridge.wsgi_to_asgi.thread_side.ThreadSide`: one thread for as long as the socket
         is open, and none of those that serve HTTP.
-Rule 2. Nothing is buffered here. The loop takes from one side only what it has handed to the other,
-        so a client that stalls stops the app in ``send()``, and the other way round.
-Rule 3. The app's end belongs to the app: only the app closes it, because a thread of the app's may
-        be reading it. It is shut down through a duplicate, and closed here only if the app has not
-        begun to speak.
+Rule 2. Nothing is buffered here. The loop reads from one side only as much as it has written to the
+        other, so a stalled client blocks the app in ``send()``, and the other way round.
+Rule 3. The app's end belongs to the app: only the app closes it, because one of its threads may be
+        reading it. It is shut down through a duplicate, and closed here only if the app has not
+        accepted the WebSocket.
 Rule 4. What the app has written before it returned is passed on before the end is.
-Rule 5. A WebSocket counts as open until its thread is free, however long ago the client has left.
+Rule 5. A WebSocket counts as open until its thread is free, even long after the disconnect.
 
-An app that answers with an ordinary response instead has refused the WebSocket, with that response.
+An app that answers with an ordinary response has refused the WebSocket with it.
 """
 
 from __future__ import annotations
@@ -67,7 +66,7 @@ READ_SIZE = 65536
 WINDOW = 65536
 NORMAL, INTERNAL_ERROR = 1000, 1011
 NOT_TO_BE_SENT = frozenset({1004, 1005, 1006, 1015})  # RFC 6455, 7.4.1
-_OURS = frozenset(
+_HANDSHAKE = frozenset(
     (
         b"connection",
         b"upgrade",
@@ -77,15 +76,15 @@ _OURS = frozenset(
         b"sec-websocket-protocol",
     )
 )
-"""Headers of the handshake: the app's is with us, and has nothing to do with the client's."""
+"""Headers of the handshake: the app's handshake is with wsproto, separate from the client's."""
 
 
 class RawWebSockets:
-    """All the WebSockets of one WSGI app. On the event loop's thread.
+    """All the WebSockets of one WSGI app. On the loop thread.
 
     :param app: gets a socket that is connected and blocking in ``environ["werkzeug.socket"]``.
     :param threads: how many WebSockets may be open at once. One more is refused with 503.
-    :ivar pool: where the app runs for each of them.
+    :ivar pool: its threads run the app, one for each WebSocket.
     """
 
     def __init__(self, app: WsgiApp, environs: EnvironBuilder, threads: int) -> None:
@@ -99,9 +98,9 @@ class RawWebSockets:
         return WorkerPool(self._threads, backlog=self._threads, name="bridge-websocket")
 
     def replace_pool(self) -> WorkerPool:
-        """Take a new pool, for the case that the server starts us once more.
+        """Make a new pool, in case the server starts the app again.
 
-        :returns: the old one, for the caller to close.
+        :returns: the old one, which the calling code closes.
         """
         pool, self.pool = self.pool, self._make_pool()
         self._slots = _Slots()
@@ -137,29 +136,29 @@ class RawWebSockets:
         slots = self._slots
         slots.taken += 1
         try:
-            self.pool.post(JobWithEnd(job, partial(slots.leave, inbox)), loop)
+            self.pool.post(JobWithEnd(job, partial(slots.release, inbox)), loop)
         except BaseException:
             slots.taken -= 1
             raise
 
 
 class _Slots:
-    """How many threads of one pool are taken. Counted on the loop's thread."""
+    """How many threads of one pool are taken. Counted on the loop thread."""
 
     def __init__(self) -> None:
         self.taken = 0
 
-    def leave(self, inbox: LoopInbox) -> None:
-        """From a worker thread, which is through with its WebSocket."""
-        if not inbox.post(self._leave):
-            self._leave()  # the loop is closed, and no other counts at this moment
+    def release(self, inbox: LoopInbox) -> None:
+        """From a worker thread that has finished with its WebSocket."""
+        if not inbox.post(self._release):
+            self._release()  # the loop is closed, so no other thread counts now
 
-    def _leave(self) -> None:
+    def _release(self) -> None:
         self.taken -= 1
 
 
 class _RawWebSocket:
-    """One of them."""
+    """One WebSocket."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, loop: AbstractEventLoop) -> None:
         self._loop = loop
@@ -169,27 +168,27 @@ class _RawWebSocket:
         self._protocol = WSConnection(ConnectionType.CLIENT)
         self._writing = asyncio.Lock()
         self._pong: asyncio.Task[None] | None = None
-        self._hearing: asyncio.Task[None] | None = None
+        self._receiving: asyncio.Task[None] | None = None
         self._parts: list[str] | list[bytes] = []
         self._accepted = False
-        self._over = False  # the client has left, or has been told to
+        self._ended = False  # the client has disconnected, or was sent a close
         self._rejected = 0  # the status of a handshake that the app refused on the socket
         self._fault: Exception | None = None
 
     async def serve(
         self, app: WsgiApp, environs: EnvironBuilder, post: Post, inbox: LoopInbox
     ) -> None:
-        """Run the app, and carry what goes to and fro."""
+        """Run the app, and pass messages on in both directions."""
         request = self._request()
         environ = environs.build(request)
         environ["asgi.scope"] = self._scope
         environ["wsgi.input"] = io.BytesIO()
         response = ResponseBody(inbox, WINDOW)
-        self._ours, theirs = socket.socketpair()
-        with self._ours, theirs.dup() as handle:
-            self._ours.setblocking(False)
-            theirs.setblocking(True)  # whatever socket.setdefaulttimeout() says
-            environ["werkzeug.socket"] = theirs
+        self._our_end, app_end = socket.socketpair()
+        with self._our_end, app_end.dup() as handle:
+            self._our_end.setblocking(False)
+            app_end.setblocking(True)  # whatever socket.setdefaulttimeout() says
+            environ["werkzeug.socket"] = app_end
             job = ThreadSide(app, environ, request, self._loop, response)
             try:
                 post(job, self._loop, inbox)
@@ -197,17 +196,17 @@ class _RawWebSocket:
             finally:
                 response.disconnect()
                 if not self._accepted:
-                    theirs.close()
+                    app_end.close()
 
     def _request(self) -> Scope:
-        """The handshake as an HTTP request: wsproto's, with what the client sent besides."""
-        words = self._protocol.send(
+        """The handshake as an HTTP request: wsproto's, with the other headers of the client."""
+        handshake = self._protocol.send(
             Request(host="app", target="/", subprotocols=self._scope.get("subprotocols") or [])
         )
-        lines = [line.partition(b": ") for line in words.split(b"\r\n")[1:] if line]
+        lines = [line.partition(b": ") for line in handshake.split(b"\r\n")[1:] if line]
         own: RawHeaders = [(name.lower(), value) for name, _, value in lines]
-        theirs = [(name, value) for name, value in self._scope["headers"] if name not in _OURS]
-        if any(name == b"host" for name, _ in theirs):
+        others = [(name, value) for name, value in self._scope["headers"] if name not in _HANDSHAKE]
+        if any(name == b"host" for name, _ in others):
             own = [(name, value) for name, value in own if name != b"host"]
         secure = self._scope.get("scheme") in ("wss", "https")
         return {
@@ -215,23 +214,23 @@ class _RawWebSocket:
             "type": "http",
             "method": "GET",
             "scheme": "https" if secure else "http",
-            "headers": theirs + own,
+            "headers": others + own,
         }
 
     async def _run(self, job: ThreadSide, response: ResponseBody, handle: socket.socket) -> None:
-        speaking = asyncio.create_task(self._from_app(), name="bridge-websocket-send")
+        sending = asyncio.create_task(self._from_app(), name="bridge-websocket-send")
         try:
-            body = await _whole(job, response)
-            with suppress(OSError):  # some systems: it has been shut down already
-                handle.shutdown(socket.SHUT_WR)  # rule 4: the end comes after what is under way
-            await speaking
+            body = await _wait_for_app(job, response)
+            with suppress(OSError):  # on some systems it is shut down already
+                handle.shutdown(socket.SHUT_WR)  # rule 4: the end follows what is pending
+            await sending
         finally:
-            await _stop(speaking, self._hearing, self._pong)
+            await _stop(sending, self._receiving, self._pong)
         adopt(job.context)
         await self._end(job, body)
 
     async def _end(self, job: ThreadSide, body: bytes) -> None:
-        """The app is through: tell the client, unless it knows."""
+        """The app has finished: close or deny the WebSocket, unless the client has disconnected."""
         error, job.error = job.error or self._fault, None
         head = job.head
         try:
@@ -246,42 +245,42 @@ class _RawWebSocket:
                 await self._deny(head.status, head.headers, body)
             if isinstance(error, Exception):
                 raise error
-            if error is not None:  # SystemExit and its like would end the event loop
-                raise AppProtocolError(f"the app raised {error!r}, no Exception") from error
+            if error is not None:  # SystemExit and the like would end the event loop
+                raise AppProtocolError(f"the app raised {error!r}, not an Exception") from error
         finally:
             del error  # its traceback holds this frame
 
     async def _deny(self, status: int, headers: RawHeaders, body: bytes) -> None:
-        if not self._over:
-            self._over = True
+        if not self._ended:
+            self._ended = True
             await _deny(self._scope, self._send, status, headers, body)
 
     # -- from the app to the client -------------------------------------------------------------
 
     async def _from_app(self) -> None:
-        """Pass on what the app writes, until it has returned and its bytes are used up.
+        """Pass on what the app writes, until it has returned and all bytes are read.
 
-        Once there is nobody to pass it on to it is thrown away, so that the app does not stop in
-        the middle of ``send()``: it is told in the way that it understands, with a close frame.
+        After a disconnect the bytes are dropped, so that the app does not block in ``send()``: it
+        learns of the disconnect from a close frame.
         """
-        while data := await self._loop.sock_recv(self._ours, READ_SIZE):
-            if self._over:
+        while data := await self._loop.sock_recv(self._our_end, READ_SIZE):
+            if self._ended:
                 continue
             try:
                 self._protocol.receive_data(data)
                 for event in self._protocol.events():
-                    await self._tell(event)
+                    await self._pass_on(event)
             except RemoteProtocolError as error:
                 self._fault = AppProtocolError(f"the app broke RFC 6455 on its socket: {error}")
                 await self._close(INTERNAL_ERROR, "")
-                self._over = True
+                self._ended = True
             except Exception as error:
                 self._fault = error  # the server's send() failed; raised to it at the end
-                self._over = True
+                self._ended = True
 
-    async def _tell(self, event: Event) -> None:
+    async def _pass_on(self, event: Event) -> None:
         if isinstance(event, (TextMessage, BytesMessage)):
-            await self._tell_message(event)
+            await self._pass_on_message(event)
         elif isinstance(event, AcceptConnection):
             await self._accept(event)
         elif isinstance(event, RejectConnection):
@@ -295,43 +294,46 @@ class _RawWebSocket:
     async def _accept(self, event: AcceptConnection) -> None:
         headers = [(bytes(name), bytes(value)) for name, value in event.extra_headers]
         self._accepted = True
-        await self._put(
+        await self._send_to_client(
             {"type": "websocket.accept", "subprotocol": event.subprotocol, "headers": headers}
         )
-        self._hearing = asyncio.create_task(self._to_app(), name="bridge-websocket-receive")
+        self._receiving = asyncio.create_task(self._to_app(), name="bridge-websocket-receive")
 
-    async def _tell_message(self, event: TextMessage | BytesMessage) -> None:
-        """A frame of a message; the message goes out with its last one."""
-        self._parts.append(event.data)  # type: ignore[arg-type]  # all of one message are alike
+    async def _pass_on_message(self, event: TextMessage | BytesMessage) -> None:
+        """One frame of a message; the message is sent with its last frame."""
+        self._parts.append(event.data)  # type: ignore[arg-type]  # all parts of a message have one type
         if not event.message_finished:
             return
         parts, self._parts = self._parts, []
         if isinstance(event, TextMessage):
-            await self._put({"type": "websocket.send", "text": "".join(parts)})  # type: ignore[arg-type]  # of text
+            text = "".join(parts)  # type: ignore[arg-type]  # of text
+            await self._send_to_client({"type": "websocket.send", "text": text})
         else:
-            await self._put({"type": "websocket.send", "bytes": b"".join(map(bytes, parts))})  # type: ignore[arg-type]  # of bytes
+            await self._send_to_client(
+                {"type": "websocket.send", "bytes": b"".join(map(bytes, parts))}
+            )  # type: ignore[arg-type]  # of bytes
 
     async def _close(self, code: int, reason: str) -> None:
-        if self._hearing is not None:
-            self._hearing.cancel()  # granian sends no close frame while a receive() waits
-        if not self._over:
+        if self._receiving is not None:
+            self._receiving.cancel()  # granian sends no close frame while a receive() waits
+        if not self._ended:
             code = NORMAL if code in NOT_TO_BE_SENT else int(code)  # servers refuse wsproto's enum
-            await self._put({"type": "websocket.close", "code": code, "reason": reason})
-            self._over = True
+            await self._send_to_client({"type": "websocket.close", "code": code, "reason": reason})
+            self._ended = True
 
-    async def _put(self, message: Message) -> None:
-        if self._over:
+    async def _send_to_client(self, message: Message) -> None:
+        if self._ended:
             return
         try:
             await self._send(message)
         except OSError as error:  # ASGI spec, "Disconnected Client"
             logger.debug("send() raised: %r", error)
-            self._over = True
+            self._ended = True
 
     # -- from the client to the app -------------------------------------------------------------
 
     async def _to_app(self) -> None:
-        """Pass on what the client sends, and that it has left."""
+        """Pass on what the client sends, and its disconnect."""
         code, reason = 1006, None
         try:
             while (message := await self._receive())["type"] == "websocket.receive":
@@ -342,33 +344,33 @@ class _RawWebSocket:
             code, reason = message.get("code") or 1005, message.get("reason")
         except Exception as error:
             logger.debug("receive() raised: %r", error)
-        self._over = True
+        self._ended = True
         if code in NOT_TO_BE_SENT:
             code, reason = CloseReason.NO_STATUS_RCVD, None
         await self._write(CloseConnection(code, reason or None))
 
     async def _write(self, event: Event) -> None:
-        """One frame to the app. It may have gone, or have closed its side."""
+        """One frame to the app, which may have ended or closed its side."""
         async with self._writing:
             try:
                 data = self._protocol.send(event)
-                await self._loop.sock_sendall(self._ours, data)
+                await self._loop.sock_sendall(self._our_end, data)
             except (OSError, LocalProtocolError) as error:
-                logger.debug("the app takes no more of the WebSocket: %r", error)
+                logger.debug("the app has closed its side of the WebSocket: %r", error)
 
 
 async def _stop(*tasks: asyncio.Task[None] | None) -> None:
-    """Cancel them, and wait: a socket must not be closed while the loop still watches it."""
+    """Cancel tasks and wait for them: the loop must not watch a socket that is closed."""
     running = [task for task in tasks if task is not None]
     for task in running:
         task.cancel()
     await asyncio.gather(*running, return_exceptions=True)
 
 
-async def _whole(job: ThreadSide, response: ResponseBody) -> bytes:
-    """Wait for the app to be through.
+async def _wait_for_app(job: ThreadSide, response: ResponseBody) -> bytes:
+    """Wait until the app has finished.
 
-    :returns: the first bytes of its response: of use where it has refused the WebSocket.
+    :returns: the first bytes of its response, which is sent if it has refused the WebSocket.
     """
     body, done = b"", False
     while not done:
