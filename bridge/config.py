@@ -1,7 +1,7 @@
 """Options of the adapters, checked when the adapter is made. Pure.
 
-What enters: keyword arguments as the user wrote them. What leaves: a frozen dataclass, or a
-:class:`ConfigError` that names the option, what it got and what it takes.
+Keyword arguments become a frozen dataclass, or raise a :class:`ConfigError` that names the option,
+its value and what it accepts.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def optional_positive_number(option: str, value: object) -> None:
 
 
 def optional_callable(option: str, value: object, shape: str) -> None:
-    """:raises ConfigError: unless ``value`` is None or callable. ``shape`` says as what."""
+    """:raises ConfigError: unless ``value`` is None or callable. ``shape`` is its signature."""
     if value is not None and not callable(value):
         raise ConfigError(option, value, f"None or a callable {shape}")
 

@@ -1,24 +1,24 @@
-"""Everything `bridge` raises on purpose.
+"""The errors that `bridge` raises.
 
 ::
 
     BridgeError
-     ├─ ConfigError            an option, when the adapter is made (also a ValueError)
+     ├─ ConfigError            an option is wrong, when the adapter is made (also a ValueError)
      ├─ AmbiguousApp           WSGI or ASGI? (also a TypeError)
      ├─ AppLoadError           a target such as "module:attr" does not lead to an app
      ├─ ProtocolError
      │   ├─ AppProtocolError      the app broke PEP 3333 or the ASGI spec
      │   └─ ServerProtocolError   the server did
-     ├─ ClientDisconnected     the client left before the exchange ended (also a ConnectionError)
+     ├─ ClientDisconnected     the client disconnected too early (also a ConnectionError)
      ├─ PoolSaturated          the backlog is full
      ├─ PoolClosed             the pool is shut down (also a RuntimeError)
      ├─ LifespanFailed         an app's startup or shutdown failed, or took too long
-     ├─ DeadlockError          a call that could never return (also a RuntimeError)
-     └─ MigrationError         `bridge migrate` cannot go on
+     ├─ DeadlockError          a call would never return (also a RuntimeError)
+     └─ MigrationError         `bridge migrate` cannot continue
 
-The two halves of `ProtocolError` say whose fault it is. A message names the state, what came and
-what was allowed. Nothing here is raised for a mistake inside the app: the app's own exceptions
-cross the bridge unchanged.
+The subclass of `ProtocolError` shows whether the app or the server is at fault. A message names the
+state, what was sent and what was allowed. Exceptions of the app are not wrapped in these: they are
+raised unchanged on the other side.
 """
 
 from __future__ import annotations
@@ -41,11 +41,16 @@ __all__ = [
 
 
 class BridgeError(Exception):
-    """Base of every error that `bridge` raises on purpose."""
+    """Base class of all errors of `bridge`."""
 
 
 class ConfigError(BridgeError, ValueError):
-    """An option is wrong. Names the option, what it got and what it takes."""
+    """An option is wrong. The message names the option, its value and what it accepts.
+
+    :ivar option: its name.
+    :ivar got: its value.
+    :ivar takes: what it accepts.
+    """
 
     def __init__(self, option: str, got: object, takes: str) -> None:
         super().__init__(f"{option}={got!r}: takes {takes}")
@@ -55,39 +60,41 @@ class ConfigError(BridgeError, ValueError):
 
 
 class AmbiguousApp(BridgeError, TypeError):
-    """An app's interface cannot be told from looking at it. Says how to choose."""
+    """The interface of an app, WSGI or ASGI, cannot be detected. The message says how to choose."""
 
 
 class AppLoadError(BridgeError):
-    """A target does not lead to an app. Says what was looked for, where, and near misses."""
+    """A target does not lead to an app. The message has what was looked for, where, and close
+    matches.
+    """
 
 
 class ProtocolError(BridgeError):
-    """PEP 3333 or the ASGI specification was broken. See the subclasses for by whom."""
+    """PEP 3333 or the ASGI specification was violated; the subclasses show by whom."""
 
 
 class AppProtocolError(ProtocolError):
-    """The app broke PEP 3333 or the ASGI specification."""
+    """The app violated PEP 3333 or the ASGI specification."""
 
 
 class ServerProtocolError(ProtocolError):
-    """The server broke PEP 3333 or the ASGI specification."""
+    """The server violated PEP 3333 or the ASGI specification."""
 
 
 class ClientDisconnected(BridgeError, ConnectionError):
-    """The client left before the exchange ended.
+    """The client disconnected before the response was complete.
 
-    Raised from ``wsgi.input`` reads when the body is cut short, and from ``write()`` when nobody is
-    left to read the response. An app may let it pass: it is not logged as an error.
+    Raised by reads of ``wsgi.input`` when the body is cut short, and by ``write()`` and ``send()``
+    when no more of the response is read. An app need not catch it: it is not logged as an error.
     """
 
 
 class PoolSaturated(BridgeError):
-    """Every thread is busy and the backlog is full. A server answers 503 with Retry-After."""
+    """Every thread is busy and the backlog is full. The client gets 503 with Retry-After."""
 
 
 class PoolClosed(BridgeError, RuntimeError):
-    """The pool takes no more work: it is shut down."""
+    """The pool is shut down and accepts no jobs."""
 
 
 class LifespanFailed(BridgeError):
@@ -95,8 +102,8 @@ class LifespanFailed(BridgeError):
 
 
 class DeadlockError(BridgeError, RuntimeError):
-    """The call could never return: it waits for the thread or loop it would block. Says why."""
+    """The call would never return: it would wait for the thread or loop that it blocks."""
 
 
 class MigrationError(BridgeError):
-    """`bridge migrate` cannot go on. Says where and what to do."""
+    """`bridge migrate` cannot continue. The message says where, and what to do."""

@@ -1,7 +1,7 @@
-"""Shapes that cross module borders: scopes, messages, apps, and the callables of both interfaces.
+"""Types that several modules share: scopes, messages, apps, and the callables of both interfaces.
 
-Scopes and messages are plain dicts on the wire of the ASGI spec, so they are aliases here and not
-classes: an app or a server may add keys, and nobody pays for a conversion.
+The ASGI spec defines scopes and messages as plain dicts, so they are aliases here and not classes:
+an app or a server may add keys, and no conversion is needed.
 """
 
 from __future__ import annotations

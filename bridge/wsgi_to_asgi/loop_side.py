@@ -10,6 +10,7 @@ import asyncio
 import io
 import logging
 from functools import partial
+from typing import TYPE_CHECKING
 
 from bridge._threads.context import adopt
 from bridge._threads.loop_inbox import LoopInbox
@@ -17,7 +18,9 @@ from bridge.config import ToAsgiOptions
 from bridge.errors import AppProtocolError
 from bridge.types import Environ, Message, Receive, Send
 from bridge.wsgi_to_asgi.bodies import RequestBody, ResponseBody
-from bridge.wsgi_to_asgi.thread_side import ThreadSide
+
+if TYPE_CHECKING:
+    from bridge.wsgi_to_asgi.thread_side import ThreadSide
 
 __all__ = ["LoopSide"]
 

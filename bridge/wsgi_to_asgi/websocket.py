@@ -28,7 +28,7 @@ from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import (
@@ -169,7 +169,7 @@ class _RawWebSocket:
         self._writing = asyncio.Lock()
         self._pong: asyncio.Task[None] | None = None
         self._receiving: asyncio.Task[None] | None = None
-        self._parts: list[str] | list[bytes] = []
+        self._parts: list[Any] = []  # of one message: all str, or all bytes
         self._accepted = False
         self._ended = False  # the client has disconnected, or was sent a close
         self._rejected = 0  # the status of a handshake that the app refused on the socket
@@ -301,17 +301,15 @@ class _RawWebSocket:
 
     async def _pass_on_message(self, event: TextMessage | BytesMessage) -> None:
         """One frame of a message; the message is sent with its last frame."""
-        self._parts.append(event.data)  # type: ignore[arg-type]  # all parts of a message have one type
+        self._parts.append(event.data)
         if not event.message_finished:
             return
         parts, self._parts = self._parts, []
         if isinstance(event, TextMessage):
-            text = "".join(parts)  # type: ignore[arg-type]  # of text
-            await self._send_to_client({"type": "websocket.send", "text": text})
+            await self._send_to_client({"type": "websocket.send", "text": "".join(parts)})
         else:
-            await self._send_to_client(
-                {"type": "websocket.send", "bytes": b"".join(map(bytes, parts))}
-            )  # type: ignore[arg-type]  # of bytes
+            data = b"".join(map(bytes, parts))
+            await self._send_to_client({"type": "websocket.send", "bytes": data})
 
     async def _close(self, code: int, reason: str) -> None:
         if self._receiving is not None:

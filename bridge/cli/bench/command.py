@@ -7,17 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from bridge.cli.bench import report
-from bridge.cli.bench.load import has_wrk
-from bridge.cli.bench.measure import measure
 from bridge.cli.bench.options import BenchOptions
-from bridge.cli.bench.processes import taskset
-from bridge.cli.bench.results import verdict
-from bridge.cli.bench.setups import find_setups
 from bridge.cli.exit_errors import exit_on_error
-from bridge.cli.load.target import load
 from bridge.cli.options import DEFAULT_THREADS
-from bridge.cli.served_apps import interface_of_loaded
 
 __all__ = ["EPILOG", "HELP", "bench_command"]
 
@@ -125,6 +117,13 @@ def _bench(options: BenchOptions) -> None:
     :raises AmbiguousApp: see :func:`~bridge.cli.served_apps.interface_of_loaded`.
     :raises NothingMeasured: no setup could be measured.
     """
+    from bridge.cli.bench import report  # not at the top: every other command would load it
+    from bridge.cli.bench.measure import measure
+    from bridge.cli.bench.results import verdict
+    from bridge.cli.bench.setups import find_setups
+    from bridge.cli.load.target import load
+    from bridge.cli.served_apps import interface_of_loaded
+
     loaded = load(options.target, app_dir=options.app_dir_text)
     interface = interface_of_loaded(loaded, options.interface)
     setups, missing = find_setups(loaded, interface, options)
@@ -138,6 +137,9 @@ def _bench(options: BenchOptions) -> None:
 
 
 def _notes(missing: list[str], options: BenchOptions) -> list[str]:
+    from bridge.cli.bench.load import has_wrk
+    from bridge.cli.bench.processes import taskset
+
     notes = []
     if not has_wrk():
         notes.append(
