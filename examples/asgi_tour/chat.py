@@ -1,17 +1,17 @@
-"""A chat room: what one says, everyone who is there hears.
+"""A chat room: every message goes to everyone in the room.
 
 ::
 
     uvicorn chat:app              open http://127.0.0.1:8000/ in two tabs
-    gunicorn chat:wsgi_app        the page; its WebSocket gets 426, and the page says what to do
+    gunicorn chat:wsgi_app        the page only: WebSockets get 426, and the page explains why
 
-``/`` is the page and ``/socket?name=Ada`` the WebSocket. What you send is the text that you say.
-What you get is JSON::
+``/`` is the page and ``/socket?name=Ada`` the WebSocket. The client sends the text of a message.
+The server sends JSON::
 
-    {"kind": "people", "names": ["Ada", "Grace"]}         whenever somebody comes or goes
-    {"kind": "said", "id": "…", "name": "Ada", "text": "Ahoy", "at": "2026-01-01T08:00:00+00:00"}
+    {"kind": "members", "names": ["Ada", "Grace"]}           when a member joins or leaves
+    {"kind": "message", "id": "…", "name": "Ada", "text": "Ahoy", "at": "2026-01-01T08:00:00+00:00"}
 
-Everything here runs on the event loop, so there is no lock. The room lives in one process: with two
+Everything runs on the event loop, so no lock is needed. The room exists once per process: with two
 workers there are two rooms.
 """
 
@@ -31,28 +31,28 @@ import bridge
 from bridge.types import Receive, Scope, Send
 
 FILES = {**COMMON, "/": PAGES / "chat.html", "/chat.js": PAGES / "chat.js"}
-OUTBOX = 100  # messages that somebody may be behind
-REMEMBERED = 50  # messages that somebody who comes, or comes back, is told
-LONGEST = 500  # characters of one message
-LONGEST_NAME = 40
+OUTBOX_SIZE = 100  # messages that a member may be behind
+HISTORY_SIZE = 50  # messages sent to a member who joins or reconnects
+MAX_TEXT_LENGTH = 500  # characters
+MAX_NAME_LENGTH = 40
 
 
 @dataclass(eq=False)
 class Member:
-    """Somebody in the room. Each has an outbox, so that one slow reader holds up nobody."""
+    """A connected client. Each member has an outbox, so that a slow client delays nobody else."""
 
     name: str
-    outbox: asyncio.Queue[str] = field(default_factory=lambda: asyncio.Queue(OUTBOX))
+    outbox: asyncio.Queue[str] = field(default_factory=lambda: asyncio.Queue(OUTBOX_SIZE))
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
-    def leave(self) -> None:
-        """End both of the tasks that hold the door open."""
+    def disconnect(self) -> None:
+        """Cancel both tasks of the connection, which closes it."""
         for task in self.tasks:
             task.cancel()
 
 
-room: set[Member] = set()
-said: deque[str] = deque(maxlen=REMEMBERED)
+members: set[Member] = set()
+history: deque[str] = deque(maxlen=HISTORY_SIZE)
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,75 +60,75 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "http":
         await send_file(scope, send, FILES)
     elif scope["type"] == "websocket":
-        await at_the_door(scope, receive, send)
+        await serve_member(scope, receive, send)
     else:
-        raise NotImplementedError(f"this app speaks http and websocket, not {scope['type']}")
+        raise NotImplementedError(f"unsupported scope type: {scope['type']}")
 
 
-async def at_the_door(scope: Scope, receive: Receive, send: Send) -> None:
-    """Let in who comes to ``/socket``; anything else is refused, which the client sees as 403."""
+async def serve_member(scope: Scope, receive: Receive, send: Send) -> None:
+    """Serve one WebSocket on ``/socket``. Any other path is refused, which clients see as 403."""
     await receive()  # websocket.connect
     if path_of(scope) != "/socket":
         return await send({"type": "websocket.close"})
     await send({"type": "websocket.accept"})
     member = Member(name_in(scope))
-    for text in said:
+    for text in history:
         member.outbox.put_nowait(text)
-    room.add(member)
-    tell_who_is_there()
+    members.add(member)
+    broadcast_members()
     try:
-        async with asyncio.TaskGroup() as both:
-            coroutines = (listen(member, receive), deliver(member, send))
-            member.tasks = [both.create_task(each) for each in coroutines]
+        async with asyncio.TaskGroup() as tasks:
+            coroutines = (read_messages(member, receive), send_outbox(member, send))
+            member.tasks = [tasks.create_task(each) for each in coroutines]
     finally:
-        room.discard(member)
-        tell_who_is_there()
+        members.discard(member)
+        broadcast_members()
 
 
-async def listen(member: Member, receive: Receive) -> None:
-    """Pass on what a member says, until the member goes."""
+async def read_messages(member: Member, receive: Receive) -> None:
+    """Post what the member sends, until the client disconnects."""
     while (message := await receive())["type"] != "websocket.disconnect":
-        text = (message.get("text") or "").strip()[:LONGEST]
+        text = (message.get("text") or "").strip()[:MAX_TEXT_LENGTH]
         if text:
-            say(member.name, text)
-    member.leave()
+            post(member.name, text)
+    member.disconnect()
 
 
-async def deliver(member: Member, send: Send) -> None:
-    """Send what is in a member's outbox, as fast as the member reads."""
+async def send_outbox(member: Member, send: Send) -> None:
+    """Send the member's outbox, as fast as the client reads it."""
     try:
         while True:
             await send({"type": "websocket.send", "text": await member.outbox.get()})
-    except OSError:  # gone in the middle: the ASGI spec's word for it
-        member.leave()
+    except OSError:  # the client has disconnected (ASGI spec, "Disconnected Client")
+        member.disconnect()
 
 
-def say(name: str, text: str) -> None:
-    """Tell everyone, and remember it for who comes later."""
+def post(name: str, text: str) -> None:
+    """Send a message to all members, and keep it for those who join later."""
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    words = {"kind": "said", "id": uuid.uuid4().hex, "name": name, "text": text, "at": at}
-    said.append(json.dumps(words))
-    tell(said[-1])
+    message = {"kind": "message", "id": uuid.uuid4().hex, "name": name, "text": text, "at": at}
+    history.append(json.dumps(message))
+    broadcast(history[-1])
 
 
-def tell_who_is_there() -> None:
-    """Tell everyone the names of everyone."""
-    tell(json.dumps({"kind": "people", "names": sorted(member.name for member in room)}))
+def broadcast_members() -> None:
+    """Send the names of all members to all members."""
+    broadcast(json.dumps({"kind": "members", "names": sorted(each.name for each in members)}))
 
 
-def tell(text: str) -> None:
-    """Put a message into every outbox. Whose is full has to leave, and may come back."""
-    for member in room:
+def broadcast(text: str) -> None:
+    """Put a text into every outbox. A member whose outbox is full is disconnected."""
+    for member in members:
         try:
             member.outbox.put_nowait(text)
         except asyncio.QueueFull:
-            member.leave()
+            member.disconnect()
 
 
 def name_in(scope: Scope) -> str:
-    """The name that the address gives."""
+    """The name in the query string."""
     names = parse_qs(scope["query_string"].decode("latin-1")).get("name", [""])
-    return names[0].strip()[:LONGEST_NAME] or "Somebody"
+    return names[0].strip()[:MAX_NAME_LENGTH] or "Guest"
 
 
 wsgi_app = bridge.to_wsgi(app)

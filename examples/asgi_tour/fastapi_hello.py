@@ -1,4 +1,4 @@
-"""The same with a framework: FastAPI checks what comes in, and documents itself at ``/docs``.
+"""An app with a framework: FastAPI validates requests and documents the API at ``/docs``.
 
 ::
 
@@ -21,7 +21,7 @@ PENCE_PER_M = 350
 
 
 class Visit(BaseModel):
-    """A boat that wants to come in."""
+    """A visiting boat."""
 
     boat: str = Field(min_length=1, max_length=80)
     length_m: float = Field(gt=0, le=400)
@@ -29,13 +29,13 @@ class Visit(BaseModel):
 
 @app.get("/")
 async def index() -> dict[str, str]:
-    """Where to look."""
-    return {"hello": "from FastAPI", "manual": "docs"}
+    """Link to the documentation."""
+    return {"hello": "from FastAPI", "documentation": "docs"}
 
 
 @app.post("/fare")
 async def fare(visit: Visit) -> dict[str, str | int]:
-    """What a night at the quay costs. A wrong visit is answered with 422 and the reason."""
+    """The price of one night. An invalid visit is answered with 422 and the reason."""
     return {"boat": visit.boat, "pence": round(visit.length_m * PENCE_PER_M)}
 
 

@@ -25,18 +25,18 @@ boats = {1: {"id": 1, "name": "Heron"}}
 
 
 class Refused(Exception):
-    """The request cannot be answered: a status and a text that says why."""
+    """An error response: a status and the reason."""
 
-    def __init__(self, status: int, why: str, headers: list[tuple[bytes, bytes]] | None = None):
-        super().__init__(why)
+    def __init__(self, status: int, reason: str, headers: list[tuple[bytes, bytes]] | None = None):
+        super().__init__(reason)
         self.status = status
         self.headers = headers or []
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer in JSON, mistakes included."""
+    """Answer in JSON, errors included."""
     if scope["type"] != "http":
-        raise NotImplementedError(f"this app speaks http, not {scope['type']}")
+        raise NotImplementedError(f"unsupported scope type: {scope['type']}")
     try:
         status, content, headers = await route(scope, receive)
     except Refused as refused:
@@ -52,7 +52,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def route(scope: Scope, receive: Receive) -> tuple[int, Any, list[tuple[bytes, bytes]]]:
-    """Status, content and further headers for a request."""
+    """Return status, content and additional headers for a request."""
     root = scope.get("root_path", "")
     match scope["method"], scope["path"].removeprefix(root).strip("/").split("/"):
         case "GET" | "HEAD", ["boats"]:
@@ -70,7 +70,7 @@ async def route(scope: Scope, receive: Receive) -> tuple[int, Any, list[tuple[by
 
 
 def add(given: Any) -> dict[str, Any]:
-    """Put a boat into the list."""
+    """Add a boat to the list."""
     name = given.get("name") if isinstance(given, dict) else None
     if not isinstance(name, str) or not name.strip():
         raise Refused(400, 'A boat is an object with a name, such as {"name": "Skylark"}.')
@@ -80,16 +80,16 @@ def add(given: Any) -> dict[str, Any]:
 
 
 async def json_body(receive: Receive) -> Any:
-    """The request body, which may come in many messages."""
+    """Read the request body, which may arrive in many messages, and parse it."""
     body, more = b"", True
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise Refused(400, "The body was cut short.")
+            raise Refused(400, "The body is incomplete.")
         body += message.get("body", b"")
         more = message.get("more_body", False)
         if len(body) > MAX_BODY_BYTES:
-            raise Refused(413, f"At most {MAX_BODY_BYTES} bytes, please.")
+            raise Refused(413, f"The body may have at most {MAX_BODY_BYTES} bytes.")
     try:
         return json.loads(body)
     except ValueError as error:

@@ -1,11 +1,11 @@
-"""What an app does before its first request and after its last: open things, and close them.
+"""Startup and shutdown: open shared resources before the first request, close them after the last.
 
 ::
 
     uvicorn lifespan:app
     gunicorn lifespan:wsgi_app -c python:bridge.contrib.gunicorn
 
-Both servers print the two lines of startup and shutdown. Without the ``-c``, startup waits for the
+Both servers print one line at startup and one at shutdown. Without ``-c``, startup happens with the
 first request.
 """
 
@@ -20,17 +20,17 @@ from bridge.types import Receive, Scope, Send
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Count requests in what the startup has made."""
+    """Count requests with a counter that is created at startup."""
     if scope["type"] == "lifespan":
-        await live(scope, receive, send)
+        await run_lifespan(scope, receive, send)
     elif scope["type"] == "http":
-        await answer(scope, send)
+        await respond(scope, send)
     else:
-        raise NotImplementedError(f"this app speaks http and lifespan, not {scope['type']}")
+        raise NotImplementedError(f"unsupported scope type: {scope['type']}")
 
 
-async def answer(scope: Scope, send: Send) -> None:
-    """Use what the startup has left in the state: each request has it in its scope."""
+async def respond(scope: Scope, send: Send) -> None:
+    """Use the state that startup has filled: every request has it in its scope."""
     state = scope["state"]
     age_s = time.monotonic() - state["started_at"]
     body = f"Request {next(state['requests'])}, {age_s:.1f} s after startup.\n".encode()
@@ -39,10 +39,10 @@ async def answer(scope: Scope, send: Send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-async def live(scope: Scope, receive: Receive, send: Send) -> None:
-    """One call, from the beginning to the end of the process."""
+async def run_lifespan(scope: Scope, receive: Receive, send: Send) -> None:
+    """Called once per process; lasts from startup to shutdown."""
     await receive()  # lifespan.startup
-    # Here belongs what takes long and is shared: a connection pool, an HTTP client, a model.
+    # Open shared resources here: a connection pool, an HTTP client, a model.
     scope["state"].update(started_at=time.monotonic(), requests=itertools.count(1))
     print("tour: started", file=sys.stderr, flush=True)
     await send({"type": "lifespan.startup.complete"})

@@ -1,4 +1,4 @@
-"""Middleware: an app that takes an app. One logs each request, one adds the CORS headers.
+"""Middleware: apps that wrap an app. One logs each request, one adds CORS headers.
 
 ::
 
@@ -24,36 +24,36 @@ logger.propagate = False
 
 
 def with_logging(app: AsgiApp) -> AsgiApp:
-    """Log method, path, status and time of each request, also of one that fails."""
+    """Log method, path, status and duration of each request, including failed ones."""
 
     async def logged(scope: Scope, receive: Receive, send: Send) -> None:
-        begun, status = time.perf_counter(), "no response"
+        started, status = time.perf_counter(), "no response"
 
-        async def note(message: Message) -> None:
+        async def send_and_record(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
 
         try:
-            await app(scope, receive, note)
+            await app(scope, receive, send_and_record)
         finally:
             if scope["type"] == "http":
-                took_ms = (time.perf_counter() - begun) * 1000
+                took_ms = (time.perf_counter() - started) * 1000
                 logger.info("%s %s %s in %.1f ms", scope["method"], scope["path"], status, took_ms)
 
     return logged
 
 
 def with_cors(app: AsgiApp, *, origins: Collection[str]) -> AsgiApp:
-    """Let pages of these origins read the responses (the Fetch standard, section 3.3)."""
+    """Allow pages from these origins to read the responses (Fetch standard, section 3.3)."""
 
     async def shared(scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"]) if scope["type"] == "http" else {}
         origin = headers.get(b"origin", b"")
         allow = [(b"access-control-allow-origin", origin), (b"vary", b"Origin")]
 
-        async def add(message: Message) -> None:
+        async def send_with_cors(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message = {**message, "headers": [*message.get("headers", []), *allow]}
             await send(message)
@@ -63,13 +63,13 @@ def with_cors(app: AsgiApp, *, origins: Collection[str]) -> AsgiApp:
         elif scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
             await answer_preflight(send, allow)
         else:
-            await app(scope, receive, add)
+            await app(scope, receive, send_with_cors)
 
     return shared
 
 
 async def answer_preflight(send: Send, allow: list[tuple[bytes, bytes]]) -> None:
-    """What a browser asks before it lets a page send anything unusual."""
+    """Answer the request that a browser sends before a cross-origin request with custom headers."""
     methods = (b"access-control-allow-methods", b"GET, POST")
     fields = (b"access-control-allow-headers", b"content-type")
     headers = [*allow, methods, fields]
@@ -78,12 +78,12 @@ async def answer_preflight(send: Send, allow: list[tuple[bytes, bytes]]) -> None
 
 
 async def hello(scope: Scope, receive: Receive, send: Send) -> None:
-    """The app inside, which knows of neither."""
+    """The wrapped app, independent of both middleware."""
     if scope["type"] != "http":
-        raise NotImplementedError(f"this app speaks http, not {scope['type']}")
+        raise NotImplementedError(f"unsupported scope type: {scope['type']}")
     headers = [(b"content-type", b"text/plain; charset=utf-8")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": b"Hello from under two layers.\n"})
+    await send({"type": "http.response.body", "body": b"Hello from behind two middleware.\n"})
 
 
 app = with_logging(with_cors(hello, origins={"http://localhost:3000"}))

@@ -1,12 +1,12 @@
-"""What a server tells an app about a request: the scope, as JSON.
+"""The scope, which describes a request to an ASGI app, as JSON.
 
 ::
 
     uvicorn show_scope:app
     gunicorn show_scope:wsgi_app
 
-Ask both for the same address, and compare. Through the bridge there is one key more,
-``wsgi_environ``: what the WSGI server said, from which the rest was made.
+Request the same URL from both, and compare. Through bridge there is one more key,
+``wsgi_environ``: the WSGI server's environ, from which bridge builds the scope.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from bridge.types import Receive, Scope, Send
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer with the scope of the request itself."""
+    """Answer with the scope of the request."""
     if scope["type"] != "http":
-        raise NotImplementedError(f"this app speaks http, not {scope['type']}")
+        raise NotImplementedError(f"unsupported scope type: {scope['type']}")
     body = json.dumps(readable(scope), indent=2).encode()
     headers = [(b"content-type", b"application/json")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -30,7 +30,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def readable(value: Any) -> Any:
-    """The value in JSON's terms: bytes as latin-1 text, what JSON has no word for as its repr."""
+    """Convert a value for JSON: bytes to latin-1 text, other unsupported types to their repr."""
     if isinstance(value, Mapping):
         return {str(key): readable(each) for key, each in value.items()}
     if isinstance(value, list | tuple):

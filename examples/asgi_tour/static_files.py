@@ -1,7 +1,7 @@
-"""A few files over ASGI: what the two pages of this tour are served with.
+"""Serves the files of the tour's pages over ASGI.
 
-What enters: a scope and a table of paths and files. What leaves: the file, or 404. On the event
-loop; each file is read once and kept.
+Input: a scope and a table of paths and files. Output: the file, or 404. Runs on the event loop;
+each file is read once and cached.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from bridge.types import Scope, Send
 
 HERE = Path(__file__).resolve().parent
 PAGES = HERE / "pages"
-LOOK = HERE.parent / "look"  # the stylesheet shared by all the examples
+THEME = HERE.parent / "theme"  # the stylesheet shared by all the examples
 
 COMMON = {
-    "/harbour.css": LOOK / "harbour.css",
-    "/bridge.svg": LOOK / "bridge.svg",
+    "/harbour.css": THEME / "harbour.css",
+    "/bridge.svg": THEME / "bridge.svg",
     "/tour.css": PAGES / "tour.css",
 }
 TYPES = {
@@ -36,7 +36,7 @@ def path_of(scope: Scope) -> str:
 
 
 async def send_file(scope: Scope, send: Send, files: Mapping[str, Path]) -> None:
-    """Answer with the file at this path. A mount point without its ``/`` is sent there."""
+    """Answer with the file at this path. A mount point without its ``/`` is redirected."""
     path = path_of(scope)
     if path == "":
         location = f"{scope['root_path']}/".encode()
@@ -49,11 +49,11 @@ async def send_file(scope: Scope, send: Send, files: Mapping[str, Path]) -> None
         await respond(send, 200, headers, content(files[path], server_of(scope)))
     else:
         headers = [(b"content-type", b"text/plain; charset=utf-8")]
-        await respond(send, 404, headers, b"There is nothing here.\n")
+        await respond(send, 404, headers, b"Not found.\n")
 
 
 async def respond(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-    """A whole response."""
+    """Send a complete response."""
     headers = [*headers, (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
@@ -61,11 +61,11 @@ async def respond(send: Send, status: int, headers: list[tuple[bytes, bytes]], b
 
 @cache
 def content(file: Path, server: str) -> bytes:
-    """What is in a file; a page learns from ``{{ server }}`` what serves it: asgi or wsgi."""
+    """Read a file. In a page, ``{{ server }}`` becomes the server's interface: asgi or wsgi."""
     data = file.read_bytes()
     return data.replace(b"{{ server }}", server.encode()) if file.suffix == ".html" else data
 
 
 def server_of(scope: Scope) -> str:
-    """``bridge.to_wsgi`` leaves the environ in the scope that it makes."""
+    """``asgi`` or ``wsgi``: ``bridge.to_wsgi`` puts the environ into the scope."""
     return "wsgi" if "wsgi_environ" in scope else "asgi"

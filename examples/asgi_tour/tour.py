@@ -1,6 +1,6 @@
-"""The whole tour on one port, one app below the other's path: ``uvicorn tour:app``.
+"""All apps of the tour on one port, each at its own prefix: ``uvicorn tour:app``.
 
-``gunicorn tour:app -k gthread`` serves the same object: a Router is an ASGI app and a WSGI app.
+``gunicorn tour:app -k gthread`` serves the same object: a Router is both an ASGI and a WSGI app.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ FILES = {**COMMON, "/": PAGES / "tour.html"}
 
 
 async def index(scope: Scope, receive: Receive, send: Send) -> None:
-    """A card for each app."""
+    """The page that links to each app."""
     if scope["type"] != "http":
-        raise NotImplementedError(f"this app speaks http, not {scope['type']}")
+        raise NotImplementedError(f"unsupported scope type: {scope['type']}")
     await send_file(scope, send, FILES)
 
 

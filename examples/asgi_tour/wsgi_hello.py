@@ -1,9 +1,9 @@
-"""And the other way round: the classic WSGI hello of PEP 3333, on an ASGI server.
+"""The other direction: a WSGI app (PEP 3333) on an ASGI server.
 
 ::
 
-    gunicorn wsgi_hello:wsgi_app      a WSGI server calls it as it is
-    uvicorn wsgi_hello:app            an ASGI server calls it through the bridge
+    gunicorn wsgi_hello:wsgi_app      a WSGI server calls the app directly
+    uvicorn wsgi_hello:app            an ASGI server calls it through bridge
 """
 
 from __future__ import annotations

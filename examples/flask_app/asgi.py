@@ -1,4 +1,4 @@
-"""The same app for any ASGI server: ``uvicorn asgi:app``. This line is the whole move."""
+"""The same app for ASGI servers: ``uvicorn asgi:app``. The last line is all that it takes."""
 
 from wsgi import app as wsgi_app
 

@@ -1,4 +1,4 @@
-"""The app as any WSGI server takes it: ``gunicorn wsgi:app``, ``flask --app wsgi run``."""
+"""The app for WSGI servers: ``gunicorn wsgi:app``, ``flask --app wsgi run``."""
 
 from harbour import create_app
 

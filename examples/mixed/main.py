@@ -1,25 +1,24 @@
-"""Four apps in one process: Flask, FastAPI, Starlette with WebSockets, and Django. One file.
+"""Four apps in one process: Flask, FastAPI, Starlette with WebSockets, and Django.
 
 ::
 
-    uvicorn main:app                        all of it
-    gunicorn main:app -k gthread            the same object; a WebSocket gets 426
+    uvicorn main:app                        everything
+    gunicorn main:app -k gthread            the same object; WebSockets get 426
 
 =========  =====================  =========  ====================================================
-mounted    app                    interface  what it is here
+prefix     app                    interface  purpose
 =========  =====================  =========  ====================================================
-``/``      ``../flask_app``       WSGI       the harbour office, as it always was
-``/api``   below                  ASGI       its JSON API, written anew with FastAPI
-``/ws``    below                  ASGI       the control room: a page, and a chat over WebSocket
-``/shop``  ``../django_site``     both       the shop; WSGI for HTTP, ASGI for its WebSockets
+``/``      ``../flask_app``       WSGI       the harbour office, unmodified
+``/api``   this file              ASGI       its JSON API, reimplemented with FastAPI
+``/ws``    this file              ASGI       the control room: a page, and a chat over WebSocket
+``/shop``  ``../django_site``     both       the shop: WSGI for HTTP, ASGI for its WebSockets
 =========  =====================  =========  ====================================================
 
-They talk to each other as code in one process does, by calling functions. An entry that FastAPI
-writes is in Flask's log book, on Flask's live board and in the chat; an order that Django saves is
-in the chat, too. The one thing to know is that the chat belongs to the event loop, and all others
-run on threads: they call :meth:`Room.announce`.
+The apps share one process, so they communicate through function calls. An entry written through
+FastAPI is in Flask's log book, on Flask's live board and in the chat; an order saved by Django is
+in the chat. The chat belongs to the event loop. Code on other threads calls :meth:`Room.announce`.
 
-The shop needs its database once: ``python ../django_site/manage.py migrate``, and ``seed``.
+The shop needs a database: ``python ../django_site/manage.py migrate``, then ``seed``.
 """
 
 from __future__ import annotations
@@ -60,47 +59,47 @@ TOUR_PAGES = EXAMPLES / "asgi_tour" / "pages"
 
 
 class Room:
-    """Who is in the chat, and what was said. Belongs to the event loop; no lock is needed there."""
+    """The members and messages of the chat. Used only on the event loop, so no lock is needed."""
 
     def __init__(self) -> None:
-        self.people: dict[Queue[str], str] = {}
-        self.said: deque[dict[str, str]] = deque(maxlen=50)
+        self.members: dict[Queue[str], str] = {}
+        self.history: deque[dict[str, str]] = deque(maxlen=50)
         self.loop: AbstractEventLoop | None = None
 
     def announce(self, name: str, text: str) -> None:
-        """Say something from any thread: Flask's, Django's, FastAPI's."""
+        """Post a message from any thread: Flask's, Django's, FastAPI's."""
         loop = self.loop
         if loop is not None:
-            loop.call_soon_threadsafe(self.say, name, text)
+            loop.call_soon_threadsafe(self.post, name, text)
 
-    def say(self, name: str, text: str) -> None:
-        """Tell everyone, and remember it for who comes later."""
+    def post(self, name: str, text: str) -> None:
+        """Send a message to all members, and keep it for those who join later."""
         at = datetime.now(UTC).isoformat(timespec="seconds")
-        words = {"kind": "said", "id": uuid.uuid4().hex, "name": name, "text": text, "at": at}
-        self.said.append(words)
-        self._tell(words)
+        message = {"kind": "message", "id": uuid.uuid4().hex, "name": name, "text": text, "at": at}
+        self.history.append(message)
+        self._broadcast(message)
 
-    def enter(self, name: str) -> Queue[str]:
-        """Come in. What the room has to say to somebody new is in the queue."""
+    def join(self, name: str) -> Queue[str]:
+        """Add a member. The queue returned holds the messages to send to it."""
         outbox: Queue[str] = Queue(100)
-        for words in self.said:
-            outbox.put_nowait(json.dumps(words))
-        self.people[outbox] = name.strip()[:40] or "Somebody"
-        self._tell_who_is_there()
+        for message in self.history:
+            outbox.put_nowait(json.dumps(message))
+        self.members[outbox] = name.strip()[:40] or "Guest"
+        self._broadcast_members()
         return outbox
 
-    def leave(self, outbox: Queue[str]) -> None:
-        """Go."""
-        del self.people[outbox]
-        self._tell_who_is_there()
+    def remove(self, outbox: Queue[str]) -> None:
+        """Remove a member."""
+        del self.members[outbox]
+        self._broadcast_members()
 
-    def _tell_who_is_there(self) -> None:
-        self._tell({"kind": "people", "names": sorted(self.people.values())})
+    def _broadcast_members(self) -> None:
+        self._broadcast({"kind": "members", "names": sorted(self.members.values())})
 
-    def _tell(self, message: object) -> None:
+    def _broadcast(self, message: object) -> None:
         text = json.dumps(message)
-        for outbox in self.people:
-            if outbox.full():  # whoever reads too slowly misses the oldest, and holds up nobody
+        for outbox in self.members:
+            if outbox.full():  # a slow client loses its oldest message and delays nobody else
                 outbox.get_nowait()
             outbox.put_nowait(text)
 
@@ -108,23 +107,23 @@ class Room:
 room = Room()
 
 
-async def talk(socket: WebSocket) -> None:
-    """One visit to the chat. The client sends what it says, and gets JSON."""
+async def serve_member(socket: WebSocket) -> None:
+    """One connection to the chat. The client sends text and receives JSON."""
     await socket.accept()
-    outbox = room.enter(socket.query_params.get("name", ""))
-    delivery = asyncio.create_task(deliver(outbox, socket))
+    outbox = room.join(socket.query_params.get("name", ""))
+    sending = asyncio.create_task(send_outbox(outbox, socket))
     try:
         while (message := await socket.receive())["type"] != "websocket.disconnect":
             text = (message.get("text") or "").strip()[:500]
             if text:
-                room.say(room.people[outbox], text)
+                room.post(room.members[outbox], text)
     finally:
-        delivery.cancel()
-        room.leave(outbox)
+        sending.cancel()
+        room.remove(outbox)
 
 
-async def deliver(outbox: Queue[str], socket: WebSocket) -> None:
-    """Send as fast as the other side reads, until it is gone."""
+async def send_outbox(outbox: Queue[str], socket: WebSocket) -> None:
+    """Send messages as fast as the client reads them, until it disconnects."""
     with suppress(WebSocketDisconnect):
         while True:
             await socket.send_text(await outbox.get())
@@ -135,18 +134,18 @@ async def room_page(request: Request) -> HTMLResponse:
     return page("room.html", request)
 
 
-async def said(request: Request) -> JSONResponse:
-    """What was said, for a page that has no WebSocket."""
-    return JSONResponse(list(room.said))
+async def history(request: Request) -> JSONResponse:
+    """The latest messages, for a page without a WebSocket."""
+    return JSONResponse(list(room.history))
 
 
 async def about_chat(request: Request) -> JSONResponse:
-    """How this request came in, and where it is handled."""
-    return JSONResponse(way(request, f"Starlette {starlette.__version__}"))
+    """The path of this request, and where it is handled."""
+    return JSONResponse(trace(request, f"Starlette {starlette.__version__}"))
 
 
 async def script(request: Request) -> FileResponse:
-    """The page's scripts and styles; the chat's are those of the tour."""
+    """The page's scripts and styles; those of the chat belong to the tour."""
     path = SCRIPTS.get(request.path_params["name"])
     if path is None:
         raise HTTPException(404)
@@ -161,8 +160,8 @@ SCRIPTS = {
 
 
 @asynccontextmanager
-async def room_is_open(app: Starlette) -> AsyncIterator[None]:
-    """The Router runs this on the loop that the sockets will be on."""
+async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    """The Router runs this on the event loop of the WebSockets."""
     room.loop = asyncio.get_running_loop()
     yield
     room.loop = None
@@ -171,15 +170,15 @@ async def room_is_open(app: Starlette) -> AsyncIterator[None]:
 chat = Starlette(
     routes=[
         Route("/", room_page),
-        Route("/said", said),
+        Route("/history", history),
         Route("/about", about_chat),
         Route("/{name}", script),
-        WebSocketRoute("/socket", talk),
+        WebSocketRoute("/socket", serve_member),
     ],
-    lifespan=room_is_open,
+    lifespan=lifespan,
 )
 
-# -- Flask at /: unchanged, but for whom its live board tells --------------------------------------
+# -- Flask at /: unchanged, except that its live board also posts to the chat ----------------------
 
 os.environ.setdefault("FLASK_SHOP_URL", "/shop/")
 os.environ.setdefault("FLASK_ROOM_URL", "/ws/")
@@ -191,10 +190,10 @@ from wsgi import app as office  # noqa: E402
 
 
 class BoardAndChat(Board):
-    """The office's live board; what is new in the log book is in the chat as well."""
+    """The office's live board, which also posts new log book entries to the chat."""
 
     def publish(self, event: str, data: object) -> None:
-        """Called on any worker thread."""
+        """Called on worker threads."""
         super().publish(event, data)
         if event == "entry" and isinstance(data, dict):
             room.announce(data["author"], f"wrote into the log book: {data['text']}")
@@ -202,13 +201,13 @@ class BoardAndChat(Board):
 
 office.extensions["board"] = BoardAndChat()
 
-# -- FastAPI at /api: the office's API, in its second life -----------------------------------------
+# -- FastAPI at /api: the office's API, reimplemented ----------------------------------------------
 
 api = FastAPI(title="Harbour Office", version="2")
 
 
 class NewEntry(BaseModel):
-    """What somebody wants to write."""
+    """The body of a request that adds an entry."""
 
     author: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=60)]
     text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
@@ -216,14 +215,14 @@ class NewEntry(BaseModel):
 
 @api.get("/", include_in_schema=False)
 def api_page(request: Request) -> HTMLResponse:
-    """How to use it, with a button that tries it."""
+    """The manual of the API, with a form to try it."""
     return page("api.html", request)
 
 
 @api.get("/about")
 def about_api(request: Request) -> dict[str, Any]:
-    """How this request came in, and where it is handled."""
-    return way(request, f"FastAPI {fastapi.__version__}")
+    """The path of this request, and where it is handled."""
+    return trace(request, f"FastAPI {fastapi.__version__}")
 
 
 @api.get("/log")
@@ -234,7 +233,7 @@ def entries() -> dict[str, Any]:
 
 @api.post("/log", status_code=201)
 def write(new: NewEntry, request: Request, response: fastapi.Response) -> dict[str, Any]:
-    """Write an entry: it is in Flask's log book, on its live board, and in the chat."""
+    """Add an entry to Flask's log book. It also appears on the live board and in the chat."""
     entry = asdict(office.extensions["logbook"].add(new.author, new.text))
     office.extensions["board"].publish("entry", entry)
     response.headers["location"] = str(request.url_for("one", number=entry["id"]))
@@ -252,51 +251,51 @@ def one(number: int) -> dict[str, Any]:
 
 @api.delete("/log/{number}", status_code=204)
 def remove(number: int) -> None:
-    """Take an entry out."""
+    """Delete an entry."""
     if not office.extensions["logbook"].remove(number):
         raise HTTPException(404, f"There is no entry {number} in the log book.")
 
 
-# -- Django at /shop: unchanged; a signal tells the chat -------------------------------------------
+# -- Django at /shop: unchanged; a signal posts to the chat ----------------------------------------
 
 from config.asgi import application as shop_sockets  # noqa: E402  # after the path to it
 from config.wsgi import application as shop  # noqa: E402
 from django.db import transaction  # noqa: E402
 from django.db.models.signals import post_save  # noqa: E402
-from shop.models import Order  # noqa: E402  # only now are the apps loaded
+from shop.models import Order  # noqa: E402  # after Django has loaded its apps
 
 
 def order_saved(instance: Order, created: bool, **other: Any) -> None:
-    """Called on the thread that saves, and heard once that has been committed."""
+    """Called on the thread that saves; announces the order when it is committed."""
     if created:
-        words = f"has a new order, {instance.short_number}"
-        transaction.on_commit(lambda: room.announce("The shop", words))
+        text = f"has a new order, {instance.short_number}"
+        transaction.on_commit(lambda: room.announce("The shop", text))
 
 
 post_save.connect(order_saved, sender=Order)
 
-# -- What the two pages above have in common -------------------------------------------------------
+# -- Used by both pages above ----------------------------------------------------------------------
 
 
 def page(name: str, request: HTTPConnection) -> HTMLResponse:
-    """A page that knows how it is served."""
+    """A page, with the interface of the server filled in."""
     text = (PAGES / name).read_text("utf-8").replace("{{ server }}", server_of(request))
     return HTMLResponse(text, headers={"Content-Security-Policy": "default-src 'self'"})
 
 
-def way(request: HTTPConnection, framework: str) -> dict[str, Any]:
-    """How a request came in, in the words that the other two have at the foot of each page."""
+def trace(request: HTTPConnection, framework: str) -> dict[str, Any]:
+    """The path of a request, in the form that Flask and Django show at the foot of each page."""
     server = "ASGI server" if server_of(request) == "asgi" else "WSGI server → bridge.to_wsgi"
     thread = threading.current_thread().name
-    return {"way": f"{server} → {framework}", "thread": thread, "pid": os.getpid()}
+    return {"path": f"{server} → {framework}", "thread": thread, "pid": os.getpid()}
 
 
 def server_of(request: HTTPConnection) -> str:
-    """``asgi`` or ``wsgi``: the bridge leaves the environ in a scope that it has made of one."""
+    """``asgi`` or ``wsgi``: ``bridge.to_wsgi`` puts the environ into the scope."""
     return "wsgi" if "wsgi_environ" in request.scope else "asgi"
 
 
-# -- And all of it in one --------------------------------------------------------------------------
+# -- All of them in one Router ---------------------------------------------------------------------
 
 app = bridge.Router(
     {

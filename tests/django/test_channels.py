@@ -21,7 +21,7 @@ from tests.harness.servers import Server, serve
 
 TARGET = "config.asgi:application"
 ATTEMPTS = 5
-LOST = "a live board lost its channel layer"
+LOST = "closed a WebSocket because the channel layer failed"
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def test_redis_may_go_and_come_back(
 
     answer = chalk_up(one.url, "Ann", f"meanwhile {key}")
     assert (answer.status_code, key in answer.text) == (200, True)
-    one.wait_for_log("saved, but no open board was told, for want of Redis")
+    one.wait_for_log("saved, but not sent to open pages: the channel layer failed")
 
     redis.start()
     assert any(told(one, other, f"again {key} {attempt}") for attempt in range(ATTEMPTS))
@@ -135,6 +135,6 @@ def test_on_a_wsgi_server_the_page_says_so_and_works(database: str, key: str, se
         socket = httpx.get(f"{running.url}/quay/socket/", timeout=TIMEOUT_S)
 
     assert key in page
-    assert "carries no WebSockets" in page
+    assert "cannot serve WebSockets" in page
     assert "quay.js" not in page
     assert socket.status_code == 404

@@ -61,8 +61,8 @@ def test_two_tabs_see_what_a_sync_view_saves(context: BrowserContext, key: str) 
     writer, reader = open_board(context), open_board(context)
 
     writer.get_by_label("Your name").fill("Mary Read")
-    writer.get_by_label("What is there to tell?").fill(f"<b>{key}</b>")
-    writer.get_by_role("button", name="Chalk it up").click()
+    writer.get_by_label("Your notice").fill(f"<b>{key}</b>")
+    writer.get_by_role("button", name="Post notice").click()
 
     for tab in (writer, reader):
         first = tab.locator("#notices li").first
@@ -76,8 +76,8 @@ def test_the_shelf_changes_as_somebody_buys(context: BrowserContext) -> None:
     before = int(left.inner_text())
 
     customer.goto("/products/hemp-rope/")
-    customer.get_by_label("How many?").fill("2")
-    customer.get_by_role("button", name="Put into the basket").click()
+    customer.get_by_label("Quantity").fill("2")
+    customer.get_by_role("button", name="Add to basket").click()
     customer.get_by_role("link", name="Check out").click()
     customer.get_by_label("Your name").fill("Mary Read")
     customer.get_by_label("E-mail").fill("mary@harbour.example")

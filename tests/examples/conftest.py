@@ -1,4 +1,4 @@
-"""The examples on real servers: each started once, each test with a client of its own."""
+"""The examples on real servers: each server starts once, each test has its own client."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TIMEOUT_S = 30.0
 
 @pytest.fixture(scope="session")
 def office_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the running Flask app keeps its data."""
+    """The data folder of the running Flask app."""
     return tmp_path_factory.mktemp("office")
 
 
@@ -41,13 +41,13 @@ def office_server(office_data: Path) -> Iterator[Server]:
 
 @pytest.fixture
 def office_site(office_server: Server) -> Iterator[Site]:
-    """The Flask app with its log marked at the start of the test."""
+    """The Flask app, with its log marked at the start of the test."""
     yield from _marked(office_server)
 
 
 @pytest.fixture
 def office(office_site: Site) -> Iterator[httpx.Client]:
-    """A visitor of the Flask app, with cookies of its own."""
+    """A client of the Flask app, with its own cookies."""
     with visitor(office_site.server.url) as client:
         yield client
 
@@ -61,7 +61,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServe
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 def shop_database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The address of a database with a seeded shop in it, of each kind in turn."""
+    """The URL of a seeded shop database, on SQLite and on PostgreSQL."""
     if request.param == "postgresql":
         postgres: PostgresServer = request.getfixturevalue("postgres")
         url = postgres.create_database("shop")
@@ -83,39 +83,39 @@ def shop_server(shop_database: str, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture
 def shop_site(shop_server: Server) -> Iterator[Site]:
-    """The Django site with its log marked at the start of the test."""
+    """The Django site, with its log marked at the start of the test."""
     yield from _marked(shop_server)
 
 
 @pytest.fixture
 def shop(shop_site: Site) -> Iterator[httpx.Client]:
-    """A visitor of the Django site, with cookies of its own."""
+    """A client of the Django site, with its own cookies."""
     with visitor(shop_site.server.url) as client:
         yield client
 
 
 @pytest.fixture(scope="session")
 def demo_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the running demo keeps its data."""
+    """The data folder of the running demo."""
     return tmp_path_factory.mktemp("demo")
 
 
 @pytest.fixture(scope="session")
 def demo(demo_data: Path) -> Iterator[Demo]:
-    """``examples/demo.py``: both examples on one port."""
+    """``examples/demo.py``: all examples on one port."""
     with running_demo(demo_data) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Headless Chromium. By module, because Playwright keeps the thread's event loop busy."""
+    """Headless Chromium, per module, because Playwright occupies the thread's event loop."""
     with chromium() as running:
         yield running
 
 
 def visitor(url: str) -> httpx.Client:
-    """A client that follows redirects, as a browser does."""
+    """A client that follows redirects like a browser."""
     return httpx.Client(
         base_url=url, follow_redirects=True, timeout=TIMEOUT_S, headers={"Accept": "text/html"}
     )

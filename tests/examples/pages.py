@@ -1,4 +1,4 @@
-"""HTML pages read without a browser: links, fields and text, by the standard library's parser."""
+"""Reads links, fields and text of HTML pages with the standard library's parser."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ ADDRESSES = {"href", "src", "action", "formaction", "poster", "data"}
 class Page(HTMLParser):
     """One parsed page.
 
-    :ivar addresses: every address that it names, in order.
-    :ivar fields: names and values of its ``input`` fields.
+    :ivar addresses: every URL on the page, in order.
+    :ivar fields: names and values of the ``input`` fields.
     """
 
     def __init__(self, html: str) -> None:
@@ -24,7 +24,7 @@ class Page(HTMLParser):
 
     @property
     def text(self) -> str:
-        """What a reader sees, each run of white space as one blank."""
+        """The visible text, with each run of white space as one space."""
         return " ".join(" ".join(self._texts).split())
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:

@@ -1,7 +1,6 @@
-"""The examples as running processes: where they are, how they are prepared, how the demo starts.
+"""The examples as processes: where they are, how they are prepared, how the demo starts.
 
-What enters: a folder for their data. What leaves: environments and processes. All of it on the
-test's own thread.
+Input: a folder for their data. Output: environments and processes. Runs on the test's thread.
 """
 
 from __future__ import annotations
@@ -32,13 +31,13 @@ URL = re.compile(r"http://[\d.]+:(\d+)/shop/admin/")
 
 
 def prepare_shop(database_url: str) -> None:
-    """Migrate and seed a database as the README says, with fewer orders."""
+    """Migrate and seed a database as in the README, with fewer orders."""
     manage(database_url, "migrate", "--verbosity", "0")
     manage(database_url, "seed", "--orders", str(ORDERS))
 
 
 def manage(database_url: str, *command: str) -> str:
-    """Run ``manage.py`` and return what it printed."""
+    """Run ``manage.py`` and return its output."""
     done = subprocess.run(
         [sys.executable, "manage.py", *command],
         cwd=DJANGO_SITE,
@@ -52,7 +51,7 @@ def manage(database_url: str, *command: str) -> str:
 
 
 def demo_environment(data: Path) -> dict[str, str]:
-    """An environment in which the demo keeps its data below ``data``."""
+    """An environment in which the demo stores its data in ``data``."""
     own = {
         "FLASK_DATA_DIR": str(data / "office"),
         "DATABASE_URL": f"sqlite:///{data}/shop.sqlite3",
@@ -80,17 +79,14 @@ class Demo:
         return self.log_path.read_text("utf-8", "replace")
 
     def interrupt(self) -> int:
-        """What Ctrl-C does.
-
-        :returns: the exit code.
-        """
+        """Send SIGINT, as Ctrl-C does, and return the exit code."""
         self.process.send_signal(signal.SIGINT)
         return self.process.wait(START_TIMEOUT_S)
 
 
 @contextmanager
 def running_demo(data: Path, *arguments: str) -> Iterator[Demo]:
-    """The demo for the length of the block, with its data below ``data``."""
+    """Run the demo for the duration of the block, with its data in ``data``."""
     log_path = data / "demo.log"
     with log_path.open("wb") as log:
         process = subprocess.Popen(
@@ -109,7 +105,7 @@ def running_demo(data: Path, *arguments: str) -> Iterator[Demo]:
 
 
 def _port(process: subprocess.Popen[bytes], log_path: Path) -> int:
-    """The port that the demo printed: it listens by then."""
+    """The port that the demo prints once it listens."""
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
         log = log_path.read_text("utf-8", "replace")

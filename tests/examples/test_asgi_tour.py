@@ -1,7 +1,7 @@
-"""``examples/asgi_tour``: each app on an ASGI server, and through the bridge on a WSGI server.
+"""``examples/asgi_tour``: each app on an ASGI server and on a WSGI server.
 
-Each app is started once on either side. ``app`` is what uvicorn gets and ``wsgi_app`` what gunicorn
-gets; one of the two is the app itself and the other one the bridge.
+Each app starts once per server. uvicorn loads ``app`` and gunicorn loads ``wsgi_app``; one of them
+is the app itself, the other an adapter.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from tests.examples.projects import ASGI_TOUR
 from tests.harness.servers import Server, serve
 
 TARGETS = {"uvicorn-uvloop": "app", "gunicorn-gthread": "wsgi_app"}
-PATIENCE_S = 30.0
+TIMEOUT_S = 30.0
 ORIGIN = "http://localhost:3000"
 
 
 @dataclass
 class Tour:
-    """Starts each app of the tour at its first use, on one server."""
+    """Starts the apps of the tour on one server, each when it is first used."""
 
     name: str
     logs: Path
@@ -39,7 +39,7 @@ class Tour:
 
     @property
     def is_native(self) -> bool:
-        """Whether ASGI apps are called as they are."""
+        """Whether the server calls ASGI apps directly."""
         return self.name.startswith("uvicorn")
 
     def server(self, app: str) -> Server:
@@ -53,9 +53,9 @@ class Tour:
         return self.running[app]
 
     def client(self, app: str) -> httpx.Client:
-        """A visitor of this app."""
+        """A client of this app."""
         return self.stack.enter_context(
-            httpx.Client(base_url=self.server(app).url, timeout=PATIENCE_S)
+            httpx.Client(base_url=self.server(app).url, timeout=TIMEOUT_S)
         )
 
 
@@ -75,11 +75,11 @@ def test_hello(tour: Tour) -> None:
     assert answer.headers["content-type"] == "text/plain; charset=utf-8"
 
 
-def test_the_classic_wsgi_hello(tour: Tour) -> None:
+def test_wsgi_hello(tour: Tour) -> None:
     assert tour.client("wsgi_hello").get("/").text == "Hello from a WSGI app.\n"
 
 
-def test_the_scope_is_shown_as_the_app_gets_it(tour: Tour) -> None:
+def test_the_scope_is_shown_as_received(tour: Tour) -> None:
     headers = {"X-Boat": "Heron"}
     scope = tour.client("show_scope").post("/caf%C3%A9?a=1&b=2", headers=headers).json()
     assert scope["method"] == "POST"
@@ -100,24 +100,24 @@ def test_the_json_api_lists_adds_and_reads(tour: Tour) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "body", "status", "words"),
+    ("method", "path", "body", "status", "text"),
     [
         ("POST", "/boats", b"{", 400, "The body is not JSON"),
         ("POST", "/boats", b"[]", 400, "A boat is an object with a name"),
         ("POST", "/boats", b'{"name": " "}', 400, "A boat is an object with a name"),
-        ("POST", "/boats", b" " * 70_000, 413, "At most 65536 bytes"),
+        ("POST", "/boats", b" " * 70_000, 413, "at most 65536 bytes"),
         ("GET", "/boats/99", b"", 404, "There is no boat 99"),
         ("GET", "/boats/one", b"", 404, "There is no boat one"),
         ("GET", "/", b"", 404, "Try /boats"),
         ("DELETE", "/boats", b"", 405, "GET and POST"),
     ],
 )
-def test_the_json_api_says_what_is_wrong(
-    tour: Tour, method: str, path: str, body: bytes, status: int, words: str
+def test_the_json_api_explains_errors(
+    tour: Tour, method: str, path: str, body: bytes, status: int, text: str
 ) -> None:
     answer = tour.client("json_api").request(method, path, content=body)
     assert answer.status_code == status
-    assert words in answer.json()["error"]
+    assert text in answer.json()["error"]
     assert answer.headers.get("allow") == ("GET, HEAD, POST" if status == 405 else None)
 
 
@@ -127,25 +127,25 @@ def test_the_middleware_logs_each_request_once(tour: Tour) -> None:
     assert log.count("GET /somewhere 200 in ") == 1
 
 
-def test_the_middleware_lets_pages_of_one_origin_read(tour: Tour) -> None:
+def test_the_middleware_allows_one_origin(tour: Tour) -> None:
     client = tour.client("logging_and_cors")
-    asked = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
-    preflight = client.options("/", headers=asked)
+    headers = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
+    preflight = client.options("/", headers=headers)
     assert preflight.status_code == 204
     assert "POST" in preflight.headers["access-control-allow-methods"]
     shared = client.get("/", headers={"Origin": ORIGIN})
-    assert shared.text == "Hello from under two layers.\n"
+    assert shared.text == "Hello from behind two middleware.\n"
     assert shared.headers["access-control-allow-origin"] == ORIGIN
     assert shared.headers["vary"] == "Origin"
     other = client.get("/", headers={"Origin": "http://elsewhere.example"})
     assert "access-control-allow-origin" not in other.headers
 
 
-def test_the_lifespan_begins_and_ends_once(tour: Tour, tmp_path: Path) -> None:
+def test_startup_and_shutdown_run_once(tour: Tour, tmp_path: Path) -> None:
     target = f"lifespan:{TARGETS[tour.name]}"
     hooks = [] if tour.is_native else ["--config", "python:bridge.contrib.gunicorn"]
     with serve(tour.name, target, args=hooks, cwd=ASGI_TOUR, log_dir=tmp_path) as server:
-        first, second = (httpx.get(server.url, timeout=PATIENCE_S).text for _ in range(2))
+        first, second = (httpx.get(server.url, timeout=TIMEOUT_S).text for _ in range(2))
         server.terminate()
     assert number(second) == number(first) + 1
     assert server.log().count("tour: started") == 1
@@ -153,11 +153,11 @@ def test_the_lifespan_begins_and_ends_once(tour: Tour, tmp_path: Path) -> None:
 
 
 def number(text: str) -> int:
-    """Which request this is the answer to."""
+    """The number of the request, from the response."""
     return int(text.removeprefix("Request ").partition(",")[0])
 
 
-def test_fastapi_answers_checks_and_documents(tour: Tour) -> None:
+def test_fastapi_responds_validates_and_documents(tour: Tour) -> None:
     client = tour.client("fastapi_hello")
     assert client.get("/").json()["hello"] == "from FastAPI"
     fare = client.post("/fare", json={"boat": "Heron", "length_m": 12.5})
@@ -170,15 +170,15 @@ def test_fastapi_answers_checks_and_documents(tour: Tour) -> None:
 
 
 def test_the_echo_answers_plain_http(tour: Tour) -> None:
-    assert "takes a WebSocket" in tour.client("echo").get("/").text
+    assert "Connect with a WebSocket" in tour.client("echo").get("/").text
 
 
 @pytest.mark.parametrize("tour", ["uvicorn-uvloop"], indirect=True)
-def test_the_echo_says_everything_twice(tour: Tour) -> None:
+def test_the_echo_returns_every_message(tour: Tour) -> None:
     with socket_of(tour, "echo", "/") as socket:
-        for said in ("Ahoy", b"\x00\xff", "", "⚓" * 1000):
-            socket.send(said)
-            assert socket.recv(PATIENCE_S) == said
+        for message in ("Ahoy", b"\x00\xff", "", "⚓" * 1000):
+            socket.send(message)
+            assert socket.recv(TIMEOUT_S) == message
 
 
 @pytest.mark.parametrize("app", ["chat", "ticker"])
@@ -194,34 +194,35 @@ def test_the_pages_load_only_their_own_resources(tour: Tour, app: str) -> None:
 
 
 @pytest.mark.parametrize("tour", ["uvicorn-uvloop"], indirect=True)
-def test_everyone_in_the_chat_hears_what_one_says(tour: Tour, key: str) -> None:
+def test_a_chat_message_reaches_all_members(tour: Tour, key: str) -> None:
     key = key[-12:]  # a name may have 40 characters
     with socket_of(tour, "chat", f"/socket?name=Ada-{key}") as ada:
         with socket_of(tour, "chat", f"/socket?name=Grace%20{key}") as grace:
             names = [f"Ada-{key}", f"Grace {key}"]
-            assert hear(ada, "people", names=names) == hear(grace, "people", names=names)
+            members = wait_for_message(ada, "members", names=names)
+            assert members == wait_for_message(grace, "members", names=names)
             grace.send(f"  Ahoy <{key}>  ")
-            words = hear(ada, "said", text=f"Ahoy <{key}>")
-            assert words["name"] == f"Grace {key}"
-            assert hear(grace, "said", id=words["id"]) == words
-        assert hear(ada, "people", names=[f"Ada-{key}"])
+            message = wait_for_message(ada, "message", text=f"Ahoy <{key}>")
+            assert message["name"] == f"Grace {key}"
+            assert wait_for_message(grace, "message", id=message["id"]) == message
+        assert wait_for_message(ada, "members", names=[f"Ada-{key}"])
     with socket_of(tour, "chat", "/socket?name=Late") as late:
-        assert hear(late, "said", id=words["id"]) == words
+        assert wait_for_message(late, "message", id=message["id"]) == message
 
 
 @pytest.mark.parametrize("tour", ["uvicorn-uvloop"], indirect=True)
-def test_a_reader_who_falls_behind_is_put_out_and_holds_up_nobody(tour: Tour, key: str) -> None:
-    """The other one says more than fits into anybody's buffers, and hears all of it."""
+def test_a_stalled_member_is_disconnected_and_delays_nobody(tour: Tour, key: str) -> None:
+    """The other member sends more than all buffers hold, and receives every message."""
     text, limit = key + "⚓" * 400, 40_000
     with socket_of(tour, "chat", "/socket?name=Stalled", max_queue=1) as stalled:
         with socket_of(tour, "chat", f"/socket?name={key}") as quick:
-            hear(quick, "people", names=sorted(["Stalled", key]))
+            wait_for_message(quick, "members", names=sorted(["Stalled", key]))
             for _ in range(limit):
                 quick.send(text)
-                if hear(quick, "said", "people").get("names") == [key]:
+                if wait_for_message(quick, "message", "members").get("names") == [key]:
                     break
             else:
-                pytest.fail(f"still there after {limit} messages that it never read")
+                pytest.fail(f"still connected after {limit} unread messages")
         with pytest.raises(ConnectionClosed):
             read_to_the_end(stalled)
 
@@ -235,14 +236,16 @@ def test_the_chat_refuses_other_addresses(tour: Tour) -> None:
 
 @pytest.mark.parametrize("tour", ["gunicorn-gthread"], indirect=True)
 @pytest.mark.parametrize(("app", "path"), [("echo", "/"), ("chat", "/socket?name=Ada")])
-def test_a_socket_on_a_wsgi_server_is_told_what_to_do(tour: Tour, app: str, path: str) -> None:
+def test_a_websocket_on_a_wsgi_server_is_refused_with_advice(
+    tour: Tour, app: str, path: str
+) -> None:
     with pytest.raises(InvalidStatus) as refused:
         socket_of(tour, app, path)
     assert refused.value.response.status_code == 426
     assert b"Serve the app with an ASGI server" in (refused.value.response.body or b"")
 
 
-def test_the_readings_come_one_a_second_and_go_on_where_one_left(tour: Tour) -> None:
+def test_readings_arrive_every_second_and_resume_after_the_last_one(tour: Tour) -> None:
     client = tour.client("ticker")
     with client.stream("GET", "/events") as answer:
         assert answer.headers["content-type"] == "text/event-stream"
@@ -255,13 +258,13 @@ def test_the_readings_come_one_a_second_and_go_on_where_one_left(tour: Tour) -> 
 
 
 @pytest.mark.parametrize("last", ["soon", "-1", "9" * 30, ""])
-def test_a_last_reading_that_is_none_begins_now(tour: Tour, last: str) -> None:
+def test_an_invalid_last_event_id_starts_with_the_current_reading(tour: Tour, last: str) -> None:
     headers = {"Last-Event-ID": last}
     with tour.client("ticker").stream("GET", "/events", headers=headers) as answer:
         assert abs(ids(answer, 1)[0] - time.time()) < 3600
 
 
-def test_whoever_was_away_for_days_gets_the_last_hour(tour: Tour) -> None:
+def test_a_client_that_was_away_for_days_gets_the_last_hour(tour: Tour) -> None:
     headers = {"Last-Event-ID": "1"}
     with tour.client("ticker").stream("GET", "/events", headers=headers) as answer:
         seen = ids(answer, 3600)
@@ -277,22 +280,22 @@ def ids(answer: httpx.Response, count: int) -> list[int]:
 def socket_of(tour: Tour, app: str, path: str, **options: Any) -> ClientConnection:
     """A WebSocket to an app of the tour."""
     url = f"ws://127.0.0.1:{tour.server(app).port}{path}"
-    socket: ClientConnection = connect(url, open_timeout=PATIENCE_S, compression=None, **options)
+    socket: ClientConnection = connect(url, open_timeout=TIMEOUT_S, compression=None, **options)
     return socket
 
 
 def read_to_the_end(socket: ClientConnection) -> None:
-    """Read until the server closes.
+    """Read until the server closes the connection.
 
-    :raises ConnectionClosed: it did.
+    :raises ConnectionClosed: always, in the end.
     """
     while True:
-        socket.recv(PATIENCE_S)
+        socket.recv(TIMEOUT_S)
 
 
-def hear(socket: ClientConnection, *kinds: str, **values: object) -> dict[str, Any]:
-    """The next message of one of these kinds that has these values."""
-    deadline = time.monotonic() + PATIENCE_S
+def wait_for_message(socket: ClientConnection, *kinds: str, **values: object) -> dict[str, Any]:
+    """The next message of one of these kinds with these values."""
+    deadline = time.monotonic() + TIMEOUT_S
     while True:
         message: dict[str, Any] = json.loads(socket.recv(max(0.0, deadline - time.monotonic())))
         if message["kind"] in kinds and values.items() <= message.items():

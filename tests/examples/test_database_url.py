@@ -1,4 +1,4 @@
-"""``DATABASE_URL`` of the Django example, read."""
+"""Parsing of ``DATABASE_URL`` in the Django example."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BASE = Path("/srv/site")
 
 
 def read(url: str) -> dict[str, Any]:
-    """Call the example's own function."""
+    """Call the example's function."""
     namespace = runpy.run_path(str(DJANGO_SITE / "config" / "database.py"))
     settings: dict[str, Any] = namespace["database_from_url"](url, BASE)
     return settings
@@ -51,7 +51,7 @@ def test_postgresql_through_a_unix_socket() -> None:
 @pytest.mark.parametrize(
     "url", ["mysql://ada:secret@localhost/shop", "postgresql://ada:secret@localhost", "shop", ""]
 )
-def test_another_url_is_refused_without_showing_it(url: str) -> None:
+def test_an_unsupported_url_is_refused_without_showing_it(url: str) -> None:
     with pytest.raises(ImproperlyConfigured) as refused:
         read(url)
     assert "DATABASE_URL" in str(refused.value)

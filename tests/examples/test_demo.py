@@ -1,4 +1,4 @@
-"""``examples/demo.py``: all the examples on one port, and how it starts and stops."""
+"""``examples/demo.py``: all examples on one port, startup and shutdown."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.examples.pages import Page
 from tests.examples.projects import ASGI_TOUR, DEMO, Demo, demo_environment, running_demo
 
 
-def test_both_examples_are_on_one_port_and_know_each_other(demo: Demo) -> None:
+def test_office_and_shop_are_on_one_port_and_link_to_each_other(demo: Demo) -> None:
     with visitor(demo.url) as client:
         office, shop = Page(client.get("/").text), Page(client.get("/shop/").text)
     assert "ASGI 3.0 server bridge.to_asgi Flask" in office.text
@@ -24,7 +24,7 @@ def test_both_examples_are_on_one_port_and_know_each_other(demo: Demo) -> None:
     assert "/" in shop.addresses
 
 
-def test_the_panel_leads_to_everything(demo: Demo) -> None:
+def test_the_panel_lists_every_app(demo: Demo) -> None:
     addresses = re.findall(r"http://\S+/", demo.log())
     with visitor(demo.url) as client:
         pages = {address.removeprefix(demo.url): client.get(address) for address in addresses}
@@ -32,7 +32,7 @@ def test_the_panel_leads_to_everything(demo: Demo) -> None:
     assert {answer.status_code for answer in pages.values()} == {200}
 
 
-def test_the_tour_leads_to_each_of_its_apps(demo: Demo) -> None:
+def test_the_tour_links_to_each_of_its_apps(demo: Demo) -> None:
     with visitor(demo.url) as client:
         tour = client.get("/tour")
         found = {
@@ -48,7 +48,7 @@ def test_the_tour_leads_to_each_of_its_apps(demo: Demo) -> None:
     assert answers["lifespan/"].text.startswith("Request ")
 
 
-def test_the_pages_of_the_tour_work_below_the_tours_path(demo: Demo) -> None:
+def test_the_pages_of_the_tour_work_under_its_prefix(demo: Demo) -> None:
     with visitor(demo.url) as client:
         for app in ("chat", "ticker"):
             answer = client.get(f"/tour/{app}")
@@ -58,7 +58,7 @@ def test_the_pages_of_the_tour_work_below_the_tours_path(demo: Demo) -> None:
             assert {each.status_code for each in loaded} == {200}
 
 
-def test_everything_in_the_shop_stays_below_its_mount_point(demo: Demo) -> None:
+def test_all_links_of_the_shop_stay_under_its_mount_point(demo: Demo) -> None:
     with visitor(demo.url) as client:
         for path in ("/shop", "/shop/", "/shop/products/hemp-rope/", "/shop/login/"):
             page = Page(client.get(path).text)
@@ -71,13 +71,13 @@ def test_everything_in_the_shop_stays_below_its_mount_point(demo: Demo) -> None:
         assert {client.get(address).status_code for address in styles} == {200}
 
 
-def test_a_path_that_only_begins_like_the_shop_is_the_offices(demo: Demo) -> None:
+def test_a_path_that_starts_like_the_shops_prefix_is_served_by_the_office(demo: Demo) -> None:
     answer = httpx.get(f"{demo.url}/shopping", headers={"Accept": "text/html"}, timeout=TIMEOUT_S)
     assert answer.status_code == 404
     assert "Harbour Office" in answer.text
 
 
-def test_the_sessions_of_the_two_do_not_disturb_each_other(demo: Demo, key: str) -> None:
+def test_office_and_shop_have_separate_sessions(demo: Demo, key: str) -> None:
     with visitor(demo.url) as client:
         product = Page(client.get("/shop/products/harbour-tea/").text)
         token = product.fields["csrfmiddlewaretoken"]
@@ -88,16 +88,16 @@ def test_the_sessions_of_the_two_do_not_disturb_each_other(demo: Demo, key: str)
         assert "Basket 2" in Page(client.get("/shop/").text).text
 
 
-def test_a_port_that_is_taken_is_replaced_and_named(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+def test_a_port_in_use_is_reported_and_replaced(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
         with running_demo(tmp_path, "--port", str(port)) as demo:
             assert demo.port != port
-            assert f"Port {port} is taken by another program" in demo.log()
+            assert f"Port {port} is in use by another program" in demo.log()
             assert httpx.get(demo.url, timeout=TIMEOUT_S).status_code == 200
 
 
-def test_ctrl_c_ends_it_quietly_with_a_live_board_open(tmp_path: Path) -> None:
+def test_ctrl_c_stops_it_without_a_traceback_while_a_live_board_is_open(tmp_path: Path) -> None:
     with running_demo(tmp_path) as demo:
         with httpx.stream("GET", f"{demo.url}/live/events", timeout=TIMEOUT_S) as stream:
             assert next(stream.iter_lines()) == "retry: 2000"
@@ -106,7 +106,7 @@ def test_ctrl_c_ends_it_quietly_with_a_live_board_open(tmp_path: Path) -> None:
         assert demo.log().rstrip().endswith("Stopped.")
 
 
-def test_a_second_start_finds_what_the_first_one_left(tmp_path: Path, key: str) -> None:
+def test_data_is_kept_between_two_runs(tmp_path: Path, key: str) -> None:
     with running_demo(tmp_path) as demo:
         httpx.post(f"{demo.url}/api/log", json={"author": "Ada", "text": key}, timeout=TIMEOUT_S)
         assert demo.interrupt() == 0
@@ -114,18 +114,18 @@ def test_a_second_start_finds_what_the_first_one_left(tmp_path: Path, key: str) 
         assert key in httpx.get(f"{demo.url}/api/log", timeout=TIMEOUT_S).text
 
 
-def test_a_database_that_cannot_be_used_is_said_in_words(tmp_path: Path) -> None:
+def test_an_unsupported_database_is_reported_without_a_traceback(tmp_path: Path) -> None:
     env = {**demo_environment(tmp_path), "DATABASE_URL": "mysql://ada:secret@localhost/shop"}
     done = subprocess.run(
         [sys.executable, DEMO, "--port", "0"], env=env, capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
     assert "The demo cannot start" in done.stdout
-    assert "takes sqlite:///file.sqlite3 or postgresql://" in " ".join(done.stdout.split())
+    assert "sqlite:///file.sqlite3 and postgresql://" in " ".join(done.stdout.split())
     assert "secret" not in done.stdout + done.stderr
 
 
-def test_an_address_of_another_machine_is_said_in_words(tmp_path: Path) -> None:
+def test_an_address_of_another_machine_is_reported_without_a_traceback(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, DEMO, "--host", "192.0.2.1", "--port", "0"],
         env=demo_environment(tmp_path),

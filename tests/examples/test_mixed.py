@@ -20,12 +20,12 @@ from tests.harness.servers import Server, serve
 
 ASGI, WSGI = "uvicorn-uvloop", "gunicorn-gthread"
 HOOKS = ("--config", "python:bridge.contrib.gunicorn")
-PATIENCE_S = 30.0
+TIMEOUT_S = 30.0
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where both servers keep what they know."""
+    """The data folder shared by both servers."""
     folder = tmp_path_factory.mktemp("mixed")
     prepare_shop(demo_environment(folder)["DATABASE_URL"])
     return folder
@@ -33,7 +33,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", params=[ASGI, WSGI])
 def mixed(request: pytest.FixtureRequest, data: Path) -> Iterator[Server]:
-    """The same ``main:app`` on each of them."""
+    """``main:app`` on each server."""
     logs = data / request.param
     logs.mkdir()
     hooks = HOOKS if request.param == WSGI else ()
@@ -44,36 +44,36 @@ def mixed(request: pytest.FixtureRequest, data: Path) -> Iterator[Server]:
 
 @pytest.fixture
 def client(mixed: Server) -> Iterator[httpx.Client]:
-    """A visitor with cookies of its own."""
+    """A client with its own cookies."""
     with visitor(mixed.url) as client:
         yield client
 
 
-def test_all_four_answer_from_one_process(mixed: Server, client: httpx.Client) -> None:
+def test_all_four_apps_run_in_one_process(mixed: Server, client: httpx.Client) -> None:
     pids = {client.get(path).json()["pid"] for path in ("/api/about", "/ws/about")}
     for path in ("/", "/shop/"):
         pids.add(int(Page(client.get(path).text).text.rpartition("process ")[2]))
     assert pids == set(mixed.serving_pids())
 
 
-def test_each_app_is_called_the_way_that_suits_the_server(
-    mixed: Server, client: httpx.Client
-) -> None:
-    ways = [client.get(path).json()["way"] for path in ("/api/about", "/ws/about")]
+def test_only_apps_of_the_other_interface_are_adapted(mixed: Server, client: httpx.Client) -> None:
+    traces = [client.get(path).json()["path"] for path in ("/api/about", "/ws/about")]
     pages = [Page(client.get(path).text).text for path in ("/", "/shop/")]
     on_asgi = mixed.spec.kind == "asgi"
-    assert all(("bridge.to_wsgi" in way) is not on_asgi for way in ways)
+    assert all(("bridge.to_wsgi" in trace) is not on_asgi for trace in traces)
     assert all(("bridge.to_asgi" in text) is on_asgi for text in pages)
 
 
-def test_fastapi_documents_itself_below_its_prefix(client: httpx.Client) -> None:
+def test_fastapis_documentation_respects_the_prefix(client: httpx.Client) -> None:
     assert "'/api/openapi.json'" in client.get("/api/docs").text
     schema = client.get("/api/openapi.json").json()
     assert schema["servers"] == [{"url": "/api"}]
     assert "/log/{number}" in schema["paths"]
 
 
-def test_an_entry_by_fastapi_is_in_flasks_log_book(client: httpx.Client, key: str) -> None:
+def test_an_entry_added_through_fastapi_is_in_flasks_log_book(
+    client: httpx.Client, key: str
+) -> None:
     made = client.post("/api/log", json={"author": " Ada ", "text": key})
     assert made.status_code == 201
     assert made.json()["author"] == "Ada"
@@ -86,7 +86,7 @@ def test_an_entry_by_fastapi_is_in_flasks_log_book(client: httpx.Client, key: st
     assert key not in Page(client.get("/log").text).text
 
 
-def test_fastapi_says_what_is_wrong_with_an_entry(client: httpx.Client) -> None:
+def test_fastapi_reports_the_invalid_fields_of_an_entry(client: httpx.Client) -> None:
     answer = client.post("/api/log", json={"author": " ", "text": "x" * 501})
     assert answer.status_code == 422
     assert [each["loc"] for each in answer.json()["detail"]] == [
@@ -95,46 +95,48 @@ def test_fastapi_says_what_is_wrong_with_an_entry(client: httpx.Client) -> None:
     ]
 
 
-def test_flasks_addresses_begin_at_the_root(client: httpx.Client, key: str) -> None:
+def test_flasks_urls_start_at_the_root(client: httpx.Client, key: str) -> None:
     for path in ("/", "/log", "/live", "/cargo", "/tides", "/weather"):
         addresses = Page(client.get(path).text).addresses
-        assert "/look/harbour.css" in addresses
+        assert "/theme/harbour.css" in addresses
         assert "/shop/" in addresses
         assert "/ws/" in addresses
     written = client.post("/log", data={"author": "Ada", "text": key})
     assert [step.headers["location"] for step in written.history] == ["/log"]
 
 
-def test_what_flask_hears_the_chat_hears(client: httpx.Client, key: str) -> None:
+def test_log_book_entries_appear_in_the_chat(client: httpx.Client, key: str) -> None:
     client.post("/log", data={"author": "Grace", "text": key})
     client.post("/api/log", json={"author": "Ada", "text": key})
-    words = f"wrote into the log book: {key}"
-    heard = wait_for(lambda: [each for each in said(client) if each["text"] == words], 2)
-    assert [each["name"] for each in heard] == ["Grace", "Ada"]
+    text = f"wrote into the log book: {key}"
+    messages = wait_for(lambda: [each for each in history(client) if each["text"] == text], 2)
+    assert [each["name"] for each in messages] == ["Grace", "Ada"]
 
 
-def test_what_fastapi_writes_flasks_live_board_shows(client: httpx.Client, key: str) -> None:
+def test_an_entry_added_through_fastapi_is_on_flasks_live_board(
+    client: httpx.Client, key: str
+) -> None:
     with client.stream("GET", "/live/events") as board:
         lines = board.iter_lines()
-        next(line for line in lines if line == "event: watchers")  # only now is it on the board
+        next(line for line in lines if line == "event: watchers")  # the board has been added
         client.post("/api/log", json={"author": "Ada", "text": key})
         next(line for line in lines if line == "event: entry")
         assert json.loads(next(lines).removeprefix("data: "))["text"] == key
 
 
-def test_an_order_in_the_shop_is_heard_in_the_chat(client: httpx.Client) -> None:
+def test_an_order_in_the_shop_is_announced_in_the_chat(client: httpx.Client) -> None:
     product = Page(client.get("/shop/products/harbour-tea/").text)
     post(client, "/shop/products/harbour-tea/", product, quantity="1")
     checkout = Page(client.get("/shop/checkout/").text)
     fields = {"name": "Mary Anning", "email": "mary@harbour.example", "delivery": "collect"}
     placed = post(client, "/shop/checkout/", checkout, **fields)
-    assert "Thank you! Your order is placed." in Page(placed.text).text
+    assert "Thank you! Your order was placed." in Page(placed.text).text
     number = placed.url.path.rstrip("/").rpartition("/")[2]
-    words = f"has a new order, {number.replace('-', '')[:8].upper()}"
-    assert wait_for(lambda: [each for each in said(client) if each["text"] == words], 1)
+    text = f"has a new order, {number.replace('-', '')[:8].upper()}"
+    assert wait_for(lambda: [each for each in history(client) if each["text"] == text], 1)
 
 
-def test_djangos_admin_lives_below_its_prefix(client: httpx.Client) -> None:
+def test_djangos_admin_works_under_its_prefix(client: httpx.Client) -> None:
     login = client.get("/shop/admin/")
     assert login.url.path == "/shop/admin/login/"
     index = post(
@@ -145,14 +147,14 @@ def test_djangos_admin_lives_below_its_prefix(client: httpx.Client) -> None:
         password="admin",
     )
     page = Page(index.text)
-    assert "Behind the counter" in page.text
+    assert "Shop administration" in page.text
     assert "/shop/admin/shop/order/" in page.addresses
     assert [a for a in page.addresses if not a.startswith(("/shop", "#"))] == []
     assert client.get("/shop/admin/shop/order/").status_code == 200
     assert client.get("/shop/static/admin/css/base.css").status_code == 200
 
 
-def test_a_path_that_only_begins_like_a_prefix_is_flasks(client: httpx.Client) -> None:
+def test_a_path_that_starts_like_a_prefix_is_served_by_flask(client: httpx.Client) -> None:
     for path in ("/shopping", "/apiary", "/wsx"):
         answer = client.get(path)
         assert answer.status_code == 404
@@ -160,14 +162,14 @@ def test_a_path_that_only_begins_like_a_prefix_is_flasks(client: httpx.Client) -
 
 
 @pytest.mark.parametrize("prefix", ["/api", "/ws", "/shop"])
-def test_a_prefix_without_its_slash_leads_to_the_page(client: httpx.Client, prefix: str) -> None:
+def test_a_prefix_without_its_slash_serves_the_page(client: httpx.Client, prefix: str) -> None:
     answer = client.get(prefix)
     assert answer.status_code == 200
     assert answer.url.path in (prefix, f"{prefix}/")
 
 
 @pytest.mark.parametrize("path", ["/ws/", "/api/"])
-def test_what_the_new_pages_load_is_there(client: httpx.Client, path: str) -> None:
+def test_the_resources_of_the_new_pages_exist(client: httpx.Client, path: str) -> None:
     answer = client.get(path)
     assert answer.headers["content-security-policy"] == "default-src 'self'"
     assert "{{" not in answer.text
@@ -178,51 +180,54 @@ def test_what_the_new_pages_load_is_there(client: httpx.Client, path: str) -> No
 
 
 @pytest.mark.parametrize("mixed", [ASGI], indirect=True)
-def test_the_chat_hears_people_and_apps(mixed: Server, client: httpx.Client, key: str) -> None:
-    ours = key[-12:]
-    with socket_of(mixed, f"/ws/socket?name=Ada{ours}") as ada:
-        with socket_of(mixed, f"/ws/socket?name=Grace{ours}") as grace:
-            hear(ada, "people", names=[f"Ada{ours}", f"Grace{ours}"])
-            grace.send(b"\x00")  # not what it takes, and no reason to fail
+def test_the_chat_receives_messages_of_members_and_apps(
+    mixed: Server, client: httpx.Client, key: str
+) -> None:
+    suffix = key[-12:]
+    with socket_of(mixed, f"/ws/socket?name=Ada{suffix}") as ada:
+        with socket_of(mixed, f"/ws/socket?name=Grace{suffix}") as grace:
+            wait_for_message(ada, "members", names=[f"Ada{suffix}", f"Grace{suffix}"])
+            grace.send(b"\x00")  # ignored: the chat takes text
             grace.send(key)
-            assert hear(ada, "said", text=key)["name"] == f"Grace{ours}"
+            assert wait_for_message(ada, "message", text=key)["name"] == f"Grace{suffix}"
             client.post("/log", data={"author": "Linus", "text": key})
-            hear(grace, "said", name="Linus", text=f"wrote into the log book: {key}")
-        hear(ada, "people", names=[f"Ada{ours}"])
+            text = f"wrote into the log book: {key}"
+            wait_for_message(grace, "message", name="Linus", text=text)
+        wait_for_message(ada, "members", names=[f"Ada{suffix}"])
 
 
 @pytest.mark.parametrize("mixed", [ASGI], indirect=True)
 @pytest.mark.parametrize("path", ["/live/events", "/api/socket", "/ws/elsewhere", "/shop/x"])
-def test_a_socket_that_nobody_takes_is_refused(mixed: Server, path: str) -> None:
+def test_a_websocket_that_no_app_accepts_is_refused(mixed: Server, path: str) -> None:
     with pytest.raises(InvalidStatus) as refused:
         socket_of(mixed, path)
     assert refused.value.response.status_code in (403, 404)
 
 
 @pytest.mark.parametrize("mixed", [WSGI], indirect=True)
-def test_a_socket_on_a_wsgi_server_is_told_what_to_do(mixed: Server) -> None:
+def test_a_websocket_on_a_wsgi_server_is_refused_with_advice(mixed: Server) -> None:
     with pytest.raises(InvalidStatus) as refused:
         socket_of(mixed, "/ws/socket?name=Ada")
     assert refused.value.response.status_code == 426
     assert b"Serve the app with an ASGI server" in (refused.value.response.body or b"")
 
 
-def said(client: httpx.Client) -> list[dict[str, str]]:
-    """What the chat remembers, oldest first."""
-    remembered: list[dict[str, str]] = client.get("/ws/said").json()
-    return remembered
+def history(client: httpx.Client) -> list[dict[str, str]]:
+    """The messages that the chat keeps, oldest first."""
+    messages: list[dict[str, str]] = client.get("/ws/history").json()
+    return messages
 
 
-def wait_for(found: Callable[[], list[dict[str, str]]], count: int) -> list[dict[str, str]]:
-    """Ask until there are so many; fail after a while. Announcements cross to the loop."""
-    deadline = time.monotonic() + PATIENCE_S
-    while len(now := found()) < count:
-        assert time.monotonic() < deadline, f"only {now}"
-    return now
+def wait_for(find: Callable[[], list[dict[str, str]]], count: int) -> list[dict[str, str]]:
+    """Poll until ``find`` returns ``count`` items: announcements are posted to the event loop."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while len(found := find()) < count:
+        assert time.monotonic() < deadline, f"only {found}"
+    return found
 
 
 def post(client: httpx.Client, path: str, form: Page, **fields: str) -> httpx.Response:
-    """Post a Django form, with the token that it came with."""
+    """Post a Django form with its token."""
     token = form.fields["csrfmiddlewaretoken"]
     return client.post(path, data={**fields, "csrfmiddlewaretoken": token})
 
@@ -230,14 +235,14 @@ def post(client: httpx.Client, path: str, form: Page, **fields: str) -> httpx.Re
 def socket_of(mixed: Server, path: str) -> ClientConnection:
     """A WebSocket to the app."""
     socket: ClientConnection = connect(
-        f"ws://127.0.0.1:{mixed.port}{path}", open_timeout=PATIENCE_S, compression=None
+        f"ws://127.0.0.1:{mixed.port}{path}", open_timeout=TIMEOUT_S, compression=None
     )
     return socket
 
 
-def hear(socket: ClientConnection, kind: str, **values: object) -> dict[str, Any]:
-    """The next message of this kind that has these values."""
-    deadline = time.monotonic() + PATIENCE_S
+def wait_for_message(socket: ClientConnection, kind: str, **values: object) -> dict[str, Any]:
+    """The next message of this kind with these values."""
+    deadline = time.monotonic() + TIMEOUT_S
     while True:
         message: dict[str, Any] = json.loads(socket.recv(max(0.0, deadline - time.monotonic())))
         if message["kind"] == kind and values.items() <= message.items():

@@ -1,7 +1,7 @@
 """The two pages of ``examples/asgi_tour`` in headless Chromium: the chat room and the tide gauge.
 
-The server is stopped and started again under an open page. Its socket stays with the test, so that
-nobody else takes the port meanwhile.
+The server is stopped and restarted while a page is open. The test keeps the listening socket open,
+so that no other process can take the port meanwhile.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from tests.harness.servers import ROOT, SERVERS, Address, serve
 
 pytestmark = pytest.mark.browser
 
-PATIENCE_MS = 30_000
-LOST = "Connection lost. Trying again"
-NOTE_IDS = """() => {
+TIMEOUT_MS = 30_000
+LOST = "Connection lost. Reconnecting"
+RECORD_IDS = """() => {
   window.seen = [];
   source.addEventListener("reading", (event) => seen.push(Number(event.lastEventId)));
 }"""
-SOCKET_LOST = "WebSocket connection to"  # the console's words while the server is down
+SOCKET_LOST = "WebSocket connection to"  # Chromium's console message while the server is down
 
 
 class Stoppable:
-    """An app of the tour under uvicorn, which can be killed and started again on the same port."""
+    """An app of the tour on uvicorn that can be killed and restarted on the same port."""
 
     def __init__(self, target: str) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -45,7 +45,7 @@ class Stoppable:
         self.url = f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Start it. Whoever connects before it is up waits in the socket's queue."""
+        """Start the server. Clients that connect before it is up wait in the socket's backlog."""
         fd = self._listener.fileno()
         command = SERVERS["uvicorn-uvloop"].command(Address(self.port, fd), self._target)
         self._process = subprocess.Popen(
@@ -58,21 +58,21 @@ class Stoppable:
         )
 
     def kill(self) -> None:
-        """End it as a crash does. Harmless when it has ended."""
+        """Kill the server, as a crash would. Does nothing if it is not running."""
         if self._process is not None:
             self._process.send_signal(signal.SIGKILL)
             self._process.wait()
             self._process = None
 
     def close(self) -> None:
-        """Free the port, too."""
+        """Kill the server and release the port."""
         self.kill()
         self._listener.close()
 
 
 @contextmanager
 def stoppable(target: str) -> Iterator[Stoppable]:
-    """The app, running, for the length of the block."""
+    """Run the app for the duration of the block."""
     app = Stoppable(target)
     try:
         app.start()
@@ -88,81 +88,81 @@ def chat() -> Iterator[Stoppable]:
         yield app
 
 
-def come_in(window: BrowserContext, name: str) -> Page:
-    """A tab of somebody who is in the room."""
+def join_chat(window: BrowserContext, name: str) -> Page:
+    """A tab that has joined the chat under this name."""
     tab = window.new_page()
     tab.goto("/")
     tab.get_by_label("Your name").fill(name)
-    tab.get_by_role("button", name="Come in").click()
+    tab.get_by_role("button", name="Join").click()
     expect(tab.locator("#state")).to_have_text("Connected")
     return tab
 
 
-def say(tab: Page, text: str) -> None:
-    """Type it and press Enter."""
-    tab.get_by_label("Say something").fill(text)
-    tab.get_by_label("Say something").press("Enter")
+def send(tab: Page, text: str) -> None:
+    """Type a message and press Enter."""
+    tab.get_by_label("Your message").fill(text)
+    tab.get_by_label("Your message").press("Enter")
 
 
-def test_two_tabs_of_the_chat_hear_each_other(browser: Browser, chat: Stoppable) -> None:
+def test_two_tabs_share_the_chat(browser: Browser, chat: Stoppable) -> None:
     with watched_window(browser, chat.url) as window:
-        ada = come_in(window, "Ada")
-        grace = come_in(window, "Grace <b>")
+        ada = join_chat(window, "Ada")
+        grace = join_chat(window, "Grace <b>")
         for tab in (ada, grace):
-            expect(tab.locator("#people li")).to_have_text(["Ada", "Grace <b>"])
-        say(ada, "Ahoy & <i>welcome</i>")
-        say(grace, "Ahoy yourself")
+            expect(tab.locator("#members li")).to_have_text(["Ada", "Grace <b>"])
+        send(ada, "Ahoy & <i>welcome</i>")
+        send(grace, "Ahoy yourself")
         for tab in (ada, grace):
-            spoken = tab.locator("#said p")
-            expect(spoken.filter(has_text="Ahoy & <i>welcome</i>")).to_have_count(1)
-            expect(spoken.filter(has_text="Ahoy yourself")).to_have_count(1)
+            messages = tab.locator("#messages p")
+            expect(messages.filter(has_text="Ahoy & <i>welcome</i>")).to_have_count(1)
+            expect(messages.filter(has_text="Ahoy yourself")).to_have_count(1)
         grace.close()
-        expect(ada.locator("#people li")).to_have_text(["Ada"])
+        expect(ada.locator("#members li")).to_have_text(["Ada"])
 
 
-def test_the_chat_comes_back_when_its_server_does(browser: Browser, chat: Stoppable) -> None:
-    with watched_window(browser, chat.url, may_say=(SOCKET_LOST,)) as window:
-        ada, grace = come_in(window, "Ada"), come_in(window, "Grace")
-        say(ada, "Before the storm")
-        expect(grace.locator("#said")).to_contain_text("Before the storm")
+def test_the_chat_reconnects_when_its_server_restarts(browser: Browser, chat: Stoppable) -> None:
+    with watched_window(browser, chat.url, allowed_errors=(SOCKET_LOST,)) as window:
+        ada, grace = join_chat(window, "Ada"), join_chat(window, "Grace")
+        send(ada, "Before the storm")
+        expect(grace.locator("#messages")).to_contain_text("Before the storm")
         chat.kill()
         for tab in (ada, grace):
             expect(tab.locator("#state")).to_have_text(LOST)
-            expect(tab.get_by_role("button", name="Say it")).to_be_disabled()
-        ada.get_by_label("Say something").fill("After the storm")
+            expect(tab.get_by_role("button", name="Send")).to_be_disabled()
+        ada.get_by_label("Your message").fill("After the storm")
         chat.start()
         for tab in (ada, grace):
-            expect(tab.locator("#people li")).to_have_text(["Ada", "Grace"])
-        ada.get_by_role("button", name="Say it").click()
-        expect(grace.locator("#said")).to_contain_text("After the storm")
-        expect(grace.locator("#said p", has_text="Before the storm")).to_have_count(1)
+            expect(tab.locator("#members li")).to_have_text(["Ada", "Grace"])
+        ada.get_by_role("button", name="Send").click()
+        expect(grace.locator("#messages")).to_contain_text("After the storm")
+        expect(grace.locator("#messages p", has_text="Before the storm")).to_have_count(1)
 
 
-def test_who_comes_back_is_not_told_twice(browser: Browser, chat: Stoppable) -> None:
-    with watched_window(browser, chat.url, may_say=(SOCKET_LOST,)) as window:
-        ada, grace = come_in(window, "Ada"), come_in(window, "Grace")
-        say(ada, "Only once")
-        expect(grace.locator("#said p", has_text="Only once")).to_have_count(1)
+def test_a_reconnected_tab_shows_each_message_once(browser: Browser, chat: Stoppable) -> None:
+    with watched_window(browser, chat.url, allowed_errors=(SOCKET_LOST,)) as window:
+        ada, grace = join_chat(window, "Ada"), join_chat(window, "Grace")
+        send(ada, "Only once")
+        expect(grace.locator("#messages p", has_text="Only once")).to_have_count(1)
         with grace.expect_event("websocket"):
             grace.evaluate("() => socket.close()")
         expect(grace.locator("#state")).to_have_text("Connected")
-        say(ada, "And now this")
-        expect(grace.locator("#said p", has_text="And now this")).to_have_count(1)
-        expect(grace.locator("#said p", has_text="Only once")).to_have_count(1)
+        send(ada, "And now this")
+        expect(grace.locator("#messages p", has_text="And now this")).to_have_count(1)
+        expect(grace.locator("#messages p", has_text="Only once")).to_have_count(1)
 
 
-def test_the_gauge_loses_nothing_when_its_server_restarts(browser: Browser) -> None:
+def test_the_gauge_misses_no_reading_when_its_server_restarts(browser: Browser) -> None:
     with stoppable("ticker:app") as gauge, watched_window(browser, gauge.url) as window:
         tab = window.new_page()
         tab.goto("/")
-        tab.evaluate(NOTE_IDS)
+        tab.evaluate(RECORD_IDS)
         wait_for_reading(tab, 0)
         gauge.kill()
         expect(tab.locator("#state")).to_have_text(LOST)
         last = ids(tab)[-1]
-        wait_until(lambda: time.time() > last + 3)  # three readings that nobody is there to send
+        wait_until(lambda: time.time() > last + 3)  # three readings while no server runs
         gauge.start()
-        expect(tab.locator("#returns")).to_have_text("1")
+        expect(tab.locator("#reconnects")).to_have_text("1")
         wait_for_reading(tab, last + 3)
         seen = ids(tab)
         assert seen == list(range(seen[0], seen[0] + len(seen)))
@@ -171,26 +171,26 @@ def test_the_gauge_loses_nothing_when_its_server_restarts(browser: Browser) -> N
 
 
 def ids(tab: Page) -> list[int]:
-    """The ids of the readings that the page has had."""
+    """The ids of the readings that the page has received."""
     seen: list[int] = tab.evaluate("() => window.seen")
     return seen
 
 
 def wait_for_reading(tab: Page, number: int) -> None:
-    """Wait until the page has had this reading, or a later one."""
+    """Wait until the page has received this reading, or a later one."""
     wait_until(lambda: bool(ids(tab)) and ids(tab)[-1] >= number)
 
 
-def wait_until(true: Callable[[], bool]) -> None:
-    """Ask until it is true; fail after a while."""
-    deadline = time.monotonic() + PATIENCE_MS / 1000
-    while not true():
-        assert time.monotonic() < deadline, f"not true after {PATIENCE_MS} ms"
-        time.sleep(0.05)  # polling, with a deadline: another process has no event for this one
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Poll until the condition is true; fail after the timeout."""
+    deadline = time.monotonic() + TIMEOUT_MS / 1000
+    while not condition():
+        assert time.monotonic() < deadline, f"not true after {TIMEOUT_MS} ms"
+        time.sleep(0.05)  # polling, with a deadline: another process sends no event
 
 
 @pytest.mark.parametrize("app", ["chat", "ticker"])
-def test_the_pages_fit_a_phone_and_say_what_serves_them(
+def test_the_pages_fit_a_phone_and_show_the_kind_of_server(
     browser: Browser, app: str, tmp_path: Path
 ) -> None:
     serving = serve("gunicorn-gthread", f"{app}:wsgi_app", cwd=ASGI_TOUR, log_dir=tmp_path)
@@ -200,7 +200,7 @@ def test_the_pages_fit_a_phone_and_say_what_serves_them(
         tab.goto("/")
         expect(tab.locator("h1")).to_have_count(1)
         expect(tab.locator("footer .native")).to_be_hidden()
-        expect(tab.locator("footer .crossed")).to_contain_text("bridge.to_wsgi")
+        expect(tab.locator("footer .bridged")).to_contain_text("bridge.to_wsgi")
         assert tab.evaluate(WITHOUT_LABEL) == []
         assert tab.evaluate(WIDER_BY) <= 0
         if app == "chat":

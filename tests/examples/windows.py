@@ -1,8 +1,8 @@
-"""Browser windows that note whatever their pages complain about.
+"""Browser windows that record the problems of their pages.
 
-What enters: a running browser and the address of a site. What leaves: a window with cookies of its
-own, and the end of the test if a page in it complained in the console, loaded something from
-elsewhere, or asked for what is not there. On the test's own thread.
+Input: a running browser and the URL of a site. Output: a window with its own cookies. The test
+fails if a page logs an error to the console, loads anything from another host, or requests
+something that does not exist. Runs on the test's thread.
 """
 
 from __future__ import annotations
@@ -21,43 +21,43 @@ from playwright.sync_api import (
 
 __all__ = ["WIDER_BY", "WITHOUT_LABEL", "watched_window"]
 
-REFUSED = "Failed to load resource"  # the console's words for any status from 400 on
+REFUSED = "Failed to load resource"  # Chromium's console message for any status from 400 on
 WITHOUT_LABEL = """() => [...document.querySelectorAll("input, textarea, select")]
   .filter((field) => field.type !== "hidden" && !field.labels.length && !field.ariaLabel)
   .map((field) => field.outerHTML)"""
 WIDER_BY = "() => document.documentElement.scrollWidth - window.innerWidth"
 
-expect.set_options(timeout=30_000)  # only there to end a hang: the machine may be busy
+expect.set_options(timeout=30_000)  # long, because the machine may be busy
 
 
 @contextmanager
 def watched_window(
-    browser: Browser, url: str, *, may_say: tuple[str, ...] = ()
+    browser: Browser, url: str, *, allowed_errors: tuple[str, ...] = ()
 ) -> Iterator[BrowserContext]:
-    """A window for the length of the block.
+    """A window for the duration of the block.
 
-    :param may_say: beginnings of what the console may say, where a test stops the server.
-    :raises AssertionError: at the end, if a page complained.
+    :param allowed_errors: prefixes of console errors to ignore, where a test stops the server.
+    :raises AssertionError: at the end, if a page had a problem.
     """
-    complaints: list[str] = []
+    problems: list[str] = []
 
-    def note_console(message: ConsoleMessage) -> None:
-        if message.type == "error" and not message.text.startswith((REFUSED, *may_say)):
-            complaints.append(message.text)
+    def check_console(message: ConsoleMessage) -> None:
+        if message.type == "error" and not message.text.startswith((REFUSED, *allowed_errors)):
+            problems.append(message.text)
 
-    def note_request(request: Request) -> None:
+    def check_request(request: Request) -> None:
         if not request.url.startswith((url, "blob:", "data:")):
-            complaints.append(f"loads {request.url}")
+            problems.append(f"loads {request.url}")
 
-    def note_response(response: Response) -> None:
+    def check_response(response: Response) -> None:
         if response.status >= 400 and response.request.resource_type != "document":
-            complaints.append(f"{response.status} for {response.url}")
+            problems.append(f"{response.status} for {response.url}")
 
     context = browser.new_context(base_url=url, viewport={"width": 1100, "height": 800})
-    context.on("console", note_console)
-    context.on("request", note_request)
-    context.on("response", note_response)
-    context.on("weberror", lambda error: complaints.append(str(error.error)))
+    context.on("console", check_console)
+    context.on("request", check_request)
+    context.on("response", check_response)
+    context.on("weberror", lambda error: problems.append(str(error.error)))
     yield context
     context.close()
-    assert complaints == []
+    assert problems == []

@@ -1,10 +1,10 @@
-// The chat room: one WebSocket, which comes back by itself after 0.5, 1, 2 ... at most 10 seconds.
+// The chat room: one WebSocket, which reconnects after 0.5, 1, 2 ... at most 10 seconds.
 "use strict";
 
 const byId = (id) => document.getElementById(id);
-const FIRST_WAIT_MS = 500, LONGEST_WAIT_MS = 10_000;
-const known = new Set();  // ids of what is on the page: whoever comes back is told some of it again
-let socket = null, waitMs = FIRST_WAIT_MS, timer = 0;
+const MIN_WAIT_MS = 500, MAX_WAIT_MS = 10_000;
+const known = new Set();  // ids of the messages on the page: the server repeats some after a reconnect
+let socket = null, waitMs = MIN_WAIT_MS, timer = 0;
 
 function show(state, text) {
   byId("state").dataset.state = state;
@@ -18,51 +18,51 @@ function connect() {
   address.protocol = address.protocol.replace("http", "ws");
   address.searchParams.set("name", byId("name").value);
   socket = new WebSocket(address);
-  socket.onopen = () => { waitMs = FIRST_WAIT_MS; show("open", "Connected"); };
+  socket.onopen = () => { waitMs = MIN_WAIT_MS; show("open", "Connected"); };
   socket.onmessage = ({ data }) => {
     const message = JSON.parse(data);
-    if (message.kind === "people") list(message.names); else add(message);
+    if (message.kind === "members") showMembers(message.names); else addMessage(message);
   };
   socket.onclose = () => {
-    show("lost", "Connection lost. Trying again");
-    byId("people").replaceChildren();
-    timer = setTimeout(connect, waitMs * (0.75 + Math.random() / 2));  // not everyone at once
-    waitMs = Math.min(2 * waitMs, LONGEST_WAIT_MS);
+    show("lost", "Connection lost. Reconnecting");
+    byId("members").replaceChildren();
+    timer = setTimeout(connect, waitMs * (0.75 + Math.random() / 2));  // jitter: not all clients at once
+    waitMs = Math.min(2 * waitMs, MAX_WAIT_MS);
   };
 }
 
-function list(names) {
-  byId("people").replaceChildren(...names.map((name) => element("li", name)));
+function showMembers(names) {
+  byId("members").replaceChildren(...names.map((name) => element("li", name)));
 }
 
-function add({ id, name, text, at }) {
+function addMessage({ id, name, text, at }) {
   if (known.has(id)) return;
   known.add(id);
   const item = document.createElement("li");
   const time = new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
   item.append(element("p", text), element("span", `${name}, ${time}`, "by"));
-  byId("said").append(item);
-  byId("said").scrollTop = byId("said").scrollHeight;
+  byId("messages").append(item);
+  byId("messages").scrollTop = byId("messages").scrollHeight;
 }
 
 function element(tag, text, className = "") {
-  const made = document.createElement(tag);
-  made.textContent = text;
-  made.className = className;
-  return made;
+  const created = document.createElement(tag);
+  created.textContent = text;
+  created.className = className;
+  return created;
 }
 
-byId("enter").addEventListener("submit", (event) => {
+byId("join").addEventListener("submit", (event) => {
   event.preventDefault();
-  byId("enter").hidden = true;
+  byId("join").hidden = true;
   byId("room").hidden = false;
   byId("text").focus();
   connect();
 });
 
-byId("say").addEventListener("submit", (event) => {
+byId("compose").addEventListener("submit", (event) => {
   event.preventDefault();
-  if (socket.readyState !== WebSocket.OPEN) return;  // what was typed stays where it is
+  if (socket.readyState !== WebSocket.OPEN) return;  // keep the text in the field
   socket.send(byId("text").value);
   byId("text").value = "";
 });

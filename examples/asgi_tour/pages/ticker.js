@@ -1,4 +1,4 @@
-// The tide gauge: an EventSource comes back by itself, with the id of the last event that it had.
+// The tide gauge. An EventSource reconnects automatically, with the id of its last event.
 "use strict";
 
 const byId = (id) => document.getElementById(id);
@@ -14,9 +14,9 @@ function show(state, text) {
 const source = new EventSource("events");
 source.addEventListener("open", () => {
   show("open", "Connected");
-  byId("returns").textContent = opened++;
+  byId("reconnects").textContent = opened++;
 });
-source.addEventListener("error", () => show("lost", "Connection lost. Trying again"));
+source.addEventListener("error", () => show("lost", "Connection lost. Reconnecting"));
 
 source.addEventListener("reading", ({ lastEventId, data }) => {
   const id = Number(lastEventId);

@@ -1,6 +1,6 @@
-"""The same site for any ASGI server: ``uvicorn config.asgi:application``.
+"""The site for ASGI servers: ``uvicorn config.asgi:application``.
 
-Sync views run as they do under WSGI, on worker threads. WebSockets go to Channels.
+Sync views run on worker threads, as under WSGI. Channels handles the WebSockets.
 """
 
 import os

@@ -1,8 +1,8 @@
-"""``DATABASE_URL`` as Django's ``DATABASES["default"]``, for the two databases this site is run on.
+"""Converts ``DATABASE_URL`` to Django's ``DATABASES["default"]``, for SQLite and PostgreSQL.
 
 ======================================================  =========================================
-``sqlite:///shop.sqlite3``                              a file below the project's folder
-``sqlite:////var/lib/shop.sqlite3``                     a file anywhere
+``sqlite:///shop.sqlite3``                              a file in the project's folder
+``sqlite:////var/lib/shop.sqlite3``                     a file at an absolute path
 ``postgresql://user:password@host:5432/name``           PostgreSQL; each part may be percent-encoded
 ``postgresql:///name?host=/run/postgresql``             the same through a Unix socket
 ======================================================  =========================================
@@ -19,11 +19,11 @@ from django.core.exceptions import ImproperlyConfigured
 
 
 def database_from_url(url: str, base_dir: Path) -> dict[str, Any]:
-    """Read a database URL.
+    """Parse a database URL.
 
-    :param base_dir: what a relative SQLite path is relative to.
-    :raises ImproperlyConfigured: another scheme, or no name; says what is taken. The message leaves
-        the URL out, because it may hold a password.
+    :param base_dir: the folder of relative SQLite paths.
+    :raises ImproperlyConfigured: unsupported scheme, or no name. The message lists the supported
+        forms and omits the URL, because it may contain a password.
     """
     parts = urlsplit(url)
     name = unquote(parts.path.removeprefix("/"))
@@ -34,13 +34,13 @@ def database_from_url(url: str, base_dir: Path) -> dict[str, Any]:
     if parts.scheme in ("postgres", "postgresql"):
         return _postgresql(parts, name)
     raise ImproperlyConfigured(
-        f"DATABASE_URL begins with {parts.scheme!r}: takes sqlite:///file.sqlite3 "
-        "or postgresql://user:password@host:port/name"
+        f"DATABASE_URL begins with {parts.scheme!r}; supported are sqlite:///file.sqlite3 "
+        "and postgresql://user:password@host:port/name"
     )
 
 
 def _sqlite(path: Path) -> dict[str, Any]:
-    """Threads wait for each other's writes for up to 20 s instead of failing at once."""
+    """Threads wait up to 20 s for each other's writes instead of failing immediately."""
     options: dict[str, Any] = {"timeout": 20}
     if django.VERSION >= (5, 1):
         options["transaction_mode"] = "IMMEDIATE"
@@ -48,7 +48,7 @@ def _sqlite(path: Path) -> dict[str, Any]:
 
 
 def _postgresql(parts: SplitResult, name: str) -> dict[str, Any]:
-    """Connections are kept for a minute: behind the bridge they belong to long-lived threads."""
+    """Connections are kept for a minute: behind bridge they belong to long-lived threads."""
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": name,

@@ -1,11 +1,11 @@
 """Settings of the Harbour Shop, for Django 4.2 and later.
 
-What differs between machines comes from the environment:
+Machine-specific settings come from environment variables:
 
-``DATABASE_URL``   where the data is; the file ``shop.sqlite3`` beside ``manage.py`` if not set
-``SECRET_KEY``     set it before anyone but you can reach the site
-``ALLOWED_HOSTS``  host names, separated by commas; this machine's own if not set
-``REDIS_URL``      carries live changes between processes; they stay in one process if not set
+``DATABASE_URL``   the database; by default the file ``shop.sqlite3`` beside ``manage.py``
+``SECRET_KEY``     set it before others can reach the site
+``ALLOWED_HOSTS``  host names, separated by commas; by default those of this machine
+``REDIS_URL``      sends live updates to all processes; without it they reach only their own process
 ``DEBUG``          ``1`` for Django's debug pages
 ``OFFICE_URL``     adds a link to the Harbour Office (the Flask example)
 """
@@ -34,7 +34,7 @@ INSTALLED_APPS = [
     "shop",
 ]
 
-# startproject's seven, unchanged
+# the middleware of startproject, unchanged
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -68,7 +68,7 @@ DATABASES = {
     "default": database_from_url(os.environ.get("DATABASE_URL", "sqlite:///shop.sqlite3"), BASE_DIR)
 }
 
-# How a view tells the open boards of the quay. In memory, it reaches those of its own process.
+# How a view reaches the open pages of the quay. The in-memory layer reaches only its own process.
 REDIS_URL = os.environ.get("REDIS_URL")
 IN_MEMORY = {"BACKEND": "channels.layers.InMemoryChannelLayer"}
 IN_REDIS = {
@@ -83,15 +83,15 @@ LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"
 USE_TZ = True
 
-# Relative, so that Django puts the mount point in front: /static/ or /shop/static/.
+# Relative, so that Django prepends the mount point: /static/ or /shop/static/.
 STATIC_URL = "static/"
-STATICFILES_DIRS = [BASE_DIR.parent / "look"]  # the stylesheet shared by all the examples
+STATICFILES_DIRS = [BASE_DIR.parent / "theme"]  # the stylesheet shared by all examples
 
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "shop:catalogue"
 LOGOUT_REDIRECT_URL = "shop:catalogue"
 
-# Without DEBUG Django would mail errors to ADMINS; this site has none, so they go to stderr.
+# Without DEBUG, Django mails errors to ADMINS. This site has none, so it logs them to stderr.
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

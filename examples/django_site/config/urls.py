@@ -1,4 +1,4 @@
-"""Where everything is. Each address is relative to the mount point, which the server knows."""
+"""The URLconf. All paths are relative to the mount point, which the server sets."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from django.urls import include, path
 
 admin.site.site_header = "Harbour Shop"
 admin.site.site_title = "Harbour Shop"
-admin.site.index_title = "Behind the counter"
+admin.site.index_title = "Shop administration"
 
 urlpatterns = [
     path("", include("shop.urls")),
     path("admin/", admin.site.urls),
     path("login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
-    # Django finds the files on each request, which is fine for an example and too slow for a busy
-    # site: there, run collectstatic and let nginx or WhiteNoise serve the folder.
+    # Django searches for the files on each request, which is enough for an example. In production,
+    # run collectstatic and let nginx or WhiteNoise serve the folder.
     path("static/<path:path>", serve, {"insecure": True}),
 ]

@@ -1,4 +1,4 @@
-"""Behind the counter: products with their stock, orders with their lines."""
+"""The admin: products with their stock, orders with their lines, notices."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shop.models import Notice, Order, OrderLine, Product
 
 @admin.register(Product)
 class ProductAdmin(admin.ModelAdmin):
-    """Prices and stock can be changed in the list."""
+    """Prices and stock can be edited in the list."""
 
     list_display = ("name", "category", "price", "stock")
     list_editable = ("price", "stock")
@@ -22,7 +22,7 @@ class ProductAdmin(admin.ModelAdmin):
 
 @admin.register(Notice)
 class NoticeAdmin(admin.ModelAdmin):
-    """What is chalked up."""
+    """The notices on the board."""
 
     list_display = ("author", "text", "posted_at")
 
@@ -37,7 +37,7 @@ class OrderLineInline(admin.TabularInline):
 
 @admin.register(Order)
 class OrderAdmin(admin.ModelAdmin):
-    """Orders with their sums, in one query for the whole list."""
+    """Orders with their totals, in one query for the whole list."""
 
     list_display = ("short_number", "placed_at", "name", "delivery", "status", "total")
     list_filter = ("status", "delivery")
@@ -49,16 +49,16 @@ class OrderAdmin(admin.ModelAdmin):
     actions = ("mark_as_shipped",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
-        """The orders with their sums."""
+        """The orders with their totals."""
         return super().get_queryset(request).with_totals()
 
     @admin.display(ordering="sum")
     def total(self, order: Order) -> str:
-        """The sum in the list; an order without lines has none."""
+        """The total in the list; 0 for an order without lines."""
         return f"€ {order.sum or 0:.2f}"
 
-    @admin.action(description="Mark as on their way")
+    @admin.action(description="Mark as shipped")
     def mark_as_shipped(self, request: HttpRequest, queryset: QuerySet) -> None:
-        """Change the status of all chosen orders at once."""
+        """Change the status of all selected orders."""
         changed = queryset.update(status=Order.Status.SHIPPED)
-        self.message_user(request, f"{changed} orders are on their way.")
+        self.message_user(request, f"Orders marked as shipped: {changed}.")

@@ -1,4 +1,4 @@
-"""The app's name for Django, and what follows when something is saved."""
+"""The app's configuration, and the signals that update open pages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class ShopConfig(AppConfig):
     verbose_name = "Shop"
 
     def ready(self) -> None:
-        """Tell the boards, whoever saves: a view, the admin, the shell."""
+        """Update the open pages on every save: from a view, the admin or the shell."""
         post_save.connect(_notice_saved, sender="shop.Notice")
         post_save.connect(_product_saved, sender="shop.Product")
 
@@ -24,11 +24,11 @@ def _notice_saved(instance: Any, created: bool, raw: bool, **_: Any) -> None:
     from shop import live
 
     if created and not raw:
-        live.tell_notice(instance)
+        live.send_notice(instance)
 
 
 def _product_saved(instance: Any, raw: bool, **_: Any) -> None:
     from shop import live
 
     if not raw:
-        live.tell_stock([instance])
+        live.send_stock([instance])

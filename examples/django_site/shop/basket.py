@@ -1,4 +1,4 @@
-"""The basket: product numbers and quantities in the session, nothing in the database."""
+"""The basket: product ids and quantities in the session, nothing in the database."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ KEY = "basket"
 
 @dataclass(frozen=True)
 class BasketLine:
-    """So many of one product, at today's price."""
+    """A quantity of one product, at its current price."""
 
     product: Product
     quantity: int
 
     @property
     def total(self) -> Decimal:
-        """Price of the line."""
+        """The price of the line."""
         return self.product.price * self.quantity
 
 
@@ -33,27 +33,27 @@ class Basket:
         self._quantities: dict[str, int] = dict(request.session.get(KEY, {}))
 
     def __len__(self) -> int:
-        """How many pieces are in it."""
+        """The number of items in the basket."""
         return sum(self._quantities.values())
 
     def quantity_of(self, product: Product) -> int:
-        """How many of ``product`` are in it."""
+        """The quantity of ``product`` in the basket."""
         return self._quantities.get(str(product.pk), 0)
 
     def put(self, product: Product, quantity: int) -> None:
-        """Set how many of ``product`` are in it; 0 takes it out."""
+        """Set the quantity of ``product``; 0 removes it."""
         self._quantities.pop(str(product.pk), None)
         if quantity:
             self._quantities[str(product.pk)] = quantity
         self._session[KEY] = self._quantities
 
     def empty(self) -> None:
-        """Take everything out."""
+        """Remove everything."""
         self._quantities = {}
         self._session.pop(KEY, None)
 
     def lines(self) -> list[BasketLine]:
-        """What is in it, in one query. Products that are gone from the shop are left out."""
+        """The lines of the basket, in one query, without products that no longer exist."""
         products = Product.objects.in_bulk([int(pk) for pk in self._quantities])
         return [
             BasketLine(products[int(pk)], quantity)

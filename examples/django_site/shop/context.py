@@ -1,4 +1,4 @@
-"""What every page shows: the basket's count, the link to the office, how the request came in."""
+"""Data for every page: the basket's count, the link to the office, the path of the request."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def page(request: HttpRequest) -> dict[str, Any]:
 
 
 def _stops(request: HttpRequest) -> list[str]:
-    """The way of the request; ``asgi.scope`` is there only when it came through the bridge."""
+    """The path of the request; ``asgi.scope`` is set only if it came through bridge."""
     environ = request.META
     scope = environ.get("asgi.scope")
     protocol = str(environ.get("SERVER_PROTOCOL", "HTTP"))

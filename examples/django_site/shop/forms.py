@@ -1,4 +1,4 @@
-"""Everything a customer can type, and what is right about it."""
+"""The forms and their validation."""
 
 from __future__ import annotations
 
@@ -10,39 +10,39 @@ from shop.models import Notice, Order, Product
 
 
 class SearchForm(forms.Form):
-    """What to show in the catalogue. Nonsense shows everything."""
+    """Filters of the catalogue. Invalid values are ignored."""
 
     q = forms.CharField(label="Search", required=False, max_length=80)
     category = forms.ChoiceField(
-        label="Shelf", required=False, choices=[("", "Everything"), *Product.Category.choices]
+        label="Category", required=False, choices=[("", "All"), *Product.Category.choices]
     )
 
 
 class QuantityForm(forms.Form):
-    """How many of one product are to be in the basket.
+    """The quantity of one product in the basket.
 
-    :param product: whose stock is the limit.
-    :param least: 1 to put it in, 0 where it can be taken out.
+    :param product: its stock is the maximum.
+    :param minimum: 1 to add a product, 0 where it can be removed.
     """
 
-    quantity = forms.IntegerField(label="How many?", initial=1)
+    quantity = forms.IntegerField(label="Quantity", initial=1)
 
-    def __init__(self, *args: Any, product: Product, least: int = 1, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, product: Product, minimum: int = 1, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["quantity"] = forms.IntegerField(
-            label="How many?",
+            label="Quantity",
             initial=1,
-            min_value=least,
+            min_value=minimum,
             max_value=product.stock,
             error_messages={
-                "max_value": f"There are {product.stock} left.",
-                "min_value": f"At least {least}, please.",
+                "max_value": f"Only {product.stock} left in stock.",
+                "min_value": f"The minimum is {minimum}.",
             },
         )
 
 
 class NoticeForm(forms.ModelForm):
-    """What somebody chalks up on the board."""
+    """A new notice for the board."""
 
     class Meta:
         model = Notice
@@ -54,7 +54,7 @@ class NoticeForm(forms.ModelForm):
 
 
 class CheckoutForm(forms.ModelForm):
-    """Who orders, and where it goes."""
+    """Name, contact and delivery address of an order."""
 
     class Meta:
         model = Order
@@ -67,9 +67,9 @@ class CheckoutForm(forms.ModelForm):
         }
 
     def clean(self) -> dict[str, Any]:
-        """The post boat needs an address."""
+        """Delivery by post boat requires an address."""
         data = super().clean() or {}
         by_post = data.get("delivery") == Order.Delivery.POST
         if by_post and not (data.get("address") or "").strip():
-            self.add_error("address", "The post boat needs to know where to go.")
+            self.add_error("address", "Delivery by post boat requires an address.")
         return data

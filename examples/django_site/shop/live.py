@@ -1,8 +1,8 @@
-"""Telling every open board what has changed: from ordinary sync code, once it is committed.
+"""Sends changes to every open page, from ordinary sync code, after the transaction commits.
 
-What enters: saved models. What leaves: messages to a group of the channel layer, in memory or in
-Redis; each reaches the boards of all processes. ``async_to_sync`` runs the sending on the server's
-own event loop, where the WebSockets are.
+Input: saved models. Output: messages to a group of the channel layer. In Redis, they reach the
+pages of all processes; in memory, those of this process. ``async_to_sync`` sends them on the
+server's event loop, where the WebSockets are.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from shop.models import Notice, Product
 try:
     from redis.exceptions import RedisError
 except ModuleNotFoundError:  # the layer is in memory
-    BUS_LOST: tuple[type[Exception], ...] = (OSError,)
+    LAYER_ERRORS: tuple[type[Exception], ...] = (OSError,)
 else:
-    BUS_LOST = (OSError, RedisError)
+    LAYER_ERRORS = (OSError, RedisError)
 
 logger = logging.getLogger("django.shop")
 
@@ -32,37 +32,37 @@ NOTICES = 12
 
 
 def board() -> dict[str, Any]:
-    """Everything on the board."""
+    """The complete board."""
     notices = [_notice(notice) for notice in reversed(Notice.objects.all()[:NOTICES])]
     return {"notices": notices, "stock": dict(Product.objects.values_list("slug", "stock"))}
 
 
-def tell_notice(notice: Notice) -> None:
-    """A notice was saved."""
+def send_notice(notice: Notice) -> None:
+    """Send a new notice to all open pages."""
     transaction.on_commit(partial(announce, {"notices": [_notice(notice)]}))
 
 
-def tell_stock(products: Iterable[Product]) -> None:
-    """There are more or fewer of these products now."""
+def send_stock(products: Iterable[Product]) -> None:
+    """Send the stock of these products to all open pages."""
     slugs = [product.slug for product in products]
     transaction.on_commit(lambda: announce({"stock": _stock(slugs)}))
 
 
 def announce(change: dict[str, Any]) -> None:
-    """Send a change to every open board. What is saved stays saved if that fails."""
+    """Send a change to all open pages. If that fails, the saved data is not affected."""
     send = get_channel_layer().group_send
     message = {"type": "board.changed", "change": change}
     try:
-        async_to_sync(twice)(send, GROUP, message)
-    except BUS_LOST as error:
-        logger.warning("saved, but no open board was told, for want of Redis: %s", error)
+        async_to_sync(retry_once)(send, GROUP, message)
+    except LAYER_ERRORS as error:
+        logger.warning("saved, but not sent to open pages: the channel layer failed: %s", error)
 
 
-async def twice(call: Callable[..., Awaitable[None]], *arguments: Any) -> None:
-    """Once more if it fails: the first connection may be one that ended with an earlier Redis."""
+async def retry_once(call: Callable[..., Awaitable[None]], *arguments: Any) -> None:
+    """Call again if the call fails: its connection may be to a Redis that has been restarted."""
     try:
         await call(*arguments)
-    except BUS_LOST:
+    except LAYER_ERRORS:
         await call(*arguments)
 
 

@@ -1,4 +1,4 @@
-"""What the shop knows: products, and orders with their lines."""
+"""The models: products, notices, and orders with their lines."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from django.urls import reverse
 
 
 class Product(models.Model):
-    """Something on the shelf. ``slug`` also names its drawing in ``static/shop/art``, if any."""
+    """An article. ``slug`` also names its drawing in ``static/shop/art``, if there is one."""
 
     class Category(models.TextChoices):
-        """The shelves."""
+        """The categories of the catalogue."""
 
         DECK = "deck", "On deck"
         NAVIGATION = "navigation", "Navigation"
@@ -46,22 +46,22 @@ class Product(models.Model):
 
     @property
     def picture(self) -> str:
-        """Path of the picture among the static files."""
+        """The path of the picture in the static files."""
         return _picture(self.slug)
 
 
 @cache
 def _picture(slug: str) -> str:
-    """A drawing of the product itself, or of the parcel that it comes in."""
+    """The drawing of the product, or else of a parcel."""
     drawing = f"shop/art/{slug}.svg"
     return drawing if finders.find(drawing) else "shop/art/parcel.svg"
 
 
 class Notice(models.Model):
-    """What somebody chalked up on the board at the quay."""
+    """A notice on the board at the quay."""
 
     author = models.CharField("your name", max_length=40)
-    text = models.CharField("what is there to tell?", max_length=200)
+    text = models.CharField("your notice", max_length=200)
     posted_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -72,12 +72,12 @@ class Notice(models.Model):
 
 
 class OrderQuerySet(models.QuerySet["Order"]):
-    """Orders, with what can be asked of many at once."""
+    """Orders with their totals."""
 
     def with_totals(self) -> OrderQuerySet:
-        """Add ``items`` (pieces) and ``sum`` (money) to each order, in the same query.
+        """Annotate each order with ``items`` (a count) and ``sum`` (money), in the same query.
 
-        Newest first, said again: Django leaves ``Meta.ordering`` out of queries that group.
+        The explicit order is needed: Django ignores ``Meta.ordering`` in queries that group.
         """
         return self.annotate(
             items=Sum("lines__quantity"),
@@ -86,17 +86,17 @@ class OrderQuerySet(models.QuerySet["Order"]):
 
 
 class Order(models.Model):
-    """What somebody ordered. ``number`` is hard to guess: whoever knows it may see the order."""
+    """An order. ``number`` cannot be guessed, so it is enough to view the order."""
 
     class Status(models.TextChoices):
-        """How far it is."""
+        """The processing state."""
 
         PLACED = "placed", "Placed"
         PACKED = "packed", "Packed"
         SHIPPED = "shipped", "On its way"
 
     class Delivery(models.TextChoices):
-        """How it gets to the customer."""
+        """The delivery options."""
 
         COLLECT = "collect", "I collect it at the quay"
         POST = "post", "Send it by post boat"
@@ -113,7 +113,7 @@ class Order(models.Model):
     email = models.EmailField("e-mail")
     delivery = models.CharField(max_length=10, choices=Delivery.choices, default=Delivery.COLLECT)
     address = models.TextField(
-        blank=True, max_length=300, help_text="Only needed when the post boat is to bring it."
+        blank=True, max_length=300, help_text="Required for delivery by post boat."
     )
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.PLACED)
     placed_at = models.DateTimeField(auto_now_add=True, db_index=True)
@@ -132,12 +132,12 @@ class Order(models.Model):
 
     @property
     def short_number(self) -> str:
-        """Enough of the number to tell orders apart at the counter."""
+        """A prefix of the number, long enough to identify an order."""
         return self.number.hex[:8].upper()
 
 
 class OrderLine(models.Model):
-    """So many of one product, at the price of that day."""
+    """A quantity of one product, at its price when it was ordered."""
 
     order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="lines")
     product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="order_lines")
@@ -152,5 +152,5 @@ class OrderLine(models.Model):
 
     @property
     def total(self) -> Decimal:
-        """Price of the line."""
+        """The price of the line."""
         return self.unit_price * self.quantity

@@ -1,4 +1,4 @@
-"""Placing an order, and writing all of them out as CSV."""
+"""Places orders, and exports all orders as CSV."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ ORDERS_PER_FETCH = 500
 
 
 class OutOfStock(Exception):
-    """Somebody else was faster. ``product`` has fewer left than were asked for."""
+    """The stock of ``product`` is lower than the quantity ordered."""
 
     def __init__(self, product: Product) -> None:
-        super().__init__(f"There are not enough of {product.name} left.")
+        super().__init__(f"There is not enough of {product.name} in stock.")
         self.product = product
 
 
 @transaction.atomic
 def place(order: Order, lines: Iterable[BasketLine]) -> Order:
-    """Take the goods from the shelf and save the order: all of it, or nothing.
+    """Reduce the stock and save the order, in one transaction.
 
-    The shelf comes first and by condition, so two customers cannot buy the same last piece.
-    Products are taken in the order of their numbers, so two orders cannot wait for each other.
+    The stock is reduced first, with a condition, so two customers cannot buy the same last item.
+    Products are updated in the order of their ids, so two orders cannot deadlock.
 
-    :raises OutOfStock: one product has not enough left.
+    :raises OutOfStock: the stock of a product is too low.
     """
     lines = sorted(lines, key=lambda line: line.product.pk)
     for line in lines:
@@ -49,19 +49,19 @@ def place(order: Order, lines: Iterable[BasketLine]) -> Order:
         )
         for line in lines
     )
-    live.tell_stock([line.product for line in lines])
+    live.send_stock([line.product for line in lines])
     return order
 
 
 class _Echo:
-    """What ``csv.writer`` writes to: it hands each line back."""
+    """A file for ``csv.writer`` that returns each line."""
 
     def write(self, line: str) -> str:
         return line
 
 
 def csv_lines() -> Iterator[str]:
-    """All orders, newest first, a line at a time; 500 orders at most are in memory."""
+    """Yield all orders as lines, newest first; at most 500 orders are in memory."""
     writer = csv.writer(_Echo())
     yield writer.writerow(COLUMNS)
     for order in Order.objects.with_totals().iterator(chunk_size=ORDERS_PER_FETCH):
@@ -69,7 +69,7 @@ def csv_lines() -> Iterator[str]:
 
 
 def _cell(value: object) -> object:
-    """Money with its cents (SQLite drops them), and text that no spreadsheet runs as a formula."""
+    """Format money with cents (SQLite drops them), and escape text that looks like a formula."""
     if isinstance(value, Decimal):
         return f"{value:.2f}"
     if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):

@@ -1,4 +1,4 @@
-"""The goods and the customers of the demo."""
+"""The products, customers and notices of the demo."""
 
 from __future__ import annotations
 

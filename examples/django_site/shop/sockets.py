@@ -1,8 +1,8 @@
-"""The WebSocket of the quay's board: Django Channels, on the event loop.
+"""The WebSocket of the notice board: Django Channels, on the event loop.
 
-What enters: what :mod:`shop.live` sends to the group, from whichever process a view runs in. What
-leaves: the same as JSON, to each open page; and the whole board to a page that has just connected,
-which may have missed something.
+Input: messages that :mod:`shop.live` sends to the group, from any process. Output: the same
+messages as JSON, to each open page. A page that connects first receives the complete board, because
+it may have missed changes.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from shop import live
 
 logger = logging.getLogger("django.shop")
 
-SERVICE_RESTART = 1012  # the close code of RFC 6455's registry: the browser may come back at once
+SERVICE_RESTART = 1012  # close code of RFC 6455's registry: the client may reconnect
 
 
 class Quay(AsyncJsonWebsocketConsumer):
     """One open page."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Channels' own, but for a bus that is gone: the page is told to come back."""
+        """Close with code 1012 if the channel layer fails, so that the page reconnects."""
         try:
             await super().__call__(scope, receive, send)
-        except live.BUS_LOST as error:
-            logger.warning("a live board lost its channel layer and is closed: %s", error)
-            with suppress(OSError, RuntimeError):  # the page may have gone first
+        except live.LAYER_ERRORS as error:
+            logger.warning("closed a WebSocket because the channel layer failed: %s", error)
+            with suppress(OSError, RuntimeError):  # the client may have disconnected first
                 await send({"type": "websocket.close", "code": SERVICE_RESTART})
 
     async def connect(self) -> None:
-        """Join the group first, so that nothing falls between the board and what comes next."""
-        await live.twice(self.channel_layer.group_add, live.GROUP, self.channel_name)
+        """Join the group before sending the board, so that no change in between is lost."""
+        await live.retry_once(self.channel_layer.group_add, live.GROUP, self.channel_name)
         await self.accept()
         await self.send_json(await database_sync_to_async(live.board)())
 
@@ -47,7 +47,7 @@ class Quay(AsyncJsonWebsocketConsumer):
         await self.channel_layer.group_discard(live.GROUP, self.channel_name)
 
     async def board_changed(self, event: dict[str, Any]) -> None:
-        """What :func:`shop.live.announce` has sent."""
+        """Send a change from :func:`shop.live.announce` to the page."""
         await self.send_json(event["change"])
 
 

@@ -1,4 +1,4 @@
-"""The pages of the shop."""
+"""The URLs of the shop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pages: ordinary sync Django views."""
+"""The views: ordinary sync Django views."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from shop.models import Notice, Order, OrderLine, Product
 
 @require_safe
 def catalogue(request: HttpRequest) -> HttpResponse:
-    """All products, or those of one shelf, or those that match a search."""
+    """All products, those of one category, or those that match a search."""
     form = SearchForm(request.GET)
     products = Product.objects.all()
     if form.is_valid():
-        words, category = form.cleaned_data["q"], form.cleaned_data["category"]
-        products = products.filter(Q(name__icontains=words) | Q(summary__icontains=words))
+        query, category = form.cleaned_data["q"], form.cleaned_data["category"]
+        products = products.filter(Q(name__icontains=query) | Q(summary__icontains=query))
         if category:
             products = products.filter(category=category)
     return render(request, "shop/catalogue.html", {"form": form, "products": products})
 
 
 def product(request: HttpRequest, slug: str) -> HttpResponse:
-    """One product, and the form that puts it into the basket."""
+    """One product, with a form that adds it to the basket."""
     item = get_object_or_404(Product, slug=slug)
     in_basket = Basket(request).quantity_of(item)
     form = QuantityForm(request.POST or None, product=item, initial={"quantity": in_basket or 1})
@@ -47,13 +47,13 @@ def product(request: HttpRequest, slug: str) -> HttpResponse:
 
 @require_safe
 def basket(request: HttpRequest) -> HttpResponse:
-    """What is in the basket, with a form for each line."""
+    """The basket, with a form for each line."""
     lines = Basket(request).lines()
     return render(request, "shop/basket.html", {"lines": lines, "total": _total(lines)})
 
 
 def quay(request: HttpRequest) -> HttpResponse:
-    """The board that every open page shows the same. Saving a notice is all that it takes."""
+    """The live notice board. Saving a notice updates every open page."""
     form = NoticeForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         form.save()
@@ -62,31 +62,31 @@ def quay(request: HttpRequest) -> HttpResponse:
         "form": form,
         "notices": Notice.objects.all()[:NOTICES],
         "products": Product.objects.all(),
-        "carries_sockets": "asgi.scope" in request.META,  # what a WSGI server does not give
+        "has_websockets": "asgi.scope" in request.META,  # not set on a WSGI server
     }
     return render(request, "shop/quay.html", context)
 
 
 @require_POST
 def change_basket(request: HttpRequest, slug: str) -> HttpResponse:
-    """Change how many of a product are in the basket; none takes it out."""
+    """Change the quantity of a product in the basket; 0 removes it."""
     item = get_object_or_404(Product, slug=slug)
-    form = QuantityForm(request.POST, product=item, least=0)
+    form = QuantityForm(request.POST, product=item, minimum=0)
     if form.is_valid():
         Basket(request).put(item, form.cleaned_data["quantity"])
-        messages.success(request, "The basket is up to date.")
+        messages.success(request, "The basket was updated.")
     else:
         messages.error(request, f"{item.name}: {form.errors['quantity'][0]}")
     return redirect("shop:basket")
 
 
 def checkout(request: HttpRequest) -> HttpResponse:
-    """Ask for name and address; place the order."""
+    """The order form; places the order."""
     lines = Basket(request).lines()
     if not lines:
         messages.warning(request, "Your basket is empty.")
         return redirect("shop:catalogue")
-    form = CheckoutForm(request.POST or None, initial=_known_of(request))
+    form = CheckoutForm(request.POST or None, initial=_user_details(request))
     if request.method == "POST" and form.is_valid():
         try:
             return _place(request, form)
@@ -99,7 +99,7 @@ def checkout(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def order(request: HttpRequest, number: str) -> HttpResponse:
-    """One order. Its number is the key."""
+    """One order, by its number."""
     found = get_object_or_404(Order.objects.prefetch_related("lines__product"), number=number)
     context = {"order": found, "lines": found.lines.all(), "total": _total(found.lines.all())}
     return render(request, "shop/order.html", context)
@@ -108,7 +108,7 @@ def order(request: HttpRequest, number: str) -> HttpResponse:
 @login_required
 @require_safe
 def my_orders(request: HttpRequest) -> HttpResponse:
-    """The orders of whoever is logged in."""
+    """The orders of the user who is logged in."""
     mine = Order.objects.with_totals().filter(customer=request.user)
     return render(request, "shop/my_orders.html", {"orders": mine})
 
@@ -131,12 +131,12 @@ def _place(request: HttpRequest, form: CheckoutForm) -> HttpResponse:
     basket = Basket(request)
     orders.place(new, basket.lines())
     basket.empty()
-    messages.success(request, "Thank you! Your order is placed.")
+    messages.success(request, "Thank you! Your order was placed.")
     return redirect(new)
 
 
-def _known_of(request: HttpRequest) -> dict[str, str]:
-    """What the form can know of somebody who is logged in."""
+def _user_details(request: HttpRequest) -> dict[str, str]:
+    """Initial values for a user who is logged in."""
     if not request.user.is_authenticated:
         return {}
     return {"name": request.user.get_full_name(), "email": request.user.email}

@@ -1,6 +1,6 @@
-"""Errors that help: a page for people, JSON under ``/api`` and for scripts that ask for it.
+"""Error responses: a page for browsers, JSON under ``/api`` and for clients that accept only JSON.
 
-An unhandled exception is logged by Flask, once, with its traceback; the page does not repeat it.
+Flask logs an unhandled exception once, with its traceback; the page does not show it.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ from werkzeug.exceptions import HTTPException
 
 # status: (title, what it means and what to do)
 ADVICE = {
-    400: ("That did not add up", "Something in the request is not as this page needs it."),
-    404: ("Nothing moored here", "The address may have a typing error, or the page has moved."),
-    405: ("Not like this", "The address is right, but not for this kind of request."),
-    413: ("Too much cargo", "The file is larger than this server takes."),
+    400: ("Bad request", "The page cannot use what the request contains."),
+    404: ("Page not found", "The address may have a typo, or the page has moved."),
+    405: ("Method not allowed", "This address exists, but does not accept this kind of request."),
+    413: ("File too large", "The file is larger than this server accepts."),
     500: (
-        "Something broke on our side",
-        "It is our mistake, not yours. The traceback is in the server's log, once. Other pages go "
-        "on working: the thread that met the error already waits for its next request.",
+        "Internal server error",
+        "The app failed. The traceback is in the server's log, once. Other pages still work: the "
+        "thread that ran this request is ready for the next one.",
     ),
 }
 
 
 def register(app: Flask) -> None:
-    """Answer every HTTP error, and every unhandled exception as 500, through :func:`show`."""
+    """Answer HTTP errors, and unhandled exceptions as 500, with :func:`show`."""
     app.register_error_handler(HTTPException, show)
 
 
 def show(error: HTTPException) -> ResponseReturnValue:
-    """One page for all errors: what happened, why, and where to go from here."""
+    """One page for all errors: what happened, why, and what to do next."""
     status = error.code or 500
-    if error.response is not None:  # a redirect or a made-up response raised as an exception
+    if error.response is not None:  # a redirect or another response raised as an exception
         return error.response
     headers = {k: v for k, v in error.get_headers() if k.lower() == "allow"}
     if _wants_json():
@@ -54,7 +54,7 @@ def _wants_json() -> bool:
 
 
 def _near_misses() -> list[str]:
-    """Addresses of pages that look like the one asked for."""
+    """Paths of pages that are similar to the requested one."""
     rules = current_app.url_map.iter_rules()
     pages = {rule.rule for rule in rules if "GET" in (rule.methods or ()) and not rule.arguments}
     return get_close_matches(request.path, sorted(pages - {request.path}), n=3, cutoff=0.5)

@@ -1,11 +1,11 @@
 """The live board: server-sent events from an ordinary sync generator.
 
-Each open page holds one generator on one worker thread. What enters: entries published by other
-requests, from any thread. What leaves: text of the ``text/event-stream`` format. When a client
-leaves, the server closes the generator; its ``finally`` takes the client off the board, and
-everyone else sees the number of watchers fall.
+Each open page occupies one generator on one worker thread. Other requests publish entries, from any
+thread; the generator yields them in the ``text/event-stream`` format. When a client disconnects,
+the server closes the generator. Its ``finally`` removes the client from the board, and the other
+clients receive the new number of watchers.
 
-The board lives in one process. With several worker processes each has its own.
+Each worker process has its own board.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ from harbour.tides import level_m
 
 blueprint = Blueprint("live", __name__)
 
-TICK_S = 1.0  # a reading each second; also how soon a generator notices that it was closed
+TICK_S = 1.0  # one reading per second; also the longest wait before a generator can be closed
 RETRY_MS = 2000
 
 
 class Board:
-    """Who is watching. Any thread may call any method."""
+    """The open pages. Any thread may call any method."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._mailboxes: set[SimpleQueue[str]] = set()
 
     def publish(self, event: str, data: object) -> None:
-        """Send an event to everyone who watches now."""
+        """Send an event to all watchers."""
         with self._lock:
             self._post(message(event, data))
 
     def watch(self) -> Iterator[str]:
-        """Events until closed. The watcher counts from the first ``next()`` to ``close()``."""
+        """Yield events until closed. Counted as a watcher from ``next()`` to ``close()``."""
         mailbox: SimpleQueue[str] = SimpleQueue()
-        self._arrive(mailbox)
+        self._add(mailbox)
         try:
             yield f"retry: {RETRY_MS}\n\n"
             while True:
@@ -52,15 +52,15 @@ class Board:
                 except Empty:
                     yield message("reading", reading())
         finally:
-            self._leave(mailbox)
+            self._remove(mailbox)
 
-    def _arrive(self, mailbox: SimpleQueue[str]) -> None:
+    def _add(self, mailbox: SimpleQueue[str]) -> None:
         with self._lock:
             self._mailboxes.add(mailbox)
             mailbox.put(message("reading", reading()))
             self._post(message("watchers", len(self._mailboxes)))
 
-    def _leave(self, mailbox: SimpleQueue[str]) -> None:
+    def _remove(self, mailbox: SimpleQueue[str]) -> None:
         with self._lock:
             self._mailboxes.discard(mailbox)
             self._post(message("watchers", len(self._mailboxes)))
@@ -71,12 +71,12 @@ class Board:
 
 
 def message(event: str, data: object) -> str:
-    """One server-sent event, its data as JSON on one line."""
+    """A server-sent event with its data as JSON on one line."""
     return f"event: {event}\ndata: {json.dumps(data)}\n\n"
 
 
 def reading() -> dict[str, object]:
-    """What the instruments on the pier say now."""
+    """The current reading of the (simulated) instruments."""
     now = time.time()
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -95,12 +95,12 @@ def board() -> Board:
 
 @blueprint.get("/live")
 def page() -> str:
-    """The board itself; `static/live.js` fills it in."""
+    """The page of the board; `static/live.js` fills it."""
     return render_template("live.html")
 
 
 @blueprint.get("/live/events")
 def events() -> Response:
-    """The stream. ``X-Accel-Buffering`` tells nginx to pass events on as they come."""
+    """The stream. ``X-Accel-Buffering`` turns off nginx's buffering of it."""
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return Response(board().watch(), mimetype="text/event-stream", headers=headers)

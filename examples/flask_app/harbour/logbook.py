@@ -1,7 +1,7 @@
 """The log book: a page with a form, and the same entries as a JSON API under ``/api/log``.
 
-Entries live in one SQLite file. A connection is opened for each call and closed on the same thread,
-so any number of worker threads and processes can share the file.
+Entries are stored in one SQLite file. Each call opens a connection and closes it on the same
+thread, so any number of worker threads and processes can share the file.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SCHEMA = "CREATE TABLE IF NOT EXISTS entry (id INTEGER PRIMARY KEY, author, text
 WELCOME = (
     1,
     "The harbour master",
-    "The bridge is open. Whoever crosses, leave a line.",
+    "The bridge is open. Please sign the log book.",
     "2026-01-01T08:00:00+00:00",
 )
 
@@ -77,7 +77,7 @@ class LogBook:
             return row and Entry(*row)
 
     def add(self, author: str, text: str) -> Entry:
-        """Write an entry and return it with its number."""
+        """Store an entry and return it with its number."""
         written_at = datetime.now(UTC).isoformat(timespec="seconds")
         with self._open() as db:
             cursor = db.execute(
@@ -87,7 +87,7 @@ class LogBook:
         return Entry(cursor.lastrowid or 0, author, text, written_at)
 
     def remove(self, entry_id: int) -> bool:
-        """Take an entry out; False if there was none."""
+        """Delete an entry; False if it does not exist."""
         with self._open() as db:
             return db.execute("DELETE FROM entry WHERE id = ?", (entry_id,)).rowcount == 1
 
@@ -98,9 +98,9 @@ class LogBook:
 
 
 def check(given: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
-    """Clean the fields of an entry.
+    """Validate the fields of an entry.
 
-    :returns: the values, and for each wrong one what to do about it.
+    :returns: the values, and a message for each invalid field.
     """
     values = {name: str(given.get(name) or "").strip() for name in LIMITS}
     errors = {}
@@ -113,7 +113,7 @@ def check(given: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def write(values: Mapping[str, str]) -> Entry:
-    """Put a checked entry into the book and show it to everyone who watches the live board."""
+    """Store a valid entry and publish it on the live board."""
     entry = logbook().add(values["author"], values["text"])
     board().publish("entry", asdict(entry))
     return entry
@@ -127,13 +127,13 @@ def logbook() -> LogBook:
 
 @blueprint.route("/log", methods=["GET", "POST"])
 def page() -> AnyResponse | str | tuple[str, int]:
-    """Read the book and write in it. A wrong form comes back with what was typed, status 422."""
+    """Show the entries and add one. An invalid form is shown again with its values, status 422."""
     values, errors = dict.fromkeys(LIMITS, ""), dict[str, str]()
     if request.method == "POST":
         values, errors = check(request.form)
         if not errors:
             write(values)
-            flash(f"Thank you, {values['author']}. Your entry is in the book.")
+            flash(f"Thank you, {values['author']}. Your entry was saved.")
             return redirect(url_for("logbook.page"))
     html = render_template(
         "logbook.html", entries=logbook().latest(), values=values, errors=errors, limits=LIMITS
@@ -149,13 +149,13 @@ def api_list() -> Response:
 
 @blueprint.post("/api/log")
 def api_add() -> tuple[Response, int, dict[str, str]]:
-    """Write an entry: 201 with its address, or 400 with what is wrong, field by field."""
+    """Add an entry: 201 with its address, or 400 with a message per invalid field."""
     given = request.get_json()
     if not isinstance(given, dict):
         abort(400, 'The body must be a JSON object such as {"author": "Ada", "text": "Hello"}.')
     values, errors = check(given)
     if errors:
-        return jsonify(error="The entry is not complete.", fields=errors), 400, {}
+        return jsonify(error="The entry is not valid.", fields=errors), 400, {}
     entry = write(values)
     address = url_for("logbook.api_one", entry_id=entry.id)
     return jsonify(asdict(entry)), 201, {"Location": address}
@@ -172,7 +172,7 @@ def api_one(entry_id: int) -> Response:
 
 @blueprint.delete("/api/log/<int:entry_id>")
 def api_remove(entry_id: int) -> tuple[str, int]:
-    """Take an entry out: 204, or 404."""
+    """Delete an entry: 204, or 404."""
     if not logbook().remove(entry_id):
         abort(404, f"There is no entry {entry_id} in the log book.")
     return "", 204

@@ -1,8 +1,8 @@
 """The pages without state: the front page, the weather (an ``async def`` view), the API's manual.
 
-The weather asks three stations. Each takes its time to answer; asked together, they take as long as
-the slowest. Flask runs the coroutine through asgiref, which finds the event loop of the server
-behind the bridge, so no second loop is made.
+The weather page queries three slow stations concurrently, which takes as long as the slowest one.
+Flask runs the coroutine through asgiref. Behind bridge, asgiref finds the server's event loop, so
+no second loop is created.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ STATIONS = {"Lighthouse": 0.12, "North pier": 0.20, "Old bridge": 0.16}  # secon
 
 @dataclass(frozen=True)
 class Report:
-    """What one station said, after how long, and on which thread its coroutine ran."""
+    """The report of one station, how long it took, and the thread of its coroutine."""
 
     station: str
     wind_knots: int
@@ -39,8 +39,8 @@ def home() -> str:
 
 @blueprint.get("/favicon.ico")
 def favicon() -> AnyResponse:
-    """Browsers ask for it from pages that do not name an icon, such as Django's admin."""
-    return redirect(url_for("look.static", filename="bridge.svg"))
+    """Browsers request it for pages that do not name an icon, such as Django's admin."""
+    return redirect(url_for("theme.static", filename="bridge.svg"))
 
 
 @blueprint.get("/api")
@@ -51,25 +51,25 @@ def api() -> str:
 
 @blueprint.get("/weather")
 async def weather() -> str:
-    """Ask every station at once."""
+    """Query all stations concurrently."""
     started = time.perf_counter()
-    reports = await asyncio.gather(*(_ask(name, delay) for name, delay in STATIONS.items()))
+    reports = await asyncio.gather(*(_query(name, delay) for name, delay in STATIONS.items()))
     return render_template(
         "weather.html",
         reports=reports,
         took_s=time.perf_counter() - started,
-        one_by_one_s=sum(report.took_s for report in reports),
+        sequential_s=sum(report.took_s for report in reports),
     )
 
 
 @blueprint.get("/storm")
 def storm() -> str:
-    """Fail, so that you can see what an unhandled exception looks like from both sides."""
+    """Fail, to show an unhandled exception on the page and in the log."""
     raise RuntimeError("the storm glass fell off the wall (this page fails on purpose)")
 
 
-async def _ask(station: str, delay_s: float) -> Report:
-    """A station that is slow to answer; the reading is made up from its name and the hour."""
+async def _query(station: str, delay_s: float) -> Report:
+    """Simulate a slow station; the reading is derived from its name and the hour."""
     started = time.perf_counter()
     await asyncio.sleep(delay_s)
     seed = sum(map(ord, station)) + time.localtime().tm_hour

@@ -1,7 +1,7 @@
-"""Tides: a chart of the next two days, and a CSV of up to ten years that is never whole in memory.
+"""Tides: a chart of the next two days, and a streamed CSV of up to ten years.
 
-The water level is a sum of the five largest tidal constituents, whose speeds are the real ones; the
-heights and phases are those of a harbour that does not exist.
+The water level is the sum of the five largest tidal constituents. Their speeds are real; the
+heights and phases are those of a fictional harbour.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def level_m(at: datetime) -> float:
 
 @blueprint.get("/tides")
 def chart() -> str:
-    """Two days of tide as a drawing, and the form for the download."""
+    """A chart of two days, and the download form."""
     start = _this_hour()
     times = [start + step * timedelta(minutes=30) for step in range(97)]
     levels = [level_m(at) for at in times]
@@ -51,11 +51,11 @@ def chart() -> str:
 
 @blueprint.get("/tides.csv")
 def download() -> Response:
-    """Stream the levels: 144 rows a day, sent as they are computed."""
-    wanted = request.args.get("days", "30")
-    days = int(wanted) if wanted.isdecimal() and len(wanted) < 6 else 0
+    """Stream the levels: 144 rows per day, sent while they are computed."""
+    requested = request.args.get("days", "30")
+    days = int(requested) if requested.isdecimal() and len(requested) < 6 else 0
     if not 1 <= days <= MAX_DAYS:
-        abort(400, f"days={wanted!r}: takes a whole number from 1 to {MAX_DAYS}.")
+        abort(400, f"days={requested!r} is not a whole number from 1 to {MAX_DAYS}.")
     name = f"tides-{days}-days.csv"
     return Response(
         csv_rows(_this_hour(), days),
@@ -65,7 +65,7 @@ def download() -> Response:
 
 
 def csv_rows(start: datetime, days: int) -> Iterator[str]:
-    """The head line, then one chunk of text for each day."""
+    """Yield the header line, then one chunk of text per day."""
     yield "time_utc,level_m\r\n"
     for day in range(days):
         midnight = start + timedelta(days=day)
@@ -78,7 +78,7 @@ def _this_hour() -> datetime:
 
 
 def _turns(times: list[datetime], levels: list[float]) -> list[tuple[str, datetime, float]]:
-    """High and low waters: where the level is above, or below, both its neighbours."""
+    """High and low waters: the local maxima and minima of the level."""
     found = []
     for before, (at, here), after in zip(
         levels, zip(times[1:], levels[1:], strict=False), levels[2:], strict=False

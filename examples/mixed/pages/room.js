@@ -1,34 +1,34 @@
-// The control room: asks all four apps where they run, and writes through one what another shows.
-// The chat itself is chat.js, which is loaded first.
+// The control room: shows where each of the four apps runs, and saves an entry through FastAPI that Flask
+// shows. The chat itself is chat.js, which is loaded first.
 "use strict";
 
-const LOOK_MS = 3000;
+const POLL_MS = 3000;
 
 async function about(row) {
   if (row.dataset.about) return (await fetch(row.dataset.about)).json();
   const html = await (await fetch(row.dataset.page)).text();
-  const foot = new DOMParser().parseFromString(html, "text/html").querySelector("footer.crossing");
-  const [thread, pid] = [...foot.querySelectorAll("code")].map((code) => code.textContent);
-  const stops = [...foot.querySelectorAll("li")].map((stop) => stop.textContent);
-  return { way: stops.slice(1).join(" → "), thread, pid };
+  const footer = new DOMParser().parseFromString(html, "text/html").querySelector("footer.trace");
+  const [thread, pid] = [...footer.querySelectorAll("code")].map((code) => code.textContent);
+  const stops = [...footer.querySelectorAll("li")].map((stop) => stop.textContent);
+  return { path: stops.slice(1).join(" → "), thread, pid };
 }
 
-async function ask(row) {
+async function fillRow(row) {
   try {
-    const { way, thread, pid } = await about(row);
-    [way, thread, pid].forEach((text, index) => { row.cells[index + 2].textContent = text; });
+    const { path, thread, pid } = await about(row);
+    [path, thread, pid].forEach((text, index) => { row.cells[index + 2].textContent = text; });
     return String(pid);
   } catch (error) {
-    row.cells[2].textContent = `no answer: ${error.message}`;
+    row.cells[2].textContent = `no response: ${error.message}`;
     return "?";
   }
 }
 
-async function askAll() {
-  const pids = new Set(await Promise.all([...byId("parts").rows].map(ask)));
+async function fillTable() {
+  const pids = new Set(await Promise.all([...byId("apps").rows].map(fillRow)));
   byId("verdict").textContent = pids.size === 1 && !pids.has("?")
-    ? `All four answered from process ${[...pids][0]}.`
-    : "Not all of them answered from the same process: there are several workers, or one is missing.";
+    ? `All four responded from process ${[...pids][0]}.`
+    : "Not all four responded from the same process: there are several workers, or one app failed.";
 }
 
 byId("write").addEventListener("submit", async (event) => {
@@ -38,20 +38,20 @@ byId("write").addEventListener("submit", async (event) => {
   try {
     const response = await fetch("../api/log", { method: "POST", headers, body });
     const { id } = await response.json();
-    byId("written").textContent = response.ok ? `Entry ${id} is in the book.` : "The API refused it.";
+    byId("saved").textContent = response.ok ? `Entry ${id} was saved.` : "The API refused the entry.";
   } catch (error) {
-    byId("written").textContent = `No answer: ${error.message}`;
+    byId("saved").textContent = `No response: ${error.message}`;
   }
 });
 
-async function look() {
-  const response = await fetch("said").catch(() => null);
-  if (response?.ok) (await response.json()).forEach(add);
+async function poll() {
+  const response = await fetch("history").catch(() => null);
+  if (response?.ok) (await response.json()).forEach(addMessage);
 }
 
-if (document.body.dataset.server === "wsgi") {  // nothing to connect to: read along instead
+if (document.body.dataset.server === "wsgi") {  // no WebSocket to connect to: poll instead
   byId("room").hidden = false;
-  look();
-  setInterval(look, LOOK_MS);
+  poll();
+  setInterval(poll, POLL_MS);
 }
-askAll();
+fillTable();

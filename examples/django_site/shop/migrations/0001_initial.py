@@ -82,7 +82,7 @@ class Migration(migrations.Migration):
                     "address",
                     models.TextField(
                         blank=True,
-                        help_text="Only needed when the post boat is to bring it.",
+                        help_text="Required for delivery by post boat.",
                         max_length=300,
                     ),
                 ),

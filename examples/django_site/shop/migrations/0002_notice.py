@@ -15,7 +15,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("author", models.CharField(max_length=40, verbose_name="your name")),
-                ("text", models.CharField(max_length=200, verbose_name="what is there to tell?")),
+                ("text", models.CharField(max_length=200, verbose_name="your notice")),
                 ("posted_at", models.DateTimeField(auto_now_add=True)),
             ],
             options={"ordering": ("-pk",)},

@@ -1,16 +1,16 @@
-// Post to and read from the JSON API, and show the answer as it came.
+// Post to and read from the JSON API, and show the raw response.
 "use strict";
 
 const form = document.getElementById("try");
-const answer = document.getElementById("answer");
+const output = document.getElementById("response");
 
 async function send(options) {
   try {
     const response = await fetch(form.dataset.address, options);
     const body = await response.json();
-    answer.textContent = `HTTP ${response.status}\n${JSON.stringify(body, null, 2)}`;
+    output.textContent = `HTTP ${response.status}\n${JSON.stringify(body, null, 2)}`;
   } catch (error) {
-    answer.textContent = `No answer: ${error.message}`;
+    output.textContent = `No response: ${error.message}`;
   }
 }
 

@@ -1,20 +1,20 @@
-// Upload with two bars. Without this script the form posts itself as multipart/form-data.
+// Upload with two progress bars. Without this script the form is posted as multipart/form-data.
 "use strict";
 
 const byId = (id) => document.getElementById(id);
-const form = byId("loading");
+const form = byId("upload-form");
 const POLL_MS = 150;
 const UNITS = ["B", "KiB", "MiB", "GiB"];
 
-function inWords(bytes) {
+function formatSize(bytes) {
   const power = Math.min(UNITS.length - 1, Math.floor(Math.log2(Math.max(bytes, 1)) / 10));
   return (bytes / 1024 ** power).toFixed(power ? 1 : 0) + " " + UNITS[power];
 }
 
-function fill(bar, bytes, total) {
+function update(bar, bytes, total) {
   const percent = total ? (100 * bytes) / total : 100;
   byId(bar).value = percent;
-  byId(bar + "_text").textContent = `${inWords(bytes)} · ${Math.floor(percent)} %`;
+  byId(bar + "_text").textContent = `${formatSize(bytes)} · ${Math.floor(percent)} %`;
   form.dispatchEvent(new CustomEvent("cargo", { bubbles: true, detail: { bar, percent } }));
 }
 
@@ -22,31 +22,31 @@ function newKey() {
   return Array.from(crypto.getRandomValues(new Uint8Array(8)), (n) => n.toString(16).padStart(2, "0")).join("");
 }
 
-// Ask the server how much is on disk until the upload is over.
-async function follow(key, total, request) {
+// Poll the server for the number of bytes on disk until the upload ends.
+async function poll(key, total, request) {
   while (request.readyState !== XMLHttpRequest.DONE) {
     const answer = await fetch(form.dataset.crates + key).then((response) => response.json()).catch(() => null);
-    if (answer && request.readyState !== XMLHttpRequest.DONE) fill("written", answer.received_bytes, total);
+    if (answer && request.readyState !== XMLHttpRequest.DONE) update("written", answer.received_bytes, total);
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
 }
 
 function finish(text) {
   byId("outcome").textContent = text;
-  byId("load").disabled = false;
-  byId("stop").hidden = true;
+  byId("upload").disabled = false;
+  byId("cancel").hidden = true;
 }
 
-function arrived(request, file) {
+function showResult(request, file) {
   let answer = {};
-  try { answer = JSON.parse(request.responseText); } catch { /* not from the app: a proxy's page */ }
-  if (request.status !== 201) return finish(answer.error || `The server answered ${request.status}.`);
-  fill("written", answer.size_bytes, file.size);
-  finish(`${answer.name} is in the hold.`);
-  return addToHold(answer);
+  try { answer = JSON.parse(request.responseText); } catch { /* not from the app, but from a proxy */ }
+  if (request.status !== 201) return finish(answer.error || `The server responded with ${request.status}.`);
+  update("written", answer.size_bytes, file.size);
+  finish(`${answer.name} was stored.`);
+  return addRow(answer);
 }
 
-function addToHold(crate) {
+function addRow(crate) {
   const row = document.createElement("tr");
   const link = document.createElement("a");
   const cells = [document.createElement("td"), document.createElement("td"), document.createElement("td")];
@@ -54,12 +54,12 @@ function addToHold(crate) {
   link.textContent = crate.name;
   cells[0].append(link);
   cells[1].className = "number";
-  cells[1].textContent = inWords(crate.size_bytes);
+  cells[1].textContent = formatSize(crate.size_bytes);
   cells[2].className = "mono";
   cells[2].title = crate.sha256;
   cells[2].textContent = crate.sha256.slice(0, 10) + "…";
   row.append(...cells);
-  const body = byId("hold").tBodies[0];
+  const body = byId("files").tBodies[0];
   body.querySelector("[colspan]")?.parentElement.remove();
   body.prepend(row);
 }
@@ -72,18 +72,18 @@ form.addEventListener("submit", (event) => {
   request.open("PUT", `${form.dataset.put}${encodeURIComponent(file.name)}?crate=${key}`);
   request.setRequestHeader("Content-Type", "application/octet-stream");
   request.setRequestHeader("Accept", "application/json");
-  request.upload.addEventListener("progress", (progress) => fill("sent", progress.loaded, progress.total));
-  request.upload.addEventListener("load", () => fill("sent", file.size, file.size));
-  request.addEventListener("load", () => arrived(request, file));
-  request.addEventListener("error", () => finish("The connection was lost. Nothing was kept."));
-  request.addEventListener("abort", () => finish("Stopped. Nothing was kept."));
+  request.upload.addEventListener("progress", (progress) => update("sent", progress.loaded, progress.total));
+  request.upload.addEventListener("load", () => update("sent", file.size, file.size));
+  request.addEventListener("load", () => showResult(request, file));
+  request.addEventListener("error", () => finish("The connection was lost. The file was not stored."));
+  request.addEventListener("abort", () => finish("Cancelled. The file was not stored."));
   byId("meters").hidden = false;
-  byId("load").disabled = true;
-  byId("stop").hidden = false;
-  byId("stop").onclick = () => request.abort();
-  byId("outcome").textContent = `Loading ${file.name} …`;
-  fill("sent", 0, file.size);
-  fill("written", 0, file.size);
+  byId("upload").disabled = true;
+  byId("cancel").hidden = false;
+  byId("cancel").onclick = () => request.abort();
+  byId("outcome").textContent = `Uploading ${file.name} …`;
+  update("sent", 0, file.size);
+  update("written", 0, file.size);
   request.send(file);
-  follow(key, file.size, request);
+  poll(key, file.size, request);
 });

@@ -1,4 +1,4 @@
-// The live board: one EventSource, each kind of event into its place.
+// The live board: one EventSource; each kind of event updates its part of the page.
 "use strict";
 
 const byId = (id) => document.getElementById(id);
@@ -9,15 +9,15 @@ function show(state, text) {
   byId("state").textContent = text;
 }
 
-function on(kind, fill) {
+function on(kind, update) {
   source.addEventListener(kind, (event) => {
     byId("count").textContent = Number(byId("count").textContent) + 1;
-    fill(JSON.parse(event.data));
+    update(JSON.parse(event.data));
   });
 }
 
 source.addEventListener("open", () => show("open", "Connected"));
-source.addEventListener("error", () => show("lost", "Connection lost. Trying again"));
+source.addEventListener("error", () => show("lost", "Connection lost. Reconnecting"));
 
 on("reading", (reading) => {
   byId("wind").textContent = reading.wind_knots.toFixed(1);
@@ -30,7 +30,7 @@ on("reading", (reading) => {
 on("watchers", (number) => { byId("watchers").textContent = number; });
 
 on("entry", (entry) => {
-  byId("quiet")?.remove();
+  byId("empty")?.remove();
   const item = document.createElement("li");
   const text = document.createElement("p");
   const by = document.createElement("span");
@@ -41,6 +41,6 @@ on("entry", (entry) => {
   byId("entries").prepend(item);
 });
 
-// Leave at once when the page goes, also when the browser keeps it for the back button.
+// Close immediately when the user leaves the page, even if the browser caches it for the back button.
 addEventListener("pagehide", () => source.close());
 addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });

@@ -1,14 +1,14 @@
-// The board on the quay: one WebSocket, which comes back by itself when it is lost.
+// The notice board: one WebSocket, which reconnects when the connection is lost.
 "use strict";
 
 const byId = (id) => document.getElementById(id);
 const address = new URL(byId("board").dataset.socket, location.href);
 address.protocol = address.protocol.replace("http", "ws");
 
-const FIRST_WAIT_MS = 500;
-const LONGEST_WAIT_MS = 8000;
-const KEPT = 12;
-let wait = FIRST_WAIT_MS;
+const MIN_WAIT_MS = 500;
+const MAX_WAIT_MS = 8000;
+const MAX_NOTICES = 12;
+let waitMs = MIN_WAIT_MS;
 let wasOpen = false;
 let socket;
 
@@ -21,18 +21,18 @@ function connect() {
   socket = new WebSocket(address);
   socket.addEventListener("open", () => {
     wasOpen = true;
-    wait = FIRST_WAIT_MS;
+    waitMs = MIN_WAIT_MS;
     show("open", "Connected");
   });
-  socket.addEventListener("message", ({ data }) => fill(JSON.parse(data)));
+  socket.addEventListener("message", ({ data }) => update(JSON.parse(data)));
   socket.addEventListener("close", () => {
-    show("lost", wasOpen ? "Connection lost. Trying again" : "No live connection. The board is as it was when you loaded the page. Trying again");
-    setTimeout(connect, wait);
-    wait = Math.min(2 * wait, LONGEST_WAIT_MS);
+    show("lost", wasOpen ? "Connection lost. Reconnecting" : "No live connection. This page shows the board as of when it was loaded. Reconnecting");
+    setTimeout(connect, waitMs);
+    waitMs = Math.min(2 * waitMs, MAX_WAIT_MS);
   });
 }
 
-function fill({ notices = [], stock = {} }) {
+function update({ notices = [], stock = {} }) {
   notices.forEach(addNotice);
   for (const [slug, left] of Object.entries(stock)) setStock(slug, left);
 }
@@ -41,16 +41,16 @@ function addNotice({ id, author, text }) {
   const list = byId("notices");
   if (list.querySelector(`[data-notice="${id}"]`)) return;
   const item = document.createElement("li");
-  const words = document.createElement("p");
+  const paragraph = document.createElement("p");
   const by = document.createElement("span");
   item.dataset.notice = id;
-  words.textContent = text;
+  paragraph.textContent = text;
   by.className = "by";
   by.textContent = author;
-  item.append(words, by);
+  item.append(paragraph, by);
   list.prepend(item);
-  while (list.children.length > KEPT) list.lastElementChild.remove();
-  byId("quiet").hidden = true;
+  while (list.children.length > MAX_NOTICES) list.lastElementChild.remove();
+  byId("empty").hidden = true;
   flash(item);
 }
 
@@ -63,12 +63,12 @@ function setStock(slug, left) {
 
 function flash(element) {
   element.classList.remove("new");
-  void element.offsetWidth; // starts the animation anew
+  void element.offsetWidth; // restarts the animation
   element.classList.add("new");
 }
 
 connect();
 
-// Leave at once when the page goes, also when the browser keeps it for the back button.
+// Close immediately when the user leaves the page, even if the browser caches it for the back button.
 addEventListener("pagehide", () => socket.close());
 addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });

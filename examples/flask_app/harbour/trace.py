@@ -1,4 +1,7 @@
-"""What a WSGI app can see of its way to the client: the line at the foot of each page."""
+"""The path of a request from the client to the app, as far as a WSGI app can see it.
+
+It is shown at the foot of each page.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,8 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Crossing:
-    """How one request reached the app, in the words a page shows.
+class RequestTrace:
+    """How one request reached the app, as shown on a page.
 
     :ivar stops: what the request passed through, outermost first.
     :ivar thread: the name of the thread that runs the app.
@@ -23,10 +26,10 @@ class Crossing:
     pid: int
 
 
-def crossing_of(environ: Mapping[str, Any]) -> Crossing:
-    """Read the way of a request from its WSGI environ.
+def trace_of(environ: Mapping[str, Any]) -> RequestTrace:
+    """Read the path of a request from its WSGI environ.
 
-    ``asgi.scope`` is there only when the request came through the bridge.
+    ``asgi.scope`` is set only if the request came through bridge.
     """
     scope = environ.get("asgi.scope")
     flask = f"Flask {version('flask')}"
@@ -35,4 +38,4 @@ def crossing_of(environ: Mapping[str, Any]) -> Crossing:
         stops: tuple[str, ...] = (protocol, "WSGI server", flask)
     else:
         stops = (protocol, f"ASGI {scope['asgi']['version']} server", "bridge.to_asgi", flask)
-    return Crossing(stops, threading.current_thread().name, os.getpid())
+    return RequestTrace(stops, threading.current_thread().name, os.getpid())
