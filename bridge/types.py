@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -42,3 +43,17 @@ class StartResponse(Protocol):
 
 
 WsgiApp: TypeAlias = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStats:
+    """A pool at one moment. Waits are in seconds and count jobs that have started."""
+
+    threads: int
+    idle: int
+    running: int
+    waiting: int
+    completed: int
+    refused: int
+    wait_total_s: float
+    wait_max_s: float

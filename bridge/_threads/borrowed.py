@@ -11,8 +11,9 @@ import threading
 from concurrent.futures import Executor
 
 from bridge._threads.job import Job
-from bridge._threads.pool import LateJobs, Meter, PoolStats
+from bridge._threads.pool import LateJobs, Meter
 from bridge.errors import PoolClosed, PoolSaturated
+from bridge.types import PoolStats
 
 __all__ = ["BorrowedPool"]
 

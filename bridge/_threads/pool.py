@@ -33,7 +33,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 from weakref import WeakSet, ref
 
@@ -42,8 +41,9 @@ from bridge._threads.job import Job, SubmittedCall
 from bridge._threads.parking import LockParking, Parking
 from bridge._threads.real_threads import RealLock, RealThread
 from bridge.errors import PoolClosed, PoolSaturated
+from bridge.types import PoolStats
 
-__all__ = ["LateJobs", "Meter", "PoolStats", "WorkerPool"]
+__all__ = ["LateJobs", "Meter", "WorkerPool"]
 
 logger = logging.getLogger("bridge.pool")
 
@@ -54,20 +54,6 @@ TICK_S = 0.001
 LATE_S = 0.002
 REMIND_S = 0.5
 EXIT_JOIN_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class PoolStats:
-    """A pool at one moment. Waits are in seconds and count jobs that have started."""
-
-    threads: int
-    idle: int
-    running: int
-    waiting: int
-    completed: int
-    refused: int
-    wait_total_s: float
-    wait_max_s: float
 
 
 class Meter:

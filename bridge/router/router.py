@@ -25,7 +25,6 @@ from bridge._frameworks.django import read_chunked_bodies
 from bridge._lifespan.many import Member
 from bridge._lifespan.shared import SharedLife
 from bridge._threads import process
-from bridge._threads.pool import PoolStats
 from bridge.asgi_to_wsgi.adapter import AsgiToWsgi
 from bridge.config import ToWsgiOptions
 from bridge.dual import Universal
@@ -34,7 +33,7 @@ from bridge.router.asgi_side import AsgiSide
 from bridge.router.mounts import AnyApp, Mount, Mounts, Place, identity, plan
 from bridge.router.options import RouterKeywords, RouterOptions
 from bridge.router.wsgi_side import WsgiSide
-from bridge.types import AsgiApp, Environ, StartResponse
+from bridge.types import AsgiApp, Environ, PoolStats, StartResponse
 from bridge.wsgi_to_asgi.adapter import WsgiToAsgi
 
 __all__ = ["Router", "start_routers"]

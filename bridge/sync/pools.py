@@ -20,13 +20,14 @@ from weakref import WeakSet
 
 from bridge._threads import process
 from bridge._threads.job import Job, JobWithEnd, SubmittedCall
-from bridge._threads.pool import PoolStats, WorkerPool
+from bridge._threads.pool import WorkerPool
 from bridge._threads.real_threads import RealLock
 from bridge.config import positive_int
 from bridge.errors import ConfigError, PoolSaturated
 from bridge.sync.dropped import submit
 from bridge.sync.elastic import ElasticPool
 from bridge.sync.nesting import Waits, frames_waiting
+from bridge.types import PoolStats
 
 __all__ = ["Limit", "default_pool", "iteration_pool", "limit", "pool", "stats"]
 

@@ -23,12 +23,13 @@ from bridge._http.rules import BadRequest
 from bridge._http.scope_to_environ import EnvironBuilder
 from bridge._threads.borrowed import BorrowedPool
 from bridge._threads.loop_inbox import LoopInbox, inbox_of
-from bridge._threads.pool import PoolStats, WorkerPool
+from bridge._threads.pool import WorkerPool
 from bridge.config import ToAsgiOptions
 from bridge.errors import ConfigError, PoolClosed, PoolSaturated, ServerProtocolError
 from bridge.types import (
     Environ,
     Message,
+    PoolStats,
     Receive,
     Scope,
     Send,

@@ -20,7 +20,6 @@ from typing import Any, Unpack, cast
 from django.conf import settings
 
 from bridge._lifespan.runner import LifespanRunner
-from bridge._threads.pool import PoolStats
 from bridge.contrib.django import static
 from bridge.contrib.django.chain import why_not_async
 from bridge.contrib.django.choice import Choice
@@ -33,6 +32,7 @@ from bridge.types import (
     AsgiApp,
     LifespanMode,
     Message,
+    PoolStats,
     Receive,
     Scope,
     Send,
