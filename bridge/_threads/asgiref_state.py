@@ -40,14 +40,17 @@ from bridge._threads import process
 from bridge._threads.real_threads import refuse_greenlets
 
 __all__ = [
+    "CALL",
+    "LOOP",
+    "LOOP_PID",
     "OCCUPIED",
+    "TASKS",
     "THREAD_SENSITIVE_CONTEXT",
     "WAITING_VARIABLE",
     "CurrentThreadExecutor",
     "calls_for",
     "context_executors",
     "current_call",
-    "enter_call",
     "executor_serving",
     "executor_waiting_here",
     "has_exited",
@@ -59,72 +62,60 @@ __all__ = [
     "owned",
     "queue_length",
     "rehome",
-    "restore_thread",
     "set_executor_waiting_here",
     "set_loop_of_this_thread",
     "shows_its_queue",
     "single_thread_context_executor",
     "single_thread_executor",
     "tasks_of_this_thread",
+    "this_thread",
     "thread_of",
-    "thread_snapshot",
 ]
 
 T = TypeVar("T")
 
 # -- what a thread knows of the async code that called it (rule 1) ---------------------------------
 
-_thread = SyncToAsync.threadlocal
-_CALL = "bridge_call"
-"""Ours, among asgiref's keys: copying and putting back all of them is quicker than one by one."""
+this_thread: Any = SyncToAsync.threadlocal
+"""What the current thread knows, in its ``__dict__``, under the keys below.
+
+Code that enters a call saves a copy of the dict, and restores it with ``clear()`` and ``update()``,
+in that order and with no Python function around them: a signal handler may raise where a function
+begins, and what it leaves here would be taken by the next call on the thread.
+"""
+
+LOOP = "main_event_loop"
+LOOP_PID = "main_event_loop_pid"
+TASKS = "task_context"
+CALL = "bridge_call"
+"""Ours, among asgiref's keys: copying and restoring all of them is quicker than one by one."""
 
 
 def set_loop_of_this_thread(loop: AbstractEventLoop) -> None:
     """Let ``async_to_sync`` on this thread, ours or asgiref's, use ``loop``."""
-    if getattr(_thread, "main_event_loop", None) is not loop:
-        _thread.main_event_loop = loop
-        _thread.main_event_loop_pid = process.pid
+    if getattr(this_thread, LOOP, None) is not loop:
+        this_thread.main_event_loop = loop
+        this_thread.main_event_loop_pid = process.pid
 
 
 def loop_of_this_thread() -> AbstractEventLoop | None:
     """The loop that the sync code on this thread was called from, if it is still running."""
-    here = _thread.__dict__
-    loop: AbstractEventLoop | None = here.get("main_event_loop")
+    here = this_thread.__dict__
+    loop: AbstractEventLoop | None = here.get(LOOP)
     if loop is None or not loop.is_running():
         return None
-    return loop if here.get("main_event_loop_pid") == process.pid else None
+    return loop if here.get(LOOP_PID) == process.pid else None
 
 
 def tasks_of_this_thread() -> list[Task[Any]] | None:
     """The tasks that this thread waits for; they are cancelled with the call that runs on it."""
-    tasks: list[Task[Any]] | None = _thread.__dict__.get("task_context")
+    tasks: list[Task[Any]] | None = this_thread.__dict__.get(TASKS)
     return tasks
 
 
 def current_call() -> Any:
     """The call of ours that this thread runs, or None."""
-    return _thread.__dict__.get(_CALL)
-
-
-def enter_call(call: object, loop: AbstractEventLoop, tasks: list[Task[Any]]) -> None:
-    """Let the sync code on this thread see the call that it is part of."""
-    here = _thread.__dict__
-    here["main_event_loop"] = loop
-    here["main_event_loop_pid"] = process.pid
-    here["task_context"] = tasks
-    here[_CALL] = call
-
-
-def thread_snapshot() -> dict[str, Any]:
-    """All that this thread knows, for :func:`restore_thread`."""
-    return _thread.__dict__.copy()
-
-
-def restore_thread(snapshot: dict[str, Any]) -> None:
-    """Forget what the thread was given since :func:`thread_snapshot`."""
-    here = _thread.__dict__
-    here.clear()
-    here.update(snapshot)
+    return this_thread.__dict__.get(CALL)
 
 
 def isolated(call: Callable[[], T]) -> T:
@@ -133,11 +124,13 @@ def isolated(call: Callable[[], T]) -> T:
     A job of asgiref's sets which loop its thread was called from, and never resets it. The loop may
     still be running later, and must not be used for what the thread does then.
     """
-    snapshot = thread_snapshot()
+    here = this_thread.__dict__
+    before = here.copy()
     try:
         return call()
     finally:
-        restore_thread(snapshot)
+        here.clear()
+        here.update(before)
 
 
 # -- the thread that waits for async code (rule 2) -------------------------------------------------

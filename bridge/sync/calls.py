@@ -27,14 +27,17 @@ from sys import exception
 from time import monotonic
 from typing import Any, Protocol
 
+from bridge._threads import process
 from bridge._threads.asgiref_state import (
+    CALL,
+    LOOP,
+    LOOP_PID,
     OCCUPIED,
+    TASKS,
     current_call,
-    enter_call,
     holds_locals,
     rehome,
-    restore_thread,
-    thread_snapshot,
+    this_thread,
 )
 from bridge._threads.context import adopt
 from bridge._threads.job import Job
@@ -163,10 +166,13 @@ class Call(Job):
         """Call the function. Never raises; does nothing if the caller was cancelled before."""
         if not self._ticket.acquire(False):
             return
-        snapshot = thread_snapshot()
+        here = this_thread.__dict__
+        before = here.copy()
         try:  # all of it: a signal handler may raise anywhere
-            self.tasks = []
-            enter_call(self, self.loop, self.tasks)
+            here[LOOP] = self.loop
+            here[LOOP_PID] = process.pid
+            here[TASKS] = self.tasks = []
+            here[CALL] = self
             context = self.context
             if self.occupies or self._handled is not None or (context and holds_locals(context)):
                 self._result = context.run(self._run)
@@ -174,7 +180,8 @@ class Call(Job):
                 self._result = context.run(self._func, *self._args, **self._kwargs)
         except BaseException as error:
             self.error = error
-        restore_thread(snapshot)
+        here.clear()
+        here.update(before)
         self.ended = True
         if not self.settles:
             self._inbox.post(self._arrive)
