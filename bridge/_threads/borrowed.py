@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import Executor
+from functools import partial
 
-from bridge._threads.job import Job
+from bridge._threads.job import Job, submit_or_discard
 from bridge._threads.pool import LateJobs, Meter
 from bridge.errors import PoolClosed, PoolSaturated
 from bridge.types import PoolStats
@@ -46,11 +47,10 @@ class BorrowedPool:
                 raise PoolSaturated(f"{waiting} jobs wait in {self.executor!r}")
             self._jobs.add(job)
         try:
-            future = self.executor.submit(self._run, job)
+            submit_or_discard(self.executor, partial(self._run, job), partial(self._discard, job))
         except RuntimeError as error:
             self._take(job)
             raise PoolClosed(f"{self.executor!r} accepts no jobs: {error}") from error
-        future.add_done_callback(lambda _: self._discard_if_dropped(job))
         self._late_jobs.arm(loop)
 
     def _take(self, job: Job) -> bool:
@@ -72,10 +72,9 @@ class BorrowedPool:
             with self._lock:
                 self._meter.completed += 1
 
-    def _discard_if_dropped(self, job: Job) -> None:
-        """The executor has finished with it, and may have cancelled it or found no thread."""
+    def _discard(self, job: Job, error: BaseException) -> None:
         if self._take(job):
-            job.discard()
+            job.discard(error)
 
     def stats(self) -> PoolStats:
         """The jobs posted here. The executor's threads cannot be counted from outside."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Executor, Future
+from functools import partial
 from typing import Any
 
-__all__ = ["Job", "JobWithEnd", "SubmittedCall"]
+__all__ = ["Job", "JobWithEnd", "SubmittedCall", "drop_error", "submit_or_discard"]
 
 
 class Job:
@@ -100,3 +102,36 @@ class JobWithEnd(Job):
     def discard(self, error: BaseException | None = None) -> None:
         self._job.discard(error)
         self._on_end()
+
+
+# -- on an executor that somebody else owns --------------------------------------------------------
+
+
+def submit_or_discard(
+    executor: Executor, run: Callable[[], object], discard: Callable[[BaseException], object]
+) -> None:
+    """Submit a job to an executor that may drop it. Never blocks.
+
+    :param run: called on the executor's thread.
+    :param discard: called instead if the executor is shut down with ``cancel_futures``, or its
+        ``initializer`` fails; on any thread, with :func:`drop_error`.
+    :raises RuntimeError: the executor accepts no jobs.
+    """
+    executor.submit(run).add_done_callback(partial(_discard_if_dropped, discard))
+
+
+def _discard_if_dropped(discard: Callable[[BaseException], object], future: Future[Any]) -> None:
+    error = drop_error(future)
+    if error is not None:
+        discard(error)
+
+
+def drop_error(future: Future[Any]) -> BaseException | None:
+    """Why an executor dropped a job, from the ``future`` that it has completed; None if it ran.
+
+    Code that awaits a cancelled job is cancelled, as with ``loop.run_in_executor``.
+    """
+    try:
+        return future.exception()
+    except CancelledError:
+        return asyncio.CancelledError()

@@ -19,12 +19,11 @@ from typing import Any, ParamSpec, TypeVar
 from weakref import WeakSet
 
 from bridge._threads import process
-from bridge._threads.job import Job, JobWithEnd, SubmittedCall
+from bridge._threads.job import Job, JobWithEnd, SubmittedCall, submit_or_discard
 from bridge._threads.pool import WorkerPool
 from bridge._threads.real_threads import RealLock
 from bridge.config import positive_int
 from bridge.errors import ConfigError, PoolSaturated
-from bridge.sync.dropped import submit
 from bridge.sync.elastic import ElasticPool
 from bridge.sync.nesting import Waits, frames_waiting
 from bridge.types import PoolStats
@@ -159,7 +158,7 @@ class Limit(Executor):
         job = SubmittedCall(lambda: fn(*args, **kwargs))
         turn = self._take_turn(job)
         if turn is not None:
-            self._go(turn, lambda pool: submit(pool, turn))
+            self._go(turn, lambda pool: submit_or_discard(pool, turn.run, turn.discard))
         return job.future
 
     def stats(self) -> PoolStats:

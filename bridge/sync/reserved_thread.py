@@ -11,9 +11,8 @@ from _queue import Empty, SimpleQueue  # not queue's: gevent's is not for a real
 from asyncio import AbstractEventLoop
 from typing import Any
 
-from bridge._threads.job import Job
+from bridge._threads.job import Job, submit_or_discard
 from bridge.sync.calls import Call
-from bridge.sync.dropped import submit
 from bridge.sync.pools import iteration_pool
 
 __all__ = ["ReservedThread"]
@@ -33,7 +32,7 @@ class ReservedThread(Job):
         self._error: BaseException | None = None
         post = getattr(executor or iteration_pool(), "post", None)
         if post is None:
-            submit(executor, self)
+            submit_or_discard(executor, self.run, self.discard)
         else:
             post(self, loop)
 

@@ -25,9 +25,9 @@ from weakref import WeakKeyDictionary
 
 from bridge._threads import process
 from bridge._threads.asgiref_state import queue_length, shows_its_queue
+from bridge._threads.job import drop_error, submit_or_discard
 from bridge._threads.real_threads import RealLock
 from bridge.sync.calls import Call
-from bridge.sync.dropped import submit, why_dropped
 
 __all__ = ["SerialQueue", "post_in_order"]
 
@@ -52,7 +52,7 @@ class _Batch:
         """The executor is through with it. Has it dropped it, with all its calls?"""
         if self.started:  # as mostly
             return
-        error = why_dropped(future)
+        error = drop_error(future)
         while (call := self._queue.next_of(self)) is not None:
             call.discard(error)
 
@@ -109,7 +109,7 @@ def post_in_order(call: Call, executor: Executor) -> None:
     queue = _queues.get(executor)
     if queue is None:
         if not shows_its_queue(executor):
-            submit(executor, call)
+            submit_or_discard(executor, call.run, call.discard)
             return
         queue = _queues.setdefault(executor, SerialQueue())
     queue.post(call, executor)

@@ -15,10 +15,10 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 
+from bridge._threads.job import submit_or_discard
 from bridge._threads.pool import WorkerPool
 from bridge.errors import ConfigError
 from bridge.sync.calls import Call
-from bridge.sync.dropped import submit
 from bridge.sync.pools import Limit, default_pool
 from bridge.sync.sensitive import post_thread_sensitive
 
@@ -75,11 +75,15 @@ def _poster_to(executor: Any) -> Callable[[Call], None]:
         return functools.partial(_post_to_pool, executor)
     if isinstance(executor, Limit):
         return functools.partial(_post_to_limit, executor)
-    return functools.partial(submit, executor)
+    return functools.partial(_submit_to, executor)
 
 
 def _post_to_default_pool(call: Call) -> None:
     _post_to_pool(default_pool(), call)
+
+
+def _submit_to(executor: Executor, call: Call) -> None:
+    submit_or_discard(executor, call.run, call.discard)
 
 
 def _post_to_limit(limit: Limit, call: Call) -> None:
