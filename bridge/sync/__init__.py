@@ -1,7 +1,6 @@
-"""The helpers between sync and async code; see :doc:`/explanation/sync` for how they fit together.
+"""Helpers that call sync code from async code and the other way round.
 
-What enters: functions, coroutine functions. What leaves: the other kind. Which thread runs what is
-said where each is made.
+:doc:`/explanation/sync` shows how they fit together. Each helper's docstring lists its threads.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from bridge.sync.enter import enter_in_loop, enter_in_threads
 from bridge.sync.iterate_loop import iterate_in_loop
 from bridge.sync.iterate_threads import iterate_in_threads
 from bridge.sync.pools import Limit, limit, pool, stats
-from bridge.sync.sensitive import ThreadSensitiveContext
+from bridge.sync.thread_sensitive import ThreadSensitiveContext
 from bridge.sync.to_loop import AsyncToSync, async_to_sync
 from bridge.sync.to_thread import SyncToAsync, sync_to_async
 

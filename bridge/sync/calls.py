@@ -1,20 +1,21 @@
-"""A call of a sync function on its way from an event loop to a thread and back.
+"""One call of a sync function from a coroutine: it runs on a thread, and the coroutine awaits it.
 
-What enters: a function, its arguments and a context, from a coroutine. What leaves: the result or
-the exception, in the same coroutine. In between: :meth:`Call.run`, on whichever thread took it.
+The coroutine makes a :class:`Call` of a function, its arguments and a context, posts it to a thread
+and awaits it. :meth:`Call.run` runs on that thread. The result, or the exception, is returned or
+raised in the coroutine.
 
-Rule 1. Who gets the ticket decides what becomes of the call: the thread, and it runs; or a
-        cancelled caller, and it never starts. There is no third way and no moment in between.
-Rule 2. The thread writes ``_result`` or ``error`` and posts :meth:`Call._arrive`; the rest is the
-        loop's. So the loop is woken once for many calls that end together.
-Rule 3. A call is what its caller's task awaits: a future-like object (``asyncio.isfuture``) that
-        takes one callback, the task's own. On arrival the task goes on then and there, and not,
-        as behind an ``asyncio.Future``, in the loop's next turn.
+Rule 1. The side that acquires the ticket decides: if it is the thread, the call runs; if it is the
+        cancelled caller, the call never starts. There is no state in between.
+Rule 2. The thread writes ``_result`` or ``error`` and posts :meth:`Call._arrive`; the loop does the
+        rest. So the loop is woken once for many calls that end together.
+Rule 3. The caller's task awaits the call itself: a future-like object (``asyncio.isfuture``) that
+        takes one callback, the task's. When the call arrives, the task continues at once; behind
+        an ``asyncio.Future`` it would continue in the loop's next turn.
 Rule 4. A running call cannot be stopped, so its caller does not wait for it: the call is
-        ``abandoned``, :func:`cancelled` tells the function so, and nobody adopts its context. But
-        if the function itself waits for a coroutine (``async_to_sync``), that coroutine is
-        cancelled instead, and the caller waits for the function to unwind: its ``finally`` blocks
-        run before the caller goes on, as they would if all of it were async.
+        ``abandoned``, :func:`cancelled` is True in the function, and its context is not adopted.
+        But if the function itself waits for a coroutine (``async_to_sync``), that coroutine is
+        cancelled instead, and the caller waits until the function has unwound: its ``finally``
+        blocks run before the caller continues, as they would if all of it were async.
 """
 
 from __future__ import annotations
@@ -45,54 +46,56 @@ from bridge._threads.loop_inbox import inbox_of
 from bridge._threads.real_threads import RealLock
 from bridge.errors import PoolClosed
 
-__all__ = ["Call", "cancelled", "settle_cancellation"]
+__all__ = ["Call", "cancelled", "clear_pending_cancellation"]
 
 logger = logging.getLogger("bridge.sync")
 
 
-def settle_cancellation() -> None:
-    """What the function that runs here does from now on is no longer cancelled with its caller:
-    the coroutines of its cleaning up run to their end.
+def clear_pending_cancellation() -> None:
+    """Let the function that runs here clean up: the coroutines that it waits for from now on are
+    not cancelled with its caller.
     """
     call = current_call()
     if call is not None:
-        call.owes_cancellation = False
+        call.cancellation_pending = False
 
 
 def cancelled() -> bool:
-    """Whether the caller of the sync function that runs here has stopped waiting for it.
+    """Whether the code that called the current sync function has stopped waiting for it.
 
-    For long functions called through :func:`~bridge.sync_to_async`,
-    :func:`~bridge.iterate_in_threads` and :func:`~bridge.enter_in_threads`: look now and then, and
-    return early. What is returned or raised from then on reaches nobody. Always False outside of
-    such a call.
+    A thread cannot be interrupted, so a function whose caller is cancelled or times out keeps
+    running. A long function can check this from time to time and return early. Its result is
+    discarded in that case; an exception is logged by the logger ``bridge.sync``.
 
-    On the thread that runs the function; never blocks.
+    Works in functions, iterables and context managers that run through
+    :func:`~bridge.sync_to_async`, :func:`~bridge.iterate_in_threads` and
+    :func:`~bridge.enter_in_threads`; anywhere else it is always False. Call it on the thread that
+    runs the function. Never blocks.
     """
     call = current_call()
     return call is not None and bool(call.abandoned)
 
 
-class Awaited(Protocol):
-    """What a sync function waits for."""
+class Cancellable(Protocol):
+    """Something asynchronous that a sync function waits for."""
 
-    def cancel_owed(self) -> None:
-        """Cancel it if its call still owes that. On any thread; returns at once."""
+    def cancel_if_pending(self) -> None:
+        """Cancel it if the call's cancellation is still pending. On any thread; never blocks."""
 
 
 class Call(Job):
-    """One call. A job of :class:`~bridge._threads.pool.WorkerPool`, too.
+    """One call: a job for a thread, and an awaitable for the caller's task.
 
-    :ivar loop: where the caller waits.
+    :ivar loop: the caller's event loop.
     :ivar tasks: the tasks that asgiref's ``async_to_sync`` runs for this call's thread.
     :ivar waits_for: what this call's thread waits for in a helper of ours; the thread writes it.
-    :ivar abandoned: the caller waits no longer.
-    :ivar owes_cancellation: its caller was cancelled, and no coroutine that its function waits for
-        has been told yet: that one, or else the next one that it starts, is cancelled.
-    :ivar occupies: it runs on asgiref's single thread.
-    :ivar ended: the thread is through with it.
-    :ivar settles: a pool runs it that calls :meth:`settle`.
-    :ivar must_run: its turn comes even if its caller is cancelled: it ends what has begun.
+    :ivar abandoned: the caller no longer waits.
+    :ivar cancellation_pending: the caller was cancelled, and no coroutine that the function waits
+        for has been cancelled yet. It is the current one, or else the next one that it starts.
+    :ivar on_single_thread: it runs on asgiref's single thread.
+    :ivar ended: the thread has finished it.
+    :ivar settles: it runs on a pool that calls :meth:`settle`.
+    :ivar must_run: it runs even if its caller is cancelled, because it ends what another began.
     """
 
     __slots__ = (
@@ -110,13 +113,13 @@ class Call(Job):
         "_wake_context",
         "abandoned",
         "arrived",
+        "cancellation_pending",
         "context",
         "ended",
         "error",
         "loop",
         "must_run",
-        "occupies",
-        "owes_cancellation",
+        "on_single_thread",
         "settles",
         "tasks",
         "waits_for",
@@ -146,24 +149,24 @@ class Call(Job):
         self._wake_context: Context
         self.error: BaseException | None = None
         self.tasks: list[Task[Any]] | None = None
-        self.waits_for: Awaited | None = None
+        self.waits_for: Cancellable | None = None
         self.abandoned = False
         self.arrived = False
+        self.cancellation_pending = False
         self.ended = False
         self.must_run = False
-        self.occupies = False
-        self.owes_cancellation = False
+        self.on_single_thread = False
         self.settles = False
         self.posted_at = monotonic()
 
     def __bool__(self) -> bool:
-        """Whether it still occupies its thread: see ``asgiref_state.OCCUPIED``."""
+        """Whether it occupies asgiref's single thread: the value of ``asgiref_state.OCCUPIED``."""
         return not self.ended
 
-    # -- the thread's side: a job ---------------------------------------------------------------
+    # -- on the thread: a job -------------------------------------------------------------------
 
     def run(self) -> None:
-        """Call the function. Never raises; does nothing if the caller was cancelled before."""
+        """Call the function; do nothing if the caller was cancelled before. Does not raise."""
         if not self._ticket.acquire(False):
             return
         here = this_thread.__dict__
@@ -174,7 +177,11 @@ class Call(Job):
             here[TASKS] = self.tasks = []
             here[CALL] = self
             context = self.context
-            if self.occupies or self._handled is not None or (context and holds_locals(context)):
+            if (
+                self.on_single_thread
+                or self._handled is not None
+                or (context and holds_locals(context))
+            ):
                 self._result = context.run(self._run)
             else:
                 self._result = context.run(self._func, *self._args, **self._kwargs)
@@ -187,12 +194,12 @@ class Call(Job):
             self._inbox.post(self._arrive)
 
     def settle(self) -> None:
-        """Tell the loop; from a pool that does so when its thread is free again."""
+        """Wake the loop, from a pool that calls this when the thread is free for another job."""
         if self.settles and self.ended:
             self._inbox.post(self._arrive)
 
     def discard(self, error: BaseException | None = None) -> None:
-        """The pool was shut down before this call's turn came; or, by its executor's ``error``."""
+        """Fail the call: the pool was shut down, or dropped it because of ``error``."""
         if self._ticket.acquire(False):
             closed = "the pool was shut down before the call's turn came"
             self.error = PoolClosed(closed) if error is None else error
@@ -202,7 +209,7 @@ class Call(Job):
     def _run(self) -> Any:
         if self.context:
             rehome(self.context)
-        if not self.occupies:
+        if not self.on_single_thread:
             return self._call()
         token = OCCUPIED.set(self)
         try:
@@ -214,7 +221,7 @@ class Call(Job):
         handled = self._handled
         if handled is None:
             return self._func(*self._args, **self._kwargs)
-        # The caller is inside an except block: so is the function, for sys.exc_info() and "raise".
+        # The caller is inside an except block. So is the function: a bare "raise" works in it.
         traceback = handled.__traceback__
         try:
             raise handled
@@ -222,16 +229,16 @@ class Call(Job):
             handled.__traceback__ = traceback
             return self._func(*self._args, **self._kwargs)
 
-    # -- the loop's side ------------------------------------------------------------------------
+    # -- on the loop ----------------------------------------------------------------------------
 
     def __await__(self) -> Generator[Call, None, Any]:
-        """Wait for the thread. Returns the function's result, or raises what it raised."""
+        """Wait for the thread; return the function's result, or raise its exception."""
         if not self.arrived:
             self._asyncio_future_blocking = True
             try:
                 yield self
             except CancelledError:
-                if not self._hand_on_cancellation():
+                if not self._forward_cancellation():
                     raise
                 yield from self._await_unwinding()
         if self._shares_context and self.context:
@@ -245,26 +252,29 @@ class Call(Job):
             del error  # its traceback holds this frame: break the cycle
 
     def withdraw(self) -> bool:
-        """True: it had not started, and never will."""
+        """Keep the call from starting. Returns False if it has started already."""
         withdrawn: bool = self._ticket.acquire(False)
         return withdrawn
 
-    def _hand_on_cancellation(self) -> bool:
-        """The caller is cancelled. True: not yet, the coroutine inside the function is, first."""
+    def _forward_cancellation(self) -> bool:
+        """The caller is cancelled: cancel the coroutine that the function waits for.
+
+        :returns: False if there is none, so the caller continues at once.
+        """
         if not self.must_run and self.withdraw():
             return False
         if self.arrived:
             self.abandoned = True
-            self._report()
+            self._log_error()
             return False
-        self.owes_cancellation = True  # before the look: a coroutine that begins looks, too
+        self.cancellation_pending = True  # first: a coroutine that starts now reads it
         waits_for = self.waits_for
         if waits_for is not None:
-            waits_for.cancel_owed()
+            waits_for.cancel_if_pending()
             return True
         task = next(iter(self.tasks or ()), None)  # another thread may end it meanwhile
         if task is not None:
-            self.owes_cancellation = False
+            self.cancellation_pending = False
             _cancel(task, self.loop)
             return True
         self.abandoned = True
@@ -275,7 +285,7 @@ class Call(Job):
         try:
             yield self
         except CancelledError:
-            self.abandoned = True  # cancelled once more: now the caller does not wait
+            self.abandoned = True  # a second cancellation: the caller does not wait any longer
             raise
 
     def _arrive(self) -> None:
@@ -284,15 +294,15 @@ class Call(Job):
         if wake is not None:
             self._wake_context.run(wake, self)
         elif self.abandoned and self.error is not None:
-            self._report()
+            self._log_error()
 
-    def _report(self) -> None:
-        """Nobody waits for an error now; an ordinary one must not vanish."""
+    def _log_error(self) -> None:
+        """Log an ordinary exception that no caller waits for."""
         error, self.error = self.error, None
         if isinstance(error, Exception):
             logger.error("%r failed after its caller was cancelled", self._func, exc_info=error)
 
-    # -- what a task asks of what it awaits -------------------------------------------------------
+    # -- on the loop: the interface of a future, for the caller's task ----------------------------
 
     def get_loop(self) -> AbstractEventLoop:
         return self.loop
@@ -302,13 +312,13 @@ class Call(Job):
         self._wake_context = context
 
     def result(self) -> None:
-        """What the woken task calls: the outcome itself is given by ``await``."""
+        """Called by the woken task, which gets the outcome from ``await``."""
         cancelled, self._cancelled = self._cancelled, None
         if cancelled is not None:
             raise cancelled
 
     def cancel(self, msg: object = None) -> bool:
-        """The task that awaits this is cancelled."""
+        """Wake the task with a ``CancelledError``: it is being cancelled."""
         wake, self._wake = self._wake, None
         if wake is None:
             return False
@@ -318,7 +328,7 @@ class Call(Job):
 
 
 def _cancel(task: Task[Any], loop: AbstractEventLoop) -> None:
-    """Cancel a task from the thread of ``loop``; it may run on another one."""
+    """Cancel a task, which may run on another loop. On the thread of ``loop``."""
     home = task.get_loop()
     if home is loop:
         task.cancel()

@@ -1,12 +1,10 @@
-"""Context managers across the border: a sync one for async code, an async one for sync code.
+"""Context managers: a sync one in async code, an async one in sync code.
 
-What enters: a context manager of one kind. What leaves: one of the other.
-
-Rule 1. Entering and leaving happen on one thread, or in one task: locks, transactions and cancel
-        scopes need that. They happen in one context, which sees what the body sets.
-Rule 2. What was entered is left, even if nobody waits for it any more: a cancelled caller's
-        ``__exit__`` still runs, and one whose ``__enter__`` ends after the cancellation is left at
-        once, on its thread.
+Rule 1. A manager is entered and exited on one thread, or in one task: locks, transactions and
+        cancel scopes need that. Both happen in one context, which sees what the body sets.
+Rule 2. Every ``__enter__`` gets its ``__exit__``, even after cancellation: the exit of a cancelled
+        caller still runs, and a manager whose ``__enter__`` returns after the cancellation is
+        exited at once, on its thread.
 """
 
 from __future__ import annotations
@@ -22,10 +20,10 @@ from typing import Any, TypeVar
 
 from bridge._threads.context import ManagerContext
 from bridge._threads.real_threads import RealLock
-from bridge.sync.calls import Call, settle_cancellation
+from bridge.sync.calls import Call, clear_pending_cancellation
 from bridge.sync.loop_task import LoopTask, refuse_on_loop
 from bridge.sync.reserved_thread import ReservedThread
-from bridge.sync.sensitive import post_thread_sensitive
+from bridge.sync.thread_sensitive import post_thread_sensitive
 from bridge.sync.to_thread import check_executor
 
 __all__ = ["enter_in_loop", "enter_in_threads"]
@@ -41,17 +39,26 @@ def enter_in_threads(
     thread_sensitive: bool = True,
     executor: Executor | None = None,
 ) -> AbstractAsyncContextManager[T, bool | None]:
-    """Use a sync context manager from async code, entered and left on one worker thread.
+    """Use a sync context manager in async code: it is entered and exited on one worker thread.
 
     >>> async with bridge.enter_in_threads(transaction.atomic()):  # doctest: +SKIP
     ...     await bridge.sync_to_async(order.save)()
 
-    :param manager: what ``with`` takes.
-    :param thread_sensitive: where thread-sensitive ``sync_to_async`` calls run, so that what is
-        entered holds for them. False: keep one thread of a pool until it is left.
-    :param executor: with ``thread_sensitive=False``, the pool whose thread is kept.
-    :raises TypeError: ``manager`` is no context manager, or ``executor`` comes with
-        ``thread_sensitive``.
+    The body sees the context variables that ``__enter__`` sets, and ``__exit__`` sees those of the
+    body. An exception of the body is passed to ``__exit__``, which may suppress it. A task that is
+    cancelled while ``__enter__`` or ``__exit__`` runs does not wait for it; ``__exit__`` runs all
+    the same.
+
+    :param manager: a sync context manager, such as a lock or a database transaction.
+    :param thread_sensitive: use the thread of thread-sensitive ``sync_to_async`` calls, so they run
+        inside the manager. False: reserve a thread of a pool until the exit.
+    :param executor: with ``thread_sensitive=False``, the pool whose thread is reserved. By default
+        one of 128 threads that only iterations and managers use.
+    :raises TypeError: ``manager`` is not a sync context manager, or ``executor`` is set although
+        ``thread_sensitive`` is True.
+    :raises ConfigError: the workers of ``executor`` are processes.
+    :raises DeadlockError: when entered: the thread to use waits for this code.
+    :raises PoolSaturated: when entered: too many calls wait for the pool.
     """
     check_executor(thread_sensitive, executor)
     _require(manager, "enter_in_threads", "__enter__", "__exit__", "an async one needs no helper")
@@ -59,6 +66,8 @@ def enter_in_threads(
 
 
 class _InThreads(AbstractAsyncContextManager[T, bool | None]):
+    """Methods named ``_on_thread_*`` run on the manager's thread."""
+
     def __init__(
         self, manager: AbstractContextManager[T], thread_sensitive: bool, executor: Executor | None
     ) -> None:
@@ -68,10 +77,10 @@ class _InThreads(AbstractAsyncContextManager[T, bool | None]):
         self._post: Callable[[Call], None] = post_thread_sensitive
         self._loop: AbstractEventLoop
         self._context: Context
-        self._twin: ManagerContext
-        self._lease: ReservedThread | None = None
-        # Below: both sides. Who comes second, the thread with what it entered or the caller with
-        # its cancellation, sees to it that it is left.
+        self._manager_context: ManagerContext
+        self._reserved: ReservedThread | None = None
+        # Below: both sides, under the lock. The later of the two, the thread that has entered and
+        # the caller that is cancelled, starts the exit.
         self._lock = RealLock()
         self._entered = False
         self._abandoned = False
@@ -79,10 +88,10 @@ class _InThreads(AbstractAsyncContextManager[T, bool | None]):
     async def __aenter__(self) -> T:
         self._loop = asyncio.get_running_loop()
         self._context = copy_context()
-        self._twin = ManagerContext(self._context)
+        self._manager_context = ManagerContext(self._context)
         if not self._thread_sensitive:
-            self._lease = ReservedThread(self._executor, self._loop)
-            self._post = self._lease.post
+            self._reserved = ReservedThread(self._executor, self._loop)
+            self._post = self._reserved.post
         try:
             return await self._enter()
         except BaseException:
@@ -99,7 +108,7 @@ class _InThreads(AbstractAsyncContextManager[T, bool | None]):
             if entered:
                 self._call(self._on_thread_exit, _exc_info(error), must_run=True).abandoned = True
             raise
-        self._twin.copy_to_body()
+        self._manager_context.copy_to_body()
         return value
 
     async def __aexit__(
@@ -108,17 +117,17 @@ class _InThreads(AbstractAsyncContextManager[T, bool | None]):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool | None:
-        self._twin.copy_to_manager(copy_context())
+        self._manager_context.copy_to_manager(copy_context())
         call = self._call(self._on_thread_exit, (exc_type, exc, traceback), must_run=True)
         self._release()
         if asyncio._get_running_loop() is None:
-            call.abandoned = True  # dropped with its loop: nobody can wait
+            call.abandoned = True  # finalized after its loop has stopped: nothing can await it
             return None
         try:
             suppress: bool | None = await call
         finally:
             if not call.abandoned:
-                self._twin.copy_after_exit()
+                self._manager_context.copy_after_exit()
         return suppress
 
     def _call(self, func: Callable[..., Any], args: tuple[Any, ...], *, must_run: bool) -> Call:
@@ -128,12 +137,10 @@ class _InThreads(AbstractAsyncContextManager[T, bool | None]):
         return call
 
     def _release(self) -> None:
-        """The thread is not needed after what is posted to it already."""
-        if self._lease is not None:
-            self._lease.release()
-            self._lease = None
-
-    # -- on the thread --------------------------------------------------------------------------
+        """Release the thread after the calls posted to it."""
+        if self._reserved is not None:
+            self._reserved.release()
+            self._reserved = None
 
     def _on_thread_enter(self) -> T:
         value = self._manager.__enter__()
@@ -141,7 +148,7 @@ class _InThreads(AbstractAsyncContextManager[T, bool | None]):
             self._entered = True
             abandoned = self._abandoned
         if abandoned:
-            settle_cancellation()  # the caller's, not that of what leaving may wait for
+            clear_pending_cancellation()  # it was meant for __enter__, not for __exit__
             self._on_thread_exit(*_exc_info(CancelledError()))
         return value
 
@@ -157,45 +164,52 @@ class _InThreads(AbstractAsyncContextManager[T, bool | None]):
 def enter_in_loop(
     manager: AbstractAsyncContextManager[T],
 ) -> AbstractContextManager[T, bool | None]:
-    """Use an async context manager from sync code, on the loop that ``async_to_sync`` would use.
+    """Use an async context manager in sync code, on the loop that ``async_to_sync`` would use.
 
     >>> with bridge.enter_in_loop(httpx.AsyncClient()) as client:  # doctest: +SKIP
     ...     page = bridge.async_to_sync(client.get)(url)
 
-    It is entered and left in one task, as task groups, timeouts and cancel scopes need it. While
-    it is entered or left, this thread runs the thread-sensitive sync code that it calls; what its
-    tasks call in between, too, when the body waits in one of the bridge's helpers, or at the end.
+    It is entered and exited in one task, which task groups, timeouts and cancel scopes require.
+    The body sees the context variables that ``__aenter__`` sets, and ``__aexit__`` sees those of
+    the body. An exception of the body is passed to ``__aexit__``, which may suppress it.
 
-    :param manager: what ``async with`` takes.
-    :raises TypeError: ``manager`` is no async context manager.
-    :raises DeadlockError: when entered or left: an event loop runs on this very thread.
+    This thread runs the thread-sensitive sync code that the manager calls: while it is entered or
+    exited and, if a task of the manager calls it in between, while the body waits in one of
+    bridge's helpers.
+
+    :param manager: an async context manager, such as an HTTP client.
+    :raises TypeError: ``manager`` is not an async context manager.
+    :raises DeadlockError: when entered or exited: an event loop runs on this thread, or the loop of
+        the manager has been stopped.
     """
     _require(manager, "enter_in_loop", "__aenter__", "__aexit__", "a sync one needs no helper")
     return _InLoop(manager)
 
 
 class _InLoop(AbstractContextManager[T, bool | None]):
+    """``_on_*`` methods run on the loop's thread."""
+
     def __init__(self, manager: AbstractAsyncContextManager[T]) -> None:
         self._manager = manager
         self._task: LoopTask
-        self._twin: ManagerContext
+        self._manager_context: ManagerContext
         self._value: T
-        self._left: asyncio.Future[BaseException | None]
+        self._body_error: asyncio.Future[BaseException | None]
 
     def __enter__(self) -> T:
         refuse_on_loop()
         self._task = LoopTask(self._on_loop())
-        self._task.announce()
+        self._task.register_wait()
         try:
-            self._task.begin()
+            self._task.start()
             self._task.wait()
-        except BaseException:  # from a signal handler
+        except BaseException:  # of a signal handler
             self._task.unwind()
             raise
         if self._task.ended:
             self._task.outcome()
-        self._twin = self._task.twin_context()
-        self._twin.copy_to_body()
+        self._manager_context = self._task.manager_context()
+        self._manager_context.copy_to_body()
         return self._value
 
     def __exit__(
@@ -206,14 +220,14 @@ class _InLoop(AbstractContextManager[T, bool | None]):
     ) -> bool | None:
         refuse_on_loop()
         body = copy_context()
-        self._task.announce()
-        self._task.post(lambda: self._on_left(body, exc))
+        self._task.register_wait()
+        self._task.post(lambda: self._on_body_end(body, exc))
         try:
             self._task.finish()
-        except BaseException:  # from a signal handler
+        except BaseException:  # of a signal handler
             self._task.unwind()
             raise
-        self._twin.copy_after_exit()
+        self._manager_context.copy_after_exit()
         try:
             suppress: bool = self._task.result()
         except BaseException as error:
@@ -223,19 +237,19 @@ class _InLoop(AbstractContextManager[T, bool | None]):
             return False
         return suppress
 
-    def _on_left(self, body: Context, exc: BaseException | None) -> None:
-        if not self._left.done():
-            self._twin.copy_to_manager(body)
-            self._left.set_result(exc)
+    def _on_body_end(self, body: Context, exc: BaseException | None) -> None:
+        if not self._body_error.done():
+            self._manager_context.copy_to_manager(body)
+            self._body_error.set_result(exc)
 
     async def _on_loop(self) -> bool:
-        """The whole ``async with``, in one task: its body is to wait for the sync code's."""
-        self._left = asyncio.get_running_loop().create_future()
+        """The whole ``async with`` in one task, whose body waits for the end of the sync body."""
+        self._body_error = asyncio.get_running_loop().create_future()
         manager = type(self._manager)
         self._value = await manager.__aenter__(self._manager)
-        self._task.give_notice()
+        self._task.notify()
         try:
-            error = await self._left
+            error = await self._body_error
         except BaseException as cancellation:
             if await manager.__aexit__(self._manager, *_exc_info(cancellation)):
                 return True
@@ -249,10 +263,10 @@ def _exc_info(error: BaseException | None) -> _ExcInfo:
     return (None, None, None) if error is None else (type(error), error, error.__traceback__)
 
 
-def _require(manager: object, helper: str, enter: str, leave: str, hint: str) -> None:
+def _require(manager: object, helper: str, enter: str, exit_: str, hint: str) -> None:
     kind = type(manager)
-    if hasattr(kind, enter) and hasattr(kind, leave):
+    if hasattr(kind, enter) and hasattr(kind, exit_):
         return
     other = "__aenter__" if enter == "__enter__" else "__enter__"
     hint = f"; {hint}" if hasattr(kind, other) else ""
-    raise TypeError(f"{helper} takes an object with {enter} and {leave}, not {manager!r}{hint}")
+    raise TypeError(f"{helper} takes an object with {enter} and {exit_}, not {manager!r}{hint}")

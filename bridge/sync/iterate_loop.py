@@ -1,15 +1,15 @@
-"""`iterate_in_loop`: an async iterable for sync code.
+"""`iterate_in_loop`: an async iterable in sync code.
 
-What enters: an async iterable, from a sync thread. What leaves: its items, there. One task on the
-event loop iterates, at most a window ahead; the thread takes what is there, and waits, as in
-``async_to_sync``, only when nothing is.
+One task on the event loop iterates, at most a window ahead. The consumer's thread takes the items
+that are ready and waits, as in ``async_to_sync``, only if there are none.
 
-Rule 1. The source is made, asked and closed in one task, in one context.
-Rule 2. ``_lock`` guards the buffer, the counts, and the two signs of waiting: the consumer's for
-        an item (``_hungry``), the task's for room (``_room``). Each looks before it sets its own.
-Rule 3. An error of the source comes after the items before it.
-Rule 4. Who leaves early cancels the task, and waits until the source is closed; unless this is the
-        garbage collector, on some other thread.
+Rule 1. The source is created, advanced and closed in one task, in one context.
+Rule 2. ``_lock`` guards the buffer, the counts, and the two marks of waiting: the consumer's for an
+        item (``_is_waiting``) and the task's for space (``_space``). Each side checks the buffer
+        and the counts before it sets its mark.
+Rule 3. An exception of the source is raised after the items before it.
+Rule 4. A consumer that stops early cancels the task and waits until the source is closed. If the
+        garbage collector does it on another thread, it does not wait.
 """
 
 from __future__ import annotations
@@ -31,22 +31,24 @@ T = TypeVar("T")
 
 
 def iterate_in_loop(iterable: AsyncIterable[T], *, window: int = 64) -> Generator[T, None, None]:
-    """Iterate over an async iterable from sync code, on the event loop ``async_to_sync`` would use.
+    """Iterate over an async iterable in sync code, on the loop that ``async_to_sync`` would use.
 
     >>> for event in bridge.iterate_in_loop(subscription):  # doctest: +SKIP
     ...     print(event)
 
-    The source runs in one task, ahead of the consumer by at most the window. While the consumer
-    waits for an item, or in another of the bridge's helpers, its thread runs the thread-sensitive
-    sync code that the source calls. Leaving
-    the loop early (or closing the returned generator) cancels the task, closes the source there
-    (its ``aclose()``, if it has one) and waits for both.
+    The source runs in one task, at most a window ahead of the consumer. While the consumer waits
+    for an item, or in another of bridge's helpers, its thread runs the thread-sensitive sync code
+    that the source calls. An exception of the source is raised after the items before it.
 
-    :param iterable: an async generator, a stream, a subscription.
-    :param window: how many items the source may be ahead of the consumer.
-    :raises TypeError: ``iterable`` cannot be iterated asynchronously.
+    Leaving the ``for`` loop early (or closing the returned generator) cancels the task, closes the
+    source in it (with ``aclose()``, if it has one) and waits for both.
+
+    :param iterable: an async iterable, such as an async generator or a subscription.
+    :param window: how many items the source may be ahead. A full window pauses the source.
+    :raises TypeError: ``iterable`` is not an async iterable.
     :raises ConfigError: ``window`` is not an int of 1 or more.
-    :raises DeadlockError: when an item is asked for: an event loop runs on this very thread.
+    :raises DeadlockError: from an iteration: an event loop runs on this thread, or the loop of the
+        source has been stopped.
     """
     positive_int("window", window)
     if not hasattr(iterable, "__aiter__"):
@@ -59,7 +61,7 @@ def _pumped(iterable: AsyncIterable[T], window: int) -> Generator[T, None, None]
     refuse_on_loop()
     pump = _Pump(iterable, window)
     try:
-        pump.begin()
+        pump.start()
         while pump.wait():
             yield from pump.take()
     finally:
@@ -67,35 +69,35 @@ def _pumped(iterable: AsyncIterable[T], window: int) -> Generator[T, None, None]
 
 
 class _Pump(Generic[T]):
-    """An async iterable, and the task that iterates it. ``_on_loop`` runs there."""
+    """An async iterable and the task that iterates it."""
 
     def __init__(self, iterable: AsyncIterable[T], window: int) -> None:
         self._iterable = iterable
         self._window = window
         self._task = LoopTask(self._on_loop())
-        # Below: both sides.
+        # Below: used by both sides, under the lock.
         self._lock = RealLock()
         self._buffer: deque[T] = deque()
         self._produced = 0
         self._consumed = 0
-        self._hungry = True
-        self._room: asyncio.Future[None] | None = None
+        self._is_waiting = True
+        self._space: asyncio.Future[None] | None = None
 
     # -- on the consumer's thread ---------------------------------------------------------------
 
-    def begin(self) -> None:
-        """Start, and wait for the first item, or for the end."""
-        self._task.announce()
-        self._task.begin()
+    def start(self) -> None:
+        """Start the task, and wait for the first item or the end."""
+        self._task.register_wait()
+        self._task.start()
         self._task.wait()
 
     def wait(self) -> bool:
-        """Wait until there are items. False: there will be no more.
+        """Wait for items. Returns False at the end of the source.
 
-        :raises BaseException: what the source raised, once its items are taken.
+        :raises BaseException: an exception of the source, after its items.
         """
         while self._must_wait():
-            self._task.wait_for_more()
+            self._task.wait_again()
         if self._buffer:
             return True
         self._task.outcome()
@@ -103,28 +105,28 @@ class _Pump(Generic[T]):
 
     def _must_wait(self) -> bool:
         with self._lock:
-            self._hungry = not self._buffer and not self._task.ended
-            return self._hungry
+            self._is_waiting = not self._buffer and not self._task.ended
+            return self._is_waiting
 
     def take(self) -> Iterator[T]:
-        """The items that are there."""
+        """The items that are ready."""
         while self._buffer:
             with self._lock:
                 item = self._buffer.popleft()
                 self._consumed += 1
-                room = None
+                space = None
                 if self._produced - self._consumed <= self._window // 2:
-                    room, self._room = self._room, None
-            if room is not None:
-                self._task.post(partial(_settle, room))
+                    space, self._space = self._space, None
+            if space is not None:
+                self._task.post(partial(_settle, space))
             yield item
 
     def close(self) -> None:
-        """End the task, and wait for it if this is the thread that it may come back to.
+        """End the task; wait for it if this is the thread that runs its sync code.
 
-        :raises BaseException: what the source raised while it was closed.
+        :raises BaseException: an exception of the source while it was closed.
         """
-        if not self._task.may_be_waited_for():
+        if not self._task.can_wait_here():
             self._task.abandon()
             return
         if self._task.ended:
@@ -142,28 +144,28 @@ class _Pump(Generic[T]):
         source = aiter(self._iterable)
         try:
             async for item in source:
-                room = self._deliver(item)
-                if room is not None:
-                    await room
+                space = self._deliver(item)
+                if space is not None:
+                    await space
         finally:
             close = getattr(source, "aclose", None)
             if close is not None:
                 await close()
 
     def _deliver(self, item: T) -> asyncio.Future[None] | None:
-        """Returns what to await before the next item, if the window is full."""
+        """Buffer an item. Returns what to await before the next one if the window is full."""
         with self._lock:
             self._buffer.append(item)
             self._produced += 1
-            hungry, self._hungry = self._hungry, False
+            is_waiting, self._is_waiting = self._is_waiting, False
             if self._produced - self._consumed >= self._window:
-                self._room = asyncio.get_running_loop().create_future()
-            room = self._room
-        if hungry:
-            self._task.give_notice()
-        return room
+                self._space = asyncio.get_running_loop().create_future()
+            space = self._space
+        if is_waiting:
+            self._task.notify()
+        return space
 
 
-def _settle(room: asyncio.Future[None]) -> None:
-    if not room.done():
-        room.set_result(None)
+def _settle(space: asyncio.Future[None]) -> None:
+    if not space.done():
+        space.set_result(None)

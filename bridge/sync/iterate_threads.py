@@ -1,14 +1,14 @@
-"""`iterate_in_threads`: a sync iterable for async code.
+"""`iterate_in_threads`: a sync iterable in async code.
 
-What enters: an iterable, from a coroutine. What leaves: its items, there. Items cross in batches,
-as they are there: the first at once, and the source never more than a window ahead.
+A thread fetches items in batches, at most a window ahead. The consumer, on the event loop, gets
+each item as soon as it is there.
 
-Rule 1. The source is made, asked and closed on one thread, in one context: a copy of the
-        consumer's when the iteration began. What the source sets in it stays with the source.
-Rule 2. ``_lock`` guards the buffer and the flag that says whether the consumer waits for it.
-Rule 3. An error of the source comes after the items before it.
-Rule 4. Who leaves early closes the source, in its turn on its thread. A cancelled consumer does not
-        wait for that.
+Rule 1. The source is created, advanced and closed on one thread, in one context: a copy of the
+        consumer's at the start of the iteration. The consumer does not see what the source sets.
+Rule 2. ``_lock`` guards the buffer and ``_is_waiting``: whether the consumer waits for an item.
+Rule 3. An exception of the source is raised after the items before it.
+Rule 4. A consumer that stops early closes the source on its thread, after the calls posted there
+        before. A cancelled consumer does not wait for that.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from bridge._threads.real_threads import RealLock
 from bridge.config import positive_int
 from bridge.sync.calls import Call
 from bridge.sync.reserved_thread import ReservedThread
-from bridge.sync.sensitive import post_thread_sensitive
+from bridge.sync.thread_sensitive import post_thread_sensitive
 from bridge.sync.to_thread import check_executor
 
 __all__ = ["iterate_in_threads"]
@@ -40,7 +40,7 @@ logger = logging.getLogger("bridge.sync")
 T = TypeVar("T")
 
 SLICE_S = 0.02
-"""The longest that one batch keeps a thread which other thread-sensitive code shares."""
+"""How long one batch may keep a thread that other thread-sensitive code shares."""
 
 
 def iterate_in_threads(
@@ -50,26 +50,34 @@ def iterate_in_threads(
     thread_sensitive: bool = True,
     executor: Executor | None = None,
 ) -> AsyncGenerator[T, None]:
-    """Iterate over a sync iterable from async code, its ``next`` on a worker thread.
+    """Iterate over a sync iterable in async code: a worker thread calls its ``next``.
 
     >>> async for row in bridge.iterate_in_threads(cursor):  # doctest: +SKIP
     ...     await send(row)
 
-    Leaving the loop early closes the source (its ``close()``, if it has one) in its turn on its
-    thread. ``contextlib.aclosing`` does so then and there, and waits. Without it, Python closes an
-    async generator that was left soon after: on another thread, if the ``async_to_sync`` or the
-    ``ThreadSensitiveContext`` around it has ended by then.
+    The first item arrives before the second is made; then the source runs at most a window ahead.
+    It has a copy of the consumer's context. An exception of the source is raised after the items
+    before it.
 
-    :param iterable: a generator, a queryset, a file: whatever can be iterated.
-    :param window: how many items the source may be ahead of the consumer. A slow consumer blocks
-        no thread that others need: a full window ends the batch.
-    :param thread_sensitive: run where thread-sensitive ``sync_to_async`` calls run, in turns with
-        them. False: keep one thread of a pool from beginning to end.
-    :param executor: with ``thread_sensitive=False``, the pool whose thread is kept. By default one
-        of 128 threads that nothing else uses.
-    :raises TypeError: ``iterable`` cannot be iterated, or ``executor`` comes with
-        ``thread_sensitive``.
-    :raises ConfigError: ``window`` is not an int of 1 or more.
+    Leaving the ``async for`` loop early closes the source on its thread (with ``close()``, if it
+    has one). With ``contextlib.aclosing`` this happens at once and is awaited. Otherwise Python
+    closes the async generator some time later: on another thread, if the ``async_to_sync`` call or
+    the ``ThreadSensitiveContext`` around it has ended by then. A task that is cancelled while it
+    waits for an item does not wait until the source is closed.
+
+    :param iterable: any iterable, such as a generator, a queryset or a file.
+    :param window: how many items the source may be ahead. A full window pauses the source without
+        blocking a thread that other calls need.
+    :param thread_sensitive: use the thread of thread-sensitive ``sync_to_async`` calls, in turns
+        with them. False: reserve a thread of a pool until the end.
+    :param executor: with ``thread_sensitive=False``, the pool whose thread is reserved. By default
+        one of 128 threads that only iterations and managers use.
+    :raises TypeError: ``iterable`` is not iterable, or ``executor`` is set although
+        ``thread_sensitive`` is True.
+    :raises ConfigError: ``window`` is not an int of 1 or more, or the workers of ``executor`` are
+        processes.
+    :raises DeadlockError: from an iteration: the thread to use waits for this code.
+    :raises PoolSaturated: from an iteration: too many calls wait for the pool.
     """
     positive_int("window", window)
     check_executor(thread_sensitive, executor)
@@ -85,23 +93,23 @@ async def _items(
     loop = asyncio.get_running_loop()
     source = _Source(iterable, window, loop)
     if not thread_sensitive:
-        source.keep_thread(ReservedThread(executor, loop))
+        source.use_thread(ReservedThread(executor, loop))
     try:
         while await source.has_items():
             for item in source.take():
                 source.consumed += 1
                 yield item
     except CancelledError:
-        source.leave()
+        source.abandon()
         raise
     finally:
         await source.close()
 
 
 class _Source(Generic[T]):
-    """A sync iterable, asked in batches. Methods named ``_on_thread_*`` run on its thread.
+    """A sync iterable, fetched in batches. Methods named ``_on_thread_*`` run on its thread.
 
-    :ivar consumed: how many items the consumer has been given; only the loop writes it.
+    :ivar consumed: how many items the consumer has got; only the loop writes it.
     """
 
     def __init__(self, iterable: Iterable[T], window: int, loop: AbstractEventLoop) -> None:
@@ -115,29 +123,28 @@ class _Source(Generic[T]):
         self._release: Callable[[], object] = lambda: None
         self._fetch: Call | None = None
         self._waiter: asyncio.Future[None] | None = None
-        self._left = False
-        self._closing = False
-        # Below: both sides.
+        self._is_closed = False
+        # Below: used by both sides, under the lock.
         self._lock = RealLock()
         self._buffer: deque[T] = deque()
-        self._hungry = False
-        # Below: the thread's, until the loop knows that no batch is running.
+        self._is_waiting = False
+        # Below: used by the thread while a batch runs, and by the loop otherwise.
         self._iterator: Iterator[T] | None = None
         self._produced = 0
         self._ended = False
         self._error: BaseException | None = None
 
-    def keep_thread(self, lease: ReservedThread) -> None:
-        """Run on this lease, and give it back in the end, even if nobody closes the iteration."""
-        self._post = lease.post
-        self._release = weakref.finalize(self, lease.release)
+    def use_thread(self, reserved: ReservedThread) -> None:
+        """Run on this thread. It is released at the end, even if the iteration is not closed."""
+        self._post = reserved.post
+        self._release = weakref.finalize(self, reserved.release)
 
     # -- on the loop's thread -------------------------------------------------------------------
 
     async def has_items(self) -> bool:
-        """Wait until there are some. False: there will be no more.
+        """Wait for items. Returns False at the end of the source.
 
-        :raises BaseException: what the source raised, once its items are taken.
+        :raises BaseException: an exception of the source, after its items.
         """
         while not self._buffer:
             if self._fetch is None:
@@ -149,7 +156,7 @@ class _Source(Generic[T]):
         return True
 
     def take(self) -> Iterator[T]:
-        """The items that are there. Meanwhile the next batch begins, if there is room for it."""
+        """The items that are ready. The next batch starts meanwhile if the window has space."""
         while self._buffer:
             ahead = self._produced - self.consumed - 1
             if self._fetch is None and not self._ended and ahead <= self._window // 2:
@@ -171,14 +178,14 @@ class _Source(Generic[T]):
         self._fetch = call
 
     def _prefetch(self) -> None:
-        """Ahead of need. Who refuses is asked again when the items that are there are taken."""
+        """Start a batch early. If the thread refuses, it is tried again when items are needed."""
         with suppress(Exception):
             self._start_batch()
 
     def _on_batch_done(self, call: Call) -> None:
         self._fetch = None
-        if self._left:
-            self._report()
+        if self._is_closed:
+            self._log_error()
         if call.error is not None:  # the pool was shut down
             self._error, self._ended = call.error, True
         self._wake()
@@ -187,7 +194,7 @@ class _Source(Generic[T]):
         with self._lock:
             if self._buffer:
                 return
-            self._hungry = True
+            self._is_waiting = True
         self._waiter = self._loop.create_future()
         try:
             await self._waiter
@@ -198,37 +205,37 @@ class _Source(Generic[T]):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def _report(self) -> None:
-        """The consumer has left; an error of the source that it has not seen must not vanish."""
+    def _log_error(self) -> None:
+        """Log an ordinary exception that no consumer waits for."""
         error, self._error = self._error, None
         if isinstance(error, Exception):
             logger.error("%r failed after its consumer had left", self._iterable, exc_info=error)
 
-    # -- leaving --------------------------------------------------------------------------------
+    # -- closing --------------------------------------------------------------------------------
 
     async def close(self) -> None:
         """End the iteration, and wait until the source is closed.
 
-        :raises BaseException: what closing it raised.
+        :raises BaseException: an exception of the source while it was closed.
         """
-        call = self._leave()
+        call = self._start_closing()
         if call is not None:
             await call
 
-    def leave(self) -> None:
+    def abandon(self) -> None:
         """End the iteration without waiting for the thread."""
-        call = self._leave()
+        call = self._start_closing()
         if call is not None:
             call.abandoned = True
 
-    def _leave(self) -> Call | None:
-        """What closes the source, in its turn on its thread. None: there is nothing to close."""
-        if self._left:
+    def _start_closing(self) -> Call | None:
+        """Post the call that closes the source. None: it is closed, or has ended."""
+        if self._is_closed:
             return None
-        self._left = self._closing = True
+        self._is_closed = True
         running = self._fetch
         if running is not None and not running.withdraw():
-            running.abandoned = True  # it ends with its current item
+            running.abandoned = True  # it ends after its current item
         call = None
         if not self._ended or running is not None:
             call = Call(self._on_thread_close, (), {}, self._context, self._loop)
@@ -240,13 +247,13 @@ class _Source(Generic[T]):
     # -- on the source's thread -----------------------------------------------------------------
 
     def _on_thread_fetch(self) -> None:
-        """One batch: until the window is full, the consumer leaves, or others want the thread."""
+        """One batch: until the window is full, the iteration is closed, or ``SLICE_S`` is over."""
         until = monotonic() + SLICE_S
         try:
             if self._iterator is None:
                 self._iterator = iter(self._iterable)
             iterator = self._iterator
-            while self._produced - self.consumed < self._window and not self._closing:
+            while self._produced - self.consumed < self._window and not self._is_closed:
                 self._on_thread_deliver(next(iterator))
                 if monotonic() > until:
                     return
@@ -260,8 +267,8 @@ class _Source(Generic[T]):
         self._produced += 1
         with self._lock:
             self._buffer.append(item)
-            hungry, self._hungry = self._hungry, False
-        if hungry:
+            is_waiting, self._is_waiting = self._is_waiting, False
+        if is_waiting:
             self._inbox.post(self._wake)
 
     def _on_thread_end(self) -> None:

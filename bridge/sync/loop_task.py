@@ -1,13 +1,15 @@
-"""A coroutine that runs on an event loop for a thread that waits for it.
+"""A coroutine that runs on an event loop, and the sync thread that waits for it.
 
-What enters: an awaitable, from a sync thread. What leaves: its result or exception, there. The
-coroutine runs as one task, in a copy of the thread's context that the thread adopts in the end.
+The thread makes a :class:`LoopTask` of an awaitable. The coroutine runs as one task, in a copy of
+the thread's context, which the thread adopts when the coroutine has ended. The result or exception
+is returned or raised on the thread.
 
-Rule 1. Who gets the ticket decides where the coroutine starts: the loop, and it starts there; or
-        the waiting thread, which has seen that the loop stopped, and it starts on another one.
-Rule 2. The task writes ``_result`` or ``_error``, then gives notice. The thread reads them after.
-Rule 3. The waiting thread looks up every second. It never goes on waiting for a loop that has
-        stopped: it moves the coroutine, or fails.
+Rule 1. The side that acquires the ticket decides where the coroutine starts: if it is the loop, it
+        starts there; if it is the waiting thread, which has found the loop stopped, it starts on
+        another loop.
+Rule 2. The task writes ``_result`` or ``_error``, then notifies the thread, which reads them.
+Rule 3. The waiting thread polls every second whether the loop is still running. It never waits on
+        for a loop that has stopped: it moves the coroutine, or fails.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from concurrent.futures import Executor
 from contextvars import copy_context
 from typing import Any
 
+from bridge._threads import process
 from bridge._threads.asgiref_state import (
     WAITING_VARIABLE,
     calls_for,
@@ -33,22 +36,22 @@ from bridge._threads.asgiref_state import (
 )
 from bridge._threads.context import ManagerContext, adopt
 from bridge._threads.loop_inbox import inbox_of
-from bridge._threads.loop_thread import start_task
+from bridge._threads.loop_thread import LoopThread, acquire_loop, start_task
 from bridge._threads.real_threads import RealLock, RealThread
 from bridge.errors import DeadlockError
-from bridge.sync.caller import CallerThread
 from bridge.sync.calls import Call
-from bridge.sync.kept_loop import kept_loop
+from bridge.sync.waiting_thread import WaitingThread
 
-__all__ = ["LoopTask", "refuse_on_loop"]
+__all__ = ["LoopTask", "kept_loop", "refuse_on_loop"]
 
-LOOK_S = 1.0
-LOOKS = 3
-"""How often in a row the loop may be found stopped, once the coroutine has started on it."""
+POLL_S = 1.0
+STOPPED_POLLS = 3
+"""How many polls in a row may find the loop stopped, once the coroutine has started on it."""
+EXIT_JOIN_S = 5.0
 
 
 def refuse_on_loop() -> None:
-    """:raises DeadlockError: an event loop runs on this thread: to wait here would stop it."""
+    """:raises DeadlockError: an event loop runs on this thread: waiting here would stop it."""
     if asyncio._get_running_loop() is not None:
         raise DeadlockError(
             "You cannot use async_to_sync in the same thread as an async event loop - "
@@ -57,7 +60,7 @@ def refuse_on_loop() -> None:
 
 
 def _own_call() -> Call | None:
-    """The call that runs on this thread, if it is ours, and not one of asgiref's further in."""
+    """The call that runs on this thread, if it is ours and no call of asgiref's runs inside it."""
     call: Call | None = current_call()
     if call is None or call.tasks is not tasks_of_this_thread():
         return None
@@ -65,29 +68,29 @@ def _own_call() -> Call | None:
 
 
 class LoopTask:
-    """One coroutine and the thread that waits for it. All but ``_on_*`` runs on that thread."""
+    """One coroutine. ``_on_*`` methods run on its loop, the others on the thread that waits."""
 
     __slots__ = (
         "_awaitable",
         "_call",
-        "_caller",
         "_context",
         "_error",
         "_handled",
         "_loop",
+        "_new_loop_end",
         "_outer",
-        "_over",
         "_result",
         "_task",
         "_tasks",
         "_ticket",
+        "_waiting",
         "ended",
     )
 
     def __init__(self, awaitable: Awaitable[Any]) -> None:
         self._awaitable = awaitable
         self._outer = executor_waiting_here()
-        self._caller = CallerThread(self._outer)
+        self._waiting = WaitingThread(self._outer)
         self._context = copy_context()
         self._handled = sys.exception()
         self._call: Call | None = None  # while this thread waits
@@ -95,24 +98,24 @@ class LoopTask:
         self._ticket = RealLock()
         self._loop: AbstractEventLoop | None = None
         self._task: Task[None] | None = None
-        self._over: asyncio.Future[None] | None = None  # on a new loop: what its end waits for
+        self._new_loop_end: asyncio.Future[None] | None = None
         self._result: Any = None
         self._error: BaseException | None = None
         self.ended = False
 
-    # -- beginning ------------------------------------------------------------------------------
+    # -- starting -------------------------------------------------------------------------------
 
-    def begin(self) -> None:
-        """Start on the loop this thread was called from, or else on the one the process keeps."""
-        if not self.begin_on_the_callers_loop():
-            self.begin_on_the_kept_loop()
+    def start(self) -> None:
+        """Start on the loop that called this thread, or else on the kept loop."""
+        if not self.start_on_calling_loop():
+            self.start_on_kept_loop()
 
-    def begin_on_the_callers_loop(self) -> bool:
-        """False: there is no such loop, or it runs no more."""
+    def start_on_calling_loop(self) -> bool:
+        """Returns False if no loop called this thread, or if it has stopped since."""
         loop = loop_of_this_thread()
         return loop is not None and self._post_to(loop)
 
-    def begin_on_the_kept_loop(self) -> None:
+    def start_on_kept_loop(self) -> None:
         self._post_to(kept_loop())
 
     def _post_to(self, loop: AbstractEventLoop) -> bool:
@@ -120,9 +123,9 @@ class LoopTask:
         return inbox_of(loop).post(self._on_start)
 
     def run_on_new_loop(self, executor: Executor | None) -> None:
-        """Run to the end on a loop of its own, in ``executor`` or else in a thread of its own.
+        """Run to the end on a new loop, in ``executor`` or else in a new thread.
 
-        :raises DeadlockError: greenlets are in the place of threads.
+        :raises DeadlockError: threads are replaced by greenlets.
         """
         if executor is not None:
             executor.submit(self._run_new_loop)
@@ -139,130 +142,93 @@ class LoopTask:
             asyncio.run(self._on_new_loop())
         except BaseException as error:
             self._error = self._error or error
-        self._caller.notify(last=True)
+        self._waiting.notify(ended=True)
 
     # -- waiting --------------------------------------------------------------------------------
 
-    def wait(self) -> None:
-        """Run what the coroutine sends back to this thread, until there is news of it.
+    def register_wait(self) -> None:
+        """Register with the call that runs on this thread as what it waits for.
 
-        After :meth:`announce`, which see.
-
-        :raises DeadlockError: its loop has stopped.
-        :raises BaseException: what a signal handler raised; see :meth:`unwind`.
+        Done before the coroutine starts or continues: a caller that is cancelled after that waits
+        until coroutine and function have unwound.
         """
-        looks = 0
-        try:
-            while not self._caller.serve(LOOK_S):
-                loop = self._loop
-                looks = 0 if loop is None or loop.is_running() else looks + 1
-                if looks and loop is not None:
-                    self._leave(loop, looks)
-        finally:
-            self._go_on()
-
-    def announce(self) -> None:
-        """Tell the call that runs here what it waits for. Before the coroutine begins or goes on: a
-        caller that is cancelled from then on waits until both have unwound.
-        """
-        self._call = call = _own_call()  # not always the same: an iteration goes on in the next one
+        self._call = call = _own_call()  # an iteration may continue in another call
         if call is not None:
             call.waits_for = self
 
-    def wait_for_more(self) -> None:
-        """As :meth:`wait`, for what began long ago: the caller may have been cancelled since."""
-        self.announce()
-        if self._call is not None and self._call.owes_cancellation:
-            self.cancel_owed()
-        self.wait()
-
-    def _go_on(self) -> None:
+    def _unregister_wait(self) -> None:
         call, self._call = self._call, None
         if call is not None:
             call.waits_for = None
 
-    def _leave(self, loop: AbstractEventLoop, looks: int) -> None:
+    def wait(self) -> None:
+        """Run what the coroutine sends to this thread, until it notifies or ends.
+
+        Call :meth:`register_wait` before.
+
+        :raises DeadlockError: its loop has stopped.
+        :raises BaseException: an exception of a signal handler; see :meth:`unwind`.
+        """
+        stopped_polls = 0
+        try:
+            while not self._waiting.run_jobs(POLL_S):
+                loop = self._loop
+                if loop is None or loop.is_running():
+                    stopped_polls = 0
+                else:
+                    stopped_polls += 1
+                    self._move_or_fail(loop, stopped_polls)
+        finally:
+            self._unregister_wait()
+
+    def wait_again(self) -> None:
+        """:meth:`wait` for a coroutine that started before: the caller may be cancelled by now."""
+        self.register_wait()
+        if self._call is not None and self._call.cancellation_pending:
+            self.cancel_if_pending()
+        self.wait()
+
+    def _move_or_fail(self, loop: AbstractEventLoop, stopped_polls: int) -> None:
+        """The loop has stopped: start on the kept loop, unless the coroutine has started."""
         if self._ticket.acquire(False):
             self._ticket.release()
-            self.begin_on_the_kept_loop()
-        elif loop.is_closed() or looks >= LOOKS:
-            self._caller.close()
+            self.start_on_kept_loop()
+        elif loop.is_closed() or stopped_polls >= STOPPED_POLLS:
+            self._waiting.close()
             raise DeadlockError(
                 f"{self._awaitable!r} runs on an event loop that has been stopped, and this thread "
-                "waits for it. Whoever runs the loop must await the sync code before stopping"
+                "waits for it. The code that runs the loop must await the sync code before stopping"
             )
 
     def unwind(self) -> None:
-        """A signal handler raised here. Cancel the coroutine, and let it unwind first.
+        """After an exception of a signal handler: cancel the coroutine and wait for it to unwind.
 
-        :raises BaseException: what a second one raised, at once.
+        :raises BaseException: an exception of a second signal handler, at once.
         """
-        self.announce()
+        self.register_wait()
         try:
             self.cancel()
             while not self.ended and self._loop is not None and self._loop.is_running():
-                self._caller.serve(LOOK_S)
+                self._waiting.run_jobs(POLL_S)
         finally:
-            self._go_on()
-            self._caller.close()
-
-    def give_notice(self) -> None:
-        """Let the waiting thread go on, though the coroutine has not ended. From the coroutine."""
-        self._caller.notify(last=False)
-
-    def post(self, callback: Callable[[], object]) -> None:
-        """Run a callback on the coroutine's loop. From any thread; returns at once."""
-        if self._loop is not None:
-            inbox_of(self._loop).post(callback)
-
-    def abandon(self) -> None:
-        """Cancel the coroutine without waiting for it. From any thread, a finalizer too."""
-        if self._loop is None and self._ticket.acquire(False):
-            self._on_end(None)  # no loop has ever heard of it
-        self.cancel()
-        self._caller.close()
-
-    def may_be_waited_for(self) -> bool:
-        """Whether it has begun, and this is the thread that began it."""
-        here = threading.current_thread()
-        is_here = self._caller._work_thread is here and asyncio._get_running_loop() is None
-        return is_here and self._loop is not None
-
-    def twin_context(self) -> ManagerContext:
-        """For a coroutine that is entered and left: its context, beside that of the body."""
-        return ManagerContext(self._context, but=WAITING_VARIABLE)
-
-    def adopt(self) -> None:
-        """See, on the waiting thread, what the coroutine has set in context variables."""
-        adopt(self._context, but=WAITING_VARIABLE)
-        if WAITING_VARIABLE is None:
-            set_executor_waiting_here(self._outer)
-
-    def cancel(self) -> None:
-        """Cancel the coroutine. From any thread; returns at once."""
-        self.post(self._on_cancel)
-
-    def cancel_owed(self) -> None:
-        """Cancel it for the call that runs on the waiting thread, whose caller was cancelled."""
-        self.post(self._on_cancel_owed)
+            self._unregister_wait()
+            self._waiting.close()
 
     def finish(self) -> None:
-        """The coroutine has ended, maybe while this thread did something else: run what it has
-        sent back since. On the waiting thread.
-        """
-        while not self._caller._broken:
-            self.announce()
+        """Run what the coroutine has sent to this thread since the last wait, until it ends."""
+        while not self._waiting._broken:
+            self.register_wait()
             self.wait()
 
     def outcome(self) -> Any:
-        """The coroutine's result, or raises what it raised."""
-        if not self._caller._broken:
+        """Wait for the end, adopt the context, and return the result or raise the exception."""
+        if not self._waiting._broken:
             self.finish()
-        self.adopt()
+        self._adopt_context()
         return self.result()
 
     def result(self) -> Any:
-        """As :meth:`outcome`, once, of a coroutine that has ended; adopts no context."""
+        """The result or the exception of a coroutine that has ended. Call it once."""
         error, self._error = self._error, None
         if error is None:
             return self._result
@@ -271,6 +237,47 @@ class LoopTask:
         finally:
             del error  # its traceback holds this frame: break the cycle
 
+    def manager_context(self) -> ManagerContext:
+        """For a coroutine that enters and exits a manager: its context, beside that of the body."""
+        return ManagerContext(self._context, but=WAITING_VARIABLE)
+
+    def _adopt_context(self) -> None:
+        adopt(self._context, but=WAITING_VARIABLE)
+        if WAITING_VARIABLE is None:
+            set_executor_waiting_here(self._outer)
+
+    # -- from any thread ------------------------------------------------------------------------
+
+    def post(self, callback: Callable[[], object]) -> None:
+        """Run a callback on the coroutine's loop. Never blocks."""
+        if self._loop is not None:
+            inbox_of(self._loop).post(callback)
+
+    def notify(self) -> None:
+        """Let :meth:`wait` return although the coroutine has not ended. From the coroutine."""
+        self._waiting.notify(ended=False)
+
+    def cancel(self) -> None:
+        """Cancel the coroutine. Never blocks."""
+        self.post(self._on_cancel)
+
+    def cancel_if_pending(self) -> None:
+        """Cancel the coroutine if the caller of the function that waits for it was cancelled."""
+        self.post(self._on_cancel_if_pending)
+
+    def abandon(self) -> None:
+        """Cancel the coroutine without waiting for it. Also from a finalizer."""
+        if self._loop is None and self._ticket.acquire(False):
+            self._on_end(None)  # it was never posted to a loop
+        self.cancel()
+        self._waiting.close()
+
+    def can_wait_here(self) -> bool:
+        """Whether the coroutine has started, and this is the thread that started it."""
+        here = threading.current_thread()
+        is_here = self._waiting._work_thread is here and asyncio._get_running_loop() is None
+        return is_here and self._loop is not None
+
     # -- on the loop's thread -------------------------------------------------------------------
 
     def _on_start(self) -> None:
@@ -278,45 +285,43 @@ class LoopTask:
             return
         self._loop = loop = asyncio.get_running_loop()
         try:
-            self._context.run(self._on_enter)
+            self._context.run(self._on_enter_context)
             if loop.get_task_factory() is None:
                 start_task(loop, self._on_run(), self._context)
                 return
             self._task = loop.create_task(self._on_run(), context=self._context)
             self._task.add_done_callback(self._on_end)
-        except BaseException as error:  # from a task factory of the user's
+        except BaseException as error:  # from a user's task factory
             self._error = error
             self._on_end(None)
 
-    def _on_enter(self) -> None:
+    def _on_enter_context(self) -> None:
         rehome(self._context)
-        set_executor_waiting_here(self._caller)
+        set_executor_waiting_here(self._waiting)
 
     async def _on_run(self) -> None:
         self._task = task = asyncio.current_task()
         assert task is not None
         if self._tasks is not None:
             self._tasks.append(task)
-        self._on_cancel_owed()
+        self._on_cancel_if_pending()
         try:
             if self._handled is None:
                 self._result = await self._awaitable
             else:
                 self._result = await self._on_run_handling(self._handled)
-        except (
-            BaseException
-        ) as error:  # SystemExit, too: it is the waiting thread's, not the loop's
+        except BaseException as error:  # SystemExit, too: for the waiting thread, not for the loop
             self._error = error
         finally:
             if self._tasks is not None:
                 self._tasks.remove(task)
-            if isinstance(self._error, GeneratorExit):  # by a finalizer, which must take no lock
+            if isinstance(self._error, GeneratorExit):  # in a finalizer, which must take no lock
                 self.post(self._end)
             else:
                 self._end()
 
     async def _on_run_handling(self, handled: BaseException) -> Any:
-        """The waiting thread is inside an except block: so is the coroutine."""
+        """Await it in an except block, because the waiting thread is in one."""
         traceback = handled.__traceback__
         try:
             raise handled
@@ -325,7 +330,7 @@ class LoopTask:
             return await self._awaitable
 
     def _on_end(self, task: Task[None] | None) -> None:
-        """Once more, for a task that was cancelled before its first step."""
+        """End a task that did not: it failed to start, or was cancelled before its first step."""
         if self.ended:
             return
         if self._error is None:
@@ -337,10 +342,10 @@ class LoopTask:
 
     def _end(self) -> None:
         self.ended = True
-        if self._over is None:
-            self._caller.notify(last=True)
-        elif not self._over.done():
-            self._over.set_result(None)
+        if self._new_loop_end is None:
+            self._waiting.notify(ended=True)
+        elif not self._new_loop_end.done():
+            self._new_loop_end.set_result(None)
 
     def _on_cancel(self) -> None:
         if self._ticket.acquire(False):
@@ -348,15 +353,59 @@ class LoopTask:
         elif self._task is not None:
             self._task.cancel()
 
-    def _on_cancel_owed(self) -> None:
+    def _on_cancel_if_pending(self) -> None:
         call = self._call
-        if call is not None and call.owes_cancellation and not self.ended:
-            call.owes_cancellation = False
+        if call is not None and call.cancellation_pending and not self.ended:
+            call.cancellation_pending = False
             self._on_cancel()
 
     async def _on_new_loop(self) -> None:
         loop = asyncio.get_running_loop()
-        self._over = loop.create_future()
-        with calls_for(loop, self._caller):
-            loop.call_soon(self._on_start)  # not here: this is inside of a task
-            await self._over
+        self._new_loop_end = loop.create_future()
+        with calls_for(loop, self._waiting):
+            loop.call_soon(self._on_start)  # not directly: this runs inside a task
+            await self._new_loop_end
+
+
+# -- the kept loop: see ADR 3 ----------------------------------------------------------------------
+
+_lock = threading.Lock()
+_kept: LoopThread | None = None
+
+
+def kept_loop() -> AbstractEventLoop:
+    """The running loop that the process keeps for ``async_to_sync`` where no loop called.
+
+    It starts at the first call, in a thread that ``to_wsgi`` shares, and stops with the process. A
+    forked child starts its own. From any thread but that one.
+    """
+    thread = _kept
+    if thread is None or not thread.is_alive():
+        thread = _start_kept_loop()
+    return thread.loop
+
+
+def _start_kept_loop() -> LoopThread:
+    global _kept
+    with _lock:
+        if _kept is None or not _kept.is_alive():
+            _kept = acquire_loop()
+        return _kept
+
+
+def _stop_kept_loop() -> None:
+    """At exit: cancel what still runs on the loop and let it unwind, for a bounded time."""
+    thread = _kept
+    if thread is not None and thread.is_alive():
+        thread.release()
+        thread.join(EXIT_JOIN_S)
+
+
+def _forget_kept_loop() -> None:
+    global _lock, _kept
+    _lock = threading.Lock()
+    _kept = None
+
+
+process.in_child(process.Fork.CALLS, _forget_kept_loop)
+process.at_exit(process.Exit.KEPT_LOOP, _stop_kept_loop)

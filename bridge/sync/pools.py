@@ -1,16 +1,29 @@
-"""Named pools of worker threads, one of each name per process, and limits within them.
+"""Pools of worker threads, and limits within them, that nested calls cannot exhaust.
 
-What enters: calls, from event loops. What leaves: the same calls, to the pool's threads. A pool is
-made at its first use, never at import.
+Jobs are posted from event loops or submitted from any thread, and run on the pool's threads. There
+is one pool of each name per process, made at its first use, never at import.
+
+Sync code on a thread of a pool calls async code (``async_to_sync``), which calls sync code on the
+same pool: once every thread waits like that, none is left to run what they wait for. asgiref's
+helpers stop there for good, with asyncio's executor of ``min(32, cpus + 4)`` threads. Here, in the
+threads of a pool as in the slots of a limit:
+
+Rule 1. A thread that waits for the code that posts a job does not count while it waits, so one more
+        job may run. The threads that wait are known from the context that the job is posted in.
+Rule 2. A thread waits from the moment such a job is posted until the job has ended, or the thread
+        continues without it, whichever comes first. A task that the thread has left behind is not
+        waited for, and what it posts is an ordinary job.
+Rule 3. Nested jobs go first. What has started ends before anything new starts, so the number of
+        waiting threads is never much more than the size of the pool times the depth of the calls.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-import time
 from asyncio import AbstractEventLoop
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Container, Sequence
 from concurrent.futures import Executor, Future
 from functools import partial
 from heapq import heappop, heappush
@@ -19,44 +32,199 @@ from typing import Any, ParamSpec, TypeVar
 from weakref import WeakSet
 
 from bridge._threads import process
+from bridge._threads.asgiref_state import (
+    executor_waiting_here,
+    is_waiting,
+    outer_executor,
+    thread_of,
+)
 from bridge._threads.job import Job, JobWithEnd, SubmittedCall, submit_or_discard
-from bridge._threads.pool import WorkerPool
+from bridge._threads.parking import EventfdParking
+from bridge._threads.pool import Meter, WorkerPool
 from bridge._threads.real_threads import RealLock
 from bridge.config import positive_int
 from bridge.errors import ConfigError, PoolSaturated
-from bridge.sync.elastic import ElasticPool
-from bridge.sync.nesting import Waits, frames_waiting
+from bridge.sync.calls import Call
+from bridge.sync.waiting_thread import WaitingThread
 from bridge.types import PoolStats
 
-__all__ = ["Limit", "default_pool", "iteration_pool", "limit", "pool", "stats"]
+__all__ = ["ElasticPool", "Limit", "limit", "pool", "poster_to", "reservation_pool", "stats"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-_Place = tuple[int, int, Job]
-"""Of a job that waits for a turn: how deep it is nested, negative; the order; the job."""
 
 BACKLOG = 100_000
 """Calls that may wait for a pool. asgiref has no bound; this one only stops a runaway."""
 
 DEFAULT = "bridge-sync"
-ITERATION = "bridge-iterate"
-ITERATION_THREADS = 128
+RESERVATION = "bridge-iterate"
+RESERVATION_THREADS = 128
 
 _lock = RealLock()
 _pools: dict[str, ElasticPool] = {}
 _limits: WeakSet[Limit] = WeakSet()
 
 
-def pool(name: str, *, threads: int | None = None, backlog: int | None = None) -> WorkerPool:
-    """The pool of this name, made at the first call, for one purpose: ``executor=pool("pdf")``.
+# -- which threads wait ----------------------------------------------------------------------------
 
-    :param name: also the prefix of its threads' names.
-    :param threads: the most that run at once, not counting those that wait in ``async_to_sync``
-        for a call on this same pool. By default as many as asyncio's own executor has:
-        ``min(32, cpus + 4)``.
-    :param backlog: the most calls that may wait.
-    :raises ConfigError: the pool exists, with another number of threads or backlog.
+Waiting = Any
+"""The executor of a thread that waits in ``async_to_sync``: a ``WaitingThread``, or asgiref's."""
+
+
+def _waiting_on(threads: Container[threading.Thread]) -> Sequence[Waiting]:
+    """The executors on ``threads``, ours or asgiref's, that wait for the code that runs here."""
+    executor: Waiting = executor_waiting_here()
+    if executor is None:  # mostly
+        return ()
+    found = []
+    while executor is not None:
+        if is_waiting(executor) and thread_of(executor) in threads:
+            found.append(executor)
+        executor = outer_executor(executor)
+    return found
+
+
+class _WaitCounter:
+    """Counts the threads of a group that wait for jobs of the group. Under the group's lock."""
+
+    __slots__ = ("_executors",)
+
+    def __init__(self) -> None:
+        self._executors: Counter[Waiting] = Counter()
+
+    def add(self, executors: Sequence[Waiting]) -> None:
+        if executors:
+            self._executors.update(executors)
+
+    def remove(self, executors: Sequence[Waiting]) -> None:
+        """Call it once for each :meth:`add`."""
+        if executors:
+            self._executors -= Counter(executors)
+
+    def threads(self) -> int:
+        """How many threads wait."""
+        if not self._executors:
+            return 0
+        return len({thread_of(each) for each in self._executors if is_waiting(each)})
+
+
+# -- pools -----------------------------------------------------------------------------------------
+
+
+class ElasticPool(WorkerPool):
+    """A pool in which a thread that waits for a nested job makes room for another.
+
+    When the nested job ends, its thread stops, unless there is room for both. (Both run on only if
+    the waiting thread continues without the job, because it was cancelled or never awaited. Then
+    the first of the two to end its job stops.) Up to twice ``threads`` are kept idle for the next
+    time; others end.
+
+    :param threads: the most threads that run a job and do not wait for a nested one.
+    """
+
+    wakes_at_once = True  # a caller waits for each job
+    parking_type = EventfdParking
+
+    def __init__(self, threads: int, *, backlog: int, name: str) -> None:
+        self.size = threads
+        super().__init__(threads, backlog=backlog, name=name)
+        self.most_idle = 2 * threads
+
+    def _reset(self) -> None:
+        super()._reset()
+        self._waits = _WaitCounter()
+        self.max_threads = self.size
+
+    def post(self, job: Job, loop: AbstractEventLoop) -> None:
+        """As :meth:`WorkerPool.post`, in the context that waits for ``job``."""
+        waiting = _waiting_on(self._workers)
+        if waiting:
+            self._post_nested(job, waiting)
+        else:
+            super().post(job, loop)
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """As :meth:`WorkerPool.submit`, in the context that waits for the future, if any does.
+
+        Called by asgiref's ``sync_to_async(executor=...)`` and ``loop.run_in_executor``.
+        """
+        waiting = _waiting_on(self._workers)
+        if not waiting:
+            return super().submit(fn, *args, **kwargs)
+        call = SubmittedCall(lambda: fn(*args, **kwargs))
+        self._post_nested(call, waiting)
+        return call.future
+
+    def nested(self, job: Job) -> Job:
+        """Count ``job`` as nested although another group runs it. In the context that waits for it.
+
+        :returns: the job to run in its place: threads of this pool that wait for it do not count.
+        """
+        waiting = _waiting_on(self._workers)
+        if not waiting:
+            return job
+        nested = self._nested(job, waiting)
+        self._wake_for_waiting()
+        return nested
+
+    def _post_nested(self, job: Job, waiting: Sequence[Waiting]) -> None:
+        nested = self._nested(job, waiting)
+        try:
+            with self._lock:
+                self._check_open()
+                self._jobs.appendleft(nested)  # rule 3
+        except BaseException:
+            self._end_wait(waiting)
+            raise
+        self._wake_for_waiting()
+
+    def _nested(self, job: Job, waiting: Sequence[Waiting]) -> Job:
+        with self._lock:
+            self._waits.add(waiting)
+            self._resize()
+        for executor in waiting:
+            if isinstance(executor, WaitingThread):
+                executor.call_on_close(self._on_close)
+        return JobWithEnd(job, partial(self._end_wait, waiting))
+
+    def _wake_for_waiting(self) -> None:
+        with self._lock:
+            workers = self._claim_for_waiting()
+        for worker in workers:
+            self._wake_worker(worker)
+
+    def _end_wait(self, waiting: Sequence[Waiting]) -> None:
+        with self._lock:
+            self._waits.remove(waiting)
+            self._resize()
+
+    def _on_close(self) -> None:
+        """A thread that waited continues."""
+        with self._lock:
+            self._resize()
+
+    def _resize(self) -> None:
+        self.max_threads = self.size + self._waits.threads()
+        self._crowded = self._busy() > self.max_threads
+
+
+def pool(name: str, *, threads: int | None = None, backlog: int | None = None) -> WorkerPool:
+    """The pool of this name, made at the first call, for ``executor=`` of the helpers.
+
+    >>> reports = bridge.sync.pool("reports", threads=4)  # doctest: +SKIP
+    >>> render = bridge.sync_to_async(render, thread_sensitive=False, executor=reports)
+
+    One pool per purpose keeps slow calls of one kind from delaying the others. Its threads start
+    when calls need them and are shared by every event loop of the process. Calls may nest on one
+    pool to any depth: a thread that waits in :func:`~bridge.async_to_sync` for a call on its own
+    pool does not count. At exit the process waits up to five seconds for calls that still run.
+
+    :param name: the name in :func:`stats`, and the prefix of the thread names.
+    :param threads: how many calls may run at once. By default ``min(32, cpus + 4)``, as in
+        asyncio's own executor.
+    :param backlog: how many calls may wait for a thread; by default 100,000.
+    :raises ConfigError: ``threads`` or ``backlog`` is not an int of 1 or more, or differs from the
+        value that the existing pool was made with.
     """
     with _lock:
         found = _pools.get(name)
@@ -77,36 +245,80 @@ def _make(name: str, threads: int | None, backlog: int | None) -> ElasticPool:
     return ElasticPool(threads, backlog=backlog, name=name)
 
 
-def _check_same(option: str, asked: int | None, given: int, name: str) -> None:
-    if asked is not None and asked != given:
-        raise ConfigError(option, asked, f"{given}, with which pool {name!r} was made")
+def _check_same(option: str, requested: int | None, actual: int, name: str) -> None:
+    if requested is not None and requested != actual:
+        raise ConfigError(option, requested, f"{actual}, with which pool {name!r} was made")
 
 
-def default_pool() -> WorkerPool:
-    """Where ``thread_sensitive=False`` calls run when they name no executor."""
+def _default_pool() -> WorkerPool:
+    """Runs calls with ``thread_sensitive=False`` and without ``executor``."""
     found = _pools.get(DEFAULT)
     return pool(DEFAULT) if found is None else found
 
 
-def iteration_pool() -> WorkerPool:
-    """Where iterations and context managers with ``thread_sensitive=False`` have their threads.
+def reservation_pool() -> WorkerPool:
+    """Reserves threads for iterations and managers with ``thread_sensitive=False``.
 
-    Each keeps one from beginning to end, so they get a pool of their own: a consumer that is slow
+    Each keeps one thread from beginning to end, so they have a pool of their own: a slow consumer
     must not keep ordinary calls waiting.
     """
-    return pool(ITERATION, threads=ITERATION_THREADS)
+    return pool(RESERVATION, threads=RESERVATION_THREADS)
+
+
+def poster_to(executor: Executor | None) -> Callable[[Call], None]:
+    """A function that posts calls to an executor; None is the default pool.
+
+    :raises PoolSaturated: from the returned function: too many calls wait for the pool.
+    """
+    if executor is None:
+        return _post_to_default_pool
+    if isinstance(executor, WorkerPool):
+        return partial(_post_to_pool, executor)
+    if isinstance(executor, Limit):
+        return partial(_post_to_limit, executor)
+    return partial(_submit_to, executor)
+
+
+def _post_to_default_pool(call: Call) -> None:
+    _post_to_pool(_default_pool(), call)
+
+
+def _post_to_pool(pool: WorkerPool, call: Call) -> None:
+    call.settles = True
+    pool.post(call, call.loop)
+
+
+def _post_to_limit(limit: Limit, call: Call) -> None:
+    limit.post(call, call.loop)
+
+
+def _submit_to(executor: Executor, call: Call) -> None:
+    submit_or_discard(executor, call.run, call.discard)
+
+
+# -- limits ----------------------------------------------------------------------------------------
+
+_Place = tuple[int, int, Job]
+"""A job that waits for a slot: its nesting depth, negative; a sequence number; the job."""
 
 
 def limit(n: int, *, executor: WorkerPool | None = None, name: str | None = None) -> Limit:
-    """At most ``n`` calls of a group at once; the others wait in their order.
+    """A group of calls of which at most ``n`` run at once, for ``executor=`` of the helpers.
 
     >>> thumbnails = bridge.sync.limit(2)  # doctest: +SKIP
     >>> shrink = bridge.sync_to_async(shrink, thread_sensitive=False, executor=thumbnails)
 
-    :param n: how many may run at the same time.
-    :param executor: the pool whose threads they run on; by default the bridge's own.
-    :param name: for :func:`stats`.
+    The other calls of the group wait in order, without a thread; calls outside of it are not
+    affected. A limit has no threads: it uses those of a pool. It is also a
+    ``concurrent.futures.Executor``. A call that waits in :func:`~bridge.async_to_sync` for another
+    call of the group does not count while it waits.
+
+    :param n: how many calls may run at the same time.
+    :param executor: the pool whose threads run them; by default that of all calls with
+        ``thread_sensitive=False``.
+    :param name: the name in :func:`stats`; by default ``limit-{n}``.
     :raises ConfigError: ``n`` is not an int of 1 or more.
+    :raises PoolSaturated: from a call: 100,000 calls of the group wait, or too many for the pool.
     """
     positive_int("n", n)
     return Limit(n, executor, name or f"limit-{n}")
@@ -115,132 +327,121 @@ def limit(n: int, *, executor: WorkerPool | None = None, name: str | None = None
 class Limit(Executor):
     """A share of a pool: at most ``n`` of its threads. Make it with :func:`limit`.
 
-    Rule 1. ``_lock`` guards the fields below it and is never held while foreign code runs.
-    Rule 2. A turn that has run its job takes the next that waits, on the same thread. It gives the
-            thread back when there is none. So while jobs wait, a turn is being taken.
-    Rule 3. A turn whose thread waits for calls of the same group (:mod:`bridge.sync.nesting`) does
-            not count meanwhile: one more may be taken. The deepest of those calls go first.
+    Rule 4. ``_lock`` guards the fields below it and is never held while foreign code runs.
+    Rule 5. A slot that has run its job takes the next one that waits, on the same thread, and is
+            released when there is none. So while jobs wait, slots are in use.
+    Rule 6. Rules 1 to 3 apply to slots: one more is free for each that waits for a nested job. The
+            most deeply nested jobs go first.
     """
 
     def __init__(self, n: int, executor: WorkerPool | None, name: str) -> None:
         self.n = n
         self.name = name
-        self._given = executor
+        self._executor = executor
         self._reset()
         _limits.add(self)
 
     def _reset(self) -> None:
         self._lock = RealLock()
-        self._taken = 0
-        self._taken_by: set[threading.Thread] = set()
-        self._waits = Waits()
+        self._slots = 0  # in use
+        self._threads: set[threading.Thread] = set()
+        self._waits = _WaitCounter()
         self._waiting: list[_Place] = []  # a heap
-        self._places = count()
-        self._completed = 0
-        self._refused = 0
-        self._wait_total_s = 0.0
-        self._wait_max_s = 0.0
+        self._sequence = count()
+        self._meter = Meter()
 
     def post(self, job: Job, loop: AbstractEventLoop) -> None:
-        """Run ``job`` in its turn. Called on the thread of ``loop``; never blocks.
+        """Run ``job`` in a slot. Called on the thread of ``loop``; never blocks.
 
         :raises PoolSaturated: too many jobs wait, here or in the pool.
         """
-        turn = self._take_turn(job)
-        if turn is not None:
-            self._go(turn, lambda pool: pool.post(turn, loop))
+        slot = self._acquire_slot(job)
+        if slot is not None:
+            self._start_slot(slot, lambda pool: pool.post(slot, loop))
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Run ``fn(*args, **kwargs)`` in its turn. From any thread; never blocks.
+        """Run ``fn(*args, **kwargs)`` in a slot. From any thread; never blocks.
 
         :raises PoolSaturated: too many jobs wait, here or in the pool.
         """
         job = SubmittedCall(lambda: fn(*args, **kwargs))
-        turn = self._take_turn(job)
-        if turn is not None:
-            self._go(turn, lambda pool: submit_or_discard(pool, turn.run, turn.discard))
+        slot = self._acquire_slot(job)
+        if slot is not None:
+            self._start_slot(slot, lambda pool: submit_or_discard(pool, slot.run, slot.discard))
         return job.future
 
     def stats(self) -> PoolStats:
-        """How the group stands right now. From any thread."""
+        """The current state of the group. From any thread."""
         with self._lock:
-            return PoolStats(
-                threads=self._taken,
-                idle=0,
-                running=self._taken,
-                waiting=len(self._waiting),
-                completed=self._completed,
-                refused=self._refused,
-                wait_total_s=self._wait_total_s,
-                wait_max_s=self._wait_max_s,
-            )
+            meter = self._meter
+            in_pool = self._slots - meter.running  # they wait for a thread of the pool
+            return meter.stats(threads=self._slots, idle=0, waiting=len(self._waiting) + in_pool)
 
     @property
     def _pool(self) -> WorkerPool:
-        return default_pool() if self._given is None else self._given
+        return _default_pool() if self._executor is None else self._executor
 
-    def _take_turn(self, job: Job) -> _Turn | None:
-        """A turn that is free now, for this job. None: it waits for one."""
+    def _acquire_slot(self, job: Job) -> _Slot | None:
+        """A free slot for this job. None: the job waits for one."""
         with self._lock:
-            if self._taken >= self._most() and len(self._waiting) >= BACKLOG:
-                self._refused += 1
+            if self._slots >= self._max_slots() and len(self._waiting) >= BACKLOG:
+                self._meter.refused += 1
                 raise PoolSaturated(
                     f"limit {self.name!r}: {self.n} calls run and {BACKLOG} wait for their turn"
                 )
-        frames = frames_waiting(self._taken_by)
-        if frames:
-            job = JobWithEnd(job, partial(self._end_wait, frames))
+        waiting = _waiting_on(self._threads)
+        if waiting:
+            job = JobWithEnd(job, partial(self._end_wait, waiting))
         pool = self._pool
-        if isinstance(pool, ElasticPool):  # a turn may wait there behind the one that waits for it
+        if isinstance(pool, ElasticPool):  # a slot may wait there behind a job that waits for it
             job = pool.nested(job)
         with self._lock:
-            self._waits.begin(frames)
-            if self._taken < self._most():
-                self._taken += 1
-                return _Turn(self, job)
-            heappush(self._waiting, (-len(frames), next(self._places), job))
+            self._waits.add(waiting)
+            if self._slots < self._max_slots():
+                self._slots += 1
+                return _Slot(self, job)
+            heappush(self._waiting, (-len(waiting), next(self._sequence), job))
             return None
 
-    def _most(self) -> int:
+    def _max_slots(self) -> int:
         return self.n + self._waits.threads()
 
-    def _end_wait(self, frames: Sequence[Any]) -> None:
+    def _end_wait(self, waiting: Sequence[Waiting]) -> None:
         with self._lock:
-            self._waits.end(frames)
+            self._waits.remove(waiting)
 
-    def _go(self, turn: _Turn, start: Callable[[WorkerPool], object]) -> None:
+    def _start_slot(self, slot: _Slot, start: Callable[[WorkerPool], object]) -> None:
         try:
             start(self._pool)
         except BaseException:
-            turn.discard()
+            slot.discard()
             raise
 
-    def _give_up_turn(self) -> list[Job]:
-        """The pool takes no more. Returns the jobs that nobody would ever run."""
+    def _release_unused_slot(self) -> list[Job]:
+        """The pool accepts no jobs. Returns the waiting jobs, if no slot is left to run them."""
         with self._lock:
-            self._taken -= 1
-            if self._taken:
+            self._slots -= 1
+            if self._slots:
                 return []
             lost = [job for _, _, job in sorted(self._waiting)]
             self._waiting.clear()
             return lost
 
     def _start(self, job: Job) -> None:
-        wait_s = time.monotonic() - job.posted_at
         with self._lock:
-            self._wait_total_s += wait_s
-            self._wait_max_s = max(self._wait_max_s, wait_s)
+            self._meter.start(job)
 
     def _next(self) -> Job | None:
+        """The next job for a slot that has run one; None releases the slot."""
         with self._lock:
-            self._completed += 1
-            if self._waiting and self._taken <= self._most():
+            self._meter.completed += 1
+            if self._waiting and self._slots <= self._max_slots():
                 return heappop(self._waiting)[2]
-            self._taken -= 1
+            self._slots -= 1
             return None
 
 
-class _Turn(Job):
+class _Slot(Job):
     """A job of the pool that runs jobs of a limit, one after the other."""
 
     __slots__ = ("_job", "_limit")
@@ -252,22 +453,32 @@ class _Turn(Job):
 
     def run(self) -> None:
         job: Job | None = self._job
-        self._limit._taken_by.add(threading.current_thread())
+        self._limit._threads.add(threading.current_thread())
         while job is not None:
             self._limit._start(job)
             job.run()
             job = self._limit._next()
-        self._limit._taken_by.discard(threading.current_thread())
+        self._limit._threads.discard(threading.current_thread())
 
     def discard(self, error: BaseException | None = None) -> None:
-        """The pool was shut down: so are the jobs that wait for this turn."""
+        """Discard the job, and those that wait for this slot if there is no other."""
         self._job.discard(error)
-        for job in self._limit._give_up_turn():
+        for job in self._limit._release_unused_slot():
             job.discard(error)
 
 
+# -- statistics, and fork --------------------------------------------------------------------------
+
+
 def stats() -> dict[str, PoolStats]:
-    """Every pool of :func:`pool` by its name, ``bridge-sync`` among them, and every limit."""
+    """The current state of every :func:`pool` and every :func:`limit`, by name.
+
+    Each value has ``threads``, ``idle``, ``running`` and ``waiting`` (now), ``completed`` and
+    ``refused`` (since the start), and ``wait_total_s`` and ``wait_max_s``: how long jobs have
+    waited for a thread, in seconds. ``bridge-sync`` is the pool of calls with
+    ``thread_sensitive=False`` that name no executor; ``bridge-iterate`` is that of iterations and
+    context managers. Both appear at their first use. From any thread.
+    """
     with _lock:
         pools = dict(_pools)
     found = {name: pool.stats() for name, pool in pools.items()}
@@ -275,12 +486,12 @@ def stats() -> dict[str, PoolStats]:
     return found
 
 
-def _forget_turns() -> None:
-    """In a forked child: the threads that had a turn stayed with the parent."""
+def _forget_slots() -> None:
+    """In a forked child: the threads that used them are not there."""
     global _lock
     _lock = RealLock()
     for limit in list(_limits):
         limit._reset()
 
 
-process.in_child(process.Fork.CALLS, _forget_turns)
+process.in_child(process.Fork.CALLS, _forget_slots)

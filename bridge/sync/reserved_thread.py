@@ -1,64 +1,66 @@
-"""A worker thread that is kept for a while: for what must begin, go on and end on one thread.
+"""A thread of a pool that runs calls of one owner only, until it is released.
 
-What enters: calls, from the loop that has the lease. What leaves: the same calls, run one after the
-other on one thread of a pool. The thread is the pool's again after :meth:`ReservedThread.release`.
+For iterations and context managers, which have to start, continue and end on one thread. Their
+calls are posted from the event loop and run one after the other.
 """
 
 from __future__ import annotations
 
 import time
-from _queue import Empty, SimpleQueue  # not queue's: gevent's is not for a real thread
+from _queue import Empty, SimpleQueue  # not queue's: gevent replaces that one, for greenlets
 from asyncio import AbstractEventLoop
-from typing import Any
+from concurrent.futures import Executor
 
 from bridge._threads.job import Job, submit_or_discard
+from bridge._threads.pool import WorkerPool
 from bridge.sync.calls import Call
-from bridge.sync.pools import iteration_pool
+from bridge.sync.pools import Limit, reservation_pool
 
 __all__ = ["ReservedThread"]
 
 
 class ReservedThread(Job):
-    """A job of the pool, which lasts as long as the lease.
+    """A job of the pool, which keeps its thread until :meth:`release`.
 
-    :param executor: whose thread; None is a pool kept for this.
+    :param executor: whose thread is reserved; None is a pool for reservations.
     :raises PoolSaturated: the pool has no room for it.
     """
 
-    def __init__(self, executor: Any, loop: AbstractEventLoop) -> None:
+    def __init__(self, executor: Executor | None, loop: AbstractEventLoop) -> None:
         self.posted_at = time.monotonic()
         self._calls: SimpleQueue[Call | None] = SimpleQueue()
-        self._dropped = False
+        self._is_discarded = False
         self._error: BaseException | None = None
-        post = getattr(executor or iteration_pool(), "post", None)
-        if post is None:
-            submit_or_discard(executor, self.run, self.discard)
+        if executor is None:
+            executor = reservation_pool()
+        if isinstance(executor, (WorkerPool, Limit)):
+            executor.post(self, loop)
         else:
-            post(self, loop)
+            submit_or_discard(executor, self.run, self.discard)
 
     def post(self, call: Call) -> None:
-        """Run ``call`` on the thread, after what is there already. Never blocks."""
+        """Run ``call`` on the thread, after those posted before. Never blocks."""
         self._calls.put(call)
-        if self._dropped:
+        if self._is_discarded:
             self._discard_calls()
 
     def release(self) -> None:
-        """Give the thread back, once it has run what is there. From anywhere, a finalizer too."""
+        """Return the thread to its pool after the posted calls. From any thread or finalizer."""
         self._calls.put(None)
 
     def run(self) -> None:
-        """On the thread: ends with the lease, whose holder ends it in every case."""
+        """On the thread: run calls until it is released, which its owner does in every case."""
         while (call := self._calls.get()) is not None:
             call.run()
             del call  # a waiting thread must not keep the last call alive
 
     def discard(self, error: BaseException | None = None) -> None:
-        """The pool was shut down before it had a thread for this lease; or, its executor's error.
+        """Discard the calls: the pool was shut down, or dropped this job because of ``error``.
 
-        What comes later is discarded, too: its caller has not heard of this yet.
+        Later ones are discarded, too: their callers do not know of this yet.
         """
         self._error = error
-        self._dropped = True
+        self._is_discarded = True
         self._discard_calls()
 
     def _discard_calls(self) -> None:

@@ -1,13 +1,12 @@
 """`async_to_sync`: a coroutine function as a sync function.
 
-What enters: calls, from sync code. What leaves: their results. The coroutine runs on an event loop
-of another thread, as a task; the calling thread waits, and meanwhile runs the thread-sensitive sync
-code that the coroutine sends back to it.
+The coroutine runs as a task on an event loop of another thread. The calling thread waits, and
+meanwhile runs the thread-sensitive sync code that the coroutine sends back to it.
 
-Which loop, from the first that applies (asgiref's choice, but for the last):
+The loop is the first of these that exists; asgiref makes the same choice, except for the last:
 
 1. with ``force_new_loop``, or inside asgiref's ``AsyncSingleThreadContext``: a new one;
-2. the loop that this sync code was called from, through ``sync_to_async`` or a bridge's adapter;
+2. the loop that called this sync code, through ``sync_to_async`` or an adapter of bridge;
 3. the loop that the process keeps: see ADR 3.
 """
 
@@ -35,7 +34,7 @@ class AsyncToSync(Generic[P, R]):
     def __init__(self, awaitable: Callable[P, Awaitable[R]], force_new_loop: bool = False) -> None:
         if not (callable(awaitable) and is_async(awaitable)):
             warnings.warn("async_to_sync was passed a non-async-marked callable", stacklevel=3)
-        functools.update_wrapper(self, awaitable, updated=())  # not the marker of a coroutine
+        functools.update_wrapper(self, awaitable, updated=())  # without a coroutine function's mark
         self.awaitable = awaitable
         self.force_new_loop = force_new_loop
         if hasattr(awaitable, "__self__"):
@@ -50,7 +49,7 @@ class AsyncToSync(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         refuse_on_loop()
         task = LoopTask(self.awaitable(*args, **kwargs))
-        task.announce()
+        task.register_wait()
         try:
             self._run(task)
         except DeadlockError:
@@ -62,18 +61,18 @@ class AsyncToSync(Generic[P, R]):
         return result
 
     def _run(self, task: LoopTask) -> None:
-        """To the end, on the loop that is right for it.
+        """Run to the end on the loop chosen by the rules above.
 
-        :raises BaseException: what a signal handler raised.
+        :raises BaseException: an exception of a signal handler.
         """
         if self.force_new_loop:
             task.run_on_new_loop(single_thread_context_executor())
-        elif task.begin_on_the_callers_loop():
+        elif task.start_on_calling_loop():
             task.wait()
         elif (executor := single_thread_context_executor()) is not None:
             task.run_on_new_loop(executor)
         else:
-            task.begin_on_the_kept_loop()
+            task.start_on_kept_loop()
             task.wait()
 
 
@@ -100,25 +99,29 @@ def async_to_sync(
 ) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, R]] | Callable[P, R]:
     """Make a coroutine function callable from sync code, which waits for its result.
 
-    Also a decorator, with or without arguments, for functions and methods.
+    >>> page = bridge.async_to_sync(client.get)(url)  # doctest: +SKIP
 
-    The coroutine runs on the loop that the sync code was called from: under ``sync_to_async``, or
-    inside a WSGI app behind :func:`~bridge.to_asgi`, that is the server's own loop. Where there is
-    no such loop it runs on one that the process keeps, so a client or connection that one call
-    opens can be used in the next, from any thread. A task that the coroutine starts there and does
-    not await lives on; asgiref, which makes a loop per call, cancels it.
+    Also a decorator, with or without arguments, for functions and methods. It takes the arguments
+    of asgiref's helper of the same name.
 
-    Meanwhile the calling thread runs what the coroutine calls through thread-sensitive
-    ``sync_to_async``, ours or asgiref's. Context variables, asgiref ``Local`` data and the
-    exception being handled are the caller's; what the coroutine changes in them the caller sees.
+    The coroutine runs on the event loop that called the sync code: under ``sync_to_async``, or in a
+    WSGI app behind :func:`~bridge.to_asgi`, that is the server's own loop. If no loop called it,
+    the coroutine runs on one that the process keeps. So a client or connection that one call opens
+    can be used in the next, from any thread. A task that the coroutine starts and does not await
+    keeps running there; asgiref makes a loop for each call and cancels the task at its end.
 
-    ``KeyboardInterrupt``, or whatever else a signal handler raises, cancels the coroutine, and is
-    raised when that has unwound; a second one is raised at once.
+    The calling thread waits. Meanwhile it runs the functions that the coroutine calls through
+    thread-sensitive ``sync_to_async``, ours or asgiref's. The coroutine sees the caller's context
+    variables, asgiref ``Local`` data and current exception; the caller sees the variables and data
+    that it changes.
+
+    ``KeyboardInterrupt``, or any other exception of a signal handler, cancels the coroutine and is
+    raised when the coroutine has unwound; a second one is raised at once.
 
     :param awaitable: a coroutine function, or a callable that returns an awaitable.
-    :param force_new_loop: run on a new loop in a new thread, which end with the call.
-    :raises DeadlockError: when called: an event loop runs on this very thread, or the loop the
-        coroutine was running on has been stopped.
+    :param force_new_loop: run each call on a new loop in a new thread, which end with the call.
+    :raises DeadlockError: from a call: an event loop runs on the calling thread, or the loop that
+        runs the coroutine has been stopped.
     """
     if awaitable is None:
         return lambda awaitable: AsyncToSync(awaitable, force_new_loop)

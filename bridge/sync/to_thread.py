@@ -1,7 +1,7 @@
 """`sync_to_async`: a sync function as a coroutine function.
 
-What enters: calls, from coroutines. What leaves: their results. The function runs on the thread
-that :mod:`bridge.sync.sensitive` chooses, or, with ``thread_sensitive=False``, on a pool's.
+The function runs on the thread that :mod:`bridge.sync.thread_sensitive` chooses or, with
+``thread_sensitive=False``, on a thread of a pool.
 """
 
 from __future__ import annotations
@@ -15,12 +15,10 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 
-from bridge._threads.job import submit_or_discard
-from bridge._threads.pool import WorkerPool
 from bridge.errors import ConfigError
 from bridge.sync.calls import Call
-from bridge.sync.pools import Limit, default_pool
-from bridge.sync.sensitive import post_thread_sensitive
+from bridge.sync.pools import poster_to
+from bridge.sync.thread_sensitive import post_thread_sensitive
 
 __all__ = ["SyncToAsync", "check_executor", "is_async", "sync_to_async"]
 
@@ -45,7 +43,7 @@ class SyncToAsync(Generic[P, R]):
         self.func = func
         self.context = context
         self._post: Callable[[Call], None] = (
-            post_thread_sensitive if thread_sensitive else _poster_to(executor)
+            post_thread_sensitive if thread_sensitive else poster_to(executor)
         )
         markcoroutinefunction(self)
         if hasattr(func, "__self__"):
@@ -64,37 +62,6 @@ class SyncToAsync(Generic[P, R]):
         return outcome
 
 
-def _poster_to(executor: Any) -> Callable[[Call], None]:
-    """What runs a call on any thread of ``executor``; None means the bridge's own pool.
-
-    :raises PoolSaturated: from what is returned: too many calls wait for the pool.
-    """
-    if executor is None:
-        return _post_to_default_pool
-    if isinstance(executor, WorkerPool):
-        return functools.partial(_post_to_pool, executor)
-    if isinstance(executor, Limit):
-        return functools.partial(_post_to_limit, executor)
-    return functools.partial(_submit_to, executor)
-
-
-def _post_to_default_pool(call: Call) -> None:
-    _post_to_pool(default_pool(), call)
-
-
-def _submit_to(executor: Executor, call: Call) -> None:
-    submit_or_discard(executor, call.run, call.discard)
-
-
-def _post_to_limit(limit: Limit, call: Call) -> None:
-    limit.post(call, call.loop)
-
-
-def _post_to_pool(pool: WorkerPool, call: Call) -> None:
-    call.settles = True
-    pool.post(call, call.loop)
-
-
 def is_async(func: Any) -> bool:
     """Whether ``func`` is a coroutine function, or an object with an async ``__call__``."""
     call = getattr(func, "__call__", func)  # noqa: B004  # what it is, not whether
@@ -102,9 +69,10 @@ def is_async(func: Any) -> bool:
 
 
 def check_executor(thread_sensitive: bool, executor: Any) -> None:
-    """
-    :raises TypeError: the executor comes with ``thread_sensitive``.
-    :raises ConfigError: its workers are processes.
+    """Check two options that several helpers have.
+
+    :raises TypeError: there is an executor although ``thread_sensitive`` is True.
+    :raises ConfigError: the workers of the executor are processes.
     """
     if executor is None:
         return
@@ -143,31 +111,38 @@ def sync_to_async(
     Callable[[Callable[P, R]], Callable[P, Coroutine[Any, Any, R]]]
     | Callable[P, Coroutine[Any, Any, R]]
 ):
-    """Make a sync function awaitable: it runs on a worker thread, and the event loop goes on.
+    """Make a sync function awaitable: it runs on a thread while the event loop continues.
 
-    Also a decorator, with or without arguments, for functions and methods.
+    >>> rows = await bridge.sync_to_async(cursor.fetchall)()  # doctest: +SKIP
 
-    Context variables, asgiref ``Local`` data and the exception being handled are the caller's; what
-    the function changes in them the caller sees. ``async_to_sync`` inside the function runs on the
-    caller's loop.
+    Also a decorator, with or without arguments, for functions and methods. It takes the arguments
+    of asgiref's helper of the same name and shares its threads.
 
-    If the awaiting task is cancelled or times out, a call that waits for its turn never starts. One
-    that runs goes on by itself, and :func:`bridge.sync.cancelled` tells it so; unless it waits for
-    a coroutine: then that is cancelled, and the function's unwinding is awaited.
+    The function sees the caller's context variables, asgiref ``Local`` data and current exception;
+    the caller sees the variables and data that it changes. ``async_to_sync`` inside the function
+    runs on the caller's loop.
 
-    :param func: any callable that is not async. A generator function gives its generator back
-        unstarted: see :func:`~bridge.iterate_in_threads`.
-    :param thread_sensitive: run on the thread that all thread-sensitive code of this caller runs
-        on, asgiref's included, one call after the other; :mod:`bridge.sync.sensitive` says which.
-        False: run on any thread of a pool, at the same time as others.
-    :param executor: with ``thread_sensitive=False``, the threads to run on: a
-        :class:`~bridge.WorkerPool`, a :func:`bridge.sync.limit`, or any
-        ``concurrent.futures.Executor`` of threads. It stays the caller's to shut down.
+    If the awaiting task is cancelled or times out, a call that has not started never does. A
+    function that is running continues without the caller, and :func:`bridge.sync.cancelled` is True
+    in it. If the function waits for a coroutine, that coroutine is cancelled instead, and the
+    caller waits until the function has unwound.
+
+    :param func: any callable that is not async. A generator function returns its generator without
+        running it: use :func:`~bridge.iterate_in_threads`.
+    :param thread_sensitive: run on the one thread that all thread-sensitive code of this caller
+        uses, asgiref's included, one call at a time; :mod:`bridge.sync.thread_sensitive` lists the
+        rules. False: run on any thread of a pool, at the same time as other calls.
+    :param executor: with ``thread_sensitive=False``, the threads to use: a
+        :func:`bridge.sync.pool` or other :class:`~bridge.WorkerPool`, a :func:`bridge.sync.limit`,
+        or any ``concurrent.futures.Executor`` of threads. It is not shut down. By default a pool
+        of ``min(32, cpus + 4)`` threads.
     :param context: run in this context instead of a copy of the caller's; nothing is copied back.
-    :raises TypeError: ``func`` is async or not callable, or ``executor`` comes with
-        ``thread_sensitive``.
-    :raises DeadlockError: when called: the thread it would run on waits for this call.
-    :raises PoolSaturated: when called: too many calls wait for the pool.
+    :raises TypeError: ``func`` is async or not callable, or ``executor`` is set although
+        ``thread_sensitive`` is True.
+    :raises ConfigError: the workers of ``executor`` are processes.
+    :raises DeadlockError: from a call: the thread that would run it waits for it.
+    :raises PoolSaturated: from a call: too many calls wait for the pool.
+    :raises PoolClosed: from a call: the pool is shut down.
     """
     if func is None:
         return lambda func: SyncToAsync(func, thread_sensitive, executor, context)

@@ -568,7 +568,7 @@ async def nothing() -> None:
 @pytest.fixture
 def woken_only_by_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
     """No waiting thread looks up by itself."""
-    monkeypatch.setattr(loop_task, "LOOK_S", 3600.0)
+    monkeypatch.setattr(loop_task, "POLL_S", 3600.0)
 
 
 def in_time(call: Callable[[], object]) -> None:

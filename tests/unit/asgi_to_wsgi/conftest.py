@@ -11,7 +11,7 @@ import pytest
 
 import bridge
 from bridge._threads.loop_thread import LoopThread
-from bridge.sync import kept_loop
+from bridge.sync import loop_task
 from bridge.types import AsgiApp
 
 
@@ -40,7 +40,7 @@ def adapted() -> Iterator[Adapted]:
 def leases() -> int:
     """How many leases adapters have on event loops: all but the one of ``async_to_sync``."""
     threads = [thread for thread in threading.enumerate() if isinstance(thread, LoopThread)]
-    return sum(thread.users for thread in threads) - (kept_loop._thread in threads)
+    return sum(thread.users for thread in threads) - (loop_task._kept in threads)
 
 
 @pytest.fixture

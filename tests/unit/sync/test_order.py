@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from bridge.sync.calls import Call
-from bridge.sync.serial import post_in_order
+from bridge.sync.thread_sensitive import post_in_order
 
 DEADLINE_S = 30
 
 
 class Counting(ThreadPoolExecutor):
-    """Of a kind that `bridge.sync.serial` does not know: it gets one ``submit`` for each call."""
+    """An executor of an unknown type, which may hide its queue: one ``submit`` for each call."""
 
     submits = 0
 

@@ -21,7 +21,7 @@ from bridge._threads.job import Job
 from bridge._threads.parking import EventfdParking
 from bridge._threads.pool import WorkerPool
 from bridge.errors import PoolClosed, PoolSaturated
-from bridge.sync.elastic import ElasticPool
+from bridge.sync.pools import ElasticPool
 
 DEADLINE_S = 30
 
