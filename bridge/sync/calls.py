@@ -201,7 +201,7 @@ class Call(Job):
     def discard(self, error: BaseException | None = None) -> None:
         """Fail the call: the pool was shut down, or dropped it because of ``error``."""
         if self._ticket.acquire(False):
-            closed = "the pool was shut down before the call's turn came"
+            closed = "the pool was shut down before the call started"
             self.error = PoolClosed(closed) if error is None else error
             self.ended = True
             self._inbox.post(self._arrive)

@@ -209,7 +209,7 @@ class _Source(Generic[T]):
         """Log an ordinary exception that no consumer waits for."""
         error, self._error = self._error, None
         if isinstance(error, Exception):
-            logger.error("%r failed after its consumer had left", self._iterable, exc_info=error)
+            logger.error("%r failed after its consumer had stopped", self._iterable, exc_info=error)
 
     # -- closing --------------------------------------------------------------------------------
 

@@ -4,15 +4,15 @@ Jobs are posted from event loops or submitted from any thread, and run on the po
 is one pool of each name per process, made at its first use, never at import.
 
 Sync code on a thread of a pool calls async code (``async_to_sync``), which calls sync code on the
-same pool: once every thread waits like that, none is left to run what they wait for. asgiref's
-helpers stop there for good, with asyncio's executor of ``min(32, cpus + 4)`` threads. Here, in the
-threads of a pool as in the slots of a limit:
+same pool: when every thread waits like that, there is none to run what they wait for. asgiref's
+helpers deadlock there, with asyncio's executor of ``min(32, cpus + 4)`` threads. The rules here are
+the same for the threads of a pool and for the slots of a limit:
 
 Rule 1. A thread that waits for the code that posts a job does not count while it waits, so one more
         job may run. The threads that wait are known from the context that the job is posted in.
 Rule 2. A thread waits from the moment such a job is posted until the job has ended, or the thread
-        continues without it, whichever comes first. A task that the thread has left behind is not
-        waited for, and what it posts is an ordinary job.
+        continues without it, whichever comes first. No thread waits for the jobs of a task that
+        outlives the ``async_to_sync`` call it was started in: they are not nested.
 Rule 3. Nested jobs go first. What has started ends before anything new starts, so the number of
         waiting threads is never much more than the size of the pool times the depth of the calls.
 """
@@ -247,7 +247,9 @@ def _make(name: str, threads: int | None, backlog: int | None) -> ElasticPool:
 
 def _check_same(option: str, requested: int | None, actual: int, name: str) -> None:
     if requested is not None and requested != actual:
-        raise ConfigError(option, requested, f"{actual}, with which pool {name!r} was made")
+        raise ConfigError(
+            option, requested, f"{actual}, the value that pool {name!r} was made with"
+        )
 
 
 def _default_pool() -> WorkerPool:

@@ -10,7 +10,7 @@ it; an executor of asgiref's that is closed appends its items to the one further
 
 Rule 1. The lock of ``_work_ready`` guards ``_work_items``, ``_broken`` and the two flags below it,
         and is never held while foreign code runs.
-Rule 2. It closes (``_broken``), under that lock, when the coroutine has ended and no job is left. A
+Rule 2. It closes (``_broken``), under that lock, when the coroutine has ended and no job waits. A
         later job is refused, and the code that posts it tries the executor further out.
 Rule 3. While the thread does something else and the coroutine continues (in the body of an entered
         manager, between two items of an iteration), it is *paused*. It still accepts jobs, because
@@ -168,7 +168,7 @@ class WaitingThread(CurrentThreadExecutor):
             callback()
 
     def notify(self, *, ended: bool) -> None:
-        """Let :meth:`run_jobs` return once no job is left.
+        """Let :meth:`run_jobs` return once no job waits.
 
         :param ended: the coroutine has ended, so no job is accepted after that.
         """

@@ -1,4 +1,4 @@
-"""Tests of the helpers may be coroutines: each runs on asyncio's loop, and again on uvloop's."""
+"""Tests of the helpers may be coroutines. Each runs on asyncio's loop and on uvloop's."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RUNNERS: dict[str, Callable[..., Any]] = {"asyncio": asyncio.run, "uvloop": uvlo
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give each coroutine test, and each that asks for ``run``, both loops in turn."""
+    """Run each coroutine test, and each test with a ``run`` argument, on both loops."""
     if inspect.iscoroutinefunction(metafunc.function):
         metafunc.fixturenames.append("run")
     if "run" in metafunc.fixturenames:
@@ -27,7 +27,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run ``async def`` tests, and fail one that takes unreasonably long."""
+    """Run an ``async def`` test. It fails after a minute."""
     if not inspect.iscoroutinefunction(pyfuncitem.obj):
         return None
     names = pyfuncitem._fixtureinfo.argnames
@@ -50,5 +50,5 @@ def main_thread() -> threading.Thread:
 
 @pytest.fixture(params=["bridge", "asgiref"])
 def outer(request: pytest.FixtureRequest) -> Any:
-    """Whose helpers the code further out uses; further in, it is always ours."""
+    """The helpers that the outer code uses. The inner code always uses ours."""
     return bridge.sync if request.param == "bridge" else asgiref.sync

@@ -1,8 +1,7 @@
 """A Django project whose views call the ORM through Django's helpers and through ours.
 
 ``asgi`` is Django's own ASGI application, ``bridged`` its WSGI application behind `to_asgi`. The
-database is PostgreSQL, at the parts of an address that the test puts into the environment; its one
-table is made by the test.
+database is PostgreSQL. The test creates its one table, and passes its address in the environment.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ class Note(models.Model):
 
 
 def plain_middleware(get_response: Any) -> Any:
-    """A middleware of the old kind: sync only."""
+    """A sync-only middleware."""
 
     def middleware(request: HttpRequest) -> Any:
         return get_response(request)
@@ -63,7 +62,7 @@ def plain_middleware(get_response: Any) -> Any:
 
 
 def where(text: str) -> tuple[int, int]:
-    """Write a note, and tell on which connection and in which transaction."""
+    """Write a note; return the ids of the connection and the transaction."""
     Note.objects.create(text=text)
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid(), txid_current()")
@@ -72,7 +71,7 @@ def where(text: str) -> tuple[int, int]:
 
 
 async def through_every_helper(key: str) -> list[tuple[int, int]]:
-    """Notes written through ours, through Django's, from tasks, and back and forth."""
+    """Write notes through both helpers, in tasks, and nested in both directions."""
     await Note.objects.acreate(text=key)  # Django's own async ORM
     seen = [
         await bridge.sync_to_async(where)(key),
@@ -96,7 +95,7 @@ async def one(key: str) -> tuple[int, int]:
 
 
 def atomic_view(request: HttpRequest, key: str) -> JsonResponse:
-    """A sync view: Django runs it in a transaction (ATOMIC_REQUESTS)."""
+    """A sync view, which Django runs in a transaction (ATOMIC_REQUESTS)."""
     seen = [
         where(key),
         *bridge.async_to_sync(through_every_helper)(key),
@@ -104,7 +103,7 @@ def atomic_view(request: HttpRequest, key: str) -> JsonResponse:
         *bridge.iterate_in_loop(places(key)),
     ]
     if "fail" in request.GET:
-        raise ValueError("roll back, please")
+        raise ValueError("roll back")
     return JsonResponse({"seen": seen})
 
 
@@ -119,7 +118,7 @@ async def async_view(request: HttpRequest, key: str) -> JsonResponse:
     async with bridge.enter_in_threads(transaction.atomic()):
         seen = await through_every_helper(key)
         if "fail" in request.GET:
-            raise ValueError("roll back, please")
+            raise ValueError("roll back")
     return JsonResponse({"seen": seen})
 
 

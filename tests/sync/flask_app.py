@@ -1,4 +1,4 @@
-"""A Flask app with async views behind `to_asgi`, as asgiref runs them and as ours does."""
+"""A Flask app with async views behind `to_asgi`, run by asgiref's helper and by ours."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bridge.types import Receive, Scope, Send
 
 server_loop: asyncio.AbstractEventLoop
 shared = httpx.AsyncClient()
-"""One client for all requests: that takes one loop for all requests."""
+"""One client for all requests, which therefore need one loop."""
 
 
 def make_app() -> Flask:
@@ -42,7 +42,7 @@ def make_app() -> Flask:
 
     @app.get("/pause")
     async def pause() -> Any:
-        """Sync code in async code in sync code, with an async break in between."""
+        """Sync code in async code in sync code, which sleeps on the loop."""
         await asyncio.sleep(0.01)
         await bridge.sync_to_async(bridge.async_to_sync(asyncio.sleep))(0.01)
         return jsonify(thread=threading.current_thread().name)

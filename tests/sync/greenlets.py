@@ -1,4 +1,4 @@
-"""Programs that patch themselves with gevent or eventlet, each for a process of its own.
+"""Programs that patch themselves with gevent or eventlet. Each runs in its own process.
 
 ::
 
@@ -78,7 +78,7 @@ def gevent_many() -> None:
 
 
 def gevent_errors() -> None:
-    """What cannot work says so: a thread that only asgiref could start would be a greenlet."""
+    """A thread that only asgiref could start would be a greenlet: a clear error instead."""
     from gevent import monkey
 
     monkey.patch_all()
@@ -90,12 +90,12 @@ def gevent_errors() -> None:
 
     from bridge import DeadlockError, async_to_sync, sync_to_async
 
-    async def with_nobody_waiting() -> None:
+    async def without_waiting_thread() -> None:
         task = asyncio.create_task(sync_to_async(abs)(1), context=contextvars.Context())
         await task
 
     with pytest.raises(DeadlockError, match=r"gevent\.monkey has replaced threads by greenlets"):
-        async_to_sync(with_nobody_waiting)()
+        async_to_sync(without_waiting_thread)()
     context = getattr(asgiref.sync, "AsyncSingleThreadContext", None)
     if context is not None:
         with (

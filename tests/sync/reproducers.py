@@ -1,12 +1,12 @@
-"""What users of asgiref's helpers reported as deadlocks and regressions, with our helpers.
+"""Deadlocks and regressions that users of asgiref's helpers reported, run with our helpers.
 
 ::
 
     python -m tests.sync.reproducers issue_249
 
-Each function is one report, named after its number in asgiref's tracker, and ends if the helpers
-are right. Run as a program it is ended after ``LIMIT_S`` with the stack of every thread: a thread
-that waits for ever would keep the test session from ending, too.
+Each function is one report, named after its number in asgiref's tracker. It returns if the helpers
+work. It runs in its own process, which ends after ``LIMIT_S`` with the stack of every thread: a
+thread that waits forever would also keep the test session from ending.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def here() -> threading.Thread:
 
 
 def issue_249() -> None:
-    """A second ``sync_to_async`` call in a task of its own: asgiref 3.3 waited for ever."""
+    """A second ``sync_to_async`` call in a new task: asgiref 3.3 never returned."""
 
     async def io_task() -> threading.Thread:
         return await sync_to_async(here)()
@@ -65,7 +65,7 @@ def issue_348() -> None:
 
 
 def issue_482() -> None:
-    """asgiref 3.8 ran thread-sensitive code on many threads, which then waited for each other."""
+    """asgiref 3.8 ran thread-sensitive code on several threads, which waited for each other."""
 
     async def save(number: int) -> threading.Thread:
         def nested() -> threading.Thread:
@@ -113,7 +113,7 @@ def issue_491() -> None:
 
 
 def issue_492() -> None:
-    """A task left behind by a coroutine of an inner ``async_to_sync``."""
+    """A task that outlives the coroutine of an inner ``async_to_sync``."""
     threads: list[threading.Thread] = []
 
     async def main() -> None:
@@ -135,7 +135,7 @@ def issue_492() -> None:
 
 
 def issue_495() -> None:
-    """An executor that takes no more jobs made every later call fail with "would deadlock"."""
+    """After an executor had refused a job, every later call failed with "would deadlock"."""
 
     async def main() -> None:
         executor = SyncToAsync.single_thread_executor
@@ -151,7 +151,7 @@ def issue_495() -> None:
 
 
 def issue_526() -> None:
-    """A background task that calls sync code once the request that started it has ended."""
+    """A background task calls sync code after the request that started it has ended."""
 
     async def application() -> None:
         tasks: list[asyncio.Task[threading.Thread]] = []
@@ -173,7 +173,7 @@ def issue_526() -> None:
 
 
 def issue_527() -> None:
-    """The same without a context, and many of them: some while the sync frame is ending."""
+    """Many such tasks, without a context: some call while the sync code is ending."""
 
     async def application() -> None:
         tasks: list[asyncio.Task[threading.Thread]] = []
@@ -195,7 +195,7 @@ def issue_527() -> None:
 
 
 def issue_535() -> None:
-    """A context is left while its thread waits for this loop, which must not block for it."""
+    """A context is exited while its thread waits for this loop, which must not block."""
     started = threading.Event()
 
     async def inner() -> None:

@@ -1,7 +1,7 @@
-"""A signal handler that raises at any moment of calls into async code. Run in a process of its own.
+"""A signal handler raises at random moments of calls into async code. Runs in its own process.
 
-Prints how many calls were interrupted. A call that waits for ever ends the process with a traceback
-of every thread, and with 1.
+Prints how many calls were interrupted. If a call does not return, the process ends with the
+traceback of every thread and exit code 1.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ DEADLINE_S = 100
 
 
 class Interrupted(BaseException):
-    """What the handler raises, as KeyboardInterrupt or a worker's exit would be."""
+    """Raised by the handler, like KeyboardInterrupt or the exit of a server's worker."""
 
 
 def interrupt(*_: object) -> None:
@@ -59,7 +59,7 @@ def iterate() -> None:
 def main() -> None:
     faulthandler.dump_traceback_later(DEADLINE_S, exit=True)
     signal.signal(signal.SIGALRM, interrupt)
-    sys.unraisablehook = lambda unraisable: None  # a finalizer may be interrupted, too
+    sys.unraisablehook = lambda unraisable: None  # finalizers are interrupted, too
     calls: list[Any] = [enter, iterate, bridge.async_to_sync(nothing)]
     interrupted = 0
     for _ in range(ROUNDS):

@@ -1,4 +1,4 @@
-"""Cancellation and timeouts: the caller returns on time, and the thread can know (P19)."""
+"""Cancellation and timeouts: the caller returns on time, and the function can check (P19)."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ DEADLINE_S = 30
 
 
 class Job:
-    """A sync function that says when it has started, and waits to be let go."""
+    """A sync function that reports its start, and waits until the test lets it end."""
 
     def __init__(self) -> None:
         self.started = threading.Event()
         self.go_on = threading.Event()
         self.ended = threading.Event()
-        self.saw: list[bool] = []
+        self.cancelled: list[bool] = []
 
     def __call__(self) -> str:
-        self.saw.append(bridge.sync.cancelled())
+        self.cancelled.append(bridge.sync.cancelled())
         self.started.set()
         assert self.go_on.wait(DEADLINE_S)
-        self.saw.append(bridge.sync.cancelled())
+        self.cancelled.append(bridge.sync.cancelled())
         self.ended.set()
         return "done"
 
@@ -39,7 +39,7 @@ class Job:
         while not self.started.is_set():
             await asyncio.sleep(0.001)
 
-    async def let_go(self) -> None:
+    async def finish(self) -> None:
         self.go_on.set()
         while not self.ended.is_set():
             await asyncio.sleep(0.001)
@@ -57,7 +57,7 @@ def sensitive(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)
 
 
-async def test_a_cancelled_caller_does_not_wait_and_the_job_can_see_it(
+async def test_a_cancelled_caller_does_not_wait_and_the_function_can_check(
     job: Job, sensitive: bool
 ) -> None:
     call = asyncio.create_task(sync_to_async(job, thread_sensitive=sensitive)())
@@ -67,8 +67,8 @@ async def test_a_cancelled_caller_does_not_wait_and_the_job_can_see_it(
     with pytest.raises(asyncio.CancelledError):
         await call
     assert not job.ended.is_set()
-    await job.let_go()
-    assert job.saw == [False, True]
+    await job.finish()
+    assert job.cancelled == [False, True]
     assert bridge.sync.cancelled() is False
 
 
@@ -82,7 +82,7 @@ async def test_a_timeout_is_on_time(job: Job, sensitive: bool) -> None:
     assert not job.ended.is_set()
 
 
-async def test_a_job_that_waits_for_its_turn_never_starts(job: Job, sensitive: bool) -> None:
+async def test_a_cancelled_call_that_has_not_started_never_does(job: Job, sensitive: bool) -> None:
     pool = WorkerPool(1, name="narrow")
     options: Any = {"thread_sensitive": sensitive, "executor": None if sensitive else pool}
     ran: list[str] = []
@@ -101,8 +101,8 @@ async def test_a_job_that_waits_for_its_turn_never_starts(job: Job, sensitive: b
     pool.shutdown()
 
 
-async def test_calls_that_come_after_a_cancelled_one_still_wait_for_it(job: Job) -> None:
-    """Thread-sensitive code never runs twice at once, even if nobody waits for the first."""
+async def test_later_calls_wait_for_a_cancelled_one(job: Job) -> None:
+    """Thread-sensitive calls never overlap, even if the first has no caller any more."""
     call = asyncio.create_task(sync_to_async(job)())
     await job.running()
     call.cancel()
@@ -115,7 +115,7 @@ async def test_calls_that_come_after_a_cancelled_one_still_wait_for_it(job: Job)
     assert await after is True
 
 
-async def test_a_result_that_comes_too_late_goes_nowhere(job: Job, sensitive: bool) -> None:
+async def test_a_late_result_is_discarded(job: Job, sensitive: bool) -> None:
     variable: list[str] = []
 
     async def caller() -> None:
@@ -124,22 +124,20 @@ async def test_a_result_that_comes_too_late_goes_nowhere(job: Job, sensitive: bo
         except asyncio.CancelledError:
             variable.append("cancelled")
             await asyncio.sleep(0)
-            variable.append("went on")
+            variable.append("continued")
             raise
 
     call = asyncio.create_task(caller())
     await job.running()
     call.cancel()
-    await job.let_go()
+    await job.finish()
 
     with pytest.raises(asyncio.CancelledError):
         await call
-    assert variable == ["cancelled", "went on"]
+    assert variable == ["cancelled", "continued"]
 
 
-async def test_an_error_that_comes_too_late_is_logged_once(
-    job: Job, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_late_exception_is_logged_once(job: Job, caplog: pytest.LogCaptureFixture) -> None:
     def fail() -> None:
         job()
         raise ValueError("too late")
@@ -149,13 +147,13 @@ async def test_an_error_that_comes_too_late_is_logged_once(
     call.cancel()
     await asyncio.wait((call,))
     with caplog.at_level(logging.ERROR, "bridge.sync"):
-        await job.let_go()
+        await job.finish()
         await sync_to_async(abs)(1)
 
     assert [str(record.exc_info[1]) for record in caplog.records if record.exc_info] == ["too late"]
 
 
-async def test_an_error_that_comes_in_the_turn_of_the_cancellation_is_logged_once(
+async def test_an_exception_in_the_loop_turn_of_the_cancellation_is_logged_once(
     caplog: pytest.LogCaptureFixture, sensitive: bool
 ) -> None:
     inbox = inbox_of(asyncio.get_running_loop())
@@ -167,7 +165,7 @@ async def test_an_error_that_comes_in_the_turn_of_the_cancellation_is_logged_onc
     await sync_to_async(abs, thread_sensitive=sensitive)(1)
     call = asyncio.create_task(sync_to_async(fail, thread_sensitive=sensitive)())
     await asyncio.sleep(0)
-    while len(inbox._posts) < 2:  # both come in the next turn of the loop
+    while len(inbox._posts) < 2:  # both run in the next turn of the loop
         threading.Event().wait(0.001)
     with caplog.at_level(logging.ERROR, "bridge.sync"):
         await asyncio.wait((call,))
@@ -177,7 +175,7 @@ async def test_an_error_that_comes_in_the_turn_of_the_cancellation_is_logged_onc
     assert [str(record.exc_info[1]) for record in caplog.records if record.exc_info] == ["too late"]
 
 
-async def test_an_error_of_a_source_whose_consumer_has_left_is_logged_once(
+async def test_an_exception_of_a_source_without_consumer_is_logged_once(
     job: Job, caplog: pytest.LogCaptureFixture, sensitive: bool
 ) -> None:
     def source() -> Iterator[int]:
@@ -194,7 +192,7 @@ async def test_an_error_of_a_source_whose_consumer_has_left_is_logged_once(
     consumer.cancel()
     await asyncio.wait((consumer,))
     with caplog.at_level(logging.ERROR, "bridge.sync"):
-        await job.let_go()
+        await job.finish()
         while not caplog.records:
             await asyncio.sleep(0.001)
 
@@ -209,10 +207,10 @@ async def test_a_shielded_call_is_not_cancelled(job: Job) -> None:
     job.go_on.set()
 
     assert await call == "done"
-    assert job.saw == [False, False]
+    assert job.cancelled == [False, False]
 
 
-# -- cancellation that goes through sync code to a coroutine ---------------------------------------
+# -- cancellation that passes through sync code to a coroutine ------------------------------------
 
 
 async def test_the_coroutine_that_the_sync_code_waits_for_is_cancelled(outer: Any) -> None:
@@ -239,10 +237,10 @@ async def test_the_coroutine_that_the_sync_code_waits_for_is_cancelled(outer: An
     with pytest.raises(asyncio.CancelledError):
         await call
 
-    assert steps == ["coroutine", "sync code"], "all of it has unwound before the caller goes on"
+    assert steps == ["coroutine", "sync code"], "everything unwinds before the caller continues"
 
 
-async def test_it_goes_through_three_levels() -> None:
+async def test_cancellation_passes_through_three_levels() -> None:
     steps: list[str] = []
     started = asyncio.Event()
 
@@ -281,7 +279,7 @@ async def test_it_goes_through_three_levels() -> None:
 
 
 async def test_a_coroutine_may_refuse_to_be_cancelled(outer: Any) -> None:
-    """asgiref #434: as behind ``asyncio.shield``, the call then has a result."""
+    """asgiref #434: the call then has a result, as behind ``asyncio.shield``."""
     started = asyncio.Event()
 
     async def stubborn() -> str:
@@ -290,16 +288,16 @@ async def test_a_coroutine_may_refuse_to_be_cancelled(outer: Any) -> None:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
             pass
-        return "finished all the same"
+        return "finished anyway"
 
     call = asyncio.create_task(sync_to_async(outer.async_to_sync(stubborn))())
     await started.wait()
     call.cancel()
 
-    assert await call == "finished all the same"
+    assert await call == "finished anyway"
 
 
-async def test_a_second_cancellation_is_not_waited_for(job: Job) -> None:
+async def test_a_caller_that_is_cancelled_twice_does_not_wait(job: Job) -> None:
     started = asyncio.Event()
 
     async def innermost() -> None:
@@ -321,12 +319,12 @@ async def test_a_second_cancellation_is_not_waited_for(job: Job) -> None:
     with pytest.raises(asyncio.CancelledError):
         await call
     assert not job.ended.is_set()
-    await job.let_go()
-    assert job.saw == [False, True]
+    await job.finish()
+    assert job.cancelled == [False, True]
 
 
 async def test_the_next_coroutine_of_an_abandoned_function_is_cancelled(job: Job) -> None:
-    """asgiref #535: a cancellation between two coroutines must not get lost."""
+    """asgiref #535: a cancellation between two coroutines must not be lost."""
     outcome: list[BaseException] = []
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -352,7 +350,7 @@ async def test_the_next_coroutine_of_an_abandoned_function_is_cancelled(job: Job
     assert isinstance(outcome[0], asyncio.CancelledError)
 
 
-async def test_a_timeout_further_out_reaches_a_coroutine_on_a_loop_of_its_own() -> None:
+async def test_a_timeout_of_the_caller_reaches_a_coroutine_on_a_new_loop() -> None:
     steps: list[str] = []
     loop = asyncio.get_running_loop()
 
@@ -364,13 +362,15 @@ async def test_a_timeout_further_out_reaches_a_coroutine_on_a_loop_of_its_own() 
             steps.append("cancelled")
 
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(None) as timeout:  # over once the coroutine has begun
+        async with asyncio.timeout(None) as timeout:  # expires once the coroutine has started
             await sync_to_async(async_to_sync(innermost, force_new_loop=True))()
 
     assert steps == ["cancelled"]
 
 
-async def test_a_coroutine_that_has_not_begun_yet_is_unwound_first(sensitive: bool) -> None:
+async def test_a_coroutine_that_has_not_started_unwinds_before_the_caller_continues(
+    sensitive: bool,
+) -> None:
     steps: list[str] = []
     posts = inbox_of(asyncio.get_running_loop())._posts
 
@@ -383,7 +383,7 @@ async def test_a_coroutine_that_has_not_begun_yet_is_unwound_first(sensitive: bo
     await sync_to_async(abs, thread_sensitive=sensitive)(1)
     call = asyncio.create_task(sync_to_async(middle, thread_sensitive=sensitive)())
     await asyncio.sleep(0)
-    while not posts:  # a turn of the loop in which the thread sends its coroutine
+    while not posts:  # the thread posts its coroutine during this turn of the loop
         threading.Event().wait(0.001)
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -396,21 +396,21 @@ async def test_a_coroutine_that_has_not_begun_yet_is_unwound_first(sensitive: bo
 
 
 @contextlib.asynccontextmanager
-async def noting(steps: list[str]) -> AsyncIterator[None]:
+async def recorded(steps: list[str]) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        steps.append("left")
+        steps.append("exited")
 
 
 async def numbers(steps: list[str]) -> AsyncIterator[int]:
-    async with noting(steps):
+    async with recorded(steps):
         while True:
             yield 1
 
 
 @pytest.mark.parametrize("helper", ["enter_in_loop", "iterate_in_loop"])
-async def test_plain_code_in_the_body_is_not_waited_for(
+async def test_a_cancelled_caller_does_not_wait_for_plain_code_in_the_body(
     helper: str, job: Job, sensitive: bool
 ) -> None:
     steps: list[str] = []
@@ -420,7 +420,7 @@ async def test_plain_code_in_the_body_is_not_waited_for(
         steps.append("body")
 
     def manage() -> None:
-        with bridge.enter_in_loop(noting(steps)):
+        with bridge.enter_in_loop(recorded(steps)):
             body()
 
     def iterate() -> None:
@@ -435,33 +435,35 @@ async def test_plain_code_in_the_body_is_not_waited_for(
     with pytest.raises(asyncio.CancelledError):
         await call
     assert not steps
-    await job.let_go()
-    while "left" not in steps:
+    await job.finish()
+    while "exited" not in steps:
         await asyncio.sleep(0.001)
 
-    assert job.saw == [False, True]
-    assert steps == ["body", "left"]
+    assert job.cancelled == [False, True]
+    assert steps == ["body", "exited"]
 
 
-async def test_an_async_manager_left_in_another_call_is_cancelled_with_that(job: Job) -> None:
+async def test_an_async_manager_exited_in_another_call_is_cancelled_with_that_call(
+    job: Job,
+) -> None:
     steps: list[str] = []
-    leaving = asyncio.Event()
+    exiting = asyncio.Event()
 
     @contextlib.asynccontextmanager
-    async def slow_to_leave() -> AsyncIterator[None]:
+    async def slow_to_exit() -> AsyncIterator[None]:
         yield
-        leaving.set()
+        exiting.set()
         try:
             await asyncio.Event().wait()
         finally:
             steps.append("unwound")
 
     async def body() -> None:
-        async with bridge.enter_in_threads(bridge.enter_in_loop(slow_to_leave())):
+        async with bridge.enter_in_threads(bridge.enter_in_loop(slow_to_exit())):
             pass
 
     call = asyncio.create_task(body())
-    await leaving.wait()
+    await exiting.wait()
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
@@ -473,7 +475,7 @@ async def test_a_cancellation_between_two_items_reaches_the_source(job: Job) -> 
     steps: list[str] = []
 
     async def source() -> AsyncIterator[int]:
-        async with noting(steps):
+        async with recorded(steps):
             yield 1
             await asyncio.Event().wait()
 
@@ -485,6 +487,6 @@ async def test_a_cancellation_between_two_items_reaches_the_source(job: Job) -> 
     await job.running()
     call.cancel()
     await asyncio.wait((call,))
-    await job.let_go()
+    await job.finish()
 
-    assert await sync_to_async(steps.copy)() == ["left"]
+    assert await sync_to_async(steps.copy)() == ["exited"]

@@ -50,7 +50,7 @@ def notes(database: PostgresServer, key: str) -> int:
 
 
 @pytest.mark.parametrize("view", ["atomic", "async"])
-def test_one_request_is_one_connection_and_one_transaction(
+def test_one_request_uses_one_connection_and_one_transaction(
     django: Site, database: PostgresServer, key: str, view: str
 ) -> None:
     response = django.client.fetch("GET", f"/{view}/{key}")
@@ -62,7 +62,7 @@ def test_one_request_is_one_connection_and_one_transaction(
 
 
 @pytest.mark.parametrize("view", ["atomic", "async"])
-def test_an_error_rolls_back_what_every_helper_has_written(
+def test_an_error_rolls_back_the_writes_of_every_helper(
     django: Site, database: PostgresServer, key: str, view: str
 ) -> None:
     response = django.client.fetch("GET", f"/{view}/{key}?fail")
@@ -72,7 +72,7 @@ def test_an_error_rolls_back_what_every_helper_has_written(
 
 
 @pytest.mark.parametrize("view", ["atomic", "async"])
-def test_requests_at_the_same_time_have_their_own(
+def test_concurrent_requests_have_their_own_transactions(
     django: Site, database: PostgresServer, key: str, view: str
 ) -> None:
     def request(number: int) -> set[tuple[int, int]]:

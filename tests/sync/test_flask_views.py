@@ -1,4 +1,4 @@
-"""Flask's async views through `to_asgi`: all on the server's loop, sharing one async client."""
+"""Flask's async views behind `to_asgi` run on the server's loop and share one async client."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_every_async_view_runs_on_the_servers_loop(flask: Site) -> None:
         answer = flask.client.fetch("GET", "/loop").json()
         assert answer["is_servers"] is True
         assert answer["thread"] == "MainThread"
-        assert answer["sync_thread"].startswith("bridge-worker"), "on the thread of the view"
+        assert answer["sync_thread"].startswith("bridge-worker"), "not on the view's thread"
 
 
 def test_requests_share_one_async_client(flask: Site) -> None:
@@ -35,7 +35,7 @@ def test_requests_share_one_async_client(flask: Site) -> None:
     assert all(len(answer.json()["threads"]) == 3 for answer in answers)
 
 
-def test_async_views_at_the_same_time(flask: Site) -> None:
+def test_async_views_run_concurrently(flask: Site) -> None:
     with ThreadPoolExecutor(8) as many:
         answers = list(many.map(lambda _: flask.client.fetch("GET", "/pause"), range(40)))
 

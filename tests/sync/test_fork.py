@@ -1,4 +1,4 @@
-"""A fork leaves threads and loops behind; both helpers go on in the child (P12, asgiref #194)."""
+"""A forked child has no threads and no loops; both helpers work in it (P12, asgiref #194)."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ async def this_loop() -> asyncio.AbstractEventLoop:
 
 
 def in_a_child(work: Callable[[], object]) -> str:
-    """What ``work`` returned in a fork of this process, as text; or how it failed."""
+    """The result of ``work`` in a forked child, as text."""
     reader, writer = os.pipe()
     with warnings.catch_warnings():
-        # Python warns of exactly what is tried here: a fork of a process that has threads.
+        # Python warns that a process with threads forks, which this tests.
         warnings.simplefilter("ignore", DeprecationWarning)
         pid = os.fork()
     if pid == 0:
-        _be_the_child(work, writer)
+        _run_child(work, writer)
     os.close(writer)
     with open(reader) as answer:
         text = answer.read()
@@ -44,7 +44,7 @@ def in_a_child(work: Callable[[], object]) -> str:
     return text
 
 
-def _be_the_child(work: Callable[[], object], writer: int) -> None:
+def _run_child(work: Callable[[], object], writer: int) -> None:
     code = 1
     try:
         threading.Timer(LIMIT_S, os._exit, (3,)).start()
@@ -82,18 +82,18 @@ def test_both_helpers_work_in_a_child_whose_parent_has_used_them() -> None:
     use_everything()
 
 
-def test_the_child_keeps_a_loop_of_its_own() -> None:
-    parents = async_to_sync(this_loop)()
+def test_the_child_keeps_its_own_loop() -> None:
+    parent_loop = async_to_sync(this_loop)()
 
     def work() -> bool:
-        childs = async_to_sync(this_loop)()
-        return childs is not parents and childs is async_to_sync(this_loop)()
+        child_loop = async_to_sync(this_loop)()
+        return child_loop is not parent_loop and child_loop is async_to_sync(this_loop)()
 
     assert in_a_child(work) == "True"
-    assert async_to_sync(this_loop)() is parents
+    assert async_to_sync(this_loop)() is parent_loop
 
 
-def test_the_child_has_a_single_thread_of_its_own_and_shares_it_with_asgiref() -> None:
+def test_the_child_has_its_own_single_thread_and_shares_it_with_asgiref() -> None:
     import asgiref.sync
 
     use_everything()

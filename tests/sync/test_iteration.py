@@ -36,7 +36,7 @@ def here() -> threading.Thread:
 
 
 class Source:
-    """A sync iterable that notes what is done with it, and on which thread."""
+    """A sync iterable that records its steps and their threads."""
 
     def __init__(self, items: int, *, error_at: int | None = None) -> None:
         self.items = items
@@ -57,7 +57,7 @@ class Source:
             self.closed_on.append(here())
 
 
-@pytest.fixture(params=[True, False], ids=["thread-sensitive", "kept-thread"])
+@pytest.fixture(params=[True, False], ids=["thread-sensitive", "reserved-thread"])
 def sensitive(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)
 
@@ -126,7 +126,7 @@ async def test_the_source_is_never_more_than_a_window_ahead(sensitive: bool) -> 
     ahead = []
     async for item in iterate_in_threads(source, window=4, thread_sensitive=sensitive):
         if item % 10 == 0:
-            # Whatever the thread can do now, it has done when a call behind it is through.
+            # By the end of a later call the thread has fetched all that it may.
             for _ in range(3):
                 await sync_to_async(abs)(1)
         ahead.append(source.made - item)
@@ -134,7 +134,7 @@ async def test_the_source_is_never_more_than_a_window_ahead(sensitive: bool) -> 
     assert max(ahead) <= 4
 
 
-async def test_a_slow_consumer_keeps_no_thread_from_others() -> None:
+async def test_a_slow_consumer_does_not_block_the_thread() -> None:
     source = Source(1000)
     stream = iterate_in_threads(source, window=2)
     await anext(stream)
@@ -143,7 +143,7 @@ async def test_a_slow_consumer_keeps_no_thread_from_others() -> None:
     await stream.aclose()
 
 
-async def test_an_error_comes_after_the_items_before_it(sensitive: bool) -> None:
+async def test_an_exception_is_raised_after_the_items_before_it(sensitive: bool) -> None:
     stream = iterate_in_threads(Source(9, error_at=3), thread_sensitive=sensitive)
 
     assert [await anext(stream) for _ in range(3)] == [1, 2, 3]
@@ -151,7 +151,7 @@ async def test_an_error_comes_after_the_items_before_it(sensitive: bool) -> None
         await anext(stream)
 
 
-async def test_leaving_early_closes_the_source_on_its_thread(sensitive: bool) -> None:
+async def test_stopping_early_closes_the_source_on_its_thread(sensitive: bool) -> None:
     source = Source(1000)
     async with contextlib.aclosing(
         iterate_in_threads(source, window=4, thread_sensitive=sensitive)
@@ -163,7 +163,7 @@ async def test_leaving_early_closes_the_source_on_its_thread(sensitive: bool) ->
     assert source.closed_on == list(source.threads)
 
 
-async def test_an_iteration_that_is_dropped_is_closed_soon(sensitive: bool) -> None:
+async def test_an_iteration_that_is_not_closed_explicitly_is_closed_soon(sensitive: bool) -> None:
     source = Source(1000)
     async for item in iterate_in_threads(source, thread_sensitive=sensitive):
         if item == 3:
@@ -213,7 +213,7 @@ async def test_a_cancelled_consumer_does_not_wait_for_a_source_that_blocks(
     assert saw == [True]
 
 
-async def test_closing_before_the_first_item_closes_nothing_and_asks_nothing() -> None:
+async def test_closing_before_the_first_item_does_not_start_the_source() -> None:
     source = Source(3)
     stream = iterate_in_threads(source)
     await stream.aclose()
@@ -221,7 +221,7 @@ async def test_closing_before_the_first_item_closes_nothing_and_asks_nothing() -
     assert source.made == 0
 
 
-async def test_the_source_has_the_context_of_its_consumer() -> None:
+async def test_the_source_has_a_copy_of_its_consumers_context() -> None:
     variable = contextvars.ContextVar("variable", default="unset")
     variable.set("the consumer's")
 
@@ -236,7 +236,7 @@ async def test_the_source_has_the_context_of_its_consumer() -> None:
     assert variable.get() == "the consumer's"
 
 
-async def test_a_kept_thread_comes_from_the_pool_and_goes_back() -> None:
+async def test_a_reserved_thread_comes_from_the_pool_and_returns_to_it() -> None:
     pool = WorkerPool(1, name="one")
     for _ in range(3):
         source = Source(3)
@@ -285,7 +285,7 @@ async def test_a_pool_that_is_shut_down_ends_the_iteration() -> None:
     hold.set()
 
 
-def test_what_cannot_be_iterated_is_refused_at_once() -> None:
+def test_an_object_that_is_not_iterable_is_refused_at_once() -> None:
     async def items() -> AsyncIterator[int]:
         yield 1
 
@@ -308,7 +308,7 @@ def test_what_cannot_be_iterated_is_refused_at_once() -> None:
 
 
 class AsyncSource:
-    """The same, the other way round."""
+    """An async iterable that records its steps and their tasks."""
 
     def __init__(self, items: int, *, error_at: int | None = None) -> None:
         self.items = items
@@ -352,7 +352,7 @@ def test_an_async_source_is_never_more_than_a_window_ahead() -> None:
     assert max(ahead) <= 4
 
 
-def test_an_error_of_an_async_source_comes_after_the_items_before_it() -> None:
+def test_an_exception_of_an_async_source_is_raised_after_the_items_before_it() -> None:
     stream = iterate_in_loop(AsyncSource(9, error_at=3))
 
     assert [next(stream) for _ in range(3)] == [1, 2, 3]
@@ -360,7 +360,7 @@ def test_an_error_of_an_async_source_comes_after_the_items_before_it() -> None:
         next(stream)
 
 
-def test_leaving_early_closes_an_async_source_in_its_task() -> None:
+def test_stopping_early_closes_an_async_source_in_its_task() -> None:
     source = AsyncSource(1000)
     for item in iterate_in_loop(source, window=4):
         if item == 3:
@@ -397,7 +397,7 @@ def test_its_sync_code_runs_while_the_consumer_waits_for_something_else() -> Non
         assert async_to_sync(wait)()
 
 
-def test_a_task_that_an_ended_source_has_left_behind_goes_on() -> None:
+def test_a_task_of_a_source_continues_after_the_source_has_ended() -> None:
     tasks: list[asyncio.Task[threading.Thread]] = []
     ended = threading.Event()
 
@@ -438,7 +438,7 @@ def test_closing_waits_for_sync_code_of_the_source() -> None:
     assert closed_on == [here()]
 
 
-def test_an_error_while_closing_is_raised() -> None:
+def test_an_exception_while_closing_is_raised() -> None:
     async def source() -> AsyncIterator[int]:
         try:
             yield 1
@@ -452,7 +452,7 @@ def test_an_error_while_closing_is_raised() -> None:
         stream.close()
 
 
-def test_an_iteration_dropped_on_another_thread_is_closed_there_without_waiting() -> None:
+def test_closing_an_iteration_on_another_thread_does_not_wait() -> None:
     closed = threading.Event()
 
     async def source() -> AsyncIterator[int]:
@@ -471,7 +471,7 @@ def test_an_iteration_dropped_on_another_thread_is_closed_there_without_waiting(
     assert closed.wait(DEADLINE_S)
 
 
-def test_an_iteration_that_cannot_begin_fails_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_iteration_that_cannot_start_fails_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse() -> asyncio.AbstractEventLoop:
         raise RuntimeError("can't start new thread")
 
@@ -480,26 +480,26 @@ def test_an_iteration_that_cannot_begin_fails_at_once(monkeypatch: pytest.Monkey
         next(iter(iterate_in_loop(AsyncSource(3))))
 
 
-def test_an_iteration_that_outlives_its_thread_leaves_nothing_behind() -> None:
-    begun: list[Iterator[int]] = []
+def test_an_iteration_that_outlives_its_thread_keeps_no_reference_to_it() -> None:
+    started: list[Iterator[int]] = []
 
-    def begin() -> None:
+    def start() -> None:
         iteration = iter(iterate_in_loop(AsyncSource(1000), window=1))
         next(iteration)
-        begun.append(iteration)
+        started.append(iteration)
 
-    thread = threading.Thread(target=begin)
+    thread = threading.Thread(target=start)
     thread.start()
     thread.join(DEADLINE_S)
-    known = weakref.ref(thread)
+    reference = weakref.ref(thread)
     del thread
-    begun.clear()
+    started.clear()
     deadline = time.monotonic() + DEADLINE_S
-    while known() is not None and time.monotonic() < deadline:  # the loop lets go of it, too
+    while reference() is not None and time.monotonic() < deadline:  # the loop drops it later
         gc.collect()
         time.sleep(0.001)
 
-    assert known() is None
+    assert reference() is None
 
 
 async def test_under_sync_to_async_it_iterates_on_the_callers_loop() -> None:
@@ -511,14 +511,14 @@ async def test_under_sync_to_async_it_iterates_on_the_callers_loop() -> None:
     assert loops == [asyncio.get_running_loop()]
 
 
-async def test_on_a_running_loop_it_refuses() -> None:
+async def test_on_a_running_loop_it_is_refused() -> None:
     stream = iterate_in_loop(AsyncSource(1))
 
     with pytest.raises(DeadlockError):
         next(stream)
 
 
-async def test_a_cancelled_caller_reaches_the_source() -> None:
+async def test_the_cancellation_of_the_caller_reaches_the_source() -> None:
     started = asyncio.Event()
     ended: list[str] = []
 
@@ -540,8 +540,8 @@ async def test_a_cancelled_caller_reaches_the_source() -> None:
     assert ended == ["cancelled"]
 
 
-async def test_there_and_back_again() -> None:
-    """A sync source, streamed by async code, consumed by sync code, streamed once more."""
+async def test_iterations_nest_in_both_directions() -> None:
+    """A sync source, iterated by async code, then by sync code, then by async code again."""
     source = iterate_in_threads(range(300), thread_sensitive=False)
     again = iterate_in_threads(iterate_in_loop(source), thread_sensitive=False)
 

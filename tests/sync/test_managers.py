@@ -30,7 +30,7 @@ def here() -> threading.Thread:
 
 
 class Manager:
-    """A sync context manager that notes what is done with it, and on which thread."""
+    """A sync context manager that records its steps and their threads."""
 
     def __init__(self, *, suppress: bool = False) -> None:
         self.steps: list[tuple[str, threading.Thread]] = []
@@ -59,12 +59,12 @@ class Manager:
         while not self.entering.is_set():
             await asyncio.sleep(0.001)
 
-    async def is_left(self) -> None:
+    async def exited(self) -> None:
         while "exit" not in self.names:
             await asyncio.sleep(0.001)
 
 
-@pytest.fixture(params=[True, False], ids=["thread-sensitive", "kept-thread"])
+@pytest.fixture(params=[True, False], ids=["thread-sensitive", "reserved-thread"])
 def sensitive(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)
 
@@ -72,7 +72,7 @@ def sensitive(request: pytest.FixtureRequest) -> bool:
 # -- sync manager, async code ----------------------------------------------------------------------
 
 
-async def test_it_is_entered_and_left_on_one_thread(sensitive: bool) -> None:
+async def test_it_is_entered_and_exited_on_one_thread(sensitive: bool) -> None:
     manager = Manager()
     async with enter_in_threads(manager, thread_sensitive=sensitive) as value:
         assert value == "value"
@@ -83,18 +83,18 @@ async def test_it_is_entered_and_left_on_one_thread(sensitive: bool) -> None:
     assert here() not in {thread for _, thread in manager.steps}
 
 
-async def test_thread_sensitive_code_runs_inside_of_it() -> None:
+async def test_thread_sensitive_calls_run_on_its_thread() -> None:
     manager = Manager()
     async with enter_in_threads(manager):
         assert await sync_to_async(here)() is manager.steps[0][1]
 
 
-async def test_a_lock_that_only_its_thread_may_release(sensitive: bool) -> None:
+async def test_a_lock_that_only_its_own_thread_may_release(sensitive: bool) -> None:
     async with enter_in_threads(threading.RLock(), thread_sensitive=sensitive):
         await asyncio.sleep(0)
 
 
-async def test_an_error_reaches_it_and_passes(sensitive: bool) -> None:
+async def test_an_exception_of_the_body_is_passed_to_it_and_raised(sensitive: bool) -> None:
     manager = Manager()
     error = ValueError("from the body")
     with pytest.raises(ValueError, match="from the body"):
@@ -104,12 +104,12 @@ async def test_an_error_reaches_it_and_passes(sensitive: bool) -> None:
     assert manager.errors == [error]
 
 
-async def test_it_may_suppress_an_error() -> None:
+async def test_it_may_suppress_an_exception() -> None:
     async with enter_in_threads(Manager(suppress=True)):
         raise ValueError
 
 
-async def test_a_cancelled_body_is_left(sensitive: bool) -> None:
+async def test_a_cancelled_body_exits_the_manager(sensitive: bool) -> None:
     manager = Manager()
     entered = asyncio.Event()
 
@@ -127,7 +127,9 @@ async def test_a_cancelled_body_is_left(sensitive: bool) -> None:
     assert isinstance(manager.errors[0], asyncio.CancelledError)
 
 
-async def test_a_caller_cancelled_while_entering_leaves_nothing_entered(sensitive: bool) -> None:
+async def test_a_manager_is_exited_if_its_caller_is_cancelled_while_entering(
+    sensitive: bool,
+) -> None:
     manager = Manager()
     manager.may_enter.clear()
 
@@ -142,13 +144,13 @@ async def test_a_caller_cancelled_while_entering_leaves_nothing_entered(sensitiv
         await task
     assert manager.names == []
     manager.may_enter.set()
-    await manager.is_left()
+    await manager.exited()
 
     assert manager.names == ["enter", "exit"]
     assert isinstance(manager.errors[0], asyncio.CancelledError)
 
 
-async def test_what_is_left_for_a_cancelled_caller_may_call_async_code(sensitive: bool) -> None:
+async def test_the_exit_for_a_cancelled_caller_may_call_async_code(sensitive: bool) -> None:
     steps: list[str] = []
 
     async def release() -> None:
@@ -171,12 +173,12 @@ async def test_what_is_left_for_a_cancelled_caller_may_call_async_code(sensitive
     task.cancel()
     await asyncio.wait((task,))
     connection.may_enter.set()
-    await connection.is_left()
+    await connection.exited()
 
     assert steps == ["released"]
 
 
-async def test_a_caller_cancelled_before_its_turn_enters_nothing() -> None:
+async def test_a_caller_cancelled_before_entering_starts_enters_nothing() -> None:
     manager = Manager()
     hold = threading.Event()
     first = asyncio.create_task(sync_to_async(hold.wait)(DEADLINE_S))
@@ -191,29 +193,29 @@ async def test_a_caller_cancelled_before_its_turn_enters_nothing() -> None:
     assert manager.names == []
 
 
-async def test_a_caller_cancelled_while_leaving_still_leaves() -> None:
+async def test_a_manager_is_exited_if_its_caller_is_cancelled_while_exiting() -> None:
     manager = Manager()
     hold = threading.Event()
-    leaving = asyncio.Event()
+    exiting = asyncio.Event()
     blockers = []
 
     async def body() -> None:
         async with enter_in_threads(manager):
             blockers.append(asyncio.ensure_future(sync_to_async(hold.wait)(DEADLINE_S)))
             await asyncio.sleep(0)
-            leaving.set()
+            exiting.set()
 
     task = asyncio.create_task(body())
-    await leaving.wait()
+    await exiting.wait()
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     hold.set()
-    await manager.is_left()
+    await manager.exited()
 
 
-async def test_a_kept_thread_goes_back_to_its_pool() -> None:
+async def test_a_reserved_thread_returns_to_its_pool() -> None:
     pool = WorkerPool(1, name="one")
     for _ in range(3):
         async with enter_in_threads(Manager(), thread_sensitive=False, executor=pool):
@@ -223,7 +225,7 @@ async def test_a_kept_thread_goes_back_to_its_pool() -> None:
     pool.shutdown()
 
 
-def test_a_manager_whose_loop_is_closed_is_left_and_gives_its_thread_back() -> None:
+def test_a_manager_whose_loop_is_closed_is_exited_and_releases_its_thread() -> None:
     pool = WorkerPool(1, name="one")
     manager = Manager()
 
@@ -231,7 +233,7 @@ def test_a_manager_whose_loop_is_closed_is_left_and_gives_its_thread_back() -> N
         async with enter_in_threads(manager, thread_sensitive=False, executor=pool):
             await asyncio.Event().wait()
 
-    async def begin() -> asyncio.Task[None]:
+    async def start() -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(body())
         while not manager.names:
             await asyncio.sleep(0.001)
@@ -239,9 +241,9 @@ def test_a_manager_whose_loop_is_closed_is_left_and_gives_its_thread_back() -> N
         return task
 
     loop = asyncio.new_event_loop()
-    task = loop.run_until_complete(begin())
+    task = loop.run_until_complete(start())
     loop.close()
-    task._log_destroy_pending = False  # type: ignore[attr-defined]  # it is, on purpose
+    task._log_destroy_pending = False  # type: ignore[attr-defined]  # it is destroyed on purpose
     del task
     gc.collect()
 
@@ -250,7 +252,7 @@ def test_a_manager_whose_loop_is_closed_is_left_and_gives_its_thread_back() -> N
     pool.shutdown()
 
 
-async def test_context_variables_of_a_manager_are_seen_inside() -> None:
+async def test_the_body_sees_context_variables_of_the_manager() -> None:
     variable = contextvars.ContextVar("variable", default="unset")
 
     @contextlib.contextmanager
@@ -276,7 +278,7 @@ def bound(variable: contextvars.ContextVar[str], value: str) -> Iterator[None]:
         variable.reset(token)
 
 
-async def test_a_manager_may_reset_what_it_has_set(sensitive: bool) -> None:
+async def test_a_manager_may_reset_variables_that_it_set(sensitive: bool) -> None:
     new = contextvars.ContextVar[str]("new")
     old = contextvars.ContextVar[str]("old")
     of_the_body = contextvars.ContextVar[str]("of_the_body")
@@ -294,7 +296,7 @@ async def test_a_manager_may_reset_what_it_has_set(sensitive: bool) -> None:
     assert (old.get(), of_the_body.get()) == ("before", "inside")
 
 
-def test_what_is_no_context_manager_is_refused_at_once() -> None:
+def test_an_object_that_is_not_a_context_manager_is_refused_at_once() -> None:
     wrong: Any = 1
     with pytest.raises(TypeError, match="takes an object with __enter__ and __exit__, not 1"):
         enter_in_threads(wrong)
@@ -310,7 +312,7 @@ def test_what_is_no_context_manager_is_refused_at_once() -> None:
 
 
 class AsyncManager:
-    """The same, the other way round."""
+    """An async context manager that records its steps and their tasks."""
 
     def __init__(self, *, suppress: bool = False, error: BaseException | None = None) -> None:
         self.steps: list[tuple[str, Any]] = []
@@ -332,7 +334,7 @@ class AsyncManager:
         return self.suppress
 
 
-def test_it_is_entered_and_left_in_one_task() -> None:
+def test_it_is_entered_and_exited_in_one_task() -> None:
     manager = AsyncManager()
     with enter_in_loop(manager) as value:
         assert value == "value"
@@ -341,7 +343,7 @@ def test_it_is_entered_and_left_in_one_task() -> None:
     assert len({task for _, task in manager.steps}) == 1
 
 
-def test_a_task_group_works_across_it() -> None:
+def test_a_task_group_works_from_enter_to_exit() -> None:
     done = []
 
     async def work() -> None:
@@ -358,7 +360,7 @@ def test_a_task_group_works_across_it() -> None:
     assert done == [True]
 
 
-def test_an_error_of_the_body_reaches_it_and_passes_unchanged() -> None:
+def test_an_exception_of_the_body_is_passed_to_it_and_raised_unchanged() -> None:
     manager = AsyncManager()
     error = ValueError("from the body")
     with pytest.raises(ValueError, match="from the body") as caught, enter_in_loop(manager):
@@ -369,7 +371,7 @@ def test_an_error_of_the_body_reaches_it_and_passes_unchanged() -> None:
 
 
 @pytest.mark.parametrize("error", [StopIteration(1), StopAsyncIteration(), GeneratorExit()])
-def test_any_exception_of_the_body_passes(error: BaseException) -> None:
+def test_any_exception_of_the_body_is_raised(error: BaseException) -> None:
     @contextlib.asynccontextmanager
     async def manager() -> AsyncIterator[None]:
         yield
@@ -380,12 +382,12 @@ def test_any_exception_of_the_body_passes(error: BaseException) -> None:
         assert caught.value is error
 
 
-def test_an_async_manager_may_suppress_an_error() -> None:
+def test_an_async_manager_may_suppress_an_exception() -> None:
     with enter_in_loop(AsyncManager(suppress=True)):
         raise ValueError
 
 
-def test_an_async_manager_may_raise_another() -> None:
+def test_an_async_manager_may_raise_another_exception() -> None:
     @contextlib.asynccontextmanager
     async def manager() -> AsyncIterator[None]:
         try:
@@ -398,7 +400,7 @@ def test_an_async_manager_may_raise_another() -> None:
     assert isinstance(caught.value.__cause__, ValueError)
 
 
-def test_an_async_manager_that_cannot_be_entered() -> None:
+def test_an_exception_of_an_async_enter_is_raised() -> None:
     with pytest.raises(ValueError, match="no"), enter_in_loop(AsyncManager(error=ValueError("no"))):
         raise AssertionError("not entered")
 
@@ -419,7 +421,7 @@ def test_sync_code_of_an_async_manager_runs_on_the_calling_thread() -> None:
 
 
 class Client:
-    """Its requests are answered by a task of its own, on the thread that entered it."""
+    """A client whose own task answers requests, with sync code on the thread that entered it."""
 
     async def __aenter__(self) -> Client:
         self.requests: asyncio.Queue[asyncio.Future[threading.Thread]] = asyncio.Queue()
@@ -447,7 +449,7 @@ def test_a_task_of_an_async_manager_calls_sync_code_while_the_body_waits() -> No
             assert async_to_sync(client.request)() is here()
 
 
-def test_what_a_task_of_an_async_manager_has_called_runs_before_it_is_left() -> None:
+def test_sync_code_called_by_a_task_of_an_async_manager_runs_before_the_exit() -> None:
     ran_on = []
 
     async def call() -> None:
@@ -468,7 +470,7 @@ def test_what_a_task_of_an_async_manager_has_called_runs_before_it_is_left() -> 
     assert ran_on == [here()]
 
 
-def test_context_variables_of_an_async_manager_are_seen_inside() -> None:
+def test_the_body_sees_context_variables_of_an_async_manager() -> None:
     variable = contextvars.ContextVar("variable", default="unset")
 
     @contextlib.asynccontextmanager
@@ -492,7 +494,7 @@ async def bound_in_loop(
         variable.reset(token)
 
 
-def test_an_async_manager_may_reset_what_it_has_set() -> None:
+def test_an_async_manager_may_reset_variables_that_it_set() -> None:
     contextvars.copy_context().run(_set_and_reset)
 
 
@@ -523,7 +525,7 @@ async def test_on_a_running_loop_an_async_manager_is_refused() -> None:
 
 
 class Reader:
-    """An async manager whose task runs sync code when it is told to."""
+    """An async manager whose task runs sync code on request."""
 
     def __init__(self, job: Callable[[], object]) -> None:
         self.job = job
@@ -552,7 +554,7 @@ class Reader:
         await self._task
 
     def post(self) -> None:
-        """From the body, before it waits for anything."""
+        """Called in the body before it waits for anything."""
         self.loop.call_soon_threadsafe(self.go.set)
         assert self.posted.wait(DEADLINE_S)
 
@@ -567,7 +569,7 @@ async def nothing() -> None:
 
 @pytest.fixture
 def woken_only_by_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No waiting thread looks up by itself."""
+    """Waiting threads do not poll."""
     monkeypatch.setattr(loop_task, "POLL_S", 3600.0)
 
 
@@ -575,11 +577,11 @@ def in_time(call: Callable[[], object]) -> None:
     thread = threading.Thread(target=call, daemon=True)
     thread.start()
     thread.join(DEADLINE_S)
-    assert not thread.is_alive(), "it waits for ever"
+    assert not thread.is_alive(), "it never returns"
 
 
 @pytest.mark.usefixtures("woken_only_by_jobs")
-def test_a_job_that_serves_a_frame_of_its_own_leaves_the_paused_ones_served() -> None:
+def test_jobs_of_paused_managers_run_after_a_job_that_waits_itself() -> None:
     def run() -> None:
         with (
             enter_in_loop(Reader(lambda: None)) as outer,
@@ -597,7 +599,7 @@ def test_a_job_that_serves_a_frame_of_its_own_leaves_the_paused_ones_served() ->
 
 
 @pytest.mark.usefixtures("woken_only_by_jobs")
-def test_a_manager_that_a_paused_frames_job_enters_is_served() -> None:
+def test_sync_code_of_a_manager_that_a_paused_managers_job_enters_runs() -> None:
     def run() -> None:
         late = enter_in_loop(Reader(lambda: None))
         entered: list[Reader] = []
@@ -614,33 +616,33 @@ def test_a_manager_that_a_paused_frames_job_enters_is_served() -> None:
     in_time(run)
 
 
-async def test_a_paused_frames_job_runs_on_no_other_thread() -> None:
+async def test_a_paused_managers_job_runs_on_no_other_thread() -> None:
     pool = WorkerPool(2, name="two")
     reader = Reader(lambda: None)
-    begun, may_end = threading.Event(), threading.Event()
-    inner: Any = enter_in_loop(Leaving(reader))
+    started, may_end = threading.Event(), threading.Event()
+    inner: Any = enter_in_loop(Exiting(reader))
 
     def enter() -> threading.Thread:
         with enter_in_loop(reader):
             inner.__enter__()
-            begun.set()
+            started.set()
             assert may_end.wait(DEADLINE_S)
             return here()
 
-    def leave() -> None:
+    def exit_inner() -> None:
         inner.__exit__(None, None, None)
 
     entering = asyncio.create_task(sync_to_async(enter, thread_sensitive=False, executor=pool)())
-    await asyncio.to_thread(begun.wait, DEADLINE_S)
-    await sync_to_async(leave, thread_sensitive=False, executor=pool)()
+    await asyncio.to_thread(started.wait, DEADLINE_S)
+    await sync_to_async(exit_inner, thread_sensitive=False, executor=pool)()
     may_end.set()
 
     assert reader.ran_on == [await entering]
     pool.shutdown()
 
 
-class Leaving:
-    """Has another manager's task go on when it is left, and gives it a moment."""
+class Exiting:
+    """Lets the task of another manager continue at its exit, and gives it time to do so."""
 
     def __init__(self, reader: Reader) -> None:
         self.reader = reader

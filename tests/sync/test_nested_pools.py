@@ -1,4 +1,4 @@
-"""Calls nested on one pool, deeper and wider than the pool: asgiref's helpers stop there."""
+"""Calls nested on one pool, deeper and wider than the pool. asgiref's helpers deadlock there."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DEADLINE_S = 30
 
 needs_chain = pytest.mark.skipif(
     "old_executor" not in inspect.signature(CurrentThreadExecutor).parameters,
-    reason="asgiref < 3.9 does not know which thread waits further out",
+    reason="asgiref < 3.9 does not record which thread waits further out",
 )
 
 
@@ -42,7 +42,9 @@ async def test_calls_nested_deeper_than_the_pool_end(outer: Any) -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-async def test_no_more_than_the_pool_has_run_at_once(outer: Any, threads: int) -> None:
+async def test_no_more_calls_run_at_once_than_the_pool_has_threads(
+    outer: Any, threads: int
+) -> None:
     lock = threading.Lock()
     full = threading.Event()
     inside = 0
@@ -56,7 +58,7 @@ async def test_no_more_than_the_pool_has_run_at_once(outer: Any, threads: int) -
             if inside == threads:
                 full.set()
         assert full.wait(DEADLINE_S)
-        threading.Event().wait(0.002)  # time for one too many to come in
+        threading.Event().wait(0.002)  # time for one too many to start
         with lock:
             inside -= 1
 
@@ -67,10 +69,10 @@ async def test_no_more_than_the_pool_has_run_at_once(outer: Any, threads: int) -
     assert most == threads
 
 
-async def test_the_thread_of_a_nested_call_does_not_go_on_beside_the_one_that_waited(
+async def test_the_thread_of_a_nested_call_stops_when_the_one_that_waited_continues(
     outer: Any,
 ) -> None:
-    """What waits in the queue waits for the rest of the outer call, not only for the inner one."""
+    """A queued call waits until the outer call has ended, not only the inner one."""
     pool = bridge.sync.pool("single", threads=1)
     order: list[str] = []
 
@@ -122,17 +124,17 @@ async def test_calls_nested_side_by_side_take_turns(outer: Any, group: Any) -> N
     assert most == 1
 
 
-async def test_a_task_that_the_call_has_left_behind_waits_for_its_turn(
+async def test_a_task_that_outlives_the_call_that_started_it_waits_for_a_thread(
     outer: Any, group: Any
 ) -> None:
     order: list[str] = []
     tasks: list[asyncio.Task[None]] = []
     posted = threading.Event()
-    frame_closed = asyncio.Event()
+    call_continued = asyncio.Event()
     loop = asyncio.get_running_loop()
 
     async def background() -> None:
-        await frame_closed.wait()
+        await call_continued.wait()
         loop.call_soon(posted.set)
         await sync_to_async(order.append, thread_sensitive=False, executor=group)("task")
 
@@ -141,7 +143,7 @@ async def test_a_task_that_the_call_has_left_behind_waits_for_its_turn(
 
     def call() -> None:
         outer.async_to_sync(start)()
-        loop.call_soon_threadsafe(frame_closed.set)
+        loop.call_soon_threadsafe(call_continued.set)
         assert posted.wait(DEADLINE_S)
         threading.Event().wait(0.02)  # long enough for another thread to take what waits
         order.append("call")
@@ -152,21 +154,21 @@ async def test_a_task_that_the_call_has_left_behind_waits_for_its_turn(
     assert order == ["call", "task"]
 
 
-async def test_who_goes_on_without_a_nested_call_counts_again() -> None:
+async def test_a_thread_that_continues_without_its_nested_call_counts_again() -> None:
     pool = bridge.sync.pool("goes-on", threads=1)
-    begun = asyncio.Event()
+    started = asyncio.Event()
     go_on = threading.Event()
     loop = asyncio.get_running_loop()
     tasks: list[asyncio.Task[Any]] = []
 
     def leaf() -> None:
-        loop.call_soon_threadsafe(begun.set)
+        loop.call_soon_threadsafe(started.set)
         go_on.wait(DEADLINE_S)
 
     async def start() -> None:
         call = sync_to_async(leaf, thread_sensitive=False, executor=pool)
         tasks.append(loop.create_task(call()))
-        await begun.wait()
+        await started.wait()
         assert pool.max_threads == 2
 
     def call() -> int:
@@ -178,8 +180,8 @@ async def test_who_goes_on_without_a_nested_call_counts_again() -> None:
     await asyncio.gather(*tasks)
 
 
-async def test_calls_nested_through_submit_do_not_exhaust_it(group: Any) -> None:
-    """As asgiref's own, and ``loop.run_in_executor``, make them."""
+async def test_calls_nested_through_submit_do_not_exhaust_the_group(group: Any) -> None:
+    """asgiref's helpers and ``loop.run_in_executor`` call it."""
 
     async def inner() -> tuple[int, int]:
         theirs = asgiref.sync.sync_to_async(abs, thread_sensitive=False, executor=group)
@@ -191,14 +193,14 @@ async def test_calls_nested_through_submit_do_not_exhaust_it(group: Any) -> None
     assert await call() == (1, 2)
 
 
-async def test_what_has_begun_goes_first_so_few_threads_are_needed(outer: Any) -> None:
+async def test_nested_calls_go_first_so_few_threads_are_needed(outer: Any) -> None:
     pool = bridge.sync.pool("few", threads=2)
     await asyncio.gather(*(nested(outer, pool, 1, lambda: None)() for _ in range(300)))
 
     assert pool.stats().threads < 100
 
 
-async def test_spare_threads_are_let_go(outer: Any) -> None:
+async def test_spare_threads_end(outer: Any) -> None:
     pool = bridge.sync.pool("spare", threads=2)
     await asyncio.gather(*(nested(outer, pool, 8, lambda: None)() for _ in range(10)))
     while pool.stats().idle < pool.stats().threads:  # a moment after the calls
@@ -208,7 +210,7 @@ async def test_spare_threads_are_let_go(outer: Any) -> None:
     assert pool.stats().waiting == 0
 
 
-async def test_a_cancelled_nested_call_gives_its_thread_back() -> None:
+async def test_a_cancelled_nested_call_releases_its_thread() -> None:
     pool = bridge.sync.pool("cancelled", threads=1)
     started = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -230,16 +232,16 @@ async def test_a_cancelled_nested_call_gives_its_thread_back() -> None:
 
 
 @needs_chain
-async def test_a_call_inside_of_a_limit_belongs_to_the_one_that_waits_for_it(outer: Any) -> None:
+async def test_a_call_does_not_count_while_it_waits_for_another_of_its_limit(outer: Any) -> None:
     group = bridge.sync.limit(1)
     calls = [nested(outer, group, 4, lambda: "leaf")() for _ in range(10)]
 
     assert await asyncio.gather(*calls) == ["leaf"] * 10
-    while group.stats().running:  # its turn ends a moment after the call
+    while group.stats().running:  # the slot is released a moment after the call
         await asyncio.sleep(0.001)
 
 
-async def test_a_turn_may_wait_in_the_pool_behind_the_thread_that_waits_for_it(outer: Any) -> None:
+async def test_a_slot_may_wait_in_the_pool_behind_the_thread_that_waits_for_it(outer: Any) -> None:
     pool = bridge.sync.pool("behind", threads=1)
     group = bridge.sync.limit(1, executor=pool)
     may_go_on = threading.Event()

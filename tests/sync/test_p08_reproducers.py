@@ -1,4 +1,4 @@
-"""P8: every deadlock and regression reported of asgiref's helpers ends, within five seconds."""
+"""P8: no reported deadlock or regression of asgiref's helpers occurs; each ends in five seconds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""P20: real threads under gevent's monkey patching, and a clear error where there can be none."""
+"""P20: real threads under gevent's monkey patching, and a clear error where none can be had."""
 
 from __future__ import annotations
 

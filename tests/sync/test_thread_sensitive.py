@@ -1,4 +1,4 @@
-"""Which thread thread-sensitive code runs on: asgiref's rules, beside asgiref, at every depth."""
+"""The thread of thread-sensitive code: asgiref's rules, together with asgiref, at every depth."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def here() -> threading.Thread:
     return threading.current_thread()
 
 
-async def test_ours_and_asgirefs_share_asgirefs_single_thread() -> None:
+async def test_both_helpers_share_asgirefs_single_thread() -> None:
     ours = await sync_to_async(here)()
     theirs = await asgiref.sync.sync_to_async(here)()
 
@@ -32,7 +32,7 @@ async def test_ours_and_asgirefs_share_asgirefs_single_thread() -> None:
     assert ours in SyncToAsync.single_thread_executor._threads
 
 
-async def test_calls_of_both_kinds_run_in_the_order_they_were_made() -> None:
+async def test_calls_of_both_helpers_run_in_the_order_in_which_they_were_made() -> None:
     order: list[int] = []
     hold = threading.Event()
     first = asyncio.create_task(sync_to_async(hold.wait)(DEADLINE_S))
@@ -58,7 +58,7 @@ def test_under_async_to_sync_sync_code_runs_on_the_calling_thread(outer: Any) ->
     assert set(outer.async_to_sync(middle)()) == {here()}
 
 
-def test_on_a_new_loop_it_does_too() -> None:
+def test_on_a_new_loop_sync_code_runs_on_the_calling_thread() -> None:
     async def middle() -> list[threading.Thread]:
         bare = asyncio.create_task(sync_to_async(here)(), context=contextvars.Context())
         return [await sync_to_async(here)(), await bare]
@@ -66,7 +66,7 @@ def test_on_a_new_loop_it_does_too() -> None:
     assert set(async_to_sync(middle, force_new_loop=True)()) == {here()}
 
 
-def test_insensitive_code_does_not() -> None:
+def test_code_that_is_not_thread_sensitive_runs_on_another_thread() -> None:
     async def middle() -> threading.Thread:
         return await sync_to_async(here, thread_sensitive=False)()
 
@@ -74,7 +74,7 @@ def test_insensitive_code_does_not() -> None:
 
 
 async def test_a_context_has_one_thread_of_its_own(outer: Any) -> None:
-    common = await sync_to_async(here)()
+    single = await sync_to_async(here)()
     async with outer.ThreadSensitiveContext():
         own = await sync_to_async(here)()
         others = await asyncio.gather(
@@ -83,9 +83,9 @@ async def test_a_context_has_one_thread_of_its_own(outer: Any) -> None:
         async with ThreadSensitiveContext():
             nested = await sync_to_async(here)()
 
-    assert own is not common
+    assert own is not single
     assert {*others, nested} == {own}
-    assert await sync_to_async(here)() is common
+    assert await sync_to_async(here)() is single
 
 
 async def test_a_context_waits_for_its_sync_code_and_ends_its_thread() -> None:
@@ -122,7 +122,7 @@ async def test_contexts_at_the_same_time_have_different_threads() -> None:
     assert len(set(await asyncio.gather(request(), request(), request()))) == 3
 
 
-async def test_a_context_uses_the_executor_it_is_given() -> None:
+async def test_a_context_uses_its_executor() -> None:
     with ThreadPoolExecutor(1, "given") as executor:
         async with ThreadSensitiveContext(), ThreadSensitiveContext(executor=executor):
             assert (await sync_to_async(here)()).name.startswith("given")
@@ -140,31 +140,31 @@ async def test_a_context_with_an_executor_can_be_entered_once() -> None:
             await context.__aenter__()
 
 
-async def test_a_task_that_outlives_its_context_with_an_executor_is_told_so() -> None:
-    left = asyncio.Event()
+async def test_a_task_that_outlives_its_context_with_an_executor_gets_an_error() -> None:
+    exited = asyncio.Event()
 
     async def later() -> None:
-        await left.wait()
+        await exited.wait()
         await sync_to_async(here)()
 
     with ThreadPoolExecutor(1) as executor:
         async with ThreadSensitiveContext(executor=executor):
             task = asyncio.create_task(later())
-        left.set()
+        exited.set()
         with pytest.raises(RuntimeError, match="ThreadSensitiveContext has exited"):
             await task
 
 
-async def test_a_task_that_outlives_its_context_gets_the_common_thread() -> None:
-    left = asyncio.Event()
+async def test_a_task_that_outlives_its_context_uses_the_single_thread() -> None:
+    exited = asyncio.Event()
 
     async def later() -> threading.Thread:
-        await left.wait()
+        await exited.wait()
         return await sync_to_async(here)()
 
     async with ThreadSensitiveContext():
         task = asyncio.create_task(later())
-    left.set()
+    exited.set()
 
     assert await task is await sync_to_async(here)()
 
@@ -172,13 +172,13 @@ async def test_a_task_that_outlives_its_context_gets_the_common_thread() -> None
 # -- what would deadlock --------------------------------------------------------------------------
 
 
-async def test_a_loop_on_the_common_thread_cannot_wait_for_that_thread(outer: Any) -> None:
+async def test_a_loop_on_the_single_thread_cannot_wait_for_that_thread(outer: Any) -> None:
     def view() -> None:
         asyncio.run(sync_to_async(here)())
 
     with pytest.raises(DeadlockError, match=r"very thread|would deadlock"):
         await outer.sync_to_async(view)()
-    assert await sync_to_async(here)(), "and the thread goes on"
+    assert await sync_to_async(here)(), "the thread still works"
 
 
 def test_a_loop_on_the_waiting_thread_cannot_wait_for_it(outer: Any) -> None:
@@ -193,7 +193,7 @@ def test_a_loop_on_the_waiting_thread_cannot_wait_for_it(outer: Any) -> None:
 
 
 async def test_a_coroutine_sent_to_the_loop_by_hand_is_refused(outer: Any) -> None:
-    """The view waits for it by means that nobody can see through."""
+    """The view waits for it in a way that the helpers cannot see."""
     loop = asyncio.get_running_loop()
 
     def view() -> None:
@@ -203,7 +203,7 @@ async def test_a_coroutine_sent_to_the_loop_by_hand_is_refused(outer: Any) -> No
         await outer.sync_to_async(view)()
 
 
-async def test_asgiref_refuses_it_under_ours_too() -> None:
+async def test_asgiref_refuses_such_a_coroutine_under_our_helper() -> None:
     loop = asyncio.get_running_loop()
 
     def view() -> None:
@@ -229,8 +229,8 @@ async def test_a_task_that_outlives_the_view_that_started_it_is_not_refused() ->
     assert await asyncio.wrap_future(calls[0]) is await sync_to_async(here)()
 
 
-async def test_a_task_may_wait_for_the_view_that_goes_on_without_it() -> None:
-    """The coroutine of ``async_to_sync`` has ended; the task it left behind waits its turn."""
+async def test_a_task_may_wait_for_the_view_that_continues_without_it() -> None:
+    """The coroutine of ``async_to_sync`` has ended; its task waits for the thread."""
     tasks: list[asyncio.Task[threading.Thread]] = []
     posted = threading.Event()
 
@@ -257,7 +257,7 @@ DEPTH = 20
 
 
 def _descend(depth: int, level: Callable[[int], None]) -> Callable[[], list[threading.Thread]]:
-    """Sync code that calls async code that calls sync code ... alternating between both sides."""
+    """Sync code that calls async code that calls sync code ..., with both helpers in turn."""
 
     def sync() -> list[threading.Thread]:
         level(depth)
@@ -307,7 +307,7 @@ async def test_context_variables_reach_every_level() -> None:
     assert seen[-1] == tuple(range(DEPTH, -1, -1))
 
 
-async def test_context_variables_come_back_from_every_level() -> None:
+async def test_context_variables_return_from_every_level() -> None:
     trail = contextvars.ContextVar[tuple[int, ...]]("trail", default=())
 
     def sync(depth: int) -> None:

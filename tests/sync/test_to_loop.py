@@ -1,4 +1,4 @@
-"""`async_to_sync`, as asgiref's documentation describes it, on a loop that is kept (P18)."""
+"""`async_to_sync`, as asgiref's documentation describes it, on a kept loop (P18)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def this_loop() -> asyncio.AbstractEventLoop:
 
 
 def in_a_thread(function: Callable[[], Any]) -> Any:
-    """What ``function`` returns on a new thread."""
+    """The result of ``function`` on a new thread."""
     results: list[Any] = []
     thread = threading.Thread(target=lambda: results.append(function()))
     thread.start()
@@ -42,7 +42,7 @@ def in_a_thread(function: Callable[[], Any]) -> Any:
     return results[0]
 
 
-# -- without a loop further out -------------------------------------------------------------------
+# -- without a calling loop -----------------------------------------------------------------------
 
 
 def test_a_call_returns_what_the_coroutine_returns() -> None:
@@ -65,7 +65,7 @@ def test_a_call_raises_what_the_coroutine_raises() -> None:
 
 
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()])
-def test_even_an_exit_is_raised_here_and_not_in_the_loop(error: BaseException) -> None:
+def test_an_exit_is_raised_on_the_calling_thread_and_not_in_the_loop(error: BaseException) -> None:
     async def fail() -> None:
         raise error
 
@@ -83,7 +83,7 @@ def test_the_loop_is_kept() -> None:
     assert async_to_sync(here)() is not threading.current_thread()
 
 
-def test_calls_make_no_threads() -> None:
+def test_calls_start_no_threads() -> None:
     async_to_sync(here)()
     before = set(threading.enumerate())
 
@@ -94,7 +94,7 @@ def test_calls_make_no_threads() -> None:
 
 
 def test_a_connection_opened_in_one_call_is_used_in_the_next() -> None:
-    """P18: with asgiref its loop is closed by then."""
+    """P18: asgiref has closed its loop by then."""
     listener = socket.create_server(("127.0.0.1", 0))
     streams = async_to_sync(asyncio.open_connection)(*listener.getsockname())
     peer, _ = listener.accept()
@@ -122,7 +122,7 @@ def test_a_connection_opened_in_one_call_is_used_in_the_next() -> None:
         async_to_sync(close)()
 
 
-def test_a_task_that_nobody_awaits_lives_on() -> None:
+def test_a_task_that_is_not_awaited_keeps_running() -> None:
     done = threading.Event()
 
     async def later() -> None:
@@ -158,7 +158,7 @@ def test_threads_share_the_loop_at_the_same_time() -> None:
     assert sorted(met) == [0, 1, 2, 3]
 
 
-def test_force_new_loop_makes_one_and_ends_it() -> None:
+def test_force_new_loop_makes_a_loop_and_closes_it() -> None:
     kept = async_to_sync(this_loop)()
     before = set(threading.enumerate())
 
@@ -169,7 +169,7 @@ def test_force_new_loop_makes_one_and_ends_it() -> None:
     assert set(threading.enumerate()) <= before
 
 
-def test_a_new_loop_cancels_what_is_left_on_it() -> None:
+def test_a_new_loop_cancels_its_remaining_tasks() -> None:
     cancelled = []
 
     async def wait() -> None:
@@ -202,7 +202,7 @@ def test_asgirefs_single_thread_context_is_respected() -> None:
     assert ours is not async_to_sync(here)()
 
 
-# -- with a loop further out ----------------------------------------------------------------------
+# -- with a calling loop --------------------------------------------------------------------------
 
 
 async def test_under_sync_to_async_it_runs_on_the_callers_loop() -> None:
@@ -211,19 +211,19 @@ async def test_under_sync_to_async_it_runs_on_the_callers_loop() -> None:
         assert await call() is asyncio.get_running_loop()
 
 
-async def test_under_asgirefs_sync_to_async_it_does_too() -> None:
+async def test_under_asgirefs_sync_to_async_it_runs_on_the_callers_loop() -> None:
     loop = await asgiref.sync.sync_to_async(async_to_sync(this_loop))()
 
     assert loop is asyncio.get_running_loop()
 
 
-async def test_asgirefs_runs_on_our_callers_loop() -> None:
+async def test_asgirefs_helper_runs_on_the_callers_loop_under_ours() -> None:
     loop = await sync_to_async(asgiref.sync.async_to_sync(this_loop))()
 
     assert loop is asyncio.get_running_loop()
 
 
-async def test_in_a_thread_of_the_users_own_it_is_the_kept_loop() -> None:
+async def test_in_a_users_own_thread_it_runs_on_the_kept_loop() -> None:
     loop = await asyncio.to_thread(async_to_sync(this_loop))
 
     assert loop is not asyncio.get_running_loop()
@@ -248,11 +248,11 @@ async def test_a_task_factory_is_used() -> None:
 async def test_a_failing_task_factory_fails_the_call() -> None:
     def factory(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> Any:
         coroutine.close()
-        raise ValueError("no tasks today")
+        raise ValueError("no tasks")
 
     asyncio.get_running_loop().set_task_factory(factory)
     try:
-        with pytest.raises(ValueError, match="no tasks today"):
+        with pytest.raises(ValueError, match="no tasks"):
             await sync_to_async(async_to_sync(this_loop))()
     finally:
         asyncio.get_running_loop().set_task_factory(None)
@@ -261,7 +261,7 @@ async def test_a_failing_task_factory_fails_the_call() -> None:
 # -- what it refuses ------------------------------------------------------------------------------
 
 
-async def test_on_the_thread_of_a_running_loop_it_refuses_at_once() -> None:
+async def test_on_the_thread_of_a_running_loop_it_is_refused_at_once() -> None:
     function = async_to_sync(this_loop)
 
     with pytest.raises(DeadlockError, match="same thread as an async event loop"):
@@ -270,14 +270,14 @@ async def test_on_the_thread_of_a_running_loop_it_refuses_at_once() -> None:
         function()
 
 
-def test_a_function_that_is_not_async_is_warned_about() -> None:
+def test_a_function_that_is_not_async_causes_a_warning() -> None:
     with pytest.warns(UserWarning, match="async_to_sync was passed a non-async-marked callable"):
         wrapped = async_to_sync(lambda: here())
 
     assert wrapped().is_alive()
 
 
-def test_async_callables_are_not_warned_about() -> None:
+def test_async_callables_cause_no_warning() -> None:
     class Callable:
         async def __call__(self, value: int) -> int:
             return value
@@ -289,7 +289,7 @@ def test_async_callables_are_not_warned_about() -> None:
 
 
 def test_a_loop_that_was_stopped_is_not_waited_for(run: Any) -> None:
-    """asgiref #525, #545: the loop that called this thread has ended since."""
+    """asgiref #525, #545: the loop that called this thread has been closed since."""
     started = threading.Event()
     go_on = threading.Event()
     results: list[asyncio.AbstractEventLoop] = []
@@ -314,8 +314,8 @@ def test_a_loop_that_was_stopped_is_not_waited_for(run: Any) -> None:
     assert results[0] is async_to_sync(this_loop)()
 
 
-def test_a_loop_that_stops_before_it_starts_the_coroutine_is_left(run: Any) -> None:
-    """asgiref #562: what was posted to the loop is taken back, and runs on the kept one."""
+def test_a_coroutine_moves_if_its_loop_stops_before_starting_it(run: Any) -> None:
+    """asgiref #562: the posted coroutine is withdrawn and runs on the kept loop."""
     loop = asyncio.new_event_loop()
     results: list[asyncio.AbstractEventLoop] = []
     done = threading.Event()
@@ -328,7 +328,7 @@ def test_a_loop_that_stops_before_it_starts_the_coroutine_is_left(run: Any) -> N
 
     def stop() -> None:
         assert started.wait(DEADLINE_S)
-        # Posted or not: this callback holds the loop, and after it the loop stops.
+        # This callback blocks the loop until the coroutine is posted; then the loop stops.
         while not done.wait(0.01) and not _has_posts(loop):
             pass
 
@@ -384,10 +384,10 @@ def test_a_loop_that_stops_under_a_running_coroutine_is_an_error() -> None:
     assert "has been stopped" in str(errors[0])
 
 
-# -- what crosses ---------------------------------------------------------------------------------
+# -- context --------------------------------------------------------------------------------------
 
 
-def test_context_variables_cross_both_ways() -> None:
+def test_context_variables_pass_in_both_directions() -> None:
     variable = contextvars.ContextVar("variable", default="unset")
     variable.set("outside")
 
@@ -400,7 +400,7 @@ def test_context_variables_cross_both_ways() -> None:
     assert variable.get() == "inside"
 
 
-def test_asgiref_locals_cross_both_ways() -> None:
+def test_asgiref_locals_pass_in_both_directions() -> None:
     local = Local()
     local.value = "outside"
 
@@ -413,7 +413,7 @@ def test_asgiref_locals_cross_both_ways() -> None:
     assert local.value == "inside"
 
 
-def test_the_exception_being_handled_is_handled_inside() -> None:
+def test_the_exception_being_handled_is_also_handled_inside() -> None:
     async def handled() -> BaseException | None:
         return sys.exc_info()[1]
 
@@ -444,7 +444,7 @@ def test_it_is_a_decorator_with_and_without_arguments() -> None:
     assert repr(Thing.__dict__["plain"]).startswith("async_to_sync(")
 
 
-def test_a_call_leaves_nothing_behind() -> None:
+def test_a_call_keeps_no_references() -> None:
     class Thing:
         pass
 
@@ -453,15 +453,15 @@ def test_a_call_leaves_nothing_behind() -> None:
         raise ValueError
 
     thing = Thing()
-    gone = weakref.ref(thing)
+    reference = weakref.ref(thing)
     gc.collect()
     gc.disable()
     try:
         with pytest.raises(ValueError):
             async_to_sync(take)(thing)
-        async_to_sync(here)()  # the loop has let go of the task before
+        async_to_sync(here)()  # the loop drops the task before
         del thing
-        assert gone() is None
+        assert reference() is None
     finally:
         gc.enable()
 
@@ -511,7 +511,7 @@ def test_while_it_unwinds_it_can_still_call_sync_code() -> None:
     assert steps == [threading.current_thread()]
 
 
-def test_an_interrupt_in_sync_code_further_in_reaches_the_coroutine() -> None:
+def test_an_interrupt_in_nested_sync_code_reaches_the_coroutine() -> None:
     seen = []
 
     def interrupted() -> None:
@@ -535,7 +535,7 @@ import _thread
 import bridge
 
 async def work():
-    _thread.interrupt_main()  # the handler runs when the main thread is woken, and not before
+    _thread.interrupt_main()  # the handler runs only when the main thread is woken
 
 for _ in range(3):
     try:
@@ -544,23 +544,23 @@ for _ in range(3):
         print("interrupted")
 
 async def last():
-    return "went on"
+    return "continued"
 
 print(bridge.async_to_sync(last)())
 """
 
 
 def test_an_interrupt_as_the_coroutine_ends_is_raised() -> None:
-    """The waiting thread has been woken, and has not looked yet what for."""
+    """The waiting thread has been woken, but has not yet checked why."""
     program = [sys.executable, "-c", INTERRUPTED_AS_IT_ENDS]
     ended = subprocess.run(program, capture_output=True, text=True, timeout=DEADLINE_S, check=True)
 
-    assert ended.stdout.split("\n") == ["interrupted"] * 3 + ["went on", ""]
+    assert ended.stdout.split("\n") == ["interrupted"] * 3 + ["continued", ""]
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no interval timers here")
 def test_a_signal_handler_may_raise_at_any_moment() -> None:
-    """asgiref's helpers survive it as well; a wait that is left half begun must not."""
+    """An interrupted wait must not affect later ones. asgiref's helpers pass this test, too."""
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "tests.sync.signals"],
         capture_output=True,

@@ -49,13 +49,13 @@ async def test_a_call_raises_what_the_function_raises() -> None:
     assert caught.value is error
 
 
-async def test_stop_iteration_does_not_vanish() -> None:
-    """A future cannot carry it, and a coroutine cannot raise it."""
+async def test_stop_iteration_becomes_a_runtime_error() -> None:
+    """A future cannot hold it, and a coroutine cannot raise it."""
     with pytest.raises(RuntimeError, match="StopIteration"):
         await sync_to_async(next)(iter(()))
 
 
-async def test_the_loop_goes_on_while_the_function_blocks() -> None:
+async def test_the_loop_continues_while_the_function_blocks() -> None:
     opened = threading.Event()
     call = asyncio.create_task(sync_to_async(opened.wait)(DEADLINE_S))
     await asyncio.sleep(0)
@@ -91,13 +91,13 @@ async def test_other_calls_run_at_the_same_time() -> None:
     assert sorted(places) == [0, 1, 2]
 
 
-async def test_other_calls_run_on_the_pool_of_the_bridge() -> None:
+async def test_other_calls_run_on_the_default_pool() -> None:
     thread = await sync_to_async(here, thread_sensitive=False)()
 
     assert thread.name.startswith("bridge-sync-")
 
 
-async def test_an_executor_runs_the_calls_that_name_it() -> None:
+async def test_calls_run_on_their_executor() -> None:
     with ThreadPoolExecutor(1, "mine") as executor:
         named = sync_to_async(here, thread_sensitive=False, executor=executor)
         assert (await named()).name.startswith("mine")
@@ -107,8 +107,8 @@ async def test_an_executor_runs_the_calls_that_name_it() -> None:
     pool.shutdown()
 
 
-class Refuser:
-    """An executor of one thread, which is busy, and then drops what waits for it."""
+class Dropper:
+    """An executor whose one thread is busy, and which then drops the jobs that wait."""
 
     def __init__(self) -> None:
         self.busy = threading.Event()
@@ -122,26 +122,26 @@ class Refuser:
 
 
 async def test_a_call_that_its_executor_drops_is_cancelled() -> None:
-    refuser = Refuser()
-    call = sync_to_async(here, thread_sensitive=False, executor=refuser.executor)
+    dropper = Dropper()
+    call = sync_to_async(here, thread_sensitive=False, executor=dropper.executor)
     calls = [asyncio.create_task(call()) for _ in range(3)]
-    await refuser.drop()
+    await dropper.drop()
     done, _ = await asyncio.wait(calls)
 
     assert all(call.cancelled() for call in done)
 
 
 async def test_a_thread_sensitive_call_that_its_executor_drops_is_cancelled(outer: Any) -> None:
-    refuser = Refuser()
-    async with bridge.ThreadSensitiveContext(executor=refuser.executor):
+    dropper = Dropper()
+    async with bridge.ThreadSensitiveContext(executor=dropper.executor):
         calls = [asyncio.create_task(outer.sync_to_async(here)()) for _ in range(3)]
-        await refuser.drop()
+        await dropper.drop()
         done, _ = await asyncio.wait(calls)
 
     assert all(call.cancelled() for call in done)
 
 
-async def test_a_failing_initializer_is_heard_of() -> None:
+async def test_a_failing_initializer_fails_the_call() -> None:
     def fail() -> None:
         raise OSError("no database")
 
@@ -151,12 +151,12 @@ async def test_a_failing_initializer_is_heard_of() -> None:
         await sync_to_async(here, thread_sensitive=False, executor=executor)()
 
 
-async def test_a_thread_that_its_executor_drops_is_not_waited_for() -> None:
-    refuser = Refuser()
-    numbers = bridge.iterate_in_threads([1, 2], thread_sensitive=False, executor=refuser.executor)
+async def test_a_reservation_that_its_executor_drops_is_cancelled() -> None:
+    dropper = Dropper()
+    numbers = bridge.iterate_in_threads([1, 2], thread_sensitive=False, executor=dropper.executor)
     first = asyncio.create_task(anext(numbers))
-    entered = asyncio.create_task(_enter(nullcontext(), refuser.executor))
-    await refuser.drop()
+    entered = asyncio.create_task(_enter(nullcontext(), dropper.executor))
+    await dropper.drop()
     done, _ = await asyncio.wait((first, entered))
 
     assert all(call.cancelled() for call in done)
@@ -173,19 +173,22 @@ def test_an_executor_needs_thread_sensitive_false() -> None:
 
 
 def test_an_executor_of_processes_is_refused() -> None:
-    with ProcessPoolExecutor(1) as executor, pytest.raises(ConfigError, match="processes"):
+    with (
+        ProcessPoolExecutor(1) as executor,
+        pytest.raises(ConfigError, match="processes"),
+    ):
         sync_to_async(here, thread_sensitive=False, executor=executor)
 
 
-def test_an_async_function_is_refused_in_every_disguise() -> None:
+def test_async_callables_of_every_kind_are_refused() -> None:
     async def function() -> None: ...
 
     class Callable:
         async def __call__(self) -> None: ...
 
-    for disguise in (function, functools.partial(function), Callable(), 1):
+    for wrong in (function, functools.partial(function), Callable(), 1):
         with pytest.raises(TypeError, match="sync_to_async can only be applied to sync functions"):
-            sync_to_async(disguise)  # type: ignore[arg-type]  # that is the point
+            sync_to_async(wrong)  # type: ignore[arg-type]  # on purpose
 
 
 async def test_it_is_a_decorator_with_and_without_arguments() -> None:
@@ -224,12 +227,12 @@ async def test_it_works_on_methods_partials_and_callable_objects() -> None:
 
     assert await shelf.decorated(1) == 4
     assert await wrapped() == 3
-    assert wrapped.__self__ is shelf  # type: ignore[attr-defined]  # Django looks for it
+    assert wrapped.__self__ is shelf  # type: ignore[attr-defined]  # Django reads it
     assert await sync_to_async(shelf)() == -3
     assert await sync_to_async(functools.partial(max, 1))(2) == 2
 
 
-def test_the_result_counts_as_a_coroutine_function() -> None:
+def test_the_result_is_a_coroutine_function() -> None:
     wrapped = sync_to_async(here)
 
     assert iscoroutinefunction(wrapped)
@@ -238,7 +241,7 @@ def test_the_result_counts_as_a_coroutine_function() -> None:
         assert inspect.iscoroutinefunction(wrapped)
 
 
-async def test_context_variables_cross_both_ways() -> None:
+async def test_context_variables_pass_in_both_directions() -> None:
     variable = contextvars.ContextVar("variable", default="unset")
     variable.set("outside")
 
@@ -252,7 +255,7 @@ async def test_context_variables_cross_both_ways() -> None:
 
 
 async def test_context_variables_of_one_call_never_reach_another() -> None:
-    """P26, P27: worker threads are used again and again."""
+    """P26, P27: worker threads are reused."""
     variable = contextvars.ContextVar("variable", default="unset")
 
     async def request(number: int) -> str:
@@ -264,7 +267,7 @@ async def test_context_variables_of_one_call_never_reach_another() -> None:
     assert variable.get() == "unset"
 
 
-async def test_a_given_context_is_the_one_it_runs_in() -> None:
+async def test_it_runs_in_the_given_context() -> None:
     variable = contextvars.ContextVar("variable", default="unset")
     context = contextvars.copy_context()
 
@@ -274,7 +277,7 @@ async def test_a_given_context_is_the_one_it_runs_in() -> None:
     assert variable.get() == "unset"
 
 
-async def test_asgiref_locals_cross_both_ways() -> None:
+async def test_asgiref_locals_pass_in_both_directions() -> None:
     local = Local()
     local.value = "outside"
 
@@ -287,14 +290,14 @@ async def test_asgiref_locals_cross_both_ways() -> None:
     assert local.value == "inside"
 
 
-async def test_what_is_thread_critical_stays_on_its_thread() -> None:
+async def test_thread_critical_locals_stay_on_their_thread() -> None:
     local = Local(thread_critical=True)
     local.value = "outside"
 
     assert not await sync_to_async(hasattr)(local, "value")
 
 
-async def test_the_exception_being_handled_is_handled_inside() -> None:
+async def test_the_exception_being_handled_is_also_handled_inside() -> None:
     def handled() -> BaseException | None:
         return sys.exc_info()[1]
 
@@ -319,7 +322,7 @@ def _frames(error: BaseException) -> list[object]:
 
 async def test_a_bare_raise_inside_raises_what_is_being_handled() -> None:
     def reraise() -> None:
-        raise  # the caller handles an exception
+        raise  # the caller is handling an exception
 
     try:
         raise ValueError("outer")
@@ -328,7 +331,7 @@ async def test_a_bare_raise_inside_raises_what_is_being_handled() -> None:
             await sync_to_async(reraise)()
 
 
-async def test_a_call_leaves_nothing_behind() -> None:
+async def test_a_call_keeps_no_references() -> None:
     class Thing:
         pass
 
@@ -336,7 +339,7 @@ async def test_a_call_leaves_nothing_behind() -> None:
         raise ValueError
 
     thing = Thing()
-    gone = weakref.ref(thing)
+    reference = weakref.ref(thing)
     gc.collect()
     gc.disable()
     try:
@@ -345,7 +348,7 @@ async def test_a_call_leaves_nothing_behind() -> None:
                 await sync_to_async(take, thread_sensitive=thread_sensitive)(thing)
         del thing
         async with asyncio.timeout(DEADLINE_S):
-            while gone() is not None:  # a thread may have answered, and not let go of the call yet
+            while reference() is not None:  # a thread may drop the call a moment later
                 await asyncio.sleep(0)
     finally:
         gc.enable()

@@ -1,4 +1,4 @@
-"""A call leaves its thread as it found it, even if a signal handler raises in the middle of it."""
+"""A call restores the state of its thread, even if a signal handler raises while it runs."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from bridge.sync.calls import Call
 
 DEADLINE_S = 30
 MOMENTS = 60
-"""More than a call has: in the last rounds it is not interrupted."""
+"""More than a call has, so the last ones do not interrupt it."""
 
 
 class Interrupted(BaseException):
-    """What the handler raises, as KeyboardInterrupt or a worker's exit would be."""
+    """Raised by the handler, like KeyboardInterrupt or the exit of a server's worker."""
 
 
 class Interrupter:
@@ -37,7 +37,7 @@ class Interrupter:
 
 
 def run_interrupted(call: Call, moment: int) -> dict[str, Any]:
-    """What the thread still knows of the call afterwards."""
+    """The state of the thread afterwards."""
     with suppress(Interrupted):
         try:
             sys.setprofile(Interrupter(moment))
@@ -51,11 +51,11 @@ def test_an_interrupted_call_leaves_nothing_on_its_thread() -> None:
     loop = asyncio.new_event_loop()
     calls = [Call(abs, (-1,), {}, None, loop) for _ in range(MOMENTS)]
     with ThreadPoolExecutor(1) as new_thread:
-        left = [
+        states = [
             new_thread.submit(run_interrupted, call, moment).result(DEADLINE_S)
             for moment, call in enumerate(calls)
         ]
     loop.close()
 
-    assert left == [{}] * MOMENTS
+    assert states == [{}] * MOMENTS
     assert calls[-1].ended

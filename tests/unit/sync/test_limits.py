@@ -1,4 +1,4 @@
-"""Limits within a pool, named pools, and what they say of themselves."""
+"""Limits within a pool, named pools, and their statistics."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DEADLINE_S = 30
 
 
 class Crowd:
-    """Calls that wait inside until they are let go, and count how many there are at once."""
+    """Calls that wait until ``open`` is set, and count how many run at once."""
 
     def __init__(self) -> None:
         self.inside = 0
@@ -51,7 +51,7 @@ async def test_no_more_than_the_limit_run_at_once() -> None:
     assert await asyncio.gather(*calls) == list(range(10))
     assert crowd.most == 3
     assert (stats.running, stats.waiting) == (3, 7)
-    while group.stats().running:  # the last turns end a moment after their calls
+    while group.stats().running:  # the last slots are released a moment after their calls
         await asyncio.sleep(0.001)
     assert group.stats().completed == 10
     assert group.stats().wait_max_s > 0
@@ -66,7 +66,7 @@ async def test_a_limit_of_one_runs_calls_in_their_order() -> None:
     assert order == list(range(100))
 
 
-async def test_calls_outside_of_the_group_are_not_held_up() -> None:
+async def test_calls_outside_of_the_group_are_not_delayed() -> None:
     crowd = Crowd()
     enter = sync_to_async(crowd.enter, thread_sensitive=False, executor=bridge.sync.limit(1))
     calls = [asyncio.create_task(enter(number)) for number in range(3)]
@@ -77,7 +77,7 @@ async def test_calls_outside_of_the_group_are_not_held_up() -> None:
     await asyncio.gather(*calls)
 
 
-async def test_a_limit_may_be_of_any_pool() -> None:
+async def test_a_limit_may_use_any_pool() -> None:
     pool = WorkerPool(2, name="its-pool")
     group = bridge.sync.limit(1, executor=pool)
     name = sync_to_async(lambda: threading.current_thread().name, thread_sensitive=False)
@@ -95,7 +95,7 @@ def test_a_limit_is_an_executor() -> None:
         group.submit(lambda: 1 // 0).result(DEADLINE_S)
 
 
-def test_what_is_submitted_to_a_pool_that_is_shut_down_is_cancelled() -> None:
+def test_jobs_submitted_to_a_pool_that_is_shut_down_are_cancelled() -> None:
     pool = WorkerPool(1)
     go_on = threading.Event()
     pool.submit(go_on.wait, DEADLINE_S)
@@ -105,10 +105,10 @@ def test_what_is_submitted_to_a_pool_that_is_shut_down_is_cancelled() -> None:
     go_on.set()
 
     assert all(future.cancelled() for future in futures)
-    assert group.stats().running == 0
+    assert group.stats().threads == 0
 
 
-async def test_a_cancelled_call_gives_its_turn_back() -> None:
+async def test_a_cancelled_call_releases_its_slot() -> None:
     crowd = Crowd()
     group = bridge.sync.limit(1)
     enter = sync_to_async(crowd.enter, thread_sensitive=False, executor=group)
@@ -126,7 +126,7 @@ async def test_a_cancelled_call_gives_its_turn_back() -> None:
     assert not crowd.arrived.acquire(blocking=False)
 
 
-async def test_a_pool_that_is_shut_down_fails_the_calls_that_wait() -> None:
+async def test_a_pool_that_is_shut_down_fails_the_waiting_calls() -> None:
     pool = WorkerPool(1, name="closing")
     hold = threading.Event()
     pool.submit(hold.wait, DEADLINE_S)
@@ -140,11 +140,26 @@ async def test_a_pool_that_is_shut_down_fails_the_calls_that_wait() -> None:
     assert [type(result) for result in results] == [PoolClosed] * 3
     with pytest.raises(PoolClosed):
         await work(1)
-    assert group.stats().running == 0, "no turn is lost"
+    assert group.stats().threads == 0, "a slot is lost"
     hold.set()
 
 
-async def test_too_many_that_wait_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_call_whose_slot_has_no_thread_yet_is_counted_as_waiting() -> None:
+    pool = WorkerPool(1, name="busy")
+    crowd = Crowd()
+    group = bridge.sync.limit(2, executor=pool)
+    enter = sync_to_async(crowd.enter, thread_sensitive=False, executor=group)
+    calls = [asyncio.create_task(enter(number)) for number in range(3)]
+    await asyncio.to_thread(crowd.wait_for, 1)
+    stats = group.stats()
+    crowd.open.set()
+    await asyncio.gather(*calls)
+
+    assert (stats.threads, stats.running, stats.waiting) == (2, 1, 2)
+    pool.shutdown()
+
+
+async def test_calls_beyond_the_backlog_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bridge.sync.pools.BACKLOG", 2)
     crowd = Crowd()
     group = bridge.sync.limit(1, name="narrow")
@@ -162,7 +177,7 @@ async def test_too_many_that_wait_are_refused(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize("wrong", [0, -1, 1.5, True, "2"])
 def test_a_limit_takes_a_positive_int(wrong: object) -> None:
     with pytest.raises(ConfigError, match="takes an int of 1 or more"):
-        bridge.sync.limit(wrong)  # type: ignore[arg-type]  # that is the point
+        bridge.sync.limit(wrong)  # type: ignore[arg-type]  # on purpose
 
 
 def test_a_named_pool_is_made_once() -> None:
@@ -171,13 +186,15 @@ def test_a_named_pool_is_made_once() -> None:
     assert bridge.sync.pool("pdf") is pool
     assert bridge.sync.pool("pdf", threads=2) is pool
     assert pool.stats().threads == 0
-    with pytest.raises(ConfigError, match="threads=3: takes 2, with which pool 'pdf' was made"):
+    with pytest.raises(
+        ConfigError, match="threads=3: takes 2, the value that pool 'pdf' was made with"
+    ):
         bridge.sync.pool("pdf", threads=3)
     with pytest.raises(ConfigError, match="backlog"):
         bridge.sync.pool("pdf", backlog=1)
 
 
-async def test_stats_tell_of_every_pool_and_limit() -> None:
+async def test_stats_show_every_pool_and_limit() -> None:
     bridge.sync.pool("reports", threads=1)
     group = bridge.sync.limit(1, name="exports")
     await sync_to_async(abs, thread_sensitive=False)(1)

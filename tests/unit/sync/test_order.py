@@ -1,4 +1,4 @@
-"""Our calls on an executor of asgiref's: batched, and yet in everybody's order."""
+"""Our calls in the queue of asgiref's executor: in batches that keep the order of all jobs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Counting(ThreadPoolExecutor):
 
 
 class Held:
-    """An executor of one thread that is busy until it is let go."""
+    """An executor whose one thread is busy until ``open`` is set."""
 
     def __init__(self, executor: Executor) -> None:
         self.executor = executor
@@ -74,7 +74,7 @@ async def test_many_calls_take_one_submit(
 
 
 @pytest.mark.parametrize("foreign", [{0}, {5}, {3, 4, 7}, {9}, {0, 2, 4, 6, 8}])
-async def test_nobody_elses_job_is_overtaken(
+async def test_jobs_of_others_are_not_overtaken(
     executor: ThreadPoolExecutor, foreign: set[int]
 ) -> None:
     order: list[int] = []
@@ -95,7 +95,7 @@ async def test_nobody_elses_job_is_overtaken(
     assert order == list(range(10))
 
 
-async def test_a_job_that_comes_while_a_batch_runs_is_not_starved(
+async def test_a_job_submitted_while_a_batch_runs_is_not_delayed_by_later_calls(
     executor: ThreadPoolExecutor,
 ) -> None:
     order: list[str] = []
@@ -110,9 +110,9 @@ async def test_a_job_that_comes_while_a_batch_runs_is_not_starved(
     calls = [call(first)]
     post_in_order(calls[0], executor)
     assert started.wait(DEADLINE_S)
-    calls.append(call(order.append, "joins the batch that runs"))
+    calls.append(call(order.append, "joins the running batch"))
     post_in_order(calls[-1], executor)
-    executor.submit(order.append, "somebody else's")
+    executor.submit(order.append, "another job")
     calls.append(call(order.append, "comes after that"))
     post_in_order(calls[-1], executor)
     go_on.set()
@@ -121,8 +121,8 @@ async def test_a_job_that_comes_while_a_batch_runs_is_not_starved(
 
     assert order == [
         "first",
-        "joins the batch that runs",
-        "somebody else's",
+        "joins the running batch",
+        "another job",
         "comes after that",
     ]
 
