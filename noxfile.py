@@ -55,6 +55,15 @@ def django(session: nox.Session, django: str) -> None:
 
 
 @nox.session(python="3.12")
+@nox.parametrize("asgiref", ["3.8.1", "3.9.2", "3.10.0", "3.11.1", "3.12.1", "3.13.0"])
+def asgiref(session: nox.Session, asgiref: str) -> None:
+    """The sync helpers on each version of asgiref whose private state they were checked against."""
+    session.install("-e", ".[test]")
+    session.install(f"asgiref=={asgiref}")
+    session.run("pytest", "tests/sync", "tests/unit/sync", "tests/unit/threads", *session.posargs)
+
+
+@nox.session(python="3.12")
 def migrate_trees(session: nox.Session) -> None:
     """Run `bridge migrate check` on large packages and compare with the reviewed findings."""
     session.install("-e", ".[migrate]")
