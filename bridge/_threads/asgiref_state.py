@@ -93,9 +93,8 @@ CALL = "bridge_call"
 
 def set_loop_of_this_thread(loop: AbstractEventLoop) -> None:
     """Let ``async_to_sync`` on this thread, ours or asgiref's, use ``loop``."""
-    if getattr(this_thread, LOOP, None) is not loop:
-        this_thread.main_event_loop = loop
-        this_thread.main_event_loop_pid = process.pid
+    this_thread.main_event_loop = loop
+    this_thread.main_event_loop_pid = process.pid
 
 
 def loop_of_this_thread() -> AbstractEventLoop | None:

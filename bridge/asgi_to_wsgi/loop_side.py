@@ -305,7 +305,7 @@ class LoopSide:
         if self._drops_body:
             self._drop(body, more)
         else:
-            if self._left is not None:
+            if self._left is not None and (more or len(body) != self._left):
                 left = left_after(len(body), self._left)
                 if left and not more:
                     raise too_short(left)

@@ -26,7 +26,12 @@ from typing import Any
 from bridge._http.response_heads import AsgiHead, head_for_asgi
 from bridge._http.rules import left_after, too_short
 from bridge._http.sendfile import FileWrapper, plan_file
-from bridge._threads.asgiref_state import rehome, set_loop_of_this_thread
+from bridge._threads.asgiref_state import (
+    LOOP,
+    rehome,
+    set_loop_of_this_thread,
+    this_thread,
+)
 from bridge._threads.job import Job
 from bridge.errors import AppProtocolError, ClientDisconnected
 from bridge.types import Environ, Message, OptExcInfo, ResponseHeaders, Scope, WsgiApp
@@ -96,7 +101,8 @@ class ThreadSide(Job):
     def run(self) -> None:
         """Serve the request. On a worker thread; never raises."""
         if not self.body.disconnected:  # it may be, after the wait for a thread
-            set_loop_of_this_thread(self._loop)  # async_to_sync in the app uses the server's loop
+            if getattr(this_thread, LOOP, None) is not self._loop:
+                set_loop_of_this_thread(self._loop)  # for async_to_sync in the app
             try:
                 self.context.run(self._serve)
             except BaseException as error:  # asgiref's, on moving the context
