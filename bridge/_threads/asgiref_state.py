@@ -118,7 +118,7 @@ def current_call() -> Any:
 
 
 def isolated(call: Callable[[], T]) -> T:
-    """Call something on a thread that goes on to other things afterwards.
+    """Call something on a thread that is used for other things afterwards.
 
     A job of asgiref's sets which loop its thread was called from, and never resets it. The loop may
     still be running later, and must not be used for what the thread does then.
@@ -184,7 +184,7 @@ def executor_serving(loop: AbstractEventLoop) -> Any:
 
 @contextmanager
 def calls_for(loop: AbstractEventLoop, executor: Any) -> Iterator[None]:
-    """Send thread-sensitive code that nobody else waits for on ``loop`` to ``executor``."""
+    """Send thread-sensitive code that no other thread waits for on ``loop`` to ``executor``."""
     _loop_executors[loop] = executor
     try:
         yield

@@ -67,9 +67,9 @@ def in_child(stage: Fork, callback: Callback) -> None:
 def at_exit(stage: Exit, callback: Callback) -> None:
     """Call ``callback`` once when the interpreter ends. Registering it again changes nothing.
 
-    For a stage that needs threads, register when there is something to stop: executors refuse jobs
-    from the moment on in which ``concurrent.futures`` hears of the end, and the last to register
-    hears of it first.
+    For a stage that needs threads, register when there is something to stop. The callback that was
+    registered last is called first, and executors refuse jobs once that of ``concurrent.futures``
+    has been called.
     """
     if _at_exit.get(stage) is callback:
         return

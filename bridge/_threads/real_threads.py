@@ -107,7 +107,7 @@ class RealThread(threading.Thread):
 
     @property
     def ident(self) -> int | None:
-        """As ``threading.get_ident()`` says on this thread; 0 until it has begun."""
+        """``threading.get_ident()`` of this thread; 0 until it has begun."""
         return self._real_ident if self._is_real else super().ident
 
     def is_alive(self) -> bool:
@@ -122,4 +122,4 @@ class RealThread(threading.Thread):
         # gevent would notify only the thread that started this one, which may have ended.
         deadline = None if timeout is None else time.monotonic() + timeout
         while not self._real_ended and (deadline is None or time.monotonic() < deadline):
-            time.sleep(POLL_S)  # gevent's: other greenlets go on
+            time.sleep(POLL_S)  # gevent's: other greenlets run

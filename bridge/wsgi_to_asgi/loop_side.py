@@ -191,7 +191,7 @@ class LoopSide:
             self._body.fail("the request is over")
 
     def _abandon(self, job: ThreadSide) -> None:
-        """The app goes on without a client: log the error that it may end with."""
+        """The app runs on without a client: log the error that it may end with."""
         self.disconnect()
         self._log_error_when_done(job)
 
@@ -225,7 +225,7 @@ class LoopSide:
                 if len(body) > self._options.response_window:
                     body = await self._send_pieces(body)
                 await send({"type": "http.response.body", "body": body, "more_body": not ended})
-                if not ended:  # else nobody waits for room
+                if not ended:  # else no thread waits for room
                     response.accept(len(body))
             self._complete = ended
         except OSError as error:  # ASGI HTTP spec, "Disconnected Client": send() may raise it

@@ -80,10 +80,6 @@ class StartCommand:
                     found = word[len(name) :].lstrip("=")
         return found
 
-    def has(self, *names: str) -> bool:
-        """Whether a flag or option is given."""
-        return any(word.partition("=")[0] in names for word in self.argv)
-
     def number(self, *names: str) -> int | None:
         """The value of an option as a number; None if it is missing or a variable."""
         value = self.option(*names)
