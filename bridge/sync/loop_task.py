@@ -25,14 +25,16 @@ from typing import Any
 
 from bridge._threads import process
 from bridge._threads.asgiref_state import (
+    CALL,
+    TASKS,
     WAITING_VARIABLE,
     calls_for,
-    current_call,
     executor_waiting_here,
     loop_of_this_thread,
     rehome,
     set_executor_waiting_here,
     tasks_of_this_thread,
+    this_thread,
 )
 from bridge._threads.context import ManagerContext, adopt
 from bridge._threads.loop_inbox import inbox_of
@@ -61,10 +63,9 @@ def refuse_on_loop() -> None:
 
 def _own_call() -> Call | None:
     """The call that runs on this thread, if it is ours and no call of asgiref's runs inside it."""
-    call: Call | None = current_call()
-    if call is None or call.tasks is not tasks_of_this_thread():
-        return None
-    return call
+    here = this_thread.__dict__
+    call: Call | None = here.get(CALL)
+    return None if call is None or call.tasks is not here.get(TASKS) else call
 
 
 class LoopTask:

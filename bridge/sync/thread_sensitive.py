@@ -119,7 +119,8 @@ def _post_to_single_thread(call: Call, *, is_orphan: bool) -> None:
     executor = single_thread_executor()
     if not executor._threads:
         refuse_greenlets("thread-sensitive sync code that no thread waits for")
-    _refuse_own_thread(executor)
+    elif threading.current_thread() in executor._threads:
+        raise DeadlockError(OWN_THREAD)
     if not is_orphan and OCCUPIED.get(False):
         raise DeadlockError(_OCCUPIED)
     call.on_single_thread = True
