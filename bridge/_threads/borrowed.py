@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from functools import partial
+from typing import Any
 
-from bridge._threads.job import Job, submit_or_discard
+from bridge._threads.job import Job, drop_error
 from bridge._threads.pool import LateJobs, Meter
 from bridge.errors import PoolClosed, PoolSaturated
 from bridge.types import PoolStats
@@ -47,10 +48,11 @@ class BorrowedPool:
                 raise PoolSaturated(f"{waiting} jobs wait in {self.executor!r}")
             self._jobs.add(job)
         try:
-            submit_or_discard(self.executor, partial(self._run, job), partial(self._discard, job))
+            future = self.executor.submit(self._run, job)
         except RuntimeError as error:
             self._take(job)
             raise PoolClosed(f"{self.executor!r} accepts no jobs: {error}") from error
+        future.add_done_callback(partial(self._discard_if_waiting, job))
         self._late_jobs.arm(loop)
 
     def _take(self, job: Job) -> bool:
@@ -72,9 +74,10 @@ class BorrowedPool:
             with self._lock:
                 self._meter.completed += 1
 
-    def _discard(self, job: Job, error: BaseException) -> None:
+    def _discard_if_waiting(self, job: Job, future: Future[Any]) -> None:
+        """The executor has finished with the job. It may have dropped it without running it."""
         if self._take(job):
-            job.discard(error)
+            job.discard(drop_error(future))
 
     def stats(self) -> PoolStats:
         """The jobs posted here. The executor's threads cannot be counted from outside."""

@@ -13,6 +13,8 @@ interrupted after the first of them. At 32 connections that is worth a twelfth o
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from bridge._threads.real_threads import RealLock
@@ -23,10 +25,12 @@ __all__ = ["EventfdParking", "LockParking", "Parking"]
 class Parking(Protocol):
     """One :meth:`unpark` lets one :meth:`park` return, whichever comes first."""
 
-    def park(self) -> None:
+    @property
+    def park(self) -> Callable[[], object]:
         """Sleep until :meth:`unpark` is called, or return at once if it was."""
 
-    def unpark(self) -> None:
+    @property
+    def unpark(self) -> Callable[[], object]:
         """Wake the thread; never blocks. Not to be called twice for one :meth:`park`."""
 
 
@@ -45,27 +49,22 @@ class LockParking:
 class EventfdParking:
     """An eventfd; a lock where there is none (not Linux) or none is left."""
 
-    __slots__ = ("_fd", "_lock")
+    __slots__ = ("_fd", "park", "unpark")
+
+    park: Callable[[], object]
+    unpark: Callable[[], object]
 
     def __init__(self) -> None:
         self._fd = -1
         try:
             self._fd = os.eventfd(0, os.EFD_CLOEXEC)
         except (AttributeError, OSError):
-            self._lock = LockParking()
+            lock = LockParking()
+            self.park, self.unpark = lock.park, lock.unpark
+        else:
+            self.park = partial(os.read, self._fd, 8)  # not eventfd_read, which a signal interrupts
+            self.unpark = partial(os.eventfd_write, self._fd, 1)
 
     def __del__(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)
-
-    def park(self) -> None:
-        if self._fd >= 0:
-            os.read(self._fd, 8)  # not eventfd_read, which a signal interrupts
-        else:
-            self._lock.park()
-
-    def unpark(self) -> None:
-        if self._fd >= 0:
-            os.eventfd_write(self._fd, 1)
-        else:
-            self._lock.unpark()
