@@ -15,6 +15,8 @@ def main() -> int:
     :returns: 2 if the extra ``[cli]`` is not installed; otherwise typer exits the process.
     """
     try:
+        import rich  # noqa: F401  # the commands import it late
+
         from bridge.cli.commands import app
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _EXTRA:

@@ -32,9 +32,9 @@ BEFORE: dict[str, tuple[list[Any], str]] = {
         r"is 'b\r\nc: d'; CR, LF and NUL",
     ),
     "no_status": ([{"type": "http.response.start"}], "status is None"),
-    "too_long": ([sized(2), BODY], "longer than its content-length"),
+    "too_long": ([sized(2), BODY], "longer than its Content-Length"),
     "too_short": ([sized(9), BODY], "5 bytes are missing"),
-    "short_file": ([sized(1 << 30), FILE], "asgi_faulty.py is shorter than its content-length"),
+    "short_file": ([sized(1 << 30), FILE], "asgi_faulty.py is shorter than its Content-Length"),
     "nothing": ([], "returned when no response has started"),
     "only_start": ([START], "returned when the response has started"),
     "wrong_kind": ([{"type": "websocket.accept"}], "sent websocket.accept when"),
@@ -46,7 +46,7 @@ MIDDLE: dict[str, tuple[list[Any], str]] = {
     "late_start": ([START, MORE, START], "sent http.response.start when the body is incomplete"),
     "late_text": ([START, MORE, {**MORE, "body": "text"}], "body is str"),
     "late_short": ([sized(9), MORE, BODY], "1 bytes are missing"),
-    "late_long": ([sized(6), MORE, MORE], "longer than its content-length"),
+    "late_long": ([sized(6), MORE, MORE], "longer than its Content-Length"),
 }
 """Found out later: the response breaks off."""
 
