@@ -28,6 +28,7 @@ LAYERS: list[tuple[str, set[str]]] = [
 
 RANKS = {name: rank for rank, (_, names) in enumerate(LAYERS) for name in names}
 MIGRATE_MAY_IMPORT = {"errors", "_version"}
+LONGEST_CHAIN = 12
 
 
 @functools.cache
@@ -116,3 +117,36 @@ def test_only_the_top_imports_the_package_itself() -> None:
     ]
 
     assert not users
+
+
+# -- circles and chains ----------------------------------------------------------------------------
+
+
+def test_there_is_no_import_circle() -> None:
+    """Also none through ``TYPE_CHECKING``: modules that need each other are one idea."""
+    circles = [name for name in imports() if name in _reachable(name)]
+
+    assert not circles
+
+
+def test_no_chain_of_imports_is_longer_than_twelve() -> None:
+    chain = max((_longest_chain(name) for name in imports()), key=len)
+
+    assert len(chain) <= LONGEST_CHAIN, " -> ".join(chain)
+
+
+def _reachable(start: str) -> set[str]:
+    """Every module that ``start`` imports, directly or not."""
+    found: set[str] = set()
+    pending = [start]
+    while pending:
+        for name in imports()[pending.pop()] - {""} - found:
+            found.add(name)
+            pending.append(name)
+    return found
+
+
+@functools.cache
+def _longest_chain(name: str) -> tuple[str, ...]:
+    chains = (_longest_chain(other) for other in imports()[name] - {""})
+    return (name, *max(chains, key=len, default=()))
