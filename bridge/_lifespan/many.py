@@ -1,15 +1,15 @@
-"""The lifespans of several apps as one: started in their order, shut down in reverse.
+"""The lifespans of several apps as one: started in order, shut down in reverse order.
 
-What enters: apps with their names, and the server's ``state``. What leaves: apps that have started,
-and what each has left in its own state; or :class:`~bridge.errors.LifespanFailed`, which names the
-app. All of it runs on one event loop.
+Input: the apps, each with the label that messages use for it, and the server's ``state``. Output:
+apps that have started, and what each has stored in its state; or
+:class:`~bridge.errors.LifespanFailed`, which names the app. Runs on: one event loop.
 
-Rule 1. The next app starts when the one before it has. If one fails, those that have started shut
-        down again, and the error is the first one's.
-Rule 2. Every app has a state of its own, which begins as a copy of the server's. What it adds is
-        for its own requests only.
-Rule 3. One shutdown that fails does not keep the others from theirs. The first error is raised when
-        all are done, further ones are logged.
+Rule 1. An app starts once the app before it has started. If one fails, those that have started are
+        shut down again, and the error is that of the first one that failed.
+Rule 2. Every app has a separate state, which begins as a copy of the server's. What the app adds is
+        only for its own requests.
+Rule 3. If a shutdown fails, the other apps are still shut down. The first error is raised after the
+        last of them, further errors are logged.
 """
 
 from __future__ import annotations
@@ -19,163 +19,164 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from bridge._http.paths import shown
 from bridge._lifespan.runner import LifespanRunner
 from bridge.config import ToWsgiOptions
 from bridge.errors import LifespanFailed
 from bridge.types import AsgiApp
 
-__all__ = ["Lives", "Member", "Share"]
+__all__ = ["AppState", "Lifespans", "MountedApp"]
 
 logger = logging.getLogger("bridge.lifespan")
 
 
-class Share:
-    """What an app's lifespan has left for the app's own requests.
+class AppState:
+    """What an app's lifespan has stored for the app's requests.
 
-    :ivar own: the namespace that the app fills, the server's part included.
+    :ivar namespace: the dict that the app fills, including the server's part.
     """
 
-    __slots__ = ("_base", "own")
+    __slots__ = ("_base", "namespace")
 
     def __init__(self) -> None:
         self.clear()
 
     def clear(self) -> None:
-        """Nothing has started."""
-        self.take({}, {})
+        """Forget everything: the app does not run."""
+        self.set({}, {})
 
-    def take(self, own: dict[str, Any], base: dict[str, Any]) -> None:
-        """``own`` is what the app fills, beginning with ``base``."""
-        self.own = own
+    def set(self, namespace: dict[str, Any], base: dict[str, Any]) -> None:
+        """The app has started.
+
+        :param base: what ``namespace`` contained before.
+        """
+        self.namespace = namespace
         self._base = base
 
     def added(self) -> dict[str, Any]:
-        """The part of ``own`` that is not the server's, by now: an app may change it at any time.
+        """The part of ``namespace`` that is not the server's. It changes when the app changes it.
 
-        :returns: to be read, not to be changed.
+        :returns: a dict that the caller must not change.
         """
         base = self._base
         if not base:
-            return self.own
-        own, nothing = self.own.copy(), object()  # a thread of the app's may write to it now
-        return {key: value for key, value in own.items() if base.get(key, nothing) is not value}
+            return self.namespace
+        # A copy, because a thread of the app may write to it now.
+        namespace, missing = self.namespace.copy(), object()
+        return {
+            key: value for key, value in namespace.items() if base.get(key, missing) is not value
+        }
 
 
 @dataclass(frozen=True, eq=False)
-class Member:
-    """One app among those that live together.
+class MountedApp:
+    """One of the apps that share a lifespan.
 
-    :ivar prefix: where it is mounted; messages about it begin with that.
-    :ivar only_on_asgi: on a WSGI server it is called as WSGI, and needs no lifespan.
-    :ivar share: what it leaves for its requests.
+    :ivar label: the name of the app in messages, such as ``the app mounted at '/api'``.
+    :ivar options: its mode and timeouts.
+    :ivar asgi_only: a WSGI server calls it as WSGI, and needs no lifespan for it.
+    :ivar state: for its requests.
     """
 
     app: AsgiApp
-    prefix: str
+    label: str
     options: ToWsgiOptions
-    only_on_asgi: bool = False
-    share: Share = field(default_factory=Share)
-
-    @property
-    def label(self) -> str:
-        """How messages call it."""
-        return f"the app mounted at {shown(self.prefix)!r}"
+    asgi_only: bool = False
+    state: AppState = field(default_factory=AppState)
 
 
-class Lives:
-    """Runs the lifespans of ``members``. All methods belong to one event loop at a time.
+class Lifespans:
+    """Runs the lifespans of several apps. All methods belong to one event loop at a time.
 
-    :ivar starting: the member whose startup runs now, if any.
+    :ivar starting: the app whose startup runs now, if any.
     """
 
     def __init__(self) -> None:
-        self.starting: Member | None = None
-        self._running: list[tuple[Member, LifespanRunner]] = []
+        self.starting: MountedApp | None = None
+        self._started: list[tuple[MountedApp, LifespanRunner]] = []
 
     async def start(
         self,
-        members: Iterable[Member],
+        apps: Iterable[MountedApp],
         state: dict[str, Any] | None,
         *,
         shares_state: bool = False,
-        is_ending: Callable[[], bool] | None = None,
+        loop_is_ending: Callable[[], bool] | None = None,
     ) -> None:
-        """Start every app, one after the other.
+        """Start the apps, one after the other.
 
         :param state: the server's, which it copies into each scope; None if it has none.
-        :param shares_state: there is one app only: the server's state can be its own.
-        :param is_ending: see :class:`~bridge._lifespan.runner.LifespanRunner`.
-        :raises LifespanFailed: an app did not start. None has, afterwards.
+        :param shares_state: the apps fill the server's state itself: at most one of them does.
+        :param loop_is_ending: see :class:`~bridge._lifespan.runner.LifespanRunner`.
+        :raises LifespanFailed: an app did not start. The others are shut down again.
         """
         try:
-            for member in members:
-                self.starting = member
-                await self._start(member, state, shares_state, is_ending)
+            for app in apps:
+                self.starting = app
+                await self._start(app, state, shares_state, loop_is_ending)
         except BaseException:
-            await self._unwind_quietly()
+            await self._stop_after_error()
             raise
         finally:
             self.starting = None
 
     async def _start(
         self,
-        member: Member,
+        app: MountedApp,
         state: dict[str, Any] | None,
         shares_state: bool,
-        is_ending: Callable[[], bool] | None,
+        loop_is_ending: Callable[[], bool] | None,
     ) -> None:
         base = state or {}
-        own = state if shares_state and state is not None else dict(base)
+        namespace = state if shares_state and state is not None else dict(base)
         runner = LifespanRunner(
-            member.app,
-            member.options.lifespan,
-            startup_timeout_s=member.options.startup_timeout_s,
-            state=own,
-            is_ending=is_ending,
+            app.app,
+            app.options.lifespan,
+            startup_timeout_s=app.options.startup_timeout_s,
+            state=namespace,
+            loop_is_ending=loop_is_ending,
         )
         try:
             await runner.startup()
         except LifespanFailed as error:
-            raise LifespanFailed(f"{member.label}: {error}") from error.__cause__
-        self._running.append((member, runner))
-        if own is not state:
-            member.share.take(own, dict(base))
+            raise _labelled(error, app) from error.__cause__
+        self._started.append((app, runner))
+        if namespace is not state:
+            app.state.set(namespace, dict(base))
 
     async def stop(self) -> None:
-        """Shut down what has started, the last one first.
+        """Shut down the apps that have started, in reverse order.
 
-        :raises LifespanFailed: a shutdown failed, or took too long. All others are done.
+        :raises LifespanFailed: a shutdown failed, or took too long. All shutdowns are over.
         """
-        failures: list[LifespanFailed] = []
-        while self._running:
-            member, runner = self._running.pop()
+        errors: list[LifespanFailed] = []
+        while self._started:
+            app, runner = self._started.pop()
             try:
-                await runner.shutdown(member.options.shutdown_timeout_s)
+                await runner.shutdown(app.options.shutdown_timeout_s)
             except LifespanFailed as error:
-                failures.append(_named(error, member))
+                labelled = _labelled(error, app)
+                labelled.__cause__ = error.__cause__
+                errors.append(labelled)
             finally:
-                member.share.clear()
-        for failure in failures[1:]:
-            logger.error("%s", failure, exc_info=failure.__cause__)
-        if failures:
-            raise failures[0]
+                app.state.clear()
+        for later in errors[1:]:
+            logger.error("%s", later, exc_info=later.__cause__)
+        if errors:
+            raise errors[0]
 
-    async def abandon(self) -> None:
-        """Cancel what has started, the last one first, without a word."""
-        while self._running:
-            member, runner = self._running.pop()
-            await runner.abandon()
-            member.share.clear()
+    async def cancel(self) -> None:
+        """Cancel the apps that have started, in reverse order, without a shutdown."""
+        while self._started:
+            app, runner = self._started.pop()
+            await runner.cancel()
+            app.state.clear()
 
-    async def _unwind_quietly(self) -> None:
+    async def _stop_after_error(self) -> None:
         try:
             await self.stop()
         except LifespanFailed as error:
             logger.error("%s", error, exc_info=error.__cause__)
 
 
-def _named(error: LifespanFailed, member: Member) -> LifespanFailed:
-    named = LifespanFailed(f"{member.label}: {error}")
-    named.__cause__ = error.__cause__
-    return named
+def _labelled(error: LifespanFailed, app: MountedApp) -> LifespanFailed:
+    return LifespanFailed(f"{app.label}: {error}")

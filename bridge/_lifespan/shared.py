@@ -1,16 +1,16 @@
-"""The life of mounted apps in this process, whoever asks for it: once, and for all of them.
+"""The lifespan that mounted apps share in a process, however many servers and requests need it.
 
-What enters: the lifespan scopes of servers that send one, and requests of servers that do not. What
-leaves: apps that are up, once; they shut down when the last who asked for them is done. Startup
-runs on the event loop of whoever asks first, and shutdown there, too.
+Input: lifespan scopes, from servers that send them, and requests, from servers that do not. Output:
+apps that are started once, and shut down when the last user has released them. Both happen on the
+event loop of the first user.
 
-Rule 1. ``_lock`` guards the fields below it, and is never held while foreign code runs.
-Rule 2. A server that sends no lifespan shows it by sending a request. The first one starts the
-        apps, all of them wait. A task of ours keeps them up: until the loop cancels its tasks, as
-        `asyncio.run` does at its end, or else until the interpreter ends.
-Rule 3. An app that has failed to start is not tried again by requests: each gets the same error.
-Rule 4. A fork leaves the apps behind. The child begins without, and keeps the parent's in memory:
-        were they freed, their context managers would end, and close what the parent still uses.
+Rule 1. ``_lock`` guards the fields below it, and is never held while an app's code runs.
+Rule 2. The first request to apps that have not started shows that the server sends no lifespan. It
+        starts them, and all requests wait. A task of bridge then holds the apps: until the loop
+        cancels its tasks, as `asyncio.run` does at its end, or else until the interpreter exits.
+Rule 3. If an app fails to start, requests do not start it again: each gets the same error.
+Rule 4. After a fork the child starts without apps, and keeps the parent's in memory: if they were
+        freed, their context managers would exit and close what the parent still uses.
 """
 
 from __future__ import annotations
@@ -18,259 +18,276 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import traceback
 from asyncio import AbstractEventLoop, Task
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from contextvars import Context
 from typing import Any
 from weakref import WeakSet
 
-from bridge._lifespan.many import Lives, Member
+from bridge._lifespan.many import Lifespans, MountedApp
 from bridge._threads import process
 from bridge.errors import LifespanFailed
+from bridge.types import Receive, Scope, Send
 
-__all__ = ["SharedLife"]
+__all__ = ["SharedLifespan"]
 
 logger = logging.getLogger("bridge.lifespan")
 
-END_GRACE_S = 5.0
+MARGIN_S = 5.0
+"""How much longer than the apps' own timeouts a thread waits for all of them."""
 
 
-class SharedLife:
-    """The life of ``apps``.
+class SharedLifespan:
+    """One lifespan for several apps.
 
-    :param apps: those that have a lifespan, in their order.
-    :param pools: adapters with threads, which drain them when told to shut down: before the apps.
-        Only ASGI servers that send lifespan tell them; others leave threads to the process's end.
-    :param shares_state: see :meth:`~bridge._lifespan.many.Lives.start`.
-    :ivar up: nothing is left to be started: requests may go in. Read at every request.
+    :param apps: the apps that have a lifespan, in the order in which they start.
+    :param adapters: adapters with threads, which end their threads at shutdown, before the apps.
+        Only a server that sends a lifespan shuts them down; otherwise threads end with the process.
+    :param shares_state: see :meth:`~bridge._lifespan.many.Lifespans.start`.
+    :ivar is_ready: requests can be passed on: no app is left to start. Read for every request.
+    :ivar starts_on_wsgi: whether there is an app to start on a WSGI server.
     """
 
     def __init__(
-        self, apps: Sequence[Member], pools: Sequence[Member], *, shares_state: bool
+        self, apps: Sequence[MountedApp], adapters: Sequence[MountedApp], *, shares_state: bool
     ) -> None:
         self._apps = tuple(apps)
-        self._pools = tuple(pools)
-        self._on_wsgi = tuple(member for member in apps if not member.only_on_asgi)
+        self._adapters = tuple(adapters)
+        self._apps_on_wsgi = tuple(app for app in apps if not app.asgi_only)
         self._shares_state = shares_state
+        self.starts_on_wsgi = bool(self._apps_on_wsgi)
         self._reset()
         _all.add(self)
 
     def _reset(self) -> None:
         self._lock = threading.Lock()
-        self._lives = Lives()
-        self._holders = 0
-        self._ready: Future[None] | None = None
-        self._failed: LifespanFailed | None = None
-        self._keeper: _Keeper | None = None
-        self.up = not self._apps
+        self._lifespans = Lifespans()
+        self._users = 0
+        self._started: Future[None] | None = None
+        self._error: LifespanFailed | None = None
+        self._holder: _Holder | None = None
+        self.is_ready = not self._apps
 
     @property
-    def starts_on_wsgi(self) -> bool:
-        """Whether there is anything to start on a WSGI server."""
-        return bool(self._on_wsgi)
+    def startup_timeout_s(self) -> float:
+        """How long all startups on a WSGI server may take, including the report of a timeout."""
+        return sum(app.options.startup_timeout_s for app in self._apps_on_wsgi) + MARGIN_S
 
     @property
-    def longest_start_s(self) -> float:
-        """How long all startups may take together, and a little to tell which took too long."""
-        return sum(member.options.startup_timeout_s for member in self._apps) + END_GRACE_S
+    def starting(self) -> MountedApp | None:
+        """The app whose startup runs now."""
+        return self._lifespans.starting
 
-    @property
-    def starting(self) -> Member | None:
-        """The app whose startup runs at the moment."""
-        return self._lives.starting
+    # -- for a lifespan scope -------------------------------------------------------------------
 
-    # -- for those who run a lifespan -----------------------------------------------------------
+    async def serve(
+        self, scope: Scope, receive: Receive, send: Send, *, on_wsgi: bool = False
+    ) -> None:
+        """ASGI 3, for a ``lifespan`` scope.
 
-    async def enter(self, state: dict[str, Any] | None, *, on_wsgi: bool) -> None:
-        """Have the apps started, or wait until whoever came first has started them.
-
-        :param state: of the lifespan scope.
-        :param on_wsgi: it is our own, below the WSGI face, and no server's.
-        :raises LifespanFailed: an app did not start.
+        :param on_wsgi: the scope is from an adapter on a WSGI server. It gets failures as
+            exceptions instead of messages.
+        :raises LifespanFailed: a startup or shutdown failed, ``on_wsgi``.
         """
-        with self._lock:
-            ready, is_first = self._claim()
-            self._holders += 1
-        if not is_first:
-            await _outcome(ready)
-            return
-        await self._start(ready, state, self._on_wsgi if on_wsgi else self._apps + self._pools)
-
-    async def leave(self) -> None:
-        """Shut the apps down, if nobody else has asked for them.
-
-        :raises LifespanFailed: a shutdown failed.
-        """
-        if not self._let_go():
+        await receive()  # lifespan.startup
+        try:
+            await self._acquire(scope.get("state"), on_wsgi)
+        except LifespanFailed as error:
+            if on_wsgi:
+                raise
+            await send({"type": "lifespan.startup.failed", "message": _describe(error)})
             return
         try:
-            await self._lives.stop()
-        finally:
-            self._end()
-
-    async def abandon(self) -> None:
-        """The same, for who is cancelled: the apps are, too."""
-        if not self._let_go():
-            return
+            await send({"type": "lifespan.startup.complete"})
+            while (await receive())["type"] != "lifespan.shutdown":
+                pass
+        except (Exception, asyncio.CancelledError):
+            await self._release(self._lifespans.cancel)
+            raise
         try:
-            await self._lives.abandon()
-        finally:
-            self._end()
+            await self._release(self._lifespans.stop)
+        except LifespanFailed as error:
+            if on_wsgi:
+                raise
+            await send({"type": "lifespan.shutdown.failed", "message": _describe(error)})
+        else:
+            await send({"type": "lifespan.shutdown.complete"})
 
     # -- for requests ---------------------------------------------------------------------------
 
-    async def ensure(self) -> None:
-        """Start the apps, if nobody has; wait until they are up.
+    async def start_for_requests(self) -> None:
+        """Start the apps, if they have not been started, and wait until all of them have started.
 
         :raises LifespanFailed: an app did not start, now or before.
         """
-        failed = self._failed
-        if failed is not None:
-            raise LifespanFailed(str(failed)) from failed.__cause__
+        error = self._error
+        if error is not None:
+            raise LifespanFailed(str(error)) from error.__cause__
         with self._lock:
-            ready, is_first = self._claim()
+            started, is_first = self._claim_start()
             if is_first:
-                self._holders += 1
-                self._keeper = _Keeper(self, ready)
-        await _outcome(ready)
+                self._users += 1
+                self._holder = _Holder(self, started)
+        await _wait(started)
 
-    # -- the one start --------------------------------------------------------------------------
+    # -- users ----------------------------------------------------------------------------------
 
-    def _claim(self) -> tuple[Future[None], bool]:
-        """The future of the start, and whether it is the caller's to carry out."""
-        if self._ready is not None:
-            return self._ready, False
-        self._failed = None
-        self._ready = Future()
-        return self._ready, True
+    async def _acquire(self, state: dict[str, Any] | None, on_wsgi: bool) -> None:
+        """Start the apps, or wait until the first user has started them."""
+        with self._lock:
+            started, is_first = self._claim_start()
+            self._users += 1
+        if not is_first:
+            await _wait(started)
+            return
+        apps = self._apps_on_wsgi if on_wsgi else self._apps + self._adapters
+        await self._start(started, state, apps)
+
+    async def _release(self, stop: Callable[[], Awaitable[None]]) -> None:
+        """Stop the apps, if no other user is left."""
+        with self._lock:
+            self._users -= 1
+            if self._users or not self._started:
+                return
+            self.is_ready = not self._apps
+        try:
+            await stop()
+        finally:
+            with self._lock:
+                self._started = None
+                self._holder = None
+
+    def _claim_start(self) -> tuple[Future[None], bool]:
+        """The future of the startup, and whether the caller has to run it."""
+        if self._started is not None:
+            return self._started, False
+        self._error = None
+        self._started = Future()
+        return self._started, True
 
     async def _start(
         self,
-        ready: Future[None],
+        started: Future[None],
         state: dict[str, Any] | None,
-        members: Sequence[Member],
-        is_ending: Callable[[], bool] | None = None,
+        apps: Sequence[MountedApp],
+        loop_is_ending: Callable[[], bool] | None = None,
     ) -> None:
         try:
-            await self._lives.start(
-                members, state, shares_state=self._shares_state, is_ending=is_ending
+            await self._lifespans.start(
+                apps, state, shares_state=self._shares_state, loop_is_ending=loop_is_ending
             )
         except BaseException as error:
-            self._give_up(ready, error)
+            self._fail(started, error)
             raise
-        self.up = True
-        ready.set_result(None)
+        self.is_ready = True
+        started.set_result(None)
 
-    def _give_up(self, ready: Future[None], error: BaseException) -> None:
+    def _fail(self, started: Future[None], error: BaseException) -> None:
         failed = error if isinstance(error, LifespanFailed) else None
         with self._lock:
-            self._holders = 0
-            self._ready = None
-            self._keeper = None
-            self._failed = failed
-        ready.set_exception(failed or LifespanFailed(f"startup was broken off: {error!r}"))
-
-    def _let_go(self) -> bool:
-        """Whether the caller was the last one."""
-        with self._lock:
-            self._holders -= 1
-            if self._holders or not self._ready:
-                return False
-            self.up = not self._apps
-            return True
-
-    def _end(self) -> None:
-        with self._lock:
-            self._ready = None
-            self._keeper = None
+            self._users = 0
+            self._started = None
+            self._holder = None
+            self._error = failed
+        started.set_exception(failed or LifespanFailed(f"startup was interrupted: {error!r}"))
 
 
-async def _outcome(ready: Future[None]) -> None:
-    """Wait for the start of somebody else, without breaking it off when the caller is cancelled."""
-    await asyncio.shield(asyncio.wrap_future(ready))
+async def _wait(started: Future[None]) -> None:
+    """Wait for a startup that another user runs; cancelling the caller does not cancel it."""
+    await asyncio.shield(asyncio.wrap_future(started))
+
+
+def _describe(error: LifespanFailed) -> str:
+    """The error for the server's log, with the traceback: servers log only the message."""
+    if error.__cause__ is None:
+        return str(error)
+    return f"{error}\n{''.join(traceback.format_exception(error.__cause__))}".rstrip()
 
 
 # -- where no server sends a lifespan --------------------------------------------------------------
 
 
-class _Keeper:
-    """Keeps the apps up on the running loop, until that ends."""
+class _Holder:
+    """Starts the apps on the running loop, and holds them until the loop ends: Rule 2."""
 
-    def __init__(self, life: SharedLife, ready: Future[None]) -> None:
-        self._life = life
-        self._ready = ready
+    def __init__(self, lifespan: SharedLifespan, started: Future[None]) -> None:
+        self._lifespan = lifespan
+        self._started = started
         self._pid = process.pid
         self._loop: AbstractEventLoop = asyncio.get_running_loop()
-        self._over = asyncio.Event()
-        # In a context of its own: the first request's is not for all that come after it.
+        self._exiting = asyncio.Event()
+        # In an empty context: that of the first request is not for all later ones.
         self._task: Task[None] = self._loop.create_task(
-            self._keep(), name="bridge-lifespans", context=Context()
+            self._hold(), name="bridge-lifespans", context=Context()
         )
 
-    async def _keep(self) -> None:
+    async def _hold(self) -> None:
+        lifespan = self._lifespan
         try:
-            await self._life._start(self._ready, None, self._life._apps, self._is_ending)
+            await lifespan._start(self._started, None, lifespan._apps, self._loop_is_ending)
         except Exception:
-            return  # the requests that wait have it
-        _kept.add(self)
-        process.at_exit(process.Exit.LIFESPANS, _end_kept)
+            return  # raised to the requests that wait
+        _holders.add(self)
+        process.at_exit(process.Exit.LIFESPANS, _stop_at_exit)
         try:
-            await self._over.wait()
+            await self._exiting.wait()
         except asyncio.CancelledError:
-            pass  # the loop ends: Rule 2
+            pass  # the loop ends
         try:
-            await self._life.leave()
+            await lifespan._release(lifespan._lifespans.stop)
         except LifespanFailed as error:
             logger.error("%s", error, exc_info=error.__cause__)
         finally:
-            _kept.discard(self)
+            _holders.discard(self)
 
-    def _is_ending(self) -> bool:
+    def _loop_is_ending(self) -> bool:
         return self._task.cancelling() > 0
 
-    def end(self) -> None:
-        """At the interpreter's end, on its main thread: let the apps shut down."""
+    def stop(self) -> None:
+        """Shut the apps down. On the main thread, when the interpreter exits."""
         if self._pid != process.pid:
             return
         if self._loop.is_closed():
             logger.warning(
-                "the server has closed its event loop without ending the tasks on it: the mounted "
-                "apps could not shut down"
+                "the mounted apps could not shut down: the server has closed its event loop "
+                "without ending the tasks on it"
             )
         elif self._loop.is_running():
-            asyncio.run_coroutine_threadsafe(self._ended(), self._loop).result(self._longest_s)
+            stopping = asyncio.run_coroutine_threadsafe(self._stop(), self._loop)
+            stopping.result(self._shutdown_timeout_s)
         else:
-            self._loop.run_until_complete(self._ended())
+            self._loop.run_until_complete(self._stop())
 
-    async def _ended(self) -> None:
-        self._over.set()
+    async def _stop(self) -> None:
+        self._exiting.set()
         await asyncio.wait([self._task])
 
     @property
-    def _longest_s(self) -> float:
-        return sum(member.options.shutdown_timeout_s for member in self._life._apps) + END_GRACE_S
+    def _shutdown_timeout_s(self) -> float:
+        return sum(app.options.shutdown_timeout_s for app in self._lifespan._apps) + MARGIN_S
 
 
-_all: WeakSet[SharedLife] = WeakSet()
-_kept: set[_Keeper] = set()
+_all: WeakSet[SharedLifespan] = WeakSet()
+_holders: set[_Holder] = set()
 _inherited: list[object] = []
 
 
-def _end_kept() -> None:
-    for keeper in list(_kept):
+def _stop_at_exit() -> None:
+    for holder in list(_holders):
         try:
-            keeper.end()
+            holder.stop()
         except Exception:
             logger.exception("the mounted apps could not shut down")
 
 
 def _after_fork() -> None:
-    _inherited.extend(_kept)
-    _kept.clear()
-    for life in list(_all):
-        _inherited.append(life._lives)
-        life._reset()
+    _inherited.extend(_holders)
+    _holders.clear()
+    for lifespan in list(_all):
+        _inherited.append(lifespan._lifespans)
+        lifespan._reset()
 
 
 process.in_child(process.Fork.LIFESPANS, _after_fork)

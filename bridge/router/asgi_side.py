@@ -13,19 +13,17 @@ own scope: there is nothing to change. No coroutine of ours is between the serve
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import traceback
 from collections.abc import Awaitable, Hashable, Mapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from bridge._http.answers import NOT_FOUND, asgi_answer, close_websocket, refused_websocket
 from bridge._http.paths import below, normal_root, path_of_target, quoted, shown
-from bridge._lifespan.many import Share
+from bridge._lifespan.many import AppState
 from bridge._lifespan.runner import app_name
-from bridge._lifespan.shared import SharedLife
-from bridge.errors import LifespanFailed, ServerProtocolError
+from bridge._lifespan.shared import SharedLifespan
+from bridge.errors import ServerProtocolError
 from bridge.router.mounts import Place, Plan, identity
 from bridge.router.options import RouterOptions
 from bridge.router.prefixes import PrefixTable
@@ -50,7 +48,7 @@ class _Route:
     __slots__ = ("app", "below", "prefix", "share")
 
     def __init__(
-        self, app: AsgiApp, prefix: str = "", share: Share | None = None, *, below: bool = False
+        self, app: AsgiApp, prefix: str = "", share: AppState | None = None, *, below: bool = False
     ) -> None:
         self.app = app
         self.prefix = prefix
@@ -69,9 +67,9 @@ class AsgiSide:
     def __init__(
         self,
         plan: Plan,
-        life: SharedLife,
+        life: SharedLifespan,
         pools: Mapping[RouterOptions, WsgiToAsgi],
-        shares: Mapping[Hashable, Share],
+        shares: Mapping[Hashable, AppState],
     ) -> None:
         self._life = life
         self._pools = pools
@@ -97,7 +95,7 @@ class AsgiSide:
         return self._native_route(place, place.asgi)
 
     def _native_route(self, place: Place, app: AsgiApp) -> _Route:
-        share = self._shares.get(identity(app)) or Share()
+        share = self._shares.get(identity(app)) or AppState()
         return _Route(app, place.prefix, share, below=place.sees_below)
 
     def serve(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -112,8 +110,8 @@ class AsgiSide:
         elif kind == "websocket":
             find = self._find_websocket
         else:
-            return self._live(scope, receive, send, raises=False)
-        if not self._life.up:
+            return self._serve_other(scope, receive, send)
+        if not self._life.is_ready:
             return self._serve_when_up(scope, receive, send)
         path = scope["path"]
         if path[:1] != "/" and path != "*":
@@ -127,7 +125,7 @@ class AsgiSide:
             return _not_found(scope, receive, send)
         share = route.share
         if share is not None:
-            added = share.own and share.added()
+            added = share.namespace and share.added()
             if route.prefix or added or route.below or "router" in scope:
                 scope = _seen_by(route, added, scope)
         return route.app(scope, receive, send)
@@ -135,51 +133,20 @@ class AsgiSide:
     async def hosted(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI 3, for the adapter below the WSGI face: failures of a lifespan are raised."""
         if scope["type"] == "lifespan":
-            await self._live(scope, receive, send, raises=True)
+            await self._life.serve(scope, receive, send, on_wsgi=True)
         else:
             await self.serve(scope, receive, send)
 
-    async def _serve_when_up(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._life.ensure()
-        await self.serve(scope, receive, send)
-
-    # -- lifespan -------------------------------------------------------------------------------
-
-    async def _live(self, scope: Scope, receive: Receive, send: Send, *, raises: bool) -> None:
+    async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
             raise ServerProtocolError(
                 f"scope type {scope['type']!r}; a Router takes 'http', 'websocket' and 'lifespan'"
             )
-        await receive()
-        try:
-            await self._life.enter(scope.get("state"), on_wsgi=raises)
-        except LifespanFailed as error:
-            if raises:
-                raise
-            await send({"type": "lifespan.startup.failed", "message": _told(error)})
-            return
-        try:
-            await send({"type": "lifespan.startup.complete"})
-            while (await receive())["type"] != "lifespan.shutdown":
-                pass
-        except (Exception, asyncio.CancelledError):
-            await self._life.abandon()
-            raise
-        try:
-            await self._life.leave()
-        except LifespanFailed as error:
-            if raises:
-                raise
-            await send({"type": "lifespan.shutdown.failed", "message": _told(error)})
-        else:
-            await send({"type": "lifespan.shutdown.complete"})
+        await self._life.serve(scope, receive, send)
 
-
-def _told(error: LifespanFailed) -> str:
-    """For the server's log: servers write the message, and nothing else."""
-    if error.__cause__ is None:
-        return str(error)
-    return f"{error}\n{''.join(traceback.format_exception(error.__cause__))}".rstrip()
+    async def _serve_when_up(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._life.start_for_requests()
+        await self.serve(scope, receive, send)
 
 
 # -- the app's view --------------------------------------------------------------------------------

@@ -22,8 +22,8 @@ from typing import Any, Unpack
 from weakref import WeakSet
 
 from bridge._frameworks.django import read_chunked_bodies
-from bridge._lifespan.many import Member
-from bridge._lifespan.shared import SharedLife
+from bridge._lifespan.many import MountedApp
+from bridge._lifespan.shared import SharedLifespan
 from bridge._threads import process
 from bridge.asgi_to_wsgi.adapter import AsgiToWsgi
 from bridge.config import ToWsgiOptions
@@ -82,12 +82,12 @@ class Router(Universal):
         self._pools = self._make_pools()
         apps = [_member(place) for place in self.plan.members]
         apps = [member for member in apps if member.options.lifespan != "off"]
-        self._life = SharedLife(
+        self._life = SharedLifespan(
             apps,
             [_pool_member(pool) for pool in self._pools.values()],
             shares_state=len(self.plan.members) == 1,
         )
-        shares = {identity(member.app): member.share for member in apps}
+        shares = {identity(member.app): member.state for member in apps}
         self._asgi = AsgiSide(self.plan, self._life, self._pools, shares)
         self._wsgi = WsgiSide(self.plan, self._from_wsgi)
         super().__init__(self._asgi.serve, self._serve_wsgi)
@@ -131,7 +131,7 @@ class Router(Universal):
     # -- on WSGI servers ------------------------------------------------------------------------
 
     def _serve_wsgi(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        if not self._life.up:
+        if not self._life.is_ready:
             self.start()
         return self._wsgi.serve(environ, start_response)
 
@@ -179,24 +179,24 @@ class Router(Universal):
     def _make_crossing(self) -> AsgiToWsgi:
         options: dict[str, Any] = self.options.for_to_wsgi
         options["lifespan"] = "on"  # ours, that is: it says by itself which app has none
-        options["startup_timeout_s"] = self._life.longest_start_s
+        options["startup_timeout_s"] = self._life.startup_timeout_s
         return AsgiToWsgi(self._asgi.hosted, **options)
 
     def _after_fork(self) -> None:
         self._lock = Lock()  # another thread may have held it
 
 
-def _member(place: Place) -> Member:
+def _member(place: Place) -> MountedApp:
     app: AsgiApp | None = place.asgi
     if app is None:
         raise LifespanFailed(f"{place.label} is WSGI and has no lifespan")
-    return Member(app, place.prefix, place.options.to_wsgi, only_on_asgi=place.wsgi is not None)
+    return MountedApp(app, place.label, place.options.to_wsgi, asgi_only=place.wsgi is not None)
 
 
-def _pool_member(pool: WsgiToAsgi) -> Member:
-    return Member(
+def _pool_member(pool: WsgiToAsgi) -> MountedApp:
+    return MountedApp(
         pool,
-        "",
+        "the pool of the mounted WSGI apps",
         ToWsgiOptions(lifespan="on", shutdown_timeout_s=pool.options.shutdown_timeout_s + 2),
     )
 

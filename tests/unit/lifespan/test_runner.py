@@ -1,4 +1,4 @@
-"""An app's startup and shutdown, with every way in which an app can answer or fail to."""
+"""The startup and shutdown of one app, with every answer that an app can give, or not give."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def runner_of(app: AsgiApp, mode: Any = "auto", *, startup_timeout_s: float = 15
 
 
 @lifespan_app
-async def obedient(scope: Scope, receive: Receive, send: Send) -> None:
+async def well_behaved(scope: Scope, receive: Receive, send: Send) -> None:
     assert await receive() == {"type": "lifespan.startup"}
     scope["state"]["pool"] = "open"
     await send(STARTED)
@@ -44,8 +44,8 @@ async def obedient(scope: Scope, receive: Receive, send: Send) -> None:
     await send(STOPPED)
 
 
-async def run_obedient(mode: Any) -> LifespanRunner:
-    runner = runner_of(obedient, mode)
+async def run_well_behaved(mode: Any) -> LifespanRunner:
+    runner = runner_of(well_behaved, mode)
     await runner.startup()
     assert runner.state == {"pool": "open"}
     await runner.shutdown(15)
@@ -53,13 +53,13 @@ async def run_obedient(mode: Any) -> LifespanRunner:
 
 
 @pytest.mark.parametrize("mode", ["auto", "on"])
-def test_an_app_starts_fills_its_state_and_stops(mode: Any) -> None:
-    assert asyncio.run(run_obedient(mode)).state == {"pool": "closed"}
+def test_an_app_starts_fills_its_state_and_shuts_down(mode: Any) -> None:
+    assert asyncio.run(run_well_behaved(mode)).state == {"pool": "closed"}
 
 
 def test_off_never_calls_the_app() -> None:
     async def run() -> None:
-        runner = runner_of(None, "off")  # type: ignore[arg-type]  # it must not be looked at
+        runner = runner_of(None, "off")  # type: ignore[arg-type]  # must not be used
         await runner.startup()
         await runner.shutdown(15)
 
@@ -68,7 +68,7 @@ def test_off_never_calls_the_app() -> None:
 
 def test_shutting_down_twice_or_before_the_start_does_nothing() -> None:
     async def run() -> None:
-        runner = runner_of(obedient)
+        runner = runner_of(well_behaved)
         await runner.shutdown(15)
         await runner.startup()
         await runner.shutdown(15)
@@ -78,7 +78,7 @@ def test_shutting_down_twice_or_before_the_start_does_nothing() -> None:
 
 
 def test_startup_and_shutdown_are_one_task() -> None:
-    """anyio refuses to leave a cancel scope in another task than it was entered in."""
+    """anyio refuses to exit a cancel scope in another task than the one that entered it."""
 
     @lifespan_app
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -113,7 +113,7 @@ async def hello(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @pytest.mark.parametrize("app", [refuses, returns, hello])
-def test_auto_takes_an_app_without_a_lifespan_as_it_is(
+def test_auto_accepts_an_app_without_a_lifespan(
     app: AsgiApp, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def run() -> None:
@@ -129,14 +129,14 @@ def test_auto_takes_an_app_without_a_lifespan_as_it_is(
 @pytest.mark.parametrize(
     ("app", "cause"), [(refuses, AssertionError), (returns, None), (hello, AppProtocolError)]
 )
-def test_on_makes_that_an_error(app: AsgiApp, cause: type[Exception] | None) -> None:
+def test_on_rejects_an_app_without_a_lifespan(app: AsgiApp, cause: type[Exception] | None) -> None:
     with pytest.raises(LifespanFailed, match=f"startup of .*{app.__qualname__} failed") as caught:
         asyncio.run(runner_of(app, "on").startup())
 
     assert isinstance(caught.value.__cause__, cause or type(None))
 
 
-def test_auto_warns_of_an_app_that_raised_on_startup(caplog: pytest.LogCaptureFixture) -> None:
+def test_auto_warns_if_the_app_raises_on_startup(caplog: pytest.LogCaptureFixture) -> None:
     @lifespan_app
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
@@ -155,7 +155,7 @@ def test_auto_warns_of_an_app_that_raised_on_startup(caplog: pytest.LogCaptureFi
 
 
 @pytest.mark.parametrize("mode", ["auto", "on"])
-def test_a_failed_startup_names_the_app_its_reason_and_the_cause(mode: Any) -> None:
+def test_a_failed_startup_names_the_app_and_the_reason(mode: Any) -> None:
     @lifespan_app
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
@@ -223,13 +223,15 @@ def test_a_cancelled_startup_cancels_the_app() -> None:
     assert cancelled
 
 
-async def fail_to_stop(how: Callable[[Send], Awaitable[None]], timeout_s: float = 15) -> None:
+async def fail_to_shut_down(
+    react: Callable[[Send], Awaitable[None]], timeout_s: float = 15
+) -> None:
     @lifespan_app
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         await send(STARTED)
         await receive()
-        await how(send)
+        await react(send)
 
     runner = runner_of(app)
     await runner.startup()
@@ -237,11 +239,11 @@ async def fail_to_stop(how: Callable[[Send], Awaitable[None]], timeout_s: float 
 
 
 def test_a_failed_shutdown_is_raised() -> None:
-    async def says_so(send: Send) -> None:
+    async def reports_it(send: Send) -> None:
         await send({"type": "lifespan.shutdown.failed", "message": "still busy"})
 
     with pytest.raises(LifespanFailed, match=r"shutdown of .* failed: still busy"):
-        asyncio.run(fail_to_stop(says_so))
+        asyncio.run(fail_to_shut_down(reports_it))
 
 
 def test_an_error_in_shutdown_is_raised() -> None:
@@ -249,7 +251,7 @@ def test_an_error_in_shutdown_is_raised() -> None:
         raise OSError("broken")
 
     with pytest.raises(LifespanFailed, match=r"shutdown of .* failed: OSError: broken"):
-        asyncio.run(fail_to_stop(breaks))
+        asyncio.run(fail_to_shut_down(breaks))
 
 
 def test_a_shutdown_that_takes_too_long_is_raised() -> None:
@@ -257,10 +259,10 @@ def test_a_shutdown_that_takes_too_long_is_raised() -> None:
         await asyncio.Event().wait()
 
     with pytest.raises(LifespanFailed, match=r"shutdown of .* took longer than 0\.01 s"):
-        asyncio.run(fail_to_stop(sleeps, 0.01))
+        asyncio.run(fail_to_shut_down(sleeps, 0.01))
 
 
-def test_an_app_that_exits_does_not_take_the_loop_along() -> None:
+def test_system_exit_does_not_end_the_loop() -> None:
     @lifespan_app
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         raise SystemExit(3)
@@ -269,7 +271,7 @@ def test_an_app_that_exits_does_not_take_the_loop_along() -> None:
         asyncio.run(runner_of(app, "on").startup())
 
 
-def test_an_error_between_start_and_stop_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_error_while_running_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     @lifespan_app
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
@@ -291,7 +293,7 @@ def test_an_error_between_start_and_stop_is_logged_once(caplog: pytest.LogCaptur
     assert "the lifespan of" in record.getMessage()
 
 
-def test_an_app_that_answers_twice_is_told_so() -> None:
+def test_a_second_answer_is_an_error() -> None:
     refused: list[str] = []
 
     @lifespan_app
@@ -308,15 +310,15 @@ def test_an_app_that_answers_twice_is_told_so() -> None:
     assert "when the app is running" in refused[0]
 
 
-def test_a_failure_that_nobody_asked_for_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
-    """Starlette sends ``lifespan.shutdown.failed`` when its lifespan ends by itself."""
+def test_a_failure_while_running_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Starlette sends ``lifespan.shutdown.failed`` when its lifespan ends too early."""
 
     @lifespan_app
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         await send(STARTED)
         await asyncio.sleep(0)
-        await send({"type": "lifespan.shutdown.failed", "message": "the queue is gone"})
+        await send({"type": "lifespan.shutdown.failed", "message": "the queue has crashed"})
 
     async def run() -> None:
         runner = runner_of(app)
@@ -329,5 +331,5 @@ def test_a_failure_that_nobody_asked_for_is_logged_once(caplog: pytest.LogCaptur
     asyncio.run(run())
 
     assert [record.getMessage() for record in caplog.records] == [
-        f"the lifespan of {__name__}.lifespan_app.<locals>.app failed: the queue is gone"
+        f"the lifespan of {__name__}.lifespan_app.<locals>.app failed: the queue has crashed"
     ]
