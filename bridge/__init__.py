@@ -30,8 +30,7 @@ from bridge.errors import (
 )
 from bridge.interface import interface_of
 from bridge.router.mounts import Mount
-from bridge.router.router import Router
-from bridge.router.universal import universal
+from bridge.router.router import Router, universal
 from bridge.sync import (
     ThreadSensitiveContext,
     async_to_sync,

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from bridge.errors import ConfigError
 from bridge.types import LifespanMode, LoopFactory, TrustedEnviron, UnderscoreHeaders
 
 __all__ = [
+    "ToAsgiKeywords",
     "ToAsgiOptions",
+    "ToWsgiKeywords",
     "ToWsgiOptions",
     "one_of",
     "optional_callable",
@@ -61,6 +63,21 @@ def one_of(option: str, value: object, choices: tuple[Any, ...]) -> None:
         raise ConfigError(option, value, "one of " + ", ".join(map(repr, choices)))
 
 
+class ToAsgiKeywords(TypedDict, total=False):
+    """The types of :class:`ToAsgiOptions`, for functions that pass them on as ``**options``."""
+
+    threads: int
+    executor: Executor | None
+    backlog: int
+    body_window: int
+    response_window: int
+    underscore_headers: UnderscoreHeaders
+    duplicate_header_limit: int
+    trusted_environ: TrustedEnviron | None
+    shutdown_timeout_s: float
+    websocket_threads: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToAsgiOptions:
     """Options of :class:`~bridge.WsgiToAsgi`; see there for what each means."""
@@ -92,6 +109,18 @@ class ToAsgiOptions:
             raise ConfigError(
                 "executor", self.executor, "threads: a request cannot cross processes"
             )
+
+
+class ToWsgiKeywords(TypedDict, total=False):
+    """The types of :class:`ToWsgiOptions`, for functions that pass them on as ``**options``."""
+
+    lifespan: LifespanMode
+    loop_factory: LoopFactory | None
+    body_window: int
+    response_window: int
+    startup_timeout_s: float
+    shutdown_timeout_s: float
+    task_timeout_s: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,43 +1,21 @@
-"""`to_asgi` and `to_wsgi`: an app of either interface becomes one of the other, where need be.
+"""`to_asgi` and `to_wsgi`: convert an app to the other interface, if it needs converting.
 
-What enters: any app. What leaves: the same object if it speaks that interface already, else an
-adapter around it. Runs where the user's module is imported; starts nothing.
+Input: any app. Output: the same object if it supports that interface already, else an adapter
+around it. Runs where the user's module is imported; starts nothing.
 """
 
 from __future__ import annotations
 
-from concurrent.futures import Executor
-from typing import Any, TypedDict, Unpack, cast
+from typing import Any, Unpack, cast
 
 from bridge.asgi_to_wsgi.adapter import AsgiToWsgi
+from bridge.config import ToAsgiKeywords, ToWsgiKeywords
 from bridge.dual import Universal
 from bridge.interface import interface_of
-from bridge.types import (
-    AsgiApp,
-    LifespanMode,
-    LoopFactory,
-    TrustedEnviron,
-    UnderscoreHeaders,
-    WsgiApp,
-)
+from bridge.types import AsgiApp, WsgiApp
 from bridge.wsgi_to_asgi.adapter import WsgiToAsgi
 
 __all__ = ["to_asgi", "to_wsgi"]
-
-
-class ToAsgiKeywords(TypedDict, total=False):
-    """What :func:`to_asgi` passes on to :class:`~bridge.WsgiToAsgi`."""
-
-    threads: int
-    executor: Executor | None
-    backlog: int
-    body_window: int
-    response_window: int
-    underscore_headers: UnderscoreHeaders
-    duplicate_header_limit: int
-    trusted_environ: TrustedEnviron | None
-    shutdown_timeout_s: float
-    websocket_threads: int
 
 
 def to_asgi(app: AsgiApp | WsgiApp | Any, **options: Unpack[ToAsgiKeywords]) -> AsgiApp:
@@ -47,26 +25,15 @@ def to_asgi(app: AsgiApp | WsgiApp | Any, **options: Unpack[ToAsgiKeywords]) -> 
 
         app = bridge.to_asgi(flask_app)      # uvicorn main:app
 
-    :param app: a WSGI app, or an ASGI app, which comes back unchanged.
+    :param app: a WSGI app, or an ASGI app, which is returned unchanged.
     :param options: those of :class:`~bridge.WsgiToAsgi`.
-    :raises AmbiguousApp: which of the two it is cannot be told; the message says how to choose.
+    :raises AmbiguousApp: the interface of ``app`` cannot be detected; the message explains how to
+        choose one.
     :raises ConfigError: an option is wrong.
     """
-    if interface_of(app) == "asgi":  # what is universal, too
+    if interface_of(app) == "asgi":  # also of an app with both interfaces
         return cast("AsgiApp", app)
     return WsgiToAsgi(cast("WsgiApp", app), **options)
-
-
-class ToWsgiKeywords(TypedDict, total=False):
-    """What :func:`to_wsgi` passes on to :class:`~bridge.AsgiToWsgi`."""
-
-    lifespan: LifespanMode
-    loop_factory: LoopFactory | None
-    body_window: int
-    response_window: int
-    startup_timeout_s: float
-    shutdown_timeout_s: float
-    task_timeout_s: float | None
 
 
 def to_wsgi(app: AsgiApp | WsgiApp | Any, **options: Unpack[ToWsgiKeywords]) -> WsgiApp:
@@ -76,9 +43,10 @@ def to_wsgi(app: AsgiApp | WsgiApp | Any, **options: Unpack[ToWsgiKeywords]) -> 
 
         app = bridge.to_wsgi(fastapi_app)    # gunicorn main:app
 
-    :param app: an ASGI app, or a WSGI app, which comes back unchanged.
+    :param app: an ASGI app, or a WSGI app, which is returned unchanged.
     :param options: those of :class:`~bridge.AsgiToWsgi`.
-    :raises AmbiguousApp: which of the two it is cannot be told; the message says how to choose.
+    :raises AmbiguousApp: the interface of ``app`` cannot be detected; the message explains how to
+        choose one.
     :raises ConfigError: an option is wrong.
     """
     if isinstance(app, Universal) or interface_of(app) == "wsgi":

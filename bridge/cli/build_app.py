@@ -22,7 +22,7 @@ from bridge.cli.served_apps import ServedApps, load_apps
 from bridge.cli.servers.registry import SERVERS
 from bridge.cli.servers.spec import ServerSpec
 from bridge.cli.shutdown import EXIT_S, exit_after_lifespan
-from bridge.router.universal import universal
+from bridge.router.router import universal
 from bridge.types import AsgiApp, Receive, Scope, Send
 from bridge.wsgi_to_asgi.adapter import WsgiToAsgi
 

@@ -20,7 +20,7 @@ from rich.table import Table
 from bridge._http.paths import shown
 from bridge._lifespan.runner import app_name
 from bridge.cli.served_apps import ServedApps
-from bridge.router.mounts import Alone, Mount, Place, Plan, identity
+from bridge.router.mounts import ImplicitMount, Mount, Place, Plan, identity
 from bridge.router.router import Router
 from bridge.wsgi_to_asgi.adapter import WsgiToAsgi
 
@@ -95,7 +95,7 @@ def _is_user_module(module: ModuleType) -> bool:
 
 
 def _protocols(plan: Plan, prefix: str, mount: Mount) -> Iterator[tuple[str, Any]]:
-    if isinstance(mount, Alone):
+    if isinstance(mount, ImplicitMount):
         place = plan.websocket.get(prefix)
         both = place is not None and not place.by_name and _accepts_websockets(place)
         yield ("HTTP, WebSocket" if both else "HTTP"), mount.http
@@ -111,7 +111,7 @@ def _accepts_websockets(place: Place) -> bool:
 
 
 def _place(plan: Plan, prefix: str, protocol: str) -> Place:
-    table = plan.sockets if protocol == "WebSocket" else plan.http
+    table = plan.asgi_websocket if protocol == "WebSocket" else plan.http
     return table[prefix]
 
 

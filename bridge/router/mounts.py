@@ -1,68 +1,77 @@
-"""What a Router mounts: read from its arguments, checked, nested Routers opened up.
+"""What a Router mounts: read from its arguments, checked, with nested Routers flattened.
 
-What enters: ``{prefix: app, ...}`` and ``websocket=``, as the user wrote them. What leaves: a
-:class:`Plan`, with one table for HTTP and one for WebSockets; or an error that names the prefix.
-Runs where the Router is made; starts nothing.
+Input: ``{prefix: app, ...}`` and ``websocket=``, as the user wrote them. Output: a :class:`Plan`,
+with one table for HTTP and one for WebSockets; or an error that names the prefix. Runs where the
+Router is made; starts nothing.
 
-Rule 1. HTTP and WebSocket are two tables. An app given alone goes into the first, and if it is ASGI
-        into the second.
-Rule 2. Below the prefix of a WSGI app a WebSocket goes to what was mounted for WebSockets by name,
-        at a shorter prefix. If there is no such thing it comes to the WSGI app, and is refused
-        unless ``websocket_threads`` lets the app have it.
-Rule 3. A nested Router is opened: its mounts become the outer one's, below its prefix. So there is
-        one look-up, one pool and one life for all. What the inner one does not know is not found,
-        as it would be if it were asked.
+Rule 1. HTTP and WebSocket have separate tables. An app without a :class:`Mount` is entered in the
+        first one, and if it is ASGI also in the second.
+Rule 2. Below the prefix of a WSGI app, a WebSocket goes to the app that is mounted for WebSockets
+        only at a shorter prefix. If there is none, it goes to the WSGI app, and is refused unless
+        ``websocket_threads`` lets the app have it.
+Rule 3. A nested Router is flattened: its mounts become the outer Router's, below its prefix. So
+        there is one look-up, one pool and one lifespan for all of them. A path that the inner
+        Router does not mount is answered with 404, as the inner Router would.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, replace
 from types import MethodType
 from typing import Any, Literal, TypeAlias, cast
 
+from bridge._frameworks.facts import ignores_root_path
 from bridge._http.paths import shown
 from bridge._lifespan.runner import app_name
-from bridge.asgi_to_wsgi.adapter import AsgiToWsgi
-from bridge.config import one_of
+from bridge.config import ToWsgiOptions, one_of
 from bridge.dual import Universal
 from bridge.errors import AmbiguousApp, ConfigError
 from bridge.interface import interface_of
 from bridge.router.options import RouterOptions
 from bridge.router.prefixes import PrefixTable, normal_prefix
 from bridge.types import AsgiApp, Interface, WsgiApp
-from bridge.wsgi_to_asgi.adapter import WsgiToAsgi
 
-__all__ = ["Alone", "AnyApp", "Mount", "Mounts", "PathSeen", "Place", "Plan", "identity", "plan"]
+__all__ = [
+    "AnyApp",
+    "Contents",
+    "ImplicitMount",
+    "Mount",
+    "Mounts",
+    "OpenAdapter",
+    "Place",
+    "Plan",
+    "VisiblePath",
+    "identity",
+    "read_mounts",
+]
 
 AnyApp: TypeAlias = AsgiApp | WsgiApp | Universal | Any
-PathSeen = Literal["auto", "whole", "below"]
-
-_IGNORE_ROOT_PATH = frozenset({"falcon.asgi.app.App", "sanic.app.Sanic"})
-"""Frameworks that route by the whole ``path``, or ``raw_path``, whatever ``root_path`` says."""
+VisiblePath = Literal["auto", "whole", "below"]
 
 
 @dataclass(frozen=True)
 class Mount:
-    """What a :class:`~bridge.Router` has at one prefix, where an app alone does not say enough.
+    """What a :class:`~bridge.Router` mounts at one prefix, where the app alone is not enough.
 
     ::
 
         bridge.Router({"/": flask_app, "/live": bridge.Mount(http=page, websocket=chat)})
 
-    :param http: the app that gets HTTP requests. None: a shorter prefix is asked.
-    :param websocket: the ASGI app that gets WebSockets. None: a shorter prefix is asked.
-    :param path: what an ASGI app finds in its scope's ``path``. ``"whole"``: with the prefix, which
-        is in ``root_path``, too; so the ASGI spec says since 2.3. ``"below"``: what follows the
-        prefix, for frameworks that do not look at ``root_path``. ``"auto"``: the second for Falcon
-        and Sanic, which are such, and the first for all others.
-    :raises ConfigError: there is no app, or ``path`` is something else.
+    :param http: the app that gets HTTP requests. None: they go to the app at a shorter prefix.
+    :param websocket: the ASGI app that gets WebSockets. None: they go to the app at a shorter
+        prefix.
+    :param path: what an ASGI app finds in its scope's ``path``. ``"whole"``: the path with the
+        prefix, which is in ``root_path``, too; this is what the ASGI specification requires since
+        2.3. ``"below"``: the path below the prefix, for frameworks that ignore ``root_path``.
+        ``"auto"``: ``"below"`` for Falcon and Sanic, which do that, and ``"whole"`` for all others.
+    :raises ConfigError: both apps are None, or ``path`` has another value.
     """
 
     http: AnyApp | None = None
     websocket: AnyApp | None = None
     _: KW_ONLY
-    path: PathSeen = "auto"
+    path: VisiblePath = "auto"
 
     def __post_init__(self) -> None:
         one_of("path", self.path, ("auto", "whole", "below"))
@@ -70,23 +79,43 @@ class Mount:
             raise ConfigError("Mount", None, "an app for http=, one for websocket=, or both")
 
 
-class Alone(Mount):
-    """An app that was given without saying for what: HTTP, and WebSockets if it can."""
+class ImplicitMount(Mount):
+    """The mount of an app that was given alone: for HTTP, and for WebSockets if it is ASGI."""
 
 
 Mounts: TypeAlias = Mapping[str, "AnyApp | Mount"]
 
 
+@dataclass(frozen=True)
+class Contents:
+    """How to call what an adapter contains, without converting twice.
+
+    :ivar app: the app that is mounted in place of the adapter.
+    :ivar asgi: how to call it on an ASGI server; None if it has to be converted there.
+    :ivar wsgi: how to call it on a WSGI server; None if it has to be converted there.
+    :ivar lifespan: the adapter's options for the app's lifespan; None if it has none.
+    """
+
+    app: AnyApp
+    asgi: AsgiApp | None
+    wsgi: WsgiApp | None
+    lifespan: ToWsgiOptions | None = None
+
+
+OpenAdapter: TypeAlias = Callable[[AnyApp], Contents | None]
+"""Returns what an adapter contains; None for anything else."""
+
+
 @dataclass(frozen=True, eq=False)
 class Place:
-    """One app at one prefix, for one of the two protocols.
+    """One app at one prefix, for HTTP or for WebSockets.
 
-    :ivar app: None where nothing is found, whatever a shorter prefix has.
-    :ivar asgi: how to call it natively on an ASGI server; None if it is WSGI.
-    :ivar wsgi: how to call it natively on a WSGI server; None if it is ASGI.
-    :ivar options: what holds for it: of the Router that it was given to, and of those around that.
+    :ivar app: None where every path is answered with 404, whatever a shorter prefix has.
+    :ivar asgi: how to call it on an ASGI server; None if it is WSGI.
+    :ivar wsgi: how to call it on a WSGI server; None if it is ASGI.
+    :ivar options: of the Router that mounts it, and of those around that one.
     :ivar pool: the options of the Router whose threads run it, if it is WSGI.
-    :ivar by_name: it was mounted for WebSockets, and for nothing else.
+    :ivar by_name: it is mounted for WebSockets only.
     """
 
     prefix: str
@@ -95,27 +124,17 @@ class Place:
     wsgi: WsgiApp | None
     options: RouterOptions
     pool: RouterOptions
-    path: PathSeen = "auto"
+    path: VisiblePath = "auto"
     by_name: bool = False
-
-    @property
-    def interface(self) -> Interface:
-        """Of the app itself."""
-        return "wsgi" if self.asgi is None else "asgi"
 
     @property
     def sees_below(self) -> bool:
         """Whether the app's ``path`` begins after the prefix."""
-        if self.path != "auto":
-            return self.path == "below"
-        return any(
-            f"{each.__module__}.{each.__qualname__}" in _IGNORE_ROOT_PATH
-            for each in type(self.app).__mro__
-        )
+        return ignores_root_path(self.app) if self.path == "auto" else self.path == "below"
 
     @property
     def label(self) -> str:
-        """How messages call it."""
+        """Its name in messages."""
         return f"the app mounted at {shown(self.prefix)!r}"
 
 
@@ -124,66 +143,71 @@ Table: TypeAlias = dict[str, Place]
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """All that a Router has to know of what it mounts.
+    """Everything that a Router mounts.
 
     :ivar mounts: as they were given, in their order, by normal prefix.
-    :ivar sockets: where ASGI apps take WebSockets.
-    :ivar websocket: the same, and where they come to WSGI apps.
-    :ivar members: the ASGI apps, each once, in the order in which they start.
+    :ivar http: the apps that get HTTP requests.
+    :ivar asgi_websocket: the ASGI apps that get WebSockets.
+    :ivar websocket: the same, and the WSGI apps that WebSockets reach (Rule 2).
+    :ivar asgi_apps: each ASGI app once, in the order in which they start.
     """
 
     mounts: tuple[tuple[str, Mount], ...]
     http: Table
-    sockets: Table
+    asgi_websocket: Table
     websocket: Table
-    members: tuple[Place, ...]
+    asgi_apps: tuple[Place, ...]
     options: RouterOptions
 
 
-def plan(mounts: object, websocket: object, options: RouterOptions) -> Plan:
-    """Read what a Router was given.
+def read_mounts(
+    mounts: object, websocket: object, options: RouterOptions, open_adapter: OpenAdapter
+) -> Plan:
+    """Read the arguments of a Router.
 
-    :raises ConfigError: a prefix is wrong or there twice, or nothing is mounted.
-    :raises AmbiguousApp: an app's interface cannot be told. Names the prefix.
+    :raises ConfigError: a prefix is wrong or has two apps, or nothing is mounted.
+    :raises AmbiguousApp: the interface of an app cannot be detected. Names the prefix.
     """
     given = [*_read(mounts, "mounts"), *_read_websocket(websocket)]
     if not given:
         raise ConfigError(
             "mounts", mounts, "at least one app, as in {'/': app} or websocket={'/ws': app}"
         )
-    _refuse_twice(given)
+    _check_prefixes_differ(given)
+    reader = _PlaceReader(options, open_adapter)
     http: dict[str, Place | Plan] = {}
     sockets: dict[str, Place | Plan] = {}
     for prefix, mount in given:
         if mount.http is not None:
-            http[prefix] = _place(prefix, mount.http, mount, options)
+            http[prefix] = reader.read(prefix, mount.http, mount.path)
         if mount.websocket is not None:
-            sockets[prefix] = _place(prefix, mount.websocket, mount, options, by_name=True)
+            sockets[prefix] = reader.read(prefix, mount.websocket, mount.path, by_name=True)
     for prefix, mount in given:
-        if isinstance(mount, Alone) and _speaks_websocket(http[prefix]):
+        if isinstance(mount, ImplicitMount) and _accepts_websockets(http[prefix]):
             sockets.setdefault(prefix, http[prefix])
-    opened = _opened(http, "http", options), _opened(sockets, "sockets", options)
+    flat_http = _flatten(http, "http", options)
+    flat_sockets = _flatten(sockets, "asgi_websocket", options)
     return Plan(
         mounts=tuple(given),
-        http=opened[0],
-        sockets=opened[1],
-        websocket={**opened[1], **_refused(*opened)},
-        members=tuple(_members(given, http, sockets, options)),
+        http=flat_http,
+        asgi_websocket=flat_sockets,
+        websocket={**flat_sockets, **_reached_wsgi_apps(flat_http, flat_sockets)},
+        asgi_apps=tuple(_asgi_apps(given, http, sockets, options)),
         options=options,
     )
 
 
 def identity(app: object) -> Hashable:
-    """Tells apps apart, as long as they live.
+    """Distinguishes apps, as long as they exist.
 
-    Python makes a method anew each time that ``site.app`` is written; it is one app all the same.
+    Python makes a method anew each time that ``site.app`` is evaluated; it is still the same app.
     """
     if isinstance(app, MethodType):
         return id(app.__self__), id(app.__func__)
     return id(app)
 
 
-def _speaks_websocket(found: Place | Plan) -> bool:
+def _accepts_websockets(found: Place | Plan) -> bool:
     return isinstance(found, Plan) or found.asgi is not None
 
 
@@ -198,7 +222,7 @@ def _read(mounts: object, option: str) -> list[tuple[str, Mount]]:
         prefix = normal_prefix(text)
         if app is None:
             raise ConfigError(f"{option}[{text!r}]", app, "an app, or a bridge.Mount")
-        found.append((prefix, app if isinstance(app, Mount) else Alone(http=app)))
+        found.append((prefix, app if isinstance(app, Mount) else ImplicitMount(http=app)))
     return found
 
 
@@ -211,13 +235,15 @@ def _read_websocket(websocket: object) -> list[tuple[str, Mount]]:
     for prefix, mount in _read(websocket, "websocket"):
         if mount.websocket is not None:
             raise ConfigError(
-                f"websocket[{shown(prefix)!r}]", mount, "an app: all there is for WebSockets"
+                f"websocket[{shown(prefix)!r}]",
+                mount,
+                "an app: everything in websocket= is for WebSockets",
             )
         found.append((prefix, Mount(websocket=mount.http, path=mount.path)))
     return found
 
 
-def _refuse_twice(given: list[tuple[str, Mount]]) -> None:
+def _check_prefixes_differ(given: list[tuple[str, Mount]]) -> None:
     seen: dict[tuple[str, str], object] = {}
     for prefix, mount in given:
         for protocol in ("http", "websocket"):
@@ -229,31 +255,58 @@ def _refuse_twice(given: list[tuple[str, Mount]]) -> None:
                 raise ConfigError(
                     "prefix",
                     shown(prefix),
-                    f"one app for {protocol}, and there are two: {app_name(other)} and "
+                    f"one app for {protocol}, but has two: {app_name(other)} and "
                     f"{app_name(app)}. '/a' and '/a/' are the same prefix",
                 )
 
 
-def _place(
-    prefix: str, app: AnyApp, mount: Mount, options: RouterOptions, *, by_name: bool = False
-) -> Place | Plan:
-    inner = getattr(app, "plan", None) if isinstance(app, Universal) else None
-    if isinstance(inner, Plan):  # a Router
-        options.refuse_another_loop(inner.options.to_wsgi, shown(prefix))
-        return inner
-    place = Place(prefix, app, None, None, options, options, mount.path, by_name)
-    if type(app) is AsgiToWsgi:  # it is ASGI inside: no need to cross twice
-        options.refuse_another_loop(app.options, shown(prefix))
-        own = {"lifespan": app.options.lifespan, "startup_timeout_s": app.options.startup_timeout_s}
-        merged = RouterOptions({**options.given, **own})
-        return replace(place, app=app.app, asgi=app.app, options=merged)
-    if type(app) is WsgiToAsgi:
-        return replace(place, asgi=app, wsgi=app.app)
+@dataclass(frozen=True)
+class _PlaceReader:
+    """Decides how an app is called on each kind of server."""
+
+    options: RouterOptions
+    open_adapter: OpenAdapter
+
+    def read(
+        self, prefix: str, app: AnyApp, path: VisiblePath, *, by_name: bool = False
+    ) -> Place | Plan:
+        """:returns: the Plan of a nested Router, or the Place of any other app."""
+        inner = getattr(app, "plan", None) if isinstance(app, Universal) else None
+        if isinstance(inner, Plan):
+            self.options.check_same_loop(inner.options.to_wsgi, shown(prefix))
+            return inner
+        contents = self.open_adapter(app) or _native(prefix, app, by_name)
+        options = self.options
+        if contents.lifespan is not None:
+            options = self._with_lifespan(prefix, contents.lifespan)
+        return Place(
+            prefix,
+            contents.app,
+            contents.asgi,
+            contents.wsgi,
+            options,
+            self.options,
+            path,
+            by_name,
+        )
+
+    def _with_lifespan(self, prefix: str, of_adapter: ToWsgiOptions) -> RouterOptions:
+        self.options.check_same_loop(of_adapter, shown(prefix))
+        return RouterOptions(
+            {
+                **self.options.given,
+                "lifespan": of_adapter.lifespan,
+                "startup_timeout_s": of_adapter.startup_timeout_s,
+            }
+        )
+
+
+def _native(prefix: str, app: AnyApp, by_name: bool) -> Contents:
     if isinstance(app, Universal):
-        return replace(place, asgi=app, wsgi=app)
+        return Contents(app, asgi=app, wsgi=app)
     if _interface(prefix, app, by_name) == "asgi":
-        return replace(place, asgi=cast("AsgiApp", app))
-    return replace(place, wsgi=cast("WsgiApp", app))
+        return Contents(app, asgi=cast("AsgiApp", app), wsgi=None)
+    return Contents(app, asgi=None, wsgi=cast("WsgiApp", app))
 
 
 def _interface(prefix: str, app: AnyApp, by_name: bool) -> Interface:
@@ -271,56 +324,56 @@ def _interface(prefix: str, app: AnyApp, by_name: bool) -> Interface:
 # -- nested Routers --------------------------------------------------------------------------------
 
 
-def _opened(table: Mapping[str, Place | Plan], which: str, options: RouterOptions) -> Table:
-    """Every nested Router replaced by what it mounts."""
+def _flatten(table: Mapping[str, Place | Plan], which: str, options: RouterOptions) -> Table:
+    """Replace every nested Router by what it mounts."""
     owners = PrefixTable({prefix: prefix for prefix in table})
-    opened: Table = {}
+    flat: Table = {}
     for prefix, found in table.items():
         if isinstance(found, Place):
-            opened[prefix] = found
+            flat[prefix] = found
             continue
-        for place in _inner(prefix, found, which, options):
-            if owners.find(place.prefix or "/") == prefix:  # else a longer one of ours hides it
-                opened[place.prefix] = place
-    return opened
+        for place in _places_below(prefix, found, which, options):
+            if owners.find(place.prefix or "/") == prefix:  # else a longer outer prefix hides it
+                flat[place.prefix] = place
+    return flat
 
 
-def _inner(prefix: str, inner: Plan, which: str, options: RouterOptions) -> Iterator[Place]:
+def _places_below(prefix: str, inner: Plan, which: str, options: RouterOptions) -> Iterator[Place]:
     table: Table = getattr(inner, which)
     for place in table.values():
-        yield _nested(prefix, place, inner, options)
-    if table and "" not in table and not (which == "sockets" and "" in inner.http):
+        yield _in_outer_router(prefix, place, inner, options)
+    if table and "" not in table and not (which == "asgi_websocket" and "" in inner.http):
         yield Place(prefix, None, None, None, options, options)
 
 
-def _nested(prefix: str, place: Place, inner: Plan, options: RouterOptions) -> Place:
-    """A place of the inner Router as one of the outer."""
-    own_pool = place.pool is not inner.options or inner.options.for_to_asgi
+def _in_outer_router(prefix: str, place: Place, inner: Plan, options: RouterOptions) -> Place:
+    """A place of the inner Router as one of the outer Router."""
+    has_own_pool = place.pool is not inner.options or inner.options.for_to_asgi
     return replace(
         place,
         prefix=prefix + place.prefix,
         options=RouterOptions({**options.given, **place.options.given}),
-        pool=place.pool if own_pool else options,
+        pool=place.pool if has_own_pool else options,
     )
 
 
-def _refused(http: Table, sockets: Table) -> Table:
-    """Rule 2: the WSGI apps that a WebSocket comes to."""
+def _reached_wsgi_apps(http: Table, sockets: Table) -> Table:
+    """The WSGI apps that WebSockets reach: Rule 2."""
     table = PrefixTable(sockets)
-    refused = {}
+    reached = {}
     for prefix, place in http.items():
         if place.wsgi is None or place.asgi is not None or prefix in sockets:
             continue
         above = table.find(prefix or "/")
         if above is None or not above.by_name:
-            refused[prefix] = place
-    return refused
+            reached[prefix] = place
+    return reached
 
 
 # -- lifespans -------------------------------------------------------------------------------------
 
 
-def _members(
+def _asgi_apps(
     given: list[tuple[str, Mount]],
     http: Mapping[str, Place | Plan],
     sockets: Mapping[str, Place | Plan],
@@ -340,5 +393,5 @@ def _places(prefix: str, found: Place | Plan, options: RouterOptions) -> Iterato
     if isinstance(found, Place):
         yield found
     else:
-        for place in found.members:
-            yield _nested(prefix, place, found, options)
+        for place in found.asgi_apps:
+            yield _in_outer_router(prefix, place, found, options)

@@ -1,7 +1,7 @@
 """Options of :class:`~bridge.Router` and `bridge.universal`: those of both adapters. Pure.
 
-What enters: keyword arguments. What leaves: the same, checked by the adapters' own rules and sorted
-by which adapter takes them; or :class:`~bridge.errors.ConfigError`.
+Input: keyword arguments. Output: the same, checked by the rules of the adapters and sorted by the
+adapter that takes them; or :class:`~bridge.errors.ConfigError`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from bridge.config import ToAsgiOptions, ToWsgiOptions
-from bridge.convert import ToAsgiKeywords
+from bridge.config import ToAsgiKeywords, ToAsgiOptions, ToWsgiOptions
 from bridge.errors import ConfigError
 from bridge.types import LifespanMode, LoopFactory
 
@@ -30,15 +29,16 @@ class RouterKeywords(ToAsgiKeywords, total=False):
 
 _TO_ASGI = frozenset(field.name for field in fields(ToAsgiOptions))
 _TO_WSGI = frozenset(field.name for field in fields(ToWsgiOptions))
-_ONE_LOOP = ("loop_factory", "task_timeout_s")
+_OF_THE_LOOP = ("loop_factory", "task_timeout_s")
 
 
 class RouterOptions:
-    """The options as they were given, and what they come down to.
+    """The options of one Router.
 
-    :ivar given: by name.
-    :ivar to_asgi: complete, for WSGI apps on ASGI servers.
-    :ivar to_wsgi: complete, for ASGI apps on WSGI servers, and for their lifespans everywhere.
+    :ivar given: the options that the user has set, by name.
+    :ivar to_asgi: all options for WSGI apps on ASGI servers, with defaults.
+    :ivar to_wsgi: all options for ASGI apps on WSGI servers, and for their lifespans on any server,
+        with defaults.
     :raises ConfigError: an option is unknown, or its value is wrong.
     """
 
@@ -55,27 +55,27 @@ class RouterOptions:
 
     @property
     def for_to_asgi(self) -> dict[str, Any]:
-        """Those of the given ones that `WsgiToAsgi` takes."""
+        """The given options that `WsgiToAsgi` takes."""
         return self._part(_TO_ASGI)
 
     @property
     def for_to_wsgi(self) -> dict[str, Any]:
-        """Those of the given ones that `AsgiToWsgi` takes."""
+        """The given options that `AsgiToWsgi` takes."""
         return self._part(_TO_WSGI)
 
-    def refuse_another_loop(self, inner: ToWsgiOptions, prefix: str) -> None:
-        """All apps of a Router share a loop: what is mounted cannot choose its own.
+    def check_same_loop(self, inner: ToWsgiOptions, prefix: str) -> None:
+        """Check that a mounted app does not choose a loop: all apps of a Router share one.
 
-        :raises ConfigError: ``inner`` differs in an option of the loop's. Names the prefix.
+        :raises ConfigError: an option of the loop has another value in ``inner``. Names the prefix.
         """
-        for name in _ONE_LOOP:
+        for name in _OF_THE_LOOP:
             value = getattr(inner, name)
             if value is not None and value != getattr(self.to_wsgi, name):
                 raise ConfigError(
                     name,
                     value,
-                    f"one value for all apps of a Router: what is mounted at {prefix!r} has its "
-                    "own. Give it to the outermost Router",
+                    f"one value for all apps of a Router: the app mounted at {prefix!r} has its "
+                    "own. Pass it to the outermost Router",
                 )
 
 
@@ -83,4 +83,4 @@ def _no_such_option(name: str) -> str:
     known = sorted(_TO_ASGI | _TO_WSGI)
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"Did you mean {near[0]!r}? " if near else ""
-    return f"no value, there is no such option. {hint}There are: {', '.join(known)}"
+    return f"no value: there is no such option. {hint}Options: {', '.join(known)}"

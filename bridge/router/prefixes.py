@@ -1,10 +1,10 @@
-"""Which mount a path belongs to: the longest prefix that ends where a segment does. Pure.
+"""The mount of a path: the longest prefix that ends where a segment of the path ends. Pure.
 
-What enters: prefixes as the user writes them, and decoded paths. What leaves: normal prefixes (the
-root is the empty one, no other ends in a slash), and what is mounted there. Any thread.
+Input: prefixes, as the user writes them, and decoded paths. Output: normal prefixes (the root is
+the empty one, no other ends in a slash), and the entry for a path. Safe on any thread.
 
-Finding costs one dict look-up, however many mounts there are; where prefixes with the same first
-segment lie within each other, it is one for each segment of the longest of them at most.
+A look-up costs one access to a dict, for any number of mounts. If prefixes with the same first
+segment contain each other, it costs at most one access for each segment of the longest of them.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ T = TypeVar("T")
 
 _ENCODED = re.compile("%[0-9A-Fa-f]{2}")
 _PATTERN = re.compile(r"[*{}<>]")
-_WHAT = "a path that begins with a slash, such as '/api' ('/' matches all)"
+_ALLOWED = "a path that begins with a slash, such as '/api' ('/' matches all)"
 
 
 def normal_prefix(text: object) -> str:
     """``/api/`` and ``/api`` as ``/api``; ``/`` as the empty prefix.
 
-    :raises ConfigError: it is no decoded path that begins with a slash. Says what is wrong.
+    :raises ConfigError: it is not a decoded path that begins with a slash. Names the mistake.
     """
     if not isinstance(text, str) or not text.startswith("/"):
-        raise ConfigError("prefix", text, _WHAT)
+        raise ConfigError("prefix", text, _ALLOWED)
     prefix = text.removesuffix("/")
-    wrong = _wrong(prefix)
-    if wrong:
-        raise ConfigError("prefix", text, f"{_WHAT}; {wrong}")
+    mistake = _mistake_in(prefix)
+    if mistake:
+        raise ConfigError("prefix", text, f"{_ALLOWED}; {mistake}")
     return prefix
 
 
-def _wrong(prefix: str) -> str | None:
+def _mistake_in(prefix: str) -> str | None:
     if "?" in prefix or "#" in prefix:
-        return "a query or fragment is no part of it"
+        return "it has no query and no fragment"
     if _ENCODED.search(prefix):
         return "write it decoded, as '/café' for '/caf%C3%A9'"
     if _PATTERN.search(prefix):
-        return "it is no pattern: everything below it belongs to it anyway"
+        return "it is not a pattern: it matches every path below it"
     segments = prefix.split("/")[1:]
     if {"", ".", ".."} & set(segments):
         return "no segment of it may be empty, '.' or '..'"
@@ -52,7 +52,7 @@ def _wrong(prefix: str) -> str | None:
 
 
 class PrefixTable(Generic[T]):
-    """What is mounted where.
+    """Entries by prefix.
 
     :param entries: by normal prefix.
     """
@@ -62,7 +62,7 @@ class PrefixTable(Generic[T]):
     def __init__(self, entries: Mapping[str, T]) -> None:
         self._entries = dict(entries)
         self._root = self._entries.pop("", None)
-        # By first segment: how many segments to look at, and what is found where that is just one.
+        # By first segment: how many segments to compare, and the entry if that is just one.
         self._first: dict[str, tuple[int, T | None]] = {}
         for prefix in self._entries:
             first = prefix[: prefix.find("/", 1)] if "/" in prefix[1:] else prefix
@@ -70,9 +70,9 @@ class PrefixTable(Generic[T]):
             self._first[first] = (max(depth, prefix.count("/")), self._entries.get(first))
 
     def find(self, path: str) -> T | None:
-        """The entry with the longest prefix that ``path`` is, or is below; None without one.
+        """The entry with the longest prefix that is ``path`` or contains it; None without one.
 
-        :param path: decoded, as ASGI's ``path`` or PEP 3333's ``PATH_INFO`` are.
+        :param path: decoded, as ASGI's ``path`` and PEP 3333's ``PATH_INFO`` are.
         """
         end = path.find("/", 1)
         found = self._first.get(path if end < 0 else path[:end])

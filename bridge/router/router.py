@@ -1,17 +1,17 @@
-"""`Router`: WSGI and ASGI apps under one roof, each at its prefix. Itself both, ASGI and WSGI.
+"""`Router`: WSGI and ASGI apps in one process, each at its prefix. It supports both interfaces.
 
-What enters: scopes of ASGI servers, on their event loop; environs of WSGI servers, on their
-threads. What leaves: the same, to the app with the longest prefix, which sees itself mounted there.
+Input: scopes of ASGI servers, on their event loop; environs of WSGI servers, on their threads.
+Output: the same, passed to the app with the longest prefix, which sees where it is mounted.
 
 ::
 
-                 ASGI app                        WSGI app
-    ASGI server  called as it is, on the loop    through one WsgiToAsgi: one pool for all
-    WSGI server  through one AsgiToWsgi: one     called as it is, on the server's thread
-                 loop, one life for all
+                 ASGI app                           WSGI app
+    ASGI server  called directly, on the loop       through one WsgiToAsgi: one pool for all
+    WSGI server  through one AsgiToWsgi: one loop,  called directly, on the server thread
+                 one lifespan for all
 
-Whatever crosses goes through an adapter that has the Router's other face behind it, which looks the
-prefix up again: a fraction of a microsecond, and each face knows only its own interface.
+An adapter has the Router's other side inside, which looks the prefix up again. That costs a
+fraction of a microsecond, and each side knows only its own interface.
 """
 
 from __future__ import annotations
@@ -30,15 +30,17 @@ from bridge.config import ToWsgiOptions
 from bridge.dual import Universal
 from bridge.errors import LifespanFailed
 from bridge.router.asgi_side import AsgiSide
-from bridge.router.mounts import AnyApp, Mount, Mounts, Place, identity, plan
+from bridge.router.mounts import AnyApp, Contents, Mount, Mounts, identity, read_mounts
 from bridge.router.options import RouterKeywords, RouterOptions
 from bridge.router.wsgi_side import WsgiSide
-from bridge.types import AsgiApp, Environ, PoolStats, StartResponse
+from bridge.types import Environ, PoolStats, StartResponse
 from bridge.wsgi_to_asgi.adapter import WsgiToAsgi
 
-__all__ = ["Router", "start_routers"]
+__all__ = ["Router", "start_routers", "universal"]
 
 POOL_GRACE_S = 2.0
+"""How much longer than its own timeout the shutdown of an adapter may take: it reports the threads
+that still run."""
 
 
 class Router(Universal):
@@ -48,26 +50,27 @@ class Router(Universal):
 
         app = bridge.Router({"/": flask_app, "/api": fastapi_app}, websocket={"/ws": chat})
 
-    ASGI servers (``uvicorn main:app``) and WSGI servers (``gunicorn main:app``) both take it as it
-    is. Each app sees its prefix in ``root_path`` or ``SCRIPT_NAME``. Nothing starts here: the apps'
-    lifespans run once in each process, when the server says so; or, on servers that never do, when
-    the first request comes and when the process ends.
+    ASGI servers (``uvicorn main:app``) and WSGI servers (``gunicorn main:app``) can both serve it.
+    Each app sees its prefix in ``root_path`` or ``SCRIPT_NAME``. Nothing starts here: the apps'
+    lifespans run once in each process, when the server starts and stops them; or, on servers that
+    never do, from the first request to the end of the process.
 
-    :param mounts: apps by prefix. The longest prefix that ends at a ``/`` of the path gets the
-        request; ``"/"`` gets what nothing else does. An app may be WSGI, ASGI, a Router, or a
-        :class:`Mount`.
-    :param websocket: for WebSockets only: apps by prefix, or one app for all that no ASGI app of
-        ``mounts`` gets.
+    :param mounts: apps by prefix. A request goes to the longest prefix that ends at a ``/`` of the
+        path; ``"/"`` gets the requests that no other prefix matches. An app may be WSGI, ASGI, a
+        Router, or a :class:`Mount`.
+    :param websocket: for WebSockets only: apps by prefix, or one app for all WebSockets that no
+        ASGI app of ``mounts`` gets.
     :param options: those of :class:`WsgiToAsgi` (``threads``, ``executor``, ``backlog``, ...) for
         all mounted WSGI apps together, and those of :class:`AsgiToWsgi` (``lifespan``,
         ``startup_timeout_s``, ``loop_factory``, ...) for all mounted ASGI apps together. Timeouts
-        of lifespans are for each app. A nested Router with options of its own keeps them.
-    :ivar asgi: the ASGI 3 face. Where a server sends no lifespan, a request raises
+        of lifespans apply to each app. The options of a nested Router take precedence for its apps.
+    :ivar asgi: the ASGI 3 interface alone. If a server sends no lifespan, a request raises
         :exc:`LifespanFailed` if a mounted app did not start.
-    :ivar wsgi: the PEP 3333 face. The same holds for every request. A mounted WSGI app is called on
-        the server's own thread.
+    :ivar wsgi: the PEP 3333 interface alone. The same holds for every request. A mounted WSGI app
+        is called on the server's thread.
     :raises ConfigError: a prefix, a mount or an option is wrong. Names it, and what is allowed.
-    :raises AmbiguousApp: an app's interface cannot be told. Names the prefix, and how to choose.
+    :raises AmbiguousApp: the interface of an app cannot be detected. Names the prefix, and how to
+        choose one.
     """
 
     def __init__(
@@ -78,19 +81,19 @@ class Router(Universal):
         **options: Unpack[RouterKeywords],
     ) -> None:
         self.options = RouterOptions(options)
-        self.plan = plan(mounts, websocket, self.options)
+        self.plan = read_mounts(mounts, websocket, self.options, _open_adapter)
         self._pools = self._make_pools()
-        apps = [_member(place) for place in self.plan.members]
-        apps = [member for member in apps if member.options.lifespan != "off"]
-        self._life = SharedLifespan(
+        apps = self._mounted_apps()
+        self._lifespan = SharedLifespan(
             apps,
-            [_pool_member(pool) for pool in self._pools.values()],
-            shares_state=len(self.plan.members) == 1,
+            [_pool_app(adapter) for adapter in self._pools.values()],
+            # A WSGI app in an adapter stores nothing in the state.
+            shares_state=sum(place.wsgi is None for place in self.plan.asgi_apps) == 1,
         )
-        shares = {identity(member.app): member.state for member in apps}
-        self._asgi = AsgiSide(self.plan, self._life, self._pools, shares)
-        self._wsgi = WsgiSide(self.plan, self._from_wsgi)
-        super().__init__(self._asgi.serve, self._serve_wsgi)
+        states = {identity(app.app): app.state for app in apps}
+        self._asgi_side = AsgiSide(self.plan, self._lifespan, self._pools, states)
+        self._wsgi_side = WsgiSide(self.plan, self._call_asgi)
+        super().__init__(self._asgi_side.serve, self._start_and_serve)
         self._lock = Lock()
         self._adapter: AsgiToWsgi | None = None
         _routers.add(self)
@@ -101,118 +104,150 @@ class Router(Universal):
                     app._is_mounted = True
 
     def __repr__(self) -> str:
-        mounted = ", ".join(f"{prefix or '/'!r}: {_inside(m)}" for prefix, m in self.plan.mounts)
+        mounted = ", ".join(f"{prefix or '/'!r}: {_shown(m)}" for prefix, m in self.plan.mounts)
         return f"{type(self).__name__}({{{mounted}}})"
 
     def stats(self) -> PoolStats | None:
-        """The pool that WSGI apps share on ASGI servers: threads, queue and waits at this moment.
+        """Current threads, queue and waits of the pool that WSGI apps share on ASGI servers.
 
-        :returns: None if all apps are ASGI. A nested Router's own pool is not counted.
+        :returns: None if all apps are ASGI. The pool of a nested Router is not counted.
         """
-        pool = self._pools.get(self.options)
-        return None if pool is None else pool.stats()
+        adapter = self._pools.get(self.options)
+        return None if adapter is None else adapter.stats()
+
+    def _mounted_apps(self) -> list[MountedApp]:
+        """The ASGI apps that have a lifespan."""
+        return [
+            MountedApp(
+                place.asgi, place.label, place.options.to_wsgi, asgi_only=place.wsgi is not None
+            )
+            for place in self.plan.asgi_apps
+            if place.asgi is not None and place.options.to_wsgi.lifespan != "off"
+        ]
 
     # -- on ASGI servers ------------------------------------------------------------------------
 
     def _make_pools(self) -> dict[RouterOptions, WsgiToAsgi]:
-        """An adapter for all WSGI apps, and for those of nested Routers with their own options."""
+        """An adapter for all WSGI apps, and one for each nested Router with its own options."""
         places = [place for place in self.plan.http.values() if place.asgi is None and place.wsgi]
         pools: dict[RouterOptions, WsgiToAsgi] = {}
         for place in places:
             read_chunked_bodies(place.wsgi)
             if place.pool not in pools:
                 only = place.wsgi if len(self.plan.http) == 1 and not place.prefix else None
-                pools[place.pool] = WsgiToAsgi(only or self._from_asgi, **place.options.for_to_asgi)
+                pools[place.pool] = WsgiToAsgi(only or self._call_wsgi, **place.options.for_to_asgi)
         return pools
 
-    def _from_asgi(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        return self._wsgi.call_wsgi(environ, start_response)
+    def _call_wsgi(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        return self._wsgi_side.call_wsgi(environ, start_response)
 
     # -- on WSGI servers ------------------------------------------------------------------------
 
-    def _serve_wsgi(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        if not self._life.is_ready:
+    def _start_and_serve(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        if not self._lifespan.is_ready:
             self.start()
-        return self._wsgi.serve(environ, start_response)
+        return self._wsgi_side.serve(environ, start_response)
 
     def start(self) -> None:
-        """Under a WSGI server: start the mounted ASGI apps, if this process has not yet. Blocks.
+        """On a WSGI server: start the mounted ASGI apps, if this process has not yet. Blocks.
 
-        The first request does so, too; see also :mod:`bridge.contrib.gunicorn`.
+        Otherwise the first request does; see also :mod:`bridge.contrib.gunicorn`.
 
         :raises LifespanFailed: an app did not start, now or before. Names its prefix.
         """
-        if not self._life.starts_on_wsgi:
+        if not self._lifespan.starts_on_wsgi:
             return
         try:
-            self._crossing().start()
+            self._asgi_adapter().start()
         except LifespanFailed as error:
-            stuck = self._life.starting  # an app that blocks the loop: only its stack is known
-            if stuck is None:
+            app = self._lifespan.starting  # still set if the app blocks the loop
+            if app is None:
                 raise
-            raise LifespanFailed(f"{stuck.label}: {error}") from error.__cause__
+            raise LifespanFailed(f"{app.label}: {error}") from error.__cause__
 
     def close(self) -> None:
-        """Under a WSGI server: shut the mounted ASGI apps down, the last one first. Blocks.
+        """On a WSGI server: shut the mounted ASGI apps down, in reverse order. Blocks.
 
-        Happens by itself when the process ends.
+        Called automatically when the process ends.
 
-        :raises LifespanFailed: a shutdown failed, or took too long. Names its prefix.
+        :raises LifespanFailed: a shutdown failed, or took too long. Names the prefix.
         """
         adapter = self._adapter
         if adapter is not None:
             adapter.close()
 
-    def _from_wsgi(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        return self._crossing()(environ, start_response)
+    def _call_asgi(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        return self._asgi_adapter()(environ, start_response)
 
-    def _crossing(self) -> AsgiToWsgi:
-        """The adapter for all ASGI apps, made when a WSGI server shows itself."""
+    def _asgi_adapter(self) -> AsgiToWsgi:
+        """The adapter for all ASGI apps, made when a WSGI server first needs it."""
         adapter = self._adapter
         if adapter is None:
             with self._lock:
                 adapter = self._adapter
                 if adapter is None:
-                    adapter = self._adapter = self._make_crossing()
+                    adapter = self._adapter = self._make_asgi_adapter()
         return adapter
 
-    def _make_crossing(self) -> AsgiToWsgi:
+    def _make_asgi_adapter(self) -> AsgiToWsgi:
         options: dict[str, Any] = self.options.for_to_wsgi
-        options["lifespan"] = "on"  # ours, that is: it says by itself which app has none
-        options["startup_timeout_s"] = self._life.startup_timeout_s
-        return AsgiToWsgi(self._asgi.hosted, **options)
+        options["lifespan"] = "on"  # the Router's: it detects which apps have none
+        options["startup_timeout_s"] = self._lifespan.startup_timeout_s
+        return AsgiToWsgi(self._asgi_side.serve_on_wsgi, **options)
 
     def _after_fork(self) -> None:
         self._lock = Lock()  # another thread may have held it
 
 
-def _member(place: Place) -> MountedApp:
-    app: AsgiApp | None = place.asgi
-    if app is None:
-        raise LifespanFailed(f"{place.label} is WSGI and has no lifespan")
-    return MountedApp(app, place.label, place.options.to_wsgi, asgi_only=place.wsgi is not None)
+def _open_adapter(app: AnyApp) -> Contents | None:
+    if type(app) is AsgiToWsgi:
+        return Contents(app.app, asgi=app.app, wsgi=None, lifespan=app.options)
+    if type(app) is WsgiToAsgi:
+        return Contents(app, asgi=app, wsgi=app.app)
+    return None
 
 
-def _pool_member(pool: WsgiToAsgi) -> MountedApp:
-    return MountedApp(
-        pool,
-        "the pool of the mounted WSGI apps",
-        ToWsgiOptions(lifespan="on", shutdown_timeout_s=pool.options.shutdown_timeout_s + 2),
-    )
+def _pool_app(adapter: WsgiToAsgi) -> MountedApp:
+    timeout_s = adapter.options.shutdown_timeout_s + POOL_GRACE_S
+    options = ToWsgiOptions(lifespan="on", shutdown_timeout_s=timeout_s)
+    return MountedApp(adapter, "the threads of the mounted WSGI apps", options)
 
 
-def _inside(mount: Mount) -> str:
+def _shown(mount: Mount) -> str:
     return repr(mount.http if mount.websocket is None else mount)
+
+
+def universal(app: AnyApp, **options: Unpack[RouterKeywords]) -> Universal:
+    """Make ``app`` servable by ASGI and WSGI servers alike; the server needs no configuration.
+
+    ::
+
+        app = bridge.universal(flask_app)    # uvicorn main:app, and gunicorn main:app
+
+    A server of the app's own interface calls it directly. On other servers it is converted, as with
+    :func:`to_asgi` and :func:`to_wsgi`. An ASGI app's lifespan runs once in each process, also on
+    servers that send none.
+
+    :param app: a WSGI app, or an ASGI app. A Router, or an app that this function has returned, is
+        returned unchanged.
+    :param options: those of :class:`~bridge.WsgiToAsgi` and :class:`~bridge.AsgiToWsgi`.
+    :raises AmbiguousApp: the interface of ``app`` cannot be detected; the message explains how to
+        choose one.
+    :raises ConfigError: an option is wrong.
+    """
+    if isinstance(app, Universal):
+        return app
+    return Router({"/": app}, **options)
 
 
 _routers: WeakSet[Router] = WeakSet()
 
 
 def start_routers(served: object = None) -> None:
-    """On a WSGI server: start the apps of the Router that it serves, and wait until they are up.
+    """On a WSGI server: start the apps of the Router that it serves, and wait until they run.
 
-    :param served: what the server calls. If that is no Router, but perhaps something around one,
-        all Routers of this process are started.
+    :param served: the app that the server calls. If it is not a Router, but may contain one, all
+        Routers of this process are started.
     :raises LifespanFailed: an app's startup failed.
     """
     served = getattr(served, "__self__", served)  # of router.wsgi
@@ -220,7 +255,7 @@ def start_routers(served: object = None) -> None:
         served.start()
         return
     for router in list(_routers):
-        if not router._is_mounted:  # else the outer one starts its apps
+        if not router._is_mounted:  # the outer Router starts its apps
             router.start()
 
 

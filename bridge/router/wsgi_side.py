@@ -1,10 +1,11 @@
-"""A Router's WSGI face: the environ is changed to the app's view of it, and passed on.
+"""The WSGI side of a Router: passes each environ to its app, as the app has to see it.
 
-What enters: environs, on a WSGI server's threads, or on worker threads for the ASGI face. What
-leaves: the answer of the mounted WSGI app, called right there, or of the adapter to the ASGI face.
+Input: environs, on the server thread, or on a worker thread of the adapter that the ASGI side uses.
+Output: the response of the mounted WSGI app, which is called on the same thread, or of the adapter
+around the ASGI side.
 
 PEP 3333 ("environ Variables"): ``SCRIPT_NAME`` is where the app is mounted, ``PATH_INFO`` the rest.
-Both hold latin-1 decoded bytes, so here the prefixes do, too. ``RAW_URI`` stays what the client
+Both are latin-1 decoded bytes, so the prefixes here are, too. ``RAW_URI`` stays what the client has
 sent.
 """
 
@@ -25,7 +26,7 @@ __all__ = ["WsgiSide"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Route:
-    """:ivar prefix: as native string; empty also where the app wants the environ as it is."""
+    """:ivar prefix: as native string; empty also if the app gets the environ unchanged."""
 
     prefix: str
     app: WsgiApp
@@ -34,11 +35,11 @@ class _Route:
 class WsgiSide:
     """Finds the app of an environ, and calls it.
 
-    :param crossing: a WSGI app that leads to the ASGI face. It gets the environ unchanged.
+    :param adapter: a WSGI app around the ASGI side. It gets the environ unchanged.
     """
 
-    def __init__(self, plan: Plan, crossing: WsgiApp) -> None:
-        self._crossing = crossing
+    def __init__(self, plan: Plan, adapter: WsgiApp) -> None:
+        self._adapter = adapter
         self._http = PrefixTable(
             {native(place.prefix): self._route(place) for place in plan.http.values()}
         )
@@ -48,25 +49,25 @@ class WsgiSide:
 
     def _route(self, place: Place) -> _Route:
         if place.app is None:
-            return _Route("", not_found)
+            return _Route("", _not_found)
         if place.wsgi is None:
-            return _Route("", self._crossing)
+            return _Route("", self._adapter)
         return _Route(native(place.prefix), place.wsgi)
 
     def serve(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """PEP 3333, for the server."""
         if "HTTP_UPGRADE" in environ and is_websocket(environ):
             place = self._sockets.find(environ.get("PATH_INFO", ""))
-            if place is not None and place.asgi is not None:
-                return self._crossing(environ, start_response)  # it answers 426
+            if place is not None and place.wsgi is None and place.asgi is not None:
+                return self._adapter(environ, start_response)  # it answers 426
         return self.call_wsgi(environ, start_response)
 
     def call_wsgi(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """For the ASGI face, which knows already that it is a WSGI app's turn."""
+        """PEP 3333, for the adapter that the ASGI side uses: the path is that of a WSGI app."""
         path: str = environ.get("PATH_INFO", "")
         route = self._http.find(path)
         if route is None:
-            return not_found(environ, start_response)
+            return _not_found(environ, start_response)
         prefix = route.prefix
         if prefix:
             environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "").rstrip("/") + prefix
@@ -74,6 +75,5 @@ class WsgiSide:
         return route.app(environ, start_response)
 
 
-def not_found(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """The answer where nothing is mounted."""
+def _not_found(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     return wsgi_answer(start_response, 404, NOT_FOUND, method=environ["REQUEST_METHOD"])

@@ -16,8 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
-from bridge.config import one_of, positive_number
-from bridge.convert import ToAsgiKeywords
+from bridge.config import ToAsgiKeywords, one_of, positive_number
 from bridge.errors import AmbiguousApp, ConfigError
 from bridge.interface import interface_of
 from bridge.types import AsgiApp, LifespanMode

@@ -20,12 +20,12 @@ from typing import Any, Unpack, cast
 from django.conf import settings
 
 from bridge._lifespan.runner import LifespanRunner
+from bridge.config import ToAsgiKeywords
 from bridge.contrib.django import static
 from bridge.contrib.django.chain import why_not_async
 from bridge.contrib.django.choice import Choice
 from bridge.contrib.django.handlers import AsgiSide, WsgiSide, has_underscores
 from bridge.contrib.django.hops import thread_hops
-from bridge.convert import ToAsgiKeywords
 from bridge.dual import Universal
 from bridge.errors import LifespanFailed, ServerProtocolError
 from bridge.types import (

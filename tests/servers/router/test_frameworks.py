@@ -173,7 +173,7 @@ def test_a_websocket_that_no_app_can_take_is_refused(server: Server) -> None:
         return
     assert status_of(server, "/flask/ws") == 403
     assert (
-        "refused the WebSocket /flask/ws: what is mounted at '/flask', flask.app.Flask, is a "
+        "refused the WebSocket /flask/ws: the app mounted at '/flask', flask.app.Flask, is a "
         in (server.wait_for_log("refused the WebSocket /flask/ws"))
     )
     assert status_of(server, "/nested/nothing") in (403, 404)

@@ -75,7 +75,7 @@ universal: Any = bridge.universal
         ),
         (lambda: Mount(), "http="),
         (lambda: Mount(http=api, path="half"), "path='half': takes one of 'auto', 'whole'"),
-        (lambda: Router({"/": api}, thread=3), "thread=3: takes no value, there is no"),
+        (lambda: Router({"/": api}, thread=3), "thread=3: takes no value: there is no"),
         (lambda: Router({"/": api}, thread=3), "Did you mean 'threads'?"),
         (lambda: Router({"/": api}, threads=0), "threads=0: takes an int of 1 or more"),
         (lambda: Router({"/": api}, lifespan="no"), "lifespan='no': takes one of 'auto'"),

@@ -35,9 +35,9 @@ def test_a_slash_at_the_end_makes_no_difference(text: str, normal: str) -> None:
         ("/caf%C3%A9", "decoded"),
         ("/a?b", "query"),
         ("/a#b", "fragment"),
-        ("/api/*", "no pattern"),
-        ("/{user}", "no pattern"),
-        ("/<user>", "no pattern"),
+        ("/api/*", "not a pattern"),
+        ("/{user}", "not a pattern"),
+        ("/<user>", "not a pattern"),
     ],
 )
 def test_what_is_no_prefix_is_named_with_the_reason(text: object, why: str) -> None:

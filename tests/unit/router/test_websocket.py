@@ -134,8 +134,8 @@ def test_that_of_a_wsgi_app_is_refused_with_a_line_that_says_why(
 
     assert closed["type"] == "websocket.close"
     assert [record.getMessage() for record in caplog.records] == [
-        f"refused the WebSocket {path}: what is mounted at {at!r}, {__name__}.site, is a WSGI app "
-        f"and cannot speak it. Mount an ASGI app with websocket={{{at!r}: app}}"
+        f"refused the WebSocket {path}: the app mounted at {at!r}, {__name__}.site, is a WSGI app, "
+        f"which cannot serve WebSockets. Mount an ASGI app for them with websocket={{{at!r}: app}}"
     ]
 
 
