@@ -1,25 +1,17 @@
-"""An object with two faces: ASGI servers call it as ASGI 3, WSGI servers as PEP 3333. Pure.
+"""An object with both interfaces: ASGI servers call it as ASGI 3, WSGI servers as PEP 3333. Pure.
 
-What enters: ``(scope, receive, send)`` or ``(environ, start_response)``, told apart by their
-number. What leaves: what the face answers. Runs where the server calls it.
+Input: ``(scope, receive, send)`` or ``(environ, start_response)``, distinguished by the number of
+arguments. Output: what the app of that interface returns. Runs on: the server's thread.
 
-Servers look at an app before they call it, each in its own way, and all of them have to see ASGI 3:
-
-=====================  =============================================================================
-uvicorn                ``iscoroutinefunction(app.__call__)``: inspect's, on 3.11 asyncio's
-hypercorn              inspect's ``iscoroutinefunction(app.__call__)``
-daphne, Channels       asgiref's ``_asgi_single_callable``, then ``iscoroutinefunction``
-granian, gunicorn      do not look: ``--interface`` and ``-k`` say it
-WSGI servers           do not look either
-=====================  =============================================================================
-
-``__call__`` is not ``async def``, as a WSGI server could not call it then; it is marked as one.
+Servers inspect an app before they call it, and all of them must detect ASGI 3: ``__call__`` is
+marked as a coroutine function. It cannot be ``async def``, because WSGI servers call it, too.
+``bridge/_frameworks/facts.py`` lists what each server inspects.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any, overload
 
 from asgiref.sync import markcoroutinefunction
@@ -39,19 +31,21 @@ __all__ = ["Universal"]
 
 
 class Universal:
-    """What is an ASGI app and a WSGI app at once.
+    """An ASGI app and a WSGI app in one object.
 
-    :ivar asgi: the ASGI 3 face alone.
-    :ivar wsgi: the PEP 3333 face alone.
+    :ivar asgi: the ASGI 3 interface alone.
+    :ivar wsgi: the PEP 3333 interface alone.
+    :ivar mount_options: options of a Router that mounts it which take precedence for this app.
     """
 
-    __bridge_interface__: Interface = "asgi"  # the one that can carry everything
+    __bridge_interface__: Interface = "asgi"  # the one with WebSockets and lifespan
     _asgi_single_callable = True
 
     def __init__(self, asgi: AsgiApp, wsgi: WsgiApp) -> None:
         self.asgi = asgi
         self.wsgi = wsgi
-        if sys.version_info < (3, 12):  # inspect knows no marks there: servers see this instead
+        self.mount_options: Mapping[str, Any] = {}
+        if sys.version_info < (3, 12):  # inspect has no such mark: servers find a real one
             self.__dict__["__call__"] = _as_coroutine_function(asgi)
 
     @overload

@@ -1,7 +1,17 @@
-"""What bridge knows of frameworks by name, apart from Django. Pure; imports none of them.
+"""What bridge knows of frameworks and servers by name, except Django. Pure; imports none of them.
 
-Every entry names the framework and the reason. Where a framework follows the specifications, it
-needs no entry.
+A framework or server that follows the specifications needs no entry.
+
+Before they call an app, servers inspect it to detect ASGI 3; :class:`bridge.dual.Universal` answers
+all of them:
+
+=====================  =============================================================================
+uvicorn                ``iscoroutinefunction(app.__call__)``: of inspect, on 3.11 of asyncio
+hypercorn              ``iscoroutinefunction(app.__call__)``: of inspect
+daphne, Channels       asgiref's ``_asgi_single_callable``, then ``iscoroutinefunction``
+granian, gunicorn      nothing: ``--interface`` and ``-k`` choose the interface
+WSGI servers           nothing
+=====================  =============================================================================
 """
 
 from __future__ import annotations

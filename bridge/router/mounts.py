@@ -17,7 +17,7 @@ Rule 3. A nested Router is flattened: its mounts become the outer Router's, belo
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from types import MethodType
 from typing import Any, Literal, TypeAlias, cast
 
@@ -88,18 +88,20 @@ Mounts: TypeAlias = Mapping[str, "AnyApp | Mount"]
 
 @dataclass(frozen=True)
 class Contents:
-    """How to call what an adapter contains, without converting twice.
+    """How to call an app, or what an adapter contains, without converting twice.
 
     :ivar app: the app that is mounted in place of the adapter.
     :ivar asgi: how to call it on an ASGI server; None if it has to be converted there.
     :ivar wsgi: how to call it on a WSGI server; None if it has to be converted there.
-    :ivar lifespan: the adapter's options for the app's lifespan; None if it has none.
+    :ivar options: those that take precedence over the Router's, by name.
+    :ivar loop: the adapter's options for its event loop; None if it has none.
     """
 
     app: AnyApp
     asgi: AsgiApp | None
     wsgi: WsgiApp | None
-    lifespan: ToWsgiOptions | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    loop: ToWsgiOptions | None = None
 
 
 OpenAdapter: TypeAlias = Callable[[AnyApp], Contents | None]
@@ -277,8 +279,10 @@ class _PlaceReader:
             return inner
         contents = self.open_adapter(app) or _native(prefix, app, by_name)
         options = self.options
-        if contents.lifespan is not None:
-            options = self._with_lifespan(prefix, contents.lifespan)
+        if contents.loop is not None:
+            options.check_same_loop(contents.loop, shown(prefix))
+        if contents.options:
+            options = RouterOptions({**options.given, **contents.options})
         return Place(
             prefix,
             contents.app,
@@ -290,20 +294,10 @@ class _PlaceReader:
             by_name,
         )
 
-    def _with_lifespan(self, prefix: str, of_adapter: ToWsgiOptions) -> RouterOptions:
-        self.options.check_same_loop(of_adapter, shown(prefix))
-        return RouterOptions(
-            {
-                **self.options.given,
-                "lifespan": of_adapter.lifespan,
-                "startup_timeout_s": of_adapter.startup_timeout_s,
-            }
-        )
-
 
 def _native(prefix: str, app: AnyApp, by_name: bool) -> Contents:
     if isinstance(app, Universal):
-        return Contents(app, asgi=app, wsgi=app)
+        return Contents(app, asgi=app, wsgi=app, options=app.mount_options)
     if _interface(prefix, app, by_name) == "asgi":
         return Contents(app, asgi=cast("AsgiApp", app), wsgi=None)
     return Contents(app, asgi=None, wsgi=cast("WsgiApp", app))

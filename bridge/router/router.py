@@ -88,7 +88,7 @@ class Router(Universal):
             apps,
             [_pool_app(adapter) for adapter in self._pools.values()],
             # A WSGI app in an adapter stores nothing in the state.
-            shares_state=sum(place.wsgi is None for place in self.plan.asgi_apps) == 1,
+            shares_state=sum(place.wsgi is None for place in self.plan.asgi_apps) <= 1,
         )
         states = {identity(app.app): app.state for app in apps}
         self._asgi_side = AsgiSide(self.plan, self._lifespan, self._pools, states)
@@ -201,7 +201,9 @@ class Router(Universal):
 
 def _open_adapter(app: AnyApp) -> Contents | None:
     if type(app) is AsgiToWsgi:
-        return Contents(app.app, asgi=app.app, wsgi=None, lifespan=app.options)
+        names = ("lifespan", "startup_timeout_s")
+        own = {name: getattr(app.options, name) for name in names}
+        return Contents(app.app, asgi=app.app, wsgi=None, options=own, loop=app.options)
     if type(app) is WsgiToAsgi:
         return Contents(app, asgi=app, wsgi=app.app)
     return None

@@ -1,7 +1,8 @@
-"""Run as a script: how many times Django's own ASGI handler really hands a request to a thread.
+"""Run as a script: counts how often Django's own ASGI handler hands a request to a thread.
 
-What enters: chains of middleware, as JSON on stdin. What leaves: for each chain and each kind of
-view, what was counted and what :mod:`bridge.contrib.django.hops` says, as JSON on stdout.
+Input: chains of middleware, as JSON on stdin. Output, as JSON on stdout: for each chain and each
+kind of view the counted number, and the numbers computed from the middleware as
+:mod:`bridge.contrib.django.hops` and as :mod:`bridge.migrate.introspect_script` describe them.
 """
 
 from __future__ import annotations
@@ -25,13 +26,16 @@ from django.utils.deprecation import MiddlewareMixin
 
 from bridge.contrib.django.chain import ChainRecorder
 from bridge.contrib.django.hops import thread_hops
+from bridge.migrate.facts import MiddlewareFact
+from bridge.migrate.hops import hops
+from bridge.migrate.introspect_script import probe_middleware
 from tests.django import project  # settings first
 
 submitted: list[object] = []
 
 
 class Templated(MiddlewareMixin):
-    """Every hook there is."""
+    """Has every hook."""
 
     def process_request(self, request: Any) -> None: ...
 
@@ -45,7 +49,7 @@ class Templated(MiddlewareMixin):
 
 @sync_and_async_middleware
 def both(get_response: Any) -> Any:
-    """Fits either way, without a thread."""
+    """Runs in both kinds of chain, without a thread."""
     if iscoroutinefunction(get_response):
 
         async def middleware(request: Any) -> Any:
@@ -66,7 +70,7 @@ def async_only(get_response: Any) -> Any:
 
 
 class AsyncHook:
-    """A class of its own, with a coroutine for its hook on views."""
+    """Not a ``MiddlewareMixin``; its ``process_view`` is a coroutine function."""
 
     sync_capable = False
     async_capable = True
@@ -99,7 +103,7 @@ VIEWS = {
 
 
 def count(cls: Any) -> None:
-    """Note each job that an executor of this class is given."""
+    """Record each job that is submitted to an executor of this class."""
     original = cls.submit
 
     def submit(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -109,10 +113,10 @@ def count(cls: Any) -> None:
     cls.submit = submit
 
 
-async def ask(handler: ASGIHandler, path: str) -> int:
-    """One request, as a server makes it.
+async def count_jobs(handler: ASGIHandler, path: str) -> int:
+    """Make one request, as a server does.
 
-    :returns: how many jobs it was.
+    :returns: the number of jobs.
     """
     submitted.clear()
     sent: list[Any] = []
@@ -130,25 +134,45 @@ async def ask(handler: ASGIHandler, path: str) -> int:
     return len(submitted)
 
 
+def probe(path: str) -> MiddlewareFact:
+    """What `bridge migrate` knows about a middleware."""
+    data = probe_middleware(path)
+    lists = {name: tuple(each) for name, each in data.items() if isinstance(each, list)}
+    return MiddlewareFact(**{**data, **lists})
+
+
 class Recorder(ChainRecorder, ASGIHandler):
-    """Django's own, and which middleware are in use."""
+    """Django's own; records which middleware are in use."""
 
 
 def main() -> None:
-    """Count them all."""
+    """Count every chain and view."""
     for cls in (ThreadPoolExecutor, CurrentThreadExecutor):
         count(cls)
-    answers = []
+    rows: list[dict[str, Any]] = []
     for chain in json.load(sys.stdin):
         with override_settings(MIDDLEWARE=chain, ROOT_URLCONF=__name__):
-            links = Recorder().links()
+            described = [link.describe() for link in Recorder().links()]
+            probed = [probe(path) for path in chain]
             handler = ASGIHandler()
             for view, kind in VIEWS.items():
-                asyncio.run(ask(handler, view))  # the first one imports, and fills caches
-                counted = asyncio.run(ask(handler, view))
-                said = thread_hops((link.describe() for link in links), **kind)
-                answers.append({"chain": chain, "view": view, "counted": counted, "said": said})
-    json.dump(answers, sys.stdout)
+                asyncio.run(count_jobs(handler, view))  # the first one imports, and fills caches
+                rows.append(
+                    {
+                        "chain": chain,
+                        "view": view,
+                        "counted": asyncio.run(count_jobs(handler, view)),
+                        "described": thread_hops(described, **kind),
+                        "probed": len(
+                            hops(
+                                probed,
+                                is_async_view=view == "/async/",
+                                is_template=view == "/template/",
+                            )
+                        ),
+                    }
+                )
+    json.dump(rows, sys.stdout)
 
 
 if __name__ == "__main__":

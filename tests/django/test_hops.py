@@ -1,4 +1,4 @@
-"""The number of thread hops that is told at start-up, against counting them."""
+"""The computed number of thread hops, which is logged at startup, is the counted one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.django.names import HERE, STARTPROJECT
 from tests.harness.servers import ROOT
 
 COUNT = "tests.django.count_hops"
-# Run as a script, the module's name is __main__, and MIDDLEWARE finds it there.
+# The module runs as a script, so MIDDLEWARE finds its names in __main__.
 MAIN = "__main__"
 SECURITY, SESSION, COMMON, CSRF, AUTH, MESSAGES, FRAMES = STARTPROJECT
 SYNC = f"{HERE}.sync_only"
@@ -38,7 +38,7 @@ CHAINS = {
 
 
 @pytest.fixture(scope="module")
-def answers() -> list[dict[str, Any]]:
+def rows() -> list[dict[str, Any]]:
     chains = json.dumps(list(CHAINS.values()))
     command = [sys.executable, "-m", COUNT]
     done = subprocess.run(command, input=chains, capture_output=True, text=True, cwd=ROOT)
@@ -49,22 +49,22 @@ def answers() -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("view", ["/sync/", "/async/", "/template/"])
 @pytest.mark.parametrize("chain", CHAINS.values(), ids=CHAINS)
-def test_what_is_said_is_what_is_counted(
-    answers: list[dict[str, Any]], chain: list[str], view: str
+def test_the_computed_number_is_the_counted_one(
+    rows: list[dict[str, Any]], chain: list[str], view: str
 ) -> None:
-    [answer] = (each for each in answers if (each["chain"], each["view"]) == (chain, view))
+    [row] = (each for each in rows if (each["chain"], each["view"]) == (chain, view))
 
-    assert answer["said"] == answer["counted"]
-
-
-def test_startprojects_seven_are_sixteen(answers: list[dict[str, Any]]) -> None:
-    [answer] = (a for a in answers if (a["chain"], a["view"]) == (STARTPROJECT, "/sync/"))
-
-    assert answer["counted"] == 16
+    assert row["described"] == row["counted"]
+    assert row["probed"] == row["counted"]
 
 
-def test_the_formula_needs_no_django() -> None:
-    """As a tool that looks at other projects uses it."""
+def test_startproject_makes_sixteen_hops(rows: list[dict[str, Any]]) -> None:
+    [row] = (each for each in rows if (each["chain"], each["view"]) == (STARTPROJECT, "/sync/"))
+
+    assert row["counted"] == 16
+
+
+def test_the_computation_needs_no_django() -> None:
     mixin = Middleware("m", True, True, hooks=2, view_hook=False, template_hook=False)
     sync = Middleware("s", True, False, hooks=0, view_hook=False, template_hook=False)
 

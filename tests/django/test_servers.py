@@ -8,7 +8,7 @@ from tests.conftest import Site
 from tests.django.conftest import Projects
 from tests.django.test_decision import ask
 from tests.django.test_requests import LINKS
-from tests.django.test_websocket import say
+from tests.django.test_websocket import exchange
 from tests.harness.control import Control
 
 ASGI = ["uvicorn-uvloop", "hypercorn", "granian", "daphne", "gunicorn-asgi"]
@@ -23,7 +23,7 @@ def test_every_kind_of_request_is_served(each: Site, control: Control, key: str)
     assert ask(each, "/sync/")["request"] == "BridgedRequest"
     assert ask(each, "/async/")["request"] == "ASGIRequest"
     assert each.client.fetch("POST", "/echo/", body=b"aye").json()["body"] == "aye"
-    assert say(each, "ahoy") == "high: ahoy"
+    assert exchange(each, "ahoy") == "high: ahoy"
     for view in ("sync", "async"):
         control.open(f"{key}-{view}", "chunk")
         stream = each.client.fetch("GET", f"/stream/{view}/{key}-{view}/")
@@ -76,5 +76,5 @@ def test_force_script_name_replaces_the_prefix(project: Projects, server: str) -
 def test_its_websockets_are_below_the_prefix_then(project: Projects) -> None:
     site = project({"DEBUG": True}, {"websocket": True}, target=MOUNTED)
 
-    assert say(site, "ahoy", "/shop/ws") == "high: ahoy"
+    assert exchange(site, "ahoy", "/shop/ws") == "high: ahoy"
     site.server.wait_for_log("websocket app: startup")

@@ -1,4 +1,4 @@
-"""The app given as ``websocket``: its connections, its lifespan, and what is refused."""
+"""The app passed as ``websocket``: its connections, its lifespan, and what is refused."""
 
 from __future__ import annotations
 
@@ -15,55 +15,62 @@ from tests.django.conftest import TARGET, Projects
 from tests.harness.servers import ROOT, ServerFailed, serve
 
 
-def say(site: Site, text: str, path: str = "/ws") -> str:
+def exchange(site: Site, text: str, path: str = "/ws") -> str:
+    """Send a text, and return the answer."""
     with connect(f"ws://127.0.0.1:{site.port}{path}", open_timeout=30) as socket:
         socket.send(text)
         return str(socket.recv(timeout=30))
 
 
-def test_websockets_go_to_their_app_with_its_state(site: Site) -> None:
-    assert say(site, "ahoy") == "high: ahoy"
+def test_websockets_reach_their_app_with_its_state(site: Site) -> None:
+    assert exchange(site, "ahoy") == "high: ahoy"
 
 
-def test_without_an_app_they_are_refused_and_the_log_says_why(project: Projects) -> None:
+def test_without_an_app_they_are_refused_with_a_log_line(project: Projects) -> None:
     site = project()
 
     with pytest.raises(InvalidStatus) as refused:
-        say(site, "ahoy")
+        exchange(site, "ahoy")
 
     assert refused.value.response.status_code == 403
-    site.server.wait_for_log("refused the WebSocket /ws: get_asgi_application() was given no")
+    log = site.server.wait_for_log("refused the WebSocket /ws: ")
+    assert "Pass one with get_asgi_application(websocket=app)" in log
 
 
-def test_the_lifespan_of_the_app_runs_once(tmp_path: Any) -> None:
+@pytest.mark.parametrize("name", ["uvicorn-httptools", "daphne", "gunicorn-gthread"])
+def test_the_lifespan_of_the_app_runs_once(name: str, tmp_path: Any) -> None:
+    """Also on servers that send no lifespan: there the first request starts it."""
     options = {"BRIDGE_TEST_DJANGO_OPTIONS": '{"websocket": true}'}
-    with serve("uvicorn-httptools", TARGET, env=options, log_dir=tmp_path) as server:
+    with serve(name, TARGET, env=options, log_dir=tmp_path) as server:
         server.terminate()
         log = server.log()
 
     assert log.count("websocket app: startup") == log.count("websocket app: shutdown") == 1
 
 
-def test_a_startup_that_fails_ends_the_server_with_the_reason() -> None:
+def test_a_failed_startup_ends_the_server_with_the_reason() -> None:
     env = {"BRIDGE_TEST_DJANGO_OPTIONS": '{"websocket": true}', "BRIDGE_TEST_FAILS": "startup"}
 
-    with pytest.raises(ServerFailed, match="no tide today"), serve("uvicorn-h11", TARGET, env=env):
+    with (
+        pytest.raises(ServerFailed, match=r"the app mounted at '/': startup of .*: no tide today"),
+        serve("uvicorn-h11", TARGET, env=env),
+    ):
         pass
 
 
-def test_a_server_without_lifespan_starts_the_app_with_the_first_websocket(
+def test_websockets_of_a_server_without_lifespan_share_one_startup(
     project: Projects,
 ) -> None:
     site = project(options={"websocket": True}, server="daphne")
 
-    assert say(site, "one") == "high: one"
-    assert say(site, "two") == "high: two"
+    assert exchange(site, "one") == "high: one"
+    assert exchange(site, "two") == "high: two"
     assert site.server.log().count("websocket app: startup") == 1
 
 
 CALLS = {
     "websocket=[1]": "channels.routing.URLRouter",
-    "websocket=wsgi": "knows no WebSockets",
+    "websocket=wsgi": "WSGI has no WebSockets",
     "websocket=42": "an ASGI app",
     "websocket='nowhere.at.all'": "No module named 'nowhere'",
     "websocket='json.nothing'": 'does not define a "nothing"',
@@ -75,8 +82,8 @@ CALLS = {
 
 
 @pytest.fixture(scope="module")
-def complaints() -> dict[str, str]:
-    """What each wrong call raises, in a process of its own: Django's settings are for good."""
+def errors() -> dict[str, str]:
+    """What each wrong call raises, in a new process: Django is configured once in each."""
     script = f"""
 from django.conf import settings
 settings.configure(SECRET_KEY="x")
@@ -95,22 +102,22 @@ for call in {list(CALLS)!r}:
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_a_wrong_option_is_named_with_what_it_takes(complaints: dict[str, str], call: str) -> None:
-    assert complaints[call].startswith("ConfigError|")
-    assert call.split("=")[0] in complaints[call]
-    assert CALLS[call] in complaints[call]
+def test_a_wrong_option_is_named_with_the_allowed_values(errors: dict[str, str], call: str) -> None:
+    assert errors[call].startswith("ConfigError|")
+    assert call.split("=")[0] in errors[call]
+    assert CALLS[call] in errors[call]
 
 
-def test_several_apps_share_the_websockets_by_prefix(project: Projects) -> None:
+def test_websockets_reach_the_app_of_their_prefix(project: Projects) -> None:
     site = project(options={"websocket": "mapping"})
 
-    assert say(site, "ahoy", "/ws/tide") == "high: ahoy"
+    assert exchange(site, "ahoy", "/ws/tide") == "high: ahoy"
     with pytest.raises(InvalidStatus) as refused:
-        say(site, "ahoy", "/elsewhere")
+        exchange(site, "ahoy", "/elsewhere")
     assert refused.value.response.status_code in (403, 404)
 
 
-def test_an_app_given_by_its_path_is_imported_when_models_can_be(project: Projects) -> None:
+def test_an_app_is_imported_by_its_path_once_models_can_be(project: Projects) -> None:
     site = project(options={"websocket": "path"})
 
-    assert say(site, "ahoy") == "User: ahoy"
+    assert exchange(site, "ahoy") == "User: ahoy"

@@ -6,9 +6,9 @@
 
     application = get_asgi_application()
 
-What enters: the settings, as Django reads them. What leaves: an ASGI app. Runs where the project's
-``asgi.py`` is imported: on the main thread, before any event loop. Importing this module imports
-nothing of Django.
+Input: the settings, as Django reads them. Output: an app for ASGI servers and for WSGI servers.
+Runs where the project's ``asgi.py`` is imported: on the main thread, before any event loop.
+Importing this module imports nothing of Django.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Unpack, cast
 from bridge.config import ToAsgiKeywords, one_of, positive_number
 from bridge.errors import AmbiguousApp, ConfigError
 from bridge.interface import interface_of
+from bridge.router.router import Router
 from bridge.types import AsgiApp, LifespanMode
 
 if TYPE_CHECKING:
@@ -36,21 +37,21 @@ def get_asgi_application(
 ) -> DjangoApplication:
     """Set Django up and return the project as an ASGI app.
 
-    Takes the place of ``django.core.asgi.get_asgi_application``. Sync views run through Django's
-    WSGI handler, whole, on long-lived worker threads; async views run on the event loop, through
-    Django's ASGI handler, where their middleware can. Settings are read; none is needed.
+    Replaces ``django.core.asgi.get_asgi_application``. Sync views run entirely on long-lived worker
+    threads, through Django's WSGI handler. Async views run on the event loop, through Django's ASGI
+    handler, if their middleware allows it. No setting is required.
 
     :param websocket: the ASGI app that gets the WebSockets, such as Channels' ``URLRouter`` in its
-        ``AuthMiddlewareStack``; or its dotted path, which is imported once Django is set up, since
-        consumers import models; or a mapping of path prefixes to either, as :class:`bridge.Router`
-        takes it. Without one they are refused, with a log line.
-    :param lifespan: of the ``websocket`` app: ``"auto"`` runs it if it has one, ``"on"`` makes it
-        an error if it has none, ``"off"`` leaves it out. Django itself has none.
-    :param startup_timeout_s: the longest that this app's startup may take.
+        ``AuthMiddlewareStack``; or its dotted path, which is imported once Django is set up,
+        because consumers import models; or a mapping of path prefixes to either, as for
+        :class:`bridge.Router`. Without it WebSockets are refused, with a line in the log.
+    :param lifespan: of the ``websocket`` app: ``"auto"`` runs it if the app has one, ``"on"``
+        makes it an error if the app has none, ``"off"`` does not run it. Django itself has none.
+    :param startup_timeout_s: how long the startup of that app may take, in seconds.
     :param options: those of :class:`~bridge.WsgiToAsgi`: ``threads``, ``backlog``,
-        ``trusted_environ`` and so on. ``trusted_environ`` is for async views, too.
+        ``trusted_environ`` and so on. ``trusted_environ`` applies to async views, too.
     :raises ConfigError: an option is wrong.
-    :raises ImproperlyConfigured: Django's, of wrong settings.
+    :raises ImproperlyConfigured: Django's, for wrong settings.
     """
     import django
 
@@ -64,15 +65,13 @@ def get_asgi_application(
 
 def _websocket_app(websocket: Any) -> AsgiApp | None:
     """
-    :raises ConfigError: it is no ASGI app.
+    :raises ConfigError: it is not an ASGI app.
     """
     if websocket is None:
         return None
     if isinstance(websocket, str):
         websocket = _import(websocket)
     if isinstance(websocket, Mapping):
-        from bridge.router.router import Router
-
         apps = {prefix: _websocket_app(app) for prefix, app in websocket.items()}
         return cast("AsgiApp", Router({}, websocket=apps))
     if isinstance(websocket, (list, tuple)):
@@ -87,14 +86,14 @@ def _websocket_app(websocket: Any) -> AsgiApp | None:
     except AmbiguousApp as error:
         raise ConfigError("websocket", websocket, f"an ASGI app. {error}") from error
     if not is_asgi:
-        raise ConfigError("websocket", websocket, "an ASGI app; a WSGI app knows no WebSockets")
+        raise ConfigError("websocket", websocket, "an ASGI app; WSGI has no WebSockets")
     return cast("AsgiApp", websocket)
 
 
 def _import(path: str) -> Any:
     """
-    :raises ConfigError: there is no such module, or nothing of that name in it. What fails inside
-        the module is raised as it is.
+    :raises ConfigError: there is no such module, or it has no such attribute. An error inside the
+        module is raised unchanged.
     """
     from django.utils.module_loading import import_string
 
@@ -103,6 +102,6 @@ def _import(path: str) -> Any:
         return import_string(path)
     except ImportError as error:
         if isinstance(error, ModuleNotFoundError) and not f"{module}.".startswith(f"{error.name}."):
-            raise  # a module that theirs imports
+            raise  # a module that this one imports
         takes = f"the dotted path of an ASGI app, package.module.name ({error})"
         raise ConfigError("websocket", path, takes) from error

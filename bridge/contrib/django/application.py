@@ -1,25 +1,26 @@
-"""One ASGI app out of a Django project: HTTP to the handler that suits the view, WebSockets beside.
+"""A Django project as one app: HTTP goes to the handler that fits the view, WebSockets elsewhere.
 
-What enters: ASGI scopes. What leaves: ASGI messages, from one of three apps:
+Input: ASGI scopes, or environs of a WSGI server. Output: what one of three apps answers:
 
-- Django's WSGI handler behind :class:`~bridge.WsgiToAsgi`: everything but
-- Django's ASGI handler: async views that can run on the event loop, see
+- Django's WSGI handler, behind :class:`~bridge.WsgiToAsgi` on ASGI servers: every request except
+- those for async views that can run on the event loop, which Django's ASGI handler gets: see
   :mod:`bridge.contrib.django.choice`;
-- the app given as ``websocket``, with its lifespan.
+- the app passed as ``websocket``.
 
-On the event loop's thread; nothing here waits for a thread but the first request, for the URLconf.
+A :class:`~bridge.Router` has the first two, as :class:`DjangoHandlers`, at ``/``, and runs the
+lifespans. Runs on: the event loop thread, which waits for another thread only to walk the URLconf;
+or the server thread of a WSGI server.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from functools import cached_property
 from typing import Any, Unpack, cast
 
 from django.conf import settings
 
-from bridge._lifespan.runner import LifespanRunner
+from bridge._http.paths import below
 from bridge.config import ToAsgiKeywords
 from bridge.contrib.django import static
 from bridge.contrib.django.chain import why_not_async
@@ -27,33 +28,31 @@ from bridge.contrib.django.choice import Choice
 from bridge.contrib.django.handlers import AsgiSide, WsgiSide, has_underscores
 from bridge.contrib.django.hops import thread_hops
 from bridge.dual import Universal
-from bridge.errors import LifespanFailed, ServerProtocolError
-from bridge.types import (
-    AsgiApp,
-    LifespanMode,
-    Message,
-    PoolStats,
-    Receive,
-    Scope,
-    Send,
-    WsgiApp,
-)
+from bridge.router.asgi_side import refuse_websockets
+from bridge.router.router import POOL_GRACE_S, Router
+from bridge.types import AsgiApp, LifespanMode, PoolStats, Receive, Scope, Send, WsgiApp
 from bridge.wsgi_to_asgi.adapter import WsgiToAsgi
 
-__all__ = ["DjangoApplication"]
+__all__ = ["DjangoApplication", "DjangoHandlers"]
 
 logger = logging.getLogger("bridge.django")
-startup_logger = logging.getLogger("django.bridge")  # shown by Django's own LOGGING while DEBUG
+startup_logger = logging.getLogger("django.bridge")  # Django's LOGGING shows it while DEBUG is on
+
+NO_WEBSOCKET_APP = (
+    "the project has no app for WebSockets. Pass one with get_asgi_application(websocket=app)"
+)
+NO_LIMIT_S = 24 * 60 * 60
+"""For importing the URLconf at startup: Django has no limit for that either."""
 
 
-class DjangoApplication(Universal):
-    """What :func:`~bridge.contrib.django.get_asgi_application` returns.
+class DjangoApplication(Router):
+    """What :func:`~bridge.contrib.django.get_asgi_application` returns: a :class:`~bridge.Router`.
 
-    WSGI servers can call it, too: every view runs on the server's threads then, and there are no
-    WebSockets.
+    WSGI servers can call it, too: there all views run on the server's threads, and WebSockets are
+    not supported.
 
-    :ivar asgi: the ASGI 3 face: ``http``, ``websocket`` and ``lifespan``.
-    :ivar wsgi: the PEP 3333 face: Django's WSGI handler, on the server's own thread.
+    :ivar asgi: the ASGI 3 interface alone: ``http``, ``websocket`` and ``lifespan``.
+    :ivar wsgi: the PEP 3333 interface alone: Django's WSGI handler, on the server's thread.
     """
 
     def __init__(
@@ -63,26 +62,50 @@ class DjangoApplication(Universal):
         startup_timeout_s: float,
         **options: Unpack[ToAsgiKeywords],
     ) -> None:
-        self._django = WsgiSide(self._learn_urlconf)
-        self._files = static.DevelopmentFiles(self._django) if static.served_below() else None
-        wsgi: WsgiApp = self._files or self._django
-        super().__init__(self._serve, wsgi)
-        self._bridge = WsgiToAsgi(wsgi, **options)
-        self._asgi: AsgiSide | None = None
-        self._choice = Choice(self._may_run_async)
-        self._script_name: str | None = settings.FORCE_SCRIPT_NAME
+        self._handlers = DjangoHandlers(**options)
         self._websocket = websocket
-        self._life = _Life(websocket, lifespan, startup_timeout_s)
-        self._shutdown_timeout_s = self._bridge.options.shutdown_timeout_s
-        if settings.DEBUG:
-            self._tell()
+        super().__init__(
+            {"/": self._handlers},
+            websocket=websocket,
+            lifespan=lifespan,
+            startup_timeout_s=startup_timeout_s,
+            shutdown_timeout_s=self._handlers.adapter.options.shutdown_timeout_s,
+        )
 
     def __repr__(self) -> str:
         return f"DjangoApplication({settings.SETTINGS_MODULE!r}, websocket={self._websocket!r})"
 
     def stats(self) -> PoolStats:
-        """Threads, queue and waits of the pool that sync views run on, at this moment."""
-        return self._bridge.stats()
+        """Current threads, queue and waits of the pool that sync views run on."""
+        return self._handlers.adapter.stats()
+
+
+class DjangoHandlers(Universal):
+    """Django's two handlers as one app. WebSockets are refused, unless Django gets the raw socket.
+
+    :param options: those of :class:`~bridge.WsgiToAsgi`.
+    :ivar adapter: runs Django's WSGI handler on worker threads.
+    """
+
+    def __init__(self, **options: Unpack[ToAsgiKeywords]) -> None:
+        self._wsgi_side = WsgiSide(self._add_urlconf)
+        self._files = static.DevelopmentFiles(self._wsgi_side) if static.served_below() else None
+        wsgi: WsgiApp = self._files or self._wsgi_side
+        super().__init__(self._serve, wsgi)
+        self.adapter = WsgiToAsgi(wsgi, **options)
+        self.mount_options = {
+            "lifespan": "on",
+            "startup_timeout_s": NO_LIMIT_S,
+            "shutdown_timeout_s": self.adapter.options.shutdown_timeout_s + POOL_GRACE_S,
+        }
+        self._websockets: AsgiApp = self.adapter
+        if not self.adapter.options.websocket_threads:
+            self._websockets = refuse_websockets(NO_WEBSOCKET_APP, logger)
+        self._asgi_side: AsgiSide | None = None
+        self._choice = Choice(self._can_run_async)
+        self._script_name: str | None = settings.FORCE_SCRIPT_NAME
+        if settings.DEBUG:
+            self._log_hops()
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
@@ -92,181 +115,78 @@ class DjangoApplication(Universal):
             choice = self._choice
             if not choice.is_known():
                 await choice.learn()
-            app = self._async_side(scope) if choice.any_async else None
-            await (app or self._bridge)(scope, receive, send)
+            app = self._async_handler(scope) if choice.any_async else None
+            await (app or self.adapter)(scope, receive, send)
         elif kind == "websocket":
-            await self._connect(scope, receive, send)
-        elif kind == "lifespan":
-            await self._live(scope, receive, send)
-        else:
-            raise ServerProtocolError(
-                f"scope type {kind!r}; Django serves 'http', 'websocket' and 'lifespan'"
-            )
+            await self._websockets(scope, receive, send)
+        else:  # the adapter ends its threads at the lifespan's shutdown
+            if not self._choice.is_known():
+                await self._choice.learn()
+            await self.adapter(scope, receive, send)
 
-    # -- http -----------------------------------------------------------------------------------
-
-    def _async_side(self, scope: Scope) -> AsgiApp | None:
-        """Django's ASGI handler, if it is to take this request."""
+    def _async_handler(self, scope: Scope) -> AsgiApp | None:
+        """Django's ASGI handler, if it should serve this request."""
         path = path_info(scope)
         if not self._choice.wants_asgi(path):
             return None
         files = self._files
         if files is not None and files.below(scope.get("root_path") or "", path) is not None:
             return None
-        if self._bridge.options.underscore_headers == "refuse" and has_underscores(scope):
-            return None  # to_asgi answers 400
-        return cast("AsgiApp", self._asgi)
+        if self.adapter.options.underscore_headers == "refuse" and has_underscores(scope):
+            return None  # the adapter answers 400
+        return cast("AsgiApp", self._asgi_side)
 
-    def _learn_urlconf(self, urlconf: Any) -> None:
+    def _add_urlconf(self, urlconf: Any) -> None:
         self._choice.add(urlconf)
 
-    def _may_run_async(self) -> bool:
-        """Async views were found. Make Django's ASGI handler, unless the middleware forbid it."""
-        if self._asgi is not None:
+    def _can_run_async(self) -> bool:
+        """There are async views: make Django's ASGI handler, unless middleware prevents it."""
+        if self._asgi_side is not None:
             return True
-        if self._why_not is not None:
+        if self._why_not_async is not None:
             return False
-        options = self._bridge.options
-        self._asgi = AsgiSide(
-            self._learn_urlconf,
+        options = self.adapter.options
+        self._asgi_side = AsgiSide(
+            self._add_urlconf,
             trusted_environ=options.trusted_environ,
             keeps_underscores=options.underscore_headers == "keep",
         )
         return True
 
     @cached_property
-    def _why_not(self) -> str | None:
-        reason = why_not_async(self._django.links())
+    def _why_not_async(self) -> str | None:
+        reason = why_not_async(self._wsgi_side.links())
         if reason is not None:
             logger.info("async views run from worker threads: %s", reason)
         return reason
 
-    def _tell(self) -> None:
-        links = self._django.links()
+    def _log_hops(self) -> None:
+        links = self._wsgi_side.links()
         startup_logger.info(
             "Sync views run on %d worker threads, one hand-over each way. Under Django's own ASGI "
             "handler the %d middleware of this project would cost each of their requests %d "
             "thread hops.",
-            self._bridge.options.threads,
+            self.adapter.options.threads,
             len(links),
             thread_hops(link.describe() for link in links),
         )
 
-    # -- websocket ------------------------------------------------------------------------------
-
-    async def _connect(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._websocket is None:
-            raw = self._bridge.options.websocket_threads
-            await (self._bridge if raw else _refuse)(scope, receive, send)
-            return
-        state = await self._life.begin()
-        if state and "state" not in scope:
-            scope = {**scope, "state": state.copy()}
-        await self._websocket(scope, receive, send)
-
-    # -- lifespan -------------------------------------------------------------------------------
-
-    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Start the ``websocket`` app, and end it before the worker threads end."""
-        await receive()  # lifespan.startup
-        try:
-            state = await self._life.begin()
-        except LifespanFailed as error:
-            await send({"type": "lifespan.startup.failed", "message": str(error)})
-            raise
-        if "state" in scope:
-            scope["state"].update(state)
-        if not self._choice.is_known():
-            await self._choice.learn()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()  # lifespan.shutdown
-        try:
-            await self._life.end(self._shutdown_timeout_s)
-        except LifespanFailed as error:
-            await self._drain()
-            await send({"type": "lifespan.shutdown.failed", "message": str(error)})
-            raise
-        await self._drain()
-        await send({"type": "lifespan.shutdown.complete"})
-
-    async def _drain(self) -> None:
-        """Let the bridge's own lifespan end its threads."""
-        messages = iter(({"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}))
-
-        async def receive() -> Message:
-            return next(messages)
-
-        async def send(message: Message) -> None:
-            """It only ever says that it is done."""
-
-        await self._bridge({"type": "lifespan", "asgi": {"version": "3.0"}}, receive, send)
-
-
-class _Life:
-    """The lifespan of the ``websocket`` app, once in a process.
-
-    It starts with the server's, or before the first WebSocket where the server has none.
-    """
-
-    def __init__(self, app: AsgiApp | None, mode: LifespanMode, startup_timeout_s: float) -> None:
-        self._app = app
-        self._mode: LifespanMode = "off" if app is None else mode
-        self._startup_timeout_s = startup_timeout_s
-        self._runner: LifespanRunner | None = None
-        self._started: asyncio.Task[None] | None = None
-
-    async def begin(self) -> dict[str, Any]:
-        """Start it, or wait until it is started, or do nothing.
-
-        :returns: what it left for its requests.
-        :raises LifespanFailed: it did not start.
-        """
-        if self._mode == "off" or self._app is None:
-            return {}
-        if self._runner is None or self._started is None:
-            self._runner = LifespanRunner(
-                self._app, self._mode, startup_timeout_s=self._startup_timeout_s
-            )
-            self._started = asyncio.ensure_future(self._runner.startup())
-        await asyncio.shield(self._started)
-        return self._runner.state
-
-    async def end(self, timeout_s: float) -> None:
-        """Shut it down, if it has started. A server may start it once more.
-
-        :raises LifespanFailed: its shutdown failed.
-        """
-        runner, self._runner = self._runner, None
-        if runner is not None:
-            await runner.shutdown(timeout_s)
-
 
 def path_info(scope: Scope) -> str:
-    """What is below the mount point, as Django's ``ASGIRequest`` finds it."""
+    """The path below the mount point, as Django's ``ASGIRequest`` computes it."""
     path: str = scope["path"]
-    root = (scope.get("root_path") or "").rstrip("/")
-    if root and (path == root or path.startswith(root + "/")):
-        return path[len(root) :]
-    return path
+    rest = below((scope.get("root_path") or "").rstrip("/"), path)
+    return path if rest is None else rest
 
 
 def _mounted_at(script_name: str, scope: Scope) -> Scope:
-    """A copy of the scope, as if the mount point were ``script_name``.
+    """A copy of the scope, mounted at ``script_name``.
 
-    What the server has put in front of ``path`` is replaced, and what a proxy has taken off is put
-    back. ``raw_path`` stays what was sent.
+    It replaces the mount point that the server has added to ``path``, and one that a proxy has
+    removed is added again. ``raw_path`` stays what the client has sent.
     """
     path = path_info(scope)
     script_name = script_name.rstrip("/")
-    if path != scope["path"] or not (path + "/").startswith(script_name + "/"):
+    if path != scope["path"] or below(script_name, path) is None:
         path = script_name + path
     return {**scope, "root_path": script_name, "path": path}
-
-
-async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
-    await receive()  # websocket.connect
-    logger.warning(
-        "refused the WebSocket %s: get_asgi_application() was given no websocket= app",
-        scope["path"],
-    )
-    await send({"type": "websocket.close", "code": 1000, "reason": "not a WebSocket"})

@@ -1,8 +1,8 @@
-"""The project's middleware: which are in use, and whether an async view may run inside them.
+"""The project's middleware: which are in use, and whether async views can run inside them.
 
-What enters: a handler of Django's while it loads ``MIDDLEWARE``. What leaves: the middleware that
-did not take themselves out, and the reasons against running them on the event loop. On the thread
-that makes the handler.
+Input: one of Django's handlers, while it loads ``MIDDLEWARE``. Output: the middleware in use,
+without those that raised ``MiddlewareNotUsed``, and why they cannot run on the event loop. Runs on:
+the thread that makes the handler.
 """
 
 from __future__ import annotations
@@ -19,12 +19,17 @@ from bridge.contrib.django.hops import Middleware, base_named, describe, overrid
 
 __all__ = ["ChainRecorder", "Link", "why_not_async"]
 
-_ANNOUNCED = "middleware "
+_NAME_PREFIX = "middleware "
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One middleware in use: its dotted path, what the path leads to, and what that has made."""
+    """One middleware in use.
+
+    :ivar name: its dotted path.
+    :ivar factory: what that path refers to.
+    :ivar made: what the factory has returned.
+    """
 
     name: str
     factory: Any
@@ -36,15 +41,16 @@ class Link:
 
 
 class ChainRecorder(BaseHandler):
-    """A handler that knows which middleware are in use.
+    """A handler that records which middleware are in use.
 
-    Django asks ``adapt_method_mode`` before it makes each one, from the innermost outwards, and for
-    the whole chain at last. One that raises ``MiddlewareNotUsed`` leaves the chain as it was.
+    Django calls ``adapt_method_mode`` before it makes each one, from the innermost to the
+    outermost, and once at the end for the whole chain. After one that raised ``MiddlewareNotUsed``
+    the chain is the same as before.
     """
 
     def load_middleware(self, is_async: bool = False) -> None:
-        """Django's own, noting what passes."""
-        self._offered: list[tuple[str, object]] = []
+        """As in Django; starts the record."""
+        self._recorded: list[tuple[str, object]] = []
         super().load_middleware(is_async)
 
     def adapt_method_mode(
@@ -55,26 +61,26 @@ class ChainRecorder(BaseHandler):
         debug: bool = False,
         name: str | None = None,
     ) -> Any:
-        """Django's own, noting what passes."""
-        self._whole: object = method
-        if name is not None and name.startswith(_ANNOUNCED):
-            self._offered.append((name.removeprefix(_ANNOUNCED), method))
+        """As in Django; adds to the record."""
+        self._whole_chain: object = method
+        if name is not None and name.startswith(_NAME_PREFIX):
+            self._recorded.append((name.removeprefix(_NAME_PREFIX), method))
         return super().adapt_method_mode(is_async, method, method_is_async, debug, name)
 
     def links(self) -> tuple[Link, ...]:
         """The middleware in use, outermost first, as in ``MIDDLEWARE``."""
-        inner = [method for _, method in self._offered]
-        pairs = zip(self._offered, [*inner[1:], self._whole], strict=False)
+        inner = [method for _, method in self._recorded]
+        pairs = zip(self._recorded, [*inner[1:], self._whole_chain], strict=False)
         used = [(name, after) for (name, method), after in pairs if after is not method]
         return tuple(
-            # Django wraps each in one that turns exceptions into responses.
+            # Django wraps each one in a function that turns exceptions into responses.
             Link(name, import_string(name), getattr(made, "__wrapped__", made))
             for name, made in reversed(used)
         )
 
 
 def why_not_async(links: Sequence[Link]) -> str | None:
-    """Why no async view may run on the event loop inside this chain; None if it may."""
+    """Why async views cannot run on the event loop inside this chain; None if they can."""
     return next((f"{link.name} {reason}" for link in links for reason in _reasons(link)), None)
 
 
@@ -85,6 +91,6 @@ def _reasons(link: Link) -> Iterator[str]:
     elif base_named(factory, "django.contrib.auth.middleware", "RemoteUserMiddleware"):
         yield "trusts REMOTE_USER, which a client can send as a header under ASGI"
     elif overrides_call(factory):
-        yield "has a sync __call__ of its own"
+        yield "overrides __call__ with a sync function"
     elif isinstance(link.made, MiddlewareMixin) and not hasattr(link.made, "async_mode"):
-        yield "does not call super().__init__(), so its hooks would be left out"
+        yield "does not call super().__init__(), so its hooks would not run"

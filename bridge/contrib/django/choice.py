@@ -1,17 +1,17 @@
-"""Which of Django's handlers takes a request: decided from its path, before it is made.
+"""Which of Django's handlers serves a request: decided by its path, before the request is made.
 
-What enters: paths, on the event loop. What leaves: whether Django's ASGI handler is to take it. The
-URLconf is walked on a short-lived thread of its own, since importing it may take long and may use
-the database; later questions are answered from what was found.
+Input: paths, on the event loop. Output: whether Django's ASGI handler serves the path. The URLconf
+is walked on a short-lived thread, because importing it may take long and may use the database;
+later decisions are made from the result.
 
-Rule 1. Both handlers serve every view. A request on the wrong side costs time, and is never wrong;
-        so whatever is not certain goes to the WSGI side, where Django's threads and connections
-        live longest.
-Rule 2. What was found belongs to one ``URLResolver``. ``clear_url_caches()`` makes Django use
-        another one, and so does overriding ``ROOT_URLCONF``: then the URLconf is walked anew.
-Rule 3. A middleware may give a request another URLconf (``request.urlconf``) after the choice. Each
-        that was seen is walked, too, and a path goes to the ASGI side only if none of them leads
-        it to anything but an async view.
+Rule 1. Both handlers can serve every view. On the wrong side a request takes longer, but its
+        response is right. So a path that is not certain goes to the WSGI side, where Django's
+        threads and connections live longest.
+Rule 2. The result belongs to one ``URLResolver``. After ``clear_url_caches()``, or an override of
+        ``ROOT_URLCONF``, Django uses another one: the URLconf is walked again.
+Rule 3. Middleware may set another URLconf for a request (``request.urlconf``) after the decision.
+        Each one that has been set is walked, too, and a path goes to the ASGI side only if every
+        URLconf leads it to an async view or to none.
 """
 
 from __future__ import annotations
@@ -35,16 +35,17 @@ __all__ = ["Choice"]
 logger = logging.getLogger("bridge.django")
 
 MAX_URLCONFS = 100
-"""How many URLconfs, set by middleware, are remembered. With more, nothing is certain."""
+"""How many URLconfs, set by middleware, are remembered. With more of them no path is certain."""
 CACHED_PATHS = 1024
 LONGEST_CACHED_PATH = 200
 
 
 class Choice:
-    """What is known of the project's views.
+    """The project's views, as far as they decide on the handler.
 
-    :param on_async: called once async views were found: whether they may run on the event loop.
-    :ivar any_async: whether there is any path to ask :meth:`wants_asgi` about.
+    :param on_async: called when async views have been found. Returns whether they can run on the
+        event loop.
+    :ivar any_async: whether any path can make :meth:`wants_asgi` return True.
     """
 
     def __init__(self, on_async: Callable[[], bool]) -> None:
@@ -62,9 +63,9 @@ class Choice:
     # -- on the event loop ----------------------------------------------------------------------
 
     def is_known(self) -> bool:
-        """Whether :meth:`wants_asgi` can answer; if not, wait for :meth:`learn`.
+        """Whether :meth:`wants_asgi` can decide; otherwise wait for :meth:`learn`.
 
-        Asked for each request, so it looks at no setting: that alone would cost a microsecond.
+        Called for each request, so it reads no setting: that alone would cost a microsecond.
         ``override_settings(ROOT_URLCONF=...)`` clears the URL caches, too.
         """
         resolver = self._resolver
@@ -73,14 +74,14 @@ class Choice:
         return get_resolver(self._urlconf) is resolver
 
     def wants_asgi(self, path: str) -> bool:
-        """Whether Django's ASGI handler is to serve this path.
+        """Whether Django's ASGI handler should serve this path.
 
-        :param path: ``path_info``: what is below the mount point.
+        :param path: ``path_info``: the path below the mount point.
         """
         return self._cached(path) if len(path) <= LONGEST_CACHED_PATH else self._decide(path)
 
     async def learn(self) -> None:
-        """Walk the URLconf, on another thread. Several calls wait for the same walk."""
+        """Walk the URLconf, on another thread. Concurrent calls wait for the same walk."""
         with self._lock:
             walking = self._walking
             if walking is None:
@@ -92,7 +93,7 @@ class Choice:
     # -- on any thread --------------------------------------------------------------------------
 
     def add(self, urlconf: Hashable) -> None:
-        """A middleware has chosen this URLconf, and Django has imported it by now."""
+        """A middleware has set this URLconf, and Django has imported it."""
         if urlconf in self._trees or urlconf == settings.ROOT_URLCONF or self._too_many:
             return
         trees = {**self._trees, urlconf: walk(get_resolver(urlconf))}  # type: ignore[arg-type,unused-ignore]  # may be a list
@@ -100,11 +101,11 @@ class Choice:
             self._too_many = True
             trees = {}
             logger.warning(
-                "middleware has set more than %d different URLconfs (request.urlconf); from now "
-                "on async views run from worker threads, too",
+                "async views run from worker threads from now on: middleware has set more than %d "
+                "different URLconfs (request.urlconf)",
                 MAX_URLCONFS,
             )
-        self._settle(trees)
+        self._use(trees)
 
     # -- deciding -------------------------------------------------------------------------------
 
@@ -117,22 +118,22 @@ class Choice:
     # -- walking --------------------------------------------------------------------------------
 
     def _walk(self, walking: Future[None]) -> None:
-        urlconf = getattr(settings, "ROOT_URLCONF", None)  # a project may have none at all
+        urlconf = getattr(settings, "ROOT_URLCONF", None)  # a project may have none
         resolver = None if urlconf is None else get_resolver(urlconf)
         try:
-            with mount_point_unknown():  # URLconfs have static(settings.MEDIA_URL, ...)
+            with mount_point_unknown():  # URLconfs contain static(settings.MEDIA_URL, ...)
                 trees = {} if resolver is None else {urlconf: walk(resolver)}
-            self._settle(trees)
+            self._use(trees)
         except Exception:
-            logger.exception("cannot look into the URLconf; every view runs from a worker thread")
+            logger.exception("cannot walk the URLconf: all views run from worker threads")
         finally:
             self._urlconf, self._resolver = urlconf, resolver
             self._has_walked = True
             self._walking = None
-            connections.close_all()  # what importing the URLconf has opened, on this thread
+            connections.close_all()  # those that the import of the URLconf has opened here
             walking.set_result(None)
 
-    def _settle(self, trees: dict[Hashable, Tree]) -> None:
+    def _use(self, trees: dict[Hashable, Tree]) -> None:
         any_async = any(tree.has_async for tree in trees.values()) and self._on_async()
         with self._lock:
             self._trees = trees

@@ -1,20 +1,19 @@
-"""Django's two handlers, as they stand behind one application.
+"""Django's two handlers, with the few lines in which they differ from Django's own.
 
-What enters: an environ on a worker thread, or a scope on the event loop. What leaves: Django's
-response. Each differs from Django's own in a few lines:
+Input: an environ, on a worker thread, or a scope, on the event loop. Output: Django's response.
 
 :class:`WsgiSide`
-    streams what an async iterator yields (Django collects it first), reads a request body that
-    comes without Content-Length, gives the request its ``scope``, and leaves out the hop-by-hop
-    headers that Django's ASGI handler lets pass, and PEP 3333 forbids.
+    streams what an async iterator yields (Django collects all of it first), reads request bodies
+    without a Content-Length, sets ``request.scope``, and removes hop-by-hop headers, which PEP 3333
+    forbids. Django's ASGI handler accepts them.
 :class:`AsgiSide`
-    streams what a sync iterator yields, or a file (Django collects them first), on the request's
-    own thread of `sync_to_async`. It closes the database connections of a request with that
-    thread, which ends with it: whatever ``CONN_MAX_AGE`` says, nobody could use them again.
-    Trusted keys reach ``request.META``, and headers with a ``_`` in their name do not, on every
-    release of Django.
+    streams what a sync iterator yields, or a file (Django collects all of it first), on the thread
+    where `sync_to_async` runs the request's sync code. It closes the request's database connections
+    on that thread, which ends with the request: whatever ``CONN_MAX_AGE`` is, no other request
+    could use them. Trusted keys are added to ``request.META``, and headers with a ``_`` in their
+    name are not, on every version of Django.
 
-Both tell which URLconf a middleware has chosen.
+Both report the URLconf that a middleware has set.
 """
 
 from __future__ import annotations
@@ -31,27 +30,28 @@ from django.db import connections
 from bridge._frameworks.django_request import StreamedRequest
 from bridge._http.rules import HOP_BY_HOP
 from bridge.contrib.django.chain import ChainRecorder
-from bridge.sync import iterate_in_loop, iterate_in_threads
+from bridge.sync.iterate_loop import iterate_in_loop
+from bridge.sync.iterate_threads import iterate_in_threads
 from bridge.types import Scope, TrustedEnviron
 
 __all__ = ["AsgiSide", "WsgiSide", "has_underscores"]
 
 STREAM_WINDOW = 4
-"""How many items a sync iterator may be ahead of the client. Four of a file are 256 KiB, as much as
-``response_window`` is by default."""
+"""How many items a sync iterator may be ahead of the client. Four blocks of a file are 256 KiB, the
+default of ``response_window``."""
 
 _HOP_BY_HOP = frozenset(name.decode("ascii") for name in HOP_BY_HOP)
 
 OnUrlconf = Callable[[Any], None]
-"""Told of each URLconf that a middleware has set as ``request.urlconf``. Any thread."""
+"""Called with each URLconf that a middleware has set as ``request.urlconf``. Any thread."""
 
 
 class BridgedRequest(StreamedRequest):
-    """A request of a sync view."""
+    """The request of a sync view."""
 
     @property
     def scope(self) -> Scope | None:
-        """The ASGI scope, as ``ASGIRequest`` has it; None on a WSGI server."""
+        """The ASGI scope, as in ``ASGIRequest``; None on a WSGI server."""
         return self.environ.get("asgi.scope")
 
 
@@ -65,7 +65,7 @@ class WsgiSide(ChainRecorder, WSGIHandler):
         super().__init__()
 
     def get_response(self, request: Any) -> Any:
-        """Django's own; an async iterator is iterated on the event loop, an item at a time."""
+        """As in Django; an async iterator runs on the event loop, one item at a time."""
         response: Any = super().get_response(request)
         if response.streaming and response.is_async:
             response.streaming_content = iterate_in_loop(response.streaming_content, window=1)
@@ -74,7 +74,7 @@ class WsgiSide(ChainRecorder, WSGIHandler):
         return response
 
     def resolve_request(self, request: Any) -> Any:
-        """Django's own."""
+        """As in Django; reports the URLconf."""
         match = super().resolve_request(request)
         _report(request, self._on_urlconf)
         return match
@@ -94,7 +94,7 @@ class AsgiSide(ChainRecorder, ASGIHandler):
         self._keeps_underscores = keeps_underscores
         super().__init__()
         if trusted_environ is not None:
-            self.request_class = partial(_trusting, trusted_environ)  # type: ignore[assignment]  # Django only calls it
+            self.request_class = partial(_request_with, trusted_environ)  # type: ignore[assignment]  # Django only calls it
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """ASGI 3, for ``http``."""
@@ -104,7 +104,7 @@ class AsgiSide(ChainRecorder, ASGIHandler):
         await super().__call__(scope, receive, send)
 
     async def get_response_async(self, request: Any) -> Any:
-        """Django's own; a sync iterator is iterated where the request's other sync code runs."""
+        """As in Django; a sync iterator runs where the request's other sync code runs."""
         response: Any = await super().get_response_async(request)
         if response.streaming and not response.is_async:
             content = iterate_in_threads(response.streaming_content, window=STREAM_WINDOW)
@@ -112,18 +112,18 @@ class AsgiSide(ChainRecorder, ASGIHandler):
         return response
 
     def resolve_request(self, request: Any) -> Any:
-        """Django's own."""
+        """As in Django; reports the URLconf."""
         match = super().resolve_request(request)
         _report(request, self._on_urlconf)
         return match
 
 
 def has_underscores(scope: Scope) -> bool:
-    """Whether a header has a ``_`` in its name, which CGI names cannot tell from ``-``."""
+    """Whether a header has a ``_`` in its name, which CGI names cannot distinguish from ``-``."""
     return any(b"_" in name for name, _ in scope["headers"])
 
 
-def _trusting(trusted_environ: TrustedEnviron, scope: Scope, body_file: Any) -> ASGIRequest:
+def _request_with(trusted_environ: TrustedEnviron, scope: Scope, body_file: Any) -> ASGIRequest:
     request = ASGIRequest(scope, body_file)
     request.META.update(trusted_environ(scope))
     return request
@@ -136,7 +136,7 @@ def _report(request: Any, on_urlconf: OnUrlconf) -> None:
 
 
 def _close_connections(**_: Any) -> None:
-    """On the request's own thread of `sync_to_async`, after Django's ``close_old_connections``."""
+    """On the thread of the request's sync code, after Django's ``close_old_connections``."""
     connections.close_all()
 
 

@@ -1,20 +1,10 @@
-"""How often Django's own ASGI handler hands a request to another thread. Pure; no Django needed.
+"""How often Django's own ASGI handler hands a request to another thread. Pure; needs no Django.
 
-What enters: the middleware of a project, as :class:`Middleware`. What leaves: a number of hops. Any
+Input: the middleware of a project, as :class:`Middleware`. Output: the number of hops, as
+:mod:`bridge.migrate.hops` computes it from the steps in which Django builds the chain. Safe on any
 thread.
 
-Under ``django.core.handlers.asgi.ASGIHandler`` every hook that is a plain function, and a sync
-view, is a trip to a worker thread and back: ``sync_to_async``. Three are there without any
-middleware: ``request_started``, the view, and ``response.close()``. The others follow from how
-Django builds the chain, from the view outwards:
-
-- a middleware runs sync if the chain inside it already is sync, and async if it can;
-- a `MiddlewareMixin` that runs async makes one hop for each of its ``process_request`` and
-  ``process_response``, one that runs sync makes none;
-- each ``process_view`` is one hop, wherever its middleware is;
-- wherever async code calls a sync part of the chain, that is one hop.
-
-startproject's seven: 3 + 12 + 1 = 16.
+startproject's seven middleware, with a sync view, make 16 hops.
 """
 
 from __future__ import annotations
@@ -23,6 +13,9 @@ import inspect
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
+
+from bridge.migrate.facts import MiddlewareFact
+from bridge.migrate.hops import hops
 
 __all__ = ["Middleware", "base_named", "describe", "overrides_call", "thread_hops"]
 
@@ -34,7 +27,7 @@ class Middleware:
     :ivar name: its dotted path.
     :ivar sync_capable: it can run in a sync chain.
     :ivar async_capable: it can run in an async chain.
-    :ivar hooks: how many hops it makes in an async chain, around what is inside it.
+    :ivar hooks: how many hops it makes in an async chain, before and after the view: 0 to 2.
     :ivar view_hook: it has a ``process_view`` that is a plain function.
     :ivar template_hook: it has a ``process_template_response`` that is a plain function.
     """
@@ -48,7 +41,7 @@ class Middleware:
 
 
 def describe(name: str, factory: Any) -> Middleware:
-    """Look at a middleware factory: a class, or a function that makes a middleware.
+    """Inspect a middleware factory: a class, or a function that returns a middleware.
 
     :param name: its dotted path, as in ``MIDDLEWARE``.
     """
@@ -69,38 +62,40 @@ def thread_hops(
 ) -> int:
     """How many hops a request makes under Django's own ASGI handler.
 
-    :param chain: the middleware in use, outermost first, as in ``MIDDLEWARE``. One that raised
-        ``MiddlewareNotUsed`` does not belong here.
+    :param chain: the middleware in use, outermost first, as in ``MIDDLEWARE``. Middleware that
+        raised ``MiddlewareNotUsed`` must not be in it.
     :param async_view: the view is a coroutine function: it needs no thread.
     :param template_response: the view returns a ``TemplateResponse``, which is rendered later.
     """
-    middleware = list(chain)
-    hops = 3 - async_view
-    inside_is_async = True
-    for each in reversed(middleware):
-        is_async = each.async_capable and (inside_is_async or not each.sync_capable)
-        if is_async:
-            hops += each.hooks + (not inside_is_async)
-        inside_is_async = is_async
-        hops += each.view_hook
-    hops += not inside_is_async
-    if template_response:
-        hops += 1 + sum(each.template_hook for each in middleware)
-    return hops
+    facts = [_fact(each) for each in chain]
+    return len(hops(facts, is_async_view=async_view, is_template=template_response))
+
+
+def _fact(middleware: Middleware) -> MiddlewareFact:
+    hooks = ("process_request", "process_response")[: middleware.hooks]
+    hooks += ("process_view",) * middleware.view_hook
+    hooks += ("process_template_response",) * middleware.template_hook
+    return MiddlewareFact(
+        middleware.name,
+        sync_capable=middleware.sync_capable,
+        async_capable=middleware.async_capable,
+        hooks=hooks,
+    )
 
 
 def overrides_call(factory: Any) -> bool:
-    """Whether a `MiddlewareMixin` has a plain ``__call__`` of its own, and no word about async.
+    """Whether a `MiddlewareMixin` overrides ``__call__`` with a plain function, and does not set
+    ``async_capable``.
 
-    Such a middleware inherits ``async_capable = True`` without keeping it: in an async chain its
-    ``__call__`` gets a coroutine where it takes a response.
+    Such a middleware inherits ``async_capable = True``, but does not support it: in an async chain
+    its ``__call__`` gets a coroutine where it expects a response.
     """
     mixin = _mixin_of(factory)
     if mixin is None or factory.__call__ is mixin.__call__:
         return False
-    own = factory.__mro__[: factory.__mro__.index(mixin)]
-    says_so = any("async_capable" in vars(each) for each in own)
-    return not says_so and not inspect.iscoroutinefunction(factory.__call__)
+    subclasses = factory.__mro__[: factory.__mro__.index(mixin)]
+    declares_it = any("async_capable" in vars(each) for each in subclasses)
+    return not declares_it and not inspect.iscoroutinefunction(factory.__call__)
 
 
 def _mixin_of(factory: Any) -> Any:
@@ -108,7 +103,7 @@ def _mixin_of(factory: Any) -> Any:
 
 
 def base_named(factory: Any, module: str, name: str) -> Any:
-    """The class of that name among the bases of a class, without importing it; None if none is."""
+    """The base class with that name, found without importing it; None if there is none."""
     bases = factory.__mro__ if inspect.isclass(factory) else ()
     return next(
         (each for each in bases if (each.__module__, each.__name__) == (module, name)), None
@@ -116,6 +111,6 @@ def base_named(factory: Any, module: str, name: str) -> Any:
 
 
 def _plain(factory: Any, *hooks: str) -> int:
-    """How many of these methods there are that are not coroutine functions."""
+    """How many of these methods exist and are not coroutine functions."""
     methods = (getattr(factory, hook, None) for hook in hooks)
     return sum(each is not None and not inspect.iscoroutinefunction(each) for each in methods)

@@ -1,8 +1,8 @@
-"""Settings that hold the mount point, read before it is known.
+"""Settings that contain the mount point, read before the mount point is known.
 
-Django puts the mount point in front of a relative ``STATIC_URL`` or ``MEDIA_URL`` when one of them
-is first looked at, and keeps the outcome for good. Its own handlers leave that to the first
-request, which knows where it is mounted; we look earlier, and leave nothing behind. Any thread.
+Django adds the mount point to a relative ``STATIC_URL`` or ``MEDIA_URL`` when it first reads the
+setting, and caches the result. Its own handlers first read them in a request, which knows the mount
+point. Code that reads them earlier uses :func:`mount_point_unknown`. Safe on any thread.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from django.conf import settings
 
 __all__ = ["mount_point_unknown"]
 
-_PREFIXED = ("STATIC_URL", "MEDIA_URL")
+_CONTAIN_IT = ("STATIC_URL", "MEDIA_URL")
 
 
 @contextmanager
 def mount_point_unknown() -> Iterator[None]:
-    """Have Django forget afterwards what it took for the mount point of its settings."""
+    """Remove the settings with a mount point from Django's cache at the end of the block."""
     try:
         yield
     finally:
-        for name in _PREFIXED:
+        for name in _CONTAIN_IT:
             vars(settings).pop(name, None)

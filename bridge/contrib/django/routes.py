@@ -1,11 +1,11 @@
 """Which views of a URLconf are async, and which paths lead to them, without calling a view.
 
-What enters: a ``django.urls.URLResolver``, then paths. What leaves: whether a path leads to an
-async view for certain. Walking runs on any thread, and imports the URLconf; asking is pure.
+Input: a ``django.urls.URLResolver``, then paths. Output: whether a path certainly leads to an async
+view. :func:`walk` imports the URLconf, on any thread; the methods of :class:`Tree` are pure.
 
-A path is compared with the patterns in Django's order, as Django would. What Django might do beyond
-that is not tried: a converter's ``to_python`` of the project's own may query a database, a resolver
-class of its own may do anything. A path that comes upon one of these is of no certain kind.
+A path is matched against the patterns in Django's order, as Django does it. Code of the project is
+not run: the ``to_python`` of a custom converter may query a database, a custom resolver class may
+do anything. A path that reaches one of these has the kind ``"unknown"``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ logger = logging.getLogger("bridge.django")
 
 Kind = Literal["sync", "async", "unknown"]
 Matcher = Callable[[str], str | None]
-"""Takes a path, and gives what is left of it after the part that matched; None: no match."""
+"""Returns the rest of a path after the part that matches; None if it does not match."""
 
 _DJANGOS_TO_PYTHON = {
     converters.IntConverter.to_python,
@@ -40,7 +40,7 @@ _DJANGOS_MATCH = {RegexPattern.match, RoutePattern.match}
 
 @dataclass(frozen=True, slots=True)
 class _Node:
-    """One line of a URLconf. ``children`` is None for a view."""
+    """One entry of a URLconf. ``children`` is None for a view."""
 
     match: Matcher
     kind: Kind
@@ -52,9 +52,9 @@ class _Node:
 
 
 class Tree:
-    """A URLconf, walked.
+    """The result of walking a URLconf.
 
-    :ivar has_async: whether there is any async view that a path can be known to lead to.
+    :ivar has_async: whether any path certainly leads to an async view.
     """
 
     def __init__(self, root: _Node) -> None:
@@ -62,23 +62,23 @@ class Tree:
         self.has_async = root.holds_async
 
     def kind_of(self, path: str) -> Kind | None:
-        """What the path leads to; None if to nothing.
+        """The kind of the view that the path leads to; None if it leads to none.
 
-        :param path: ``path_info``: what is below the mount point, with its leading slash.
+        :param path: ``path_info``: the path below the mount point, with its leading slash.
         """
         return _first(self._root, path)
 
     def may_be_async(self, path: str) -> bool:
-        """Whether the path matches an async view at all, whatever comes before it. Cheap."""
+        """Whether the path matches any async view, regardless of the patterns before it. Cheap."""
         return _any_async(self._root, path)
 
 
 def walk(resolver: URLResolver) -> Tree:
-    """Look at every view below ``resolver``. Imports the URLconf."""
+    """Read every entry below ``resolver``. Imports the URLconf."""
     return Tree(_resolver_node(resolver, ()))
 
 
-# -- asking ----------------------------------------------------------------------------------------
+# -- matching a path -------------------------------------------------------------------------------
 
 
 def _first(nodes: Iterable[_Node], path: str) -> Kind | None:
@@ -112,13 +112,13 @@ def _nodes(patterns: Iterable[Any], above: tuple[int, ...]) -> Iterator[_Node]:
             getattr(cls, name) is getattr(URLResolver, name) for name in ("resolve", "url_patterns")
         ):
             yield _resolver_node(pattern, above)
-        else:  # a class of the project's own
+        else:  # a custom class
             yield _Node(_matcher(getattr(pattern, "pattern", None))[0], "unknown")
 
 
 def _view_node(pattern: URLPattern) -> _Node:
-    matcher, certain = _matcher(pattern.pattern)
-    if not certain:
+    matcher, is_certain = _matcher(pattern.pattern)
+    if not is_certain:
         return _Node(matcher, "unknown")
     return _Node(matcher, "async" if iscoroutinefunction(pattern.callback) else "sync")
 
@@ -126,15 +126,15 @@ def _view_node(pattern: URLPattern) -> _Node:
 def _resolver_node(resolver: URLResolver, above: tuple[int, ...]) -> _Node:
     """An ``include()``, or the root.
 
-    :param above: the identities of the lists that this one is included from, however deep.
+    :param above: the identities of the lists of patterns that include this one, at any depth.
     """
-    matcher, certain = _matcher(resolver.pattern)
+    matcher, is_certain = _matcher(resolver.pattern)
     try:
-        patterns = resolver.url_patterns if certain else None
+        patterns = resolver.url_patterns if is_certain else None
     except Exception as error:
         logger.warning(
-            "the URLconf %r cannot be imported; what is below it is served on worker threads, "
-            "and shows the error there",
+            "the URLconf %r cannot be imported: requests below it run on worker threads, and raise "
+            "the error there",
             resolver.urlconf_name,
             exc_info=error,
         )
@@ -146,29 +146,29 @@ def _resolver_node(resolver: URLResolver, above: tuple[int, ...]) -> _Node:
     return _Node(matcher, kind, children)
 
 
-# -- matching --------------------------------------------------------------------------------------
+# -- matchers --------------------------------------------------------------------------------------
 
 
-def _anything(path: str) -> str:
+def _match_all(path: str) -> str:
     return path
 
 
 def _matcher(pattern: Any) -> tuple[Matcher, bool]:
-    """How to compare a path with one pattern, and whether a match is what Django would find."""
+    """How to match a path against a pattern, and whether Django certainly finds the same match."""
     if type(pattern) is LocalePrefixPattern:
-        return _below_language(pattern), True
+        return _strip_language(pattern), True
     if getattr(type(pattern), "match", None) not in _DJANGOS_MATCH:
-        return _anything, False
-    certain = all(type(c).to_python in _DJANGOS_TO_PYTHON for c in pattern.converters.values())
-    written = getattr(pattern, "_route" if isinstance(pattern, RoutePattern) else "_regex")
-    if not isinstance(written, str):  # to be translated
-        return _search(_regexes(pattern)), certain
-    if not certain:
+        return _match_all, False
+    is_certain = all(type(c).to_python in _DJANGOS_TO_PYTHON for c in pattern.converters.values())
+    text = getattr(pattern, "_route" if isinstance(pattern, RoutePattern) else "_regex")
+    if not isinstance(text, str):  # a translation
+        return _search(_regexes(pattern)), is_certain
+    if not is_certain:
         return _search([pattern.regex]), False
-    return _djangos(pattern.match), True
+    return _djangos_match(pattern.match), True
 
 
-def _djangos(match: Callable[[str], Any]) -> Matcher:
+def _djangos_match(match: Callable[[str], Any]) -> Matcher:
     def matcher(path: str) -> str | None:
         found = match(path)
         return None if found is None else found[0]
@@ -177,25 +177,25 @@ def _djangos(match: Callable[[str], Any]) -> Matcher:
 
 
 def _search(regexes: Iterable[re.Pattern[str]]) -> Matcher:
-    """A path that any of the patterns matches."""
-    several = list(regexes)
+    """Matches a path that any of the patterns matches."""
+    alternatives = list(regexes)
 
     def matcher(path: str) -> str | None:
-        found = next(filter(None, (regex.search(path) for regex in several)), None)
+        found = next(filter(None, (regex.search(path) for regex in alternatives)), None)
         return None if found is None else path[found.end() :]
 
     return matcher
 
 
 def _regexes(pattern: Any) -> Iterator[re.Pattern[str]]:
-    """A translated pattern, in every language of the site."""
+    """A translated pattern in every language of the site."""
     for code, _ in settings.LANGUAGES:
         with translation.override(code):
             yield pattern.regex
 
 
-def _below_language(pattern: LocalePrefixPattern) -> Matcher:
-    """``i18n_patterns``: which language is active is decided later, by the path itself."""
+def _strip_language(pattern: LocalePrefixPattern) -> Matcher:
+    """``i18n_patterns``: the path itself chooses the active language, later."""
     codes = {code.lower() for code, _ in settings.LANGUAGES}
 
     def matcher(path: str) -> str | None:

@@ -1,7 +1,7 @@
 """Static files while ``DEBUG`` is on, as ``manage.py runserver`` serves them.
 
-What enters: a WSGI app. What leaves: one that answers below ``STATIC_URL`` itself, wherever it is
-mounted. On the thread that calls it.
+Input: a WSGI app. Output: a WSGI app that serves the paths below ``STATIC_URL``, wherever it is
+mounted, and passes on all others. Runs on: the thread that calls it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ __all__ = ["DevelopmentFiles", "served_below"]
 
 
 def served_below() -> str:
-    """``STATIC_URL``, if ``DEBUG`` is on, the app installed, and WhiteNoise not; else nothing."""
+    """``STATIC_URL``, if ``DEBUG`` is on and ``django.contrib.staticfiles`` is installed, but not
+    WhiteNoise; otherwise an empty string."""
     has_app = "django.contrib.staticfiles" in settings.INSTALLED_APPS
     has_whitenoise = any("whitenoise" in each for each in settings.MIDDLEWARE)
     if has_whitenoise or not (settings.DEBUG and has_app):
@@ -31,13 +32,13 @@ def served_below() -> str:
 
 
 class DevelopmentFiles(StaticFilesHandler):
-    """Django's handler of runserver, that knows where it is mounted.
+    """The handler of Django's runserver, for any mount point.
 
-    :param application: takes every other request.
+    :param application: gets all other requests.
     """
 
     def get_base_url(self) -> Any:
-        """Django's own."""
+        """As in Django."""
         with mount_point_unknown():
             return super().get_base_url()
 
@@ -50,7 +51,7 @@ class DevelopmentFiles(StaticFilesHandler):
     def below(self, script_name: str, path_info: str) -> str | None:
         """The path below ``STATIC_URL``; None for any other path.
 
-        A relative ``STATIC_URL`` is below the mount point, an absolute one counts from the host.
+        A relative ``STATIC_URL`` is below the mount point, an absolute one is below the host.
         """
         base = self.base_url.path
         for path in (path_info, script_name.rstrip("/") + path_info):
