@@ -1,17 +1,18 @@
-"""WSGI or ASGI? Told from the app object alone: no framework is imported, nothing is called.
+"""WSGI or ASGI? Detected from the app object alone: nothing is imported, nothing is called.
 
-What enters: any object, as found in a user's module. What leaves: ``"wsgi"`` or ``"asgi"``, or
-:exc:`~bridge.errors.AmbiguousApp` saying what was seen and how to choose. Pure; any thread.
+Input: any object, as found in a user's module. Output: ``"wsgi"`` or ``"asgi"``, or
+:exc:`~bridge.errors.AmbiguousApp` with the evidence and how to choose. Pure; safe on any thread.
 
 The evidence, strongest first:
 
-1. ``app.__bridge_interface__``, our own marker (unless `functools.wraps` copied it there).
+1. ``app.__bridge_interface__``, bridge's own marker (unless `functools.wraps` has copied it).
 2. asgiref's hints ``_asgi_single_callable`` and ``_asgi_double_callable``.
 3. A short list of well-known wrappers whose signature is ``(*args, **kwargs)``.
 4. The callable's own signature: coroutine functions are never WSGI; two arguments are PEP 3333's
-   ``(environ, start_response)``, three are ASGI 3's ``(scope, receive, send)``; the usual names
-   settle optional arguments.
-5. Only if that signature is ``(*args, ...)``: the signature of what it wraps (``__wrapped__``).
+   ``(environ, start_response)``, three are ASGI 3's ``(scope, receive, send)``; if arguments are
+   optional, their names decide.
+5. Only if that signature is ``(*args, ...)``: the signature of the function that it wraps
+   (``__wrapped__``).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from typing import Any
 
 from asgiref.sync import iscoroutinefunction
 
+from bridge._frameworks.facts import APP_ATTRIBUTES, OPAQUE_WRAPPERS
 from bridge.errors import AmbiguousApp
 from bridge.types import Interface
 
@@ -39,31 +41,12 @@ _NAMES: dict[Interface, frozenset[str]] = {
     "asgi": frozenset({"scope", "receive", "send"}),
 }
 
-# Wrappers of other packages that hide their interface behind (*args, **kwargs), and either have no
-# __wrapped__ or one that misleads. Keyed by where the code lives, which functools.wraps keeps.
-_OPAQUE: dict[str, Interface] = {
-    "wsgiref.validate:validator.<locals>.lint_app": "wsgi",
-    "werkzeug.wrappers.request:Request.application.<locals>.application": "wsgi",
-    "webob.dec:wsgify": "wsgi",
-}
-
-# What an object that is not an app may offer instead: attribute -> how to write it.
-_INSTEAD = {
-    "as_asgi": "{}.as_asgi()",
-    "streamable_http_app": "{}.streamable_http_app()",
-    "http_app": "{}.http_app()",
-    "wsgi_app": "{}.wsgi_app",
-    "asgi_app": "{}.asgi_app",
-    "app": "{}.app",
-    "application": "{}.application",
-}
-
-_MAX_WRAPPERS = 50  # deeper than any real stack of decorators; a cycle of __wrapped__ ends here
+_MAX_WRAPPERS = 50  # more than any real stack of decorators; ends a cycle of __wrapped__
 
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """How a callable can be called: what all decisions below look at."""
+    """How a callable can be called. All decisions below use it."""
 
     text: str
     names: frozenset[str]
@@ -73,8 +56,8 @@ class _Shape:
     is_async: bool
 
     @property
-    def variadic(self) -> bool:
-        """Whether it takes any number of arguments, so that counting them tells nothing."""
+    def is_variadic(self) -> bool:
+        """Whether it takes any number of arguments, so that their number is no evidence."""
         return self.most == math.inf
 
     def takes(self, count: int) -> bool:
@@ -83,34 +66,34 @@ class _Shape:
 
     def named(self) -> Interface | None:
         """The interface whose usual parameter names appear, if it is exactly one."""
-        hits = [interface for interface, names in _NAMES.items() if names & self.names]
-        return hits[0] if len(hits) == 1 else None
+        found = [interface for interface, names in _NAMES.items() if names & self.names]
+        return found[0] if len(found) == 1 else None
 
 
 def interface_of(app: object) -> Interface:
-    """Tell whether ``app`` is a WSGI or an ASGI 3 application, without calling it.
+    """Detect whether ``app`` is a WSGI or an ASGI 3 application, without calling it.
 
-    Knows functions, coroutine functions, callable instances (with ``async def __call__`` or a plain
-    one that returns a coroutine), bound methods, partials, classes used as apps, decorated
-    callables, and so every framework's app object.
+    Supports functions, coroutine functions, callable instances (with ``async def __call__`` or a
+    plain one that returns a coroutine), bound methods, partials, classes used as apps, and
+    decorated callables; so it supports the app objects of all frameworks.
 
-    An app that gives no sign can carry one: ``app.__bridge_interface__ = "wsgi"`` (or ``"asgi"``).
+    Where the evidence is not enough, set ``app.__bridge_interface__ = "wsgi"`` (or ``"asgi"``).
 
     :param app: a PEP 3333 callable ``app(environ, start_response)`` or an ASGI 3 callable
         ``app(scope, receive, send)``.
     :returns: ``"wsgi"`` or ``"asgi"``.
-    :raises AmbiguousApp: if it cannot be known, if the app is of the two-step ASGI 2 kind, or if
-        ``app`` is no application at all: a factory, a class to be instantiated, a module, a string.
-        The message says what was seen and what to do. It is a `TypeError` too.
+    :raises AmbiguousApp: the evidence is not enough, ``app`` is an ASGI 2 app with two steps, or
+        it is not an application: a factory, a class to be instantiated, a module, a string. The
+        message has the evidence and what to do. The error is also a `TypeError`.
     """
     marked = _marked(app)
     if marked is not None and not _is_copied_marker(app, marked):
         return marked
     if not callable(app):
         raise AmbiguousApp(_not_callable(app))
-    found = _hinted(app) or _OPAQUE.get(_origin(app)) or _by_signature(app) or marked
+    found = _hinted(app) or OPAQUE_WRAPPERS.get(_origin(app)) or _by_signature(app) or marked
     if found is None:
-        raise AmbiguousApp(_cannot_tell(app))
+        raise AmbiguousApp(_undetectable(app))
     return found
 
 
@@ -119,7 +102,7 @@ def interface_of(app: object) -> Interface:
 
 def _marked(app: object) -> Interface | None:
     if inspect.isclass(app) and _has_call(app):
-        return None  # the marker on a class of callables speaks of its instances
+        return None  # the marker on a class of callables is about its instances
     value = getattr(app, MARKER, None)
     if value is None or value == "wsgi" or value == "asgi":
         return value
@@ -127,7 +110,7 @@ def _marked(app: object) -> Interface | None:
 
 
 def _is_copied_marker(app: object, marked: Interface) -> bool:
-    """Whether `functools.wraps` may have brought the marker: it speaks of the wrapped app then."""
+    """Whether `functools.wraps` may have copied the marker, which is about the wrapped app then."""
     wrapped = getattr(app, "__wrapped__", None)
     return wrapped is not None and getattr(wrapped, MARKER, None) == marked
 
@@ -153,13 +136,13 @@ def _by_signature(app: Any) -> Interface | None:
         if _is_asgi_2(link, shape):
             raise AmbiguousApp(_asgi_2(app))
         found = _decide(link, shape)
-        if found or not shape.variadic:
+        if found or not shape.is_variadic:
             return found
     return None
 
 
 def _unwrapped(app: Any) -> Iterator[Any]:
-    """``app``, then what it wraps, and so on inwards."""
+    """``app``, then the app that it wraps, and so on inwards."""
     for _ in range(_MAX_WRAPPERS):
         yield app
         app = getattr(app, "__wrapped__", None)
@@ -176,8 +159,8 @@ def _decide(app: Any, shape: _Shape) -> Interface | None:
 
 
 def _decide_async(shape: _Shape) -> Interface | None:
-    certain = shape.required == 3 or shape.variadic or shape.named() == "asgi"
-    return "asgi" if certain and shape.takes(3) and shape.named() != "wsgi" else None
+    is_certain = shape.required == 3 or shape.is_variadic or shape.named() == "asgi"
+    return "asgi" if is_certain and shape.takes(3) and shape.named() != "wsgi" else None
 
 
 def _decide_sync(shape: _Shape) -> Interface | None:
@@ -192,7 +175,7 @@ def _decide_sync(shape: _Shape) -> Interface | None:
 
 
 def _decide_class(cls: type, shape: _Shape) -> Interface | None:
-    """A class is an app itself when calling it makes the response: PEP 3333's ``AppClass``."""
+    """A class is itself an app if calling it makes the response: PEP 3333's ``AppClass``."""
     found = _decide_sync(shape)
     if found == "asgi":
         return found if hasattr(cls, "__await__") else None
@@ -202,9 +185,9 @@ def _decide_class(cls: type, shape: _Shape) -> Interface | None:
 
 
 def _is_asgi_2(app: Any, shape: _Shape) -> bool:
-    """``app(scope)`` that returns ``instance(receive, send)``, as ASGI 2 had it."""
-    one = shape.required == 1 and not shape.takes(3) and not shape.is_async
-    return one and "scope" in shape.names
+    """``app(scope)`` returns ``instance(receive, send)``, as in ASGI 2."""
+    takes_one = shape.required == 1 and not shape.takes(3) and not shape.is_async
+    return takes_one and "scope" in shape.names
 
 
 # -- how a callable can be called ------------------------------------------------------------------
@@ -217,24 +200,24 @@ def _shape(app: Any) -> _Shape | None:
     parameters = list(signature.parameters.values())
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-    must_name = [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
+    keywords = [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
     return _Shape(
         text=_signature_text(parameters),
         names=frozenset(p.name.strip("_").lower() for p in positional),
         required=sum(p.default is p.empty for p in positional),
         most=math.inf if variadic else len(positional),
-        needs_keyword=must_name[0].name if must_name else None,
+        needs_keyword=keywords[0].name if keywords else None,
         is_async=_is_async(app),
     )
 
 
 def _signature(app: Any) -> inspect.Signature | None:
-    """The signature of the callable itself: `functools.wraps` must not show the inner one's."""
+    """The signature of the callable itself, not of the function that it wraps."""
     try:
         return _read_signature(app)
     except (TypeError, ValueError):
         pass
-    try:  # an instance whose class confuses inspect, with a descriptor for one
+    try:  # an instance whose class inspect cannot read, for example because of a descriptor
         return _read_signature(MethodType(type(app).__call__, app))
     except (TypeError, ValueError):
         return None
@@ -244,7 +227,7 @@ if sys.version_info >= (3, 14):
     from annotationlib import Format
 
     def _read_signature(app: Any) -> inspect.Signature:
-        # Names imported only under TYPE_CHECKING must not be looked up.
+        # Names that are imported only under TYPE_CHECKING must not be evaluated.
         return inspect.signature(app, follow_wrapped=False, annotation_format=Format.STRING)
 else:
 
@@ -253,12 +236,12 @@ else:
 
 
 def _signature_text(parameters: list[inspect.Parameter]) -> str:
-    bare = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in parameters]
-    return str(inspect.Signature(bare))
+    plain = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in parameters]
+    return str(inspect.Signature(plain))
 
 
 def _is_async(app: Any) -> bool:
-    """Whether calling ``app`` returns a coroutine, as far as its definition shows."""
+    """Whether calling ``app`` returns a coroutine, according to its definition."""
     while isinstance(app, functools.partial):
         app = app.func
     if inspect.isclass(app):
@@ -279,7 +262,7 @@ def _has_call(cls: type) -> bool:
     return any("__call__" in vars(base) for base in cls.__mro__)
 
 
-# -- what to tell the user -------------------------------------------------------------------------
+# -- messages --------------------------------------------------------------------------------------
 
 _TAKES = "WSGI apps take (environ, start_response), ASGI apps take (scope, receive, send)."
 _CHOOSE = (
@@ -302,14 +285,14 @@ def _describe(app: object) -> str:
     return f"this {type(app).__module__}.{type(app).__qualname__} object"
 
 
-def _cannot_tell(app: Any) -> str:
+def _undetectable(app: Any) -> str:
     shape = _shape(app)
-    seen = f"cannot tell whether {_describe(app)} is WSGI or ASGI: {_seen(app, shape)}."
+    problem = f"cannot detect whether {_describe(app)} is WSGI or ASGI: {_evidence(app, shape)}."
     advice = _suggestion(app, shape) or _CHOOSE.format(name=_name(app))
-    return f"{seen} {_TAKES} {advice}"
+    return f"{problem} {_TAKES} {advice}"
 
 
-def _seen(app: Any, shape: _Shape | None) -> str:
+def _evidence(app: Any, shape: _Shape | None) -> str:
     if shape is None:
         return "its signature cannot be read"
     if _is_async_generator(app):
@@ -320,43 +303,45 @@ def _seen(app: Any, shape: _Shape | None) -> str:
 
 
 def _suggestion(app: Any, shape: _Shape | None) -> str | None:
-    """Name the likely mistake, where choosing an interface would not help."""
+    """The likely mistake, if choosing an interface would not help."""
     if inspect.isclass(app):
-        return _instead(app, ("as_asgi",)) or (
+        return _app_inside(app, ("as_asgi",)) or (
             f"It is a class: did you mean an instance of it, {_name(app)}(...)?"
         )
     if shape is not None and "self" in shape.names:
         return "It is a method without its object: did you mean the method of an instance?"
-    if shape is not None and shape.required == 0 and not shape.variadic:
+    if shape is not None and shape.required == 0 and not shape.is_variadic:
         awaiting = "await " if shape.is_async else ""
         return f"It looks like a factory: did you mean to call it, {awaiting}{_name(app)}()?"
-    return _instead(app)
+    return _app_inside(app)
 
 
-def _instead(app: object, attributes: Iterable[str] = _INSTEAD) -> str | None:
-    """Name the attribute that holds the app, of an object that merely has one."""
+def _app_inside(app: object, attributes: Iterable[str] = APP_ATTRIBUTES) -> str | None:
+    """The attribute that contains the app, of an object that is not an app."""
     for attribute in attributes:
         if callable(getattr(app, attribute, None)):
-            return f"Did you mean {_INSTEAD[attribute].format(_name(app))}?"
+            return f"Did you mean {APP_ATTRIBUTES[attribute].format(_name(app))}?"
     return None
 
 
 def _not_callable(app: object) -> str:
-    what = f"an app is a callable, and {_describe(app)} is not one."
+    problem = f"an app is a callable, but {_describe(app)} is not one."
     if isinstance(app, ModuleType):
-        what = f"an app is a callable, and {app.__name__!r} is a module."
+        problem = f"an app is a callable, but {app.__name__!r} is a module."
     elif isinstance(app, str):
-        what = f"an app is a callable, and {app!r} is a string: import the app, pass the object."
+        problem = f"an app is a callable, but {app!r} is a string: import the app, pass the object."
     elif inspect.iscoroutine(app):
-        app.close()  # or Python warns later, far from here, that it was never awaited
-        what = "an app is a callable, and this is a coroutine: await the factory that returned it."
-    return " ".join(filter(None, [what, _TAKES, _instead(app)]))
+        app.close()  # otherwise Python warns later, elsewhere, that it was never awaited
+        problem = (
+            "an app is a callable, but this is a coroutine: await the factory that returned it."
+        )
+    return " ".join(filter(None, [problem, _TAKES, _app_inside(app)]))
 
 
 def _asgi_2(app: object) -> str:
     name = _name(app)
     return (
         f"{_describe(app)} is a two-step ASGI 2 app, called as {name}(scope) and then "
-        f"(receive, send). bridge speaks ASGI 3: wrap it first with "
+        f"(receive, send). bridge supports ASGI 3: wrap it first with "
         f"asgiref.compatibility.guarantee_single_callable({name})."
     )

@@ -16,8 +16,8 @@ import bridge
 PACKAGE = Path(bridge.__file__).parent
 
 LAYERS: list[tuple[str, set[str]]] = [
-    ("ground", {"_version", "errors", "types", "config", "interface", "dual"}),
-    ("pure", {"_http", "_frameworks"}),
+    ("ground", {"_version", "errors", "types", "config", "dual"}),
+    ("pure", {"_http", "_frameworks", "interface"}),
     ("threads", {"_threads"}),
     ("lifespan", {"_lifespan"}),
     ("adapters", {"wsgi_to_asgi", "asgi_to_wsgi", "convert", "sync"}),

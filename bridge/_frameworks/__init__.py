@@ -1,1 +1,1 @@
-"""What is known of frameworks and servers by name."""
+"""What bridge knows of frameworks and servers by name."""

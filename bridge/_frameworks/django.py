@@ -1,6 +1,6 @@
-"""Django by name: its WSGI handler reads request bodies without a Content-Length, where we run it.
+"""Makes Django's WSGI handler read request bodies without a Content-Length, where bridge runs it.
 
-Imports nothing of Django unless the app has.
+Imports nothing of Django unless the app has imported it.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ __all__ = ["read_chunked_bodies"]
 
 
 def read_chunked_bodies(app: object) -> None:
-    """Let ``app``, if it is Django's WSGI handler, read chunked request bodies.
+    """Make ``app`` read chunked request bodies, if it is Django's WSGI handler.
 
-    Otherwise it treats them as empty, unless they arrive in one message, whose length is known. A
-    request class of the project's own is left alone, and so is a handler inside other middleware,
-    where it cannot be seen.
+    Otherwise Django treats them as empty, except a body that arrives in one message, whose length
+    is known. A custom request class is not replaced, and a handler inside other middleware cannot
+    be found.
     """
     if "django.core.handlers.wsgi" not in sys.modules:
         return

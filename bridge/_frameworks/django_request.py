@@ -1,9 +1,9 @@
-"""Django's request, with a body that comes without Content-Length.
+"""Django's request, for bodies without a Content-Length, too.
 
-What enters: an environ, on the thread that runs the app. What leaves: a request that reads all of
-it. PEP 3333 has a body end after ``CONTENT_LENGTH`` bytes, and so has Django: without one it takes
-the body for empty. Where ``wsgi.input_terminated`` is set, the stream knows itself where it ends:
-`to_asgi` sets it, and so do WSGI servers that take chunked bodies.
+Input: an environ, on the thread that runs the app. Output: a request that reads the whole body.
+According to PEP 3333 a body ends after ``CONTENT_LENGTH`` bytes, so Django treats a body without it
+as empty. If ``wsgi.input_terminated`` is set, the stream itself ends where the body ends: `to_asgi`
+sets it, and so do WSGI servers that accept chunked bodies.
 
 Imports Django; see :mod:`bridge._frameworks.django`.
 """
@@ -24,51 +24,52 @@ __all__ = ["StreamedRequest"]
 
 
 class StreamedRequest(WSGIRequest):
-    """A `WSGIRequest` that came through `to_asgi`, or from a WSGI server."""
+    """A `WSGIRequest` from `to_asgi`, or from a WSGI server."""
 
     def __init__(self, environ: Environ) -> None:
         super().__init__(environ)
-        self._unannounced = _unannounced(environ)
-        if self._unannounced is not None:
-            self._stream: Any = self._unannounced
+        self._body_stream = _open_body(environ)
+        if self._body_stream is not None:
+            self._stream: Any = self._body_stream
 
     @property
     def body(self) -> bytes:
-        """Django's own.
+        """As in Django.
 
-        :raises RequestDataTooBig: there is more of it than ``DATA_UPLOAD_MAX_MEMORY_SIZE``.
+        :raises RequestDataTooBig: the body is longer than ``DATA_UPLOAD_MAX_MEMORY_SIZE``.
         """
-        if self._unannounced is not None:
-            self._unannounced.limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        if self._body_stream is not None:
+            self._body_stream.limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         return super().body
 
     def parse_file_upload(self, META: Any, post_data: Any) -> Any:
-        """Django's own, whose parser takes a body without a length for none.
+        """As in Django, whose parser treats a body without a length as empty.
 
-        Upload handlers are told of an endless one: those that keep files in memory stand back.
+        Upload handlers get the largest length there is, so those that keep files in memory do not
+        accept the upload.
         """
-        if self._unannounced is not None:
+        if self._body_stream is not None:
             length = len(self._body) if hasattr(self, "_body") else sys.maxsize
             META = {**META, "CONTENT_LENGTH": str(length)}
         return super().parse_file_upload(META, post_data)
 
 
-def _unannounced(environ: Environ) -> _Unannounced | None:
-    """The body of a request without Content-Length, if there may be one."""
+def _open_body(environ: Environ) -> _BodyOfUnknownLength | None:
+    """The body of a request without a Content-Length, if it can have one."""
     stream = environ["wsgi.input"]
-    whole = type(stream) is BytesIO  # then to_asgi has seen that it is empty
-    if whole or environ.get("CONTENT_LENGTH") or not environ.get("wsgi.input_terminated"):
+    is_empty = type(stream) is BytesIO  # to_asgi passes one with a length otherwise
+    if is_empty or environ.get("CONTENT_LENGTH") or not environ.get("wsgi.input_terminated"):
         return None
-    return _Unannounced(stream)
+    return _BodyOfUnknownLength(stream)
 
 
-class _Unannounced(IOBase):
-    """A body of unknown length, which ends by itself.
+class _BodyOfUnknownLength(IOBase):
+    """A body that ends where its stream ends.
 
     Django compares Content-Length with ``DATA_UPLOAD_MAX_MEMORY_SIZE`` before it reads a body into
-    memory. Here there is none to compare: it is the reading that stops.
+    memory. Without Content-Length, reading stops at the limit instead.
 
-    :ivar limit: how many bytes reading all of it may bring; None for any number.
+    :ivar limit: how many bytes a read of the whole body may return; None for no limit.
     """
 
     def __init__(self, stream: Any) -> None:
@@ -76,14 +77,14 @@ class _Unannounced(IOBase):
         self.limit: int | None = None
 
     def readline(self, size: int | None = -1, /) -> bytes:
-        """A line, as Django's ``LimitedStream`` reads it."""
+        """A line, as from Django's ``LimitedStream``."""
         line: bytes = self._stream.readline(-1 if size is None else size)
         return line
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Some of it, or all of it.
+        """At most ``size`` bytes, or the whole body.
 
-        :raises RequestDataTooBig: all of it is more than ``limit``.
+        :raises RequestDataTooBig: the whole body is longer than ``limit``.
         """
         limit = self.limit
         if (size is not None and size >= 0) or limit is None:

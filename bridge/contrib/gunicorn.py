@@ -1,25 +1,25 @@
-"""gunicorn's hooks: the apps behind `to_wsgi` and in a Router start and stop with its workers.
+"""gunicorn's hooks: the apps behind `to_wsgi` and in a Router start and stop with each worker.
 
 ::
 
     gunicorn --config python:bridge.contrib.gunicorn main:app
 
-With a configuration file of your own, import the hooks into it::
+If you have your own configuration file, import the hooks there::
 
     from bridge.contrib.gunicorn import post_worker_init, worker_exit
 
-What enters: gunicorn's calls, on the main thread of each worker process. What leaves: apps that
-have started before the worker takes its first request, and have shut down when it ends. A startup
-that fails stops the boot: gunicorn logs the traceback and exits with 3.
+gunicorn calls them on the main thread of each worker process. The apps have started before the
+worker accepts its first request, and are shut down when it exits. If a startup fails, the worker
+does not boot: gunicorn logs the traceback and exits with 3.
 
-On SIGTERM gunicorn lets requests end, and kills a worker where one goes on after the
-``graceful_timeout``. So that an endless stream does not cost the apps their shutdown, what still
-runs after their ``shutdown_timeout_s`` is cancelled; or a few seconds before the
-``graceful_timeout`` ends, if that is earlier. Their shutdown then has the rest of the
+On SIGTERM gunicorn waits for open requests, and kills a worker in which one still runs after the
+``graceful_timeout``. An endless stream must not prevent the shutdown of the apps, so requests that
+still run after their ``shutdown_timeout_s`` are cancelled; or a few seconds before the end of the
+``graceful_timeout``, if that is earlier. The apps' shutdown then gets the rest of the
 ``graceful_timeout``, and at most ``shutdown_timeout_s``.
 
-Without the hooks all works the same, but an app starts with its worker's first request, and a
-failed startup is an error of every request.
+Without the hooks an app starts with the first request of its worker, and if that startup fails,
+every request fails.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from bridge.router.router import start_routers
 __all__ = ["post_worker_init", "worker_exit"]
 
 SHUTDOWN_S = 3.0
-"""How much of the graceful timeout is left to the apps for their shutdown; at most half of it."""
+"""How much of the graceful timeout is reserved for the apps' shutdown; at most half of it."""
 
 
 def post_worker_init(worker: Any) -> None:
@@ -46,11 +46,11 @@ def post_worker_init(worker: Any) -> None:
     start_adapters()
     if _calls_wsgi(worker):
         start_routers(worker.wsgi)
-        _heed_sigterm(worker.cfg.graceful_timeout)
+        _handle_sigterm(worker.cfg.graceful_timeout)
 
 
 def _calls_wsgi(worker: Any) -> bool:
-    """Whether this class of workers calls a universal app as WSGI. Others send it a lifespan."""
+    """Whether this worker class calls a Router as WSGI. Other classes send it a lifespan scope."""
     from gunicorn.workers.base_async import AsyncWorker  # type: ignore[import-untyped]  # no stubs
     from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]  # no stubs
     from gunicorn.workers.sync import SyncWorker  # type: ignore[import-untyped]  # no stubs
@@ -58,9 +58,8 @@ def _calls_wsgi(worker: Any) -> bool:
     return isinstance(worker, (AsyncWorker, SyncWorker, ThreadWorker))
 
 
-def _heed_sigterm(graceful_s: float) -> None:
-    """Let the apps know, too, that the worker is to end: before ``worker_exit`` its requests have
-    to."""
+def _handle_sigterm(graceful_s: float) -> None:
+    """Announce the end of the worker to the apps: requests have to end before ``worker_exit``."""
     handler = signal.getsignal(signal.SIGTERM)
     if not callable(handler):
         return
@@ -71,9 +70,9 @@ def _heed_sigterm(graceful_s: float) -> None:
         handler(number, frame)
 
     signal.signal(signal.SIGTERM, handle)
-    signal.siginterrupt(signal.SIGTERM, False)  # as gunicorn has it; signal() has taken it back
+    signal.siginterrupt(signal.SIGTERM, False)  # as gunicorn sets it; signal() has reset it
 
 
 def worker_exit(server: Any, worker: Any) -> None:
-    """gunicorn's hook: the worker serves no more. What fails here is logged."""
+    """gunicorn's hook: the worker has stopped serving. Errors are logged."""
     close_running_apps()

@@ -173,7 +173,7 @@ def test_a_misspelt_target_suggests_similar_names() -> None:
 
 def test_a_factory_without_parentheses_suggests_interface() -> None:
     line = _one_line("run", "flask_site:create_app", code=2)
-    assert line.startswith("flask_site:create_app: cannot tell whether the function flask_site.")
+    assert line.startswith("flask_site:create_app: cannot detect whether the function flask_site.")
     assert line.endswith("On the command line, choose with --interface wsgi or asgi.")
 
 
