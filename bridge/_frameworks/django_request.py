@@ -45,8 +45,8 @@ class StreamedRequest(WSGIRequest):
     def parse_file_upload(self, META: Any, post_data: Any) -> Any:
         """As in Django, whose parser treats a body without a length as empty.
 
-        Upload handlers get the largest length there is, so those that keep files in memory do not
-        accept the upload.
+        Upload handlers get ``sys.maxsize`` as the length, so handlers that keep files in memory
+        reject the upload.
         """
         if self._body_stream is not None:
             length = len(self._body) if hasattr(self, "_body") else sys.maxsize

@@ -1,4 +1,4 @@
-"""The project of :mod:`tests.django.project` on a server, with settings as a test needs them."""
+"""The project of :mod:`tests.django.project` on a server, with the settings of a test."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SERVER = "uvicorn-httptools"
 
 
 class Projects(Protocol):
-    """Gives a running project with these settings and options, shared by whoever asks for them."""
+    """Returns a running project with these settings and options, shared within a module."""
 
     def __call__(
         self,
@@ -32,7 +32,7 @@ class Projects(Protocol):
 
 @pytest.fixture(scope="module")
 def servers(control: Control, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    """Running servers, shared by the tests of a module: many settings are many processes."""
+    """Running servers, shared by the tests of a module: there is a process for each setting."""
     running = Servers(tmp_path_factory.mktemp("servers"))
     yield running
     running.close()
@@ -66,5 +66,5 @@ def project(servers: Servers) -> Iterator[Projects]:
 
 @pytest.fixture
 def site(project: Projects) -> Site:
-    """The project as it is, with an app for its WebSockets."""
+    """The project with its own settings, and with an app for WebSockets."""
     return project(options={"websocket": True})

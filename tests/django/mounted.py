@@ -10,7 +10,7 @@ from tests.django.project import app as django_app
 
 
 def front(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """What is at ``/``."""
+    """The app at ``/``."""
     start_response("200 OK", [("content-type", "text/plain")])
     return [b"front"]
 

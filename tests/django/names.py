@@ -1,4 +1,4 @@
-"""What tests name of the project, without the import that would configure Django for them all."""
+"""Names of the project for tests, which must not import it: that configures Django for all."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""A Django project in one file, with a view of every kind. Runs in a server process of its own.
+"""A Django project in one file, with a view of every kind. Runs in a separate server process.
 
-What enters: settings to add or to replace, as JSON in ``BRIDGE_TEST_DJANGO``; options of
-`get_asgi_application` in ``BRIDGE_TEST_DJANGO_OPTIONS``. What leaves: ``app``, whose views answer
-with JSON that says where they ran.
+Input: settings to add or to replace, as JSON in ``BRIDGE_TEST_DJANGO``; options of
+`get_asgi_application` in ``BRIDGE_TEST_DJANGO_OPTIONS``. Output: ``app``, whose views answer with
+JSON that describes where they ran.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ from django.views import View  # noqa: E402
 from bridge.contrib.django import get_asgi_application  # noqa: E402
 from tests.harness.control import gate, report  # noqa: E402
 
-# -- what the views say ----------------------------------------------------------------------------
+# -- views -----------------------------------------------------------------------------------------
 
 
 def facts(request: Any, **more: Any) -> dict[str, Any]:
@@ -109,7 +109,7 @@ async def async_view(request: HttpRequest, **arguments: Any) -> JsonResponse:
 
 
 def kept_alive(request: HttpRequest) -> JsonResponse:
-    """With a header that is the server's, as many an event stream for ASGI has it."""
+    """Sets a hop-by-hop header, as many event streams for ASGI do."""
     return JsonResponse(facts(request), headers={"Connection": "keep-alive"})
 
 
@@ -133,7 +133,7 @@ class AsyncClass(View):
 
 
 class MarkedInstance:
-    """A callable object that says it is a coroutine function."""
+    """A callable object that is marked as a coroutine function."""
 
     def __init__(self) -> None:
         markcoroutinefunction(self)
@@ -143,7 +143,7 @@ class MarkedInstance:
 
 
 def wrapped_in_sync(view: Any) -> Any:
-    """A decorator from before async views: nobody awaits what it returns."""
+    """A decorator without support for async views: the coroutine is never awaited."""
 
     @wraps(view)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -156,7 +156,7 @@ async_partial = partial(async_view, by="partial")
 
 
 def echo(request: HttpRequest) -> JsonResponse:
-    """The request's body, whatever its length was announced as."""
+    """The request's body."""
     if "x-key" in request.headers:
         report(request.headers["x-key"], "reading")
     return JsonResponse(facts(request, kind="sync", body=request.body.decode()))
@@ -169,7 +169,7 @@ def read(request: HttpRequest) -> JsonResponse:
 
 
 def upload(request: HttpRequest) -> JsonResponse:
-    """A form, and the file in it."""
+    """A form with a file."""
     report(request.headers["x-key"], "reading")
     if "x-body-first" in request.headers:
         assert request.body
@@ -178,18 +178,18 @@ def upload(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"fields": request.POST.dict(), "files": files})
 
 
-def spoken(request: Any) -> JsonResponse:
-    """What a sync view sees of the scope."""
+def scope_seen(request: Any) -> JsonResponse:
+    """The scope, as a sync view sees it."""
     return JsonResponse({"type": request.scope["type"], "state": str(request.scope.get("state"))})
 
 
 def links(request: HttpRequest) -> JsonResponse:
-    """What templates write with ``{% static %}`` and ``{{ file.url }}``."""
+    """The URLs that templates write with ``{% static %}`` and ``{{ file.url }}``."""
     return JsonResponse({"static": static("a.css"), "media": default_storage.url("a.png")})
 
 
 def backend() -> dict[str, Any]:
-    """Which PostgreSQL backend serves this thread, and which thread this is."""
+    """The PostgreSQL backend of this thread, and the name of the thread."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         [pid] = cursor.fetchone()
@@ -197,12 +197,12 @@ def backend() -> dict[str, Any]:
 
 
 def sync_query(request: HttpRequest) -> JsonResponse:
-    """Asks the database."""
+    """Makes one query."""
     return JsonResponse(backend())
 
 
 async def async_query(request: HttpRequest) -> JsonResponse:
-    """Asks it twice, as Django's own async ORM does."""
+    """Makes two queries, as Django's own async ORM does."""
     first, second = await sync_to_async(backend)(), await sync_to_async(backend)()
     return JsonResponse({**first, "same": first == second, "request": type(request).__name__})
 
@@ -211,7 +211,7 @@ async def async_query(request: HttpRequest) -> JsonResponse:
 
 
 def sync_stream(request: HttpRequest, key: str) -> StreamingHttpResponse:
-    """Chunks from a plain generator, one for each time that the gate lets it through."""
+    """Chunks from a plain generator, one each time that the gate opens."""
 
     def chunks() -> Any:
         try:
@@ -241,7 +241,7 @@ async def mixed_stream(request: HttpRequest, key: str) -> StreamingHttpResponse:
 
 
 class Reported(BytesIO):
-    """A file that tells when it is closed, and how much of it was read then."""
+    """A file that reports when it is closed, and how much of it was read by then."""
 
     def __init__(self, content: bytes, key: str) -> None:
         super().__init__(content)
@@ -277,7 +277,7 @@ async def async_stream(request: HttpRequest, key: str) -> StreamingHttpResponse:
 
 
 class OtherUrlconf(MiddlewareMixin):
-    """Gives a request that asks for it another URLconf, as packages for several hosts do."""
+    """Sets another URLconf if a header requests it, as packages for several hosts do."""
 
     def process_request(self, request: Any) -> None:
         if "x-urlconf" in request.headers:
@@ -285,12 +285,12 @@ class OtherUrlconf(MiddlewareMixin):
 
 
 def NotUsed(get_response: Any) -> Any:
-    """Sync-only, and takes itself out."""
+    """Sync-only, and not used."""
     raise MiddlewareNotUsed
 
 
 def sync_only(get_response: Any) -> Any:
-    """A middleware as they were always written."""
+    """A middleware without support for async."""
 
     def middleware(request: HttpRequest) -> Any:
         response = get_response(request)
@@ -301,7 +301,7 @@ def sync_only(get_response: Any) -> Any:
 
 
 class OwnCall(MiddlewareMixin):
-    """Inherits ``async_capable = True`` and does not keep it."""
+    """Inherits ``async_capable = True``, but does not support it."""
 
     def __call__(self, request: HttpRequest) -> Any:
         response: Any = self.get_response(request)
@@ -310,7 +310,7 @@ class OwnCall(MiddlewareMixin):
 
 
 class ForgetsSuper(MiddlewareMixin):
-    """Django looks for ``async_mode`` since 5.1 only; before, an async chain left its hooks out."""
+    """Before Django 5.1, which checks ``async_mode``, an async chain did not run its hooks."""
 
     def __init__(self, get_response: Any) -> None:
         self.get_response = get_response
@@ -318,7 +318,7 @@ class ForgetsSuper(MiddlewareMixin):
     def __call__(self, request: HttpRequest) -> Any:
         return super().__call__(request) if hasattr(self, "async_mode") else self._call(request)
 
-    async_capable = True  # its own word, so that it is asked no further
+    async_capable = True  # set here, so that the override of __call__ is not checked
 
     def _call(self, request: HttpRequest) -> Any:
         response: Any = self.get_response(request)
@@ -330,7 +330,7 @@ class ForgetsSuper(MiddlewareMixin):
 
 
 async def websocket(scope: Any, receive: Any, send: Any) -> None:
-    """An ASGI app with a lifespan, that says what it was started with."""
+    """An ASGI app with a lifespan. It answers with the state of the lifespan."""
     if scope["type"] == "lifespan":
         await receive()
         if os.environ.get("BRIDGE_TEST_FAILS") == "startup":
@@ -352,7 +352,7 @@ async def websocket(scope: Any, receive: Any, send: Any) -> None:
 
 
 def trusted(scope: Any) -> dict[str, str]:
-    """What an authenticating proxy says, of those that may say it: here, anyone."""
+    """The user that an authenticating proxy names. Trusts every client: a test."""
     names = [value.decode() for name, value in scope["headers"] if name == b"x-proxy-user"]
     return {"REMOTE_USER": names[0]} if names else {}
 

@@ -1,14 +1,14 @@
-"""What ``websocket="tests.django.project_routes.application"`` leads to: it needs Django set up."""
+"""For ``websocket="tests.django.project_routes.application"``: needs Django's setup."""
 
 from __future__ import annotations
 
-from django.contrib.auth.models import User  # models, as a consumer imports them
+from django.contrib.auth.models import User  # consumers import models, too
 
 from bridge.types import Receive, Scope, Send
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
-    """Greets once."""
+    """Answers one message."""
     assert scope["type"] == "websocket"
     await receive()
     await send({"type": "websocket.accept"})

@@ -1,4 +1,4 @@
-"""The Harbour Shop's quay as its visitors see it, without a browser: its page, its WebSocket."""
+"""A client for the Harbour Shop's quay, without a browser: its page, its WebSocket."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TIMEOUT_S = 30.0
 
 @contextmanager
 def visitor(url: str) -> Iterator[httpx.Client]:
-    """Somebody with cookies of their own, who follows redirects."""
+    """A client with cookies, which follows redirects."""
     with httpx.Client(base_url=url, follow_redirects=True, timeout=TIMEOUT_S) as client:
         yield client
 
@@ -37,7 +37,7 @@ def chalk_up(url: str, author: str, text: str) -> httpx.Response:
 
 @contextmanager
 def board(url: str) -> Iterator[ClientConnection]:
-    """An open board, which has shown what there was to show. Tries again, as its script does."""
+    """An open board, which has received the current state. Retries, as its script does."""
     with ExitStack() as stack:
         yield _connected(stack, url)
 
@@ -53,11 +53,11 @@ def _connected(stack: ExitStack, url: str) -> ClientConnection:
         except (InvalidStatus, ConnectionClosed):
             if time.monotonic() > deadline:
                 raise
-            time.sleep(0.05)  # polling, with a deadline: the server's connections are its own
+            time.sleep(0.05)  # polls, with a deadline: the server reconnects when it likes
         else:
             return socket
 
 
 def news(socket: ClientConnection) -> Any:
-    """What comes next."""
+    """The next message."""
     return json.loads(socket.recv(timeout=TIMEOUT_S))

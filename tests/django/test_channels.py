@@ -1,4 +1,4 @@
-"""Channels beside sync views: a view saves, and open boards are told; by memory, and by Redis.
+"""Channels and sync views: a view saves a notice, and open boards show it; in memory and by Redis.
 
 The project is ``examples/django_site``.
 """
@@ -33,7 +33,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def alone(database: str) -> Iterator[Server]:
-    """One process, and the layer in its memory."""
+    """One process, with the channel layer in its memory."""
     env = {"DATABASE_URL": database, "REDIS_URL": ""}
     with serve("uvicorn-uvloop", TARGET, env=env, cwd=DJANGO_SITE) as server:
         yield server
@@ -49,7 +49,7 @@ def redis() -> Iterator[RedisServer]:
 def pair(
     database: str, redis: RedisServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Server, Server]]:
-    """Two processes, and Redis between them."""
+    """Two processes, with Redis as their channel layer."""
     env = {"DATABASE_URL": database, "REDIS_URL": redis.url}
     logs: list[Path] = [tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")]
     with (
@@ -68,7 +68,7 @@ def test_a_sync_view_that_saves_reaches_every_open_board(alone: Server, key: str
             assert (notice["author"], notice["text"]) == ("Ann", key)
 
 
-def test_a_notice_that_is_not_valid_is_neither_saved_nor_told(alone: Server, key: str) -> None:
+def test_an_invalid_notice_is_neither_saved_nor_sent(alone: Server, key: str) -> None:
     with board(alone.url) as socket:
         assert "This field is required." in chalk_up(alone.url, "", key).text
         chalk_up(alone.url, "Ann", f"after {key}")
@@ -76,14 +76,14 @@ def test_a_notice_that_is_not_valid_is_neither_saved_nor_told(alone: Server, key
         assert news(socket)["notices"][0]["text"] == f"after {key}"
 
 
-def test_pages_of_other_sites_get_no_socket(alone: Server) -> None:
+def test_a_websocket_from_another_origin_is_refused(alone: Server) -> None:
     address = alone.url.replace("http", "ws") + "/quay/socket/"
 
     with pytest.raises(InvalidStatus), connect(address, origin=Origin("http://elsewhere.example")):
         pass
 
 
-def test_a_message_posted_to_one_process_reaches_sockets_of_the_other(
+def test_a_message_posted_to_one_process_reaches_the_sockets_of_another(
     pair: tuple[Server, Server], key: str
 ) -> None:
     one, other = pair
@@ -97,7 +97,7 @@ def test_a_message_posted_to_one_process_reaches_sockets_of_the_other(
             assert news(socket)["notices"][0]["text"] == f"from the other {key}"
 
 
-def test_redis_may_go_and_come_back(
+def test_boards_recover_after_redis_has_restarted(
     pair: tuple[Server, Server], redis: RedisServer, key: str
 ) -> None:
     one, other = pair
@@ -114,11 +114,11 @@ def test_redis_may_go_and_come_back(
     one.wait_for_log("saved, but not sent to open pages: the channel layer failed")
 
     redis.start()
-    assert any(told(one, other, f"again {key} {attempt}") for attempt in range(ATTEMPTS))
+    assert any(boards_get(one, other, f"again {key} {attempt}") for attempt in range(ATTEMPTS))
 
 
-def told(one: Server, other: Server, text: str) -> bool:
-    """Whether boards on both hear of a notice. Connections that outlived Redis fail once each."""
+def boards_get(one: Server, other: Server, text: str) -> bool:
+    """Whether boards on both servers get a notice. Old connections to Redis fail once each."""
     try:
         with board(other.url) as socket, board(one.url) as local:
             chalk_up(one.url, "Ann", text)
@@ -128,7 +128,9 @@ def told(one: Server, other: Server, text: str) -> bool:
 
 
 @pytest.mark.parametrize("server", ["gunicorn-gthread"])
-def test_on_a_wsgi_server_the_page_says_so_and_works(database: str, key: str, server: str) -> None:
+def test_on_a_wsgi_server_the_page_works_without_websockets(
+    database: str, key: str, server: str
+) -> None:
     env = {"DATABASE_URL": database, "REDIS_URL": ""}
     with serve(server, TARGET, env=env, cwd=DJANGO_SITE) as running:
         page = chalk_up(running.url, "Ann", key).text

@@ -1,4 +1,4 @@
-"""Which of Django's handlers takes which view: the decision table, row by row."""
+"""Which of Django's handlers serves which view: the decision table, row by row."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ ON_THE_LOOP = {
     "an instance marked as coroutine function": "/async/marked/",
     **({"Django's own decorators": "/async/exempt/"} if django.VERSION >= (5, 0) else {}),
     "Django's own converters": f"/async/typed/1/b/{UUID}/x/y",
-    "a converter with only a pattern of its own": "/async/year/2024/",
+    "a converter with only a custom pattern": "/async/year/2024/",
     "a regular expression": "/async/regex/abc/",
     "a translated route": "/async/translated/",
     "included": "/nested/async/3/",
-    "included by what includes itself": "/again/async/",
+    "in a URLconf that includes itself": "/again/async/",
     "a catch-all": "/spa/anywhere/at/all",
     "below a language": "/en/language/",
     "below another language": "/de/language/",
@@ -37,8 +37,8 @@ ON_A_WORKER = {
 }
 FROM_A_WORKER = {
     "a converter that may block": "/async/stored/abc/",
-    "a pattern class of the project's own": "/async/own/",
-    "deep in what includes itself": "/again/again/async/",
+    "a custom pattern class": "/async/own/",
+    "deep in a URLconf that includes itself": "/again/again/async/",
 }
 
 
@@ -57,7 +57,7 @@ def test_an_async_view_runs_on_the_event_loop(site: Site, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ON_A_WORKER.values(), ids=ON_A_WORKER)
-def test_a_sync_view_runs_whole_on_a_worker_thread(site: Site, path: str) -> None:
+def test_a_sync_view_runs_entirely_on_a_worker_thread(site: Site, path: str) -> None:
     seen = ask(site, path)
 
     assert seen["kind"] == "sync"
@@ -67,14 +67,14 @@ def test_a_sync_view_runs_whole_on_a_worker_thread(site: Site, path: str) -> Non
 
 
 @pytest.mark.parametrize("path", FROM_A_WORKER.values(), ids=FROM_A_WORKER)
-def test_what_is_not_certain_goes_through_a_worker_to_the_same_loop(site: Site, path: str) -> None:
+def test_an_uncertain_async_view_runs_on_the_loop_from_a_worker(site: Site, path: str) -> None:
     seen = ask(site, path)
 
     assert (seen["kind"], seen["request"]) == ("async", "BridgedRequest")
     assert seen["loop"] == ask(site, "/async/")["loop"]
 
 
-def test_a_converter_of_the_projects_own_runs_once_and_on_the_worker(site: Site) -> None:
+def test_a_custom_converter_runs_once_and_on_the_worker(site: Site) -> None:
     ask(site, "/conversions/")
 
     assert "ABC" in ask(site, "/async/stored/abc/")["arguments"]
@@ -84,7 +84,7 @@ def test_a_converter_of_the_projects_own_runs_once_and_on_the_worker(site: Site)
     assert threads[0].startswith("bridge-worker-")
 
 
-def test_a_path_that_leads_nowhere_is_answered_as_ever(site: Site) -> None:
+def test_a_path_without_a_view_is_answered_as_in_django(site: Site) -> None:
     assert site.client.fetch("GET", "/nowhere/").status == 404
     redirect = site.client.fetch("GET", "/async/class")
     assert (redirect.status, redirect.one("location")) == (301, "/async/class/")
@@ -95,7 +95,7 @@ def test_a_decorator_that_hides_a_coroutine_fails_as_in_django(site: Site) -> No
     assert "unawaited coroutine" in site.log("unawaited coroutine")
 
 
-def test_a_urlconf_set_by_middleware_makes_a_contested_path_uncertain(project: Projects) -> None:
+def test_a_path_on_which_two_urlconfs_differ_is_uncertain(project: Projects) -> None:
     site = project(env={"BRIDGE_TEST_OF": "urlconf"})
     other = ("x-urlconf", "tests.django.urls_other")
     assert ask(site, "/contested/")["request"] == "ASGIRequest"
@@ -107,11 +107,11 @@ def test_a_urlconf_set_by_middleware_makes_a_contested_path_uncertain(project: P
 
     assert ask(site, "/contested/")["kind"] == "async"
     assert ask(site, "/contested/")["request"] == "BridgedRequest"
-    assert ask(site, "/async/")["request"] == "ASGIRequest"  # there is none in the other
+    assert ask(site, "/async/")["request"] == "ASGIRequest"  # the other URLconf has no such path
     assert ask(site, "/only/other/", other)["request"] == "ASGIRequest"
 
 
-def test_clearing_the_url_caches_lets_new_views_be_found(project: Projects) -> None:
+def test_new_views_are_found_once_the_url_caches_are_cleared(project: Projects) -> None:
     site = project(env={"BRIDGE_TEST_OF": "reload"})
     assert site.client.fetch("GET", "/grown/").status == 404
 
@@ -120,7 +120,7 @@ def test_clearing_the_url_caches_lets_new_views_be_found(project: Projects) -> N
     assert ask(site, "/grown/")["request"] == "ASGIRequest"
 
 
-def test_a_urlconf_that_cannot_be_imported_is_shown_by_django(project: Projects) -> None:
+def test_django_reports_a_urlconf_that_cannot_be_imported(project: Projects) -> None:
     site = project({"ROOT_URLCONF": "tests.django.no_such_urls"})
 
     assert site.client.fetch("GET", "/").status == 500

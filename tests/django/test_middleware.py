@@ -1,4 +1,4 @@
-"""Middleware, and what they leave of an async view's way to the event loop."""
+"""Middleware, and whether async views run on the event loop inside them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def sync_only(project: Projects) -> Site:
     return project({"MIDDLEWARE": [*STARTPROJECT, f"{HERE}.sync_only"]})
 
 
-def test_a_sync_only_middleware_takes_async_views_to_the_workers(sync_only: Site) -> None:
+def test_a_sync_only_middleware_makes_async_views_run_from_workers(sync_only: Site) -> None:
     response = sync_only.client.fetch("GET", "/async/")
 
     assert response.one("x-sync-only") == "passed"
@@ -39,10 +39,8 @@ def test_a_sync_only_middleware_takes_async_views_to_the_workers(sync_only: Site
     assert log.count(f"async views run from worker threads: {HERE}.sync_only is sync-only") == 1
 
 
-def test_an_async_iterator_streams_from_there_too(
-    sync_only: Site, control: Control, key: str
-) -> None:
-    """Django's WSGI handler alone would collect it first, and wait for an endless one forever."""
+def test_an_async_iterator_streams_from_there(sync_only: Site, control: Control, key: str) -> None:
+    """Django's WSGI handler alone collects it first, and never returns if it is endless."""
     exchange = sync_only.client.open("GET", f"/stream/async/{key}/")
     control.release(key, "chunk")
     assert exchange.chunk() == b"0;"
@@ -54,7 +52,7 @@ def test_an_async_iterator_streams_from_there_too(
     assert closed["request"] == "BridgedRequest"
 
 
-def test_a_mixin_with_a_call_of_its_own_works(project: Projects) -> None:
+def test_a_mixin_that_overrides_call_works(project: Projects) -> None:
     """Django's ASGI handler answers each such request with 500."""
     site = project({"MIDDLEWARE": [*STARTPROJECT, f"{HERE}.OwnCall"]})
 
@@ -64,7 +62,7 @@ def test_a_mixin_with_a_call_of_its_own_works(project: Projects) -> None:
     assert ask(site, "/async/")["request"] == "BridgedRequest"
 
 
-def test_a_mixin_that_forgets_super_works(project: Projects) -> None:
+def test_a_mixin_that_does_not_call_super_works(project: Projects) -> None:
     site = project({"MIDDLEWARE": [*STARTPROJECT, f"{HERE}.ForgetsSuper"]})
 
     for path in ("/sync/", "/async/"):
@@ -87,7 +85,7 @@ def test_an_async_view_in_atomic_requests_fails_as_in_django(
 
 @pytest.fixture(scope="module")
 def accounts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Settings of a site that logs in whom the web server names."""
+    """Settings of a site that logs in the user that the web server names."""
     return {
         "DATABASES": sqlite(tmp_path_factory.mktemp("accounts")),
         "MIDDLEWARE": [*STARTPROJECT, REMOTE_USER],
@@ -97,10 +95,10 @@ def accounts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 @pytest.mark.parametrize("path", ["/sync/", "/async/"])
 @pytest.mark.parametrize("name", ["remote-user", "remote_user", "http-remote-user"])
-def test_no_header_logs_anyone_in(
+def test_no_header_authenticates_a_user(
     project: Projects, accounts: dict[str, Any], path: str, name: str
 ) -> None:
-    """Django's ASGI handler lets ``RemoteUserMiddleware`` take the name from ``remote-user``."""
+    """Under Django's ASGI handler ``RemoteUserMiddleware`` reads the header ``remote-user``."""
     site = project(accounts, {"trusted": True}, env={"BRIDGE_TEST_MIGRATE": "1"})
 
     seen = ask(site, path, (name, "root"))
@@ -109,7 +107,9 @@ def test_no_header_logs_anyone_in(
 
 
 @pytest.mark.parametrize("path", ["/sync/", "/async/"])
-def test_a_trusted_source_logs_in(project: Projects, accounts: dict[str, Any], path: str) -> None:
+def test_a_trusted_source_authenticates_a_user(
+    project: Projects, accounts: dict[str, Any], path: str
+) -> None:
     site = project(accounts, {"trusted": True}, env={"BRIDGE_TEST_MIGRATE": "1"})
 
     seen = ask(site, path, ("x-proxy-user", "ann"))
@@ -117,7 +117,7 @@ def test_a_trusted_source_logs_in(project: Projects, accounts: dict[str, Any], p
     assert (seen["user"], seen["remote_user"]) == ("ann", "ann")
 
 
-def test_a_trusted_source_is_heard_by_async_views_on_the_loop(project: Projects) -> None:
+def test_async_views_on_the_loop_see_the_user_of_a_trusted_source(project: Projects) -> None:
     site = project(options={"trusted": True})
 
     seen = ask(site, "/async/", ("x-proxy-user", "ann"))

@@ -1,4 +1,4 @@
-"""The quay's board in headless Chromium: two tabs of it, on one server."""
+"""The quay's board in headless Chromium: two tabs, on one server."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def context(browser: Browser, shop: Server) -> Iterator[BrowserContext]:
-    complaints: list[str] = []
+    errors: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
         if message.type == "error":
-            complaints.append(message.text)
+            errors.append(message.text)
 
     context = browser.new_context(base_url=shop.url, viewport={"width": 1100, "height": 800})
     context.set_default_timeout(TIMEOUT_MS)
     context.on("console", note)
-    context.on("weberror", lambda error: complaints.append(str(error.error)))
+    context.on("weberror", lambda error: errors.append(str(error.error)))
     yield context
     context.close()
-    assert complaints == []
+    assert errors == []
 
 
 def open_board(context: BrowserContext) -> Page:
@@ -70,7 +70,7 @@ def test_two_tabs_see_what_a_sync_view_saves(context: BrowserContext, key: str) 
         expect(first.locator(".by")).to_have_text("Mary Read", timeout=TIMEOUT_MS)
 
 
-def test_the_shelf_changes_as_somebody_buys(context: BrowserContext) -> None:
+def test_the_stock_changes_when_an_order_is_placed(context: BrowserContext) -> None:
     board, customer = open_board(context), context.new_page()
     left = board.locator("[data-stock=hemp-rope]")
     before = int(left.inner_text())

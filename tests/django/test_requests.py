@@ -18,7 +18,7 @@ LINKS = {"static": "/shop/static/a.css", "media": "/shop/media/a.png"}
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_mount_point_of_the_server_is_not_part_of_the_path(project: Projects, path: str) -> None:
+def test_the_servers_mount_point_is_not_part_of_path_info(project: Projects, path: str) -> None:
     site = project(args=("--root-path", "/shop"))
 
     seen = ask(site, path)
@@ -29,11 +29,11 @@ def test_a_mount_point_of_the_server_is_not_part_of_the_path(project: Projects, 
 
 @pytest.mark.parametrize("path", PATHS)
 def test_force_script_name_is_the_mount_point(project: Projects, path: str) -> None:
-    """Whether the proxy strips it from the path or not."""
+    """Whether or not the proxy strips it from the path."""
     site = project({"FORCE_SCRIPT_NAME": "/shop"})
 
-    for asked in (path, f"/shop{path}"):
-        seen = ask(site, asked)
+    for requested in (path, f"/shop{path}"):
+        seen = ask(site, requested)
         assert (seen["path"], seen["path_info"]) == (f"/shop{path}", path)
         assert seen["kind"] in path
 
@@ -41,14 +41,14 @@ def test_force_script_name_is_the_mount_point(project: Projects, path: str) -> N
 def test_a_body_without_a_length_arrives(site: Site, control: Control, key: str) -> None:
     exchange = site.client.open("POST", "/echo/", [("x-key", key)], has_body=True)
     exchange.send(b"in ")
-    control.expect(key, "reading")  # so what follows cannot have come with the first piece
+    control.expect(key, "reading")  # so the rest cannot have arrived with the first piece
     exchange.send(b"pieces")
     exchange.end()
 
     assert exchange.read().json()["body"] == "in pieces"
 
 
-def test_a_body_without_a_length_is_limited_as_others_are(
+def test_a_body_without_a_length_has_the_usual_limit(
     site: Site, control: Control, key: str
 ) -> None:
     announced = site.client.fetch("POST", "/echo/", body=b"x" * 1001)
@@ -65,7 +65,7 @@ def test_a_body_without_a_length_is_limited_as_others_are(
 def in_pieces(
     site: Site, control: Control, key: str, path: str, pieces: tuple[bytes, bytes], *fields: Any
 ) -> Response:
-    """The answer to a chunked request whose second piece comes when the view is reading."""
+    """The answer to a chunked request whose second piece is sent while the view reads."""
     exchange = site.client.open("POST", path, [("x-key", key), *fields], has_body=True)
     exchange.send(pieces[0])
     control.expect(key, "reading")
@@ -74,10 +74,10 @@ def in_pieces(
     return exchange.read()
 
 
-def test_a_body_without_a_length_may_be_read_as_a_file_whatever_its_size(
+def test_a_body_without_a_length_can_be_read_as_a_file_of_any_size(
     site: Site, control: Control, key: str
 ) -> None:
-    """As others may: ``DATA_UPLOAD_MAX_MEMORY_SIZE`` is for ``request.body`` and forms."""
+    """``DATA_UPLOAD_MAX_MEMORY_SIZE`` limits only ``request.body`` and forms."""
     answer = in_pieces(site, control, key, "/read/", (b"x" * 600, b"x" * 600))
 
     assert (answer.status, answer.json()) == (200, {"length": 1200})
@@ -99,7 +99,7 @@ def test_an_upload_without_a_length_arrives(
     assert answer.json() == {"fields": {"cargo": "tea"}, "files": {"log": "calm"}}
 
 
-def test_an_upload_without_a_length_may_be_empty(site: Site, control: Control, key: str) -> None:
+def test_an_upload_without_a_length_can_be_empty(site: Site, control: Control, key: str) -> None:
     form = ("content-type", "multipart/form-data; boundary=b")
     answer = in_pieces(site, control, key, "/upload/", (b"--b--\r\n", b""), form)
 
@@ -110,7 +110,7 @@ def test_an_upload_without_a_length_may_be_empty(site: Site, control: Control, k
 def test_djangos_own_wsgi_handler_reads_a_body_without_a_length(
     project: Projects, control: Control, key: str, name: str
 ) -> None:
-    """Through `to_asgi` and a Router, too, whether it comes in one packet or in several."""
+    """Also through `to_asgi` and a Router, in one message or in several."""
     site = project(target=f"tests.django.handlers:{name}")
 
     assert in_pieces(site, control, key, "/read/", (b"in ", b"pieces")).json() == {"length": 9}
@@ -121,11 +121,11 @@ def test_a_request_without_a_body_has_an_empty_one(site: Site) -> None:
 
 
 def test_a_sync_view_sees_the_scope(site: Site) -> None:
-    assert ask(site, "/spoken/") == {"type": "http", "state": "{'tide': 'high'}"}
+    assert ask(site, "/scope/") == {"type": "http", "state": "{'tide': 'high'}"}
 
 
 def closed_stream(site: Site, control: Control, key: str, kind: str) -> dict[str, Any]:
-    """What the end of a stream reports, whose first chunk leaves before the second is made."""
+    """The report of a stream at its end. Its first chunk is sent before the second is made."""
     exchange = site.client.open("GET", f"/stream/{kind}/{key}/")
     control.release(key, "chunk")
     assert exchange.chunk() == b"0;"
@@ -137,17 +137,17 @@ def closed_stream(site: Site, control: Control, key: str, kind: str) -> dict[str
     return closed
 
 
-def test_the_first_chunk_of_an_async_stream_leaves_before_the_second_is_made(
+def test_the_first_chunk_of_an_async_stream_is_sent_before_the_second_is_made(
     site: Site, control: Control, key: str
 ) -> None:
     closed = closed_stream(site, control, key, "async")
     assert (closed["request"], closed["thread"]) == ("ASGIRequest", "MainThread")
 
 
-def test_a_sync_stream_of_an_async_view_streams_from_the_requests_own_thread(
+def test_a_sync_stream_of_an_async_view_runs_on_the_thread_of_the_request(
     site: Site, control: Control, key: str
 ) -> None:
-    """Where its database connections are, too."""
+    """That thread has the request's database connections."""
     closed = closed_stream(site, control, key, "mixed")
     assert (closed["request"], closed["is_same"]) == ("ASGIRequest", True)
 
@@ -155,7 +155,7 @@ def test_a_sync_stream_of_an_async_view_streams_from_the_requests_own_thread(
 def test_a_file_of_an_async_view_is_read_as_it_is_sent_and_closed(
     site: Site, control: Control, key: str
 ) -> None:
-    """Of 64 MiB a reader who leaves at once has not taken half, whatever the sockets hold."""
+    """Of 64 MiB less than half is read after an early disconnect, whatever the sockets buffer."""
     exchange = site.client.open("GET", f"/stream/file/{key}/")
     assert exchange.chunk()
 
@@ -165,7 +165,7 @@ def test_a_file_of_an_async_view_is_read_as_it_is_sent_and_closed(
     assert closed["read"] < 2**25
 
 
-def test_a_reader_who_leaves_ends_a_sync_stream_on_its_own_thread(
+def test_a_disconnect_closes_a_sync_stream_on_its_thread(
     site: Site, control: Control, key: str
 ) -> None:
     exchange = site.client.open("GET", f"/stream/sync/{key}/")
@@ -184,8 +184,8 @@ def in_debug(project: Projects) -> Site:
     return project({"DEBUG": True}, {"threads": 7})
 
 
-def test_the_log_says_at_startup_what_djangos_own_handler_would_cost(in_debug: Site) -> None:
-    """startproject's seven are 16; this project has LocaleMiddleware (2) and OtherUrlconf (1)."""
+def test_the_hops_of_djangos_own_handler_are_logged_at_startup(in_debug: Site) -> None:
+    """16 for startproject's seven, 2 for LocaleMiddleware, 1 for OtherUrlconf."""
     log = in_debug.server.log()
 
     assert log.count("Sync views run on 7 worker threads") == 1
@@ -221,22 +221,22 @@ def test_links_to_files_begin_with_the_mount_point(
     assert ask(site, "/links/") == LINKS
 
 
-def test_static_files_are_left_to_others_without_debug(site: Site) -> None:
+def test_static_files_are_not_served_without_debug(site: Site) -> None:
     assert site.client.fetch("GET", "/static/admin/css/base.css").status == 404
     assert ask(site, "/static/shadowed/")["request"] == "ASGIRequest"
 
 
-def test_threads_and_backlog_are_those_of_to_asgi(
+def test_threads_and_backlog_limit_sync_views(
     project: Projects, control: Control, key: str
 ) -> None:
     site = project(options={"threads": 1, "backlog": 1})
     first = site.client.open("GET", f"/stream/sync/{key}/")
     control.expect_waiting(key, "chunk")
 
-    with ThreadPoolExecutor(2) as two:  # one may wait, the other may not
+    with ThreadPoolExecutor(2) as two:  # the backlog has room for one
         fetched = [two.submit(site.client.fetch, "GET", "/sync/") for _ in range(2)]
         assert next(as_completed(fetched)).result().status == 503
-        assert ask(site, "/async/")["kind"] == "async"  # needs none of the threads
+        assert ask(site, "/async/")["kind"] == "async"  # does not need a thread
         control.open(key, "chunk")
 
     assert {each.result().status for each in fetched} == {200, 503}
@@ -246,20 +246,18 @@ def test_threads_and_backlog_are_those_of_to_asgi(
 @pytest.mark.parametrize(
     ("kind", "request_class"), [("sync", "BridgedRequest"), ("async", "ASGIRequest")]
 )
-def test_a_header_of_the_servers_is_no_error_on_either_side(
-    site: Site, kind: str, request_class: str
-) -> None:
+def test_a_hop_by_hop_header_is_not_an_error(site: Site, kind: str, request_class: str) -> None:
     assert ask(site, f"/kept-alive/{kind}/")["request"] == request_class
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_header_with_an_underscore_is_dropped_on_both_sides(site: Site, path: str) -> None:
+def test_a_header_with_an_underscore_is_dropped(site: Site, path: str) -> None:
     assert ask(site, path, ("x_spoofed", "yes"))["spoofed"] is None
     assert ask(site, path, ("x-spoofed", "yes"))["spoofed"] == "yes"
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_header_with_an_underscore_is_refused_if_you_say_so(project: Projects, path: str) -> None:
+def test_a_header_with_an_underscore_can_be_refused(project: Projects, path: str) -> None:
     site = project(options={"underscore_headers": "refuse"})
 
     assert site.client.fetch("GET", path, [("x_spoofed", "yes")]).status == 400

@@ -49,7 +49,7 @@ MOUNTED = "tests.django.mounted:app"
 
 
 @pytest.mark.parametrize("server", ["uvicorn-httptools", "gunicorn-gthread"])
-def test_it_can_be_mounted_in_a_router(project: Projects, server: str) -> None:
+def test_the_project_can_be_mounted_in_a_router(project: Projects, server: str) -> None:
     site = project({"DEBUG": True}, {"websocket": True}, server=server, target=MOUNTED)
 
     assert site.client.fetch("GET", "/").body == b"front"
@@ -63,7 +63,7 @@ def test_it_can_be_mounted_in_a_router(project: Projects, server: str) -> None:
 
 @pytest.mark.parametrize("server", ["uvicorn-httptools", "gunicorn-gthread"])
 def test_force_script_name_replaces_the_prefix(project: Projects, server: str) -> None:
-    """Of a Router, say, whose host's proxy shows it at another place."""
+    """For example of a Router behind a proxy that mounts it elsewhere."""
     settings = {"FORCE_SCRIPT_NAME": "/public"}
     site = project(settings, server=server, target=MOUNTED)
 
@@ -73,7 +73,7 @@ def test_force_script_name_replaces_the_prefix(project: Projects, server: str) -
         assert seen["kind"] in path
 
 
-def test_its_websockets_are_below_the_prefix_then(project: Projects) -> None:
+def test_a_mounted_project_gets_the_websockets_below_its_prefix(project: Projects) -> None:
     site = project({"DEBUG": True}, {"websocket": True}, target=MOUNTED)
 
     assert exchange(site, "ahoy", "/shop/ws") == "high: ahoy"

@@ -1,4 +1,4 @@
-"""The URLconf of :mod:`tests.django.project`: one path for each way to write a view."""
+"""The URLconf of :mod:`tests.django.project`: one path for each kind of view."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ converted: list[str] = []
 
 
 class Year(IntConverter):
-    """Only its pattern is new."""
+    """Changes only the pattern."""
 
     regex = "[0-9]{4}"
 
 
 class Stored:
-    """Looks its value up, in something that blocks."""
+    """Its ``to_python`` may block."""
 
     regex = "[a-z]+"
 
@@ -47,7 +47,7 @@ class Stored:
 
 
 class OwnPattern(URLPattern):
-    """Resolves in a way of its own."""
+    """Overrides ``resolve``."""
 
     def resolve(self, path: str) -> Any:
         return super().resolve(path) if path.endswith("own/") else None
@@ -58,7 +58,7 @@ register_converter(Stored, "stored")
 
 
 def conversions(request: HttpRequest) -> JsonResponse:
-    """On which threads the converter ran, since this was asked last."""
+    """The threads on which the converter has run since the last request to this view."""
     seen = converted.copy()
     converted.clear()
     return JsonResponse({"threads": seen})
@@ -100,7 +100,7 @@ urlpatterns: list[Any] = [
     path("kept-alive/sync/", project.kept_alive),
     path("kept-alive/async/", project.async_kept_alive),
     path("links/", project.links),
-    path("spoken/", project.spoken),
+    path("scope/", project.scope_seen),
     path("conversions/", conversions),
     path("grow/", grow),
     path("query/sync/", project.sync_query),

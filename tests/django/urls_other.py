@@ -1,4 +1,4 @@
-"""What middleware gives to some requests instead of :mod:`tests.django.urls`."""
+"""The URLconf that middleware sets for some requests, instead of :mod:`tests.django.urls`."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""P10: where an app is mounted: SCRIPT_NAME and PATH_INFO split at a ``/`` only, and the encoded
-path is kept, whoever mounts: the server's root path, Starlette, FastAPI, a Router, or all at once.
+"""P10: SCRIPT_NAME and PATH_INFO are split at a ``/`` only, and the encoded path is kept, whatever
+mounts the app: the server's root path, Starlette, FastAPI, a Router, or all of them.
 
-Seen at a2wsgi #41, asgiref #424, starlette #430; measured elsewhere: ``/apple`` under ``/app`` gave
-``le``.
+Reported as a2wsgi #41, asgiref #424, starlette #430. Other adapters split ``/apple`` below ``/app``
+into ``/app`` and ``le``.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def fastapi_mount(adapter: AsgiApp) -> AsgiApp:
 
 
 def fastapi_root_path(adapter: AsgiApp) -> AsgiApp:
-    with warnings.catch_warnings():  # FastAPI 0.165 would rather have the server say it
+    with warnings.catch_warnings():  # FastAPI 0.165 prefers the server's option
         warnings.simplefilter("ignore")
         app = FastAPI(root_path="/proxy")
     app.mount("/app", adapter)
@@ -91,7 +91,7 @@ def starlette_in_router(adapter: AsgiApp) -> AsgiApp:
         (starlette_in_router, "/outer/app/echo", "/outer/app", "/echo"),
     ],
 )
-def test_a_framework_mounts_it(
+def test_an_adapter_below_a_mount_sees_the_prefix_as_script_name(
     pool: bridge.WorkerPool, mount: Mounting, path: str, script_name: str, path_info: str
 ) -> None:
     split: list[tuple[str, str]] = []
@@ -106,7 +106,9 @@ def test_a_framework_mounts_it(
 
 
 @pytest.mark.parametrize("mount", [starlette_mount, fastapi_mount, router_mount])
-def test_a_longer_name_is_not_the_mounted_one(pool: bridge.WorkerPool, mount: Mounting) -> None:
+def test_a_longer_first_segment_is_not_below_the_prefix(
+    pool: bridge.WorkerPool, mount: Mounting
+) -> None:
     adapter = bridge.WsgiToAsgi(wsgi_conformance.app, executor=pool)
 
     response = call(mount(adapter), http_scope(path="/apple"))
@@ -114,7 +116,7 @@ def test_a_longer_name_is_not_the_mounted_one(pool: bridge.WorkerPool, mount: Mo
     assert (response.status, pool.stats().completed) == (404, 0)
 
 
-def test_the_encoded_path_goes_through_a_mount(pool: bridge.WorkerPool) -> None:
+def test_a_mount_keeps_the_encoded_path(pool: bridge.WorkerPool) -> None:
     adapter = bridge.WsgiToAsgi(wsgi_conformance.app, executor=pool)
     scope = http_scope(path="/app/echo/a/b", raw_path=b"/app/echo/a%2Fb")
 
@@ -126,7 +128,7 @@ def test_the_encoded_path_goes_through_a_mount(pool: bridge.WorkerPool) -> None:
 
 @pytest.fixture(params=ROOTED)
 def rooted(request: pytest.FixtureRequest, servers: Servers) -> Iterator[Site]:
-    """Each server, told that it is mounted at ``/app``."""
+    """Each server, with ``/app`` as its root path."""
     spec = SERVERS[request.param]
     assert spec.root_path is not None
     args = tuple(spec.root_path("/app"))
@@ -137,22 +139,22 @@ def rooted(request: pytest.FixtureRequest, servers: Servers) -> Iterator[Site]:
 
 
 INCLUDES_ROOT = ("uvicorn-h11", "uvicorn-httptools", "uvicorn-uvloop")
-"""uvicorn puts the root path in front of the request's path, as for a proxy that has stripped it.
-The others expect a proxy that has not: their scope has the request's path as it came."""
+"""uvicorn adds the root path to the request's path, for a proxy that has stripped it. The others
+expect a proxy that has not: their scope has the path of the request."""
 
 
-def asked_for(site: Site, below: str) -> str:
-    """What a proxy in front of this server sends for ``/app`` plus ``below``."""
+def requested_path(site: Site, below: str) -> str:
+    """The path that a proxy sends to this server for ``/app`` plus ``below``."""
     return below if site.name in INCLUDES_ROOT else f"/app{below}"
 
 
 def test_a_servers_root_path_becomes_script_name(rooted: Site) -> None:
-    environ = rooted.client.fetch("GET", asked_for(rooted, "/echo/x")).json()["environ"]
+    environ = rooted.client.fetch("GET", requested_path(rooted, "/echo/x")).json()["environ"]
 
     assert (environ["SCRIPT_NAME"], environ["PATH_INFO"]) == ("/app", "/echo/x")
 
 
-def test_a_path_that_only_begins_like_the_root_path_is_left_whole(rooted: Site) -> None:
+def test_a_path_that_only_begins_like_the_root_path_is_not_split(rooted: Site) -> None:
     path = "/echo/app" if rooted.name in INCLUDES_ROOT else "/echo/apple"
 
     environ = rooted.client.fetch("GET", path).json()["environ"]

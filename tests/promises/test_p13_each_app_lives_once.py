@@ -1,9 +1,10 @@
-"""P13: each mounted app's startup and shutdown run once in each process, in order, and back; its
-state is its own; a failure stops the boot, by name.
+"""P13: the startup and shutdown of each mounted app run once in each process, shutdowns in reverse
+order; its state is separate; a failure stops the server and names the app.
 
-Also on servers that send no lifespan: daphne, granian's ``asginl``, and all of WSGI.
+Also on servers that send no lifespan: daphne, granian's ``asginl``, and all WSGI servers.
 
-Seen at starlette #649, fastapi #811, fastmcp #1176: nobody runs the lifespans of mounted apps.
+Reported as starlette #649, fastapi #811, fastmcp #1176: frameworks do not run the lifespans of
+mounted apps.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def _granian_without_lifespan() -> ServerSpec:
     spec = SERVERS["granian"]
 
     def command(at: object, target: str) -> list[str]:
-        return ["asginl" if part == "asgi" else part for part in spec.command(at, target)]  # type: ignore[arg-type]  # handed on
+        return ["asginl" if part == "asgi" else part for part in spec.command(at, target)]  # type: ignore[arg-type]  # passed on
 
     return replace(spec, name="granian-asginl", command=command)
 
@@ -50,7 +51,7 @@ CASES = {
 
 
 def lives(log: str) -> dict[str, list[str]]:
-    """What each process said, in order."""
+    """The lines of each process, in order."""
     found: dict[str, list[str]] = {}
     for name, what, pid in re.findall(r"life of (\w+): (\w+), pid (\d+)", log):
         found.setdefault(pid, []).append(f"{name} {what}")
@@ -58,7 +59,7 @@ def lives(log: str) -> dict[str, list[str]]:
 
 
 def ask(server: Server) -> None:
-    """Some requests, to all apps."""
+    """Send requests to all apps."""
     with httpx.Client(base_url=server.url, timeout=TIMEOUT_S) as client:
         for _ in range(3):
             assert client.get("/").text == "site at "
@@ -68,11 +69,11 @@ def ask(server: Server) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_each_app_lives_once_in_each_process(case: str, tmp_path: Path) -> None:
+def test_each_lifespan_runs_once_in_each_process(case: str, tmp_path: Path) -> None:
     spec, args, processes = CASES[case]
     with serve(spec, APP, args=args, log_dir=tmp_path) as server:
         ask(server)
-        if processes > 1:  # each starts with its boot here
+        if processes > 1:  # here the hooks start it at boot
             server.wait_for_log("life of two: up", times=processes)
         server.terminate()
         log = server.log()
@@ -82,7 +83,7 @@ def test_each_app_lives_once_in_each_process(case: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("case", ["uvicorn", "daphne", "gthread"])
-def test_a_universal_app_lives_once_too(case: str, tmp_path: Path) -> None:
+def test_the_lifespan_of_a_universal_app_runs_once(case: str, tmp_path: Path) -> None:
     spec, args, _ = CASES[case]
     with serve(spec, SINGLE, args=args, log_dir=tmp_path) as server:
         answer = httpx.get(f"{server.url}/", timeout=TIMEOUT_S)
@@ -98,7 +99,7 @@ HANGS = ("BRIDGE_TEST_HANGS", "startup_timeout_s=2")
 
 
 @pytest.mark.parametrize(
-    ("case", "variable", "says"),
+    ("case", "variable", "reason"),
     [
         ("uvicorn", *FAILS),
         ("hypercorn", *FAILS),
@@ -109,8 +110,8 @@ HANGS = ("BRIDGE_TEST_HANGS", "startup_timeout_s=2")
         ("gthread-hooks-preload", *HANGS),
     ],
 )
-def test_an_app_that_does_not_start_stops_the_boot_by_name(
-    case: str, variable: str, says: str, tmp_path: Path
+def test_a_failed_startup_stops_the_server_and_names_the_app(
+    case: str, variable: str, reason: str, tmp_path: Path
 ) -> None:
     spec, args, _ = CASES[case]
     env = {variable: "two"}
@@ -119,9 +120,9 @@ def test_an_app_that_does_not_start_stops_the_boot_by_name(
 
     log = (tmp_path / f"{spec.name}.log").read_text()
     assert "the app mounted at '/two': startup of starlette.applications.Starlette " in log
-    assert says in log
-    for said in lives(log).values():
-        assert said == ["one up", "one down"]
+    assert reason in log
+    for lines in lives(log).values():
+        assert lines == ["one up", "one down"]
 
 
 def _serve_to_the_end(
@@ -129,11 +130,11 @@ def _serve_to_the_end(
 ) -> None:
     with serve(spec, APP, env=env, args=args, log_dir=log_dir, ready_path="/never") as server:
         server.process.wait(TIMEOUT_S)
-        raise ServerFailed("it listened for a moment, and gave up")  # gunicorn binds first
+        raise ServerFailed("it listened for a moment")  # gunicorn binds first
 
 
 @pytest.mark.parametrize("case", ["daphne", "gthread"])
-def test_without_a_boot_to_stop_every_request_says_it(case: str, tmp_path: Path) -> None:
+def test_without_hooks_a_failed_startup_fails_every_request(case: str, tmp_path: Path) -> None:
     spec, args, _ = CASES[case]
     env = {"BRIDGE_TEST_FAILS": "two"}
     with serve(spec, APP, env=env, args=args, log_dir=tmp_path) as server:

@@ -1,4 +1,4 @@
-"""WSGI or ASGI: detected for the app objects of real frameworks and for every kind of callable."""
+"""WSGI or ASGI, told from the app objects of real frameworks and from every kind of callable."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def test_subclasses_that_override_call_are_judged_by_their_own() -> None:
     assert interface_of(Site("s")) == "wsgi"
 
 
-def test_no_framework_is_imported() -> None:
+def test_no_framework_is_imported_to_tell() -> None:
     code = (
         "import sys, bridge.interface\n"
         "bridge.interface.interface_of(lambda environ, start_response: [])\n"
@@ -250,7 +250,7 @@ def test_an_async_function_of_any_arguments_is_asgi() -> None:
 # -- decorated callables ---------------------------------------------------------------------------
 
 
-def test_the_signature_of_the_wrapper_takes_precedence() -> None:
+def test_the_signature_of_the_wrapper_decides_not_that_of_the_wrapped() -> None:
     @functools.wraps(asgi_function)
     def now_wsgi(environ: Any, start_response: Any) -> Iterable[bytes]:
         return demo_app(environ, start_response)
@@ -264,9 +264,7 @@ def test_the_signature_of_the_wrapper_takes_precedence() -> None:
 
 
 @pytest.mark.parametrize(("app", "expected"), [(wsgi_function, "wsgi"), (asgi_function, "asgi")])
-def test_a_wrapper_of_any_arguments_has_the_interface_of_the_wrapped_app(
-    app: Any, expected: str
-) -> None:
+def test_a_wrapper_of_any_arguments_is_what_it_wraps(app: Any, expected: str) -> None:
     def decorate(inner: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(inner)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -311,7 +309,7 @@ def test_the_marker_outweighs_the_signature() -> None:
     assert interface_of(Odd()) == "asgi"
 
 
-def test_a_marker_that_functools_wraps_has_copied_is_ignored() -> None:
+def test_a_marker_that_functools_wraps_copied_does_not_outweigh_the_wrappers_signature() -> None:
     def inner(environ: Any, start_response: Any) -> None: ...
 
     vars(inner)["__bridge_interface__"] = "wsgi"
@@ -334,7 +332,7 @@ def test_a_wrong_marker_is_named() -> None:
         interface_of(app)
 
 
-def test_the_marker_on_a_class_is_about_its_instances() -> None:
+def test_the_marker_on_a_class_speaks_of_its_instances_not_of_the_class() -> None:
     class Adapter(WsgiInstance):
         __bridge_interface__ = "wsgi"
 
@@ -343,14 +341,14 @@ def test_the_marker_on_a_class_is_about_its_instances() -> None:
         interface_of(Adapter)
 
 
-def test_asgirefs_single_callable_hint_is_used() -> None:
+def test_asgirefs_single_callable_hint_is_heeded() -> None:
     def app(*args: Any) -> None: ...
 
     vars(app)["_asgi_single_callable"] = True
     assert interface_of(app) == "asgi"
 
 
-# -- ambiguous apps --------------------------------------------------------------------------------
+# -- what cannot be known, and what to do ----------------------------------------------------------
 
 
 class Asgi2Class:
@@ -368,7 +366,7 @@ vars(_asgi_2_hinted)["_asgi_double_callable"] = True
 @pytest.mark.parametrize(
     "app", [Asgi2Class, lambda scope: asgi_function, _asgi_2_hinted], ids=_name
 )
-def test_asgi_2_is_rejected_and_the_error_names_asgirefs_wrapper(app: object) -> None:
+def test_asgi_2_is_sent_to_asgirefs_wrapper(app: object) -> None:
     with pytest.raises(
         AmbiguousApp, match=r"asgiref\.compatibility\.guarantee_single_callable\(\w+\)"
     ):
@@ -392,18 +390,18 @@ async def create_async() -> None: ...
         (create_async, r"await create_async\(\)"),
     ],
 )
-def test_the_error_for_a_factory_suggests_to_call_it(factory: object, call: str) -> None:
+def test_a_factory_is_told_to_be_called(factory: object, call: str) -> None:
     with pytest.raises(AmbiguousApp, match=rf"did you mean to call it, {call}\?"):
         interface_of(factory)
 
 
 @pytest.mark.parametrize("cls", [flask.Flask, fastapi.FastAPI, WsgiInstance, int])
-def test_the_error_for_a_class_suggests_an_instance(cls: type) -> None:
+def test_a_class_of_apps_is_told_to_be_instantiated(cls: type) -> None:
     with pytest.raises(AmbiguousApp, match=rf"did you mean an instance of it, {cls.__name__}\("):
         interface_of(cls)
 
 
-def test_the_error_for_a_channels_consumer_suggests_as_asgi() -> None:
+def test_a_channels_consumer_class_is_told_of_as_asgi() -> None:
     with pytest.raises(AmbiguousApp, match=r"Did you mean AsyncWebsocketConsumer\.as_asgi\(\)\?"):
         interface_of(channels.generic.websocket.AsyncWebsocketConsumer)
 
@@ -434,7 +432,7 @@ def _two_or_three(a: Any, b: Any, c: Any = None) -> None: ...
 
 
 @pytest.mark.parametrize(
-    ("app", "evidence"),
+    ("app", "seen"),
     [
         (lambda *args: None, r"it takes \(\*args\)"),
         (lambda request: None, r"it takes \(request\)"),
@@ -448,10 +446,8 @@ def _two_or_three(a: Any, b: Any, c: Any = None) -> None: ...
         (print, r"it takes \(\*args"),
     ],
 )
-def test_an_ambiguous_app_is_an_error_that_explains_how_to_choose(
-    app: object, evidence: str
-) -> None:
-    with pytest.raises(AmbiguousApp, match=evidence) as caught:
+def test_the_unknowable_is_ambiguous_and_says_how_to_choose(app: object, seen: str) -> None:
+    with pytest.raises(AmbiguousApp, match=seen) as caught:
         interface_of(app)
     text = str(caught.value)
     assert "WSGI apps take (environ, start_response), ASGI apps take (scope, receive, send)" in text
@@ -459,11 +455,11 @@ def test_an_ambiguous_app_is_an_error_that_explains_how_to_choose(
     assert '__bridge_interface__ = "wsgi"' in text
 
 
-def test_with_names_of_both_interfaces_the_number_decides() -> None:
+def test_names_of_both_interfaces_leave_the_count_to_decide() -> None:
     assert interface_of(_mixed_names) == "wsgi"
 
 
-def test_the_error_for_an_unbound_method_suggests_an_instance() -> None:
+def test_an_unbound_method_is_recognised() -> None:
     with pytest.raises(AmbiguousApp, match="did you mean the method of an instance"):
         interface_of(flask.Flask.wsgi_app)
 
@@ -472,7 +468,7 @@ async def _factory_coroutine() -> None: ...
 
 
 @pytest.mark.parametrize(
-    ("thing", "message"),
+    ("thing", "said"),
     [
         (types.ModuleType("site.wsgi"), "'site.wsgi' is a module"),
         ("main:app", "'main:app' is a string: import the app"),
@@ -485,12 +481,12 @@ async def _factory_coroutine() -> None: ...
     ],
     ids=_name,
 )
-def test_the_error_for_what_is_not_callable_names_its_kind(thing: object, message: str) -> None:
-    with pytest.raises(AmbiguousApp, match=message):
+def test_what_is_not_callable_is_refused_with_its_kind(thing: object, said: str) -> None:
+    with pytest.raises(AmbiguousApp, match=said):
         interface_of(thing)
 
 
-def test_a_coroutine_is_rejected_and_closed_so_that_python_does_not_warn() -> None:
+def test_a_coroutine_is_refused_and_closed_so_that_nothing_warns_later() -> None:
     coroutine: Any = _factory_coroutine()
     with pytest.raises(AmbiguousApp, match="await the factory that returned it"):
         interface_of(coroutine)

@@ -1,1 +1,1 @@
-"""Mixed deployments on real servers: every framework in one Router, and its life there."""
+"""Routers on real servers: every framework in one Router, and its lifespan."""

@@ -1,6 +1,6 @@
 """Every framework mounted in one Router, over HTTP and WebSocket, on every server.
 
-The app is always the same object: each server sees by itself how to call it.
+The app is always the same object: each server detects how to call it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TIMEOUT_S = 30.0
 NAMES = ["uvicorn-uvloop", "hypercorn", "daphne", "granian", "gunicorn-asgi"]
 WSGI_NAMES = ["gunicorn-gthread", "gunicorn-sync", "waitress"]
 
-BUILDS_PATHS = {  # prefix -> what it says of itself
+BUILDS_PATHS = {  # prefix -> its answer
     "/flask": "Hello from Flask at /flask/hello",
     "/nested/flask": "Hello from Flask at /nested/flask/hello",
     "/django": "Hello from Django at /django/hello",
@@ -43,7 +43,7 @@ BUILDS_URLS = [
     "/quart",
     "/falcon-asgi",
 ]
-SPEAKS = {  # prefix -> who answers its WebSocket
+SOCKETS = {  # prefix -> the framework that answers its WebSocket
     "/fastapi": "fastapi",
     "/nested/fastapi": "fastapi",
     "/starlette": "starlette",
@@ -78,11 +78,11 @@ def browser(server: Server) -> Iterator[httpx.Client]:
         yield client
 
 
-def speaks_asgi(server: Server) -> bool:
+def is_asgi(server: Server) -> bool:
     return server.spec.kind == "asgi"
 
 
-def test_each_framework_answers_from_where_it_is_mounted(browser: httpx.Client) -> None:
+def test_each_framework_sees_where_it_is_mounted(browser: httpx.Client) -> None:
     answers = {prefix: browser.get(f"{prefix}/hello").text for prefix in BUILDS_PATHS}
 
     assert answers == BUILDS_PATHS
@@ -114,14 +114,14 @@ def test_fastapis_documentation_finds_its_schema(browser: httpx.Client) -> None:
 
 
 def log_in(browser: httpx.Client, admin: str) -> httpx.Response:
-    asked = browser.get(admin)
-    token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', asked.text)
-    assert token is not None, asked.text
+    page = browser.get(admin)
+    token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)
+    assert token is not None, page.text
     fields = {"username": USER, "password": PASSWORD, "csrfmiddlewaretoken": token[1]}
     return browser.post(
-        asked.url.copy_remove_param("next"),
+        page.url.copy_remove_param("next"),
         data={**fields, "next": admin},
-        headers={"referer": str(asked.url)},
+        headers={"referer": str(page.url)},
     )
 
 
@@ -132,29 +132,29 @@ def test_djangos_admin_logs_in_below_its_prefix(browser: httpx.Client, admin: st
 
     assert (inside.status_code, inside.url.path) == (200, admin)
     assert "Site administration" in inside.text
-    assert browser.get(admin).history == []  # the session holds
+    assert browser.get(admin).history == []  # the session is kept
 
 
-def test_what_nothing_is_mounted_for_goes_to_the_root(browser: httpx.Client) -> None:
+def test_paths_below_no_other_prefix_go_to_the_root(browser: httpx.Client) -> None:
     assert browser.get("/hello").text == "Hello from Flask at /hello"
     assert browser.get("/flaskish/hello").status_code == 404
     assert browser.get("/nested/nothing").text == "Not Found\n"
 
 
-def test_each_framework_takes_websockets_where_the_server_does(server: Server) -> None:
-    if not speaks_asgi(server):
-        refused = {status_of(server, f"{prefix}/ws") for prefix in SPEAKS}
+def test_each_framework_serves_websockets_if_the_server_does(server: Server) -> None:
+    if not is_asgi(server):
+        refused = {status_of(server, f"{prefix}/ws") for prefix in SOCKETS}
         assert refused == {426}
         return
-    speaks = dict(SPEAKS)
+    sockets = dict(SOCKETS)
     if server.spec.name == "daphne":  # its scope has no "scheme", and Quart 0.20 needs one
-        del speaks["/quart"]
-    answers = {prefix: say(server, f"{prefix}/ws", "hello") for prefix in speaks}
+        del sockets["/quart"]
+    answers = {prefix: exchange(server, f"{prefix}/ws", "hello") for prefix in sockets}
 
-    assert answers == {prefix: f"{name}: hello" for prefix, name in speaks.items()}
+    assert answers == {prefix: f"{name}: hello" for prefix, name in sockets.items()}
 
 
-def say(server: Server, path: str, text: str) -> str:
+def exchange(server: Server, path: str, text: str) -> str:
     url = f"ws://{server.host}:{server.port}{path}"
     with connect(url, proxy=None, open_timeout=TIMEOUT_S) as socket:
         socket.send(text)
@@ -162,14 +162,14 @@ def say(server: Server, path: str, text: str) -> str:
 
 
 def status_of(server: Server, path: str) -> int:
-    """The status that a WebSocket is refused with."""
+    """The status with which a WebSocket is refused."""
     with pytest.raises(InvalidStatus) as refused:
-        say(server, path, "")
+        exchange(server, path, "")
     return int(refused.value.response.status_code)
 
 
-def test_a_websocket_that_no_app_can_take_is_refused(server: Server) -> None:
-    if not speaks_asgi(server):
+def test_a_websocket_that_no_app_can_serve_is_refused(server: Server) -> None:
+    if not is_asgi(server):
         return
     assert status_of(server, "/flask/ws") == 403
     assert (
@@ -180,13 +180,13 @@ def test_a_websocket_that_no_app_can_take_is_refused(server: Server) -> None:
 
 
 @pytest.mark.parametrize("name", ["uvicorn-h11", "hypercorn", "daphne", "gunicorn-asgi"])
-def test_a_servers_root_path_comes_in_front_of_every_prefix(servers: Servers, name: str) -> None:
+def test_a_servers_root_path_precedes_every_prefix(servers: Servers, name: str) -> None:
     spec = SERVERS[name]
     assert spec.root_path is not None
     server = servers.get(
         name, "tests.apps.router_lives:app", env={}, args=tuple(spec.root_path("/proxy"))
     )
-    # uvicorn puts it in front of what a proxy has stripped; the others want it in the request.
+    # uvicorn adds it, for a proxy that has stripped it; the others expect it in the request.
     sent = "" if name.startswith("uvicorn") else "/proxy"
     with httpx.Client(base_url=server.url + sent, timeout=TIMEOUT_S) as client:
         assert client.get("/one/").json() == {"root_path": "/proxy/one", "state": {"one": "up"}}

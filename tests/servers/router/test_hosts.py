@@ -1,5 +1,5 @@
-"""One object, unchanged, on the WSGI hosts that the other tests leave out: granian, and the servers
-of Werkzeug (which ``flask run`` is) and of Python itself."""
+"""The same object on the WSGI servers that the other tests do not cover: granian's, Werkzeug's
+(``flask run``) and Python's own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TIMEOUT_S = 30.0
 
 
 @pytest.mark.parametrize("name", ["granian-wsgi", "werkzeug", "wsgiref"])
-def test_a_wsgi_host_calls_it_as_wsgi_without_being_told(name: str) -> None:
+def test_a_wsgi_server_calls_it_as_wsgi(name: str) -> None:
     with (
         serve(WSGI[name].spec, "tests.apps.router_lives:app") as server,
         httpx.Client(base_url=server.url, timeout=TIMEOUT_S) as client,

@@ -1,4 +1,4 @@
-"""Lifespans of mounted apps: once, in order, unwound in reverse, whoever asks for them."""
+"""Lifespans of mounted apps: once, in order, shut down in reverse, on every kind of server."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LIFESPAN = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"
 
 
 class App:
-    """An ASGI app with a lifespan, which writes down what happens to it."""
+    """An ASGI app with a lifespan, which logs its startup and shutdown."""
 
     def __init__(self, name: str, log: list[str], state: dict[str, Any] | None = None) -> None:
         self.name = name
@@ -42,14 +42,14 @@ class App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self._live(scope, receive, send)
+            await self._run_lifespan(scope, receive, send)
             return
         self.seen.append(scope.get("state"))
         headers = [(b"content-type", b"text/plain")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": self.name.encode()})
 
-    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _run_lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert (await receive())["type"] == "lifespan.startup"
         self.log.append(f"{self.name} starts")
         waiting = self.starting()
@@ -99,10 +99,10 @@ async def get(app: AsgiApp, path: str, **further: Any) -> bytes:
     return (await asgi.exchange(app, http_scope(path=path, **further))).body
 
 
-# -- a server that sends lifespan ------------------------------------------------------------------
+# -- a server that sends a lifespan ----------------------------------------------------------------
 
 
-async def test_apps_start_in_their_order_and_stop_in_reverse(
+async def test_apps_start_in_order_and_shut_down_in_reverse(
     three: list[App], log: list[str]
 ) -> None:
     router = mounted(three)
@@ -114,7 +114,7 @@ async def test_apps_start_in_their_order_and_stop_in_reverse(
     assert log == IN_ORDER
 
 
-async def test_a_server_may_start_them_once_more(three: list[App], log: list[str]) -> None:
+async def test_a_server_can_start_them_again(three: list[App], log: list[str]) -> None:
     router = mounted(three)
     for _ in range(2):
         async with asgi.lifespan(router):
@@ -124,9 +124,7 @@ async def test_a_server_may_start_them_once_more(three: list[App], log: list[str
     assert log == IN_ORDER * 2
 
 
-async def test_the_last_who_asked_for_them_shuts_them_down(
-    three: list[App], log: list[str]
-) -> None:
+async def test_the_last_user_shuts_them_down(three: list[App], log: list[str]) -> None:
     router = mounted(three)
     async with asgi.lifespan(router):
         async with asgi.lifespan(router):
@@ -137,7 +135,7 @@ async def test_the_last_who_asked_for_them_shuts_them_down(
     assert log == IN_ORDER
 
 
-async def test_an_app_mounted_twice_lives_once(log: list[str]) -> None:
+async def test_an_app_that_is_mounted_twice_starts_once(log: list[str]) -> None:
     app = App("a", log, {"db": "open"})
     router = bridge.Router(
         {"/": app, "/again": bridge.Mount(http=app, websocket=app)}, websocket={"/ws": app}
@@ -150,8 +148,8 @@ async def test_an_app_mounted_twice_lives_once(log: list[str]) -> None:
     assert log == ["a starts", "a stops"]
 
 
-async def test_a_method_is_one_app_however_often_it_is_written(log: list[str]) -> None:
-    """As ``quart.asgi_app`` is for HTTP and for WebSockets."""
+async def test_a_bound_method_that_is_mounted_twice_is_one_app(log: list[str]) -> None:
+    """As ``quart.asgi_app``, for HTTP and for WebSockets."""
     app = App("a", log, {"db": "open"})
     router = bridge.Router({"/": app.__call__, "/again": app.__call__, "/b": App("b", log)})
 
@@ -175,8 +173,8 @@ async def test_both_mounts_of_one_app_have_its_state(log: list[str]) -> None:
     assert other.seen == [{}]
 
 
-async def live(app: AsgiApp, state: dict[str, Any] | None = None) -> list[Message]:
-    """Startup as a server does it, to where the app fails."""
+async def start_and_fail(app: AsgiApp, state: dict[str, Any] | None = None) -> list[Message]:
+    """Send a startup as a server does. Returns once the app has reported the failure."""
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -189,10 +187,12 @@ async def live(app: AsgiApp, state: dict[str, Any] | None = None) -> list[Messag
     return sent
 
 
-async def test_one_that_fails_stops_the_whole_by_name(three: list[App], log: list[str]) -> None:
+async def test_a_failed_startup_stops_all_apps_and_names_the_app(
+    three: list[App], log: list[str]
+) -> None:
     three[2].starting = fail
 
-    (failed,) = await live(mounted(three, lifespan="on"))
+    (failed,) = await start_and_fail(mounted(three, lifespan="on"))
 
     assert failed["type"] == "lifespan.startup.failed"
     first, *rest = failed["message"].splitlines()
@@ -205,17 +205,17 @@ async def test_one_that_fails_stops_the_whole_by_name(three: list[App], log: lis
 
 
 @pytest.mark.parametrize("lifespan", ["auto", "on"])
-async def test_one_that_hangs_is_named(three: list[App], lifespan: Any) -> None:
+async def test_a_startup_that_hangs_names_the_app(three: list[App], lifespan: Any) -> None:
     three[1].starting = hang
 
-    (failed,) = await live(mounted(three, lifespan=lifespan, startup_timeout_s=0.05))
+    (failed,) = await start_and_fail(mounted(three, lifespan=lifespan, startup_timeout_s=0.05))
 
     assert failed["type"] == "lifespan.startup.failed"
     assert "the app mounted at '/b': startup of" in failed["message"]
     assert "startup_timeout_s=0.05" in failed["message"]
 
 
-async def test_one_that_stops_badly_does_not_keep_the_others_from_it(
+async def test_the_other_apps_shut_down_after_a_failed_shutdown(
     three: list[App], log: list[str]
 ) -> None:
     three[1].stopping = fail
@@ -237,7 +237,7 @@ async def test_one_that_stops_badly_does_not_keep_the_others_from_it(
     assert log == IN_ORDER
 
 
-async def test_apps_without_a_lifespan_do_no_harm(three: list[App], log: list[str]) -> None:
+async def test_apps_without_a_lifespan_are_skipped(three: list[App], log: list[str]) -> None:
     async def chat(scope: Scope, receive: Receive, send: Send) -> None:
         assert scope["type"] == "websocket"
 
@@ -248,7 +248,7 @@ async def test_apps_without_a_lifespan_do_no_harm(three: list[App], log: list[st
     assert log == ["a starts", "a stops"]
 
 
-async def test_off_runs_none(three: list[App], log: list[str]) -> None:
+async def test_off_runs_no_lifespan(three: list[App], log: list[str]) -> None:
     router = mounted(three, lifespan="off")
     async with asgi.lifespan(router):
         assert await get(router, "/a") == b"a"
@@ -256,7 +256,7 @@ async def test_off_runs_none(three: list[App], log: list[str]) -> None:
     assert log == []
 
 
-async def test_a_server_that_breaks_off_breaks_the_apps_off(
+async def test_cancelling_the_servers_lifespan_cancels_the_apps(
     three: list[App], log: list[str]
 ) -> None:
     started = asyncio.Event()
@@ -280,7 +280,7 @@ async def test_a_server_that_breaks_off_breaks_the_apps_off(
 # -- state -----------------------------------------------------------------------------------------
 
 
-async def test_each_app_sees_its_own_state_and_the_servers(log: list[str]) -> None:
+async def test_each_app_sees_its_state_and_the_servers(log: list[str]) -> None:
     one, two = App("a", log, {"db": "a's"}), App("b", log, {"db": "b's", "cache": 1})
     router = bridge.Router({"/a": one, "/b": two, "/": App("c", log)})
     state: dict[str, Any] = {"server": "up"}
@@ -303,10 +303,10 @@ async def test_each_app_sees_its_own_state_and_the_servers(log: list[str]) -> No
     assert state == {"server": "up"}
 
 
-async def test_what_a_request_brings_is_not_undone_by_what_the_server_began_with(
+async def test_the_requests_state_takes_precedence_over_the_servers(
     log: list[str],
 ) -> None:
-    """Middleware in front puts a user into the state, where the server had None."""
+    """Middleware around the Router adds a user to the state, where the server had None."""
     app = App("a", log, {"db": "open"})
     router = bridge.Router({"/a": app, "/b": App("b", log)})
     async with asgi.lifespan(_with_state(router, {"user": None})):
@@ -322,7 +322,7 @@ def _with_state(app: AsgiApp, state: dict[str, Any]) -> AsgiApp:
     return wrapped
 
 
-async def test_what_an_app_adds_later_is_seen_by_later_requests(log: list[str]) -> None:
+async def test_later_requests_see_what_an_app_adds_to_its_state(log: list[str]) -> None:
     app = App("a", log)
     router = bridge.Router({"/a": app, "/b": App("b", log)})
     async with asgi.lifespan(router):
@@ -333,8 +333,8 @@ async def test_what_an_app_adds_later_is_seen_by_later_requests(log: list[str]) 
     assert app.seen == [{}, {"late": 1}]
 
 
-async def test_what_an_app_changes_later_is_seen_by_later_requests(log: list[str]) -> None:
-    """A token that a background task renews, say."""
+async def test_later_requests_see_what_an_app_changes_in_its_state(log: list[str]) -> None:
+    """For example a token that a background task renews."""
     app = App("a", log, {"token": "old", "spare": 1})
     router = bridge.Router({"/a": app, "/b": App("b", log)})
     async with asgi.lifespan(_with_state(router, {"server": "up"})):
@@ -361,12 +361,28 @@ async def test_a_request_cannot_change_the_state_of_the_next(log: list[str]) -> 
     assert app.seen == [{"db": "closed"}, {"db": "open"}]
 
 
-# -- a server that sends none ----------------------------------------------------------------------
-
-
-def test_without_a_server_that_asks_the_first_request_starts_them(
-    three: list[App], log: list[str]
+async def test_a_wsgi_app_in_an_adapter_sees_the_state_of_the_only_asgi_app(
+    log: list[str],
 ) -> None:
+    """As a WSGI app without an adapter does: it has no state that could be separate."""
+    scopes: list[Scope] = []
+
+    def spy(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        scopes.append(environ["asgi.scope"])
+        return wsgi_app(environ, start_response)
+
+    for site in (spy, bridge.to_asgi(spy)):
+        router = bridge.Router({"/": site, "/a": App("a", log, {"db": "open"})})
+        async with asgi.lifespan(router) as state:
+            await get(router, "/", state={**state})
+
+    assert [scope["state"] for scope in scopes] == [{"db": "open"}] * 2
+
+
+# -- a server that sends no lifespan ---------------------------------------------------------------
+
+
+def test_without_a_lifespan_the_first_request_starts_them(three: list[App], log: list[str]) -> None:
     router = mounted(three)
 
     async def serve() -> None:
@@ -379,7 +395,7 @@ def test_without_a_server_that_asks_the_first_request_starts_them(
     assert log == IN_ORDER
 
 
-def test_concurrent_first_requests_wait_for_the_one_start(three: list[App], log: list[str]) -> None:
+def test_concurrent_first_requests_wait_for_one_startup(three: list[App], log: list[str]) -> None:
     router = mounted(three)
 
     async def serve() -> None:
@@ -388,7 +404,7 @@ def test_concurrent_first_requests_wait_for_the_one_start(three: list[App], log:
         requests = [asyncio.ensure_future(get(router, f"/{name}")) for name in "abcabc"]
         while not log:
             await asyncio.sleep(0)
-        requests[0].cancel()  # the client of the very first leaves
+        requests[0].cancel()  # the client of the first request disconnects
         await asyncio.wait(requests[:1])
         assert not three[1].seen
         may_go.set()
@@ -407,7 +423,7 @@ def test_the_next_event_loop_starts_them_again(three: list[App], log: list[str])
     assert log == IN_ORDER * 2
 
 
-def test_the_first_requests_context_is_not_the_apps(log: list[str]) -> None:
+def test_apps_do_not_start_in_the_context_of_the_first_request(log: list[str]) -> None:
     user: ContextVar[str] = ContextVar("user", default="nobody")
     app = App("a", log)
     app.starting = lambda: log.append(user.get())
@@ -421,7 +437,7 @@ def test_the_first_requests_context_is_not_the_apps(log: list[str]) -> None:
     assert log == ["a starts", "nobody", "a stops"]
 
 
-def test_a_failed_start_is_every_requests_error_and_not_tried_again(
+def test_a_failed_startup_is_not_repeated_and_fails_every_request(
     three: list[App], log: list[str]
 ) -> None:
     three[1].starting = fail
@@ -438,7 +454,7 @@ def test_a_failed_start_is_every_requests_error_and_not_tried_again(
     assert log == ["a starts", "b starts", "a stops"]
 
 
-def test_what_the_app_itself_cancels_is_not_the_loops_end(
+def test_a_lifespan_that_cancels_itself_ends(
     log: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     """anyio cancels the task of an app's lifespan when a background task of it fails."""
@@ -471,7 +487,7 @@ def test_what_the_app_itself_cancels_is_not_the_loops_end(
     ]
 
 
-ENDS_WITH_THE_PROCESS = """
+SERVE_AND_EXIT = """
 import asyncio, bridge
 from tests.unit.router.test_lifespan import App, get
 
@@ -493,28 +509,26 @@ def run_python(code: str) -> str:
     return ran.stdout + ran.stderr
 
 
-def test_a_loop_that_just_stops_lets_them_stop_when_the_process_ends() -> None:
-    said = run_python(ENDS_WITH_THE_PROCESS).splitlines()
+def test_apps_on_a_stopped_loop_shut_down_when_the_process_exits() -> None:
+    output = run_python(SERVE_AND_EXIT).splitlines()
 
-    assert said == ["a starts", "b starts", "served", "b stops", "a stops"]
+    assert output == ["a starts", "b starts", "served", "b stops", "a stops"]
 
 
-def test_a_loop_that_is_closed_under_them_is_told_of() -> None:
-    said = run_python(ENDS_WITH_THE_PROCESS + "import logging; logging.basicConfig(); loop.close()")
+def test_apps_on_a_closed_loop_cannot_shut_down_and_a_warning_is_logged() -> None:
+    output = run_python(SERVE_AND_EXIT + "import logging; logging.basicConfig(); loop.close()")
 
-    assert "a stops" not in said
-    assert "the mounted apps could not shut down" in said
+    assert "a stops" not in output
+    assert "the mounted apps could not shut down" in output
 
 
 # -- a WSGI server ---------------------------------------------------------------------------------
 
 
-def test_under_a_wsgi_server_the_first_request_starts_them(
-    three: list[App], log: list[str]
-) -> None:
+def test_on_a_wsgi_server_the_first_request_starts_them(three: list[App], log: list[str]) -> None:
     router = mounted(three)
 
-    assert wsgi.call(router, environ_of(path="/x")).body == b"wsgi"  # even a WSGI app's
+    assert wsgi.call(router, environ_of(path="/x")).body == b"wsgi"  # also one to a WSGI app
     assert log == IN_ORDER[:3]
     assert wsgi.call(router, environ_of(path="/c")).body == b"c"
 
@@ -522,7 +536,7 @@ def test_under_a_wsgi_server_the_first_request_starts_them(
     assert log == IN_ORDER
 
 
-def test_concurrent_first_requests_of_threads_wait_for_the_one_start(
+def test_concurrent_first_requests_on_threads_wait_for_one_startup(
     three: list[App], log: list[str]
 ) -> None:
     router, answers = mounted(three), []
@@ -544,7 +558,7 @@ def test_concurrent_first_requests_of_threads_wait_for_the_one_start(
 
 
 @pytest.mark.parametrize("path", ["/", "/a", "/b"])
-def test_under_a_wsgi_server_a_failed_start_is_every_requests_error(
+def test_on_a_wsgi_server_a_failed_startup_fails_every_request(
     three: list[App], log: list[str], path: str
 ) -> None:
     three[1].starting = fail
@@ -560,7 +574,7 @@ def test_under_a_wsgi_server_a_failed_start_is_every_requests_error(
     assert log == ["a starts", "b starts", "a stops"]
 
 
-def test_under_a_wsgi_server_one_that_hangs_is_named(three: list[App]) -> None:
+def test_on_a_wsgi_server_a_startup_that_hangs_names_the_app(three: list[App]) -> None:
     three[1].starting = hang
     router = mounted(three, startup_timeout_s=0.05)
 
@@ -569,7 +583,7 @@ def test_under_a_wsgi_server_one_that_hangs_is_named(three: list[App]) -> None:
 
 
 @pytest.mark.full
-def test_under_a_wsgi_server_one_that_blocks_the_loop_is_named(three: list[App]) -> None:
+def test_on_a_wsgi_server_a_startup_that_blocks_the_loop_names_the_app(three: list[App]) -> None:
     released = threading.Event()
     three[1].starting = lambda: released.wait(TIMEOUT_S) and None  # time.sleep() in a startup
     router = mounted(three, startup_timeout_s=0.05)
@@ -580,7 +594,7 @@ def test_under_a_wsgi_server_one_that_blocks_the_loop_is_named(three: list[App])
         released.set()
 
 
-def test_under_a_wsgi_server_states_do_not_leak_either(log: list[str]) -> None:
+def test_on_a_wsgi_server_each_app_sees_its_state(log: list[str]) -> None:
     one, two = App("a", log, {"db": "a's"}), App("b", log, {"db": "b's"})
     router = bridge.Router({"/a": one, "/b": two})
     for path in ("/a", "/b"):
@@ -591,8 +605,8 @@ def test_under_a_wsgi_server_states_do_not_leak_either(log: list[str]) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_a_forked_child_starts_its_own() -> None:
-    said = run_python(
+def test_a_forked_child_starts_the_apps_again() -> None:
+    output = run_python(
         """
 import os, bridge
 from tests.harness.wsgi import call, environ_of
@@ -600,8 +614,8 @@ from tests.unit.router.test_lifespan import App
 
 class Log(list):
     def append(self, line):
-        who = "child" if os.getpid() != parent else "parent"
-        os.write(1, f"{who}: {line}\\n".encode())  # one piece: the two share the pipe
+        name = "child" if os.getpid() != parent else "parent"
+        os.write(1, f"{name}: {line}\\n".encode())  # one write, because they share the pipe
 
 parent = os.getpid()
 router = bridge.Router({"/a": App("a", Log())})
@@ -614,7 +628,7 @@ if child:
 """
     )
 
-    assert sorted(line for line in said.splitlines() if "starts" in line or "stops" in line) == [
+    assert sorted(line for line in output.splitlines() if "starts" in line or "stops" in line) == [
         "child: a starts",
         "child: a stops",
         "parent: a starts",
@@ -622,10 +636,10 @@ if child:
     ]
 
 
-# -- together --------------------------------------------------------------------------------------
+# -- nested Routers, and others --------------------------------------------------------------------
 
 
-async def test_nested_routers_start_with_the_outer_one_in_its_order(
+async def test_apps_of_nested_routers_start_in_the_order_of_the_outer_one(
     three: list[App], log: list[str]
 ) -> None:
     a, b, c = three
@@ -636,20 +650,18 @@ async def test_nested_routers_start_with_the_outer_one_in_its_order(
     assert log == IN_ORDER
 
 
-async def test_a_nested_router_that_fails_is_named_with_its_whole_prefix(log: list[str]) -> None:
+async def test_a_failed_startup_in_a_nested_router_names_the_whole_prefix(log: list[str]) -> None:
     app = App("a", log)
     app.starting = fail
 
-    (failed,) = await live(
+    (failed,) = await start_and_fail(
         bridge.Router({"/v1": bridge.Router({"/shop": app}, lifespan="on"), "/": wsgi_app})
     )
 
     assert failed["message"].startswith("the app mounted at '/v1/shop': startup of")
 
 
-async def test_a_nested_router_keeps_its_own_lifespan_options(
-    three: list[App], log: list[str]
-) -> None:
+async def test_a_nested_router_keeps_its_lifespan_options(three: list[App], log: list[str]) -> None:
     a, b, _ = three
     router = bridge.Router({"/a": a, "/in": bridge.Router({"/b": b}, lifespan="off")})
     async with asgi.lifespan(router):
@@ -658,7 +670,7 @@ async def test_a_nested_router_keeps_its_own_lifespan_options(
     assert log == ["a starts", "a stops"]
 
 
-async def test_universal_apps_live_like_their_own(log: list[str]) -> None:
+async def test_a_universal_app_has_the_lifespan_of_its_app(log: list[str]) -> None:
     app = bridge.universal(App("a", log, {"db": 1}))
     async with asgi.lifespan(app) as state:
         assert state == {"db": 1}
@@ -666,7 +678,7 @@ async def test_universal_apps_live_like_their_own(log: list[str]) -> None:
     assert log == ["a starts", "a stops"]
 
 
-def test_a_fastapi_app_has_its_lifespan_state_everywhere() -> None:
+def test_a_fastapi_app_sees_its_state_on_both_kinds_of_server() -> None:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, str]]:
         yield {"db": "open"}

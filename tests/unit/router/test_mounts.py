@@ -1,4 +1,4 @@
-"""What a Router takes and refuses, when it is made; and whose threads run what."""
+"""Arguments that a Router accepts and rejects, and the threads that run each app."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ async def api(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def unknown(*args: Any) -> Any:
-    raise AssertionError("nobody calls it")
+    raise AssertionError("it must not be called")
 
 
 Make = Callable[[], object]
 
-# What the types rule out is refused at run time, too.
+# Arguments of the wrong type are rejected at run time, too.
 Router: Any = bridge.Router
 Mount: Any = bridge.Mount
 universal: Any = bridge.universal
 
 
 @pytest.mark.parametrize(
-    ("make", "says"),
+    ("make", "message"),
     [
         (lambda: Router({}), "at least one app"),
         (lambda: Router({}, websocket={}), "at least one app"),
@@ -82,11 +82,11 @@ universal: Any = bridge.universal
         (lambda: universal(api, backlogs=1), "Did you mean 'backlog'?"),
     ],
 )
-def test_what_is_wrong_is_named_with_what_is_allowed(make: Make, says: str) -> None:
+def test_a_wrong_argument_is_named_with_the_allowed_values(make: Make, message: str) -> None:
     with pytest.raises((bridge.ConfigError, bridge.AmbiguousApp)) as refused:
         make()
 
-    assert says in str(refused.value)
+    assert message in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -112,14 +112,14 @@ def test_two_apps_on_one_prefix_are_both_named() -> None:
     assert f"{__name__}.api and {__name__}.site" in str(refused.value)
 
 
-def test_one_app_twice_on_one_prefix_is_one_mount() -> None:
+def test_the_same_app_twice_at_one_prefix_is_one_mount() -> None:
     adapter = bridge.WsgiToAsgi(site)
 
     bridge.Router({"/a": api, "/a/": api})
     bridge.Router({"/a": adapter.__call__, "/a/": adapter.__call__})
 
 
-def test_a_mounted_router_cannot_have_a_loop_of_its_own() -> None:
+def test_a_mounted_router_cannot_choose_its_own_loop() -> None:
     inner = bridge.Router({"/": api}, loop_factory=asyncio.new_event_loop)
 
     with pytest.raises(bridge.ConfigError, match="'/in' has its own"):
@@ -148,7 +148,7 @@ def test_all_wsgi_apps_share_one_pool() -> None:
     assert len(threads) == 1
 
 
-def test_a_nested_router_with_options_has_a_pool_of_its_own() -> None:
+def test_a_nested_router_with_options_has_its_own_pool() -> None:
     with bridge.WorkerPool(1, name="mine") as mine:
         inner = bridge.Router({"/": site}, executor=mine)
         router = bridge.Router({"/": site, "/in": bridge.Router({"/deep": inner})}, threads=1)
@@ -157,18 +157,18 @@ def test_a_nested_router_with_options_has_a_pool_of_its_own() -> None:
         assert body(router, "/").startswith("bridge-worker-")
 
 
-def test_the_shared_pool_can_be_watched() -> None:
+def test_the_shared_pool_has_stats() -> None:
     router = bridge.Router({"/": site, "/a": site, "/api": api, "/in": bridge.Router({"/": site})})
     for path in ("/", "/a", "/in", "/api"):
         body(router, path)
 
     stats = router.stats()
     assert stats is not None
-    assert stats.running + stats.completed == 3  # the last may be on its way back
+    assert stats.running + stats.completed == 3  # the last one may not have returned yet
     assert bridge.Router({"/": api}).stats() is None
 
 
-def test_an_app_in_an_adapter_keeps_that_adapters_pool() -> None:
+def test_an_app_in_an_adapter_uses_the_pool_of_the_adapter() -> None:
     with bridge.WorkerPool(1, name="mine") as mine:
         router = bridge.Router({"/": site, "/a": bridge.to_asgi(site, executor=mine)})
 
@@ -187,8 +187,8 @@ def test_on_a_wsgi_server_a_wsgi_app_runs_on_the_servers_own_thread() -> None:
     assert [wsgi.call(router, environ_of(path=path)).body for path in ("/", "/a")] == [here, here]
 
 
-def test_what_is_universal_but_no_router_is_called_as_the_server_calls() -> None:
-    """As Django's application is, of `bridge.contrib.django`."""
+def test_a_universal_app_is_called_directly_on_both_kinds_of_server() -> None:
+    """As the handlers of `bridge.contrib.django` are."""
     router = bridge.Router({"/": site, "/django": Universal(api, site)})
     here = threading.current_thread().name
     before = set(threading.enumerate())
@@ -221,7 +221,7 @@ async def test_the_servers_shutdown_ends_the_pools_threads() -> None:
             await asgi.exchange(router, http_scope(path=path))
 
     for thread in threads:
-        thread.join(30)  # told to end; the test must not be the quicker one
+        thread.join(30)  # it has been stopped, but may still be ending
     assert len(set(threads)) == 2
     assert not any(thread.is_alive() for thread in threads)
 
@@ -237,8 +237,8 @@ def test_options_reach_the_adapters() -> None:
 # -- what frameworks need --------------------------------------------------------------------------
 
 
-def test_a_mounted_app_builds_its_own_urls_though_the_router_is_mounted_itself() -> None:
-    """Starlette leaves its router in the scope, and would be asked for the names of its routes."""
+def test_an_app_in_a_mounted_router_builds_its_own_urls() -> None:
+    """Starlette stores its router in the scope, where the mounted app would look up its routes."""
     inner = FastAPI()
 
     @inner.get("/hello")
@@ -248,9 +248,9 @@ def test_a_mounted_app_builds_its_own_urls_though_the_router_is_mounted_itself()
     for prefix in ("", "/in"):
         router = bridge.Router({prefix or "/": inner})
         outer = Starlette(routes=[StarletteMount("/outer", router)])
-        told = body(outer, f"/outer{prefix}/hello")
+        url = body(outer, f"/outer{prefix}/hello")
 
-        assert told == f'"http://testserver/outer{prefix}/hello"'
+        assert url == f'"http://testserver/outer{prefix}/hello"'
 
 
 class FalconHello:
@@ -258,7 +258,7 @@ class FalconHello:
         response.text = f"{request.root_path} {request.path}"
 
 
-def test_a_framework_that_ignores_root_path_is_known() -> None:
+def test_falcon_gets_the_path_below_its_prefix() -> None:
     falcon = FalconApp()
     falcon.add_route("/hello", FalconHello())
 
@@ -267,12 +267,12 @@ def test_a_framework_that_ignores_root_path_is_known() -> None:
     assert body(router, "/f/hello") == "/f /hello"
 
 
-def test_the_representation_shows_what_is_mounted_where() -> None:
+def test_the_representation_shows_the_mounts() -> None:
     router = bridge.Router({"/": site, "/a/": api})
 
     assert repr(router) == f"Router({{'/': {site!r}, '/a': {api!r}}})"
 
 
-async def test_a_scope_of_another_type_is_the_servers_fault() -> None:
+async def test_a_scope_of_another_type_is_an_error_of_the_server() -> None:
     with pytest.raises(bridge.ServerProtocolError, match="'http3'; a Router takes"):
         await Router({"/": api})({"type": "http3"}, print, print)

@@ -1,4 +1,4 @@
-"""How a mounted app sees where it is: on the spec's own messages, both ways."""
+"""How a mounted app sees its prefix, in scopes and in environs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("nothing_stays_up")
 
 
 class AsgiSpy:
-    """An ASGI app that keeps the scopes it gets."""
+    """An ASGI app that records its scopes."""
 
     def __init__(self) -> None:
         self.scopes: list[Scope] = []
@@ -36,7 +36,7 @@ class AsgiSpy:
 
 
 class WsgiSpy:
-    """A WSGI app that keeps the environs it gets."""
+    """A WSGI app that records its environs."""
 
     def __init__(self) -> None:
         self.environs: list[Environ] = []
@@ -149,14 +149,14 @@ def test_an_asgi_app_sees_the_same_on_a_wsgi_server(
 
 
 @pytest.mark.parametrize("path", ["/apple", "/ap", "/", "/App/x", "//app/x"])
-def test_what_only_begins_like_a_prefix_is_not_found(path: str) -> None:
+def test_a_path_that_only_begins_like_a_prefix_is_not_found(path: str) -> None:
     app = router({"/app": AsgiSpy(), "/wsgi": WsgiSpy()})
 
     assert asgi.call(app, http_scope(path=path)).status == 404
     assert wsgi.call(app, environ_of(path=path)).status == 404
 
 
-def test_not_found_has_a_body_but_for_head() -> None:
+def test_not_found_has_a_body_except_for_head() -> None:
     app = router({"/app": AsgiSpy()})
     found = [asgi.call(app, http_scope(method=method, path="/")) for method in ("GET", "HEAD")]
     found += [wsgi.call(app, environ_of(method=method, path="/")) for method in ("GET", "HEAD")]
@@ -176,7 +176,7 @@ def test_an_encoded_slash_stays_encoded_in_raw_path_and_raw_uri() -> None:
     assert crossed.environs[0]["RAW_URI"] == "/w/b%2Fc"
 
 
-def test_an_encoded_path_survives_a_root_path_that_the_server_took_off() -> None:
+def test_an_encoded_path_is_kept_if_the_server_has_removed_the_root_path() -> None:
     app = AsgiSpy()
     scope = http_scope(path="/a/b/c", raw_path=b"/a/b%2Fc", root_path="/my proxy")
 
@@ -185,7 +185,7 @@ def test_an_encoded_path_survives_a_root_path_that_the_server_took_off() -> None
     assert app.seen() == ("/my proxy/a", "/my proxy/a/b/c", b"/my%20proxy/a/b%2Fc")
 
 
-def test_the_servers_own_scope_is_left_alone() -> None:
+def test_the_servers_scope_is_not_changed() -> None:
     scope = http_scope(path="/api/x", root_path="")
     before = {**scope}
 
@@ -213,7 +213,7 @@ def test_at_the_root_the_app_gets_the_servers_own_scope() -> None:
         ("/f/x", None, "/x", None),
     ],
 )
-def test_an_app_that_ignores_root_path_can_have_it_taken_off(
+def test_an_app_that_ignores_root_path_can_get_the_path_below_it(
     path: str, raw: bytes | None, path_seen: str, raw_seen: bytes | None
 ) -> None:
     app = AsgiSpy()
@@ -224,7 +224,7 @@ def test_an_app_that_ignores_root_path_can_have_it_taken_off(
     assert app.seen() == ("/f", path_seen, raw_seen)
 
 
-def test_an_app_at_the_root_can_have_the_servers_root_path_taken_off() -> None:
+def test_an_app_at_the_root_can_get_the_path_below_the_servers_root_path() -> None:
     app = AsgiSpy()
     mounted = router({"/": bridge.Mount(http=app, path="below")})
 
@@ -233,7 +233,7 @@ def test_an_app_at_the_root_can_have_the_servers_root_path_taken_off() -> None:
     assert app.seen() == ("/proxy", "/x", b"/x")
 
 
-def test_an_encoded_slash_within_the_prefix_is_no_reason_to_cut_wrongly() -> None:
+def test_an_encoded_slash_in_the_prefix_is_stripped_correctly() -> None:
     app = AsgiSpy()
     mounted = router({"/f/g": bridge.Mount(http=app, path="below")})
 
@@ -273,12 +273,12 @@ def test_wsgi_apps_of_nested_routers_see_the_whole_prefix(path: str) -> None:
 
 
 def answers(app: bridge.Router, path: str) -> tuple[bytes, bytes]:
-    """What the router answers on either kind of server."""
+    """The answers of the router on both kinds of server."""
     on_asgi = asgi.call(app, http_scope(path=path))
     return on_asgi.body, wsgi.call(app, environ_of(path=path)).body
 
 
-def test_what_a_nested_router_does_not_know_is_not_found() -> None:
+def test_a_path_that_a_nested_router_does_not_mount_is_not_found() -> None:
     inner = router({"/known": WsgiSpy()})
     app = router({"/": AsgiSpy(), "/inner": inner})
 
@@ -295,7 +295,7 @@ def test_a_longer_prefix_of_the_outer_router_hides_the_inner_one() -> None:
     assert answers(app, "/v1/z") == (b"asgi", b"asgi")
 
 
-def test_universal_apps_are_mounted_as_what_they_are() -> None:
+def test_universal_apps_are_mounted_as_their_own_interface() -> None:
     native, crossed = AsgiSpy(), WsgiSpy()
     app = router({"/a": bridge.universal(native), "/w": bridge.universal(crossed)})
 
@@ -305,7 +305,7 @@ def test_universal_apps_are_mounted_as_what_they_are() -> None:
     assert "asgi.scope" not in crossed.environs[1]
 
 
-def test_adapters_are_seen_through_so_that_nothing_crosses_twice() -> None:
+def test_the_app_in_an_adapter_is_not_converted_twice() -> None:
     native, crossed = AsgiSpy(), WsgiSpy()
     app = router({"/a": bridge.to_wsgi(native), "/w": bridge.to_asgi(crossed)})
 

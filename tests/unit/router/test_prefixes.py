@@ -1,4 +1,4 @@
-"""Prefixes: which are taken, and which one a path belongs to."""
+"""Prefixes: which ones are valid, and which one matches a path."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ MOUNTED = ["", "/api", "/api/v1", "/app", "/a/b/c"]
     ("text", "normal"),
     [("/", ""), ("/api", "/api"), ("/api/", "/api"), ("/a/b/", "/a/b"), ("/café", "/café")],
 )
-def test_a_slash_at_the_end_makes_no_difference(text: str, normal: str) -> None:
+def test_a_slash_at_the_end_is_ignored(text: str, normal: str) -> None:
     assert normal_prefix(text) == normal
 
 
 @pytest.mark.parametrize(
-    ("text", "why"),
+    ("text", "reason"),
     [
         ("api", "begins with a slash"),
         ("", "begins with a slash"),
@@ -40,12 +40,12 @@ def test_a_slash_at_the_end_makes_no_difference(text: str, normal: str) -> None:
         ("/<user>", "not a pattern"),
     ],
 )
-def test_what_is_no_prefix_is_named_with_the_reason(text: object, why: str) -> None:
+def test_an_invalid_prefix_is_an_error_that_names_the_reason(text: object, reason: str) -> None:
     with pytest.raises(ConfigError) as refused:
         normal_prefix(text)
 
     assert f"prefix={text!r}" in str(refused.value)
-    assert why in str(refused.value)
+    assert reason in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_the_longest_prefix_that_ends_at_a_segment_is_found(path: str, prefix: s
     assert PrefixTable({each: each for each in MOUNTED}).find(path) == prefix
 
 
-def test_without_a_root_there_may_be_nothing() -> None:
+def test_without_a_root_a_path_may_match_nothing() -> None:
     table = PrefixTable({"/api": 1})
 
     assert [table.find(path) for path in ("/", "/apis", "/api/x")] == [None, None, 1]
@@ -84,7 +84,7 @@ segments = st.lists(st.sampled_from(["a", "b", "ab", ""]), max_size=5)
 
 
 @given(st.sets(st.sampled_from(["/a", "/a/b", "/b", "/ab", "/a/b/a", "/b/b"])), segments)
-def test_finding_is_the_longest_match_by_definition(prefixes: set[str], parts: list[str]) -> None:
+def test_the_found_prefix_is_the_longest_match(prefixes: set[str], parts: list[str]) -> None:
     path = "/" + "/".join(parts)
     matching = [each for each in prefixes if path == each or path.startswith(each + "/")]
 
@@ -96,5 +96,5 @@ def test_finding_is_the_longest_match_by_definition(prefixes: set[str], parts: l
 @pytest.mark.parametrize(
     ("root_path", "normal"), [("", ""), ("/", ""), ("/app/", "/app"), ("app", "/app")]
 )
-def test_a_root_path_is_taken_as_servers_write_it(root_path: str, normal: str) -> None:
+def test_a_root_path_of_any_server_is_normalized(root_path: str, normal: str) -> None:
     assert normal_root(root_path) == normal

@@ -1,4 +1,4 @@
-"""One object for both kinds of server: each sees what it looks for."""
+"""One object for both kinds of server: each server detects the interface that it needs."""
 
 from __future__ import annotations
 
@@ -40,41 +40,41 @@ async def api(scope: Scope, receive: Receive, send: Send) -> None:
 
 @pytest.fixture(params=["wsgi", "asgi", "router"])
 def app(request: pytest.FixtureRequest) -> Any:
-    """Everything that is universal."""
+    """Each kind of object with both interfaces."""
     if request.param == "router":
         return bridge.Router({"/": api, "/w": site})
     return bridge.universal(site if request.param == "wsgi" else api)
 
 
-@pytest.mark.parametrize(("inner", "says"), [(site, b"wsgi"), (api, b"asgi")])
-def test_one_object_serves_both(inner: Any, says: bytes) -> None:
+@pytest.mark.parametrize(("inner", "body"), [(site, b"wsgi"), (api, b"asgi")])
+def test_one_object_serves_both(inner: Any, body: bytes) -> None:
     app = bridge.universal(inner)
 
-    assert asgi.call(app, http_scope()).body == says
-    assert wsgi.call(app, environ_of()).body == says
+    assert asgi.call(app, http_scope()).body == body
+    assert wsgi.call(app, environ_of()).body == body
 
 
-def test_uvicorn_takes_it_for_asgi_3(app: Any) -> None:
+def test_uvicorn_detects_asgi_3(app: Any) -> None:
     config = Config(app)
     config.load()
 
     assert config.interface == "asgi3"
 
 
-def test_hypercorn_takes_it_for_asgi(app: Any) -> None:
+def test_hypercorn_detects_asgi(app: Any) -> None:
     assert is_asgi(app)
 
 
-def test_daphne_and_channels_take_it_for_asgi_3(app: Any) -> None:
+def test_daphne_and_channels_detect_asgi_3(app: Any) -> None:
     assert guarantee_single_callable(app) is app  # type: ignore[no-untyped-call]  # has no types
 
 
-def test_starlette_and_asgiref_see_a_coroutine_function(app: Any) -> None:
+def test_starlette_and_asgiref_detect_a_coroutine_function(app: Any) -> None:
     assert iscoroutinefunction(app.__call__)
     assert is_async_callable(app)
 
 
-def test_what_servers_look_at_can_be_called(app: Any) -> None:
+def test_the_attribute_that_servers_inspect_can_be_called(app: Any) -> None:
     assert inspect.iscoroutinefunction(app.__call__)
     assert asgi.call(app.__call__, http_scope()).status == 200
 
@@ -86,7 +86,7 @@ def test_daphne_passes_arguments_by_name(app: Any) -> None:
     assert asgi.call(daphne, http_scope()).status == 200
 
 
-def test_it_is_asgi_to_those_who_ask_and_both_to_us(app: Any) -> None:
+def test_bridge_detects_both_interfaces(app: Any) -> None:
     assert bridge.interface_of(app) == "asgi"
     assert bridge.to_asgi(app) is app
     assert bridge.to_wsgi(app) is app
@@ -94,13 +94,13 @@ def test_it_is_asgi_to_those_who_ask_and_both_to_us(app: Any) -> None:
     assert plain_asgi(app) is app
 
 
-def test_bare_faces_can_be_taken(app: Any) -> None:
+def test_each_interface_can_be_used_alone(app: Any) -> None:
     assert isinstance(app, Universal)
     assert asgi.call(app.asgi, http_scope()).status == 200
     assert wsgi.call(app.wsgi, environ_of()).status == 200
 
 
-def test_an_app_that_servers_call_with_two_arguments_is_no_coroutine(app: Any) -> None:
+def test_a_call_with_two_arguments_returns_no_coroutine(app: Any) -> None:
     answer = app(environ_of(), lambda status, headers, exc_info=None: lambda data: None)
 
     assert not asyncio.iscoroutine(answer)
@@ -108,14 +108,14 @@ def test_an_app_that_servers_call_with_two_arguments_is_no_coroutine(app: Any) -
     getattr(answer, "close", lambda: None)()
 
 
-def test_options_are_the_adapters(app: Any) -> None:
+def test_options_reach_the_adapter(app: Any) -> None:
     limited = bridge.universal(site, duplicate_header_limit=1)
     headers = [(b"x-a", b"1"), (b"x-a", b"2")]
 
     assert asgi.call(limited, http_scope(headers=headers)).status == 400
 
 
-def test_a_wsgi_app_is_called_with_the_servers_own_environ() -> None:
+def test_a_wsgi_app_gets_the_servers_own_environ() -> None:
     seen: list[Environ] = []
 
     def spy(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:

@@ -1,4 +1,4 @@
-"""Which app gets a WebSocket, and what becomes of one that no app can take."""
+"""Which app gets a WebSocket, and how one is refused that no app can serve."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ UPGRADE = (("Upgrade", "websocket"), ("Connection", "Upgrade"))
 
 
 class Chat:
-    """An ASGI app that accepts every WebSocket and says who it is and where it is mounted."""
+    """An ASGI app that accepts every WebSocket with its name and where it is mounted."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -39,7 +39,7 @@ def site(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
 def connect(
     app: AsgiApp, path: str, *, extensions: Any = None, root_path: str = ""
 ) -> list[Message]:
-    """What the app says to a client that connects."""
+    """The messages that the app sends to a client that connects."""
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -66,7 +66,7 @@ async def _call(app: AsgiApp, *arguments: Any) -> None:
     await app(*arguments)
 
 
-def taken_by(app: AsgiApp, path: str) -> str:
+def accepted_by(app: AsgiApp, path: str) -> str:
     (accepted,) = connect(app, path)
     return str(accepted.get("subprotocol", accepted["type"]))
 
@@ -79,19 +79,19 @@ api, chat = Chat("api"), Chat("chat")
 
 
 @pytest.mark.parametrize(
-    ("app", "path", "who"),
+    ("app", "path", "name"),
     [
-        # An ASGI app takes those of its prefix.
+        # An ASGI app gets the WebSockets of its prefix.
         (router({"/": site, "/api": api}), "/api/ws", "api /api /api/ws"),
         (router({"/": api, "/shop": site}), "/ws", "api  /ws"),
-        # Another may be named for them, there or at a prefix of its own.
+        # Another app can be mounted for them, at the same prefix or at another.
         (router({"/": api}, {"/": chat}), "/ws", "chat  /ws"),
         (router({"/": api}, {"/ws": chat}), "/ws", "chat /ws /ws"),
         (router({"/": api}, {"/ws": chat}), "/other", "api  /other"),
         (router({"/": bridge.Mount(http=site, websocket=chat)}), "/ws", "chat  /ws"),
         (router({"/a": bridge.Mount(http=api), "/": chat}), "/a/ws", "chat  /a/ws"),
         (router({"/a": bridge.Mount(websocket=chat), "/": api}), "/a/ws", "chat /a /a/ws"),
-        # One for all that no ASGI app gets, at whatever depth a WSGI app is mounted.
+        # One app for all that no ASGI app gets, also below a mounted WSGI app.
         (router({"/": site, "/api": api}, chat), "/x", "chat  /x"),
         (router({"/": site, "/shop": site}, chat), "/shop/live", "chat  /shop/live"),
         (router({"/": site, "/api": api}, chat), "/api/x", "api /api /api/x"),
@@ -105,10 +105,10 @@ api, chat = Chat("api"), Chat("chat")
         ),
     ],
 )
-def test_the_longest_prefix_for_websockets_takes_it(
-    app: bridge.Router, path: str, who: str
+def test_the_app_with_the_longest_prefix_for_websockets_gets_it(
+    app: bridge.Router, path: str, name: str
 ) -> None:
-    assert taken_by(app, path) == who
+    assert accepted_by(app, path) == name
 
 
 REFUSED = [
@@ -127,7 +127,7 @@ REFUSED = [
         (REFUSED[2], "/other", "/"),
     ],
 )
-def test_that_of_a_wsgi_app_is_refused_with_a_line_that_says_why(
+def test_a_websocket_to_a_wsgi_app_is_refused_with_a_log_line(
     app: bridge.Router, path: str, at: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     (closed,) = connect(app, path, extensions=DENIAL)
@@ -148,12 +148,14 @@ UNMATCHED = [
 
 
 @pytest.mark.parametrize(("app", "path"), UNMATCHED)
-def test_one_without_an_app_is_closed_before_it_is_accepted(app: bridge.Router, path: str) -> None:
+def test_a_websocket_without_an_app_is_closed_before_it_is_accepted(
+    app: bridge.Router, path: str
+) -> None:
     assert connect(app, path) == [{"type": "websocket.close", "code": 1000, "reason": "not found"}]
 
 
 @pytest.mark.parametrize(("app", "path"), UNMATCHED)
-def test_where_the_server_can_say_it_the_answer_is_404(app: bridge.Router, path: str) -> None:
+def test_the_answer_is_404_if_the_server_can_send_it(app: bridge.Router, path: str) -> None:
     start, body = connect(app, path, extensions=DENIAL)
 
     assert (start["type"], start["status"]) == ("websocket.http.response.start", 404)
@@ -164,7 +166,7 @@ def test_where_the_server_can_say_it_the_answer_is_404(app: bridge.Router, path:
     }
 
 
-def test_a_root_path_is_looked_behind() -> None:
+def test_the_prefix_is_looked_up_below_the_root_path() -> None:
     app = router({"/": api}, {"/ws": chat})
 
     (accepted,) = connect(app, "/proxy/ws/room", root_path="/proxy")
@@ -173,14 +175,15 @@ def test_a_root_path_is_looked_behind() -> None:
 
 
 @pytest.mark.parametrize("path", ["/api/ws", "/ws"])
-def test_under_a_wsgi_server_the_client_is_told_to_come_otherwise(path: str) -> None:
+def test_a_wsgi_server_answers_426(path: str) -> None:
     app = router({"/": site, "/api": api}, {"/ws": chat})
 
     assert wsgi.call(app, environ_of(path=path, headers=UPGRADE)).status == 426
 
 
-def test_under_a_wsgi_server_a_wsgi_app_sees_the_upgrade_itself() -> None:
-    """Flask-Sock on gunicorn, for one, takes the connection over from there."""
-    app = router({"/": site, "/api": api}, {"/ws": chat})
+@pytest.mark.parametrize("app", [site, bridge.to_asgi(site)], ids=["alone", "in an adapter"])
+def test_on_a_wsgi_server_a_wsgi_app_gets_the_upgrade_request(app: Any) -> None:
+    """Flask-Sock on gunicorn, for example, takes over the connection from there."""
+    mounted = router({"/": app, "/api": api}, {"/ws": chat})
 
-    assert wsgi.call(app, environ_of(path="/echo", headers=UPGRADE)).body == b"wsgi"
+    assert wsgi.call(mounted, environ_of(path="/echo", headers=UPGRADE)).body == b"wsgi"
