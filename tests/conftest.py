@@ -1,7 +1,7 @@
-"""Fixtures that every part of the suite may use: the control line, and running servers.
+"""Fixtures for the whole suite: the control channel and running servers.
 
-A server with its app and options is started once, at its first use, and ends with the session; what
-it logged during a test is shown when that test fails.
+A server with its app and options starts once, at its first use, and stops at the end of the
+session. When a test fails, pytest shows what its servers logged during the test.
 """
 
 from __future__ import annotations
@@ -25,26 +25,36 @@ from tests.harness.http import Client, Http1Client
 from tests.harness.http2 import Http2Client
 from tests.harness.servers import ASGI_SERVERS, SERVERS, Server, serve
 
-settings.register_profile("bridge", deadline=None)  # a slow machine is no failure
+settings.register_profile("bridge", deadline=None)  # a slow machine must not fail a test
 settings.load_profile("bridge")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # A shell starts background jobs so, and the servers under test would inherit it.
+    # A shell starts background jobs with SIGINT ignored, and the servers would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CONFORMANCE = "tests.apps.wsgi_targets:app"
 LOG_TIMEOUT_S = 30.0
 THREADS = 4
-"""How many worker threads the servers that the tests share have."""
+"""Worker threads of the servers that the tests share."""
 
 
 @dataclass(frozen=True)
-class Site:
-    """A running server, the client that speaks its protocol, and where its log stood."""
+class LiveServer:
+    """A running server, a client for its HTTP version, and where its log ended before the test.
+
+    :ivar log_start: the size of the log when the test began, in bytes.
+    """
 
     server: Server
     client: Client
-    mark: int
+    log_start: int
+
+    @classmethod
+    def of(cls, server: Server) -> LiveServer:
+        """Opens a client for a server that runs already."""
+        http2 = server.spec.http == "2"
+        client: Client = Http2Client(server.port) if http2 else Http1Client(server.port)
+        return LiveServer(server, client, server.log_size())
 
     @property
     def name(self) -> str:
@@ -54,37 +64,29 @@ class Site:
     def port(self) -> int:
         return self.server.port
 
-    def log(self, having: str = "", times: int = 1) -> str:
+    def log(self, wait_for: str = "", times: int = 1) -> str:
         """What the server has logged since the test began.
 
-        :param having: wait for this to appear first, if it does: some servers answer
-            before they log.
-        :param times: how often it is to appear.
+        :param wait_for: wait until the log contains this text, at most ``LOG_TIMEOUT_S``: some
+            servers send a response before they log it.
+        :param times: how many occurrences to wait for.
         """
         deadline = time.monotonic() + LOG_TIMEOUT_S
         while True:
-            log = self.server.log(self.mark)
-            if log.count(having) >= times or time.monotonic() > deadline:
+            log = self.server.log(self.log_start)
+            if log.count(wait_for) >= times or time.monotonic() > deadline:
                 return log
             time.sleep(0.02)  # polling, with a deadline: a file has no event to wait for
 
 
-def site_of(server: Server) -> Site:
-    """A site on a running server, its log marked here."""
-    client: Client = (
-        Http2Client(server.port) if server.spec.http == "2" else Http1Client(server.port)
-    )
-    return Site(server, client, server.log_size())
-
-
 def options(**values: object) -> dict[str, str]:
-    """The environment that gives the conformance target these options of ``to_asgi``."""
+    """Environment variables that pass these options of ``to_asgi`` to the conformance target."""
     return {"BRIDGE_TEST_OPTIONS": json.dumps(values)}
 
 
 @dataclass
 class Servers:
-    """Starts each server once, and keeps it until the session ends."""
+    """Starts each server once and keeps it until the session ends."""
 
     logs: Path
     _stack: ExitStack = field(default_factory=ExitStack)
@@ -108,8 +110,8 @@ class Servers:
             self._running[key] = self._stack.enter_context(serving)
         return self._running[key]
 
-    def died(self) -> list[Server]:
-        """The servers that have ended though nobody asked them to; they are started anew."""
+    def pop_dead(self) -> list[Server]:
+        """Remove and return the servers that have exited; the next use starts them again."""
         dead = {k: s for k, s in self._running.items() if s.process.poll() is not None}
         for key in dead:
             del self._running[key]
@@ -121,23 +123,23 @@ class Servers:
 
 @pytest.fixture(scope="session")
 def control() -> Iterator[Control]:
-    """The test's end of the line to the apps, in whatever process they run."""
-    line = Control()
-    os.environ[VARIABLE] = line.address
-    yield line
-    line.close()
+    """The test's side of the control channel to the apps, in any process."""
+    channel = Control()
+    os.environ[VARIABLE] = channel.address
+    yield channel
+    channel.close()
     del os.environ[VARIABLE]
 
 
 @pytest.fixture
 def key(control: Control) -> Iterator[str]:
-    """A name that no other test uses, for reports, gates and error messages.
+    """A unique name for the reports, gates and error messages of one test.
 
-    Apps that still wait at a gate when the test is over, because it failed, are turned away.
+    Apps that still wait at a gate after the test, because it failed, get :class:`GateClosed`.
     """
     name = f"key-{uuid.uuid4().hex}"
     yield name
-    control.turn_away(name)
+    control.cancel(name)
 
 
 @pytest.fixture(scope="session")
@@ -148,43 +150,43 @@ def servers(control: Control, tmp_path_factory: pytest.TempPathFactory) -> Itera
     running.close()
 
 
-def shared_site(servers: Servers, name: str) -> Iterator[Site]:
-    """What a fixture yields for one server: its site, and afterwards proof that it still runs."""
-    site = site_of(servers.get(name))
-    yield site
-    site.client.close()
-    died = servers.died()
-    assert not died, f"the test ended these servers: {[server.spec.name for server in died]}"
+def shared_server(servers: Servers, name: str) -> Iterator[LiveServer]:
+    """Yields a shared server and checks afterwards that it still runs."""
+    live_server = LiveServer.of(servers.get(name))
+    yield live_server
+    live_server.client.close()
+    dead = servers.pop_dead()
+    assert not dead, f"servers exited during the test: {[server.spec.name for server in dead]}"
 
 
 @pytest.fixture(params=ASGI_SERVERS)
-def site(request: pytest.FixtureRequest, servers: Servers) -> Iterator[Site]:
+def live_server(request: pytest.FixtureRequest, servers: Servers) -> Iterator[LiveServer]:
     """The conformance app through ``to_asgi``, on each ASGI server in turn."""
-    yield from shared_site(servers, request.param)
+    yield from shared_server(servers, request.param)
 
 
 @pytest.fixture(params=[name for name in ASGI_SERVERS if SERVERS[name].http == "1.1"])
-def http1_site(request: pytest.FixtureRequest, servers: Servers) -> Iterator[Site]:
-    """The same on the servers with HTTP/1.1, for tests of what only HTTP/1.1 has."""
-    yield from shared_site(servers, request.param)
+def http1_server(request: pytest.FixtureRequest, servers: Servers) -> Iterator[LiveServer]:
+    """The same on the servers with HTTP/1.1, for features that only HTTP/1.1 has."""
+    yield from shared_server(servers, request.param)
 
 
 def pytest_configure() -> None:
-    """SIGTERM, as ``timeout`` sends it, ends a run as Ctrl-C does: the servers end with it."""
+    """Handle SIGTERM, which ``timeout`` sends, as Ctrl-C: the run stops its servers first."""
     signal.signal(signal.SIGTERM, _interrupt)
 
 
 def _interrupt(number: int, frame: object) -> None:
-    signal.signal(number, signal.SIG_IGN)  # timeout sends it twice; once is enough to clean up
+    signal.signal(number, signal.SIG_IGN)  # timeout sends it twice; clean up once
     raise KeyboardInterrupt
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Any:
-    """Show what the servers of a failed test logged while it ran."""
+    """Show what the servers of a failed test logged during the test."""
     report = yield
     if report.failed:
         for value in getattr(item, "funcargs", {}).values():
-            if isinstance(value, Site):
+            if isinstance(value, LiveServer):
                 report.sections.append((f"log of {value.name}", value.log()[-8000:]))
     return report

@@ -53,7 +53,7 @@ def test_static_files_of_a_django_folder_are_served_in_debug(server: str) -> Non
     with running(server, "django_shop") as site:
         response = client_of(site).fetch("GET", "/static/admin/css/base.css")
         assert response.status == 200
-        assert response.one("content-type") == "text/css"
+        assert response.header("content-type") == "text/css"
         assert "bridge: note: DEBUG is on: static files are served from /static/" in site.log()
 
 

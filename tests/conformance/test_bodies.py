@@ -17,7 +17,14 @@ from bridge.wsgi_to_asgi.bodies import RequestBody
 from tests.apps import wsgi_conformance
 from tests.apps.wsgi_routes import PLAIN
 from tests.conformance.conftest import Bridged
-from tests.harness.asgi import Exchange, Leaving, body_message, call, http_scope, raw_headers
+from tests.harness.asgi import (
+    Exchange,
+    SendAfterDisconnect,
+    body_message,
+    call,
+    http_scope,
+    raw_headers,
+)
 
 WAIT_S = 10.0
 WINDOW = 1000
@@ -122,10 +129,10 @@ def test_no_more_is_received_than_the_window_allows(bridged: Bridged) -> None:
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("leaving", ["raises", "silent"])
+@pytest.mark.parametrize("send_after_disconnect", ["raises", "silent"])
 @pytest.mark.parametrize("declared", [True, False])
 def test_a_body_cut_short_raises_where_it_is_read(
-    bridged: Bridged, leaving: Leaving, declared: bool
+    bridged: Bridged, send_after_disconnect: SendAfterDisconnect, declared: bool
 ) -> None:
     found: list[bytes | type[Exception]] = []
     started = threading.Event()
@@ -144,11 +151,13 @@ def test_a_body_cut_short_raises_where_it_is_read(
     async def run() -> Exchange:
         headers = length_header(100) if declared else []
         scope = http_scope("POST", headers=headers)
-        async with Exchange(bridged(app), scope, leaving=leaving) as exchange:
+        async with Exchange(
+            bridged(app), scope, send_after_disconnect=send_after_disconnect
+        ) as exchange:
             exchange.feed(b"part", more=True)
             assert await asyncio.to_thread(started.wait, WAIT_S)
-            exchange.leave()
-            await exchange.finished()  # leaving is no error of the app
+            exchange.disconnect()
+            await exchange.wait()  # leaving is no error of the app
         return exchange
 
     assert asyncio.run(run()).sent == []
@@ -208,17 +217,17 @@ def test_the_app_is_no_further_ahead_than_the_window(bridged: Bridged) -> None:
 
     async def run() -> None:
         async with Exchange(bridged(app, response_window=WINDOW), http_scope()) as exchange:
-            exchange.stall()
+            exchange.pause_reading()
             exchange.feed()
             before = -1
             while made != before:  # the thread stands still; a slow machine can only stop too soon
                 before = made
                 await asyncio.sleep(0.05)
             assert 0 < made <= 2 * WINDOW + 200
-            exchange.resume()
-            await exchange.body_so_far(20 * WINDOW)
+            exchange.resume_reading()
+            await exchange.wait_for_body(20 * WINDOW)
             stopped.set()
-            await exchange.finished()
+            await exchange.wait()
 
     asyncio.run(run())
 
@@ -237,7 +246,7 @@ def test_a_chunk_larger_than_the_window_is_sent_in_pieces(bridged: Bridged) -> N
         return exchange
 
     exchange = asyncio.run(run())
-    assert exchange.partial().body == whole
+    assert exchange.partial_response().body == whole
     assert max(len(message["body"]) for message in exchange.sent[1:]) <= WINDOW
 
 
@@ -254,15 +263,15 @@ def test_chunks_that_wait_go_out_together(bridged: Bridged) -> None:
 
     async def run() -> Exchange:
         async with Exchange(bridged(app), http_scope()) as exchange:
-            exchange.stall()
+            exchange.pause_reading()
             exchange.feed()
             assert await asyncio.to_thread(all_made.wait, WAIT_S)
-            exchange.resume()
+            exchange.resume_reading()
             await exchange.response()
         return exchange
 
     exchange = asyncio.run(run())
-    assert exchange.partial().body == b"x" * 500
+    assert exchange.partial_response().body == b"x" * 500
     assert len(exchange.sent) < 250
 
 

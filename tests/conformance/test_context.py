@@ -13,7 +13,7 @@ from asgiref.sync import async_to_sync
 from bridge.types import Environ, Receive, Scope, Send, StartResponse
 from tests.apps.wsgi_routes import PLAIN
 from tests.conformance.conftest import Bridged
-from tests.harness.asgi import Exchange, call, exchange, http_scope
+from tests.harness.asgi import Exchange, call, call_async, http_scope
 
 user: ContextVar[str] = ContextVar("user", default="nobody")
 locals_ = Local()
@@ -30,7 +30,7 @@ def setting_app(environ: Environ, start_response: StartResponse) -> Iterable[byt
 def test_what_the_server_set_is_seen_by_the_app(bridged: Bridged) -> None:
     async def run() -> bytes:
         user.set("ann")
-        return (await exchange(bridged(setting_app), http_scope())).body
+        return (await call_async(bridged(setting_app), http_scope())).body
 
     assert asyncio.run(run()) == b"ann"
 
@@ -87,7 +87,7 @@ def test_requests_at_the_same_time_keep_their_own(bridged: Bridged) -> None:
 
     async def run() -> list[bytes]:
         scopes = [http_scope(path=f"/{number}") for number in range(4)]
-        answers = await asyncio.gather(*(exchange(adapter, scope) for scope in scopes))
+        answers = await asyncio.gather(*(call_async(adapter, scope) for scope in scopes))
         return [answer.body for answer in answers]
 
     assert asyncio.run(run()) == [b"/0", b"/1", b"/2", b"/3"]
@@ -128,7 +128,7 @@ def test_async_to_sync_inside_the_app_runs_on_the_servers_own_loop(bridged: Brid
     async def run() -> asyncio.AbstractEventLoop:
         adapter = bridged(app)
         for _ in range(2):
-            await exchange(adapter, http_scope())
+            await call_async(adapter, http_scope())
         return asyncio.get_running_loop()
 
     own = asyncio.run(run())

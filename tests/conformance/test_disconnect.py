@@ -14,10 +14,10 @@ from bridge.errors import ClientDisconnected
 from bridge.types import Environ, Message, StartResponse
 from tests.apps.wsgi_routes import PLAIN
 from tests.conformance.conftest import Bridged
-from tests.harness.asgi import Exchange, Leaving, body_message, call, http_scope
+from tests.harness.asgi import Exchange, SendAfterDisconnect, body_message, call, http_scope
 
 Logged = Callable[[], list[str]]
-BOTH: list[Leaving] = ["raises", "silent"]
+BOTH: list[SendAfterDisconnect] = ["raises", "silent"]
 WAIT_S = 10.0
 user: ContextVar[str] = ContextVar("user", default="-")
 
@@ -72,18 +72,20 @@ async def turns_of_the_loop() -> None:
         await asyncio.sleep(0)
 
 
-@pytest.mark.parametrize("leaving", BOTH)
+@pytest.mark.parametrize("send_after_disconnect", BOTH)
 def test_close_runs_once_on_the_iterating_thread(
-    bridged: Bridged, logged: Logged, leaving: Leaving
+    bridged: Bridged, logged: Logged, send_after_disconnect: SendAfterDisconnect
 ) -> None:
     body = Endless()
 
     async def run() -> None:
-        async with Exchange(bridged(body.app), http_scope(), leaving=leaving) as exchange:
+        async with Exchange(
+            bridged(body.app), http_scope(), send_after_disconnect=send_after_disconnect
+        ) as exchange:
             exchange.feed()
-            await exchange.body_so_far(1000)
-            exchange.leave()
-            await exchange.finished()
+            await exchange.wait_for_body(1000)
+            exchange.disconnect()
+            await exchange.wait()
 
     asyncio.run(run())
     assert body.closed.is_set()
@@ -93,25 +95,31 @@ def test_close_runs_once_on_the_iterating_thread(
     assert logged() == []
 
 
-@pytest.mark.parametrize("leaving", BOTH)
-def test_leaving_wakes_an_app_that_waits_for_the_window(bridged: Bridged, leaving: Leaving) -> None:
+@pytest.mark.parametrize("send_after_disconnect", BOTH)
+def test_leaving_wakes_an_app_that_waits_for_the_window(
+    bridged: Bridged, send_after_disconnect: SendAfterDisconnect
+) -> None:
     body = Endless()
 
     async def run() -> None:
         adapter = bridged(body.app, response_window=100)
-        async with Exchange(adapter, http_scope(), leaving=leaving) as exchange:
+        async with Exchange(
+            adapter, http_scope(), send_after_disconnect=send_after_disconnect
+        ) as exchange:
             exchange.feed()
-            await exchange.body_so_far(100)
-            exchange.stall()
-            exchange.leave()
-            await exchange.finished()
+            await exchange.wait_for_body(100)
+            exchange.pause_reading()
+            exchange.disconnect()
+            await exchange.wait()
 
     asyncio.run(run())
     assert body.closed.is_set()
 
 
-@pytest.mark.parametrize("leaving", BOTH)
-def test_a_quiet_app_is_stopped_at_its_next_chunk(bridged: Bridged, leaving: Leaving) -> None:
+@pytest.mark.parametrize("send_after_disconnect", BOTH)
+def test_a_quiet_app_is_stopped_at_its_next_chunk(
+    bridged: Bridged, send_after_disconnect: SendAfterDisconnect
+) -> None:
     """The app is busy between chunks; the client has left when the next one comes."""
     go_on = threading.Event()
     made: list[bytes] = []
@@ -128,22 +136,24 @@ def test_a_quiet_app_is_stopped_at_its_next_chunk(bridged: Bridged, leaving: Lea
             closed.append(True)
 
     async def run() -> None:
-        async with Exchange(bridged(app), http_scope(), leaving=leaving) as exchange:
+        async with Exchange(
+            bridged(app), http_scope(), send_after_disconnect=send_after_disconnect
+        ) as exchange:
             exchange.feed()
-            await exchange.body_so_far(5)
-            exchange.leave()
+            await exchange.wait_for_body(5)
+            exchange.disconnect()
             await turns_of_the_loop()
             go_on.set()
-            await exchange.finished()
+            await exchange.wait()
 
     asyncio.run(run())
     assert closed == [True]
     assert made in ([b"first"], [b"first", b"second"])
 
 
-@pytest.mark.parametrize("leaving", BOTH)
+@pytest.mark.parametrize("send_after_disconnect", BOTH)
 def test_write_raises_once_the_client_has_left(
-    bridged: Bridged, logged: Logged, leaving: Leaving
+    bridged: Bridged, logged: Logged, send_after_disconnect: SendAfterDisconnect
 ) -> None:
     raised = threading.Event()
 
@@ -157,20 +167,22 @@ def test_write_raises_once_the_client_has_left(
             raise
 
     async def run() -> None:
-        async with Exchange(bridged(app), http_scope(), leaving=leaving) as exchange:
+        async with Exchange(
+            bridged(app), http_scope(), send_after_disconnect=send_after_disconnect
+        ) as exchange:
             exchange.feed()
-            await exchange.body_so_far(1000)
-            exchange.leave()
-            await exchange.finished()
+            await exchange.wait_for_body(1000)
+            exchange.disconnect()
+            await exchange.wait()
 
     asyncio.run(run())
     assert raised.is_set()
     assert logged() == []
 
 
-@pytest.mark.parametrize("leaving", BOTH)
+@pytest.mark.parametrize("send_after_disconnect", BOTH)
 def test_ten_times_as_many_disconnects_as_threads_cost_no_thread(
-    bridged: Bridged, leaving: Leaving
+    bridged: Bridged, send_after_disconnect: SendAfterDisconnect
 ) -> None:
     threads = 4
     bodies: list[Endless] = []
@@ -187,11 +199,13 @@ def test_ten_times_as_many_disconnects_as_threads_cost_no_thread(
     adapter = bridged(app, threads=threads)
 
     async def leave_one() -> None:
-        async with Exchange(adapter, http_scope(), leaving=leaving) as exchange:
+        async with Exchange(
+            adapter, http_scope(), send_after_disconnect=send_after_disconnect
+        ) as exchange:
             exchange.feed()
-            await exchange.body_so_far(100)
-            exchange.leave()
-            await exchange.finished()
+            await exchange.wait_for_body(100)
+            exchange.disconnect()
+            await exchange.wait()
 
     async def ask_one() -> bytes:
         async with Exchange(adapter, http_scope(path="/together")) as exchange:
@@ -220,10 +234,10 @@ def test_a_client_that_leaves_before_its_turn_never_reaches_the_app(bridged: Bri
             async with Exchange(adapter, http_scope(path="/second")) as second:
                 second.feed(b"part", more=True)  # a body is still coming, so leaving is noticed
                 await turns_of_the_loop()
-                second.leave()
+                second.disconnect()
                 await turns_of_the_loop()
                 held.go_on.set()
-                await second.finished()
+                await second.wait()
                 assert second.sent == []
             await first.response()
 
@@ -251,11 +265,11 @@ def test_a_client_that_leaves_while_it_waits_for_long_never_reaches_the_app(
                 async with asyncio.timeout(WAIT_S):
                     while not is_listening(1):
                         await asyncio.sleep(0.001)
-                    second.leave()
+                    second.disconnect()
                     while not is_listening(0):
                         await asyncio.sleep(0.001)
                 held.go_on.set()
-                await second.finished()
+                await second.wait()
             await first.response()
 
     asyncio.run(run())
@@ -310,7 +324,7 @@ def test_an_error_after_the_server_gave_up_is_logged(bridged: Bridged, logged: L
             assert await asyncio.to_thread(inside.wait, WAIT_S)
             exchange.task.cancel()
             with pytest.raises(asyncio.CancelledError):
-                await exchange.finished()
+                await exchange.wait()
             assert logged() == []
             go_on.set()
             async with asyncio.timeout(WAIT_S):
@@ -356,10 +370,10 @@ def test_a_cancelled_task_closes_the_iterator(bridged: Bridged) -> None:
     async def run() -> None:
         async with Exchange(bridged(body.app), http_scope()) as exchange:
             exchange.feed()
-            await exchange.body_so_far(1000)
+            await exchange.wait_for_body(1000)
             exchange.task.cancel()
             with pytest.raises(asyncio.CancelledError):
-                await exchange.finished()
+                await exchange.wait()
         assert await asyncio.to_thread(body.closed.wait, WAIT_S)
 
     asyncio.run(run())
@@ -416,16 +430,16 @@ def test_a_server_error_in_send_is_the_servers_own(bridged: Bridged) -> None:
 def test_a_client_that_left_before_the_app_began_is_no_error(bridged: Bridged) -> None:
     async def run() -> Exchange:
         async with Exchange(bridged(Endless().app), http_scope()) as exchange:
-            exchange.leave()
-            await exchange.finished()
+            exchange.disconnect()
+            await exchange.wait()
         return exchange
 
     assert asyncio.run(run()).sent == []
 
 
-@pytest.mark.parametrize("leaving", BOTH)
+@pytest.mark.parametrize("send_after_disconnect", BOTH)
 def test_a_finished_response_is_not_disturbed_by_leaving(
-    bridged: Bridged, logged: Logged, leaving: Leaving
+    bridged: Bridged, logged: Logged, send_after_disconnect: SendAfterDisconnect
 ) -> None:
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         start_response("200 OK", PLAIN)

@@ -29,7 +29,7 @@ from starlette.routing import Route
 import bridge
 from bridge.types import AsgiApp, Environ, Message, Receive, Scope, Send, StartResponse, WsgiApp
 from tests.apps import asgi_conformance, wsgi_conformance, wsgi_faulty  # noqa: F401 (its routes)
-from tests.harness.asgi import exchange, http_scope, lifespan
+from tests.harness.asgi import call_async, http_scope, lifespan
 from tests.harness.http import Response
 from tests.harness.wsgi import WsgiExchange, call, environ_of
 
@@ -73,7 +73,7 @@ class Twice:
         return found
 
     def ask(self, app: AsgiApp, scope: Scope, *body: bytes) -> Response:
-        return self.runner.run(exchange(app, scope, *body))
+        return self.runner.run(call_async(app, scope, *body))
 
     def close(self) -> None:
         for inner in self._inner:

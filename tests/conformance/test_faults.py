@@ -39,7 +39,7 @@ async def breach(bridged: Bridged, name: str, key: str) -> tuple[Exchange, AppPr
     async with Exchange(adapter, scope) as exchange:
         exchange.feed()
         with pytest.raises(AppProtocolError) as raised:
-            await exchange.finished()
+            await exchange.wait()
     async with Exchange(adapter, http_scope()) as healthy:
         healthy.feed()
         assert (await healthy.response()).body == b"fine"
@@ -65,7 +65,7 @@ def test_a_breach_after_the_first_byte_never_completes(
 
     exchange, error = asyncio.run(breach(bridged, name, key))
 
-    assert exchange.partial().status == 200
+    assert exchange.partial_response().status == 200
     assert all(message.get("more_body", True) for message in exchange.sent[1:])
     assert str(error), "the error says nothing"
     assert logged() == []
@@ -76,8 +76,8 @@ def test_a_surplus_never_reaches_the_client(bridged: Bridged, control: Control, 
 
     exchange, _ = asyncio.run(breach(bridged, "too-long-later", key))
 
-    assert len(exchange.partial().body) <= 8
-    assert b"a part and more".startswith(exchange.partial().body)
+    assert len(exchange.partial_response().body) <= 8
+    assert b"a part and more".startswith(exchange.partial_response().body)
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def test_a_declared_length_is_passed_on_once(bridged: Bridged) -> None:
 
     response = call(bridged(validator(app)), http_scope())
 
-    assert response.all("content-length") == ["5"]
+    assert response.header_values("content-length") == ["5"]
 
 
 def test_the_head_is_held_until_the_first_chunk_that_is_not_empty(bridged: Bridged) -> None:
@@ -133,7 +133,7 @@ def test_the_first_chunk_leaves_before_the_second_is_made(bridged: Bridged) -> N
     async def run() -> None:
         async with Exchange(bridged(validator(app)), http_scope()) as exchange:
             exchange.feed()
-            assert await exchange.body_so_far(5) == b"first"
+            assert await exchange.wait_for_body(5) == b"first"
             go_on.set()
             assert (await exchange.response()).body == b"firstsecond"
 
@@ -152,7 +152,7 @@ def test_written_data_leaves_before_the_app_returns(bridged: Bridged) -> None:
     async def run() -> None:
         async with Exchange(bridged(validator(app)), http_scope()) as exchange:
             exchange.feed()
-            assert await exchange.body_so_far(7) == b"written"
+            assert await exchange.wait_for_body(7) == b"written"
             go_on.set()
             assert (await exchange.response()).body == b"written and returned"
 
@@ -259,7 +259,7 @@ def test_an_error_before_the_head_leaves_the_adapter_unchanged(
         async with Exchange(bridged(app), http_scope()) as exchange:
             exchange.feed()
             with pytest.raises(Boom) as raised:
-                await exchange.finished()
+                await exchange.wait()
             assert raised.value is error
         return exchange
 
@@ -275,12 +275,12 @@ def test_an_error_after_the_head_leaves_the_response_open(bridged: Bridged, logg
         async with Exchange(bridged(answering(body)), http_scope()) as exchange:
             exchange.feed()
             with pytest.raises(Boom) as raised:
-                await exchange.finished()
+                await exchange.wait()
             assert raised.value is error
         return exchange
 
     exchange = asyncio.run(run())
-    assert exchange.partial().body == b"a part"
+    assert exchange.partial_response().body == b"a part"
     assert exchange.sent[-1]["more_body"] is True
     assert logged() == []
 
@@ -304,8 +304,8 @@ def test_exc_info_replaces_the_head(bridged: Bridged) -> None:
     response = call(bridged(validator(app)), http_scope())
 
     assert (response.status, response.body) == (500, b"error page")
-    assert response.one("x-first") is None
-    assert response.one("x-second") == "2"
+    assert response.header("x-first") is None
+    assert response.header("x-second") == "2"
 
 
 def test_writing_nothing_does_not_commit_the_head(bridged: Bridged) -> None:
@@ -367,7 +367,7 @@ def test_head_runs_a_lazy_generator_up_to_its_start_response(bridged: Bridged) -
 
     response = call(bridged(validator(app)), http_scope("HEAD"))
 
-    assert (response.status, response.one("x-lazy"), response.body) == (202, "yes", b"")
+    assert (response.status, response.header("x-lazy"), response.body) == (202, "yes", b"")
 
 
 def test_head_may_declare_a_length_without_a_body(bridged: Bridged) -> None:
@@ -377,7 +377,7 @@ def test_head_may_declare_a_length_without_a_body(bridged: Bridged) -> None:
 
     response = call(bridged(validator(app)), http_scope("HEAD"))
 
-    assert response.one("content-length") == "1000"
+    assert response.header("content-length") == "1000"
 
 
 @pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
@@ -401,7 +401,7 @@ def test_whitespace_around_a_field_value_is_taken_off(bridged: Bridged, value: s
         start_response("200 OK", [*PLAIN, ("X-Padded", value)])
         return [b"ok"]
 
-    assert call(bridged(app), http_scope()).one("x-padded") == "padded"
+    assert call(bridged(app), http_scope()).header("x-padded") == "padded"
 
 
 def test_subclasses_of_str_and_bytes_are_accepted(bridged: Bridged) -> None:
@@ -417,7 +417,7 @@ def test_subclasses_of_str_and_bytes_are_accepted(bridged: Bridged) -> None:
 
     response = call(bridged(app), http_scope())
 
-    assert (response.one("x-text"), response.body) == ("value", b"data")
+    assert (response.header("x-text"), response.body) == ("value", b"data")
 
 
 def test_call_iteration_and_close_share_one_thread(bridged: Bridged) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from tests.conftest import Servers, Site, site_of
+from tests.conftest import LiveServer, Servers
 from tests.harness.control import Control
 
 TARGET = "tests.django.project:app"
@@ -27,7 +27,7 @@ class Projects(Protocol):
         target: str = TARGET,
         args: tuple[str, ...] = (),
         env: dict[str, str] | None = None,
-    ) -> Site: ...
+    ) -> LiveServer: ...
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def servers(control: Control, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture
 def project(servers: Servers) -> Iterator[Projects]:
-    opened: list[Site] = []
+    opened: list[LiveServer] = []
 
     def get(
         settings: dict[str, Any] | None = None,
@@ -50,13 +50,13 @@ def project(servers: Servers) -> Iterator[Projects]:
         target: str = TARGET,
         args: tuple[str, ...] = (),
         env: dict[str, str] | None = None,
-    ) -> Site:
+    ) -> LiveServer:
         variables = {
             "BRIDGE_TEST_DJANGO": json.dumps(settings or {}),
             "BRIDGE_TEST_DJANGO_OPTIONS": json.dumps(options or {}),
             **(env or {}),
         }
-        opened.append(site_of(servers.get(server, target, env=variables, args=args)))
+        opened.append(LiveServer.of(servers.get(server, target, env=variables, args=args)))
         return opened[-1]
 
     yield get
@@ -65,6 +65,6 @@ def project(servers: Servers) -> Iterator[Projects]:
 
 
 @pytest.fixture
-def site(project: Projects) -> Site:
+def site(project: Projects) -> LiveServer:
     """The project with its own settings, and with an app for WebSockets."""
     return project(options={"websocket": True})

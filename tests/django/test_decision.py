@@ -7,7 +7,7 @@ from typing import Any
 import django
 import pytest
 
-from tests.conftest import Site
+from tests.conftest import LiveServer
 from tests.django.conftest import Projects
 
 UUID = "3d0f4d34-0000-4000-8000-000000000000"
@@ -42,14 +42,14 @@ FROM_A_WORKER = {
 }
 
 
-def ask(site: Site, path: str, *fields: tuple[str, str]) -> Any:
+def ask(site: LiveServer, path: str, *fields: tuple[str, str]) -> Any:
     response = site.client.fetch("GET", path, fields)
     assert response.status == 200, site.log()
     return response.json()
 
 
 @pytest.mark.parametrize("path", ON_THE_LOOP.values(), ids=ON_THE_LOOP)
-def test_an_async_view_runs_on_the_event_loop(site: Site, path: str) -> None:
+def test_an_async_view_runs_on_the_event_loop(site: LiveServer, path: str) -> None:
     seen = ask(site, path)
 
     assert seen["kind"] == "async"
@@ -57,7 +57,7 @@ def test_an_async_view_runs_on_the_event_loop(site: Site, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ON_A_WORKER.values(), ids=ON_A_WORKER)
-def test_a_sync_view_runs_entirely_on_a_worker_thread(site: Site, path: str) -> None:
+def test_a_sync_view_runs_entirely_on_a_worker_thread(site: LiveServer, path: str) -> None:
     seen = ask(site, path)
 
     assert seen["kind"] == "sync"
@@ -67,14 +67,16 @@ def test_a_sync_view_runs_entirely_on_a_worker_thread(site: Site, path: str) -> 
 
 
 @pytest.mark.parametrize("path", FROM_A_WORKER.values(), ids=FROM_A_WORKER)
-def test_an_uncertain_async_view_runs_on_the_loop_from_a_worker(site: Site, path: str) -> None:
+def test_an_uncertain_async_view_runs_on_the_loop_from_a_worker(
+    site: LiveServer, path: str
+) -> None:
     seen = ask(site, path)
 
     assert (seen["kind"], seen["request"]) == ("async", "BridgedRequest")
     assert seen["loop"] == ask(site, "/async/")["loop"]
 
 
-def test_a_custom_converter_runs_once_and_on_the_worker(site: Site) -> None:
+def test_a_custom_converter_runs_once_and_on_the_worker(site: LiveServer) -> None:
     ask(site, "/conversions/")
 
     assert "ABC" in ask(site, "/async/stored/abc/")["arguments"]
@@ -84,13 +86,13 @@ def test_a_custom_converter_runs_once_and_on_the_worker(site: Site) -> None:
     assert threads[0].startswith("bridge-worker-")
 
 
-def test_a_path_without_a_view_is_answered_as_in_django(site: Site) -> None:
+def test_a_path_without_a_view_is_answered_as_in_django(site: LiveServer) -> None:
     assert site.client.fetch("GET", "/nowhere/").status == 404
     redirect = site.client.fetch("GET", "/async/class")
-    assert (redirect.status, redirect.one("location")) == (301, "/async/class/")
+    assert (redirect.status, redirect.header("location")) == (301, "/async/class/")
 
 
-def test_a_decorator_that_hides_a_coroutine_fails_as_in_django(site: Site) -> None:
+def test_a_decorator_that_hides_a_coroutine_fails_as_in_django(site: LiveServer) -> None:
     assert site.client.fetch("GET", "/async/wrapped/").status == 500
     assert "unawaited coroutine" in site.log("unawaited coroutine")
 

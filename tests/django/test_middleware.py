@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Site
+from tests.conftest import LiveServer
 from tests.django.conftest import Projects
 from tests.django.names import HERE, STARTPROJECT
 from tests.django.test_decision import ask
@@ -24,14 +24,14 @@ def sqlite(folder: Path) -> dict[str, Any]:
 
 
 @pytest.fixture
-def sync_only(project: Projects) -> Site:
+def sync_only(project: Projects) -> LiveServer:
     return project({"MIDDLEWARE": [*STARTPROJECT, f"{HERE}.sync_only"]})
 
 
-def test_a_sync_only_middleware_makes_async_views_run_from_workers(sync_only: Site) -> None:
+def test_a_sync_only_middleware_makes_async_views_run_from_workers(sync_only: LiveServer) -> None:
     response = sync_only.client.fetch("GET", "/async/")
 
-    assert response.one("x-sync-only") == "passed"
+    assert response.header("x-sync-only") == "passed"
     seen = response.json()
     assert (seen["kind"], seen["request"]) == ("async", "BridgedRequest")
     assert seen["loop"] == ask(sync_only, "/async/class/")["loop"] != None  # noqa: E711
@@ -39,7 +39,9 @@ def test_a_sync_only_middleware_makes_async_views_run_from_workers(sync_only: Si
     assert log.count(f"async views run from worker threads: {HERE}.sync_only is sync-only") == 1
 
 
-def test_an_async_iterator_streams_from_there(sync_only: Site, control: Control, key: str) -> None:
+def test_an_async_iterator_streams_from_there(
+    sync_only: LiveServer, control: Control, key: str
+) -> None:
     """Django's WSGI handler alone collects it first, and never returns if it is endless."""
     exchange = sync_only.client.open("GET", f"/stream/async/{key}/")
     control.release(key, "chunk")
@@ -58,7 +60,7 @@ def test_a_mixin_that_overrides_call_works(project: Projects) -> None:
 
     for path in ("/sync/", "/async/"):
         response = site.client.fetch("GET", path)
-        assert (response.status, response.one("x-own-call")) == (200, "passed")
+        assert (response.status, response.header("x-own-call")) == (200, "passed")
     assert ask(site, "/async/")["request"] == "BridgedRequest"
 
 
@@ -67,7 +69,7 @@ def test_a_mixin_that_does_not_call_super_works(project: Projects) -> None:
 
     for path in ("/sync/", "/async/"):
         response = site.client.fetch("GET", path)
-        assert (response.status, response.one("x-own-call")) == (200, "passed")
+        assert (response.status, response.header("x-own-call")) == (200, "passed")
     assert ask(site, "/async/")["request"] == "BridgedRequest"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Site
+from tests.conftest import LiveServer
 from tests.django.conftest import Projects
 from tests.django.test_decision import ask
 from tests.harness.control import Control
@@ -38,7 +38,7 @@ def test_force_script_name_is_the_mount_point(project: Projects, path: str) -> N
         assert seen["kind"] in path
 
 
-def test_a_body_without_a_length_arrives(site: Site, control: Control, key: str) -> None:
+def test_a_body_without_a_length_arrives(site: LiveServer, control: Control, key: str) -> None:
     exchange = site.client.open("POST", "/echo/", [("x-key", key)], has_body=True)
     exchange.send(b"in ")
     control.expect(key, "reading")  # so the rest cannot have arrived with the first piece
@@ -49,7 +49,7 @@ def test_a_body_without_a_length_arrives(site: Site, control: Control, key: str)
 
 
 def test_a_body_without_a_length_has_the_usual_limit(
-    site: Site, control: Control, key: str
+    site: LiveServer, control: Control, key: str
 ) -> None:
     announced = site.client.fetch("POST", "/echo/", body=b"x" * 1001)
     exchange = site.client.open("POST", "/echo/", [("x-key", key)], has_body=True)
@@ -63,7 +63,12 @@ def test_a_body_without_a_length_has_the_usual_limit(
 
 
 def in_pieces(
-    site: Site, control: Control, key: str, path: str, pieces: tuple[bytes, bytes], *fields: Any
+    site: LiveServer,
+    control: Control,
+    key: str,
+    path: str,
+    pieces: tuple[bytes, bytes],
+    *fields: Any,
 ) -> Response:
     """The answer to a chunked request whose second piece is sent while the view reads."""
     exchange = site.client.open("POST", path, [("x-key", key), *fields], has_body=True)
@@ -75,7 +80,7 @@ def in_pieces(
 
 
 def test_a_body_without_a_length_can_be_read_as_a_file_of_any_size(
-    site: Site, control: Control, key: str
+    site: LiveServer, control: Control, key: str
 ) -> None:
     """``DATA_UPLOAD_MAX_MEMORY_SIZE`` limits only ``request.body`` and forms."""
     answer = in_pieces(site, control, key, "/read/", (b"x" * 600, b"x" * 600))
@@ -91,7 +96,7 @@ FORM = (
 
 @pytest.mark.parametrize("fields", [[], [("x-body-first", "yes")]], ids=["", "after its body"])
 def test_an_upload_without_a_length_arrives(
-    site: Site, control: Control, key: str, fields: list[tuple[str, str]]
+    site: LiveServer, control: Control, key: str, fields: list[tuple[str, str]]
 ) -> None:
     form = ("content-type", "multipart/form-data; boundary=b")
     answer = in_pieces(site, control, key, "/upload/", (FORM[:50], FORM[50:]), form, *fields)
@@ -99,7 +104,9 @@ def test_an_upload_without_a_length_arrives(
     assert answer.json() == {"fields": {"cargo": "tea"}, "files": {"log": "calm"}}
 
 
-def test_an_upload_without_a_length_can_be_empty(site: Site, control: Control, key: str) -> None:
+def test_an_upload_without_a_length_can_be_empty(
+    site: LiveServer, control: Control, key: str
+) -> None:
     form = ("content-type", "multipart/form-data; boundary=b")
     answer = in_pieces(site, control, key, "/upload/", (b"--b--\r\n", b""), form)
 
@@ -116,15 +123,15 @@ def test_djangos_own_wsgi_handler_reads_a_body_without_a_length(
     assert in_pieces(site, control, key, "/read/", (b"in ", b"pieces")).json() == {"length": 9}
 
 
-def test_a_request_without_a_body_has_an_empty_one(site: Site) -> None:
+def test_a_request_without_a_body_has_an_empty_one(site: LiveServer) -> None:
     assert ask(site, "/echo/")["body"] == ""
 
 
-def test_a_sync_view_sees_the_scope(site: Site) -> None:
+def test_a_sync_view_sees_the_scope(site: LiveServer) -> None:
     assert ask(site, "/scope/") == {"type": "http", "state": "{'tide': 'high'}"}
 
 
-def closed_stream(site: Site, control: Control, key: str, kind: str) -> dict[str, Any]:
+def closed_stream(site: LiveServer, control: Control, key: str, kind: str) -> dict[str, Any]:
     """The report of a stream at its end. Its first chunk is sent before the second is made."""
     exchange = site.client.open("GET", f"/stream/{kind}/{key}/")
     control.release(key, "chunk")
@@ -138,14 +145,14 @@ def closed_stream(site: Site, control: Control, key: str, kind: str) -> dict[str
 
 
 def test_the_first_chunk_of_an_async_stream_is_sent_before_the_second_is_made(
-    site: Site, control: Control, key: str
+    site: LiveServer, control: Control, key: str
 ) -> None:
     closed = closed_stream(site, control, key, "async")
     assert (closed["request"], closed["thread"]) == ("ASGIRequest", "MainThread")
 
 
 def test_a_sync_stream_of_an_async_view_runs_on_the_thread_of_the_request(
-    site: Site, control: Control, key: str
+    site: LiveServer, control: Control, key: str
 ) -> None:
     """That thread has the request's database connections."""
     closed = closed_stream(site, control, key, "mixed")
@@ -153,7 +160,7 @@ def test_a_sync_stream_of_an_async_view_runs_on_the_thread_of_the_request(
 
 
 def test_a_file_of_an_async_view_is_read_as_it_is_sent_and_closed(
-    site: Site, control: Control, key: str
+    site: LiveServer, control: Control, key: str
 ) -> None:
     """Of 64 MiB less than half is read after an early disconnect, whatever the sockets buffer."""
     exchange = site.client.open("GET", f"/stream/file/{key}/")
@@ -166,7 +173,7 @@ def test_a_file_of_an_async_view_is_read_as_it_is_sent_and_closed(
 
 
 def test_a_disconnect_closes_a_sync_stream_on_its_thread(
-    site: Site, control: Control, key: str
+    site: LiveServer, control: Control, key: str
 ) -> None:
     exchange = site.client.open("GET", f"/stream/sync/{key}/")
     control.release(key, "chunk")
@@ -180,11 +187,11 @@ def test_a_disconnect_closes_a_sync_stream_on_its_thread(
 
 
 @pytest.fixture
-def in_debug(project: Projects) -> Site:
+def in_debug(project: Projects) -> LiveServer:
     return project({"DEBUG": True}, {"threads": 7})
 
 
-def test_the_hops_of_djangos_own_handler_are_logged_at_startup(in_debug: Site) -> None:
+def test_the_hops_of_djangos_own_handler_are_logged_at_startup(in_debug: LiveServer) -> None:
     """16 for startproject's seven, 2 for LocaleMiddleware, 1 for OtherUrlconf."""
     log = in_debug.server.log()
 
@@ -192,11 +199,11 @@ def test_the_hops_of_djangos_own_handler_are_logged_at_startup(in_debug: Site) -
     assert "the 9 middleware of this project would cost each of their requests 19" in log
 
 
-def test_static_files_are_served_while_debug_is_on(in_debug: Site) -> None:
+def test_static_files_are_served_while_debug_is_on(in_debug: LiveServer) -> None:
     style = in_debug.client.fetch("GET", "/static/admin/css/base.css")
 
     assert style.status == 200
-    assert style.one("content-type") == "text/css"
+    assert style.header("content-type") == "text/css"
     assert in_debug.client.fetch("GET", "/static/nothing.css").status == 404
     assert in_debug.client.fetch("GET", "/static/shadowed/").status == 404  # not the async view
 
@@ -221,7 +228,7 @@ def test_links_to_files_begin_with_the_mount_point(
     assert ask(site, "/links/") == LINKS
 
 
-def test_static_files_are_not_served_without_debug(site: Site) -> None:
+def test_static_files_are_not_served_without_debug(site: LiveServer) -> None:
     assert site.client.fetch("GET", "/static/admin/css/base.css").status == 404
     assert ask(site, "/static/shadowed/")["request"] == "ASGIRequest"
 
@@ -246,12 +253,14 @@ def test_threads_and_backlog_limit_sync_views(
 @pytest.mark.parametrize(
     ("kind", "request_class"), [("sync", "BridgedRequest"), ("async", "ASGIRequest")]
 )
-def test_a_hop_by_hop_header_is_not_an_error(site: Site, kind: str, request_class: str) -> None:
+def test_a_hop_by_hop_header_is_not_an_error(
+    site: LiveServer, kind: str, request_class: str
+) -> None:
     assert ask(site, f"/kept-alive/{kind}/")["request"] == request_class
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_header_with_an_underscore_is_dropped(site: Site, path: str) -> None:
+def test_a_header_with_an_underscore_is_dropped(site: LiveServer, path: str) -> None:
     assert ask(site, path, ("x_spoofed", "yes"))["spoofed"] is None
     assert ask(site, path, ("x-spoofed", "yes"))["spoofed"] == "yes"
 

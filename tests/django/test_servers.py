@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conftest import Site
+from tests.conftest import LiveServer
 from tests.django.conftest import Projects
 from tests.django.test_decision import ask
 from tests.django.test_requests import LINKS
@@ -15,11 +15,11 @@ ASGI = ["uvicorn-uvloop", "hypercorn", "granian", "daphne", "gunicorn-asgi"]
 
 
 @pytest.fixture(params=ASGI)
-def each(request: pytest.FixtureRequest, project: Projects) -> Site:
+def each(request: pytest.FixtureRequest, project: Projects) -> LiveServer:
     return project(options={"websocket": True}, server=request.param)
 
 
-def test_every_kind_of_request_is_served(each: Site, control: Control, key: str) -> None:
+def test_every_kind_of_request_is_served(each: LiveServer, control: Control, key: str) -> None:
     assert ask(each, "/sync/")["request"] == "BridgedRequest"
     assert ask(each, "/async/")["request"] == "ASGIRequest"
     assert each.client.fetch("POST", "/echo/", body=b"aye").json()["body"] == "aye"

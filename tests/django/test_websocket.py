@@ -10,19 +10,19 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from tests.conftest import Site
+from tests.conftest import LiveServer
 from tests.django.conftest import TARGET, Projects
 from tests.harness.servers import ROOT, ServerFailed, serve
 
 
-def exchange(site: Site, text: str, path: str = "/ws") -> str:
+def exchange(site: LiveServer, text: str, path: str = "/ws") -> str:
     """Send a text, and return the answer."""
     with connect(f"ws://127.0.0.1:{site.port}{path}", open_timeout=30) as socket:
         socket.send(text)
         return str(socket.recv(timeout=30))
 
 
-def test_websockets_reach_their_app_with_its_state(site: Site) -> None:
+def test_websockets_reach_their_app_with_its_state(site: LiveServer) -> None:
     assert exchange(site, "ahoy") == "high: ahoy"
 
 

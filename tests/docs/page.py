@@ -193,7 +193,7 @@ class PageRun:
         path = block.notes.get("path", "/")
         exchange = Http1Client(self.server.port).open("GET", path)
         head = exchange.head()
-        exchange.leave()  # the response may be endless
+        exchange.disconnect()  # the response may be endless
         assert head.status < 400, f"{self._where(block)}: {path}: {head}\n{self.server.log()}"
         missing = _missing_from_log(self.server, at_port(command.shown, self.server.port))
         assert not missing, f"{self._where(block)}: not in the log: {missing}\n{self.server.log()}"

@@ -26,13 +26,13 @@ async def request_app(app: Any, path: str) -> None:
     scope = {**http_scope(path=path), "headers": [(b"host", b"localhost")]}
     async with Exchange(through_bridge(app), scope) as exchange:
         exchange.feed()
-        sent = await exchange.until(2)
+        sent = await exchange.wait_for_messages(2)
         if exchange.task.done():
-            await exchange.finished()
+            await exchange.wait()
         assert len(sent) >= 2, f"GET {path}: the app sent {sent}"
         assert sent[0]["status"] < 400, f"GET {path}: {sent[0]['status']}\n{sent[1]}"
-        exchange.leave()
-        await exchange.finished()
+        exchange.disconnect()
+        await exchange.wait()
 
 
 def through_bridge(app: Any) -> AsgiApp:

@@ -16,7 +16,7 @@ import pytest
 from tests.docs.blocks import ROOT, Block, blocks_of, pages
 from tests.docs.console import commands_of
 from tests.docs.nginx import path_of_nginx
-from tests.harness.tools import missing, program
+from tests.harness.tools import find_program, skip_without
 
 PAGE_TIMEOUT_S = 300.0
 CHECKED = ("python", "pycon", "console", "nginx")
@@ -50,9 +50,9 @@ def marks_of(blocks: list[Block]) -> list[pytest.MarkDecorator]:
 def require_programs(blocks: list[Block]) -> None:
     """Skip or fail the test if a program that the page uses is not installed."""
     if any(block.language == "nginx" for block in blocks) and path_of_nginx() is None:
-        missing("nginx", "nginx")
+        skip_without("nginx", "nginx")
     if any("$ curl " in block.code for block in blocks):
-        program("curl", package="curl")
+        find_program("curl", package="curl")
 
 
 @pytest.mark.parametrize("page", parameters())

@@ -129,8 +129,8 @@ def concurrency(adapt: Adapt) -> str:
         async with Exchange(adapter, http_scope()) as one, Exchange(adapter, http_scope()) as two:
             one.feed()
             two.feed()
-            await one.finished()
-            await two.finished()
+            await one.wait()
+            await two.wait()
 
     asyncio.run(both())
     return "yes" if all(passed) else "no"
@@ -155,7 +155,7 @@ def early_start(adapt: Adapt) -> str:
             await asyncio.to_thread(called.wait, timeout_s)
             body_ended.set()
             exchange.feed(b"second half")
-            await exchange.finished()
+            await exchange.wait()
 
     asyncio.run(feed_in_two())
     return "yes" if early == [True] else "no"
@@ -177,13 +177,13 @@ def truncated_body(adapt: Adapt) -> str:
 
     async def disconnect_in_the_body() -> None:
         scope = http_scope("POST", headers=[(b"content-length", b"100")])
-        async with Exchange(adapt(app), scope, leaving="silent") as exchange:
+        async with Exchange(adapt(app), scope, send_after_disconnect="silent") as exchange:
             exchange.feed(b"part", more=True)
             if adapt not in WHOLE_BODY_FIRST:
                 assert await asyncio.to_thread(begun.wait, DEADLINE_S)
-            exchange.leave()
+            exchange.disconnect()
             try:
-                await exchange.finished()
+                await exchange.wait()
             except ValueError:  # asgiref's own: the app never ran
                 ended.append("an error")
 
@@ -243,9 +243,9 @@ def replaced_head(adapt: Adapt) -> str:
     async def status() -> int:
         async with Exchange(adapt(app), http_scope()) as exchange:
             exchange.feed()
-            sent = await exchange.until(1)
+            sent = await exchange.wait_for_messages(1)
             try:
-                await exchange.finished()
+                await exchange.wait()
             except LookupError:
                 pass  # a2wsgi and uvicorn raise it after the body
             return int(sent[0]["status"])
@@ -302,12 +302,12 @@ def disconnect(adapt: Adapt) -> str:
             threading.Event().wait(0.001)  # time for the adapter to notice
 
     async def stream() -> None:
-        async with Exchange(adapt(app), http_scope(), leaving="silent") as exchange:
+        async with Exchange(adapt(app), http_scope(), send_after_disconnect="silent") as exchange:
             exchange.feed()
-            await exchange.until(2)
-            exchange.leave()
+            await exchange.wait_for_messages(2)
+            exchange.disconnect()
             disconnected.set()
-            await exchange.finished()
+            await exchange.wait()
 
     asyncio.run(stream())
     return "continues" if len(made) == CHUNKS else "stops"

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser
 
-from tests.conftest import Site, site_of
+from tests.conftest import LiveServer
 from tests.examples.projects import (
     DJANGO_SITE,
     FLASK_APP,
@@ -40,13 +40,13 @@ def office_server(office_data: Path) -> Iterator[Server]:
 
 
 @pytest.fixture
-def office_site(office_server: Server) -> Iterator[Site]:
+def office_site(office_server: Server) -> Iterator[LiveServer]:
     """The Flask app, with its log marked at the start of the test."""
     yield from _marked(office_server)
 
 
 @pytest.fixture
-def office(office_site: Site) -> Iterator[httpx.Client]:
+def office(office_site: LiveServer) -> Iterator[httpx.Client]:
     """A client of the Flask app, with its own cookies."""
     with visitor(office_site.server.url) as client:
         yield client
@@ -82,13 +82,13 @@ def shop_server(shop_database: str, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture
-def shop_site(shop_server: Server) -> Iterator[Site]:
+def shop_site(shop_server: Server) -> Iterator[LiveServer]:
     """The Django site, with its log marked at the start of the test."""
     yield from _marked(shop_server)
 
 
 @pytest.fixture
-def shop(shop_site: Site) -> Iterator[httpx.Client]:
+def shop(shop_site: LiveServer) -> Iterator[httpx.Client]:
     """A client of the Django site, with its own cookies."""
     with visitor(shop_site.server.url) as client:
         yield client
@@ -121,7 +121,7 @@ def visitor(url: str) -> httpx.Client:
     )
 
 
-def _marked(server: Server) -> Iterator[Site]:
-    site = site_of(server)
+def _marked(server: Server) -> Iterator[LiveServer]:
+    site = LiveServer.of(server)
     yield site
     site.client.close()

@@ -11,7 +11,7 @@ from threading import Barrier
 import httpx
 import pytest
 
-from tests.conftest import Site
+from tests.conftest import LiveServer
 from tests.examples.conftest import TIMEOUT_S, visitor
 from tests.examples.pages import Page
 from tests.examples.projects import DJANGO_SITE, ORDERS, manage
@@ -108,7 +108,7 @@ def test_a_product_that_is_sold_out_has_no_form(shop: httpx.Client) -> None:
     assert "quantity" not in page.fields
 
 
-def test_the_last_items_are_sold_once(shop_site: Site) -> None:
+def test_the_last_items_are_sold_once(shop_site: LiveServer) -> None:
     url = shop_site.server.url
     with visitor(url) as anybody:
         left = stock_of(anybody, "signal-flags")

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import Site
+from tests.conftest import LiveServer
 from tests.examples.conftest import TIMEOUT_S, visitor
 from tests.examples.pages import Page
 from tests.examples.projects import FLASK_APP
@@ -224,7 +224,7 @@ def test_the_async_view_runs_on_the_servers_event_loop(office: httpx.Client) -> 
 
 
 def test_an_unhandled_error_is_one_page_and_one_traceback(
-    office: httpx.Client, office_site: Site
+    office: httpx.Client, office_site: LiveServer
 ) -> None:
     answer = office.get("/storm")
     assert answer.status_code == 500

@@ -1,13 +1,12 @@
-"""Speaks the ASGI specification's own messages to an app in this process.
+"""An ASGI server without a network: runs an app in this process and checks each message it sends.
 
-What enters: a scope and body messages, as a server would send them. What leaves: every message the
-app sent, in order, checked against the specification as it comes. The app runs as a task of the
-test's own event loop.
+Input: a scope and body messages, as a server would send them. Output: every message of the app, in
+order, checked against the specification. The app runs as a task on the test's event loop.
 
-:func:`call` is one whole exchange; :class:`Exchange` lets a test feed the body piece by piece, hold
-back the client's reads, and leave in either of the two ways that servers have: ``send`` raises
-(Starlette's test client, gunicorn, hypercorn over HTTP/2), or ``send`` does nothing and only
-``receive`` says it (uvicorn, daphne, granian).
+:func:`call` sends a request and returns the response. With :class:`Exchange` a test sends the body
+in pieces, stops reading the response, and disconnects. After a disconnect, a server's ``send``
+either raises (Starlette's test client, gunicorn, hypercorn over HTTP/2) or does nothing, so that
+only ``receive`` reports it (uvicorn, daphne, granian); ``send_after_disconnect`` selects which.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from bridge.types import AsgiApp, Message, RawHeaders, Scope
 from tests.harness.http import Response
 
 TIMEOUT_S = 15.0
-Leaving = Literal["raises", "silent"]
+SendAfterDisconnect = Literal["raises", "silent"]
 
 
 def http_scope(
@@ -32,11 +31,12 @@ def http_scope(
     query: bytes = b"",
     headers: Iterable[tuple[bytes, bytes]] = (),
     root_path: str = "",
-    **further: Any,
+    **extra: Any,
 ) -> Scope:
-    """An ``http`` scope as uvicorn makes it; ``further`` keys replace or add.
+    """An ``http`` scope like uvicorn's.
 
-    :param path: decoded, with ``root_path`` in front of it if there is one.
+    :param path: decoded, including ``root_path``.
+    :param extra: keys to add or replace.
     """
     scope: dict[str, Any] = {
         "type": "http",
@@ -54,7 +54,7 @@ def http_scope(
         "state": {},
         "extensions": {},
     }
-    return {**scope, **further}
+    return {**scope, **extra}
 
 
 def body_message(body: bytes = b"", *, more: bool = False) -> Message:
@@ -63,7 +63,7 @@ def body_message(body: bytes = b"", *, more: bool = False) -> Message:
 
 
 class Exchange:
-    """One request to an app, with the test in the server's place.
+    """One request to an app and its response; the test acts as server and client.
 
     ::
 
@@ -71,21 +71,25 @@ class Exchange:
             exchange.feed(b"all of it")
             response = await exchange.response()
 
-    Leaving the block cancels the app if it still runs.
+    The end of the block cancels the app if it still runs.
 
     :ivar sent: the messages that the app has sent.
+    :param send_after_disconnect: whether ``send`` raises ``OSError`` after :meth:`disconnect`, or
+        does nothing.
     """
 
-    def __init__(self, app: AsgiApp, scope: Scope, *, leaving: Leaving = "raises") -> None:
+    def __init__(
+        self, app: AsgiApp, scope: Scope, *, send_after_disconnect: SendAfterDisconnect = "raises"
+    ) -> None:
         self.sent: list[Message] = []
         self._app = app
         self._scope = scope
-        self._leaving = leaving
+        self._send_after_disconnect = send_after_disconnect
         self._inbox: asyncio.Queue[Message] = asyncio.Queue()
         self._changed = asyncio.Condition()
         self._reading = asyncio.Event()
         self._reading.set()
-        self._gone = asyncio.Event()
+        self._disconnected = asyncio.Event()
         self.task: asyncio.Task[None]
 
     async def __aenter__(self) -> Exchange:
@@ -108,57 +112,61 @@ class Exchange:
             async with self._changed:
                 self._changed.notify_all()
 
-    # What the test does in the client's place
+    # The client's side, called by the test
 
     def feed(self, body: bytes = b"", *, more: bool = False) -> None:
-        """Let one body message come."""
+        """Send one body message."""
         self._inbox.put_nowait(body_message(body, more=more))
 
-    def stall(self) -> None:
-        """Read no more: ``send`` waits, as on a full socket buffer."""
+    def pause_reading(self) -> None:
+        """Stop reading: ``send`` waits, as on a full socket buffer."""
         self._reading.clear()
 
-    def resume(self) -> None:
-        """Read again."""
+    def resume_reading(self) -> None:
+        """Read again: ``send`` returns at once."""
         self._reading.set()
 
-    def leave(self) -> None:
-        """The client goes away; ``send`` raises or does nothing, as this exchange was made."""
-        self._gone.set()
+    def disconnect(self) -> None:
+        """Close the client's side. ``send`` raises or does nothing from now on."""
+        self._disconnected.set()
         self._reading.set()
         self._inbox.put_nowait({"type": "http.disconnect"})
 
-    # What the test sees
+    # The response, as the test reads it
 
-    async def until(self, count: int) -> list[Message]:
-        """Wait until the app has sent so many messages, or has returned."""
+    async def wait_for_messages(self, count: int) -> list[Message]:
+        """Wait until the app has sent ``count`` messages, or has returned."""
         async with asyncio.timeout(TIMEOUT_S), self._changed:
             await self._changed.wait_for(lambda: len(self.sent) >= count or self.task.done())
         return self.sent
 
-    async def body_so_far(self, size: int) -> bytes:
-        """Wait until so many bytes of the response body have come, or the app has returned."""
+    async def wait_for_body(self, size: int) -> bytes:
+        """Wait until the app has sent ``size`` bytes of the body, or has returned.
+
+        :returns: the body so far.
+        """
         async with asyncio.timeout(TIMEOUT_S), self._changed:
             await self._changed.wait_for(lambda: len(self._body()) >= size or self.task.done())
         return self._body()
 
-    async def finished(self) -> None:
+    async def wait(self) -> None:
         """Wait for the app to return. Raises what it raised."""
         async with asyncio.timeout(TIMEOUT_S):
             await asyncio.shield(self.task)
 
     async def response(self) -> Response:
-        """Wait for the app to return, and what it sent as a response.
+        """Wait for the app to return.
 
-        :raises AssertionError: it returned without completing its response.
+        :returns: the whole response.
+        :raises AssertionError: the app did not complete its response.
         """
-        await self.finished()
+        await self.wait()
         assert self.sent, "the app sent nothing"
-        assert not self.sent[-1].get("more_body", False), "the response was not completed"
-        return self.partial()
+        assert not self.sent[-1].get("more_body", False), "the app did not complete its response"
+        return self.partial_response()
 
-    def partial(self) -> Response:
-        """What the app has sent so far; there must be a head."""
+    def partial_response(self) -> Response:
+        """The response so far. The app must have sent ``http.response.start``."""
         start = self.sent[0]
         fields = tuple((k.decode("latin-1"), v.decode("latin-1")) for k, v in start["headers"])
         return Response(start["status"], fields, self._body())
@@ -166,19 +174,19 @@ class Exchange:
     def _body(self) -> bytes:
         return b"".join(message.get("body", b"") for message in self.sent[1:])
 
-    # What the app is given
+    # The callables that the app gets
 
     async def _receive(self) -> Message:
         message = await self._inbox.get()
         if message["type"] == "http.disconnect":
-            self._inbox.put_nowait(message)  # it stays disconnected, however often it asks
+            self._inbox.put_nowait(message)  # every further receive() returns it, too
         return message
 
     async def _send(self, message: Message) -> None:
         await self._reading.wait()
-        if self._gone.is_set():
-            if self._leaving == "raises":
-                raise OSError("the client is gone")
+        if self._disconnected.is_set():
+            if self._send_after_disconnect == "raises":
+                raise OSError("the client has disconnected")
             return
         check_order(self.sent, message)
         async with self._changed:
@@ -189,46 +197,47 @@ class Exchange:
 
 
 def check_order(sent: list[Message], message: Message) -> None:
-    """Refuse a message that the specification does not allow here, or not in this form."""
+    """Fail on a message that the specification forbids in this state or in this form."""
     kind = message["type"]
     if not sent:
-        assert kind == "http.response.start", f"first message is {kind}"
+        assert kind == "http.response.start", f"the first message is {kind}"
         assert type(message["status"]) is int
-        check_fields(message.get("headers", []))
+        check_headers(message.get("headers", []))
         return
     assert kind == "http.response.body", f"{kind} after {sent[-1]['type']}"
     assert isinstance(message.get("body", b""), bytes), f"body is {message['body']!r}"
     if len(sent) > 1:
-        assert sent[-1].get("more_body", False), "a message after the response was complete"
+        assert sent[-1].get("more_body", False), "a message follows a complete response"
 
 
-def check_fields(headers: Iterable[tuple[bytes, bytes]]) -> None:
-    """Response fields: pairs of bytes, names in lower case (ASGI, Response Start)."""
+def check_headers(headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """Fail unless headers are pairs of bytes with lower-case names (ASGI, Response Start)."""
     for name, value in headers:
-        assert type(name) is bytes, f"field name {name!r}"
-        assert type(value) is bytes, f"field value {value!r}"
-        assert name == name.lower(), f"field name {name!r} is not in lower case"
+        assert type(name) is bytes, f"header name {name!r} is not bytes"
+        assert type(value) is bytes, f"header value {value!r} is not bytes"
+        assert name == name.lower(), f"header name {name!r} is not in lower case"
 
 
-async def exchange(app: AsgiApp, scope: Scope, *body: bytes) -> Response:
-    """One whole exchange on the running loop; the body comes as the given pieces."""
-    async with Exchange(app, scope) as running:
+async def call_async(app: AsgiApp, scope: Scope, *body: bytes) -> Response:
+    """Send one request on the running loop, the body in the given pieces. Raises what the app does."""
+    async with Exchange(app, scope) as exchange:
         for piece in body[:-1]:
-            running.feed(piece, more=True)
-        running.feed(body[-1] if body else b"")
-        return await running.response()
+            exchange.feed(piece, more=True)
+        exchange.feed(body[-1] if body else b"")
+        return await exchange.response()
 
 
 def call(app: AsgiApp, scope: Scope, *body: bytes) -> Response:
-    """One whole exchange on an event loop of its own. Raises what the app raises."""
-    return asyncio.run(exchange(app, scope, *body))
+    """Send one request on a new event loop. Raises what the app raises."""
+    return asyncio.run(call_async(app, scope, *body))
 
 
 @asynccontextmanager
 async def lifespan(app: AsgiApp) -> AsyncIterator[dict[str, Any]]:
-    """Run an app's lifespan around a block, which gets its state.
+    """Run an app's lifespan around a block. Yields the lifespan state.
 
-    :raises AssertionError: startup or shutdown failed, or took too long.
+    :raises AssertionError: startup or shutdown failed.
+    :raises TimeoutError: the app did not answer in time.
     """
     inbox: asyncio.Queue[Message] = asyncio.Queue()
     outbox: asyncio.Queue[Message] = asyncio.Queue()
@@ -253,5 +262,5 @@ async def lifespan(app: AsgiApp) -> AsyncIterator[dict[str, Any]]:
 
 
 def raw_headers(*fields: tuple[str, str]) -> RawHeaders:
-    """Header fields as a scope has them."""
+    """Headers in the form of a scope: lower-case names, bytes."""
     return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in fields]

@@ -1,7 +1,7 @@
-"""Many WebSockets, and many HTTP requests beside them, from one process and one thread.
+"""Load from one thread: many WebSockets and many HTTP requests at the same time.
 
-What enters: a port on this machine. What leaves: what came of it: echoes that came back, and how
-each request was answered and how long it took. All of it on the caller's own event loop.
+Input: a port on this machine. Output: the number of WebSockets that still echo, and the status and
+duration of each request. Runs on the caller's event loop.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ AT_ONCE = 50
 
 @dataclass(frozen=True)
 class Answer:
-    """How one request ended.
+    """The result of one request.
 
     :ivar status: 0 if the connection broke.
-    :ivar took_s: from the first byte out to the last byte in.
+    :ivar took_s: seconds from the first byte sent to the last byte received.
     """
 
     status: int
@@ -36,7 +36,7 @@ class Answer:
 
 @asynccontextmanager
 async def open_sockets(port: int, path: str, count: int) -> AsyncIterator[list[ClientConnection]]:
-    """So many WebSockets for the length of the block, closed with 1000 at its end."""
+    """Open ``count`` WebSockets for the block, and close them with 1000 after it."""
     url, sockets = f"ws://{HOST}:{port}{path}", list[ClientConnection]()
     try:
         while len(sockets) < count:
@@ -48,33 +48,33 @@ async def open_sockets(port: int, path: str, count: int) -> AsyncIterator[list[C
 
 
 async def _open(url: str) -> ClientConnection:
-    # The test's own pings would only make noise; the server's are answered by the library.
+    # The client sends no pings of its own; the library answers the server's.
     return await connect(url, open_timeout=TIMEOUT_S, ping_interval=None, compression=None)
 
 
 async def answering(sockets: Sequence[ClientConnection]) -> int:
-    """How many of them still send back what they are sent."""
+    """The number of WebSockets that still echo a message."""
     return sum(await asyncio.gather(*(_echoes(n, each) for n, each in enumerate(sockets))))
 
 
 async def _echoes(number: int, socket: ClientConnection) -> bool:
     try:
         async with asyncio.timeout(TIMEOUT_S):
-            await socket.send(f"Are you there, {number}?")
-            return await socket.recv() == f"Are you there, {number}?"
+            await socket.send(f"ping {number}")
+            return await socket.recv() == f"ping {number}"
     except (ConnectionClosed, TimeoutError):
         return False
 
 
 async def load(port: int, path: str, *, requests: int, connections: int) -> list[Answer]:
-    """So many GET requests in all, over so many connections, each sending one after the other."""
-    left = iter(range(requests))
+    """Send ``requests`` GET requests in total over ``connections`` parallel connections."""
+    remaining = iter(range(requests))
     answers: list[Answer] = []
 
     async def one_connection() -> None:
         reader, writer = await asyncio.open_connection(HOST, port)
         try:
-            answers.extend([await _get(reader, writer, path) for _ in left])
+            answers.extend([await _get(reader, writer, path) for _ in remaining])
         finally:
             writer.close()
             await writer.wait_closed()
@@ -84,7 +84,7 @@ async def load(port: int, path: str, *, requests: int, connections: int) -> list
 
 
 async def _get(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str) -> Answer:
-    begun = time.perf_counter()
+    started = time.perf_counter()
     try:
         async with asyncio.timeout(TIMEOUT_S):
             writer.write(f"GET {path} HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
@@ -92,5 +92,5 @@ async def _get(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path:
             length = int(head.partition("content-length:")[2].partition("\r\n")[0])
             await reader.readexactly(length)
     except (OSError, EOFError, TimeoutError):
-        return Answer(0, time.perf_counter() - begun)
-    return Answer(int(head.split(" ")[1]), time.perf_counter() - begun)
+        return Answer(0, time.perf_counter() - started)
+    return Answer(int(head.split(" ")[1]), time.perf_counter() - started)

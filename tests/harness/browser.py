@@ -1,9 +1,8 @@
-"""Debian's Chromium, headless, driven by Playwright's synchronous interface.
+"""Headless Chromium through Playwright's synchronous API.
 
-What enters: nothing but the machine's Chromium (or the one that ``CHROMIUM`` names). What leaves: a
-:class:`playwright.sync_api.Browser`. Playwright's own event loop stays on the test's thread for as
-long as the block lasts, so ``asyncio.run`` does not work there meanwhile: keep the block as short
-as one test module.
+Uses the installed Chromium, or the program in the environment variable ``CHROMIUM``. Playwright
+runs an event loop on the test's thread until the end of the block, so ``asyncio.run`` fails there
+meanwhile: use the block in one test module only.
 """
 
 from __future__ import annotations
@@ -13,10 +12,10 @@ from contextlib import contextmanager
 
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.harness.tools import program
+from tests.harness.tools import find_program
 
 ARGUMENTS = (
-    "--no-sandbox",  # root, and containers without user namespaces, have none
+    "--no-sandbox",  # root and containers without user namespaces have no sandbox
     "--disable-gpu",
     "--disable-dev-shm-usage",
     "--disable-quic",
@@ -29,8 +28,8 @@ ARGUMENTS = (
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Run Chromium for the length of the block."""
-    path = program("chromium", package="chromium", variable="CHROMIUM")
+    """Run Chromium for the block."""
+    path = find_program("chromium", package="chromium", variable="CHROMIUM")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
         try:

@@ -1,13 +1,13 @@
-"""A line from an app in a server's process back to the test: reports one way, gates the other.
+"""A channel between a test and an app in a server's process: reports and gates.
 
-An app calls :func:`report` to tell the test that something happened, and :func:`gate` to wait until
-the test lets it go on. So tests are ordered by events and never by time, whatever the server, its
-worker processes and the thread the app runs on; and a report does not need one of the adapter's own
-threads, as a second HTTP request would.
+An app calls :func:`report` to report an event to the test, and :func:`gate` to wait until the test
+opens the gate. Events order the tests, not time, on every server, worker process and thread. A
+report needs no worker thread of the adapter, unlike a second HTTP request.
 
-What enters: JSON lines over TCP, from any thread of any process that has ``BRIDGE_TEST_CONTROL`` in
-its environment. What leaves: one byte for each, when the test has it, or opens the gate. The
-test's side runs one daemon thread per waiting app, all of which end with :meth:`Control.close`.
+The app sends one JSON line over TCP, from any thread of any process that has
+``BRIDGE_TEST_CONTROL`` in its environment, and waits for one byte: the report is stored, or the
+gate is open. The test's side runs one daemon thread for each connection.
+:meth:`Control.close` ends them.
 """
 
 from __future__ import annotations
@@ -31,36 +31,36 @@ Slot: TypeAlias = tuple[str, str]
 
 
 class GateClosed(Exception):
-    """The test ended, or took more than a minute, before it opened the gate."""
+    """The test ended without opening the gate, or did not open it within a minute."""
 
 
 def report(key: str, name: str, **facts: object) -> None:
-    """Tell the test something; returns once the test has it. From the app, any thread.
+    """Report an event to the test; returns once it is stored. Called by the app, on any thread.
 
-    :param key: which test, see the ``key`` fixture.
+    :param key: the test's key, see the ``key`` fixture.
     :param facts: JSON values.
     """
-    _ask({"key": key, "name": name, "facts": facts})
+    _send({"key": key, "name": name, "facts": facts})
 
 
 def gate(key: str, name: str) -> None:
-    """Wait until the test opens this gate. From the app, any thread.
+    """Wait until the test opens this gate. Called by the app, on any thread.
 
-    :raises GateClosed: the test is gone.
+    :raises GateClosed: the test has ended.
     """
-    _ask({"key": key, "name": name, "gate": True})
+    _send({"key": key, "name": name, "gate": True})
 
 
-def _ask(message: Facts) -> None:
+def _send(message: Facts) -> None:
     host, _, port = os.environ[VARIABLE].partition(":")
-    with socket.create_connection((host, int(port)), timeout=GATE_TIMEOUT_S + 10) as line:
-        line.sendall(json.dumps(message).encode() + b"\n")
-        if line.recv(1) != b"+":
+    with socket.create_connection((host, int(port)), timeout=GATE_TIMEOUT_S + 10) as connection:
+        connection.sendall(json.dumps(message).encode() + b"\n")
+        if connection.recv(1) != b"+":
             raise GateClosed(f"gate {message['name']!r} of {message['key']!r} was not opened")
 
 
 class Control:
-    """The test's end of the line."""
+    """The test's side of the channel."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -68,13 +68,13 @@ class Control:
         self._waiting: Counter[Slot] = Counter()
         self._permits: Counter[Slot] = Counter()
         self._open: set[Slot] = set()
-        self._over: set[str] = set()
+        self._cancelled: set[str] = set()
         self._server = _Listener(self)
         self._thread = threading.Thread(
             target=self._server.serve_forever,
             kwargs={"poll_interval": 0.05},
             name="test-control",
-            daemon=True,  # a run that is interrupted must end all the same
+            daemon=True,  # does not keep an interrupted run alive
         )
         self._thread.start()
 
@@ -84,21 +84,22 @@ class Control:
         return f"{host!s}:{port}"
 
     def reports(self, key: str, name: str) -> list[Facts]:
-        """What has been reported under this name so far."""
+        """The reports of this name so far."""
         with self._changed:
             return list(self._reports[key, name])
 
     def expect(
         self, key: str, name: str, count: int = 1, timeout_s: float = EXPECT_TIMEOUT_S
     ) -> list[Facts]:
-        """Wait until there are ``count`` reports of this name, and return them all.
+        """Wait for ``count`` reports of this name.
 
-        :raises AssertionError: they did not come in time.
+        :returns: all reports of this name.
+        :raises AssertionError: fewer arrived within ``timeout_s``.
         """
         slot = (key, name)
         self._until(
             lambda: len(self._reports[slot]) >= count,
-            lambda: f"{len(self._reports[slot])} of {count} reports {name!r} came",
+            lambda: f"{len(self._reports[slot])} of {count} reports {name!r} arrived",
             timeout_s,
         )
         return self.reports(key, name)
@@ -106,7 +107,7 @@ class Control:
     def expect_waiting(
         self, key: str, name: str, count: int = 1, timeout_s: float = EXPECT_TIMEOUT_S
     ) -> None:
-        """Wait until ``count`` apps stand at this gate at the same time."""
+        """Wait until ``count`` apps wait at this gate at the same time."""
         slot = (key, name)
         self._until(
             lambda: self._waiting[slot] >= count,
@@ -115,34 +116,34 @@ class Control:
         )
 
     def waiting(self, key: str, name: str) -> int:
-        """How many apps stand at this gate now."""
+        """The number of apps that wait at this gate now."""
         with self._changed:
             return self._waiting[key, name]
 
     def release(self, key: str, name: str, count: int = 1) -> None:
-        """Let ``count`` apps through this gate, those that wait or the next that come."""
+        """Let ``count`` apps pass this gate: those that wait, then those that arrive next."""
         with self._changed:
             self._permits[key, name] += count
             self._changed.notify_all()
 
     def open(self, key: str, name: str) -> None:
-        """Let everyone through this gate from now on."""
+        """Let all apps pass this gate from now on."""
         with self._changed:
             self._open.add((key, name))
             self._changed.notify_all()
 
-    def turn_away(self, key: str = "") -> None:
-        """A test is over: whoever waits at a gate of its key, or comes to one, hears so.
+    def cancel(self, key: str = "") -> None:
+        """Raise :class:`GateClosed` in apps at the gates of a finished test, now and later.
 
-        :param key: the beginning of the keys that are over; all of them if empty.
+        :param key: a prefix of the keys; empty for all keys.
         """
         with self._changed:
-            self._over.add(key)
+            self._cancelled.add(key)
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Turn away whoever waits, and end the threads."""
-        self.turn_away()
+        """Cancel all waiting apps and end the threads."""
+        self.cancel()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -154,8 +155,11 @@ class Control:
             if not self._changed.wait_for(ready, timeout_s):
                 raise AssertionError(f"{describe()} within {timeout_s} s")
 
-    def take(self, message: Facts) -> bool:
-        """One message from an app, on its own thread. False turns the app away."""
+    def handle(self, message: Facts) -> bool:
+        """Handle one message of an app, on the thread of its connection.
+
+        :returns: False if the gate was not opened.
+        """
         slot = (message["key"], message["name"])
         with self._changed:
             if not message.get("gate"):
@@ -167,7 +171,9 @@ class Control:
     def _pass_gate(self, slot: Slot) -> bool:
         self._waiting[slot] += 1
         self._changed.notify_all()
-        self._changed.wait_for(lambda: self._may_pass(slot) or self._is_over(slot), GATE_TIMEOUT_S)
+        self._changed.wait_for(
+            lambda: self._may_pass(slot) or self._is_cancelled(slot), GATE_TIMEOUT_S
+        )
         self._waiting[slot] -= 1
         if not self._may_pass(slot):
             return False
@@ -175,8 +181,8 @@ class Control:
             self._permits[slot] -= 1
         return True
 
-    def _is_over(self, slot: Slot) -> bool:
-        return any(slot[0].startswith(key) for key in self._over)
+    def _is_cancelled(self, slot: Slot) -> bool:
+        return any(slot[0].startswith(key) for key in self._cancelled)
 
     def _may_pass(self, slot: Slot) -> bool:
         return slot in self._open or self._permits[slot] > 0
@@ -189,10 +195,10 @@ class _Listener(socketserver.ThreadingTCPServer):
 
     def __init__(self, control: Control) -> None:
         self.control = control
-        super().__init__(("127.0.0.1", 0), _Line)
+        super().__init__(("127.0.0.1", 0), _Connection)
 
 
-class _Line(socketserver.StreamRequestHandler):
+class _Connection(socketserver.StreamRequestHandler):
     server: _Listener
 
     def handle(self) -> None:
@@ -200,6 +206,6 @@ class _Line(socketserver.StreamRequestHandler):
         if not line:
             return
         try:
-            self.wfile.write(b"+" if self.server.control.take(json.loads(line)) else b"-")
+            self.wfile.write(b"+" if self.server.control.handle(json.loads(line)) else b"-")
         except ConnectionError:
-            pass  # the app was killed while it waited; nobody is left to tell
+            pass  # the app was killed while it waited

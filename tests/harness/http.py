@@ -1,12 +1,12 @@
-"""An HTTP client that hides nothing: what was sent, what came, and whether it ended cleanly.
+"""An HTTP/1.1 client that shows the bytes on the wire.
 
-What enters: method, path, header fields and body bytes. What leaves: the response as it was on the
-wire. Ordinary clients repair, retry and reuse connections; this one sends the bytes it is told to,
-tells a complete response from one that was cut off (:class:`Aborted`), and can leave at any moment.
-Everything runs on the caller's thread, and every wait ends after ``timeout_s``.
+Input: method, path, headers and body bytes. Output: the response exactly as it was received.
+Ordinary clients repair, retry and reuse connections. This one sends the given bytes, raises
+:class:`Aborted` for a response that was cut off, and can disconnect at any time. It runs on the
+caller's thread, and every read times out after ``timeout_s``.
 
-:class:`Client` and :class:`Exchange` are what the tests see; ``tests.harness.http2`` has the same
-two for HTTP/2.
+:class:`Client` and :class:`Exchange` are the interfaces that the tests use;
+``tests.harness.http2`` implements them for HTTP/2.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Fields = Sequence[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Response:
-    """A response, or its head while the body is still to come.
+    """A response, or only its head if the body has not been read.
 
     :ivar headers: names in lower case, in the order of the wire.
     """
@@ -36,14 +36,14 @@ class Response:
     headers: tuple[tuple[str, str], ...]
     body: bytes = b""
 
-    def all(self, name: str) -> list[str]:
-        """Every value of a field, in order."""
+    def header_values(self, name: str) -> list[str]:
+        """All values of a header, in order."""
         return [value for key, value in self.headers if key == name.lower()]
 
-    def one(self, name: str) -> str | None:
-        """The value of a field that may come once; None without it."""
-        values = self.all(name)
-        assert len(values) <= 1, f"{name} came {len(values)} times: {values}"
+    def header(self, name: str) -> str | None:
+        """The value of a header that may occur once, or None."""
+        values = self.header_values(name)
+        assert len(values) <= 1, f"{name} occurs {len(values)} times: {values}"
         return values[0] if values else None
 
     def json(self) -> Any:
@@ -51,69 +51,69 @@ class Response:
 
 
 class Aborted(Exception):
-    """The response ended before its end.
+    """The response was cut off.
 
-    :ivar head: the head if it had come, else None.
-    :ivar body: what had come of the body.
+    :ivar head: the response head, or None if it was not received.
+    :ivar body: the part of the body that was received.
     """
 
-    def __init__(self, why: str, head: Response | None = None, body: bytes = b"") -> None:
-        super().__init__(why)
+    def __init__(self, reason: str, head: Response | None = None, body: bytes = b"") -> None:
+        super().__init__(reason)
         self.head = head
         self.body = body
 
 
 class Exchange(Protocol):
-    """One request on its way, and its response."""
+    """One request and its response."""
 
     def send(self, data: bytes) -> None:
-        """Send a piece of the request body."""
+        """Send a part of the request body."""
 
     def end(self) -> None:
-        """Say that the request body is complete."""
+        """End the request body."""
 
     def head(self) -> Response:
         """Wait for the response head."""
 
     def chunk(self) -> bytes:
-        """Wait for some of the response body; empty once it has ended.
+        """Wait for the next part of the response body; empty at its end.
 
-        :raises Aborted: it was cut off.
+        :raises Aborted: the body was cut off.
         """
 
     def read(self) -> Response:
         """Wait for the whole response."""
 
-    def leave(self) -> None:
-        """Go away in the middle, as a closed browser tab does."""
+    def disconnect(self) -> None:
+        """Abort the request, as a closed browser tab does."""
 
     def close(self) -> None:
-        """Free the connection. Harmless when done twice."""
+        """Close the connection. Idempotent."""
 
 
 class Client(Protocol):
-    """Opens exchanges with one server, each on a connection of its own."""
+    """Sends requests to one server, each on a new connection."""
 
     @property
     def http(self) -> str:
-        """The version it speaks."""
+        """The HTTP version."""
 
     def open(
         self, method: str, path: str, headers: Fields = (), *, has_body: bool = False
     ) -> Exchange:
-        """Send a request head. With ``has_body`` the body follows by ``send`` and ``end``."""
+        """Send a request head. With ``has_body``, send the body by ``send`` and ``end``."""
 
     def fetch(
         self, method: str, path: str, headers: Fields = (), body: bytes | None = None
     ) -> Response:
-        """One whole exchange, with a ``content-length`` if there is a body."""
+        """Send a request, with ``content-length`` if it has a body, and read the response."""
 
     def close(self) -> None:
-        """Close every exchange that was opened."""
+        """Close all connections."""
 
 
 class Stream:
-    """A TCP connection that can be read to a separator or a length. Bytes in, bytes out."""
+    """A TCP connection with reads up to a separator or of an exact size."""
 
     def __init__(self, port: int, timeout_s: float = TIMEOUT_S) -> None:
         self.socket = socket.create_connection((HOST, port), timeout=timeout_s)
@@ -124,7 +124,7 @@ class Stream:
         self.socket.sendall(data)
 
     def until(self, separator: bytes) -> bytes:
-        """Everything up to the separator, which is dropped."""
+        """Read up to the separator and drop the separator."""
         while separator not in self._received:
             self._receive()
         found = self._take(self._received.index(separator))
@@ -137,16 +137,16 @@ class Stream:
         return self._take(size)
 
     def some(self, limit: int = READ_SIZE) -> bytes:
-        """What is there, at most ``limit`` bytes; waits for at least one.
+        """Read from 1 to ``limit`` bytes, as many as have arrived.
 
-        :raises EOFError: the server closed the connection, or reset it.
+        :raises EOFError: the server closed or reset the connection.
         """
         if not self._received:
             self._receive()
         return self._take(min(limit, len(self._received)))
 
     def rest(self) -> bytes:
-        """Everything up to the end of the connection."""
+        """Read to the end of the connection."""
         try:
             while True:
                 self._receive()
@@ -168,7 +168,7 @@ class Stream:
         self._received += data
 
     def reset(self) -> None:
-        """Close with RST instead of FIN, so the server learns it at once."""
+        """Close with RST instead of FIN, so that the server notices at once."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
 
@@ -177,14 +177,14 @@ class Stream:
 
 
 class Http1Exchange:
-    """An exchange over HTTP/1.1, framed by Content-Length, by chunks or by the connection's end."""
+    """A request and its response over HTTP/1.1, with a body framed in any of the three ways."""
 
     def __init__(self, stream: Stream, method: str, *, chunked: bool = False) -> None:
         self.stream = stream
         self._method = method
         self._chunked_request = chunked
         self._head: Response | None = None
-        self._remaining: int | None = 0  # None: until the connection ends
+        self._remaining: int | None = 0  # None: up to the end of the connection
         self._chunked = False
         self._ended = False
 
@@ -217,11 +217,11 @@ class Http1Exchange:
         return head
 
     def _frame(self, head: Response) -> None:
-        """Find where the body ends (RFC 9112, section 6.3)."""
-        length = head.one("content-length")
+        """Determine where the body ends (RFC 9112, section 6.3)."""
+        length = head.header("content-length")
         if self._method == "HEAD" or head.status in (204, 304):
             self._ended = True
-        elif head.one("transfer-encoding") == "chunked":
+        elif head.header("transfer-encoding") == "chunked":
             self._chunked = True
         elif length is not None:
             self._remaining = int(length)
@@ -260,7 +260,7 @@ class Http1Exchange:
     def read(self) -> Response:
         return read_whole(self)
 
-    def leave(self) -> None:
+    def disconnect(self) -> None:
         self.stream.reset()
 
     def close(self) -> None:
@@ -273,7 +273,7 @@ def _field(line: str) -> tuple[str, str]:
 
 
 def read_whole(exchange: Exchange) -> Response:
-    """The head and every chunk. The error of a cut body has what had come."""
+    """Read the head and the whole body. :class:`Aborted` holds the part that was received."""
     head = exchange.head()
     chunks: list[bytes] = []
     try:
@@ -286,7 +286,7 @@ def read_whole(exchange: Exchange) -> Response:
 
 @dataclass(frozen=True)
 class Http1Client:
-    """Speaks HTTP/1.1 to a port of this machine."""
+    """A client for HTTP/1.1 on a port of this machine."""
 
     port: int
     timeout_s: float = TIMEOUT_S
@@ -322,7 +322,7 @@ class Http1Client:
 
 
 def request_head(method: str, path: str, headers: Fields, port: int) -> bytes:
-    """A request head as it goes on the wire, with ``host`` unless it is given."""
+    """A request head in wire format. Adds ``host`` unless it is given."""
     fields = list(headers)
     if not any(name.lower() == "host" for name, _ in fields):
         fields.insert(0, ("host", f"{HOST}:{port}"))
@@ -331,7 +331,7 @@ def request_head(method: str, path: str, headers: Fields, port: int) -> bytes:
 
 
 def exchange_raw(port: int, data: bytes, timeout_s: float = TIMEOUT_S) -> bytes:
-    """Send bytes as they are; everything that comes until the server closes."""
+    """Send raw bytes and read until the server closes the connection."""
     stream = Stream(port, timeout_s)
     try:
         stream.send(data)
@@ -341,15 +341,15 @@ def exchange_raw(port: int, data: bytes, timeout_s: float = TIMEOUT_S) -> bytes:
 
 
 def split_responses(data: bytes, methods: Iterable[str]) -> list[Response]:
-    """Cut the bytes of a whole connection into responses, one for each method."""
+    """Split the bytes of a connection into responses, one for each method."""
     replay = _Replay(data)
     found = [Http1Exchange(replay, method).read() for method in methods]
-    assert not replay.rest(), "bytes after the last response"
+    assert not replay.rest(), "there are bytes after the last response"
     return found
 
 
 class _Replay(Stream):
-    """A stream over bytes that have come already."""
+    """A stream over bytes that were received before."""
 
     def __init__(self, data: bytes) -> None:
         self._received = bytearray(data)

@@ -1,8 +1,7 @@
 """The client of ``tests.harness.http`` over HTTP/2 with prior knowledge (RFC 9113, section 3.3).
 
-What enters and leaves is the same. Each exchange has a connection of its own, with one stream.
-Flow control is the client's to give: window is handed back only when the test takes a chunk, so a
-test that takes none is a stalled client.
+Each request opens a new connection with one stream. The client returns flow-control window only
+when the test reads a chunk, so a test that does not read is a stalled client.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ MAX_FRAME = 16384
 
 
 class Http2Exchange:
-    """One stream on one connection. See :class:`tests.harness.http.Exchange`."""
+    """One stream on one connection, a :class:`tests.harness.http.Exchange`."""
 
     def __init__(self, stream: Stream, fields: Fields, *, has_body: bool) -> None:
         self.stream = stream
@@ -35,13 +34,13 @@ class Http2Exchange:
         self._head: Response | None = None
         self._data: deque[h2.events.DataReceived] = deque()
         self._ended = False
-        self._cut: str | None = None
+        self._abort_reason: str | None = None
         self._flush()
 
     def send(self, data: bytes) -> None:
-        """Send, waiting for the server's window as needed.
+        """Send data as the server's window allows.
 
-        :raises Aborted: the server reset the stream meanwhile.
+        :raises Aborted: the server reset the stream.
         """
         while data:
             window = min(self._h2.local_flow_control_window(self._id), MAX_FRAME)
@@ -71,10 +70,10 @@ class Http2Exchange:
             self._check()
             self._pump()
         event = self._data.popleft()
-        self._give_window_back(event)
+        self._return_window(event)
         return bytes(event.data or b"") or self.chunk()
 
-    def _give_window_back(self, event: h2.events.DataReceived) -> None:
+    def _return_window(self, event: h2.events.DataReceived) -> None:
         size = event.flow_controlled_length or 0
         if not size:
             return
@@ -82,23 +81,23 @@ class Http2Exchange:
             self._h2.acknowledge_received_data(size, self._id)
             self._flush()
         except (h2.exceptions.ProtocolError, OSError):
-            pass  # the stream or the connection has ended meanwhile; what came still counts
+            pass  # the stream or connection has ended; the data received before is valid
 
     def read(self) -> Response:
         return read_whole(self)
 
-    def leave(self) -> None:
-        """Reset the stream; the connection stays open, so only HTTP/2 tells the server."""
+    def disconnect(self) -> None:
+        """Reset the stream and keep the connection open, so only RST_STREAM shows it."""
         self._h2.reset_stream(self._id, h2.errors.ErrorCodes.CANCEL)
         self._flush()
-        self._cut = "the client itself left"
+        self._abort_reason = "the client reset the stream"
 
     def close(self) -> None:
         self.stream.close()
 
     def _check(self) -> None:
-        if self._cut is not None:
-            raise Aborted(self._cut, self._head)
+        if self._abort_reason is not None:
+            raise Aborted(self._abort_reason, self._head)
 
     def _flush(self) -> None:
         self.stream.send(self._h2.data_to_send())
@@ -107,16 +106,16 @@ class Http2Exchange:
         try:
             data = self.stream.some()
         except EOFError as error:
-            self._cut = str(error)
+            self._abort_reason = str(error)
             return
         for event in self._h2.receive_data(data):
-            self._take(event)
+            self._handle(event)
         try:
             self._flush()
         except OSError:
-            pass  # the server is gone; the next read says so
+            pass  # the server closed the connection; the next read reports it
 
-    def _take(self, event: h2.events.Event) -> None:
+    def _handle(self, event: h2.events.Event) -> None:
         match event:
             case h2.events.ResponseReceived():
                 self._head = _response(event)
@@ -125,9 +124,9 @@ class Http2Exchange:
             case h2.events.StreamEnded():
                 self._ended = True
             case h2.events.StreamReset() if not self._ended:
-                self._cut = f"stream reset, code {event.error_code}"
+                self._abort_reason = f"stream reset, code {event.error_code}"
             case h2.events.ConnectionTerminated() if not self._ended:
-                self._cut = f"connection ended, code {event.error_code}"
+                self._abort_reason = f"connection ended, code {event.error_code}"
 
 
 def _response(event: h2.events.ResponseReceived) -> Response:
@@ -142,7 +141,7 @@ def _text(value: str | bytes) -> str:
 
 @dataclass(frozen=True)
 class Http2Client:
-    """Speaks HTTP/2 in clear text to a port of this machine."""
+    """A client for HTTP/2 in clear text on a port of this machine."""
 
     port: int
     timeout_s: float = TIMEOUT_S

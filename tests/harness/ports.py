@@ -1,9 +1,9 @@
-"""Ports for servers that are told a number and cannot take an open socket.
+"""Reserved ports, for servers that take a port number and not an open socket.
 
-What enters: nothing. What leaves: a socket that is bound and does not listen. While it is open no
-other program is given its port, and whoever connects to it is refused; but a server that sets
-``SO_REUSEADDR``, as all of them do, can listen there. So whoever answers at the port is the server
-that was started on it, also when it comes late, or has ended and comes back.
+:func:`held_port` returns a socket that is bound and does not listen. While it is open, the kernel
+gives its port to no other program and refuses connections to it. A server that sets
+``SO_REUSEADDR``, as all of them do, can still listen there. So only the server that was started on
+the port can answer, also when it starts late or restarts.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ HOST = "127.0.0.1"
 
 
 def held_port() -> socket.socket:
-    """A free port of the loopback, kept until the socket is closed. For a ``with`` statement."""
+    """Reserve a free loopback port until the socket is closed. Use in a ``with`` statement."""
     holder = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -28,6 +28,6 @@ def held_port() -> socket.socket:
 
 
 def port_of(holder: socket.socket) -> int:
-    """Its number."""
+    """The port number of a reserved port."""
     port: int = holder.getsockname()[1]
     return port

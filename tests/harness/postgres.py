@@ -1,11 +1,11 @@
-"""A private PostgreSQL server for the length of a block.
+"""A temporary PostgreSQL server.
 
-What enters: how many connections it is to take. What leaves: a :class:`PostgresServer` that answers
-on a free TCP port of the loopback and on a Unix socket, with an empty database. The server is a
-child process of the test's, which starts it, waits for its first answer, and waits for its end.
+:func:`postgres_server` yields a :class:`PostgresServer` with an empty database, which listens on a
+free loopback TCP port and on a Unix socket. The server is a child process of the test, which waits
+until it accepts connections and, after the block, until it has exited.
 
-The cluster lives in a temporary directory and is thrown away, so it runs without ``fsync``.
-PostgreSQL refuses to run as root: there, it runs as the user ``postgres`` of Debian's package.
+The cluster is in a temporary directory that is deleted afterwards, so it runs without ``fsync``.
+PostgreSQL refuses to run as root; root runs it as the user ``postgres`` of Debian's package.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import psycopg
 from psycopg import sql
 
 from tests.harness.ports import HOST, held_port, port_of
-from tests.harness.tools import missing
+from tests.harness.tools import skip_without
 
 DEBIAN = Path("/usr/lib/postgresql")
 USER = "bridge"
@@ -46,15 +46,15 @@ SETTINGS = {
 
 
 class PostgresFailed(AssertionError):
-    """PostgreSQL did not start. The message ends with its log."""
+    """PostgreSQL did not start. The message includes its log."""
 
 
 @dataclass(frozen=True)
 class PostgresServer:
-    """One running server. Made by :func:`postgres_server`.
+    """A running server, created by :func:`postgres_server`.
 
-    :ivar folder: its temporary directory, which also holds the Unix socket.
-    :ivar max_connections: how many it takes; three of them are kept for the superuser.
+    :ivar folder: its temporary directory, which also contains the Unix socket.
+    :ivar max_connections: the connection limit, of which three are reserved for the superuser.
     """
 
     folder: Path
@@ -63,22 +63,22 @@ class PostgresServer:
 
     @property
     def url(self) -> str:
-        """The address of its first database, over TCP."""
+        """The URL of the default database, over TCP."""
         return self.url_of("postgres")
 
     @property
     def dsn(self) -> str:
-        """The same as libpq's keywords, through the Unix socket."""
+        """The default database as a libpq keyword string, over the Unix socket."""
         return f"host={self.folder} port={self.port} user={USER} dbname=postgres"
 
     def url_of(self, database: str) -> str:
-        """The address of a database, over TCP."""
+        """The URL of a database, over TCP."""
         return f"postgresql://{USER}@{HOST}:{self.port}/{database}"
 
     def create_database(self, name: str) -> str:
-        """Make an empty database.
+        """Create an empty database.
 
-        :returns: its address.
+        :returns: its URL.
         """
         query = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
         with psycopg.connect(self.url, autocommit=True) as connection:
@@ -86,14 +86,14 @@ class PostgresServer:
         return self.url_of(name)
 
     def connections(self, database: str) -> int:
-        """How many clients are connected to ``database`` now."""
+        """The number of clients connected to ``database`` now."""
         query = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND pid <> %s"
         with psycopg.connect(self.url) as connection:
             row = connection.execute(query, (database, connection.info.backend_pid)).fetchone()
         return int(row[0]) if row else 0
 
     def log(self) -> str:
-        """Everything that it wrote so far."""
+        """The log so far."""
         return _read(self.folder / "log")
 
 
@@ -101,11 +101,11 @@ class PostgresServer:
 def postgres_server(
     *, max_connections: int = 100, log_dir: Path | None = None
 ) -> Iterator[PostgresServer]:
-    """Run PostgreSQL for the length of the block.
+    """Run PostgreSQL for the block.
 
-    :param log_dir: where ``postgres.log`` is to be kept; else it goes with the server. An error
-        that leaves the block carries the log's end as a note.
-    :raises PostgresFailed: it did not start within a minute.
+    :param log_dir: a directory to keep ``postgres.log`` in; it is deleted otherwise. An exception
+        that escapes the block gets the end of the log as a note.
+    :raises PostgresFailed: PostgreSQL did not start within a minute.
     """
     cluster = _Cluster(_binaries(), Path(tempfile.mkdtemp(prefix="bridge-pg-")), max_connections)
     try:
@@ -113,7 +113,7 @@ def postgres_server(
         with cluster.running() as server:
             yield server
     except BaseException as error:
-        error.add_note(f"PostgreSQL's log ended with:\n{cluster.log()[-LOG_TAIL_CHARS:]}")
+        error.add_note(f"The end of PostgreSQL's log:\n{cluster.log()[-LOG_TAIL_CHARS:]}")
         raise
     finally:
         if log_dir is not None:
@@ -123,25 +123,25 @@ def postgres_server(
 
 @dataclass(frozen=True)
 class _Cluster:
-    """A data directory and the programs that work on it."""
+    """A data directory and PostgreSQL's programs."""
 
     binaries: Path
     folder: Path
     max_connections: int
 
     def create(self) -> None:
-        """Make the data directory, owned by whoever may run the server."""
+        """Create the data directory, owned by the user that runs the server."""
         if os.geteuid() == 0:
-            user = _unprivileged()
+            user = _unprivileged_user()
             os.chown(self.folder, user.pw_uid, user.pw_gid)
         options = ["--username", USER, "--auth", "trust", "--encoding", "UTF8", "--locale", "C"]
         code = self._spawn("initdb", "--pgdata", "data", "--no-sync", *options).wait(TIMEOUT_S)
         if code:
-            raise PostgresFailed(f"initdb failed with {code}:\n{self.log()}")
+            raise PostgresFailed(f"initdb failed with exit code {code}:\n{self.log()}")
 
     @contextmanager
     def running(self) -> Iterator[PostgresServer]:
-        """The server, until the end of the block."""
+        """Run the server for the block."""
         with held_port() as holder:
             server = PostgresServer(self.folder, port_of(holder), self.max_connections)
             port = str(server.port)
@@ -150,12 +150,12 @@ class _Cluster:
                 _wait_until_ready(server, process)
                 yield server
             finally:
-                process.send_signal(signal.SIGINT)  # "fast shutdown": it ends its clients too
+                process.send_signal(signal.SIGINT)  # "fast shutdown": disconnects its clients
                 process.wait(TIMEOUT_S)
 
     def _options(self) -> list[str]:
-        own = {"max_connections": self.max_connections, "unix_socket_directories": self.folder}
-        return [f"--{name}={value}" for name, value in {**SETTINGS, **own}.items()]
+        extra = {"max_connections": self.max_connections, "unix_socket_directories": self.folder}
+        return [f"--{name}={value}" for name, value in {**SETTINGS, **extra}.items()]
 
     def _spawn(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
         with (self.folder / "log").open("ab") as log:
@@ -165,12 +165,12 @@ class _Cluster:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C is for the tests, which then end the server
-                **_identity(),
+                start_new_session=True,  # Ctrl-C reaches only the tests, which then stop the server
+                **_user_arguments(),
             )
 
     def log(self) -> str:
-        """What all the programs wrote."""
+        """The output of all programs so far."""
         return _read(self.folder / "log")
 
 
@@ -182,35 +182,37 @@ def _wait_until_ready(server: PostgresServer, process: subprocess.Popen[bytes]) 
         try:
             psycopg.connect(server.dsn, connect_timeout=5).close()
         except psycopg.OperationalError:
-            time.sleep(POLL_S)  # polling, with a deadline: a port has no event to wait for
+            time.sleep(POLL_S)  # poll with a deadline: a port offers no event to wait for
         else:
             return
-    raise PostgresFailed(f"postgres did not answer in {TIMEOUT_S} s:\n{server.log()}")
+    raise PostgresFailed(
+        f"postgres did not accept a connection within {TIMEOUT_S} s:\n{server.log()}"
+    )
 
 
 def _binaries() -> Path:
-    """The folder with ``initdb`` and ``pg_ctl``: on PATH, or the newest of Debian's."""
+    """The directory of ``initdb``: from ``PATH``, else Debian's newest version."""
     on_path = shutil.which("initdb")
     if on_path:
         return Path(on_path).resolve().parent
     versions = sorted(DEBIAN.glob("*/bin/initdb"), key=lambda path: float(path.parts[-3]))
-    return versions[-1].parent if versions else missing("PostgreSQL", "postgresql")
+    return versions[-1].parent if versions else skip_without("PostgreSQL", "postgresql")
 
 
-def _unprivileged() -> pwd.struct_passwd:
+def _unprivileged_user() -> pwd.struct_passwd:
     for name in ("postgres", "nobody"):
         try:
             return pwd.getpwnam(name)
         except KeyError:
             continue
-    return missing("a user for PostgreSQL (it refuses to run as root)", "postgresql")
+    return skip_without("a user for PostgreSQL (it refuses to run as root)", "postgresql")
 
 
-def _identity() -> dict[str, Any]:
-    """Arguments of ``Popen`` that leave root's rights behind, if there are any."""
+def _user_arguments() -> dict[str, Any]:
+    """Arguments of ``Popen`` that drop root's privileges; none for other users."""
     if os.geteuid() != 0:
         return {}
-    user = _unprivileged()
+    user = _unprivileged_user()
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
 

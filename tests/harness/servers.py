@@ -1,12 +1,12 @@
-"""Real servers as subprocesses: one way to start, watch, measure and end each of them.
+"""Starts real servers as subprocesses, measures them and stops them.
 
-What enters: the name of a server and the ``module:attr`` of an app. What leaves: a :class:`Server`
-that has answered its first request. The test's own thread starts and ends the process; nothing
-runs in the background here. Each server leads its own process group, which is killed at the end
-whatever happened, so that no worker process outlives its test.
+:func:`serve` takes the name of a server and the ``module:attr`` of an app, and yields a
+:class:`Server` that has answered its first request. The test's thread starts and stops the process.
+Each server leads its own process group, which is killed at the end in any case, so that no worker
+process outlives its test.
 
-A server that can take an open socket gets one that is bound to a free port already; the others get
-its number, and nobody else can take the port meanwhile (:mod:`tests.harness.ports`).
+A server that accepts an open socket gets one bound to a free port. The others get the number of a
+reserved port (:mod:`tests.harness.ports`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ POLL_S = 0.02
 
 @dataclass(frozen=True)
 class Address:
-    """Where a server is to listen: a port, and the descriptor of a socket bound to it, if any."""
+    """A port to listen on, and the descriptor of a socket bound to it, if any."""
 
     port: int
     fd: int | None = None
@@ -41,15 +41,15 @@ class Address:
 
 @dataclass(frozen=True)
 class ServerSpec:
-    """How one server is started.
+    """How to start a server.
 
-    :ivar name: what the tests are parametrised with.
-    :ivar kind: the interface that it speaks to the app.
-    :ivar command: arguments after ``python -m``, from the address and the target.
-    :ivar inherits_socket: takes an open socket by descriptor.
-    :ivar grace: arguments that give in-flight requests so many whole seconds at SIGTERM.
-    :ivar root_path: arguments that mount the app below a path, or None if it has no such option.
-    :ivar http: the HTTP version that the tests speak to it.
+    :ivar name: the id in parametrized tests.
+    :ivar kind: the interface between the server and the app.
+    :ivar command: returns the arguments after ``python -m`` for an address and a target.
+    :ivar inherits_socket: accepts an open socket by its descriptor.
+    :ivar grace: returns the arguments for a grace period at SIGTERM, in whole seconds.
+    :ivar root_path: returns the arguments for a root path; None if the server has no such option.
+    :ivar http: the HTTP version of the test client.
     """
 
     name: str
@@ -70,8 +70,8 @@ def _uvicorn(loop: str, http: str) -> Callable[[Address, str], list[str]]:
 
 
 def _hypercorn(at: Address, target: str) -> list[str]:
-    # Over HTTP/2 hypercorn 0.18 does not reset the stream of an app that failed: its client hears
-    # of it when the idle connection is closed. A second instead of five keeps the tests short.
+    # Over HTTP/2, hypercorn 0.18 does not reset the stream of an app that failed: the client waits
+    # until the idle connection is closed. One second instead of five keeps the tests short.
     keep_alive = ["--keep-alive", "1"]
     return ["hypercorn", target, "--bind", f"fd://{at.fd}", "--workers", "0", *keep_alive]
 
@@ -177,15 +177,15 @@ WSGI_SERVERS = [spec.name for spec in _ALL if spec.kind == "wsgi"]
 
 
 class ServerFailed(AssertionError):
-    """A server did not start, or did not end, in time. The message ends with its log."""
+    """A server did not start or did not exit in time. The message includes its log."""
 
 
 @dataclass(frozen=True)
-class Ended:
-    """How a server went.
+class Exit:
+    """How a server exited.
 
-    :ivar exit_code: as ``Popen.returncode``: negative for the signal that killed it.
-    :ivar took_s: seconds from the signal to the end of the process.
+    :ivar exit_code: like ``Popen.returncode``: negative for a signal.
+    :ivar took_s: seconds from the signal to the exit of the process.
     """
 
     exit_code: int
@@ -194,9 +194,9 @@ class Ended:
 
 @dataclass
 class Server:
-    """One running server. Made by :func:`serve`.
+    """A running server, created by :func:`serve`.
 
-    :ivar pid: the process that was started; see :meth:`serving_pids` for the one that serves.
+    :ivar pid: the process that was started; see :meth:`serving_pids` for those that run the app.
     """
 
     spec: ServerSpec
@@ -205,7 +205,7 @@ class Server:
     process: subprocess.Popen[bytes]
     log_path: Path
     host: str = HOST
-    _ended: Ended | None = field(default=None, repr=False)
+    _exit: Exit | None = field(default=None, repr=False)
 
     @property
     def pid(self) -> int:
@@ -216,15 +216,17 @@ class Server:
         return f"http://{self.host}:{self.port}"
 
     def log(self, since: int = 0) -> str:
-        """Everything that it wrote to stdout and stderr, from byte ``since`` of it on."""
+        """The output on stdout and stderr, from byte ``since`` on."""
         with self.log_path.open("rb") as log:
             log.seek(since)
             return log.read().decode("utf-8", "replace")
 
     def wait_for_log(self, text: str, times: int = 1, timeout_s: float = 30.0) -> str:
-        """The log, once ``text`` is in it ``times`` times: servers log a request after its answer.
+        """Wait until the log contains ``text``: servers log a request after its response.
 
-        :raises ServerFailed: it is not there after ``timeout_s``. The message ends with the log.
+        :param times: the number of occurrences to wait for.
+        :returns: the log.
+        :raises ServerFailed: it does not after ``timeout_s``. The message includes the log.
         """
         deadline = time.monotonic() + timeout_s
         while (log := self.log()).count(text) < times:
@@ -234,7 +236,7 @@ class Server:
         return log
 
     def log_size(self) -> int:
-        """How much it has written so far, in bytes: a mark for :meth:`log`."""
+        """The size of the log in bytes, to pass to :meth:`log` later."""
         return self.log_path.stat().st_size
 
     def serving_pids(self) -> list[int]:
@@ -242,54 +244,54 @@ class Server:
         return [pid for pid in _leaves(self.pid) if not _is_helper(pid)]
 
     def rss_bytes(self) -> int:
-        """Resident memory of the serving processes."""
+        """Resident memory of the processes that run the app."""
         return sum(_status_number(pid, "VmRSS") * 1024 for pid in self.serving_pids())
 
     def peak_rss_bytes(self) -> int:
-        """The highest resident memory since the start, or since :meth:`reset_peak_rss`."""
+        """Peak resident memory since the start or the last :meth:`reset_peak_rss`."""
         return sum(_status_number(pid, "VmHWM") * 1024 for pid in self.serving_pids())
 
     def reset_peak_rss(self) -> None:
-        """Let :meth:`peak_rss_bytes` start anew from the present value (proc(5), clear_refs)."""
+        """Reset the peak to the current resident memory (proc(5), clear_refs)."""
         for pid in self.serving_pids():
             Path(f"/proc/{pid}/clear_refs").write_text("5")
 
     def threads(self) -> int:
-        """How many OS threads the serving processes have."""
+        """The number of OS threads of the processes that run the app."""
         return sum(_status_number(pid, "Threads") for pid in self.serving_pids())
 
     def fds(self) -> int:
-        """How many descriptors the serving processes hold open."""
+        """The number of open descriptors of the processes that run the app."""
         return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in self.serving_pids())
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the process that was started, as a service manager does."""
         self.process.send_signal(number)
 
-    def terminate(self, grace_s: float = 20.0) -> Ended:
-        """SIGTERM, and wait for the end. Asking again returns the first answer.
+    def terminate(self, grace_s: float = 20.0) -> Exit:
+        """Send SIGTERM and wait for the exit. Further calls return the first result.
 
-        :param grace_s: how long it may take. Past it the whole group is killed.
-        :raises ServerFailed: it was still there after ``grace_s``.
+        :param grace_s: how long to wait for the exit.
+        :raises ServerFailed: the server still runs after ``grace_s``. :func:`serve` kills it.
         """
-        if self._ended is None:
-            begun = time.monotonic()
+        if self._exit is None:
+            started = time.monotonic()
             if self.process.poll() is None:
                 self.signal(signal.SIGTERM)
-            self._ended = self._wait(begun, grace_s)
-        return self._ended
+            self._exit = self._wait(started, grace_s)
+        return self._exit
 
-    def _wait(self, begun: float, grace_s: float) -> Ended:
+    def _wait(self, started: float, grace_s: float) -> Exit:
         try:
             exit_code = self.process.wait(grace_s)
         except subprocess.TimeoutExpired:
             raise ServerFailed(
-                f"{self.spec.name} was still running {grace_s} s after SIGTERM:\n{self.log()}"
+                f"{self.spec.name} still runs {grace_s} s after SIGTERM:\n{self.log()}"
             ) from None
-        return Ended(exit_code, time.monotonic() - begun)
+        return Exit(exit_code, time.monotonic() - started)
 
     def kill(self) -> None:
-        """End the process and its group now. Harmless when they are gone."""
+        """Kill the process and its group. Idempotent."""
         try:
             os.killpg(self.pid, signal.SIGKILL)
         except ProcessLookupError:
@@ -308,15 +310,16 @@ def serve(
     ready_path: str | None = "/",
     log_dir: Path | None = None,
 ) -> Iterator[Server]:
-    """Run ``target`` on ``server`` for the length of the block.
+    """Run ``target`` on ``server`` for the block.
 
     :param target: ``module:attr``, importable from ``cwd`` or from the repository's root.
-    :param env: variables on top of the test's own environment.
+    :param env: environment variables to add to the test's own.
     :param args: further arguments for the server's command line.
-    :param ready_path: a path to ask for until any answer comes; None to be content with a
+    :param ready_path: the path to request until the server responds; None to wait only for a
         connection.
-    :param log_dir: where the log goes; a temporary directory if not given.
-    :raises ServerFailed: it exited, or did not answer within a minute. The message has its log.
+    :param log_dir: the directory of the log; a temporary directory by default.
+    :raises ServerFailed: the server exited or did not respond within a minute. The message includes
+        its log.
     """
     spec = SERVERS[server] if isinstance(server, str) else server
     with tempfile.TemporaryDirectory(prefix="bridge-server-") as temporary, held_port() as holder:
@@ -340,11 +343,11 @@ class _Launch:
     log_path: Path
 
     def at(self, holder: socket.socket) -> Server:
-        """Start it at this port. One that inherits the socket has it alone from then on."""
+        """Start the server on the reserved port. A server that inherits the socket owns it then."""
         port = port_of(holder)
         if not self.spec.inherits_socket:
             return self._spawn(Address(port), ())
-        # Its connections inherit it. uvicorn takes --fd for a Unix socket, and does not set it.
+        # Accepted connections inherit it. uvicorn treats --fd as a Unix socket and does not set it.
         holder.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with holder:
             return self._spawn(Address(port, holder.fileno()), (holder.fileno(),))
@@ -366,12 +369,12 @@ class _Launch:
 
     def _environment(self) -> dict[str, str]:
         paths = [str(self.cwd), str(ROOT), os.environ.get("PYTHONPATH", "")]
-        own = {
+        extra = {
             "PYTHONPATH": os.pathsep.join(path for path in paths if path),
             "PYTHONUNBUFFERED": "1",
             "NO_COLOR": "1",
         }
-        return {**os.environ, **own, **self.env}
+        return {**os.environ, **extra, **self.env}
 
 
 def _wait_until_ready(running: Server, ready_path: str | None) -> None:
@@ -384,9 +387,9 @@ def _wait_until_ready(running: Server, ready_path: str | None) -> None:
             )
         if _answers(running.port, ready_path, deadline):
             return
-        time.sleep(POLL_S)  # polling, with a deadline: a port has no event to wait for
+        time.sleep(POLL_S)  # poll with a deadline: a port offers no event to wait for
     raise ServerFailed(
-        f"{running.spec.name} did not answer in {START_TIMEOUT_S} s:\n{running.log()}"
+        f"{running.spec.name} did not answer within {START_TIMEOUT_S} s:\n{running.log()}"
     )
 
 
@@ -422,7 +425,7 @@ def _children(pid: int) -> list[int]:
 
 
 def _is_helper(pid: int) -> bool:
-    """Whether it is one of multiprocessing's own processes, which run no app."""
+    """Whether it is a helper process of ``multiprocessing``, which does not run the app."""
     try:
         return b"resource_tracker" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:

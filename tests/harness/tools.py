@@ -1,8 +1,4 @@
-"""Programs that tests need beside Python: without them a test is skipped, and in CI it fails.
-
-What enters: the name of a program and what was found of it. What leaves: a path, or the end of the
-test with a line that says what to install.
-"""
+"""External programs that tests need. Without them a test is skipped, or fails in CI."""
 
 from __future__ import annotations
 
@@ -14,19 +10,19 @@ from typing import NoReturn
 import pytest
 
 
-def program(name: str, *, package: str, variable: str = "") -> Path:
-    """The program called ``name``, from ``PATH``.
+def find_program(name: str, *, package: str, variable: str = "") -> Path:
+    """Find the program ``name`` on ``PATH``. Skips or fails the test if it is not installed.
 
-    :param package: the Debian package that has it.
-    :param variable: an environment variable that may name another one.
+    :param package: the Debian package that contains it.
+    :param variable: an environment variable that may hold the path of another program.
     """
     found = os.environ.get(variable) or shutil.which(name)
-    return Path(found) if found else missing(name, package)
+    return Path(found) if found else skip_without(name, package)
 
 
-def missing(name: str, package: str) -> NoReturn:
-    """End the test for want of a program: skipped at a desk, failed where ``CI`` is set."""
+def skip_without(name: str, package: str) -> NoReturn:
+    """Skip the test because a program is not installed; fail it if ``CI`` is set."""
     reason = f"{name} is not installed: apt-get install {package}"
     if os.environ.get("CI"):
-        pytest.fail(f"{reason} (CI is set, so nothing is skipped for a missing tool)")
+        pytest.fail(f"{reason} (CI is set: nothing is skipped for a missing program)")
     pytest.skip(reason)

@@ -1,10 +1,10 @@
-"""Speaks PEP 3333 to an app in this process, as a WSGI server would, on the test's own thread.
+"""A WSGI server without a network: runs an app in this process, on the test's thread.
 
-What enters: an environ and the bytes of a request body. What leaves: the status, the headers and
-the body, checked by ``wsgiref.validate`` on the way.
+Input: an environ and the bytes of a request body. Output: the status, headers and body, checked by
+``wsgiref.validate``.
 
-:func:`call` is one whole exchange; :class:`WsgiExchange` lets a test take the body piece by piece,
-and close it early as a server does when its client leaves.
+:func:`call` sends a request and returns the response. With :class:`WsgiExchange` a test reads the
+body in parts and closes it early, as a server does after a disconnect.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.harness.http import Response
 
 TIMEOUT_S = 15.0
 RESULT_TIMEOUT_S = 120.0
-"""Longer than many clients at once may wait on a busy machine. It only ends a hang."""
+"""Only ends a hang: longer than many concurrent clients may need on a busy machine."""
 
 
 def environ_of(
@@ -34,12 +34,12 @@ def environ_of(
     body: bytes | None = None,
     headers: tuple[tuple[str, str], ...] = (),
     keys: Mapping[str, Any] | None = None,
-    **further: Any,
+    **extra: Any,
 ) -> Environ:
-    """An environ as gunicorn makes it.
+    """An environ like gunicorn's.
 
-    :param path: with latin-1 decoded bytes, as PEP 3333 has it.
-    :param keys: replace or add; so do ``further`` ones.
+    :param path: bytes decoded as latin-1 (PEP 3333).
+    :param keys: keys to add or replace, like ``extra``.
     """
     environ: Environ = {
         "REQUEST_METHOD": method,
@@ -61,12 +61,12 @@ def environ_of(
     for name, value in headers:
         environ["HTTP_" + name.upper().replace("-", "_")] = value
     environ.update(keys or {})
-    environ.update(further)
+    environ.update(extra)
     return environ
 
 
 class WsgiExchange:
-    """One request to an app, with the test in the server's place.
+    """One request to an app and its response; the test acts as the server.
 
     ::
 
@@ -74,10 +74,10 @@ class WsgiExchange:
             assert exchange.status == "200 OK"
             first = exchange.chunk()
 
-    Leaving the block closes the response, as PEP 3333 asks of a server.
+    The end of the block closes the response, as PEP 3333 requires of a server.
 
-    :ivar status: as given to ``start_response``.
-    :ivar headers: likewise.
+    :ivar status: the status passed to ``start_response``.
+    :ivar headers: the headers passed to ``start_response``.
     """
 
     def __init__(self, app: WsgiApp, environ: Environ, *, validate: bool = True) -> None:
@@ -104,14 +104,14 @@ class WsgiExchange:
         return self._written.append
 
     def chunk(self) -> bytes:
-        """The next piece of the body that is not empty; empty once it has ended."""
+        """The next non-empty chunk of the body; empty at its end."""
         return next((chunk for chunk in self._chunks if chunk), b"")
 
     def __iter__(self) -> Iterator[bytes]:
         return self._chunks
 
     def _all(self) -> Iterator[bytes]:
-        """The body, with what went through ``write()`` at the time when it did."""
+        """The chunks of the body, with the data of ``write()`` in order of the calls."""
         for chunk in self._chunks:
             yield from self._written
             self._written.clear()
@@ -119,13 +119,13 @@ class WsgiExchange:
         yield from self._written
 
     def close(self) -> None:
-        """What a server does at the end, or when its client has left."""
+        """Close the iterable, as a server does at the end or after a disconnect."""
         close = getattr(self._result, "close", None)
         if close is not None:
             close()
 
     def read(self) -> Response:
-        """The whole response, closed."""
+        """Read the whole response and close it."""
         try:
             body = b"".join(self._all())
         finally:
@@ -135,12 +135,12 @@ class WsgiExchange:
 
 
 def call(app: WsgiApp, environ: Environ, *, validate: bool = True) -> Response:
-    """One whole exchange. Raises what the app raises."""
+    """Send one request. Raises what the app raises."""
     return WsgiExchange(app, environ, validate=validate).read()
 
 
 class Background:
-    """Something that a test runs on another thread, and waits for.
+    """A function call on another thread.
 
     ::
 
@@ -162,18 +162,18 @@ class Background:
             self._error = error
 
     def result(self) -> Any:
-        """What the function returned. Raises what it raised."""
+        """Wait for the function. Returns what it returned, or raises what it raised."""
         self.thread.join(RESULT_TIMEOUT_S)
-        assert not self.thread.is_alive(), f"it still runs after {RESULT_TIMEOUT_S} s"
+        assert not self.thread.is_alive(), f"the call still runs after {RESULT_TIMEOUT_S} s"
         if self._error is not None:
             raise self._error
         return self._value
 
 
-class OneWay(io.RawIOBase):
-    """A body that comes when the test says so: a ``wsgi.input`` without ``read1``.
+class FedInput(io.RawIOBase):
+    """A ``wsgi.input`` without ``read1``, which blocks until the test feeds it.
 
-    :ivar reads: the sizes that the app's side has asked for.
+    :ivar reads: the sizes of the reads so far.
     """
 
     def __init__(self) -> None:
@@ -183,13 +183,13 @@ class OneWay(io.RawIOBase):
         self._changed = threading.Condition()
 
     def feed(self, *pieces: bytes | Exception) -> None:
-        """Let these come; ``b""`` is the end, an exception is raised to whoever reads."""
+        """Add data; ``b""`` is the end, and an exception is raised by the read."""
         with self._changed:
             self._pieces += pieces
             self._changed.notify_all()
 
-    def until_read(self, count: int) -> None:
-        """Wait until it has been read ``count`` times."""
+    def wait_for_reads(self, count: int) -> None:
+        """Wait for ``count`` calls of ``read``."""
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.reads) >= count, TIMEOUT_S)
 

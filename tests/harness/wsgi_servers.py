@@ -1,8 +1,8 @@
-"""The WSGI servers that `to_wsgi` is tried on, beside those of :mod:`tests.harness.servers`.
+"""The WSGI servers for the tests of ``to_wsgi``, with their capabilities.
 
-What enters: ``python -m tests.harness.wsgi_servers <server> <target> <fd>``. What leaves: wsgiref's
-and Werkzeug's development servers on the main thread, until SIGTERM; and for the tests a
-:class:`~tests.harness.servers.ServerSpec` of each, with what it can and cannot do.
+``python -m tests.harness.wsgi_servers <server> <target> <fd>`` runs the development server of
+wsgiref or Werkzeug on the main thread until SIGTERM; they have no command line. The other servers
+are those of :mod:`tests.harness.servers`.
 """
 
 from __future__ import annotations
@@ -28,34 +28,34 @@ PRELOAD_WORKERS = 2
 
 @dataclass(frozen=True)
 class WsgiServer:
-    """A server, and what its users have to know about it.
+    """A server and its capabilities.
 
     :ivar concurrent: serves several requests at the same time.
-    :ivar streams_bodies: the app can read a request body while it is still coming.
+    :ivar streams_bodies: the app can read a request body while the client still sends it.
     :ivar dechunks: decodes chunked request bodies.
-    :ivar pieces: how large a piece it waits for before it gives any of it out, in bytes; 1 where
-        bytes come as they arrive.
-    :ivar latin_1: passes header values on that are not ASCII.
-    :ivar shows_client: lets an app find out that its client has left, without writing to it.
-    :ivar buffers: how much of a response it takes for a client that reads nothing, in bytes,
-        beside what fits into sockets.
+    :ivar read_size: the number of bytes that it buffers before a read of the app returns; 1 if a
+        read returns as soon as data arrives.
+    :ivar latin_1: accepts header values that are not ASCII.
+    :ivar detects_disconnect: lets an app detect a disconnect without writing.
+    :ivar response_buffer: how many bytes of a response it buffers, beside the socket buffers, for a
+        client that does not read.
     """
 
     spec: ServerSpec
     concurrent: bool = True
     streams_bodies: bool = True
     dechunks: bool = True
-    pieces: int = 1
+    read_size: int = 1
     latin_1: bool = True
-    shows_client: bool = True
-    buffers: int = 0
+    detects_disconnect: bool = True
+    response_buffer: int = 0
 
     @property
     def name(self) -> str:
         return self.spec.name
 
 
-def _ours(name: str) -> ServerSpec:
+def _development_server(name: str) -> ServerSpec:
     def command(at: Address, target: str) -> list[str]:
         return ["tests.harness.wsgi_servers", name, target, str(at.fd)]
 
@@ -68,35 +68,39 @@ def _preload(at: Address, target: str) -> list[str]:
 
 
 def _waitress(at: Address, target: str) -> list[str]:
-    # Without a look ahead it does not listen to a client while it serves its request.
+    # Without a lookahead it does not read from the client while it serves the request.
     return ["waitress", f"--listen={HOST}:{at.port}", "--channel-request-lookahead=1", target]
 
 
 _ALL = [
-    WsgiServer(SERVERS["gunicorn-sync"], concurrent=False, pieces=65536),
-    WsgiServer(SERVERS["gunicorn-gthread"], pieces=65536),
+    WsgiServer(SERVERS["gunicorn-sync"], concurrent=False, read_size=65536),
+    WsgiServer(SERVERS["gunicorn-gthread"], read_size=65536),
     WsgiServer(
         replace(SERVERS["gunicorn-gthread"], name="gunicorn-preload", command=_preload),
-        pieces=65536,
+        read_size=65536,
     ),
-    # It collects request bodies, and has a buffer for responses (outbuf_high_watermark).
+    # Buffers request bodies, and responses up to outbuf_high_watermark.
     WsgiServer(
-        replace(SERVERS["waitress"], command=_waitress), streams_bodies=False, buffers=16 << 20
+        replace(SERVERS["waitress"], command=_waitress),
+        streams_bodies=False,
+        response_buffer=16 << 20,
     ),
-    WsgiServer(SERVERS["granian-wsgi"], pieces=65536, latin_1=False, shows_client=False),
-    WsgiServer(_ours("wsgiref"), concurrent=False, dechunks=False, shows_client=False),
-    WsgiServer(_ours("werkzeug")),
+    WsgiServer(SERVERS["granian-wsgi"], read_size=65536, latin_1=False, detects_disconnect=False),
+    WsgiServer(
+        _development_server("wsgiref"), concurrent=False, dechunks=False, detects_disconnect=False
+    ),
+    WsgiServer(_development_server("werkzeug")),
 ]
 
 WSGI: Mapping[str, WsgiServer] = {server.name: server for server in _ALL}
 
 
-# -- the servers that have no command line of their own --------------------------------------------
+# -- development servers, which have no command line -----------------------------------------------
 
 
 class _QuietHandler(WSGIRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
-        """No line for each request."""
+        """Log no requests."""
 
 
 def _wsgiref(app: Any, fd: int) -> Any:
@@ -121,7 +125,7 @@ def main(name: str, target: str, fd: str) -> None:
     module, _, attribute = target.partition(":")
     app = getattr(importlib.import_module(module), attribute)
     server = {"wsgiref": _wsgiref, "werkzeug": _werkzeug}[name](app, int(fd))
-    # Not sys.exit() there: within a response, the server would take it for an error of the app.
+    # Not sys.exit(): during a response, the server would treat it as an error of the app.
     signal.signal(signal.SIGTERM, lambda *args: threading.Thread(target=server.shutdown).start())
     server.serve_forever(poll_interval=0.05)
 

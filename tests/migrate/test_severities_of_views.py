@@ -166,7 +166,7 @@ def test_v401_a_sync_stream_is_sent_part_by_part(
     with opened(getattr(sites, name), f"/v401/{key}") as exchange:
         assert exchange.chunk() == b"data: one\n\n"  # the second chunk waits at its gate
         control.expect_waiting(key, "next")
-    control.turn_away(key)
+    control.cancel(key)
 
 
 def test_v401_native_asgi_never_answers_an_endless_stream(
@@ -178,7 +178,7 @@ def test_v401_native_asgi_never_answers_an_endless_stream(
         control.expect(key, "asked for the next", 101)
 
         assert answer.thread.is_alive()  # 101 events were produced, and none was sent
-        control.turn_away(key)
+        control.cancel(key)
         with pytest.raises(Aborted):
             answer.result()
 
@@ -195,7 +195,7 @@ def test_v410_each_endless_stream_holds_a_worker_thread_of_bridge(
         on_the_loop = Http1Client(sites.bridge.port).fetch("GET", "/fixed/v407")
         assert on_the_loop.status == 200
         assert third.thread.is_alive()
-        control.turn_away(key)
+        control.cancel(key)
 
     assert third.result().status == 200
 

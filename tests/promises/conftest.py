@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Servers, Site, shared_site
+from tests.conftest import LiveServer, Servers, shared_server
 from tests.harness.servers import ASGI_SERVERS
 
 CORE = "uvicorn-httptools"
@@ -29,12 +29,12 @@ def heavy(names: Iterable[str]) -> list[Any]:
 
 
 @pytest.fixture(params=heavy(name for name in ASGI_SERVERS if name not in COLLECTS_BODIES))
-def uploading_site(request: pytest.FixtureRequest, servers: Servers) -> Iterator[Site]:
+def uploading_server(request: pytest.FixtureRequest, servers: Servers) -> Iterator[LiveServer]:
     """Each server that lets an app read a body while it comes."""
-    yield from shared_site(servers, request.param)
+    yield from shared_server(servers, request.param)
 
 
 @pytest.fixture(params=heavy(name for name in ASGI_SERVERS if name not in NEVER_WAITS))
-def waiting_site(request: pytest.FixtureRequest, servers: Servers) -> Iterator[Site]:
+def waiting_server(request: pytest.FixtureRequest, servers: Servers) -> Iterator[LiveServer]:
     """Each server whose ``send()`` waits for a client that does not read."""
-    yield from shared_site(servers, request.param)
+    yield from shared_server(servers, request.param)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 
 from tests.apps.wsgi_streams import PAUSE_S
-from tests.conftest import THREADS, Site
+from tests.conftest import THREADS, LiveServer
 from tests.harness.control import Control
 
 PROMISE_S = 1.0
@@ -19,15 +19,15 @@ MACHINE_S = 4.0
 
 
 def test_close_runs_within_a_second_on_the_iterating_thread(
-    site: Site, control: Control, key: str
+    live_server: LiveServer, control: Control, key: str
 ) -> None:
     """The seconds are those of the app, by its events: one that is given no processor makes none.
 
     All processes of a machine have the same monotonic clock.
     """
-    exchange = site.client.open("GET", f"/endless?key={key}")
+    exchange = live_server.client.open("GET", f"/endless?key={key}")
     exchange.chunk()
-    exchange.leave()
+    exchange.disconnect()
     left_at = time.monotonic()
 
     (closed,) = control.expect(key, "closed")
@@ -40,16 +40,16 @@ def test_close_runs_within_a_second_on_the_iterating_thread(
 
 
 def test_ten_times_the_threads_leave_and_every_thread_is_still_there(
-    site: Site, control: Control, key: str
+    live_server: LiveServer, control: Control, key: str
 ) -> None:
     for round_ in range(1, 11):
         for _ in range(THREADS):
-            exchange = site.client.open("GET", f"/endless/generator?key={key}")
+            exchange = live_server.client.open("GET", f"/endless/generator?key={key}")
             exchange.chunk()
-            exchange.leave()
+            exchange.disconnect()
         control.expect(key, "closed", count=round_ * THREADS)
 
-    held = [site.client.open("GET", f"/hold?key={key}") for _ in range(THREADS)]
+    held = [live_server.client.open("GET", f"/hold?key={key}") for _ in range(THREADS)]
     control.expect_waiting(key, "hold", count=THREADS)
     control.open(key, "hold")
     assert [exchange.read().status for exchange in held] == [200] * THREADS

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 
-from tests.conftest import Site
+from tests.conftest import LiveServer
 from tests.harness.control import Control
 
 GIGABYTE = 1 << 30
@@ -15,9 +15,9 @@ LIMIT_BYTES = 16 << 20
 
 
 def test_the_app_starts_before_the_body_ends(
-    uploading_site: Site, control: Control, key: str
+    uploading_server: LiveServer, control: Control, key: str
 ) -> None:
-    exchange = uploading_site.client.open("POST", f"/upload/watched?key={key}", has_body=True)
+    exchange = uploading_server.client.open("POST", f"/upload/watched?key={key}", has_body=True)
     exchange.send(b"first")
     control.expect(key, "first")
     control.open(key, "read-on")
@@ -28,22 +28,22 @@ def test_the_app_starts_before_the_body_ends(
 
 
 def test_a_gigabyte_passes_through_a_little_memory(
-    uploading_site: Site, control: Control, key: str
+    uploading_server: LiveServer, control: Control, key: str
 ) -> None:
-    server = uploading_site.server
-    uploading_site.client.fetch("POST", "/upload", body=PIECE)  # warm: threads, buffers, code
+    server = uploading_server.server
+    uploading_server.client.fetch("POST", "/upload", body=PIECE)  # warm: threads, buffers, code
     control.open(key, "read-on")
     server.reset_peak_rss()
     before = server.peak_rss_bytes()
     hashed = hashlib.sha256()
 
-    exchange = uploading_site.client.open(
+    exchange = uploading_server.client.open(
         "POST", f"/upload/watched?key={key}", [("content-length", str(GIGABYTE))], has_body=True
     )
     for _ in range(GIGABYTE // len(PIECE)):
         exchange.send(PIECE)
         hashed.update(PIECE)
-    if uploading_site.client.http == "2":
+    if uploading_server.client.http == "2":
         exchange.end()
     seen = exchange.read().json()
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 
-from tests.conftest import Site
+from tests.conftest import LiveServer
 from tests.harness.control import Control
 
 GIGABYTE = 1 << 30
@@ -27,31 +27,33 @@ def standing_still(control: Control, key: str) -> int:
     return made
 
 
-def test_a_stalled_client_holds_the_app(waiting_site: Site, control: Control, key: str) -> None:
-    server = waiting_site.server
-    waiting_site.client.fetch("GET", f"/large?size={8 << 20}")  # warm: threads, buffers, code
+def test_a_stalled_client_holds_the_app(
+    waiting_server: LiveServer, control: Control, key: str
+) -> None:
+    server = waiting_server.server
+    waiting_server.client.fetch("GET", f"/large?size={8 << 20}")  # warm: threads, buffers, code
     server.reset_peak_rss()
     before = server.peak_rss_bytes()
 
-    exchange = waiting_site.client.open("GET", f"/large/counted?key={key}&size={GIGABYTE}")
+    exchange = waiting_server.client.open("GET", f"/large/counted?key={key}&size={GIGABYTE}")
     exchange.head()
     made = standing_still(control, key)
 
     assert made < AHEAD_LIMIT
     assert server.peak_rss_bytes() - before < RSS_LIMIT
-    exchange.leave()
+    exchange.disconnect()
     control.expect(key, "closed")
 
 
 def test_a_gigabyte_leaves_through_a_little_memory(
-    waiting_site: Site, control: Control, key: str
+    waiting_server: LiveServer, control: Control, key: str
 ) -> None:
-    server = waiting_site.server
-    waiting_site.client.fetch("GET", f"/large?size={8 << 20}")
+    server = waiting_server.server
+    waiting_server.client.fetch("GET", f"/large?size={8 << 20}")
     server.reset_peak_rss()
     before = server.peak_rss_bytes()
 
-    exchange = waiting_site.client.open("GET", f"/large?size={GIGABYTE}")
+    exchange = waiting_server.client.open("GET", f"/large?size={GIGABYTE}")
     received = 0
     while data := exchange.chunk():
         received += len(data)

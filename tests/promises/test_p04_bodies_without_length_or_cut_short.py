@@ -10,14 +10,14 @@ import hashlib
 
 import pytest
 
-from tests.conftest import Site
+from tests.conftest import LiveServer
 from tests.harness.control import Control
 from tests.harness.http import Aborted, Fields
 
 
-def test_a_body_without_content_length_arrives_whole(site: Site) -> None:
+def test_a_body_without_content_length_arrives_whole(live_server: LiveServer) -> None:
     pieces = [b"a", b"bc" * 5000, b"", b"d" * 70_000]
-    exchange = site.client.open("PUT", "/upload", has_body=True)
+    exchange = live_server.client.open("PUT", "/upload", has_body=True)
     for piece in pieces:
         exchange.send(piece)
     exchange.end()
@@ -30,17 +30,17 @@ def test_a_body_without_content_length_arrives_whole(site: Site) -> None:
 
 @pytest.mark.parametrize("fields", [[], [("content-length", "100000")]], ids=["chunked", "sized"])
 def test_a_truncated_body_is_an_error(
-    site: Site, control: Control, key: str, fields: Fields
+    live_server: LiveServer, control: Control, key: str, fields: Fields
 ) -> None:
-    exchange = site.client.open("PUT", f"/upload/cut?key={key}", fields, has_body=True)
+    exchange = live_server.client.open("PUT", f"/upload/cut?key={key}", fields, has_body=True)
     exchange.send(b"only a part")
-    if site.name != "daphne":  # which waits for the whole body before it asks any app
+    if live_server.name != "daphne":  # which waits for the whole body before it asks any app
         control.expect(key, "reading")
-    exchange.leave()
+    exchange.disconnect()
 
     with pytest.raises((Aborted, OSError)):
         exchange.read()
-    if site.name != "daphne":
+    if live_server.name != "daphne":
         (ended,) = control.expect(key, "ended")
         assert ended["error"][0] == "ClientDisconnected"
-    assert site.client.fetch("GET", "/").status == 200
+    assert live_server.client.fetch("GET", "/").status == 200

@@ -9,39 +9,41 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conftest import Site
+from tests.conftest import LiveServer
 from tests.harness.control import Control
 
 
-def test_the_head_waits_for_the_body(site: Site) -> None:
+def test_the_head_waits_for_the_body(live_server: LiveServer) -> None:
     """``exc_info`` can replace the head until the first chunk that is not empty."""
-    response = site.client.fetch("GET", "/replace/lazy")
+    response = live_server.client.fetch("GET", "/replace/lazy")
 
     assert (response.status, response.body) == (503, b"an error page")
 
 
-def test_write_works(site: Site) -> None:
-    assert site.client.fetch("GET", "/write").body == b"written twice and returned"
+def test_write_works(live_server: LiveServer) -> None:
+    assert live_server.client.fetch("GET", "/write").body == b"written twice and returned"
 
 
 @pytest.mark.parametrize("path", ["/empty-list", "/lazy/empty"])
-def test_a_response_without_a_body_is_a_response(site: Site, path: str) -> None:
-    response = site.client.fetch("GET", path)
+def test_a_response_without_a_body_is_a_response(live_server: LiveServer, path: str) -> None:
+    response = live_server.client.fetch("GET", path)
 
     assert response.status in (200, 202)
     assert response.body == b""
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_close_is_called_once(site: Site, control: Control, key: str, method: str) -> None:
-    site.client.fetch(method, f"/head?key={key}")
+def test_close_is_called_once(
+    live_server: LiveServer, control: Control, key: str, method: str
+) -> None:
+    live_server.client.fetch(method, f"/head?key={key}")
 
     assert len(control.expect(key, "closed")) == 1
 
 
-def test_the_validator_has_nothing_to_say(site: Site) -> None:
+def test_the_validator_has_nothing_to_say(live_server: LiveServer) -> None:
     for path in ("/", "/echo", "/lazy", "/write", "/headers", "/empty-chunks"):
-        assert site.client.fetch("GET", path).status < 300
+        assert live_server.client.fetch("GET", path).status < 300
 
-    assert "AssertionError" not in site.log()
-    assert "garbage collected without being closed" not in site.log()
+    assert "AssertionError" not in live_server.log()
+    assert "garbage collected without being closed" not in live_server.log()

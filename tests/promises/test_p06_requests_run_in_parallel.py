@@ -6,14 +6,14 @@ request at a time.
 
 from __future__ import annotations
 
-from tests.conftest import THREADS, Site
+from tests.conftest import THREADS, LiveServer
 from tests.harness.control import Control
 
 
 def test_as_many_as_there_are_threads_are_inside_at_once(
-    site: Site, control: Control, key: str
+    live_server: LiveServer, control: Control, key: str
 ) -> None:
-    asked = [site.client.open("GET", f"/hold?key={key}") for _ in range(THREADS)]
+    asked = [live_server.client.open("GET", f"/hold?key={key}") for _ in range(THREADS)]
 
     control.expect_waiting(key, "hold", count=THREADS)
 
@@ -23,9 +23,9 @@ def test_as_many_as_there_are_threads_are_inside_at_once(
 
 
 def test_no_more_than_the_threads_are_inside_at_once(
-    site: Site, control: Control, key: str
+    live_server: LiveServer, control: Control, key: str
 ) -> None:
-    asked = [site.client.open("GET", f"/hold?key={key}") for _ in range(3 * THREADS)]
+    asked = [live_server.client.open("GET", f"/hold?key={key}") for _ in range(3 * THREADS)]
     most = 0
     for _ in range(3 * THREADS):
         control.expect_waiting(key, "hold")

@@ -19,7 +19,7 @@ from starlette.routing import Mount
 import bridge
 from bridge.types import AsgiApp, Environ, StartResponse
 from tests.apps import wsgi_conformance
-from tests.conftest import CONFORMANCE, THREADS, Servers, Site, options, site_of
+from tests.conftest import CONFORMANCE, THREADS, LiveServer, Servers, options
 from tests.harness.asgi import call, http_scope
 from tests.harness.servers import ASGI_SERVERS, SERVERS
 
@@ -127,15 +127,15 @@ def test_a_mount_keeps_the_encoded_path(pool: bridge.WorkerPool) -> None:
 
 
 @pytest.fixture(params=ROOTED)
-def rooted(request: pytest.FixtureRequest, servers: Servers) -> Iterator[Site]:
+def rooted(request: pytest.FixtureRequest, servers: Servers) -> Iterator[LiveServer]:
     """Each server, with ``/app`` as its root path."""
     spec = SERVERS[request.param]
     assert spec.root_path is not None
     args = tuple(spec.root_path("/app"))
     server = servers.get(request.param, CONFORMANCE, env=options(threads=THREADS), args=args)
-    site = site_of(server)
-    yield site
-    site.client.close()
+    live_server = LiveServer.of(server)
+    yield live_server
+    live_server.client.close()
 
 
 INCLUDES_ROOT = ("uvicorn-h11", "uvicorn-httptools", "uvicorn-uvloop")
@@ -143,18 +143,18 @@ INCLUDES_ROOT = ("uvicorn-h11", "uvicorn-httptools", "uvicorn-uvloop")
 expect a proxy that has not: their scope has the path of the request."""
 
 
-def requested_path(site: Site, below: str) -> str:
+def requested_path(live_server: LiveServer, below: str) -> str:
     """The path that a proxy sends to this server for ``/app`` plus ``below``."""
-    return below if site.name in INCLUDES_ROOT else f"/app{below}"
+    return below if live_server.name in INCLUDES_ROOT else f"/app{below}"
 
 
-def test_a_servers_root_path_becomes_script_name(rooted: Site) -> None:
+def test_a_servers_root_path_becomes_script_name(rooted: LiveServer) -> None:
     environ = rooted.client.fetch("GET", requested_path(rooted, "/echo/x")).json()["environ"]
 
     assert (environ["SCRIPT_NAME"], environ["PATH_INFO"]) == ("/app", "/echo/x")
 
 
-def test_a_path_that_only_begins_like_the_root_path_is_not_split(rooted: Site) -> None:
+def test_a_path_that_only_begins_like_the_root_path_is_not_split(rooted: LiveServer) -> None:
     path = "/echo/app" if rooted.name in INCLUDES_ROOT else "/echo/apple"
 
     environ = rooted.client.fetch("GET", path).json()["environ"]

@@ -6,30 +6,30 @@ from __future__ import annotations
 
 import bridge
 from tests.apps import wsgi_conformance
-from tests.conftest import Site
+from tests.conftest import LiveServer
 from tests.harness.asgi import call, http_scope, raw_headers
 
 
-def test_cookies_join_with_semicolon_on_the_wire(site: Site) -> None:
+def test_cookies_join_with_semicolon_on_the_wire(live_server: LiveServer) -> None:
     fields = [("cookie", "session=1"), ("cookie", "theme=dark")]
 
-    environ = site.client.fetch("GET", "/echo", fields).json()["environ"]
+    environ = live_server.client.fetch("GET", "/echo", fields).json()["environ"]
 
     assert environ["HTTP_COOKIE"] == "session=1; theme=dark"
 
 
-def test_a_spoofed_twin_with_an_underscore_never_arrives(site: Site) -> None:
+def test_a_spoofed_twin_with_an_underscore_never_arrives(live_server: LiveServer) -> None:
     for order in (["x-user", "x_user"], ["x_user", "x-user"]):
         fields = [(name, "true" if "-" in name else "forged") for name in order]
 
-        environ = site.client.fetch("GET", "/echo", fields).json()["environ"]
+        environ = live_server.client.fetch("GET", "/echo", fields).json()["environ"]
 
         assert environ["HTTP_X_USER"] == "true"
 
 
-def test_too_many_lines_of_one_field_are_refused(http1_site: Site) -> None:
+def test_too_many_lines_of_one_field_are_refused(http1_server: LiveServer) -> None:
     """Servers have limits of their own, with codes of their own: 400 or 431."""
-    response = http1_site.client.fetch("GET", "/echo", [("x-many", "a")] * 101)
+    response = http1_server.client.fetch("GET", "/echo", [("x-many", "a")] * 101)
 
     assert response.status in (400, 431)
 

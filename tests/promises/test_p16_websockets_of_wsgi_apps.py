@@ -37,7 +37,7 @@ SERVERS = [
 def server(request: pytest.FixtureRequest, servers: Servers) -> Iterator[Server]:
     """The flask-sock app on each of them."""
     yield servers.get(request.param, "tests.apps.wsgi_sock:app", env={})
-    assert servers.died() == []
+    assert servers.pop_dead() == []
 
 
 @pytest.fixture

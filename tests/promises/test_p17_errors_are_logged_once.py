@@ -8,38 +8,40 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conftest import Site
+from tests.conftest import LiveServer
 from tests.harness.control import Control
 from tests.servers.test_to_asgi_errors import tracebacks
 
 
 @pytest.mark.parametrize("path", ["/error", "/error/after-head", "/error/first-chunk"])
 def test_an_error_has_one_traceback_that_leads_into_the_app(
-    site: Site, key: str, path: str
+    live_server: LiveServer, key: str, path: str
 ) -> None:
-    assert site.client.fetch("GET", f"{path}?key={key}").status == 500
+    assert live_server.client.fetch("GET", f"{path}?key={key}").status == 500
 
-    log = site.log(having=f"Boom: {key}")
+    log = live_server.log(wait_for=f"Boom: {key}")
     assert tracebacks(log, f"Boom: {key}") == 1
     assert log.count("Traceback (most recent call last)") == 1
     assert "wsgi_errors.py" in log
 
 
-def test_ordinary_requests_log_no_error(site: Site, control: Control, key: str) -> None:
-    site.client.fetch("GET", "/echo")
-    site.client.fetch("POST", "/upload", body=b"body")
-    exchange = site.client.open("GET", f"/endless?key={key}")
+def test_ordinary_requests_log_no_error(
+    live_server: LiveServer, control: Control, key: str
+) -> None:
+    live_server.client.fetch("GET", "/echo")
+    live_server.client.fetch("POST", "/upload", body=b"body")
+    exchange = live_server.client.open("GET", f"/endless?key={key}")
     exchange.chunk()
-    exchange.leave()
+    exchange.disconnect()
     control.expect(key, "closed")
 
-    log = site.log()
+    log = live_server.log()
     assert "Traceback" not in log
     assert "error" not in log.lower()
 
 
-def test_wsgi_errors_is_stderr(site: Site, key: str) -> None:
-    site.client.fetch("GET", f"/errors-stream?key={key}")
+def test_wsgi_errors_is_stderr(live_server: LiveServer, key: str) -> None:
+    live_server.client.fetch("GET", f"/errors-stream?key={key}")
 
     expected = f"to wsgi.errors: {key}\na line\nanother\n"
-    assert expected in site.log(having=expected)
+    assert expected in live_server.log(wait_for=expected)

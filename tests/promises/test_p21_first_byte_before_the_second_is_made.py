@@ -5,14 +5,14 @@ Seen at paperless-ngx #5013 and daphne #413: Django under ASGI collects a sync i
 
 from __future__ import annotations
 
-from tests.conftest import Site
+from tests.conftest import LiveServer
 from tests.harness.control import Control
 
 
 def test_the_first_chunk_arrives_while_the_app_waits_to_make_the_second(
-    site: Site, control: Control, key: str
+    live_server: LiveServer, control: Control, key: str
 ) -> None:
-    exchange = site.client.open("GET", f"/stream?key={key}&count=2")
+    exchange = live_server.client.open("GET", f"/stream?key={key}&count=2")
     control.release(key, "chunk")
 
     assert exchange.chunk() == b"chunk 0;"

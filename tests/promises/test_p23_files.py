@@ -17,7 +17,7 @@ import pytest
 import bridge
 from bridge.types import Environ, Message, StartResponse
 from tests.apps.wsgi_files import FILE_SIZE, file_content
-from tests.conftest import Site
+from tests.conftest import LiveServer
 from tests.harness.asgi import body_message, http_scope
 
 EXTENSIONS = {"pathsend": "http.response.pathsend", "zerocopysend": "http.response.zerocopysend"}
@@ -93,5 +93,5 @@ def test_without_an_extension_blocks_go_out_together(app: bridge.WsgiToAsgi) -> 
 
 
 @pytest.mark.parametrize("kind", ["memory", "disk", "named"])
-def test_a_file_arrives_whole_from_every_server(site: Site, kind: str) -> None:
-    assert site.client.fetch("GET", f"/file?kind={kind}").body == file_content()
+def test_a_file_arrives_whole_from_every_server(live_server: LiveServer, kind: str) -> None:
+    assert live_server.client.fetch("GET", f"/file?kind={kind}").body == file_content()

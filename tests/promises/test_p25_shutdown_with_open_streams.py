@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conftest import CONFORMANCE, options, site_of
+from tests.conftest import CONFORMANCE, LiveServer, options
 from tests.harness.control import Control
 from tests.harness.servers import SERVERS, serve
 
@@ -22,12 +22,12 @@ def test_sigterm_closes_endless_streams(name: str, path: str, control: Control, 
     with serve(
         name, CONFORMANCE, env=options(threads=3), args=SERVERS[name].grace(GRACE_S)
     ) as server:
-        site = site_of(server)
+        live_server = LiveServer.of(server)
         for _ in range(3):
-            assert site.client.open("GET", f"{path}?key={key}").chunk()
+            assert live_server.client.open("GET", f"{path}?key={key}").chunk()
 
         ended = server.terminate(LIMIT_S)
 
         control.expect(key, "closed", count=3)
         assert ended.exit_code in (0, -15)
-        site.client.close()
+        live_server.client.close()

@@ -5,12 +5,12 @@ Seen at a2wsgi #31 and asgiref #71. ``tests/conformance/test_context.py`` has th
 
 from __future__ import annotations
 
-from tests.conftest import THREADS, Site
+from tests.conftest import THREADS, LiveServer
 
 
-def test_no_request_sees_what_another_has_set(site: Site) -> None:
+def test_no_request_sees_what_another_has_set(live_server: LiveServer) -> None:
     seen = [
-        site.client.fetch("GET", f"/context?set=user-{number}").json()["before"]
+        live_server.client.fetch("GET", f"/context?set=user-{number}").json()["before"]
         for number in range(3 * THREADS)
     ]
 

@@ -13,17 +13,17 @@ import pytest
 import bridge
 from bridge.errors import AppProtocolError
 from tests.apps import wsgi_conformance
-from tests.conftest import Site
+from tests.conftest import LiveServer
 from tests.harness.asgi import call, http_scope, raw_headers
 
 SPOOFS = ["remote-user", "remote_user", "REMOTE_USER", "Remote-User", "http-remote-user"]
 
 
 @pytest.mark.parametrize("name", SPOOFS)
-def test_no_header_becomes_remote_user(site: Site, name: str) -> None:
+def test_no_header_becomes_remote_user(live_server: LiveServer, name: str) -> None:
     fields = [(name, "root"), ("auth-type", "forged")]
 
-    environ = site.client.fetch("GET", "/echo", fields).json()["environ"]
+    environ = live_server.client.fetch("GET", "/echo", fields).json()["environ"]
 
     assert "REMOTE_USER" not in environ
     assert "AUTH_TYPE" not in environ

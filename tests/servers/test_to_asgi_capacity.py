@@ -8,24 +8,24 @@ from itertools import islice
 
 import pytest
 
-from tests.conftest import THREADS, Servers, Site, options, site_of
+from tests.conftest import THREADS, LiveServer, Servers, options
 from tests.harness.control import Control
 from tests.harness.servers import ASGI_SERVERS
 
 
 @pytest.fixture(params=ASGI_SERVERS)
-def small(request: pytest.FixtureRequest, servers: Servers) -> Iterator[Site]:
+def small(request: pytest.FixtureRequest, servers: Servers) -> Iterator[LiveServer]:
     """Two threads, and room for three more to wait."""
-    found = site_of(servers.get(request.param, env=options(threads=2, backlog=3)))
+    found = LiveServer.of(servers.get(request.param, env=options(threads=2, backlog=3)))
     yield found
     found.client.close()
-    assert not servers.died()
+    assert not servers.pop_dead()
 
 
 def test_as_many_requests_run_at_once_as_there_are_threads(
-    site: Site, control: Control, key: str
+    live_server: LiveServer, control: Control, key: str
 ) -> None:
-    held = [site.client.open("GET", f"/hold?key={key}") for _ in range(THREADS)]
+    held = [live_server.client.open("GET", f"/hold?key={key}") for _ in range(THREADS)]
     control.expect_waiting(key, "hold", count=THREADS)
     control.open(key, "hold")
 
@@ -33,15 +33,15 @@ def test_as_many_requests_run_at_once_as_there_are_threads(
     assert len({facts["thread"] for facts in seen}) == THREADS
 
 
-def test_worker_threads_have_names(site: Site) -> None:
-    assert "bridge" in site.client.fetch("GET", "/echo").json()["thread_name"]
+def test_worker_threads_have_names(live_server: LiveServer) -> None:
+    assert "bridge" in live_server.client.fetch("GET", "/echo").json()["thread_name"]
 
 
 def test_requests_beyond_the_threads_wait_their_turn(
-    site: Site, control: Control, key: str
+    live_server: LiveServer, control: Control, key: str
 ) -> None:
     count = 3 * THREADS
-    held = [site.client.open("GET", f"/hold?key={key}") for _ in range(count)]
+    held = [live_server.client.open("GET", f"/hold?key={key}") for _ in range(count)]
     control.expect_waiting(key, "hold", count=THREADS)
     control.open(key, "hold")
 
@@ -49,7 +49,7 @@ def test_requests_beyond_the_threads_wait_their_turn(
 
 
 def test_requests_beyond_the_backlog_get_503_at_once(
-    small: Site, control: Control, key: str
+    small: LiveServer, control: Control, key: str
 ) -> None:
     """Two run, three wait, and of ten that come the other five are refused while those are held."""
     with ThreadPoolExecutor(10) as clients:
@@ -61,6 +61,6 @@ def test_requests_beyond_the_backlog_get_503_at_once(
 
     assert [answer.result().status for answer in refused] == [503] * 5
     assert sorted(statuses) == [200] * 5 + [503] * 5
-    assert all(int(answer.result().one("retry-after") or 0) >= 1 for answer in refused)
+    assert all(int(answer.result().header("retry-after") or 0) >= 1 for answer in refused)
     assert small.client.fetch("GET", "/").status == 200
     assert "Traceback" not in small.log()

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.apps.wsgi_faulty import FAULTS
-from tests.conftest import CONFORMANCE, Servers, Site, options, shared_site
+from tests.conftest import CONFORMANCE, LiveServer, Servers, options, shared_server
 from tests.harness.control import Control
 from tests.harness.http import Aborted, Http1Client
 from tests.harness.servers import ASGI_SERVERS, serve
@@ -29,44 +29,46 @@ def tracebacks(log: str, error: str) -> int:
 
 
 @pytest.fixture(params=[name for name in ASGI_SERVERS if name != "daphne"])
-def aborting_site(request: pytest.FixtureRequest, servers: Servers) -> Iterator[Site]:
+def aborting_server(request: pytest.FixtureRequest, servers: Servers) -> Iterator[LiveServer]:
     """The servers that abort a response when the app raises. See the last test for daphne."""
-    yield from shared_site(servers, request.param)
+    yield from shared_server(servers, request.param)
 
 
-def assert_the_site_still_works(site: Site) -> None:
-    response = site.client.fetch("GET", "/")
+def assert_the_server_still_works(live_server: LiveServer) -> None:
+    response = live_server.client.fetch("GET", "/")
     assert (response.status, response.body) == (200, b"ready")
 
 
 @pytest.mark.parametrize("path", BEFORE)
-def test_an_error_before_the_first_byte_is_a_500(site: Site, key: str, path: str) -> None:
-    response = site.client.fetch("GET", f"{path}?key={key}")
+def test_an_error_before_the_first_byte_is_a_500(
+    live_server: LiveServer, key: str, path: str
+) -> None:
+    response = live_server.client.fetch("GET", f"{path}?key={key}")
 
     assert response.status == 500
-    assert response.one("x-never") is None
-    assert_the_site_still_works(site)
-    assert tracebacks(site.log(having=f"Boom: {key}"), f"Boom: {key}") == 1
+    assert response.header("x-never") is None
+    assert_the_server_still_works(live_server)
+    assert tracebacks(live_server.log(wait_for=f"Boom: {key}"), f"Boom: {key}") == 1
 
 
 @pytest.mark.parametrize("path", AFTER)
 def test_an_error_after_the_first_byte_aborts_the_response(
-    aborting_site: Site, control: Control, key: str, path: str
+    aborting_server: LiveServer, control: Control, key: str, path: str
 ) -> None:
-    exchange = aborting_site.client.open("GET", f"{path}?key={key}")
+    exchange = aborting_server.client.open("GET", f"{path}?key={key}")
     assert exchange.chunk() == b"a part"
     control.open(key, "fail")
 
     with pytest.raises(Aborted):
         exchange.read()
-    assert_the_site_still_works(aborting_site)
-    assert tracebacks(aborting_site.log(having=f"Boom: {key}"), f"Boom: {key}") == 1
+    assert_the_server_still_works(aborting_server)
+    assert tracebacks(aborting_server.log(wait_for=f"Boom: {key}"), f"Boom: {key}") == 1
 
 
 def test_start_response_raises_exc_info_after_the_first_byte(
-    aborting_site: Site, control: Control, key: str
+    aborting_server: LiveServer, control: Control, key: str
 ) -> None:
-    exchange = aborting_site.client.open("GET", f"/replace/late?key={key}")
+    exchange = aborting_server.client.open("GET", f"/replace/late?key={key}")
     exchange.chunk()
     control.open(key, "fail")
 
@@ -74,44 +76,44 @@ def test_start_response_raises_exc_info_after_the_first_byte(
     assert raised["message"] == key
 
 
-def test_every_breach_before_the_first_byte_is_a_500(site: Site, key: str) -> None:
+def test_every_breach_before_the_first_byte_is_a_500(live_server: LiveServer, key: str) -> None:
     """All at once, because daphne looks for failed apps once a second."""
-    asked = {name: site.client.open("GET", f"/faulty/{name}?key={key}") for name in AT_ONCE}
+    asked = {name: live_server.client.open("GET", f"/faulty/{name}?key={key}") for name in AT_ONCE}
 
     answers = {name: exchange.read() for name, exchange in asked.items()}
 
     assert {name: answer.status for name, answer in answers.items()} == dict.fromkeys(AT_ONCE, 500)
-    assert not [name for name, answer in answers.items() if answer.all("x-bad")]
-    assert not [name for name, answer in answers.items() if answer.all("set-cookie")]
-    assert_the_site_still_works(site)
-    log = site.log(having="AppProtocolError: ", times=len(AT_ONCE))
+    assert not [name for name, answer in answers.items() if answer.header_values("x-bad")]
+    assert not [name for name, answer in answers.items() if answer.header_values("set-cookie")]
+    assert_the_server_still_works(live_server)
+    log = live_server.log(wait_for="AppProtocolError: ", times=len(AT_ONCE))
     assert tracebacks(log, "AppProtocolError: ") == len(AT_ONCE)
 
 
 @pytest.mark.parametrize("name", LATER)
 def test_a_breach_after_the_first_byte_aborts_the_response(
-    aborting_site: Site, control: Control, key: str, name: str
+    aborting_server: LiveServer, control: Control, key: str, name: str
 ) -> None:
-    exchange = aborting_site.client.open("GET", f"/faulty/{name}?key={key}")
+    exchange = aborting_server.client.open("GET", f"/faulty/{name}?key={key}")
     assert exchange.chunk() == b"a part"
     control.open(key, "fail")
 
     with pytest.raises(Aborted) as aborted:
         exchange.read()
     assert b"text" not in aborted.value.body
-    assert_the_site_still_works(aborting_site)
-    assert tracebacks(aborting_site.log(having="AppProtocolError: "), "AppProtocolError: ") == 1
+    assert_the_server_still_works(aborting_server)
+    assert tracebacks(aborting_server.log(wait_for="AppProtocolError: "), "AppProtocolError: ") == 1
 
 
 def test_an_error_in_close_is_logged_and_the_whole_response_stands(
-    site: Site, control: Control, key: str
+    live_server: LiveServer, control: Control, key: str
 ) -> None:
-    response = site.client.fetch("GET", f"/faulty/close-raises?key={key}")
+    response = live_server.client.fetch("GET", f"/faulty/close-raises?key={key}")
 
     assert (response.status, response.body) == (200, b"a part")
     control.expect(key, "closed")
-    assert_the_site_still_works(site)
-    assert tracebacks(site.log(having=f"Boom: {key}"), f"Boom: {key}") == 1
+    assert_the_server_still_works(live_server)
+    assert tracebacks(live_server.log(wait_for=f"Boom: {key}"), f"Boom: {key}") == 1
 
 
 def test_daphne_leaves_a_failed_response_open(control: Control, key: str) -> None:

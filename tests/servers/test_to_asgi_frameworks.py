@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.apps.django_user import PASSWORD, USER
-from tests.conftest import Servers, Site, site_of
+from tests.conftest import LiveServer, Servers
 from tests.harness.control import Control
 from tests.harness.servers import ASGI_SERVERS, ROOT
 from tests.servers.test_to_asgi_errors import tracebacks
@@ -40,16 +40,18 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(params=ASGI_SERVERS)
-def frameworks(request: pytest.FixtureRequest, servers: Servers, database: Path) -> Iterator[Site]:
+def frameworks(
+    request: pytest.FixtureRequest, servers: Servers, database: Path
+) -> Iterator[LiveServer]:
     env = {"BRIDGE_TEST_DATABASE": str(database)}
-    site = site_of(servers.get(request.param, FRAMEWORKS, env=env))
-    yield site
-    site.client.close()
+    live_server = LiveServer.of(servers.get(request.param, FRAMEWORKS, env=env))
+    yield live_server
+    live_server.client.close()
 
 
 @pytest.fixture
-def browser(frameworks: Site) -> Iterator[httpx.Client]:
-    """A client with cookies and redirects, speaking the site's HTTP version."""
+def browser(frameworks: LiveServer) -> Iterator[httpx.Client]:
+    """A client with cookies and redirects, speaking the live_server's HTTP version."""
     http2 = frameworks.client.http == "2"
     url = frameworks.server.url
     with httpx.Client(base_url=url, http1=not http2, http2=http2, timeout=15) as client:
@@ -57,7 +59,7 @@ def browser(frameworks: Site) -> Iterator[httpx.Client]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_hello_from_where_it_is_mounted(frameworks: Site, name: str) -> None:
+def test_hello_from_where_it_is_mounted(frameworks: LiveServer, name: str) -> None:
     response = frameworks.client.fetch("GET", f"/{name}/hello")
 
     assert response.status == 200
@@ -65,7 +67,7 @@ def test_hello_from_where_it_is_mounted(frameworks: Site, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_page_that_is_not_there_is_the_frameworks_404(frameworks: Site, name: str) -> None:
+def test_a_page_that_is_not_there_is_the_frameworks_404(frameworks: LiveServer, name: str) -> None:
     assert frameworks.client.fetch("GET", f"/{name}/missing").status == 404
 
 
@@ -92,7 +94,7 @@ def test_a_form_arrives_in_bottle(browser: httpx.Client) -> None:
 
 @pytest.mark.parametrize("name", ["flask", "django"])
 def test_a_streamed_response_leaves_chunk_by_chunk(
-    frameworks: Site, control: Control, key: str, name: str
+    frameworks: LiveServer, control: Control, key: str, name: str
 ) -> None:
     exchange = frameworks.client.open("GET", f"/{name}/stream?key={key}")
     for number in range(3):
@@ -110,7 +112,7 @@ def test_a_session_lives_in_its_cookie(browser: httpx.Client, name: str) -> None
     assert counts == [1, 2, 3]
 
 
-def test_flasks_async_views_run(frameworks: Site) -> None:
+def test_flasks_async_views_run(frameworks: LiveServer) -> None:
     response = frameworks.client.fetch("GET", "/flask/async")
 
     assert response.status == 200
@@ -125,13 +127,13 @@ def test_flask_sends_a_file_and_a_part_of_it(browser: httpx.Client) -> None:
     assert (part.status_code, part.content) == (206, b"5678901234")
 
 
-def test_flask_answers_its_own_errors_with_its_own_page(frameworks: Site, key: str) -> None:
+def test_flask_answers_its_own_errors_with_its_own_page(frameworks: LiveServer, key: str) -> None:
     """Flask catches and logs it; nothing reaches the adapter, so nothing is logged twice."""
     response = frameworks.client.fetch("GET", f"/flask/error?key={key}")
 
     assert response.status == 500
     assert b"Internal Server Error" in response.body
-    log = frameworks.log(having=f"LookupError: {key}")
+    log = frameworks.log(wait_for=f"LookupError: {key}")
     assert tracebacks(log, f"LookupError: {key}") == 1
 
 

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.apps.wsgi_uploads import READERS
-from tests.conftest import Site
+from tests.conftest import LiveServer
 from tests.harness.control import Control
 from tests.harness.http import Aborted, Fields, exchange_raw, split_responses
 
@@ -17,8 +17,10 @@ METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 BIG = bytes(range(256)) * 81920  # 20 MiB
 
 
-def environ_of(site: Site, path: str = "/echo", headers: Fields = ()) -> dict[str, str]:
-    response = site.client.fetch("GET", path, headers)
+def environ_of(
+    live_server: LiveServer, path: str = "/echo", headers: Fields = ()
+) -> dict[str, str]:
+    response = live_server.client.fetch("GET", path, headers)
     assert response.status == 200, response
     environ: dict[str, str] = response.json()["environ"]
     return environ
@@ -29,26 +31,26 @@ def digest_of(data: bytes) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_the_method_reaches_the_app(site: Site, method: str) -> None:
-    response = site.client.fetch(method, "/echo", body=b"" if method == "POST" else None)
+def test_the_method_reaches_the_app(live_server: LiveServer, method: str) -> None:
+    response = live_server.client.fetch(method, "/echo", body=b"" if method == "POST" else None)
 
     assert response.status == 200
     assert response.json()["environ"]["REQUEST_METHOD"] == method
 
 
-def test_the_environ_is_pep_3333s(site: Site) -> None:
-    seen = site.client.fetch("GET", "/echo/a%20b?q=1&q=2").json()
+def test_the_environ_is_pep_3333s(live_server: LiveServer) -> None:
+    seen = live_server.client.fetch("GET", "/echo/a%20b?q=1&q=2").json()
 
     environ = seen["environ"]
     assert environ["SCRIPT_NAME"] == ""
     assert environ["PATH_INFO"] == "/echo/a b"
     assert environ["QUERY_STRING"] == "q=1&q=2"
-    assert environ["SERVER_PORT"] == str(site.port)
+    assert environ["SERVER_PORT"] == str(live_server.port)
     assert environ["SERVER_NAME"] == "127.0.0.1"
     assert environ["REMOTE_ADDR"] == "127.0.0.1"
     assert environ["REMOTE_PORT"].isdigit()
     assert environ["wsgi.url_scheme"] == "http"
-    assert environ["SERVER_PROTOCOL"] == f"HTTP/{site.client.http}"
+    assert environ["SERVER_PROTOCOL"] == f"HTTP/{live_server.client.http}"
     assert seen["wsgi.version"] == [1, 0]
     assert seen["wsgi.multithread"] is True
     assert seen["wsgi.run_once"] is False
@@ -57,8 +59,8 @@ def test_the_environ_is_pep_3333s(site: Site) -> None:
     assert "wsgi.file_wrapper" in seen["keys"]
 
 
-def test_the_raw_path_is_kept_beside_the_decoded_one(site: Site) -> None:
-    environ = environ_of(site, "/echo/a%2Fb/caf%C3%A9?x=%2F")
+def test_the_raw_path_is_kept_beside_the_decoded_one(live_server: LiveServer) -> None:
+    environ = environ_of(live_server, "/echo/a%2Fb/caf%C3%A9?x=%2F")
 
     assert environ["PATH_INFO"] == "/echo/a/b/caf\xc3\xa9"  # UTF-8 bytes as latin-1
     assert environ["RAW_URI"] == "/echo/a%2Fb/caf%C3%A9?x=%2F"
@@ -66,75 +68,77 @@ def test_the_raw_path_is_kept_beside_the_decoded_one(site: Site) -> None:
     assert environ["QUERY_STRING"] == "x=%2F"
 
 
-def test_header_fields_become_http_variables(site: Site) -> None:
-    environ = environ_of(site, headers=[("X-One", "1"), ("content-type", "text/x-y"), ("x-e", "")])
+def test_header_fields_become_http_variables(live_server: LiveServer) -> None:
+    environ = environ_of(
+        live_server, headers=[("X-One", "1"), ("content-type", "text/x-y"), ("x-e", "")]
+    )
 
     assert environ["HTTP_X_ONE"] == "1"
     assert environ["HTTP_X_E"] == ""
     assert environ["CONTENT_TYPE"] == "text/x-y"
     assert "HTTP_CONTENT_TYPE" not in environ
-    assert environ["HTTP_HOST"] == f"127.0.0.1:{site.port}"
+    assert environ["HTTP_HOST"] == f"127.0.0.1:{live_server.port}"
 
 
-def test_cookie_lines_join_with_semicolon_and_others_with_comma(site: Site) -> None:
+def test_cookie_lines_join_with_semicolon_and_others_with_comma(live_server: LiveServer) -> None:
     fields = [("cookie", "a=1"), ("x-list", "1"), ("cookie", "b=2"), ("x-list", "2")]
 
-    environ = environ_of(site, headers=fields)
+    environ = environ_of(live_server, headers=fields)
 
     assert environ["HTTP_COOKIE"] == "a=1; b=2"
     assert environ["HTTP_X_LIST"].replace(" ", "") == "1,2"
 
 
-def test_names_with_underscores_do_not_arrive(site: Site) -> None:
+def test_names_with_underscores_do_not_arrive(live_server: LiveServer) -> None:
     fields = [("x_forged", "no"), ("x-forged", "yes"), ("remote_user", "root")]
 
-    environ = environ_of(site, headers=fields)
+    environ = environ_of(live_server, headers=fields)
 
     assert environ["HTTP_X_FORGED"] == "yes"
     assert "REMOTE_USER" not in environ
     assert "HTTP_REMOTE_USER" not in environ
 
 
-def test_no_body_reads_as_empty(site: Site) -> None:
-    assert site.client.fetch("GET", "/upload").json()["length"] == 0
+def test_no_body_reads_as_empty(live_server: LiveServer) -> None:
+    assert live_server.client.fetch("GET", "/upload").json()["length"] == 0
 
 
 @pytest.mark.parametrize(
     "how",
     sorted(set(READERS) - {"none"}),
 )
-def test_a_small_body_survives_every_way_of_reading(site: Site, how: str) -> None:
+def test_a_small_body_survives_every_way_of_reading(live_server: LiveServer, how: str) -> None:
     body = b"line one\nline two\r\n\nlast without an end" + bytes(range(256))
 
-    seen = site.client.fetch("POST", f"/upload?how={how}", body=body).json()
+    seen = live_server.client.fetch("POST", f"/upload?how={how}", body=body).json()
 
     assert seen == {**digest_of(body), "pieces": seen["pieces"]}
 
 
-def test_read_without_a_size_returns_all_and_then_nothing(site: Site) -> None:
+def test_read_without_a_size_returns_all_and_then_nothing(live_server: LiveServer) -> None:
     body = b"x" * 200_000
 
-    seen = site.client.fetch("POST", "/upload/unvalidated", body=body).json()
+    seen = live_server.client.fetch("POST", "/upload/unvalidated", body=body).json()
 
     assert seen == {**digest_of(body), "after": 0}
 
 
 @pytest.mark.parametrize("how", ["read-64k", "readline"])
-def test_twenty_megabytes_survive(site: Site, how: str) -> None:
-    seen = site.client.fetch("POST", f"/upload?how={how}", body=BIG).json()
+def test_twenty_megabytes_survive(live_server: LiveServer, how: str) -> None:
+    seen = live_server.client.fetch("POST", f"/upload?how={how}", body=BIG).json()
 
     assert seen == {**digest_of(BIG), "pieces": seen["pieces"]}
 
 
-def test_a_body_that_nobody_reads_does_not_hold_up_the_response(site: Site) -> None:
-    response = site.client.fetch("POST", "/upload?how=none", body=b"unread")
+def test_a_body_that_nobody_reads_does_not_hold_up_the_response(live_server: LiveServer) -> None:
+    response = live_server.client.fetch("POST", "/upload?how=none", body=b"unread")
 
     assert response.status == 200
     assert response.json()["length"] == 0
 
 
-def test_a_body_without_content_length_survives(site: Site) -> None:
-    exchange = site.client.open("POST", "/upload", has_body=True)
+def test_a_body_without_content_length_survives(live_server: LiveServer) -> None:
+    exchange = live_server.client.open("POST", "/upload", has_body=True)
     for piece in (b"one\n", b"x" * 100_000, b"three"):
         exchange.send(piece)
     exchange.end()
@@ -143,25 +147,25 @@ def test_a_body_without_content_length_survives(site: Site) -> None:
     assert exchange.read().json() == {**digest_of(body), "pieces": pytest.approx(3, abs=10)}
 
 
-def test_an_empty_body_without_content_length_is_empty(site: Site) -> None:
-    exchange = site.client.open("POST", "/upload", has_body=True)
+def test_an_empty_body_without_content_length_is_empty(live_server: LiveServer) -> None:
+    exchange = live_server.client.open("POST", "/upload", has_body=True)
     exchange.end()
 
     assert exchange.read().json()["length"] == 0
 
 
 def test_a_body_cut_short_never_looks_like_a_clean_end(
-    site: Site, control: Control, key: str
+    live_server: LiveServer, control: Control, key: str
 ) -> None:
-    if site.name == "daphne":
-        daphne_starts_no_app_for_a_body_cut_short(site, control, key)
+    if live_server.name == "daphne":
+        daphne_starts_no_app_for_a_body_cut_short(live_server, control, key)
         return
-    exchange = site.client.open(
+    exchange = live_server.client.open(
         "POST", f"/upload/cut?key={key}", [("content-length", "1000")], has_body=True
     )
     exchange.send(b"x" * 10)
     control.expect(key, "reading")
-    exchange.leave()
+    exchange.disconnect()
 
     (ended,) = control.expect(key, "ended")
     assert ended["error"], f"the app read {ended['length']} bytes and saw a clean end"
@@ -169,50 +173,54 @@ def test_a_body_cut_short_never_looks_like_a_clean_end(
     assert "ConnectionError" in ended["error"]
 
 
-def daphne_starts_no_app_for_a_body_cut_short(site: Site, control: Control, key: str) -> None:
+def daphne_starts_no_app_for_a_body_cut_short(
+    live_server: LiveServer, control: Control, key: str
+) -> None:
     """daphne 4.2 collects the whole body before it makes a scope (``WebRequest.process`` is called
     by Twisted when the request is complete), so an app never sees part of one.
     """
-    exchange = site.client.open(
+    exchange = live_server.client.open(
         "POST", f"/upload/cut?key={key}", [("content-length", "1000")], has_body=True
     )
     exchange.send(b"x" * 10)
-    exchange.leave()
-    assert site.client.fetch("GET", "/").status == 200
+    exchange.disconnect()
+    assert live_server.client.fetch("GET", "/").status == 200
     assert not control.reports(key, "reading")
 
 
 def test_a_chunked_body_cut_short_never_looks_like_a_clean_end(
-    site: Site, control: Control, key: str
+    live_server: LiveServer, control: Control, key: str
 ) -> None:
-    if site.name == "daphne":
-        daphne_starts_no_app_for_a_body_cut_short(site, control, key)
+    if live_server.name == "daphne":
+        daphne_starts_no_app_for_a_body_cut_short(live_server, control, key)
         return
-    exchange = site.client.open("POST", f"/upload/cut?key={key}", has_body=True)
+    exchange = live_server.client.open("POST", f"/upload/cut?key={key}", has_body=True)
     exchange.send(b"x" * 10)
     control.expect(key, "reading")
-    exchange.leave()
+    exchange.disconnect()
 
     (ended,) = control.expect(key, "ended")
     assert ended["error"], f"the app read {ended['length']} bytes and saw a clean end"
 
 
-def test_a_cut_body_is_not_logged_as_an_error(http1_site: Site, control: Control, key: str) -> None:
-    if http1_site.name == "daphne":
-        daphne_starts_no_app_for_a_body_cut_short(http1_site, control, key)
+def test_a_cut_body_is_not_logged_as_an_error(
+    http1_server: LiveServer, control: Control, key: str
+) -> None:
+    if http1_server.name == "daphne":
+        daphne_starts_no_app_for_a_body_cut_short(http1_server, control, key)
         return
-    exchange = http1_site.client.open("POST", f"/upload/cut?key={key}", has_body=True)
+    exchange = http1_server.client.open("POST", f"/upload/cut?key={key}", has_body=True)
     exchange.send(b"x" * 10)
     control.expect(key, "reading")
-    exchange.leave()
+    exchange.disconnect()
     control.expect(key, "ended")
 
-    assert http1_site.client.fetch("GET", "/").status == 200
-    assert "Traceback" not in http1_site.log()
+    assert http1_server.client.fetch("GET", "/").status == 200
+    assert "Traceback" not in http1_server.log()
 
 
-def test_requests_on_one_connection_follow_each_other(http1_site: Site) -> None:
-    exchange = http1_site.client.open("GET", "/echo/first")
+def test_requests_on_one_connection_follow_each_other(http1_server: LiveServer) -> None:
+    exchange = http1_server.client.open("GET", "/echo/first")
     first = exchange.read()
     exchange.send(b"GET /echo/second HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
     data = _rest(exchange)
@@ -227,7 +235,7 @@ def _rest(exchange: Any) -> bytes:
     return found
 
 
-def test_pipelined_requests_are_answered_in_order(http1_site: Site) -> None:
+def test_pipelined_requests_are_answered_in_order(http1_server: LiveServer) -> None:
     posted = b"POST /upload HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhello"
     asked = b"".join(
         [
@@ -237,7 +245,7 @@ def test_pipelined_requests_are_answered_in_order(http1_site: Site) -> None:
         ]
     )
 
-    data = exchange_raw(http1_site.port, asked)
+    data = exchange_raw(http1_server.port, asked)
 
     first, second, third = split_responses(data, ["GET", "POST", "GET"])
     assert first.json()["environ"]["PATH_INFO"] == "/echo/1"
@@ -245,7 +253,7 @@ def test_pipelined_requests_are_answered_in_order(http1_site: Site) -> None:
     assert third.json()["environ"]["PATH_INFO"] == "/echo/3"
 
 
-def test_an_unread_body_does_not_become_the_next_request(http1_site: Site) -> None:
+def test_an_unread_body_does_not_become_the_next_request(http1_server: LiveServer) -> None:
     """The leftover of a body must be skipped, or the connection closed: never parsed."""
     inner = b"GET /echo/smuggled HTTP/1.1\r\nhost: x\r\n\r\n"
     asked = (
@@ -254,15 +262,15 @@ def test_an_unread_body_does_not_become_the_next_request(http1_site: Site) -> No
         + b"GET /echo/next HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
     )
 
-    data = exchange_raw(http1_site.port, asked)
+    data = exchange_raw(http1_server.port, asked)
 
     assert b"smuggled" not in data
     assert data.startswith(b"HTTP/1.1 200")
 
 
-def test_expect_continue_is_answered_when_the_app_reads(http1_site: Site) -> None:
+def test_expect_continue_is_answered_when_the_app_reads(http1_server: LiveServer) -> None:
     fields = [("content-length", "5"), ("expect", "100-continue")]
-    exchange = http1_site.client.open("POST", "/upload", fields, has_body=True)
+    exchange = http1_server.client.open("POST", "/upload", fields, has_body=True)
     stream: Any = exchange.stream  # type: ignore[attr-defined]  # the HTTP/1.1 exchange has one
 
     assert stream.until(b"\r\n\r\n").startswith(b"HTTP/1.1 100")
@@ -270,32 +278,32 @@ def test_expect_continue_is_answered_when_the_app_reads(http1_site: Site) -> Non
     assert exchange.read().json()["length"] == 5
 
 
-def test_the_query_string_arrives_as_it_was_sent(site: Site) -> None:
+def test_the_query_string_arrives_as_it_was_sent(live_server: LiveServer) -> None:
     query = "a=%zz&b=" + quote("\u20ac") + "&&=&c=+%2B;d"
 
-    assert environ_of(site, f"/echo?{query}")["QUERY_STRING"] == query
+    assert environ_of(live_server, f"/echo?{query}")["QUERY_STRING"] == query
 
 
-def test_http_1_0_is_answered_and_closed(http1_site: Site) -> None:
-    data = exchange_raw(http1_site.port, b"GET /echo HTTP/1.0\r\nhost: x\r\n\r\n")
+def test_http_1_0_is_answered_and_closed(http1_server: LiveServer) -> None:
+    data = exchange_raw(http1_server.port, b"GET /echo HTTP/1.0\r\nhost: x\r\n\r\n")
 
     head, _, body = data.partition(b"\r\n\r\n")
     assert b" 200" in head.split(b"\r\n")[0]
     assert b"transfer-encoding" not in head.lower()
     # granian 2.8 says "1" in the scope for what the ASGI spec calls "1.0"
-    version = b"HTTP/1" if http1_site.name == "granian" else b"HTTP/1.0"
+    version = b"HTTP/1" if http1_server.name == "granian" else b"HTTP/1.0"
     assert b'"SERVER_PROTOCOL": "%b' % version in body
 
 
 def test_a_client_that_leaves_before_the_response_costs_nothing(
-    site: Site, control: Control, key: str
+    live_server: LiveServer, control: Control, key: str
 ) -> None:
-    exchange = site.client.open("GET", f"/hold?key={key}")
+    exchange = live_server.client.open("GET", f"/hold?key={key}")
     control.expect_waiting(key, "hold")
-    exchange.leave()
+    exchange.disconnect()
     control.open(key, "hold")
 
-    assert site.client.fetch("GET", "/").status == 200
+    assert live_server.client.fetch("GET", "/").status == 200
     with pytest.raises((Aborted, OSError)):
         exchange.read()
-    assert "Traceback" not in site.log()
+    assert "Traceback" not in live_server.log()

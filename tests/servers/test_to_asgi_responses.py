@@ -9,7 +9,7 @@ import pytest
 
 from tests.apps.wsgi_files import file_content
 from tests.apps.wsgi_streams import large_body
-from tests.conftest import Site
+from tests.conftest import LiveServer
 from tests.harness.control import Control
 from tests.harness.http import exchange_raw, request_head
 
@@ -26,43 +26,45 @@ LARGE = 20 << 20
         ("/write", 200, b"written twice and returned"),
     ],
 )
-def test_every_form_of_body_arrives_whole(site: Site, path: str, status: int, body: bytes) -> None:
-    response = site.client.fetch("GET", path)
+def test_every_form_of_body_arrives_whole(
+    live_server: LiveServer, path: str, status: int, body: bytes
+) -> None:
+    response = live_server.client.fetch("GET", path)
 
     assert (response.status, response.body) == (status, body)
 
 
 @pytest.mark.parametrize("path", ["/empty-list", "/lazy/empty"])
-def test_a_head_without_a_body_keeps_its_fields(site: Site, path: str) -> None:
-    response = site.client.fetch("GET", path)
+def test_a_head_without_a_body_keeps_its_fields(live_server: LiveServer, path: str) -> None:
+    response = live_server.client.fetch("GET", path)
 
-    assert "yes" in (response.one("x-empty"), response.one("x-lazy"))
+    assert "yes" in (response.header("x-empty"), response.header("x-lazy"))
 
 
-def test_header_fields_arrive_in_order_with_repeats(site: Site) -> None:
-    response = site.client.fetch("GET", "/headers")
+def test_header_fields_arrive_in_order_with_repeats(live_server: LiveServer) -> None:
+    response = live_server.client.fetch("GET", "/headers")
 
     assert response.status == 299
-    assert response.all("set-cookie") == ["a=1; Path=/", "b=2; Path=/"]
-    assert response.one("x-mixed-case") == "Value"
-    assert response.one("x-empty") == ""
-    assert response.one("x-padded") == "value"
-    assert ",".join(response.all("vary")).replace(" ", "") == "Accept,Cookie"
+    assert response.header_values("set-cookie") == ["a=1; Path=/", "b=2; Path=/"]
+    assert response.header("x-mixed-case") == "Value"
+    assert response.header("x-empty") == ""
+    assert response.header("x-padded") == "value"
+    assert ",".join(response.header_values("vary")).replace(" ", "") == "Accept,Cookie"
 
 
-def test_header_values_above_ascii_arrive_as_latin_1(http1_site: Site) -> None:
-    head = request_head("GET", "/headers", [("connection", "close")], http1_site.port)
+def test_header_values_above_ascii_arrive_as_latin_1(http1_server: LiveServer) -> None:
+    head = request_head("GET", "/headers", [("connection", "close")], http1_server.port)
 
-    data = exchange_raw(http1_site.port, head)
+    data = exchange_raw(http1_server.port, head)
 
     assert b": caf\xe9\r\n" in data
 
 
 @pytest.mark.parametrize("count", [2, 5])
 def test_each_chunk_leaves_before_the_next_is_made(
-    site: Site, control: Control, key: str, count: int
+    live_server: LiveServer, control: Control, key: str, count: int
 ) -> None:
-    exchange = site.client.open("GET", f"/stream?key={key}&count={count}")
+    exchange = live_server.client.open("GET", f"/stream?key={key}&count={count}")
     received = b""
     for number in range(count):
         control.expect_waiting(key, "chunk")
@@ -73,8 +75,10 @@ def test_each_chunk_leaves_before_the_next_is_made(
     assert exchange.chunk() == b""
 
 
-def test_written_data_leaves_before_the_app_goes_on(site: Site, control: Control, key: str) -> None:
-    exchange = site.client.open("GET", f"/write/gated?key={key}")
+def test_written_data_leaves_before_the_app_goes_on(
+    live_server: LiveServer, control: Control, key: str
+) -> None:
+    exchange = live_server.client.open("GET", f"/write/gated?key={key}")
     first = exchange.chunk()
     control.release(key, "second")
 
@@ -82,8 +86,8 @@ def test_written_data_leaves_before_the_app_goes_on(site: Site, control: Control
 
 
 @pytest.mark.parametrize("length", ["yes", "no"])
-def test_a_large_body_arrives_whole(site: Site, length: str) -> None:
-    response = site.client.fetch("GET", f"/large?size={LARGE}&length={length}")
+def test_a_large_body_arrives_whole(live_server: LiveServer, length: str) -> None:
+    response = live_server.client.fetch("GET", f"/large?size={LARGE}&length={length}")
 
     expected = hashlib.sha256()
     for data in large_body(LARGE):
@@ -91,38 +95,42 @@ def test_a_large_body_arrives_whole(site: Site, length: str) -> None:
     assert hashlib.sha256(response.body).hexdigest() == expected.hexdigest()
 
 
-def test_head_sends_the_fields_and_no_body(site: Site, control: Control, key: str) -> None:
-    response = site.client.fetch("HEAD", f"/head?key={key}")
+def test_head_sends_the_fields_and_no_body(
+    live_server: LiveServer, control: Control, key: str
+) -> None:
+    response = live_server.client.fetch("HEAD", f"/head?key={key}")
 
     assert (response.status, response.body) == (200, b"")
-    assert response.one("content-length") == "12"
+    assert response.header("content-length") == "12"
     control.expect(key, "closed")
 
 
-def test_head_iterates_only_until_the_head_is_known(site: Site, control: Control, key: str) -> None:
-    site.client.fetch("HEAD", f"/head?key={key}")
+def test_head_iterates_only_until_the_head_is_known(
+    live_server: LiveServer, control: Control, key: str
+) -> None:
+    live_server.client.fetch("HEAD", f"/head?key={key}")
 
     control.expect(key, "closed")
     assert len(control.reports(key, "chunk")) <= 1
 
 
 @pytest.mark.parametrize("path", ["/lazy", "/write", "/headers", "/echo"])
-def test_head_leaves_no_byte_behind_on_the_wire(http1_site: Site, path: str) -> None:
-    head = request_head("HEAD", path, [("connection", "close")], http1_site.port)
+def test_head_leaves_no_byte_behind_on_the_wire(http1_server: LiveServer, path: str) -> None:
+    head = request_head("HEAD", path, [("connection", "close")], http1_server.port)
 
-    data = exchange_raw(http1_site.port, head)
+    data = exchange_raw(http1_server.port, head)
 
     assert data.startswith(b"HTTP/1.1 2")
     assert data.endswith(b"\r\n\r\n")
 
 
 @pytest.mark.parametrize("line", ["204 No Content", "304 Not Modified"])
-def test_statuses_without_a_body_send_none(http1_site: Site, line: str) -> None:
+def test_statuses_without_a_body_send_none(http1_server: LiveServer, line: str) -> None:
     """Even where the app gave one; the client's next response would start with it."""
     path = f"/status?body=forbidden&line={line.replace(' ', '+')}"
-    head = request_head("GET", path, [("connection", "close")], http1_site.port)
+    head = request_head("GET", path, [("connection", "close")], http1_server.port)
 
-    data = exchange_raw(http1_site.port, head)
+    data = exchange_raw(http1_server.port, head)
 
     assert data.startswith(f"HTTP/1.1 {line[:3]}".encode())
     assert data.endswith(b"\r\n\r\n")
@@ -130,61 +138,61 @@ def test_statuses_without_a_body_send_none(http1_site: Site, line: str) -> None:
 
 
 @pytest.mark.parametrize("status", [200, 201, 299, 302, 400, 404, 418, 500, 503, 599])
-def test_the_status_arrives(site: Site, status: int) -> None:
-    response = site.client.fetch("GET", f"/status?line={status}+Some+Reason&body=text")
+def test_the_status_arrives(live_server: LiveServer, status: int) -> None:
+    response = live_server.client.fetch("GET", f"/status?line={status}+Some+Reason&body=text")
 
     assert (response.status, response.body) == (status, b"text")
 
 
 @pytest.mark.parametrize("path", ["/replace", "/replace/lazy"])
-def test_exc_info_replaces_a_head_that_has_not_gone_out(site: Site, path: str) -> None:
-    response = site.client.fetch("GET", path)
+def test_exc_info_replaces_a_head_that_has_not_gone_out(live_server: LiveServer, path: str) -> None:
+    response = live_server.client.fetch("GET", path)
 
     assert (response.status, response.body) == (503, b"an error page")
-    assert response.one("x-replaced") == "yes"
-    assert response.one("x-never") is None
+    assert response.header("x-replaced") == "yes"
+    assert response.header("x-never") is None
 
 
 @pytest.mark.parametrize("kind", ["memory", "disk", "named"])
-def test_a_wrapped_file_arrives_whole(site: Site, kind: str) -> None:
-    response = site.client.fetch("GET", f"/file?kind={kind}")
+def test_a_wrapped_file_arrives_whole(live_server: LiveServer, kind: str) -> None:
+    response = live_server.client.fetch("GET", f"/file?kind={kind}")
 
     assert response.body == file_content()
 
 
 @pytest.mark.parametrize("kind", ["memory", "disk", "named"])
-def test_a_wrapped_file_starts_at_its_position(site: Site, kind: str) -> None:
-    response = site.client.fetch("GET", f"/file?kind={kind}&offset=1000003")
+def test_a_wrapped_file_starts_at_its_position(live_server: LiveServer, kind: str) -> None:
+    response = live_server.client.fetch("GET", f"/file?kind={kind}&offset=1000003")
 
     assert response.body == file_content()[1_000_003:]
 
 
 @pytest.mark.parametrize("kind", ["memory", "disk", "named"])
-def test_content_length_ends_a_wrapped_file_early(site: Site, kind: str) -> None:
+def test_content_length_ends_a_wrapped_file_early(live_server: LiveServer, kind: str) -> None:
     """A range response: the file object goes on, the declared length does not."""
-    response = site.client.fetch("GET", f"/file?kind={kind}&offset=100&length=1000001")
+    response = live_server.client.fetch("GET", f"/file?kind={kind}&offset=100&length=1000001")
 
     assert response.body == file_content()[100:1_000_101]
-    assert response.one("content-length") == "1000001"
+    assert response.header("content-length") == "1000001"
 
 
-def test_head_of_a_wrapped_file_sends_no_body(site: Site) -> None:
-    response = site.client.fetch("HEAD", "/file?kind=disk&length=1000")
+def test_head_of_a_wrapped_file_sends_no_body(live_server: LiveServer) -> None:
+    response = live_server.client.fetch("HEAD", "/file?kind=disk&length=1000")
 
     assert (response.status, response.body) == (200, b"")
 
 
-def test_the_wrapper_closes_the_file(site: Site, control: Control, key: str) -> None:
-    response = site.client.fetch("GET", f"/file/closed?key={key}")
+def test_the_wrapper_closes_the_file(live_server: LiveServer, control: Control, key: str) -> None:
+    response = live_server.client.fetch("GET", f"/file/closed?key={key}")
 
     assert response.body == b"content of a file"
     control.expect(key, "closed")
 
 
 def test_one_context_and_one_thread_for_call_iteration_and_close(
-    site: Site, control: Control, key: str
+    live_server: LiveServer, control: Control, key: str
 ) -> None:
-    response = site.client.fetch("GET", f"/context/streamed?key={key}")
+    response = live_server.client.fetch("GET", f"/context/streamed?key={key}")
 
     steps = [json.loads(line) for line in response.body.splitlines()]
     (closed,) = control.expect(key, "closed")
@@ -193,15 +201,15 @@ def test_one_context_and_one_thread_for_call_iteration_and_close(
     assert {step["thread"] for step in steps} == {closed["thread"]}
 
 
-def test_wsgi_errors_goes_to_the_servers_stderr(site: Site, key: str) -> None:
-    assert site.client.fetch("GET", f"/errors-stream?key={key}").status == 200
+def test_wsgi_errors_goes_to_the_servers_stderr(live_server: LiveServer, key: str) -> None:
+    assert live_server.client.fetch("GET", f"/errors-stream?key={key}").status == 200
 
     line = f"to wsgi.errors: {key}"
-    assert site.log(having=line).count(line) == 1
+    assert live_server.log(wait_for=line).count(line) == 1
 
 
-def test_every_iterator_was_closed(site: Site) -> None:
+def test_every_iterator_was_closed(live_server: LiveServer) -> None:
     """The validator says so on stderr when one is thrown away unclosed."""
-    site.client.fetch("GET", "/lazy")
+    live_server.client.fetch("GET", "/lazy")
 
-    assert "garbage collected without being closed" not in site.server.log()
+    assert "garbage collected without being closed" not in live_server.server.log()

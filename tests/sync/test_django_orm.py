@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
-from tests.conftest import Servers, Site, site_of
+from tests.conftest import LiveServer, Servers
 from tests.harness.ports import HOST
 from tests.harness.postgres import USER, PostgresServer, postgres_server
 
@@ -28,7 +28,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServe
 @pytest.fixture(params=["asgi", "bridged"])
 def django(
     request: pytest.FixtureRequest, database: PostgresServer, servers: Servers
-) -> Iterator[Site]:
+) -> Iterator[LiveServer]:
     """On Django's own ASGI handler, and on its WSGI handler behind `to_asgi`."""
     env = {
         "BRIDGE_TEST_DB_HOST": HOST,
@@ -37,7 +37,7 @@ def django(
         "BRIDGE_TEST_DB_NAME": DATABASE,
     }
     server = servers.get("uvicorn-httptools", f"tests.sync.django_app:{request.param}", env=env)
-    site = site_of(server)
+    site = LiveServer.of(server)
     yield site
     site.client.close()
 
@@ -51,7 +51,7 @@ def notes(database: PostgresServer, key: str) -> int:
 
 @pytest.mark.parametrize("view", ["atomic", "async"])
 def test_one_request_uses_one_connection_and_one_transaction(
-    django: Site, database: PostgresServer, key: str, view: str
+    django: LiveServer, database: PostgresServer, key: str, view: str
 ) -> None:
     response = django.client.fetch("GET", f"/{view}/{key}")
 
@@ -63,7 +63,7 @@ def test_one_request_uses_one_connection_and_one_transaction(
 
 @pytest.mark.parametrize("view", ["atomic", "async"])
 def test_an_error_rolls_back_the_writes_of_every_helper(
-    django: Site, database: PostgresServer, key: str, view: str
+    django: LiveServer, database: PostgresServer, key: str, view: str
 ) -> None:
     response = django.client.fetch("GET", f"/{view}/{key}?fail")
 
@@ -73,7 +73,7 @@ def test_an_error_rolls_back_the_writes_of_every_helper(
 
 @pytest.mark.parametrize("view", ["atomic", "async"])
 def test_concurrent_requests_have_their_own_transactions(
-    django: Site, database: PostgresServer, key: str, view: str
+    django: LiveServer, database: PostgresServer, key: str, view: str
 ) -> None:
     def request(number: int) -> set[tuple[int, int]]:
         response = django.client.fetch("GET", f"/{view}/{key}-{number}")

@@ -6,22 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.tools import missing, program
+from tests.harness.tools import find_program, skip_without
 
 
 def test_a_missing_program_skips_at_a_desk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CI", raising=False)
     with pytest.raises(pytest.skip.Exception, match="apt-get install krakend"):
-        missing("kraken", "krakend")
+        skip_without("kraken", "krakend")
 
 
 def test_a_missing_program_fails_where_ci_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CI", "1")
     with pytest.raises(pytest.fail.Exception, match="nothing is skipped"):
-        program("no-such-program", package="krakend")
+        find_program("no-such-program", package="krakend")
 
 
 def test_a_program_may_be_named_by_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KRAKEN", "/opt/kraken")
-    assert program("sh", package="dash", variable="KRAKEN") == Path("/opt/kraken")
-    assert program("sh", package="dash").name == "sh"
+    assert find_program("sh", package="dash", variable="KRAKEN") == Path("/opt/kraken")
+    assert find_program("sh", package="dash").name == "sh"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Site, site_of
+from tests.conftest import LiveServer
 from tests.harness.control import Control
 from tests.harness.http import Client
 from tests.harness.servers import Server, serve
@@ -22,35 +22,35 @@ BODY_WINDOW = 65536
 
 
 def options(**values: object) -> dict[str, str]:
-    """The environment that gives the target these options of ``to_wsgi``."""
+    """Environment variables that pass these options of ``to_wsgi`` to the target."""
     return {"BRIDGE_TEST_OPTIONS": json.dumps(values)}
 
 
 @dataclass(frozen=True)
-class WsgiSite(Site):
-    """A running WSGI server, and what it can do."""
+class LiveWsgiServer(LiveServer):
+    """A running WSGI server and its capabilities."""
 
     can: WsgiServer
 
 
 @dataclass
 class WsgiServers:
-    """Starts each server once, and keeps it until the session ends."""
+    """Starts each server once and keeps it until the session ends."""
 
     logs: Path
     _stack: ExitStack = field(default_factory=ExitStack)
     _running: dict[tuple[object, ...], Server] = field(default_factory=dict)
     _clients: list[Client] = field(default_factory=list)
 
-    def site(
+    def get(
         self,
         name: str,
         target: str = TARGET,
         *,
         env: Mapping[str, str] | None = None,
         args: tuple[str, ...] = (),
-    ) -> WsgiSite:
-        """The site on the server of this name, target and options."""
+    ) -> LiveWsgiServer:
+        """The running server of this name, target and options."""
         key = (name, target, *sorted((env or {}).items()), *args)
         running = self._running.get(key)
         if running is None or running.process.poll() is not None:
@@ -58,12 +58,14 @@ class WsgiServers:
             log_dir.mkdir()
             serving = serve(WSGI[name].spec, target, env=env, args=args, log_dir=log_dir)
             running = self._running[key] = self._stack.enter_context(serving)
-        site = site_of(running)
-        self._clients.append(site.client)
-        return WsgiSite(site.server, site.client, site.mark, WSGI[name])
+        live_server = LiveServer.of(running)
+        self._clients.append(live_server.client)
+        return LiveWsgiServer(
+            live_server.server, live_server.client, live_server.log_start, WSGI[name]
+        )
 
     def close_clients(self) -> None:
-        """A test is over."""
+        """Close the connections that the finished test opened."""
         while self._clients:
             self._clients.pop().close()
 
@@ -82,38 +84,42 @@ def all_wsgi_servers(
 
 @pytest.fixture
 def wsgi_servers(all_wsgi_servers: WsgiServers) -> Iterator[WsgiServers]:
-    """Running WSGI servers, shared by the session; the connections to them are this test's."""
+    """Running WSGI servers, shared by the session. The test's connections close after it."""
     yield all_wsgi_servers
     all_wsgi_servers.close_clients()
 
 
-def _site(wsgi_servers: WsgiServers, name: str) -> Iterator[WsgiSite]:
-    site = wsgi_servers.site(name)
-    yield site
-    assert site.server.process.poll() is None, f"the test ended {name}"
+def _shared(wsgi_servers: WsgiServers, name: str) -> Iterator[LiveWsgiServer]:
+    live_server = wsgi_servers.get(name)
+    yield live_server
+    assert live_server.server.process.poll() is None, f"{name} exited during the test"
 
 
 @pytest.fixture(params=list(WSGI))
-def wsgi_site(request: pytest.FixtureRequest, wsgi_servers: WsgiServers) -> Iterator[WsgiSite]:
+def wsgi_server(
+    request: pytest.FixtureRequest, wsgi_servers: WsgiServers
+) -> Iterator[LiveWsgiServer]:
     """The conformance app through ``to_wsgi``, on each WSGI server in turn."""
-    yield from _site(wsgi_servers, request.param)
+    yield from _shared(wsgi_servers, request.param)
 
 
 @pytest.fixture(params=[name for name, server in WSGI.items() if server.concurrent])
-def threaded_site(request: pytest.FixtureRequest, wsgi_servers: WsgiServers) -> Iterator[WsgiSite]:
-    """The same on the servers that serve several requests at the same time."""
-    yield from _site(wsgi_servers, request.param)
+def threaded_server(
+    request: pytest.FixtureRequest, wsgi_servers: WsgiServers
+) -> Iterator[LiveWsgiServer]:
+    """The same on the servers that serve requests concurrently."""
+    yield from _shared(wsgi_servers, request.param)
 
 
 @pytest.fixture(params=[name for name, server in WSGI.items() if server.dechunks])
-def dechunking_site(
+def dechunking_server(
     request: pytest.FixtureRequest, wsgi_servers: WsgiServers
-) -> Iterator[WsgiSite]:
+) -> Iterator[LiveWsgiServer]:
     """The same on the servers that decode chunked request bodies."""
-    yield from _site(wsgi_servers, request.param)
+    yield from _shared(wsgi_servers, request.param)
 
 
 @pytest.fixture
-def gthread_site(wsgi_servers: WsgiServers) -> Iterator[WsgiSite]:
+def gthread_server(wsgi_servers: WsgiServers) -> Iterator[LiveWsgiServer]:
     """The conformance app under gunicorn's gthread worker."""
-    yield from _site(wsgi_servers, "gunicorn-gthread")
+    yield from _shared(wsgi_servers, "gunicorn-gthread")

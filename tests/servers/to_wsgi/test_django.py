@@ -14,7 +14,7 @@ import pytest
 from tests.harness.http import Http1Client
 from tests.harness.postgres import PostgresServer, postgres_server
 from tests.harness.wsgi import Background
-from tests.servers.to_wsgi.conftest import GTHREAD_THREADS, WsgiServers, WsgiSite
+from tests.servers.to_wsgi.conftest import GTHREAD_THREADS, LiveWsgiServer, WsgiServers
 
 CLIENTS = 8
 REQUESTS = 50
@@ -28,11 +28,11 @@ def postgres() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(params=["app", "channels()"])
-def site(
+def live_server(
     request: pytest.FixtureRequest, wsgi_servers: WsgiServers, postgres: PostgresServer
-) -> WsgiSite:
+) -> LiveWsgiServer:
     address = f"127.0.0.1:{postgres.port}:bridge:postgres"
-    return wsgi_servers.site(
+    return wsgi_servers.get(
         "gunicorn-gthread",
         f"tests.apps.asgi_django:{request.param}",
         env={"BRIDGE_TEST_POSTGRES": address},
@@ -49,10 +49,10 @@ def ask_often(port: int, path: str) -> set[tuple[int, int]]:
 
 @pytest.mark.parametrize("path", ["/sync", "/async"])
 def test_there_are_as_many_connections_as_threads_and_they_last(
-    site: WsgiSite, postgres: PostgresServer, path: str
+    live_server: LiveWsgiServer, postgres: PostgresServer, path: str
 ) -> None:
     """P9's counterpart. Native ASGI opened one connection for each request."""
-    clients = [Background(ask_often, site.port, path) for _ in range(CLIENTS)]
+    clients = [Background(ask_often, live_server.port, path) for _ in range(CLIENTS)]
     seen = set().union(*(client.result() for client in clients))
 
     threads = {thread for _, thread in seen}
@@ -60,38 +60,40 @@ def test_there_are_as_many_connections_as_threads_and_they_last(
     assert len(seen) == len(threads), "each thread kept its connection"
 
 
-def test_an_async_view_stays_on_one_thread(site: WsgiSite) -> None:
-    assert site.client.fetch("GET", "/async").json()["same"] is True
+def test_an_async_view_stays_on_one_thread(live_server: LiveWsgiServer) -> None:
+    assert live_server.client.fetch("GET", "/async").json()["same"] is True
 
 
-def test_a_request_is_finished_on_the_thread_that_served_it(site: WsgiSite) -> None:
+def test_a_request_is_finished_on_the_thread_that_served_it(live_server: LiveWsgiServer) -> None:
     """That is where Django gives the connection back: after the response, so it may come late."""
-    served = {site.client.fetch("GET", "/sync").json()["thread"] for _ in range(8)}
+    served = {live_server.client.fetch("GET", "/sync").json()["thread"] for _ in range(8)}
 
     deadline = time.monotonic() + SETTLE_S
-    while not served <= (finished := finished_on(site)) and time.monotonic() < deadline:
+    while not served <= (finished := finished_on(live_server)) and time.monotonic() < deadline:
         time.sleep(0.02)  # polling, with a deadline: a finished request sends no event
     assert served <= finished
 
 
-def finished_on(site: WsgiSite) -> set[int]:
+def finished_on(live_server: LiveWsgiServer) -> set[int]:
     """The threads on which requests have been finished so far."""
-    return set(site.client.fetch("GET", "/finished").json()["threads"])
+    return set(live_server.client.fetch("GET", "/finished").json()["threads"])
 
 
-def test_it_reads_forms(site: WsgiSite) -> None:
+def test_it_reads_forms(live_server: LiveWsgiServer) -> None:
     headers = [("content-type", "application/x-www-form-urlencoded")]
 
-    response = site.client.fetch("POST", "/echo", headers, b"name=ada&rest=" + b"x" * 200_000)
+    response = live_server.client.fetch(
+        "POST", "/echo", headers, b"name=ada&rest=" + b"x" * 200_000
+    )
 
     assert response.json() == {"length": 200_014, "posted": "ada"}
 
 
-def test_it_streams(site: WsgiSite) -> None:
-    assert site.client.fetch("GET", "/stream").body == b"0;1;2;"
+def test_it_streams(live_server: LiveWsgiServer) -> None:
+    assert live_server.client.fetch("GET", "/stream").body == b"0;1;2;"
 
 
-def test_an_error_is_500_and_logged_by_django_alone(site: WsgiSite, key: str) -> None:
-    assert site.client.fetch("GET", f"/breaks?key={key}").status == 500
-    lines = site.log(having=f"LookupError: {key}").splitlines()
+def test_an_error_is_500_and_logged_by_django_alone(live_server: LiveWsgiServer, key: str) -> None:
+    assert live_server.client.fetch("GET", f"/breaks?key={key}").status == 500
+    lines = live_server.log(wait_for=f"LookupError: {key}").splitlines()
     assert lines.count(f"LookupError: {key}") == 1

@@ -12,7 +12,7 @@ import pytest
 from tests.apps.asgi_faulty import AFTER, BEFORE, MIDDLE
 from tests.harness.control import Control
 from tests.harness.http import Aborted
-from tests.servers.to_wsgi.conftest import WsgiServers, WsgiSite, options
+from tests.servers.to_wsgi.conftest import LiveWsgiServer, WsgiServers, options
 
 LINES = {"boom": 1, "os": 2, "reset": 2}
 """How many errors a log shows: that of the app, and for an OSError the one that carries it."""
@@ -21,42 +21,42 @@ STREAMING = ["gunicorn-sync", "gunicorn-gthread", "waitress", "werkzeug"]
 """Servers whose clients can tell a body that was cut off from one that has ended."""
 
 
-def logged(site: WsgiSite, text: str) -> int:
+def logged(live_server: LiveWsgiServer, text: str) -> int:
     """In how many lines of the server's log the text is."""
-    return sum(text in line for line in site.log(having=text).splitlines())
+    return sum(text in line for line in live_server.log(wait_for=text).splitlines())
 
 
-def raised(site: WsgiSite, key: str, count: int = 1) -> list[str]:
+def raised(live_server: LiveWsgiServer, key: str, count: int = 1) -> list[str]:
     """The errors with this message that the server's log has, by the last line of each.
 
     :param count: wait until there are so many, if they come: some servers write line by line.
     """
-    lines = site.log(having=f"{key}\n", times=count).splitlines()
+    lines = live_server.log(wait_for=f"{key}\n", times=count).splitlines()
     return [line for line in lines if re.fullmatch(rf"[\w.]+: .*{key}", line)]
 
 
-def still_serves(site: WsgiSite) -> bool:
-    return site.client.fetch("GET", "/").body == b"ready"
+def still_serves(live_server: LiveWsgiServer) -> bool:
+    return live_server.client.fetch("GET", "/").body == b"ready"
 
 
 @pytest.mark.parametrize("kind", LINES)
 def test_an_error_before_the_response_is_500_and_logged_once(
-    wsgi_site: WsgiSite, key: str, kind: str
+    wsgi_server: LiveWsgiServer, key: str, kind: str
 ) -> None:
     """Also an OSError, for which gunicorn would close the connection, and log half of them."""
-    response = wsgi_site.client.fetch("GET", f"/error/before?key={key}&kind={kind}")
+    response = wsgi_server.client.fetch("GET", f"/error/before?key={key}&kind={kind}")
 
     assert response.status == 500
-    if wsgi_site.name != "granian-wsgi":  # it logs nothing of what an app raises
-        assert len(raised(wsgi_site, key, LINES[kind])) == LINES[kind]
-    assert still_serves(wsgi_site)
+    if wsgi_server.name != "granian-wsgi":  # it logs nothing of what an app raises
+        assert len(raised(wsgi_server, key, LINES[kind])) == LINES[kind]
+    assert still_serves(wsgi_server)
 
 
 def test_an_error_after_the_head_but_before_the_body_is_500_too(
-    wsgi_site: WsgiSite, key: str
+    wsgi_server: LiveWsgiServer, key: str
 ) -> None:
-    assert wsgi_site.client.fetch("GET", f"/error/start?key={key}").status == 500
-    assert still_serves(wsgi_site)
+    assert wsgi_server.client.fetch("GET", f"/error/start?key={key}").status == 500
+    assert still_serves(wsgi_server)
 
 
 @pytest.mark.parametrize("name", STREAMING)
@@ -64,29 +64,31 @@ def test_an_error_after_the_head_but_before_the_body_is_500_too(
 def test_an_error_in_mid_body_cuts_the_response_off_and_is_logged_once(
     wsgi_servers: WsgiServers, name: str, key: str, kind: str
 ) -> None:
-    site = wsgi_servers.site(name)
+    live_server = wsgi_servers.get(name)
     with pytest.raises(Aborted) as caught:
-        site.client.fetch("GET", f"/error/middle?key={key}&kind={kind}")
+        live_server.client.fetch("GET", f"/error/middle?key={key}&kind={kind}")
 
     assert caught.value.body == b"first"
-    assert len(raised(site, key, LINES[kind])) == LINES[kind]
-    assert still_serves(site)
+    assert len(raised(live_server, key, LINES[kind])) == LINES[kind]
+    assert still_serves(live_server)
 
 
 def test_an_error_after_the_response_is_logged_once_and_the_response_stands(
-    wsgi_site: WsgiSite, key: str
+    wsgi_server: LiveWsgiServer, key: str
 ) -> None:
-    response = wsgi_site.client.fetch("GET", f"/error/after?key={key}")
+    response = wsgi_server.client.fetch("GET", f"/error/after?key={key}")
 
     assert (response.status, response.body) == (200, b"complete")
-    assert len(raised(wsgi_site, key)) == 1
-    assert still_serves(wsgi_site)
+    assert len(raised(wsgi_server, key)) == 1
+    assert still_serves(wsgi_server)
 
 
-def test_an_app_that_exits_is_an_error_like_any_other(wsgi_site: WsgiSite, key: str) -> None:
+def test_an_app_that_exits_is_an_error_like_any_other(
+    wsgi_server: LiveWsgiServer, key: str
+) -> None:
     """waitress leaves the client waiting forever if a WSGI app raises SystemExit."""
-    assert wsgi_site.client.fetch("GET", f"/exit?key={key}").status == 500
-    assert still_serves(wsgi_site)
+    assert wsgi_server.client.fetch("GET", f"/exit?key={key}").status == 500
+    assert still_serves(wsgi_server)
 
 
 # -- the specification broken ----------------------------------------------------------------------
@@ -94,57 +96,61 @@ def test_an_app_that_exits_is_an_error_like_any_other(wsgi_site: WsgiSite, key: 
 
 @pytest.mark.parametrize("name", BEFORE)
 def test_a_broken_rule_before_the_body_is_500_and_named_in_the_log(
-    gthread_site: WsgiSite, name: str
+    gthread_server: LiveWsgiServer, name: str
 ) -> None:
-    assert gthread_site.client.fetch("GET", f"/faulty/{name}").status == 500
-    assert logged(gthread_site, BEFORE[name][1]) == 1
-    assert still_serves(gthread_site)
+    assert gthread_server.client.fetch("GET", f"/faulty/{name}").status == 500
+    assert logged(gthread_server, BEFORE[name][1]) == 1
+    assert still_serves(gthread_server)
 
 
 @pytest.mark.parametrize("name", MIDDLE)
-def test_a_broken_rule_in_mid_body_cuts_the_response_off(gthread_site: WsgiSite, name: str) -> None:
+def test_a_broken_rule_in_mid_body_cuts_the_response_off(
+    gthread_server: LiveWsgiServer, name: str
+) -> None:
     with pytest.raises(Aborted):
-        gthread_site.client.fetch("GET", f"/faulty/{name}")
+        gthread_server.client.fetch("GET", f"/faulty/{name}")
 
-    assert logged(gthread_site, MIDDLE[name][1]) == 1
-    assert still_serves(gthread_site)
+    assert logged(gthread_server, MIDDLE[name][1]) == 1
+    assert still_serves(gthread_server)
 
 
 @pytest.mark.parametrize("name", AFTER)
-def test_a_broken_rule_after_the_response_is_logged(gthread_site: WsgiSite, name: str) -> None:
-    response = gthread_site.client.fetch("GET", f"/faulty/{name}")
+def test_a_broken_rule_after_the_response_is_logged(
+    gthread_server: LiveWsgiServer, name: str
+) -> None:
+    response = gthread_server.client.fetch("GET", f"/faulty/{name}")
 
     assert (response.status, response.body) == (200, b"fine")
-    assert logged(gthread_site, AFTER[name][1]) == 1
-    assert still_serves(gthread_site)
+    assert logged(gthread_server, AFTER[name][1]) == 1
+    assert still_serves(gthread_server)
 
 
 # -- time ------------------------------------------------------------------------------------------
 
 
 def test_a_request_that_outlives_task_timeout_s_is_500(wsgi_servers: WsgiServers, key: str) -> None:
-    site = wsgi_servers.site("gunicorn-gthread", env=options(task_timeout_s=0.2))
+    live_server = wsgi_servers.get("gunicorn-gthread", env=options(task_timeout_s=0.2))
 
-    assert site.client.fetch("GET", f"/hold?key={key}").status == 500
-    assert logged(site, "took longer than task_timeout_s=0.2") == 1
+    assert live_server.client.fetch("GET", f"/hold?key={key}").status == 500
+    assert logged(live_server, "took longer than task_timeout_s=0.2") == 1
 
 
 def test_work_after_the_response_is_cancelled_after_task_timeout_s(
     wsgi_servers: WsgiServers, key: str
 ) -> None:
     """The time counts from the request on, so a slow machine needs some of it to respond."""
-    site = wsgi_servers.site("gunicorn-gthread", env=options(task_timeout_s=3))
+    live_server = wsgi_servers.get("gunicorn-gthread", env=options(task_timeout_s=3))
 
-    assert site.client.fetch("POST", f"/background?key={key}", body=b"").status == 202
-    assert logged(site, "was cancelled after task_timeout_s=3") == 1
+    assert live_server.client.fetch("POST", f"/background?key={key}", body=b"").status == 202
+    assert logged(live_server, "was cancelled after task_timeout_s=3") == 1
 
 
-def test_an_app_that_blocks_the_loop_is_named_with_its_line(gthread_site: WsgiSite) -> None:
-    response = gthread_site.client.fetch("GET", "/block?s=3.5")
+def test_an_app_that_blocks_the_loop_is_named_with_its_line(gthread_server: LiveWsgiServer) -> None:
+    response = gthread_server.client.fetch("GET", "/block?s=3.5")
 
     assert response.body == b"blocked", "late, but served"
-    assert logged(gthread_site, "the event loop has been blocked for more than 1 s") == 1
-    gthread_site.server.wait_for_log("in block\n    time.sleep(")
+    assert logged(gthread_server, "the event loop has been blocked for more than 1 s") == 1
+    gthread_server.server.wait_for_log("in block\n    time.sleep(")
 
 
 def test_gunicorn_aborts_a_worker_that_hangs_and_the_next_one_serves(
@@ -154,10 +160,10 @@ def test_gunicorn_aborts_a_worker_that_hangs_and_the_next_one_serves(
 
     An idle worker says every half ``--timeout`` that it lives, so the other half is its slack.
     """
-    site = wsgi_servers.site("gunicorn-sync", args=("--timeout", "4"))
-    exchange = site.client.open("GET", f"/hold?key={key}")
+    live_server = wsgi_servers.get("gunicorn-sync", args=("--timeout", "4"))
+    exchange = live_server.client.open("GET", f"/hold?key={key}")
     control.expect_waiting(key, "hold")
 
     assert exchange.read().status == 500
-    assert still_serves(site)
-    site.server.wait_for_log("WORKER TIMEOUT")
+    assert still_serves(live_server)
+    live_server.server.wait_for_log("WORKER TIMEOUT")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.apps.asgi_frameworks import PARTS
 from tests.harness.control import Control
-from tests.servers.to_wsgi.conftest import WsgiServers, WsgiSite
+from tests.servers.to_wsgi.conftest import LiveWsgiServer, WsgiServers
 
 FRAMEWORKS = ["fastapi", "starlette", "quart", "falcon", "sanic"]
 NAMES = {"fastapi": "FastAPI", "starlette": "Starlette", "quart": "Quart", "falcon": "Falcon"}
@@ -23,9 +23,9 @@ def framework(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def site(wsgi_servers: WsgiServers, framework: str) -> WsgiSite:
+def live_server(wsgi_servers: WsgiServers, framework: str) -> LiveWsgiServer:
     target = f"tests.apps.asgi_frameworks:{framework}_app"
-    return wsgi_servers.site("gunicorn-gthread", target)
+    return wsgi_servers.get("gunicorn-gthread", target)
 
 
 def multipart(note: str, name: str, data: bytes) -> tuple[list[tuple[str, str]], bytes]:
@@ -43,44 +43,50 @@ def multipart(note: str, name: str, data: bytes) -> tuple[list[tuple[str, str]],
     return [("content-type", f"multipart/form-data; boundary={boundary}")], body
 
 
-def test_it_says_hello_from_what_it_made_at_startup(site: WsgiSite, framework: str) -> None:
+def test_it_says_hello_from_what_it_made_at_startup(
+    live_server: LiveWsgiServer, framework: str
+) -> None:
     """P13: where a framework makes something at startup, it is there."""
-    response = site.client.fetch("GET", "/hello")
+    response = live_server.client.fetch("GET", "/hello")
 
     assert response.status == 200
     assert response.json()["hello"] == f"hello from {NAMES.get(framework, 'Sanic')}"
 
 
-def test_it_reads_json(site: WsgiSite) -> None:
+def test_it_reads_json(live_server: LiveWsgiServer) -> None:
     value = {"text": "caf\xe9", "numbers": list(range(1000))}
     body = json.dumps(value).encode()
 
-    response = site.client.fetch("POST", "/echo", [("content-type", "application/json")], body)
+    response = live_server.client.fetch(
+        "POST", "/echo", [("content-type", "application/json")], body
+    )
 
     assert response.json() == value
 
 
-def test_it_takes_an_upload(site: WsgiSite) -> None:
+def test_it_takes_an_upload(live_server: LiveWsgiServer) -> None:
     headers, body = multipart("a note", "data.bin", FILE)
 
-    response = site.client.fetch("POST", "/upload", headers, body)
+    response = live_server.client.fetch("POST", "/upload", headers, body)
 
     assert response.status == 200, response
     sha256 = hashlib.sha256(FILE).hexdigest()
     assert response.json() == {"note": "a note", "name": "data.bin", "sha256": sha256}
 
 
-def test_it_streams(site: WsgiSite, control: Control, key: str) -> None:
-    exchange = site.client.open("GET", f"/stream?key={key}")
+def test_it_streams(live_server: LiveWsgiServer, control: Control, key: str) -> None:
+    exchange = live_server.client.open("GET", f"/stream?key={key}")
     for number in range(PARTS):
         control.release(key, "part")
         assert exchange.chunk() == f"part {number};".encode()
     assert exchange.chunk() == b""
 
 
-def test_it_works_in_the_background(site: WsgiSite, control: Control, key: str) -> None:
+def test_it_works_in_the_background(
+    live_server: LiveWsgiServer, control: Control, key: str
+) -> None:
     """P15."""
-    response = site.client.fetch("POST", f"/background?key={key}", body=b"")
+    response = live_server.client.fetch("POST", f"/background?key={key}", body=b"")
 
     assert response.status == 202
     assert control.reports(key, "worked") == []
@@ -88,21 +94,21 @@ def test_it_works_in_the_background(site: WsgiSite, control: Control, key: str) 
     control.expect(key, "worked")
 
 
-def test_it_says_404(site: WsgiSite) -> None:
-    assert site.client.fetch("GET", "/nowhere").status == 404
+def test_it_says_404(live_server: LiveWsgiServer) -> None:
+    assert live_server.client.fetch("GET", "/nowhere").status == 404
 
 
 def test_a_client_that_leaves_its_stream_is_no_error(
-    site: WsgiSite, framework: str, control: Control, key: str
+    live_server: LiveWsgiServer, framework: str, control: Control, key: str
 ) -> None:
-    exchange = site.client.open("GET", f"/stream?key={key}")
+    exchange = live_server.client.open("GET", f"/stream?key={key}")
     control.release(key, "part")
     assert exchange.chunk()
-    exchange.leave()
+    exchange.disconnect()
     control.open(key, "part")
 
-    assert site.client.fetch("GET", "/hello").status == 200
-    log = site.log()
+    assert live_server.client.fetch("GET", "/hello").status == 200
+    log = live_server.log()
     assert "[ERROR]" not in log, "gunicorn calls it an error"
     # Sanic logs whatever a handler lets pass, also what send() raises (ASGI HTTP spec 2.4).
     assert "Traceback" not in log or framework == "sanic"
@@ -113,23 +119,23 @@ def test_a_client_that_leaves_its_stream_is_no_error(
 
 @pytest.mark.parametrize("framework", ["fastapi"])
 def test_a_dependency_of_fastapi_is_closed_after_its_request(
-    site: WsgiSite, control: Control, key: str
+    live_server: LiveWsgiServer, control: Control, key: str
 ) -> None:
-    assert site.client.fetch("GET", f"/hello?key={key}").json()["session"] == "session"
+    assert live_server.client.fetch("GET", f"/hello?key={key}").json()["session"] == "session"
     control.expect(key, "session closed")
 
 
 @pytest.mark.parametrize("framework", ["fastapi"])
-def test_a_sync_endpoint_of_fastapi_answers(site: WsgiSite) -> None:
-    assert site.client.fetch("GET", "/sync/ada").json() == {"hello": "ada"}
+def test_a_sync_endpoint_of_fastapi_answers(live_server: LiveWsgiServer) -> None:
+    assert live_server.client.fetch("GET", "/sync/ada").json() == {"hello": "ada"}
 
 
 @pytest.mark.parametrize("framework", ["fastapi"])
-def test_fastapi_serves_its_documentation(site: WsgiSite) -> None:
-    assert site.client.fetch("GET", "/docs").status == 200
-    assert "/upload" in site.client.fetch("GET", "/openapi.json").json()["paths"]
+def test_fastapi_serves_its_documentation(live_server: LiveWsgiServer) -> None:
+    assert live_server.client.fetch("GET", "/docs").status == 200
+    assert "/upload" in live_server.client.fetch("GET", "/openapi.json").json()["paths"]
 
 
 @pytest.mark.parametrize("framework", ["starlette"])
-def test_a_base_http_middleware_of_starlette_works(site: WsgiSite) -> None:
-    assert site.client.fetch("GET", "/hello").one("x-stamp") == "starlette"
+def test_a_base_http_middleware_of_starlette_works(live_server: LiveWsgiServer) -> None:
+    assert live_server.client.fetch("GET", "/hello").header("x-stamp") == "starlette"

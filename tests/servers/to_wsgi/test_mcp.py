@@ -10,7 +10,7 @@ from mcp.client import Client
 from mcp.client.sse import sse_client
 
 from tests.harness.control import Control
-from tests.servers.to_wsgi.conftest import WsgiServers, WsgiSite
+from tests.servers.to_wsgi.conftest import LiveWsgiServer, WsgiServers
 
 TIMEOUT_S = 30
 TRANSPORTS = ["streamable-http", "sse"]
@@ -23,22 +23,22 @@ def transport(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def site(wsgi_servers: WsgiServers, transport: str) -> WsgiSite:
+def live_server(wsgi_servers: WsgiServers, transport: str) -> LiveWsgiServer:
     target = {"streamable-http": "http_app()", "sse": "sse_app()"}[transport]
-    return wsgi_servers.site(
+    return wsgi_servers.get(
         "gunicorn-gthread", f"tests.apps.asgi_mcp:{target}", args=("--threads", "10")
     )
 
 
-def client_of(site: WsgiSite, transport: str) -> Client:
+def client_of(live_server: LiveWsgiServer, transport: str) -> Client:
     if transport == "sse":
-        return Client(sse_client(f"{site.server.url}/sse"))
-    return Client(f"{site.server.url}/mcp")
+        return Client(sse_client(f"{live_server.server.url}/sse"))
+    return Client(f"{live_server.server.url}/mcp")
 
 
-def test_its_tools_are_listed_and_called(site: WsgiSite, transport: str) -> None:
+def test_its_tools_are_listed_and_called(live_server: LiveWsgiServer, transport: str) -> None:
     async def talk() -> tuple[list[str], Any]:
-        async with asyncio.timeout(TIMEOUT_S), client_of(site, transport) as client:
+        async with asyncio.timeout(TIMEOUT_S), client_of(live_server, transport) as client:
             listed = await client.list_tools()
             answer = await client.call_tool("add", {"a": 2, "b": 3})
             return [tool.name for tool in listed.tools], answer
@@ -50,7 +50,7 @@ def test_its_tools_are_listed_and_called(site: WsgiSite, transport: str) -> None
 
 
 def test_progress_arrives_while_the_tool_runs(
-    site: WsgiSite, transport: str, control: Control, key: str
+    live_server: LiveWsgiServer, transport: str, control: Control, key: str
 ) -> None:
     seen: list[float] = []
 
@@ -61,7 +61,7 @@ def test_progress_arrives_while_the_tool_runs(
             seen.append(progress)
             control.release(key, "step")  # the next step waits for this one to arrive
 
-        async with asyncio.timeout(TIMEOUT_S), client_of(site, transport) as client:
+        async with asyncio.timeout(TIMEOUT_S), client_of(live_server, transport) as client:
             return await client.call_tool("count", {"steps": 3, "key": key}, progress_callback=note)
 
     answer = asyncio.run(talk())
@@ -70,9 +70,11 @@ def test_progress_arrives_while_the_tool_runs(
     assert seen == [1, 2, 3]
 
 
-def test_several_clients_are_served_at_the_same_time(site: WsgiSite, transport: str) -> None:
+def test_several_clients_are_served_at_the_same_time(
+    live_server: LiveWsgiServer, transport: str
+) -> None:
     async def one(number: int) -> str:
-        async with client_of(site, transport) as client:
+        async with client_of(live_server, transport) as client:
             answer: Any = await client.call_tool("add", {"a": number, "b": 1})
             return str(answer.content[0].text)
 
@@ -84,12 +86,12 @@ def test_several_clients_are_served_at_the_same_time(site: WsgiSite, transport: 
 
 
 def test_clients_that_leave_in_mid_call_cost_no_thread(
-    site: WsgiSite, transport: str, control: Control, key: str
+    live_server: LiveWsgiServer, transport: str, control: Control, key: str
 ) -> None:
     """More of them than the server has threads, one after the other."""
 
     async def leave(number: int) -> None:
-        async with asyncio.timeout(TIMEOUT_S), client_of(site, transport) as client:
+        async with asyncio.timeout(TIMEOUT_S), client_of(live_server, transport) as client:
             calling = asyncio.create_task(client.call_tool("wait", {"key": f"{key}-{number}"}))
             await asyncio.to_thread(control.expect, f"{key}-{number}", "started")
             calling.cancel()
@@ -100,7 +102,7 @@ def test_clients_that_leave_in_mid_call_cost_no_thread(
         control.expect(f"{key}-{number}", "ended")
 
     async def talk() -> Any:
-        async with asyncio.timeout(TIMEOUT_S), client_of(site, transport) as client:
+        async with asyncio.timeout(TIMEOUT_S), client_of(live_server, transport) as client:
             return await client.call_tool("add", {"a": 2, "b": 3})
 
     assert asyncio.run(talk()).content[0].text == "5"

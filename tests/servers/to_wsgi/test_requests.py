@@ -9,15 +9,17 @@ import pytest
 
 from tests.harness.control import Control
 from tests.harness.http import Fields
-from tests.servers.to_wsgi.conftest import BODY_WINDOW, WsgiSite
+from tests.servers.to_wsgi.conftest import BODY_WINDOW, LiveWsgiServer
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 BIG = bytes(range(256)) * 20480  # 5 MiB
 OCTETS = ("content-type", "application/octet-stream")
 
 
-def scope_of(site: WsgiSite, path: str = "/echo", headers: Fields = ()) -> dict[str, Any]:
-    response = site.client.fetch("GET", path, headers)
+def scope_of(
+    live_server: LiveWsgiServer, path: str = "/echo", headers: Fields = ()
+) -> dict[str, Any]:
+    response = live_server.client.fetch("GET", path, headers)
     assert response.status == 200, response
     scope: dict[str, Any] = response.json()["scope"]
     return scope
@@ -31,16 +33,16 @@ def digest_of(data: bytes) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_the_method_reaches_the_app(wsgi_site: WsgiSite, method: str) -> None:
+def test_the_method_reaches_the_app(wsgi_server: LiveWsgiServer, method: str) -> None:
     body = None if method in ("GET", "OPTIONS") else b""
-    response = wsgi_site.client.fetch(method, "/echo", body=body)
+    response = wsgi_server.client.fetch(method, "/echo", body=body)
 
     assert response.status == 200
     assert response.json()["scope"]["method"] == method
 
 
-def test_the_scope_is_the_specs(wsgi_site: WsgiSite) -> None:
-    seen = wsgi_site.client.fetch("GET", "/echo/a%20b?q=1&q=%32").json()
+def test_the_scope_is_the_specs(wsgi_server: LiveWsgiServer) -> None:
+    seen = wsgi_server.client.fetch("GET", "/echo/a%20b?q=1&q=%32").json()
 
     scope = seen["scope"]
     assert scope["type"] == "http"
@@ -50,7 +52,7 @@ def test_the_scope_is_the_specs(wsgi_site: WsgiSite) -> None:
     assert scope["query_string"] == "q=1&q=%32"
     assert scope["scheme"] == "http"
     assert scope["http_version"] == "1.1"
-    assert scope["server"][1] == wsgi_site.port
+    assert scope["server"][1] == wsgi_server.port
     host, port = scope["client"]
     assert host == "127.0.0.1"
     assert isinstance(port, int)
@@ -60,27 +62,27 @@ def test_the_scope_is_the_specs(wsgi_site: WsgiSite) -> None:
     assert seen["thread_name"] == "bridge-loop"
 
 
-def test_raw_path_is_what_the_client_wrote(wsgi_site: WsgiSite) -> None:
-    scope = scope_of(wsgi_site, "/echo/a%2Fb%7e?x")
+def test_raw_path_is_what_the_client_wrote(wsgi_server: LiveWsgiServer) -> None:
+    scope = scope_of(wsgi_server, "/echo/a%2Fb%7e?x")
 
     assert scope["path"] == "/echo/a/b~"
-    knows = wsgi_site.name not in ("wsgiref", "granian-wsgi")  # these two drop it
+    knows = wsgi_server.name not in ("wsgiref", "granian-wsgi")  # these two drop it
     assert scope["raw_path"] == ("/echo/a%2Fb%7e" if knows else "/echo/a/b~")
 
 
-def test_a_utf_8_path_is_text(wsgi_site: WsgiSite) -> None:
-    scope = scope_of(wsgi_site, "/echo/caf%C3%A9")
+def test_a_utf_8_path_is_text(wsgi_server: LiveWsgiServer) -> None:
+    scope = scope_of(wsgi_server, "/echo/caf%C3%A9")
 
     assert scope["path"] == "/echo/caf\xe9"
     assert scope["raw_path"] == "/echo/caf%C3%A9"
 
 
-def test_headers_arrive_in_lower_case_with_their_bytes(wsgi_site: WsgiSite) -> None:
+def test_headers_arrive_in_lower_case_with_their_bytes(wsgi_server: LiveWsgiServer) -> None:
     headers = [("X-Custom-Name", "one two"), ("Cookie", "a=1; b=2")]
-    if wsgi_site.can.latin_1:
+    if wsgi_server.can.latin_1:
         headers.append(("x-latin", "caf\xe9"))
 
-    seen = [tuple(pair) for pair in scope_of(wsgi_site, headers=headers)["headers"]]
+    seen = [tuple(pair) for pair in scope_of(wsgi_server, headers=headers)["headers"]]
 
     for name, value in headers:
         assert (name.lower(), value) in seen
@@ -92,20 +94,20 @@ def test_headers_arrive_in_lower_case_with_their_bytes(wsgi_site: WsgiSite) -> N
 
 
 @pytest.mark.parametrize("size", [0, 1, BODY_WINDOW, BODY_WINDOW + 1, len(BIG)])
-def test_a_body_with_a_length_arrives_whole(wsgi_site: WsgiSite, size: int) -> None:
+def test_a_body_with_a_length_arrives_whole(wsgi_server: LiveWsgiServer, size: int) -> None:
     body = BIG[:size]
 
-    seen = wsgi_site.client.fetch("POST", "/upload", [OCTETS], body).json()
+    seen = wsgi_server.client.fetch("POST", "/upload", [OCTETS], body).json()
 
     assert seen == {**digest_of(body), "kinds": seen["kinds"]}
     assert seen["kinds"][-1] == "http.request"
 
 
 @pytest.mark.parametrize("size", [0, 1, BODY_WINDOW, len(BIG)])
-def test_a_chunked_body_arrives_whole(dechunking_site: WsgiSite, size: int) -> None:
+def test_a_chunked_body_arrives_whole(dechunking_server: LiveWsgiServer, size: int) -> None:
     """P4."""
     body = BIG[:size]
-    exchange = dechunking_site.client.open("POST", "/upload", [OCTETS], has_body=True)
+    exchange = dechunking_server.client.open("POST", "/upload", [OCTETS], has_body=True)
     for start in range(0, size, 50_000):
         exchange.send(body[start : start + 50_000])
     exchange.end()
@@ -113,10 +115,10 @@ def test_a_chunked_body_arrives_whole(dechunking_site: WsgiSite, size: int) -> N
     assert digest_of(body).items() <= exchange.read().json().items()
 
 
-def test_a_server_that_leaves_chunks_as_they_are_gets_411(wsgi_site: WsgiSite) -> None:
-    if wsgi_site.can.dechunks:
+def test_a_server_that_leaves_chunks_as_they_are_gets_411(wsgi_server: LiveWsgiServer) -> None:
+    if wsgi_server.can.dechunks:
         pytest.skip("this server decodes them")
-    exchange = wsgi_site.client.open("POST", "/upload", [OCTETS], has_body=True)
+    exchange = wsgi_server.client.open("POST", "/upload", [OCTETS], has_body=True)
 
     response = exchange.read()  # it does not wait for a body that it cannot read
     assert response.status == 411
@@ -124,14 +126,16 @@ def test_a_server_that_leaves_chunks_as_they_are_gets_411(wsgi_site: WsgiSite) -
 
 
 def test_the_app_starts_before_the_body_ends(
-    wsgi_site: WsgiSite, control: Control, key: str
+    wsgi_server: LiveWsgiServer, control: Control, key: str
 ) -> None:
     """P2, P4."""
-    if not wsgi_site.can.streams_bodies:
+    if not wsgi_server.can.streams_bodies:
         pytest.skip("this server collects bodies before it calls the app")
-    first, second = b"a" * wsgi_site.can.pieces, b"b" * 10
+    first, second = b"a" * wsgi_server.can.read_size, b"b" * 10
     length = ("content-length", str(len(first + second)))
-    exchange = wsgi_site.client.open("POST", f"/upload?key={key}", [OCTETS, length], has_body=True)
+    exchange = wsgi_server.client.open(
+        "POST", f"/upload?key={key}", [OCTETS, length], has_body=True
+    )
     exchange.send(first)
     (report,) = control.expect(key, "first")
     exchange.send(second)
@@ -142,32 +146,36 @@ def test_the_app_starts_before_the_body_ends(
 
 @pytest.mark.parametrize("arrived", [0, 1, 100_000])
 def test_a_body_that_is_cut_short_is_no_clean_end(
-    wsgi_site: WsgiSite, control: Control, key: str, arrived: int
+    wsgi_server: LiveWsgiServer, control: Control, key: str, arrived: int
 ) -> None:
     """P4. Where the server notices at all, the app sees ``http.disconnect``."""
     length = ("content-length", str(arrived + 10))
-    exchange = wsgi_site.client.open("POST", f"/upload?key={key}", [OCTETS, length], has_body=True)
+    exchange = wsgi_server.client.open(
+        "POST", f"/upload?key={key}", [OCTETS, length], has_body=True
+    )
     exchange.send(b"x" * arrived)
-    exchange.leave()
+    exchange.disconnect()
 
-    assert wsgi_site.client.fetch("GET", "/").status == 200
-    if wsgi_site.can.streams_bodies:
+    assert wsgi_server.client.fetch("GET", "/").status == 200
+    if wsgi_server.can.streams_bodies:
         (read,) = control.expect(key, "read")
         assert read["kinds"][-1] == "http.disconnect"
     else:
         assert control.reports(key, "read") == [], "the app is never called"
-    assert "AppProtocolError" not in wsgi_site.log()
+    assert "AppProtocolError" not in wsgi_server.log()
 
 
-def test_a_body_that_nobody_reads_does_no_harm(wsgi_site: WsgiSite) -> None:
-    response = wsgi_site.client.fetch("POST", "/unread", [OCTETS], b"x" * 1000)
+def test_a_body_that_nobody_reads_does_no_harm(wsgi_server: LiveWsgiServer) -> None:
+    response = wsgi_server.client.fetch("POST", "/unread", [OCTETS], b"x" * 1000)
 
     assert (response.status, response.body) == (413, b"not interested")
-    assert wsgi_site.client.fetch("GET", "/").status == 200
+    assert wsgi_server.client.fetch("GET", "/").status == 200
 
 
-def test_a_response_may_begin_while_the_body_is_still_read(dechunking_site: WsgiSite) -> None:
-    exchange = dechunking_site.client.open("POST", "/duplex", [OCTETS], has_body=True)
+def test_a_response_may_begin_while_the_body_is_still_read(
+    dechunking_server: LiveWsgiServer,
+) -> None:
+    exchange = dechunking_server.client.open("POST", "/duplex", [OCTETS], has_body=True)
     exchange.send(b"one ")
     exchange.send(b"two")
     exchange.end()
@@ -175,8 +183,8 @@ def test_a_response_may_begin_while_the_body_is_still_read(dechunking_site: Wsgi
     assert exchange.read().body == b"ONE TWO"
 
 
-def test_a_websocket_handshake_gets_advice(wsgi_site: WsgiSite) -> None:
-    exchange = wsgi_site.client.open(
+def test_a_websocket_handshake_gets_advice(wsgi_server: LiveWsgiServer) -> None:
+    exchange = wsgi_server.client.open(
         "GET", "/chat", [("connection", "Upgrade"), ("upgrade", "websocket")]
     )
     response = exchange.read()

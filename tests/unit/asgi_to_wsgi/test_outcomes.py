@@ -28,7 +28,7 @@ import bridge
 from bridge._threads import loop_thread as loop_module
 from bridge.asgi_to_wsgi import loop_side, thread_side
 from bridge.types import Receive, Scope, Send
-from tests.harness.wsgi import TIMEOUT_S, Background, OneWay, WsgiExchange, call, environ_of
+from tests.harness.wsgi import TIMEOUT_S, Background, FedInput, WsgiExchange, call, environ_of
 from tests.unit.asgi_to_wsgi.apps import answer, http_app, piece, sends, start
 from tests.unit.asgi_to_wsgi.conftest import Adapted
 
@@ -243,7 +243,7 @@ def test_an_exception_dies_with_its_request(adapted: Adapted) -> None:
     gc.collect()
     gc.disable()
     try:
-        stream = OneWay()
+        stream = FedInput()
         seen = weakref.ref(stream)
         environ = environ_of("POST", CONTENT_LENGTH="1", keys={"wsgi.input": stream})
         try:

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 import bridge
 from bridge.types import Message, Receive, Scope, Send
-from tests.harness.wsgi import TIMEOUT_S, Background, OneWay, call, environ_of
+from tests.harness.wsgi import TIMEOUT_S, Background, FedInput, call, environ_of
 from tests.unit.asgi_to_wsgi.apps import answer, http_app, piece, read_all, start
 from tests.unit.asgi_to_wsgi.conftest import Adapted
 
@@ -104,7 +104,7 @@ def test_nothing_is_read_past_the_end(adapted: Adapted, read1: bool) -> None:
 
 def test_an_app_reads_while_the_body_is_still_coming(adapted: Adapted) -> None:
     """P2, P4: the app has the first piece before the second is sent."""
-    stream = OneWay()
+    stream = FedInput()
     first_seen = threading.Event()
 
     @http_app
@@ -126,7 +126,7 @@ def test_an_app_reads_while_the_body_is_still_coming(adapted: Adapted) -> None:
 
 def test_a_chunked_body_ends_where_the_server_says(adapted: Adapted) -> None:
     """P4."""
-    stream = OneWay()
+    stream = FedInput()
     seen: list[Any] = []
 
     @http_app
@@ -182,7 +182,7 @@ def test_a_body_that_is_cut_short_is_a_disconnect_and_no_end(
     adapted: Adapted, arrived: bytes
 ) -> None:
     """P4. The client may have closed only its half: an app that answers is heard."""
-    stream = OneWay()
+    stream = FedInput()
     stream.feed(*filter(None, [arrived]), b"")
     environ = environ_of("POST", CONTENT_LENGTH="10", keys={"wsgi.input": stream})
 
@@ -201,7 +201,7 @@ def test_an_error_of_the_input_is_a_disconnect(
 ) -> None:
     """A middleware that limits uploads does so by an error of its own, which has to be seen."""
     caplog.set_level("DEBUG", logger="bridge")
-    stream = OneWay()
+    stream = FedInput()
     stream.feed(b"four", error)
     environ = environ_of("POST", keys={**CHUNKED, "wsgi.input": stream})
 
@@ -271,13 +271,13 @@ def test_after_the_body_receive_waits_until_the_response_is_complete(adapted: Ad
 
 
 def test_a_receive_that_is_given_up_loses_no_bytes(adapted: Adapted) -> None:
-    stream = OneWay()
+    stream = FedInput()
     given_up = threading.Event()
 
     @http_app
     async def impatient(scope: Scope, receive: Receive, send: Send) -> None:
         waiting = asyncio.ensure_future(receive())
-        await asyncio.to_thread(stream.until_read, 1)
+        await asyncio.to_thread(stream.wait_for_reads, 1)
         waiting.cancel()
         given_up.set()
         body, _ = await read_all(receive)

@@ -44,7 +44,7 @@ def test_cookies_stay_apart(adapted: Adapted) -> None:
 
     response = call(adapted(sends(start(200, *cookies), piece(more=False))), environ_of())
 
-    assert response.all("set-cookie") == ["a=1", "b=2"]
+    assert response.header_values("set-cookie") == ["a=1", "b=2"]
 
 
 @pytest.mark.parametrize("pieces", [1, 2, 7])
@@ -156,7 +156,7 @@ def test_the_response_to_head_keeps_its_length_and_has_no_body(adapted: Adapted)
 
     response = call(app, environ_of("HEAD"))
 
-    assert (response.one("content-length"), response.body) == ("4", b"")
+    assert (response.header("content-length"), response.body) == ("4", b"")
 
 
 def test_a_streamed_response_to_head_is_over_with_its_head(adapted: Adapted) -> None:
@@ -186,7 +186,7 @@ def test_a_whole_page_in_answer_to_head_may_be_larger_than_the_window(adapted: A
         ended.append("in peace")
 
     app = adapted(http_app(page), response_window=1000)
-    assert call(app, environ_of("HEAD")).one("content-length") == "1001"
+    assert call(app, environ_of("HEAD")).header("content-length") == "1001"
     app.close()
     assert ended == ["in peace"]
 
@@ -286,7 +286,7 @@ def test_starlette_sends_files_by_their_path(adapted: Adapted, file: Path) -> No
     response = call(app, environ_of())
 
     assert response.body == file.read_bytes()
-    assert response.one("content-length") == "256000"
+    assert response.header("content-length") == "256000"
 
 
 def test_a_file_is_not_sent_in_answer_to_head(adapted: Adapted, file: Path) -> None:
@@ -295,7 +295,7 @@ def test_a_file_is_not_sent_in_answer_to_head(adapted: Adapted, file: Path) -> N
 
     response = call(app, environ_of("HEAD"))
 
-    assert (response.one("content-length"), response.body) == ("256000", b"")
+    assert (response.header("content-length"), response.body) == ("256000", b"")
 
 
 def test_a_file_with_a_status_that_has_no_body_is_not_opened(adapted: Adapted) -> None:
@@ -492,7 +492,7 @@ def test_a_websocket_handshake_is_refused_with_advice(adapted: Adapted) -> None:
 
     assert response.status == 426
     assert b"--server uvicorn" in response.body
-    assert response.one("upgrade") is None, "PEP 3333 forbids an app to send it"
+    assert response.header("upgrade") is None, "PEP 3333 forbids an app to send it"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from bridge._http.environ_to_scope import body_length, build_scope, is_websocket
 from bridge._http.rules import BadRequest, LengthRequired
 from bridge._http.scope_to_environ import EnvironBuilder
 from bridge.types import Environ, RawHeaders, Scope
-from tests.harness.asgi import check_fields, http_scope
+from tests.harness.asgi import check_headers, http_scope
 from tests.harness.wsgi import environ_of
 
 
@@ -71,7 +71,7 @@ def test_each_request_gets_its_own_copies() -> None:
 def test_header_names_are_lower_case_bytes_and_values_latin_1() -> None:
     headers = headers_of(headers=(("X-Name", "caf\xe9"), ("Accept-Language", "de")))
 
-    check_fields(headers)
+    check_headers(headers)
     assert (b"x-name", b"caf\xe9") in headers
     assert (b"accept-language", b"de") in headers
 

@@ -96,7 +96,7 @@ IN_ORDER = ["a starts", "b starts", "c starts", "c stops", "b stops", "a stops"]
 
 
 async def get(app: AsgiApp, path: str, **further: Any) -> bytes:
-    return (await asgi.exchange(app, http_scope(path=path, **further))).body
+    return (await asgi.call_async(app, http_scope(path=path, **further))).body
 
 
 # -- a server that sends a lifespan ----------------------------------------------------------------

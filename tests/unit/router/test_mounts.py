@@ -218,7 +218,7 @@ async def test_the_servers_shutdown_ends_the_pools_threads() -> None:
     router = bridge.Router({"/": spy, "/in": bridge.Router({"/": spy}, threads=2)})
     async with asgi.lifespan(router):
         for path in ("/", "/in"):
-            await asgi.exchange(router, http_scope(path=path))
+            await asgi.call_async(router, http_scope(path=path))
 
     for thread in threads:
         thread.join(30)  # it has been stopped, but may still be ending
