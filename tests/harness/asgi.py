@@ -219,7 +219,7 @@ def check_headers(headers: Iterable[tuple[bytes, bytes]]) -> None:
 
 
 async def call_async(app: AsgiApp, scope: Scope, *body: bytes) -> Response:
-    """Send one request on the running loop, the body in the given pieces. Raises what the app does."""
+    """Send one request on the running loop, its body in the given pieces."""
     async with Exchange(app, scope) as exchange:
         for piece in body[:-1]:
             exchange.feed(piece, more=True)

@@ -1,0 +1,96 @@
+"""Content-Length, header names and header values."""
+
+from __future__ import annotations
+
+import pytest
+
+from bridge._http.rules import (
+    has_line_break,
+    is_token,
+    left_after,
+    parse_length,
+    too_short,
+)
+from bridge.errors import AppProtocolError
+
+
+@pytest.mark.parametrize(
+    ("value", "length"),
+    [
+        ("0", 0),
+        ("12", 12),
+        (b"12", 12),
+        ("012", 12),
+        ("9223372036854775808", 2**63),
+        (b"9" * 19, 10**19 - 1),
+    ],
+)
+def test_a_decimal_number_is_a_length(value: str | bytes, length: int) -> None:
+    assert parse_length(value) == length
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        b"",
+        "+1",
+        "-1",
+        b"-0",
+        " 1",
+        "1 ",
+        b"1\t",
+        "1\n",
+        "1,1",
+        "1.0",
+        "1e3",
+        "1_0",
+        "0x10",
+        "\u0661",  # ARABIC-INDIC DIGIT ONE: int() accepts it
+        "\uff11",  # FULLWIDTH DIGIT ONE
+        "\xb2",  # SUPERSCRIPT TWO: isdigit() accepts it
+        b"\xb2",
+        "9" * 20,
+        b"0" * 20,
+    ],
+)
+def test_anything_else_is_not_a_length(value: str | bytes) -> None:
+    assert parse_length(value) is None
+
+
+@pytest.mark.parametrize(("size", "left", "rest"), [(0, 0, 0), (3, 10, 7), (10, 10, 0)])
+def test_a_body_reduces_its_content_length(size: int, left: int, rest: int) -> None:
+    assert left_after(size, left) == rest
+
+
+@pytest.mark.parametrize(("size", "left"), [(11, 10), (1, 0)])
+def test_a_body_longer_than_its_content_length_is_an_error(size: int, left: int) -> None:
+    with pytest.raises(AppProtocolError, match=f"got {size} bytes where {left} were left"):
+        left_after(size, left)
+
+
+def test_a_body_shorter_than_its_content_length_is_an_error() -> None:
+    error = too_short(3)
+
+    assert isinstance(error, AppProtocolError)
+    assert "3 bytes are missing" in str(error)
+
+
+@pytest.mark.parametrize("name", ["a", "Content-Type", "x_1", "!#$%&'*+-.^_`|~09azAZ"])
+def test_a_token_is_a_header_name(name: str) -> None:
+    assert is_token(name)
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a:", "a\n", "\ta", 'a"', "(a)", "caf\xe9", "a\0"])
+def test_other_text_is_not_a_header_name(name: str) -> None:
+    assert not is_token(name)
+
+
+@pytest.mark.parametrize("value", ["\r", "\n", "\0", "a\r\nset-cookie: b", "a\n", "\0a"])
+def test_a_line_break_or_nul_is_found_anywhere_in_a_value(value: str) -> None:
+    assert has_line_break(value)
+
+
+@pytest.mark.parametrize("value", ["", "a b", "a\tb", "caf\xe9", "\x0b\x0c\x85"])
+def test_other_characters_do_not_split_a_response(value: str) -> None:
+    assert not has_line_break(value)
