@@ -1,4 +1,4 @@
-"""environ -> scope: the ASGI HTTP spec 2.5, from what servers really put into an environ."""
+"""environ -> scope (ASGI HTTP spec 2.5), with the environs of real servers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def headers_of(**keys: Any) -> RawHeaders:
     return headers
 
 
-def test_a_plain_request_has_every_key_of_the_spec() -> None:
+def test_a_scope_has_every_key_of_the_spec() -> None:
     environ = environ_of("POST", "/a", query="b=c", body=b"xyz", CONTENT_TYPE="text/plain")
 
     scope = build_scope(environ, {"pool": 1})
@@ -54,7 +54,7 @@ def test_a_plain_request_has_every_key_of_the_spec() -> None:
     ]
 
 
-def test_each_request_gets_its_own_copies() -> None:
+def test_scopes_share_no_mutable_values() -> None:
     state = {"pool": 1}
     first, second = build_scope(environ_of(), state), build_scope(environ_of(), state)
 
@@ -76,13 +76,13 @@ def test_header_names_are_lower_case_bytes_and_values_latin_1() -> None:
     assert (b"accept-language", b"de") in headers
 
 
-def test_empty_content_keys_are_no_headers_and_an_empty_header_is_one() -> None:
+def test_empty_content_keys_are_dropped_and_empty_headers_are_kept() -> None:
     headers = headers_of(CONTENT_TYPE="", CONTENT_LENGTH="", HTTP_X_EMPTY="")
 
     assert headers == [(b"host", b"testserver"), (b"x-empty", b"")]
 
 
-def test_a_content_header_cannot_come_twice() -> None:
+def test_a_content_header_is_not_duplicated() -> None:
     keys = {"CONTENT_TYPE": "a/b", "HTTP_CONTENT_TYPE": "c/d", "HTTP_CONTENT_LENGTH": "5"}
 
     headers = headers_of(**keys)
@@ -90,7 +90,7 @@ def test_a_content_header_cannot_come_twice() -> None:
     assert headers == [(b"host", b"testserver"), (b"content-type", b"a/b")]
 
 
-def test_other_keys_are_no_headers() -> None:
+def test_other_environ_keys_are_not_headers() -> None:
     headers = headers_of(REMOTE_USER="root", HTTPS="on", HTTP="x", SSL_CLIENT_S_DN="CN=x")
 
     assert headers == [(b"host", b"testserver")]
@@ -99,7 +99,7 @@ def test_other_keys_are_no_headers() -> None:
 # -- the path --------------------------------------------------------------------------------------
 
 
-def test_paths_are_utf_8_and_the_mount_point_is_part_of_them() -> None:
+def test_path_is_decoded_as_utf_8_and_includes_root_path() -> None:
     path = "/caf\xe9".encode().decode("latin-1")
 
     scope = scope_of(path=path, SCRIPT_NAME=path)
@@ -109,7 +109,7 @@ def test_paths_are_utf_8_and_the_mount_point_is_part_of_them() -> None:
     assert scope["raw_path"] == b"/caf%C3%A9/caf%C3%A9"
 
 
-def test_bytes_that_are_not_utf_8_become_replacement_characters_and_stay_in_raw_path() -> None:
+def test_invalid_utf_8_becomes_replacement_characters_and_is_kept_in_raw_path() -> None:
     scope = scope_of(path="/\xff")
 
     assert scope["path"] == "/\ufffd"
@@ -128,24 +128,26 @@ def test_bytes_that_are_not_utf_8_become_replacement_characters_and_stay_in_raw_
         ("*", "*", b"*"),
     ],
 )
-def test_raw_path_is_what_the_client_wrote(key: str, uri: str, path: str, raw_path: bytes) -> None:
+def test_raw_path_is_the_path_as_the_client_sent_it(
+    key: str, uri: str, path: str, raw_path: bytes
+) -> None:
     assert scope_of(path=path, **{key: uri})["raw_path"] == raw_path
 
 
 @pytest.mark.parametrize("uri", ["/elsewhere", "/a%2Fb", "nonsense", "/%"])
-def test_a_path_that_somebody_has_changed_since_wins_over_the_uri(uri: str) -> None:
+def test_a_path_changed_by_middleware_takes_precedence_over_the_uri(uri: str) -> None:
     assert scope_of(path="/mounted here", RAW_URI=uri)["raw_path"] == b"/mounted%20here"
 
 
 @pytest.mark.parametrize("keys", [{}, {"RAW_URI": ""}, {"RAW_URI": "http://host"}])
 def test_an_empty_path_is_the_root(keys: dict[str, Any]) -> None:
-    """A middleware that takes the last segment off, or a server that leaves CGI's empty path."""
+    """Middleware may remove the last segment, and a server may pass CGI's empty path."""
     scope = scope_of(path="", **keys)
 
     assert (scope["path"], scope["raw_path"]) == ("/", b"/")
 
 
-def test_a_request_for_the_server_as_a_whole_has_a_star_for_a_path() -> None:
+def test_options_for_the_whole_server_has_the_path_asterisk() -> None:
     scope = scope_of(method="OPTIONS", path="", RAW_URI="*")
 
     assert (scope["path"], scope["raw_path"]) == ("*", b"*")
@@ -172,7 +174,7 @@ def test_raw_path_always_decodes_to_the_path(raw: bytes) -> None:
         ("INCLUDED", "1.1"),
     ],
 )
-def test_http_versions_are_named_as_asgi_names_them(protocol: str, version: str) -> None:
+def test_the_http_version_has_the_form_of_the_asgi_spec(protocol: str, version: str) -> None:
     assert scope_of(SERVER_PROTOCOL=protocol)["http_version"] == version
 
 
@@ -192,7 +194,7 @@ def test_the_client_is_an_address_and_a_port(
     assert scope_of(**keys)["client"] == client
 
 
-def test_a_unix_socket_is_the_server_by_its_path(tmp_path: Any) -> None:
+def test_the_server_of_a_unix_socket_is_its_path(tmp_path: Any) -> None:
     path = str(tmp_path / "app.sock")
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
@@ -204,7 +206,7 @@ def test_a_unix_socket_is_the_server_by_its_path(tmp_path: Any) -> None:
     assert gunicorn["client"] is None
 
 
-def test_early_hints_are_offered_where_the_server_has_them() -> None:
+def test_early_hints_are_offered_if_the_server_supports_them() -> None:
     assert "http.response.early_hint" not in scope_of()["extensions"]
     offered = scope_of(**{"wsgi.early_hints": lambda headers: None})["extensions"]
     assert "http.response.early_hint" in offered
@@ -225,21 +227,21 @@ def test_early_hints_are_offered_where_the_server_has_them() -> None:
         ({"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}, None),
         ({"wsgi.input_terminated": True, "SERVER_PROTOCOL": "HTTP/2.0"}, None),
         ({"SERVER_PROTOCOL": "HTTP/2.0"}, 0),
-        # waitress and nginx's uwsgi_pass have decoded it, and say how long it was
+        # waitress and nginx's uwsgi_pass decode the body and add its length
         ({"HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": "12"}, 12),
     ],
 )
-def test_the_end_of_a_body_is_known(keys: dict[str, Any], length: int | None) -> None:
+def test_the_body_length_is_known(keys: dict[str, Any], length: int | None) -> None:
     assert body_length(environ_of(**keys)) == length
 
 
-def test_a_chunked_body_that_the_server_leaves_so_needs_a_length() -> None:
+def test_a_chunked_body_that_the_server_does_not_decode_requires_a_length() -> None:
     with pytest.raises(LengthRequired, match="Send a Content-Length"):
         body_length(environ_of(HTTP_TRANSFER_ENCODING="chunked"))
 
 
 @pytest.mark.parametrize("length", ["-1", "+1", "1_0", "x", "\u0661", "9" * 20])
-def test_a_length_that_is_no_number_is_refused(length: str) -> None:
+def test_an_invalid_content_length_is_refused(length: str) -> None:
     with pytest.raises(BadRequest, match="not a number of bytes"):
         body_length(environ_of(CONTENT_LENGTH=length))
 
@@ -251,14 +253,14 @@ def test_a_websocket_handshake_is_recognised(upgrade: str) -> None:
     assert not is_websocket(environ_of())
 
 
-# -- what has crossed the bridge before ------------------------------------------------------------
+# -- round trips: scope -> environ -> scope --------------------------------------------------------
 
 
-def crossed(scope: Scope) -> Environ:
+def environ_from(scope: Scope) -> Environ:
     return EnvironBuilder().build(scope)
 
 
-def test_a_scope_that_crosses_and_comes_back_is_the_same() -> None:
+def test_a_scope_survives_the_round_trip_through_an_environ() -> None:
     before = http_scope(
         "POST",
         "/m/caf\xe9 b",
@@ -275,7 +277,7 @@ def test_a_scope_that_crosses_and_comes_back_is_the_same() -> None:
         extensions={"tls": {"server_cert": None, "client_cert_chain": ()}, "mine": {}},
     )
 
-    after = build_scope(crossed(before), {})
+    after = build_scope(environ_from(before), {})
 
     for key in ("method", "path", "raw_path", "root_path", "query_string", "client", "server"):
         assert after[key] == before[key], key
@@ -284,16 +286,16 @@ def test_a_scope_that_crosses_and_comes_back_is_the_same() -> None:
     assert after["extensions"] == {**before["extensions"], "http.response.pathsend": {}}
 
 
-def test_extensions_that_speak_to_the_server_stay_behind() -> None:
+def test_extensions_of_the_server_do_not_survive_the_round_trip() -> None:
     names = ("http.response.push", "http.response.zerocopysend", "websocket.http.response")
     before = http_scope(extensions={name: {} for name in names})
 
-    assert set(build_scope(crossed(before), {})["extensions"]) == {"http.response.pathsend"}
+    assert set(build_scope(environ_from(before), {})["extensions"]) == {"http.response.pathsend"}
 
 
-def test_a_header_that_was_changed_on_the_way_is_taken_as_changed() -> None:
+def test_a_header_changed_in_the_environ_is_changed_in_the_scope() -> None:
     before = http_scope(headers=((b"x-a", b"1"), (b"x-a", b"2"), (b"x-b", b"3")))
-    environ = crossed(before)
+    environ = environ_from(before)
     environ["HTTP_X_A"] = "9"
     del environ["HTTP_X_B"]
     environ["HTTP_X_C"] = "4"
@@ -303,7 +305,7 @@ def test_a_header_that_was_changed_on_the_way_is_taken_as_changed() -> None:
     assert headers == [(b"host", b"testserver"), (b"x-a", b"9"), (b"x-c", b"4")]
 
 
-def test_a_header_that_was_dropped_on_the_way_does_not_come_back() -> None:
+def test_a_dropped_header_does_not_reappear() -> None:
     before = http_scope(headers=((b"x_remote_user", b"root"),))
 
-    assert build_scope(crossed(before), {})["headers"] == [(b"host", b"testserver")]
+    assert build_scope(environ_from(before), {})["headers"] == [(b"host", b"testserver")]

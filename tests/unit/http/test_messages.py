@@ -1,4 +1,4 @@
-"""The tables of bridge.messages: what may follow what, and what the errors say."""
+"""The state tables of ASGI messages: legal sequences, and the errors for illegal ones."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def walk(conversation: Conversation, *messages: Mapping[str, Any]) -> str:
         (TRAILERS_AHEAD, FILE, TRAILERS),
     ],
 )
-def test_a_response_in_order_is_complete_at_its_end(messages: tuple[Any, ...]) -> None:
+def test_a_legal_sequence_completes_the_response(messages: tuple[Any, ...]) -> None:
     assert walk(HTTP_RESPONSE, *messages) == "the response is complete"
 
 
@@ -56,7 +56,7 @@ def test_a_response_in_order_is_complete_at_its_end(messages: tuple[Any, ...]) -
         ((TRAILERS_AHEAD, LAST), LAST, "trailers are due", "http.response.trailers"),
     ],
 )
-def test_a_message_out_of_order_is_named_with_the_state_and_what_was_allowed(
+def test_the_error_names_the_message_the_state_and_the_allowed_messages(
     messages: tuple[Any, ...], wrong: Mapping[str, Any], state: str, allowed: str
 ) -> None:
     before = walk(HTTP_RESPONSE, *messages)
@@ -64,32 +64,32 @@ def test_a_message_out_of_order_is_named_with_the_state_and_what_was_allowed(
     with pytest.raises(AppProtocolError) as caught:
         HTTP_RESPONSE.after(before, wrong)
 
-    said = str(caught.value)
-    assert said.startswith(f"http response: the app sent {wrong['type']}")
-    assert f"when {before}" in said
-    assert state in said
-    assert said.endswith(f"allowed was {allowed}")
+    message = str(caught.value)
+    assert message.startswith(f"http response: the app sent {wrong['type']}")
+    assert f"when {before}" in message
+    assert state in message
+    assert message.endswith(f"allowed was {allowed}")
 
 
-def test_an_unknown_message_is_refused() -> None:
+def test_an_unknown_message_type_is_an_error() -> None:
     with pytest.raises(AppProtocolError, match=r"the app sent websocket\.send when"):
         HTTP_RESPONSE.after(HTTP_RESPONSE.start, {"type": "websocket.send"})
 
 
 @pytest.mark.parametrize("wrong", [None, "http.response.start", {}, {"type": None}, {"type": []}])
-def test_what_is_no_message_is_refused(wrong: Any) -> None:
+def test_a_value_that_is_not_a_message_is_an_error(wrong: Any) -> None:
     with pytest.raises(AppProtocolError, match="an ASGI message is a dict with a str"):
         HTTP_RESPONSE.after(HTTP_RESPONSE.start, wrong)
 
 
-def test_a_message_of_the_server_at_the_wrong_time_is_the_servers_mistake() -> None:
+def test_an_illegal_message_of_the_server_is_a_server_protocol_error() -> None:
     running = walk(LIFESPAN, {"type": "lifespan.startup"}, {"type": "lifespan.startup.complete"})
 
     with pytest.raises(ServerProtocolError, match=r"the server sent lifespan\.startup when"):
         LIFESPAN.after(running, {"type": "lifespan.startup"}, "server")
 
 
-def test_a_lifespan_goes_once_from_start_to_end() -> None:
+def test_a_lifespan_runs_once() -> None:
     kinds = ("startup", "startup.complete", "shutdown", "shutdown.complete")
 
     end = walk(LIFESPAN, *({"type": f"lifespan.{kind}"} for kind in kinds))
@@ -99,12 +99,12 @@ def test_a_lifespan_goes_once_from_start_to_end() -> None:
         LIFESPAN.after(end, {"type": "lifespan.shutdown.complete"})
 
 
-def test_a_lifespan_must_not_answer_before_it_is_asked() -> None:
+def test_a_lifespan_reply_before_startup_is_an_error() -> None:
     with pytest.raises(AppProtocolError, match="the app has not been started; allowed was nothing"):
         LIFESPAN.after(LIFESPAN.start, {"type": "lifespan.startup.complete"})
 
 
 @pytest.mark.parametrize("table", [HTTP_RESPONSE, LIFESPAN])
-def test_every_move_leads_to_a_state_that_has_a_row(table: Conversation) -> None:
+def test_every_transition_leads_to_a_state_of_the_table(table: Conversation) -> None:
     assert table.start in table.moves
     assert {state for row in table.moves.values() for state in row.values()} <= set(table.moves)

@@ -1,4 +1,4 @@
-"""What one builder keeps from request to request, and what it must not."""
+"""scope -> environ: what a builder caches between requests, and what it must not share."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ ADDRESSES: list[dict[str, Any]] = [
 ]
 
 
-def seen(builder: EnvironBuilder, address: dict[str, Any]) -> tuple[Any, ...]:
+def address_keys(builder: EnvironBuilder, address: dict[str, Any]) -> tuple[Any, ...]:
     environ = builder.build(http_scope(**address))
     keys = ("SERVER_NAME", "SERVER_PORT", "wsgi.url_scheme", "SERVER_PROTOCOL")
     return (*(environ[key] for key in keys), "HTTPS" in environ)
 
 
-def test_requests_to_several_addresses_are_told_apart() -> None:
+def test_each_server_address_has_its_own_keys() -> None:
     builder = EnvironBuilder()
-    for _ in range(2):  # made, and then found
-        assert [seen(builder, address) for address in ADDRESSES] == [
+    for _ in range(2):  # not cached, then cached
+        assert [address_keys(builder, address) for address in ADDRESSES] == [
             ("a.example", "80", "http", "HTTP/1.1", False),
             ("b.example", "80", "http", "HTTP/1.1", False),
             ("a.example", "80", "https", "HTTP/1.1", True),
@@ -37,7 +37,7 @@ def test_requests_to_several_addresses_are_told_apart() -> None:
         ]
 
 
-def test_what_an_app_does_to_its_environ_does_not_reach_the_next_one() -> None:
+def test_changes_to_an_environ_do_not_affect_the_next_one() -> None:
     builder = EnvironBuilder()
     first = builder.build(http_scope())
     pristine = dict(first)
@@ -46,11 +46,11 @@ def test_what_an_app_does_to_its_environ_does_not_reach_the_next_one() -> None:
 
     second = builder.build(http_scope())
 
-    del pristine["asgi.scope"], second["asgi.scope"]  # each has its own
+    del pristine["asgi.scope"], second["asgi.scope"]  # a new scope for each request
     assert second == pristine
 
 
-def test_no_number_of_addresses_fills_the_memory() -> None:
+def test_the_cache_of_addresses_is_bounded() -> None:
     builder = EnvironBuilder()
     for port in range(3 * PROTOTYPES):
         environ = builder.build(http_scope(server=("127.0.0.1", port + 1)))
@@ -59,7 +59,7 @@ def test_no_number_of_addresses_fills_the_memory() -> None:
 
 
 @pytest.mark.parametrize("names", [1, 2, 40])
-def test_a_name_is_the_same_header_the_first_time_and_later(names: int) -> None:
+def test_cached_header_names_give_the_same_keys(names: int) -> None:
     builder = EnvironBuilder()
     headers = [(b"x-h%d" % number, b"%d" % number) for number in range(names)]
     expected = {f"HTTP_X_H{number}": str(number) for number in range(names)}
@@ -68,13 +68,13 @@ def test_a_name_is_the_same_header_the_first_time_and_later(names: int) -> None:
         assert {key: environ[key] for key in environ if key.startswith("HTTP_X")} == expected
 
 
-def test_a_body_of_two_lengths_is_refused() -> None:
+def test_content_length_with_transfer_encoding_is_refused() -> None:
     headers = [(b"content-length", b"3"), (b"transfer-encoding", b"chunked")]
     with pytest.raises(BadRequest, match="both Content-Length and Transfer-Encoding"):
         EnvironBuilder().build(http_scope("POST", headers=headers))
 
 
-def test_two_hosts_are_refused_unless_they_are_the_same() -> None:
+def test_conflicting_host_headers_are_refused() -> None:
     builder = EnvironBuilder()
     twice = [(b"host", b"a.example"), (b"host", b"a.example")]
     assert builder.build({**http_scope(), "headers": twice})["HTTP_HOST"] == "a.example"
@@ -82,7 +82,7 @@ def test_two_hosts_are_refused_unless_they_are_the_same() -> None:
         builder.build({**http_scope(), "headers": [twice[0], (b"host", b"b.example")]})
 
 
-def test_only_ascii_letters_of_a_header_name_have_another_case() -> None:
+def test_only_ascii_letters_of_a_header_name_are_upper_cased() -> None:
     environ = EnvironBuilder().build(http_scope(headers=[(b"x-\xdf", b"1"), (b"x-\xb5", b"2")]))
     assert environ["HTTP_X_\xdf"] == "1"
     assert environ["HTTP_X_\xb5"] == "2"
@@ -90,7 +90,7 @@ def test_only_ascii_letters_of_a_header_name_have_another_case() -> None:
 
 @pytest.mark.parametrize("server", [("/sock", None), ("/sock", 0), ("/sock", "0")])
 @pytest.mark.parametrize("client", [None, ("", 0), ["", 0]])
-def test_a_unix_socket_is_no_host(server: Any, client: Any) -> None:
+def test_a_unix_socket_has_no_host_and_no_port(server: Any, client: Any) -> None:
     environ = EnvironBuilder().build(http_scope(server=server, client=client, scheme="https"))
     assert (environ["SERVER_NAME"], environ["SERVER_PORT"]) == ("localhost", "443")
     assert environ["REMOTE_ADDR"] == ""
@@ -110,13 +110,13 @@ def test_a_unix_socket_is_no_host(server: Any, client: Any) -> None:
         ("/http://a.example/p", "", ("", "/http://a.example/p")),
     ],
 )
-def test_the_path_of_an_absolute_target_is_its_path(
+def test_an_absolute_request_target_is_reduced_to_its_path(
     path: str, root_path: str, expected: tuple[str, str]
 ) -> None:
     environ = EnvironBuilder().build(http_scope(path=path, root_path=root_path))
     assert (environ["SCRIPT_NAME"], environ["PATH_INFO"]) == expected
 
 
-def test_options_of_the_whole_server_have_no_path_below_a_root_either() -> None:
+def test_options_for_the_whole_server_has_no_path_below_a_root_path() -> None:
     environ = EnvironBuilder().build(http_scope("OPTIONS", path="/app*", root_path="/app"))
     assert (environ["SCRIPT_NAME"], environ["PATH_INFO"]) == ("/app", "")

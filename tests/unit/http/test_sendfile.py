@@ -1,4 +1,4 @@
-"""Which files a server may send itself."""
+"""Files that a server can send by path or descriptor, and files that must be read."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_whole_file_goes_by_its_path(path: Path) -> None:
+def test_a_whole_file_is_sent_by_its_path(path: Path) -> None:
     with path.open("rb") as file:
         assert plan_file(file, 10, PATHSEND | ZEROCOPY) == {
             "type": "http.response.pathsend",
@@ -40,7 +40,7 @@ def test_a_relative_name_becomes_absolute(path: Path, monkeypatch: pytest.Monkey
     assert message["path"] == str(path)
 
 
-def test_the_rest_of_a_file_goes_by_its_descriptor(path: Path) -> None:
+def test_a_part_of_a_file_is_sent_by_its_descriptor(path: Path) -> None:
     with path.open("rb") as file:
         file.seek(4)
         assert plan_file(file, 5, PATHSEND | ZEROCOPY) == {
@@ -53,34 +53,34 @@ def test_the_rest_of_a_file_goes_by_its_descriptor(path: Path) -> None:
         assert plan_file(file, 5, PATHSEND) is None
 
 
-def test_a_file_shorter_than_promised_is_read_in_blocks(path: Path) -> None:
+def test_a_file_shorter_than_its_content_length_is_read_in_blocks(path: Path) -> None:
     with path.open("rb") as file:
         assert plan_file(file, 11, PATHSEND | ZEROCOPY) is None
 
 
-def test_a_path_that_leads_elsewhere_by_now_is_not_used(path: Path) -> None:
+def test_a_path_that_names_another_file_now_is_not_used(path: Path) -> None:
     with path.open("rb") as file:
         path.unlink()
         assert plan_file(file, None, PATHSEND) is None
-        path.write_bytes(b"another one")
+        path.write_bytes(b"another file")
         assert plan_file(file, None, PATHSEND) is None
 
 
-def test_a_file_that_goes_when_it_is_closed_is_not_sent_by_its_path(tmp_path: Path) -> None:
+def test_a_file_deleted_on_close_is_not_sent_by_its_path(tmp_path: Path) -> None:
     with tempfile.NamedTemporaryFile(dir=tmp_path) as file:
         file.write(b"0123456789")
         file.seek(0)
         assert plan_file(file, 10, PATHSEND) is None
 
 
-def test_a_file_that_reads_something_else_than_it_has_is_read_in_blocks(path: Path) -> None:
+def test_a_file_object_that_decodes_its_content_is_read_in_blocks(path: Path) -> None:
     with gzip.open(path, "wb") as file:
         file.write(b"0123456789")
     with gzip.open(path) as file:
         assert plan_file(file, None, ZEROCOPY) is None
 
 
-def test_a_temporary_file_goes_by_its_descriptor(tmp_path: Path) -> None:
+def test_a_temporary_file_is_sent_by_its_descriptor(tmp_path: Path) -> None:
     with tempfile.NamedTemporaryFile(dir=tmp_path) as file:
         file.write(b"0123456789")
         file.seek(0)
@@ -89,13 +89,13 @@ def test_a_temporary_file_goes_by_its_descriptor(tmp_path: Path) -> None:
         assert message["file"] == file.fileno()
 
 
-def test_what_is_no_regular_file_is_read_in_blocks(path: Path) -> None:
+def test_anything_but_a_regular_file_is_read_in_blocks(path: Path) -> None:
     assert plan_file(io.BytesIO(b"abc"), None, PATHSEND | ZEROCOPY) is None
     read, write = os.pipe()
     with os.fdopen(read, "rb") as pipe, os.fdopen(write, "wb"):
         assert plan_file(pipe, None, PATHSEND | ZEROCOPY) is None
 
 
-def test_a_server_that_offers_nothing_gets_blocks(path: Path) -> None:
+def test_without_server_support_a_file_is_read_in_blocks(path: Path) -> None:
     with path.open("rb") as file:
         assert plan_file(file, None, {}) is None
