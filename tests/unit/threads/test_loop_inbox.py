@@ -1,4 +1,4 @@
-"""The loop's inbox: woken once for many posts, on every kind of loop, leaving nothing open."""
+"""The inbox of an event loop: one wakeup for many posts, on asyncio and uvloop loops."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_many_posts_wake_the_loop_once() -> None:
                 inbox.post(partial(seen.append, number))
             inbox.post(done.set)
 
-        # The loop is inside this very callback, so it cannot drain before all are posted.
+        # The loop is in this callback, so it cannot run the posts before all are posted.
         thread = threading.Thread(target=post_all)
         thread.start()
         thread.join()
@@ -73,7 +73,7 @@ def test_posts_from_many_threads_all_arrive() -> None:
     assert asyncio.run(main()) == 4000
 
 
-def test_a_post_made_by_a_callback_runs_in_a_later_turn() -> None:
+def test_a_callback_posted_by_a_callback_runs_in_a_later_iteration() -> None:
     async def main() -> list[str]:
         loop = asyncio.get_running_loop()
         inbox = inbox_of(loop)
@@ -97,7 +97,7 @@ def test_a_post_made_by_a_callback_runs_in_a_later_turn() -> None:
     assert set(asyncio.run(main())) == {"first", "second", "the loop's own"}
 
 
-def test_a_failing_callback_is_logged_and_the_others_run(
+def test_an_exception_in_a_callback_is_logged_and_the_others_run(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def main() -> None:
@@ -116,7 +116,7 @@ def test_a_failing_callback_is_logged_and_the_others_run(
     assert [record.exc_info is not None for record in caplog.records] == [True]
 
 
-def test_a_closed_loop_takes_no_post() -> None:
+def test_a_post_to_a_closed_loop_returns_false() -> None:
     loop = asyncio.new_event_loop()
     inbox = inbox_of(loop)
     loop.close()
@@ -129,14 +129,14 @@ def test_an_inbox_does_not_keep_its_loop_alive() -> None:
     inbox = inbox_of(loop)
     assert inbox_of(loop) is inbox
     loop.close()
-    gone = weakref.ref(loop)
+    collected = weakref.ref(loop)
     del loop
     gc.collect()
-    assert gone() is None
+    assert collected() is None
     assert inbox.post(lambda: None) is False
 
 
-def test_a_signal_handler_that_raises_before_the_loop_is_woken_leaves_nothing_asleep(
+def test_an_exception_of_a_signal_handler_does_not_lose_a_wakeup(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     wake_loop = LoopInbox._wake_loop
@@ -170,7 +170,7 @@ def open_descriptors() -> set[str]:
 
 
 async def post_from_threads(inbox: LoopInbox, posts: int) -> int:
-    """Post from one thread after another; returns how many callbacks ran."""
+    """Post from one thread after another. Returns the number of callbacks that ran."""
     ran = 0
     seen = asyncio.Event()
 
@@ -190,7 +190,7 @@ async def post_from_threads(inbox: LoopInbox, posts: int) -> int:
 
 
 @pytest.mark.parametrize("run", RUNNERS)
-def test_every_post_of_a_thread_runs(run: Callable[..., Any]) -> None:
+def test_every_callback_posted_by_a_thread_runs(run: Callable[..., Any]) -> None:
     async def main() -> tuple[int, int]:
         inbox = inbox_of(asyncio.get_running_loop())
         return await post_from_threads(inbox, 20), inbox.wakeups
@@ -200,7 +200,7 @@ def test_every_post_of_a_thread_runs(run: Callable[..., Any]) -> None:
 
 @pytest.mark.parametrize("run", RUNNERS)
 def test_callbacks_run_in_an_empty_context(run: Callable[..., Any]) -> None:
-    """The first post's context would be kept for ever, and every later callback would run in it."""
+    """The loop would keep the context of the first post for all later callbacks."""
 
     async def main() -> list[int]:
         inbox = inbox_of(asyncio.get_running_loop())
@@ -222,7 +222,7 @@ def test_callbacks_run_in_an_empty_context(run: Callable[..., Any]) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "eventfd"), reason="Linux only")
 @pytest.mark.parametrize("run", RUNNERS)
-def test_loops_leave_no_descriptor_behind(run: Callable[..., Any]) -> None:
+def test_closed_loops_leave_no_descriptor_open(run: Callable[..., Any]) -> None:
     async def main() -> None:
         inbox = inbox_of(asyncio.get_running_loop())
         for _ in range(3):
@@ -240,7 +240,7 @@ def test_loops_leave_no_descriptor_behind(run: Callable[..., Any]) -> None:
     assert len(open_descriptors()) <= len(before)
 
 
-def test_asyncio_loops_need_no_garbage_collection_for_that() -> None:
+def test_asyncio_loops_close_their_descriptor_without_garbage_collection() -> None:
     async def main() -> None:
         posted = asyncio.Event()
         inbox_of(asyncio.get_running_loop()).post(posted.set)
@@ -258,23 +258,25 @@ def test_asyncio_loops_need_no_garbage_collection_for_that() -> None:
         gc.enable()
 
 
-def test_a_loop_that_watches_no_descriptors_is_woken_all_the_same(
+def test_a_loop_without_add_reader_is_woken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def watch_nothing(*_: Any) -> None:
+    def add_no_reader(*_: Any) -> None:
         raise NotImplementedError
 
     loop = asyncio.new_event_loop()
-    monkeypatch.setattr(loop, "add_reader", watch_nothing)
+    monkeypatch.setattr(loop, "add_reader", add_no_reader)
     before = open_descriptors()
     try:
         assert loop.run_until_complete(post_from_threads(inbox_of(loop), 5)) == 5
-        assert open_descriptors() <= before  # one of an earlier test's may be closed meanwhile
+        assert open_descriptors() <= before  # a descriptor of an earlier test may have been closed
     finally:
         loop.close()
 
 
-def test_without_eventfd_it_is_call_soon_threadsafe(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_platform_without_eventfd_uses_call_soon_threadsafe(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.delattr(os, "eventfd", raising=False)
 
     async def main() -> int:
@@ -283,7 +285,7 @@ def test_without_eventfd_it_is_call_soon_threadsafe(monkeypatch: pytest.MonkeyPa
     assert asyncio.run(main()) == 5
 
 
-def test_a_loop_that_has_closed_after_a_post_takes_no_other() -> None:
+def test_a_post_after_the_loop_has_closed_returns_false() -> None:
     loop = asyncio.new_event_loop()
     inbox = inbox_of(loop)
     loop.run_until_complete(post_from_threads(inbox, 1))

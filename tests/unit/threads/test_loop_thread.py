@@ -1,4 +1,4 @@
-"""The event loop of a process: leased, shared, ended, and replaced after a fork."""
+"""The event loop thread of a process: acquired, shared, released, and replaced after a fork."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ Factory: TypeAlias = Callable[[], AbstractEventLoop]
 
 @pytest.fixture
 def factory() -> Factory:
-    """One that nobody else leases by: the default loop may be in use by ``async_to_sync``."""
+    """A loop factory of this test only: ``async_to_sync`` may use the default loop."""
     return lambda: asyncio.new_event_loop()
 
 
-def ended(thread: LoopThread) -> bool:
+def has_ended(thread: LoopThread) -> bool:
     thread.join(TIMEOUT_S)
     return not thread.is_alive() and thread.loop.is_closed()
 
 
 def on_loop(thread: LoopThread, function: Callable[[], Any]) -> Any:
-    """What the function returns as a callback of the loop."""
+    """Call a function as a callback of the loop and return its result."""
     outcome: Future[Any] = Future()
 
     def call() -> None:
@@ -50,7 +50,7 @@ def on_loop(thread: LoopThread, function: Callable[[], Any]) -> Any:
     return outcome.result(TIMEOUT_S)
 
 
-def test_all_share_one_named_daemon_thread(factory: Factory) -> None:
+def test_all_users_share_one_named_daemon_thread(factory: Factory) -> None:
     first, second = acquire_loop(factory), acquire_loop(factory)
 
     assert first is second
@@ -60,10 +60,10 @@ def test_all_share_one_named_daemon_thread(factory: Factory) -> None:
     first.release()
     assert on_loop(second, asyncio.get_running_loop) is second.loop
     second.release()
-    assert ended(second)
+    assert has_ended(second)
 
 
-def test_who_comes_after_the_last_gets_a_new_loop(factory: Factory) -> None:
+def test_a_loop_acquired_after_the_last_release_is_new(factory: Factory) -> None:
     first = acquire_loop(factory)
     first.release()
     second = acquire_loop(factory)
@@ -71,29 +71,29 @@ def test_who_comes_after_the_last_gets_a_new_loop(factory: Factory) -> None:
     assert second is not first
     assert on_loop(second, asyncio.get_running_loop) is second.loop
     second.release()
-    assert ended(first)
-    assert ended(second)
+    assert has_ended(first)
+    assert has_ended(second)
 
 
-def test_uvloop_is_used_where_it_is_installed() -> None:
+def test_uvloop_is_used_if_it_is_installed() -> None:
     thread = acquire_loop()
     assert isinstance(thread.loop, uvloop.Loop)
     thread.release()
 
 
-def test_who_brings_a_factory_shares_with_the_same_factory_only(factory: Factory) -> None:
-    everyones, mine, mine_too = acquire_loop(), acquire_loop(factory), acquire_loop(factory)
+def test_users_of_the_same_loop_factory_share_a_loop(factory: Factory) -> None:
+    default, first, second = acquire_loop(), acquire_loop(factory), acquire_loop(factory)
 
-    assert mine is mine_too
-    assert mine is not everyones
-    assert not isinstance(mine.loop, uvloop.Loop)
+    assert first is second
+    assert first is not default
+    assert not isinstance(first.loop, uvloop.Loop)
 
-    for thread in (everyones, mine, mine_too):
+    for thread in (default, first, second):
         thread.release()
-    assert ended(mine)
+    assert has_ended(first)
 
 
-def test_a_factory_that_fails_is_reported_and_leaves_nothing_behind() -> None:
+def test_an_exception_of_the_loop_factory_is_raised_and_no_thread_remains() -> None:
     def broken() -> AbstractEventLoop:
         raise OSError("no descriptors left")
 
@@ -104,145 +104,145 @@ def test_a_factory_that_fails_is_reported_and_leaves_nothing_behind() -> None:
     assert set(threading.enumerate()) <= before
 
 
-def test_many_first_leases_at_once_start_one_loop(factory: Factory) -> None:
-    together = threading.Barrier(8)
-    leased: list[LoopThread] = []
+def test_concurrent_first_users_start_one_loop(factory: Factory) -> None:
+    barrier = threading.Barrier(8)
+    acquired: list[LoopThread] = []
 
-    def take() -> None:
-        together.wait(TIMEOUT_S)
-        leased.append(acquire_loop(factory))
+    def acquire() -> None:
+        barrier.wait(TIMEOUT_S)
+        acquired.append(acquire_loop(factory))
 
-    takers = [threading.Thread(target=take) for _ in range(8)]
-    for taker in takers:
-        taker.start()
-    for taker in takers:
-        taker.join(TIMEOUT_S)
+    users = [threading.Thread(target=acquire) for _ in range(8)]
+    for user in users:
+        user.start()
+    for user in users:
+        user.join(TIMEOUT_S)
 
-    assert len(set(leased)) == 1
-    for thread in leased:
+    assert len(set(acquired)) == 1
+    for thread in acquired:
         thread.release()
-    assert ended(leased[0])
+    assert has_ended(acquired[0])
 
 
-def test_what_still_runs_at_the_end_is_cancelled(factory: Factory) -> None:
+def test_tasks_that_still_run_after_the_last_release_are_cancelled(factory: Factory) -> None:
     thread = acquire_loop(factory)
     seen: list[str] = []
 
-    async def stays() -> None:
+    async def wait_forever() -> None:
         try:
             await asyncio.Event().wait()
         finally:
             seen.append("cancelled")
 
-    async def begin() -> asyncio.Task[None]:
-        task = asyncio.create_task(stays())
+    async def start() -> asyncio.Task[None]:
+        task = asyncio.create_task(wait_forever())
         await asyncio.sleep(0)
         return task
 
-    task = thread.submit(begin()).result(TIMEOUT_S)
+    task = thread.submit(start()).result(TIMEOUT_S)
     thread.release()
 
-    assert ended(thread)
+    assert has_ended(thread)
     assert seen == ["cancelled"]
     assert task.cancelled()
 
 
-def test_an_exit_in_a_task_does_not_end_the_loop(
+def test_system_exit_in_a_task_does_not_stop_the_loop(
     caplog: pytest.LogCaptureFixture, factory: Factory
 ) -> None:
     thread = acquire_loop(factory)
 
-    async def leave() -> None:
+    async def exit_process() -> None:
         raise SystemExit(3)
 
-    future = thread.submit(leave())
+    future = thread.submit(exit_process())
     with pytest.raises(SystemExit):
         future.result(TIMEOUT_S)
 
-    assert on_loop(thread, lambda: "alive") == "alive"
+    assert on_loop(thread, lambda: "running") == "running"
     assert "SystemExit(3) escaped from a task" in caplog.text
     thread.release()
-    assert ended(thread)
+    assert has_ended(thread)
 
 
-def test_a_loop_that_an_app_stops_goes_on(factory: Factory) -> None:
+def test_a_loop_stopped_by_an_app_runs_again(factory: Factory) -> None:
     thread = acquire_loop(factory)
     thread.inbox.post(thread.loop.stop)
 
-    assert on_loop(thread, lambda: "alive") == "alive"
+    assert on_loop(thread, lambda: "running") == "running"
     thread.release()
-    assert ended(thread)
+    assert has_ended(thread)
 
 
-def test_a_lease_on_the_loops_own_thread_is_refused(factory: Factory) -> None:
+def test_acquiring_the_loop_on_its_own_thread_is_a_deadlock_error(factory: Factory) -> None:
     thread = acquire_loop(factory)
 
     with pytest.raises(DeadlockError, match="wait for itself"):
         on_loop(thread, lambda: acquire_loop(factory))
 
     thread.release()
-    assert ended(thread)
+    assert has_ended(thread)
 
 
-def test_a_blocked_loop_is_reported_once_with_the_line_that_blocks_it(
+def test_a_blocked_loop_is_logged_once_with_the_blocking_line(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, factory: Factory
 ) -> None:
     monkeypatch.setattr(loop_module, "STALL_S", 0.0)
     caplog.set_level(logging.WARNING)
     thread = acquire_loop(factory)
-    blocking, go_on = threading.Event(), threading.Event()
+    blocking, release = threading.Event(), threading.Event()
 
     def block_the_loop() -> None:
         blocking.set()
-        go_on.wait(TIMEOUT_S)
+        release.wait(TIMEOUT_S)
 
     thread.inbox.post(block_the_loop)
     blocking.wait(TIMEOUT_S)
     for _ in range(3):
         thread.probe()
-        time.sleep(0.001)  # a clock with coarse ticks must go on between two looks
-    go_on.set()
+        time.sleep(0.001)  # a coarse clock must advance between two probes
+    release.set()
 
     (record,) = caplog.records
     assert "the event loop has been blocked" in record.getMessage()
     assert "in block_the_loop" in record.getMessage()
 
-    assert on_loop(thread, lambda: "alive") == "alive"
+    assert on_loop(thread, lambda: "running") == "running"
     thread.probe()
     on_loop(thread, lambda: None)
     thread.probe()
-    assert len(caplog.records) == 1, "a loop that answers is not reported"
+    assert len(caplog.records) == 1, "a loop that answers its probes must not be reported"
     thread.release()
-    assert ended(thread)
+    assert has_ended(thread)
 
 
-def test_a_fork_begins_without_a_loop_and_gets_its_own(factory: Factory) -> None:
+def test_a_forked_child_starts_its_own_loop(factory: Factory) -> None:
     thread = acquire_loop(factory)
     reading, writing = os.pipe()
     pid = os.fork()
-    if not pid:  # the child: report in one byte, and leave without the test runner's own exit
+    if not pid:  # the child: report in one byte, and skip the exit handlers of the test runner
         try:
             mine = acquire_loop(factory)
             fine = mine is not thread and on_loop(mine, asyncio.get_running_loop) is mine.loop
             mine.release()
-            os.write(writing, b"+" if fine and ended(mine) else b"-")
+            os.write(writing, b"+" if fine and has_ended(mine) else b"-")
         finally:
             os._exit(0)
     os.waitpid(pid, 0)
 
     assert os.read(reading, 1) == b"+"
-    assert on_loop(thread, lambda: "alive") == "alive", "the parent's loop is untouched"
+    assert on_loop(thread, lambda: "running") == "running", "the parent's loop must not change"
     for descriptor in (reading, writing):
         os.close(descriptor)
     thread.release()
-    assert ended(thread)
+    assert has_ended(thread)
 
 
 # -- the first step of a task ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("loop_factory", [uvloop.new_event_loop, asyncio.new_event_loop])
-def test_a_task_takes_its_first_step_at_once_and_in_its_context(
+def test_a_started_task_runs_its_first_step_at_once_in_its_context(
     loop_factory: Factory,
 ) -> None:
     variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="-")
@@ -251,50 +251,50 @@ def test_a_task_takes_its_first_step_at_once_and_in_its_context(
 
     async def steps() -> None:
         seen.append((variable.get(), asyncio.current_task()))
-        async with asyncio.timeout(TIMEOUT_S):  # needs a real task, from the first step on
+        async with asyncio.timeout(TIMEOUT_S):  # needs a current task in the first step, too
             await asyncio.sleep(0)
         variable.set("changed")
         seen.append((variable.get(), asyncio.current_task()))
 
-    def begin() -> asyncio.Task[None]:
+    def start() -> asyncio.Task[None]:
         context.run(variable.set, "given")
         task = start_task(thread.loop, steps(), context)
         assert seen == [("given", task)]
         assert asyncio.current_task() is None
         return task
 
-    async def end(task: asyncio.Task[None]) -> None:
+    async def wait_for(task: asyncio.Task[None]) -> None:
         await task
 
     context = contextvars.copy_context()
-    task = on_loop(thread, begin)
-    thread.submit(end(task)).result(TIMEOUT_S)
+    task = on_loop(thread, start)
+    thread.submit(wait_for(task)).result(TIMEOUT_S)
 
     assert context[variable] == "changed"
     assert on_loop(thread, variable.get) == "-"
     assert seen == [("given", task), ("changed", task)]
     thread.release()
-    assert ended(thread)
+    assert has_ended(thread)
 
 
 @pytest.mark.parametrize("loop_factory", [uvloop.new_event_loop, asyncio.new_event_loop])
-def test_a_task_that_ends_or_fails_in_its_first_step_is_done(
+def test_a_task_that_finishes_in_its_first_step_is_done(
     loop_factory: Factory,
 ) -> None:
     thread = acquire_loop(loop_factory)
 
-    async def ends() -> None:
+    async def return_at_once() -> None:
         pass
 
-    async def fails() -> None:
+    async def fail() -> None:
         raise OSError("broken")
 
-    def begin() -> None:
+    def start() -> None:
         context = contextvars.copy_context()
-        assert start_task(thread.loop, ends(), context).done()
-        failed = start_task(thread.loop, fails(), context)
+        assert start_task(thread.loop, return_at_once(), context).done()
+        failed = start_task(thread.loop, fail(), context)
         assert isinstance(failed.exception(), OSError)
 
-    on_loop(thread, begin)
+    on_loop(thread, start)
     thread.release()
-    assert ended(thread)
+    assert has_ended(thread)

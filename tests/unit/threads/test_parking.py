@@ -1,4 +1,4 @@
-"""Both kinds of parking: one unpark ends one park, and no descriptor stays open."""
+"""Both kinds of parking: each unpark ends one park, and descriptors are closed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROUNDS = 200
 
 
 def without_descriptors() -> Parking:
-    """A `EventfdParking` as it is where no eventfd can be had."""
+    """An ``EventfdParking`` whose ``eventfd()`` has failed."""
 
     def refuse(*_: int) -> int:
         raise OSError("too many open files")
@@ -30,7 +30,7 @@ KINDS: list[Callable[[], Parking]] = [LockParking, EventfdParking, without_descr
 
 
 @pytest.mark.parametrize("make", KINDS)
-def test_an_unpark_that_comes_first_lets_the_next_park_return(make: Callable[[], Parking]) -> None:
+def test_an_unpark_before_a_park_lets_it_return(make: Callable[[], Parking]) -> None:
     parking = make()
     for _ in range(3):
         parking.unpark()
@@ -39,27 +39,27 @@ def test_an_unpark_that_comes_first_lets_the_next_park_return(make: Callable[[],
 
 @pytest.mark.parametrize("make", KINDS)
 def test_each_unpark_ends_one_park(make: Callable[[], Parking]) -> None:
-    there, back = make(), make()
+    ping, pong = make(), make()
     passed: list[int] = []
 
     def work() -> None:
         for number in range(ROUNDS):
-            there.park()
+            ping.park()
             passed.append(number)
-            back.unpark()
+            pong.unpark()
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     for number in range(ROUNDS):
-        assert len(passed) == number  # it waits, however often it was let through before
-        there.unpark()
-        back.park()
+        assert len(passed) == number  # the thread waits, whatever happened in earlier rounds
+        ping.unpark()
+        pong.park()
     thread.join(DEADLINE_S)
     assert passed == list(range(ROUNDS))
 
 
 @pytest.mark.skipif(not hasattr(os, "eventfd"), reason="no eventfd on this platform")
-def test_a_parking_takes_its_descriptor_with_it() -> None:
+def test_a_freed_parking_closes_its_descriptor() -> None:
     gc.collect()
     before = set(os.listdir("/proc/self/fd"))
     parkings = [EventfdParking() for _ in range(5)]

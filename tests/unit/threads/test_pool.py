@@ -1,4 +1,4 @@
-"""The worker pool: threads, order, bounds, shutdown."""
+"""The worker pool and borrowed executors: threads, wakeups, bounds, shutdown."""
 
 from __future__ import annotations
 
@@ -41,26 +41,29 @@ class Call(Job):
         self.discarded = True
 
 
-class Gate:
-    """Jobs that all wait inside until they are let go, and say when they have arrived."""
+class Blocker:
+    """Blocks the threads that run its jobs until :meth:`release`."""
 
-    def __init__(self, size: int) -> None:
-        self.arrived = threading.Semaphore(0)
-        self.open = threading.Event()
-        self.size = size
+    def __init__(self, jobs: int) -> None:
+        self.jobs = jobs
+        self._started = threading.Semaphore(0)
+        self._released = threading.Event()
 
-    def enter(self) -> str:
-        self.arrived.release()
-        assert self.open.wait(DEADLINE_S)
+    def block(self) -> str:
+        self._started.release()
+        assert self._released.wait(DEADLINE_S)
         return threading.current_thread().name
 
-    def wait_full(self) -> None:
-        for _ in range(self.size):
-            assert self.arrived.acquire(timeout=DEADLINE_S)
+    def wait_until_blocked(self) -> None:
+        for _ in range(self.jobs):
+            assert self._started.acquire(timeout=DEADLINE_S)
+
+    def release(self) -> None:
+        self._released.set()
 
 
 def wait_until_idle(pool: WorkerPool) -> None:
-    """A worker goes idle a moment after it has given its result."""
+    """Wait for idle workers: a worker sets its result just before it is idle."""
     while pool.stats().idle < pool.stats().threads:
         os.sched_yield()
 
@@ -79,7 +82,7 @@ def test_no_thread_starts_before_the_first_job(pool: WorkerPool) -> None:
     assert set(threading.enumerate()) <= before
 
 
-def test_it_is_an_executor(pool: WorkerPool) -> None:
+def test_a_pool_is_an_executor(pool: WorkerPool) -> None:
     assert isinstance(pool, Executor)
     assert list(pool.map(abs, [-1, -2])) == [1, 2]
     with pytest.raises(ZeroDivisionError):
@@ -87,7 +90,7 @@ def test_it_is_an_executor(pool: WorkerPool) -> None:
     pool.shutdown()
 
 
-def test_asyncio_takes_it_as_an_executor(pool: WorkerPool) -> None:
+def test_asyncio_accepts_a_pool_as_an_executor(pool: WorkerPool) -> None:
     async def main() -> str:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(pool, lambda: threading.current_thread().name)
@@ -96,36 +99,36 @@ def test_asyncio_takes_it_as_an_executor(pool: WorkerPool) -> None:
     pool.shutdown()
 
 
-def test_as_many_jobs_run_at_once_as_there_are_threads(pool: WorkerPool) -> None:
-    gate = Gate(4)
-    calls = [pool.submit(gate.enter) for _ in range(4)]
-    gate.wait_full()
+def test_submitted_calls_use_all_threads(pool: WorkerPool) -> None:
+    blocker = Blocker(4)
+    calls = [pool.submit(blocker.block) for _ in range(4)]
+    blocker.wait_until_blocked()
     assert pool.stats().running == 4
-    gate.open.set()
+    blocker.release()
     assert sorted(call.result(DEADLINE_S) for call in calls) == [f"test-{n}" for n in (1, 2, 3, 4)]
     pool.shutdown()
 
 
-def test_as_many_posted_jobs_run_at_once_as_there_are_threads(pool: WorkerPool) -> None:
-    gate = Gate(4)
+def test_posted_jobs_use_all_threads(pool: WorkerPool) -> None:
+    blocker = Blocker(4)
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
         for _ in range(4):
-            pool.post(Call(gate.enter), loop)
-        await asyncio.to_thread(gate.wait_full)
-        gate.open.set()
+            pool.post(Call(blocker.block), loop)
+        await asyncio.to_thread(blocker.wait_until_blocked)
+        blocker.release()
 
     asyncio.run(main())
     pool.shutdown(timeout_s=DEADLINE_S)
     assert pool.stats().completed == 4
 
 
-def test_the_jobs_of_one_turn_wake_one_worker(
+def test_jobs_of_one_loop_iteration_wake_one_worker(
     pool: WorkerPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rule 3: and none of them before the loop is through with that turn."""
-    pool.submit(int).result(DEADLINE_S)  # a first one is started at once
+    """Rule 3: and only at the end of that iteration of the loop."""
+    pool.submit(int).result(DEADLINE_S)  # the first worker starts at once
     wait_until_idle(pool)
     woken: list[object] = []
     monkeypatch.setattr(pool, "_wake_worker", woken.append)
@@ -141,10 +144,10 @@ def test_the_jobs_of_one_turn_wake_one_worker(
     assert asyncio.run(main()) == [0, 1]
 
 
-def test_a_call_that_is_waited_for_wakes_its_thread_at_once(
+def test_a_call_of_a_waiting_thread_wakes_its_worker_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """ADR 8: waking it from an eventfd releases the interpreter."""
+    """ADR 8: waking a thread by an eventfd releases the GIL."""
     pool = ElasticPool(2, backlog=3, name="test")
     pool.submit(int).result(DEADLINE_S)
     wait_until_idle(pool)
@@ -159,7 +162,7 @@ def test_a_call_that_is_waited_for_wakes_its_thread_at_once(
     assert isinstance(woken[0].parking, EventfdParking)
 
 
-def test_a_job_of_the_same_turn_runs_before_a_closed_pool_is_empty(pool: WorkerPool) -> None:
+def test_a_job_posted_before_close_runs_before_the_pool_is_empty(pool: WorkerPool) -> None:
     seen: list[str] = []
     empty = threading.Event()
 
@@ -176,54 +179,54 @@ def test_a_job_of_the_same_turn_runs_before_a_closed_pool_is_empty(pool: WorkerP
     assert seen == ["job", "empty"]
 
 
-def test_posted_jobs_that_block_do_not_hold_up_the_others() -> None:
-    """Rule 4: a job behind a worker that blocks gets a thread of its own."""
+def test_blocked_jobs_do_not_delay_the_others() -> None:
+    """Rule 4: a job that waits behind a blocked worker gets another thread."""
     pool = WorkerPool(40, name="test")
-    gate = Gate(40)
+    blocker = Blocker(40)
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
         for _ in range(40):
-            pool.post(Call(gate.enter), loop)
+            pool.post(Call(blocker.block), loop)
             await asyncio.sleep(0)
-        await asyncio.to_thread(gate.wait_full)
-        gate.open.set()
+        await asyncio.to_thread(blocker.wait_until_blocked)
+        blocker.release()
 
     asyncio.run(main())
     pool.shutdown(timeout_s=DEADLINE_S)
 
 
-def test_a_loop_that_closes_amid_a_tick_does_not_stop_the_ticking() -> None:
+def test_a_loop_closed_during_a_tick_does_not_stop_later_ticks() -> None:
     pool = WorkerPool(3, name="test")
-    gate = Gate(3)
+    blocker = Blocker(3)
 
     async def post_two() -> None:
         for _ in range(2):
-            pool.post(Call(gate.enter), asyncio.get_running_loop())
+            pool.post(Call(blocker.block), asyncio.get_running_loop())
 
     async def post_one() -> None:
-        pool.post(Call(gate.enter), asyncio.get_running_loop())
-        await asyncio.to_thread(gate.wait_full)
-        gate.open.set()
+        pool.post(Call(blocker.block), asyncio.get_running_loop())
+        await asyncio.to_thread(blocker.wait_until_blocked)
+        blocker.release()
 
     asyncio.run(post_two())
     asyncio.run(post_one())
     pool.shutdown(timeout_s=DEADLINE_S)
 
 
-def test_a_loop_that_stops_amid_a_tick_does_not_stop_the_ticking() -> None:
-    """It is not closed, and may go on later: for the jobs of another loop there is another tick."""
+def test_a_loop_stopped_during_a_tick_does_not_stop_later_ticks() -> None:
+    """A stopped loop may run again later. Jobs of another loop have their own tick."""
     pool = WorkerPool(3, name="test")
-    gate = Gate(3)
+    blocker = Blocker(3)
 
     async def post(count: int) -> None:
         for _ in range(count):
-            pool.post(Call(gate.enter), asyncio.get_running_loop())
+            pool.post(Call(blocker.block), asyncio.get_running_loop())
 
     async def post_one() -> None:
         await post(1)
-        await asyncio.to_thread(gate.wait_full)
-        gate.open.set()
+        await asyncio.to_thread(blocker.wait_until_blocked)
+        blocker.release()
 
     stopped = asyncio.new_event_loop()
     try:
@@ -235,7 +238,7 @@ def test_a_loop_that_stops_amid_a_tick_does_not_stop_the_ticking() -> None:
 
 
 class Reminded(Call):
-    """A job that counts how often it was reminded."""
+    """A job that counts its reminders."""
 
     def __init__(self) -> None:
         super().__init__(int)
@@ -247,53 +250,53 @@ class Reminded(Call):
         self.is_reminded.set()
 
 
-async def test_a_job_that_waits_for_long_is_reminded_once(
+async def test_a_job_that_waits_long_is_reminded_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(pool_module, "REMIND_S", 0.01)
     executor = ThreadPoolExecutor(1)
     for pool in (WorkerPool(1, name="test"), BorrowedPool(executor, backlog=9)):
-        gate = Gate(1)
+        blocker = Blocker(1)
         loop = asyncio.get_running_loop()
-        pool.post(Call(gate.enter), loop)
-        await asyncio.to_thread(gate.wait_full)
+        pool.post(Call(blocker.block), loop)
+        await asyncio.to_thread(blocker.wait_until_blocked)
         jobs: list[Reminded] = []
-        for _ in range(3):  # one after the other, so more than one reminder comes
+        for _ in range(3):  # one after the other, so that there are several reminders
             jobs.append(Reminded())
             pool.post(jobs[-1], loop)
             await asyncio.wait_for(jobs[-1].is_reminded.wait(), DEADLINE_S)
         assert [job.reminders for job in jobs] == [1, 1, 1]
-        gate.open.set()
+        blocker.release()
     executor.shutdown()
 
 
-def test_the_last_worker_to_go_idle_is_the_first_to_be_woken(pool: WorkerPool) -> None:
-    gate = Gate(4)
-    calls = [pool.submit(gate.enter) for _ in range(4)]
-    gate.wait_full()
-    gate.open.set()
+def test_the_most_recently_idle_worker_is_woken_first(pool: WorkerPool) -> None:
+    blocker = Blocker(4)
+    calls = [pool.submit(blocker.block) for _ in range(4)]
+    blocker.wait_until_blocked()
+    blocker.release()
     for call in calls:
         call.result(DEADLINE_S)
     names = []
     for _ in range(50):
         names.append(pool.submit(lambda: threading.current_thread().name).result(DEADLINE_S))
-        while pool.stats().idle < 4:  # it has given its result, but not gone idle yet
+        while pool.stats().idle < 4:  # the worker has set its result but is not idle yet
             os.sched_yield()
     assert len(set(names[1:])) == 1
     pool.shutdown()
 
 
-def test_a_full_backlog_refuses_at_once(pool: WorkerPool) -> None:
-    gate = Gate(4)
-    running = [pool.submit(gate.enter) for _ in range(4)]
-    gate.wait_full()
+def test_a_full_backlog_raises_pool_saturated_at_once(pool: WorkerPool) -> None:
+    blocker = Blocker(4)
+    running = [pool.submit(blocker.block) for _ in range(4)]
+    blocker.wait_until_blocked()
     waiting = [pool.submit(int) for _ in range(3)]
     with pytest.raises(
         PoolSaturated, match=r"all 4 threads are busy and 3 jobs wait \(backlog=3\)"
     ):
         pool.submit(int)
     assert pool.stats().refused == 1
-    gate.open.set()
+    blocker.release()
     assert [call.result(DEADLINE_S) for call in waiting] == [0, 0, 0]
     assert len({call.result(DEADLINE_S) for call in running}) == 4
     pool.shutdown()
@@ -301,27 +304,27 @@ def test_a_full_backlog_refuses_at_once(pool: WorkerPool) -> None:
 
 def test_jobs_for_free_threads_do_not_count_as_waiting() -> None:
     pool = WorkerPool(8, backlog=1, name="test")
-    gate = Gate(8)
+    blocker = Blocker(8)
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        for _ in range(8):  # all in one turn of the loop: no worker has started yet
-            pool.post(Call(gate.enter), loop)
-        await asyncio.to_thread(gate.wait_full)
-        gate.open.set()
+        for _ in range(8):  # all in one iteration of the loop: no worker has started yet
+            pool.post(Call(blocker.block), loop)
+        await asyncio.to_thread(blocker.wait_until_blocked)
+        blocker.release()
 
     asyncio.run(main())
     pool.shutdown(timeout_s=DEADLINE_S)
 
 
 def test_the_queue_wait_is_measured(pool: WorkerPool) -> None:
-    gate = Gate(4)
+    blocker = Blocker(4)
     for _ in range(4):
-        pool.submit(gate.enter)
-    gate.wait_full()
+        pool.submit(blocker.block)
+    blocker.wait_until_blocked()
     late = pool.submit(int)
     assert pool.stats().waiting == 1
-    gate.open.set()
+    blocker.release()
     late.result(DEADLINE_S)
     pool.shutdown()
     stats = pool.stats()
@@ -330,24 +333,24 @@ def test_the_queue_wait_is_measured(pool: WorkerPool) -> None:
 
 
 def test_a_cancelled_call_never_starts(pool: WorkerPool) -> None:
-    gate = Gate(4)
+    blocker = Blocker(4)
     for _ in range(4):
-        pool.submit(gate.enter)
-    gate.wait_full()
+        pool.submit(blocker.block)
+    blocker.wait_until_blocked()
     started = threading.Event()
     call = pool.submit(started.set)
     assert call.cancel()
-    gate.open.set()
+    blocker.release()
     pool.shutdown(timeout_s=DEADLINE_S)
     assert not started.is_set()
 
 
-def test_shutdown_lets_waiting_jobs_run_and_joins_every_thread(pool: WorkerPool) -> None:
+def test_shutdown_runs_waiting_jobs_and_joins_all_threads(pool: WorkerPool) -> None:
     before = set(threading.enumerate())
-    gate = Gate(4)
-    calls = [pool.submit(gate.enter) for _ in range(7)]
-    gate.wait_full()
-    gate.open.set()
+    blocker = Blocker(4)
+    calls = [pool.submit(blocker.block) for _ in range(7)]
+    blocker.wait_until_blocked()
+    blocker.release()
     pool.shutdown()
     assert all(call.done() for call in calls)
     assert set(threading.enumerate()) <= before
@@ -355,38 +358,38 @@ def test_shutdown_lets_waiting_jobs_run_and_joins_every_thread(pool: WorkerPool)
         pool.submit(int)
 
 
-def test_shutdown_can_discard_what_waits(pool: WorkerPool) -> None:
-    gate = Gate(4)
+def test_shutdown_can_cancel_waiting_jobs(pool: WorkerPool) -> None:
+    blocker = Blocker(4)
     for _ in range(4):
-        pool.submit(gate.enter)
-    gate.wait_full()
+        pool.submit(blocker.block)
+    blocker.wait_until_blocked()
     waiting = pool.submit(int)
     pool.shutdown(wait=False, cancel_futures=True)
     assert waiting.cancelled()
     assert len(pool.join(timeout_s=0.01)) == 4
-    gate.open.set()
+    blocker.release()
     assert pool.join(DEADLINE_S) == []
 
 
-def test_close_tells_when_the_last_thread_ends(pool: WorkerPool) -> None:
+def test_close_calls_back_when_the_last_thread_ends(pool: WorkerPool) -> None:
     empty = threading.Event()
     pool.submit(int).result(DEADLINE_S)
     pool.close(on_empty=empty.set)
     assert empty.wait(DEADLINE_S)
 
 
-def test_closing_a_pool_without_threads_tells_at_once(pool: WorkerPool) -> None:
+def test_closing_a_pool_without_threads_calls_back_at_once(pool: WorkerPool) -> None:
     empty = threading.Event()
     pool.close(on_empty=empty.set)
     assert empty.is_set()
 
 
-def test_a_worker_may_shut_its_own_pool_down(pool: WorkerPool) -> None:
+def test_a_worker_can_shut_down_its_own_pool(pool: WorkerPool) -> None:
     pool.submit(pool.shutdown).result(DEADLINE_S)
     assert pool.join(DEADLINE_S) == []
 
 
-def test_a_dropped_pool_takes_its_idle_threads_with_it() -> None:
+def test_a_garbage_collected_pool_ends_its_idle_threads() -> None:
     pool = WorkerPool(2, name="dropped")
     pool.submit(int).result(DEADLINE_S)
     workers = [thread for thread in threading.enumerate() if thread.name.startswith("dropped-")]
@@ -398,13 +401,13 @@ def test_a_dropped_pool_takes_its_idle_threads_with_it() -> None:
         assert not worker.is_alive()
 
 
-def test_a_thread_that_wakes_while_its_pool_is_dropped_ends_too() -> None:
-    """Up to the end of ``__del__`` a weak reference gives the pool out, and then brings it back."""
+def test_a_worker_that_wakes_while_its_pool_is_collected_ends() -> None:
+    """Until ``__del__`` returns, a weak reference returns the pool and resurrects it."""
 
     class Slow(WorkerPool):
         def __del__(self) -> None:
             super().__del__()
-            threading.Event().wait(0.05)  # the worker has its turn
+            threading.Event().wait(0.05)  # time for the worker to wake
 
     pool = Slow(2, name="slowly-dropped")
     pool.submit(int).result(DEADLINE_S)
@@ -419,7 +422,7 @@ def no_thread(self: threading.Thread) -> None:
     raise RuntimeError("can't start new thread")
 
 
-def test_a_pool_that_can_start_no_thread_says_so_and_keeps_nothing(pool: WorkerPool) -> None:
+def test_a_failed_start_of_the_first_thread_is_raised_and_no_job_stays(pool: WorkerPool) -> None:
     async def main() -> None:
         with pytest.raises(RuntimeError, match="can't start"):
             pool.post(Call(int), asyncio.get_running_loop())
@@ -434,22 +437,22 @@ def test_a_pool_that_can_start_no_thread_says_so_and_keeps_nothing(pool: WorkerP
     pool.shutdown()
 
 
-def test_a_pool_that_can_start_no_more_threads_goes_on_with_those_it_has(
+def test_a_failed_start_of_another_thread_is_logged_and_the_pool_continues(
     pool: WorkerPool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    gate = Gate(1)
-    first = pool.submit(gate.enter)
-    gate.wait_full()
+    blocker = Blocker(1)
+    first = pool.submit(blocker.block)
+    blocker.wait_until_blocked()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(threading.Thread, "start", no_thread)
         second = pool.submit(lambda: threading.current_thread().name)
     assert "continues with 1 threads" in caplog.text
-    gate.open.set()
+    blocker.release()
     assert second.result(DEADLINE_S) == first.result(DEADLINE_S)
     pool.shutdown()
 
 
-def test_a_job_that_raises_is_logged_and_its_thread_goes_on(
+def test_an_exception_of_a_job_is_logged_and_its_thread_continues(
     pool: WorkerPool, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail() -> None:
@@ -467,7 +470,7 @@ def test_a_job_that_raises_is_logged_and_its_thread_goes_on(
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_a_fork_gets_threads_of_its_own(pool: WorkerPool) -> None:
+def test_a_forked_child_starts_its_own_threads(pool: WorkerPool) -> None:
     assert pool.submit(os.getpid).result(DEADLINE_S) == os.getpid()
     read, write = os.pipe()
     child = os.fork()
@@ -486,7 +489,7 @@ def test_a_fork_gets_threads_of_its_own(pool: WorkerPool) -> None:
     pool.shutdown()
 
 
-def test_idle_threads_do_not_keep_the_last_job_alive(pool: WorkerPool) -> None:
+def test_idle_threads_do_not_keep_the_last_job_in_memory(pool: WorkerPool) -> None:
     class Payload:
         freed = threading.Event()
 
@@ -501,20 +504,20 @@ def test_idle_threads_do_not_keep_the_last_job_alive(pool: WorkerPool) -> None:
     pool.shutdown()
 
 
-def test_a_borrowed_executor_is_bounded_counted_and_left_running() -> None:
+def test_a_borrowed_executor_is_bounded_and_measured_and_stays_open() -> None:
     with ThreadPoolExecutor(1) as executor:
         pool = BorrowedPool(executor, backlog=1)
-        gate = Gate(1)
+        blocker = Blocker(1)
 
         async def main() -> None:
             loop = asyncio.get_running_loop()
-            pool.post(Call(gate.enter), loop)
-            await asyncio.to_thread(gate.wait_full)
+            pool.post(Call(blocker.block), loop)
+            await asyncio.to_thread(blocker.wait_until_blocked)
             pool.post(Call(int), loop)
             with pytest.raises(PoolSaturated):
                 pool.post(Call(int), loop)
             assert (pool.stats().running, pool.stats().waiting) == (1, 1)
-            gate.open.set()
+            blocker.release()
 
         asyncio.run(main())
         assert executor.submit(int).result(DEADLINE_S) == 0
@@ -524,19 +527,19 @@ def test_a_borrowed_executor_is_bounded_counted_and_left_running() -> None:
         asyncio.run(_post(pool))
 
 
-def test_a_job_that_the_borrowed_executor_drops_is_discarded() -> None:
+def test_a_job_dropped_by_a_borrowed_executor_is_discarded() -> None:
     executor = ThreadPoolExecutor(1)
     pool = BorrowedPool(executor, backlog=9)
-    gate = Gate(1)
+    blocker = Blocker(1)
     job = Call(int)
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        pool.post(Call(gate.enter), loop)
-        await asyncio.to_thread(gate.wait_full)
+        pool.post(Call(blocker.block), loop)
+        await asyncio.to_thread(blocker.wait_until_blocked)
         pool.post(job, loop)
         executor.shutdown(wait=False, cancel_futures=True)
-        gate.open.set()
+        blocker.release()
 
     asyncio.run(main())
     assert job.discarded
@@ -544,7 +547,7 @@ def test_a_job_that_the_borrowed_executor_drops_is_discarded() -> None:
     executor.shutdown()
 
 
-def test_a_job_for_which_the_borrowed_executor_has_no_thread_is_discarded(
+def test_a_job_is_discarded_if_a_borrowed_executor_cannot_start_a_thread(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     discarded = threading.Event()
@@ -561,16 +564,16 @@ def test_a_job_for_which_the_borrowed_executor_has_no_thread_is_discarded(
 
         asyncio.run(main())
         assert discarded.wait(DEADLINE_S)
-    assert "ZeroDivisionError" in caplog.text  # the executor's own
+    assert "ZeroDivisionError" in caplog.text  # logged by the executor
 
 
-def test_a_job_that_the_borrowed_executor_refuses_and_keeps_is_not_run() -> None:
-    """``ThreadPoolExecutor`` has queued the job by the time it finds that no thread can start."""
-    kept: list[Callable[[], object]] = []
+def test_a_job_that_a_borrowed_executor_refused_but_queued_never_runs() -> None:
+    """``ThreadPoolExecutor`` queues the job before it finds that no thread can start."""
+    queued: list[Callable[[], object]] = []
 
     class Refusing(Executor):
         def submit(self, fn: Callable[..., object], /, *args: object, **kwargs: object) -> NoReturn:
-            kept.append(lambda: fn(*args, **kwargs))
+            queued.append(lambda: fn(*args, **kwargs))
             raise RuntimeError("can't start new thread")
 
     ran: list[bool] = []
@@ -581,7 +584,7 @@ def test_a_job_that_the_borrowed_executor_refuses_and_keeps_is_not_run() -> None
             pool.post(Call(lambda: ran.append(True)), asyncio.get_running_loop())
 
     asyncio.run(main())
-    kept[0]()
+    queued[0]()
     assert ran == []
     assert pool.stats().running == 0
 
@@ -590,8 +593,8 @@ async def _post(pool: BorrowedPool) -> None:
     pool.post(Call(int), asyncio.get_running_loop())
 
 
-def test_the_interpreter_exits_with_a_job_that_never_ends_and_says_so() -> None:
-    """A daemon thread in foreign code must not hold the process for good."""
+def test_the_interpreter_exits_and_logs_a_job_that_never_ends() -> None:
+    """A daemon thread blocked in foreign code must not keep the process alive."""
     import subprocess
 
     code = (
