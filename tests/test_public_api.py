@@ -1,4 +1,4 @@
-"""What ``import bridge`` gives, and what it does not do: start, load or change anything."""
+"""``import bridge``: the public names, and no side effects."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ print(json.dumps({
 """
 
 
-def test_the_public_names_are_these() -> None:
+def test_public_names() -> None:
     assert sorted(bridge.__all__) == PUBLIC
 
 
-def test_every_public_name_is_there_and_documented() -> None:
+def test_every_public_name_is_documented() -> None:
     undocumented = [
         name
         for name in bridge.__all__
@@ -68,7 +68,7 @@ def test_every_public_name_is_there_and_documented() -> None:
     assert not undocumented
 
 
-def test_importing_starts_nothing_and_loads_no_extra() -> None:
+def test_the_import_starts_no_thread_and_loads_no_extra() -> None:
     ran = subprocess.run(
         [sys.executable, "-W", "error", "-c", AFTER_IMPORT],
         capture_output=True,

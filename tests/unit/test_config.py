@@ -1,4 +1,4 @@
-"""Options are checked when an adapter is made, and the error names everything."""
+"""Options are checked at construction. The error names the option, its value and what it takes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ def app(environ: Any, start_response: Any) -> list[bytes]:
         ("executor", 5, "None or a concurrent.futures.Executor"),
     ],
 )
-def test_a_wrong_option_is_named(option: str, value: object, takes: str) -> None:
+def test_the_error_names_the_option_its_value_and_what_is_allowed(
+    option: str, value: object, takes: str
+) -> None:
     options: dict[str, Any] = {option: value}
     with pytest.raises(ConfigError) as raised:
         bridge.to_asgi(app, **options)
@@ -40,7 +42,7 @@ def test_a_wrong_option_is_named(option: str, value: object, takes: str) -> None
     assert isinstance(raised.value, ValueError)
 
 
-def test_a_process_pool_cannot_run_an_app() -> None:
+def test_a_process_pool_is_refused() -> None:
     with ProcessPoolExecutor(1) as executor, pytest.raises(ConfigError, match="processes"):
         WsgiToAsgi(app, executor=executor)
 

@@ -1,4 +1,4 @@
-"""WSGI or ASGI, told from the app objects of real frameworks and from every kind of callable."""
+"""WSGI or ASGI: apps of real frameworks, and every kind of callable."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from bridge.errors import AmbiguousApp
 from bridge.interface import interface_of
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # on import: of pkg_resources, of cgi
+    warnings.simplefilter("ignore")  # they import pkg_resources and cgi
     import webob.dec  # type: ignore[import-untyped]  # it has no stubs
     from pyramid.config import Configurator  # type: ignore[import-untyped]  # it has no stubs
 
@@ -77,7 +77,7 @@ class AsgiInstanceReturningCoroutine:
 
 
 class WsgiClass:
-    """PEP 3333's AppClass: the instance is the response."""
+    """Like AppClass in PEP 3333: the instance is the response."""
 
     def __init__(self, environ: Any, start_response: Any) -> None:
         self.start = start_response
@@ -88,7 +88,7 @@ class WsgiClass:
 
 
 class AsgiClass:
-    """As starlette's HTTPEndpoint: the instance is awaited."""
+    """Like Starlette's HTTPEndpoint: the instance is awaited."""
 
     def __init__(self, scope: Any, receive: Any, send: Any) -> None:
         self.send = send
@@ -134,7 +134,7 @@ def django_ready() -> None:
     ],
     ids=_name,
 )
-def test_wsgi_frameworks_are_wsgi(app: object) -> None:
+def test_apps_of_wsgi_frameworks_are_wsgi(app: object) -> None:
     assert interface_of(app) == "wsgi"
 
 
@@ -162,19 +162,19 @@ def test_wsgi_frameworks_are_wsgi(app: object) -> None:
     ],
     ids=_name,
 )
-def test_asgi_frameworks_are_asgi(app: object) -> None:
+def test_apps_of_asgi_frameworks_are_asgi(app: object) -> None:
     assert interface_of(app) == "asgi"
 
 
 @pytest.mark.usefixtures("django_ready")
-def test_django_has_one_application_of_each_kind() -> None:
+def test_django_applications_of_both_kinds_are_recognised() -> None:
     assert interface_of(get_wsgi_application()) == "wsgi"
     assert interface_of(get_asgi_application()) == "asgi"
     assert interface_of(StaticFilesHandler(get_wsgi_application())) == "wsgi"
     assert interface_of(ASGIStaticFilesHandler(get_asgi_application())) == "asgi"
 
 
-def test_subclasses_that_override_call_are_judged_by_their_own() -> None:
+def test_a_subclass_is_recognised_by_its_own_call_method() -> None:
     class Api(fastapi.FastAPI):
         def __call__(self, scope: Any, receive: Any, send: Any) -> Any:
             return super().__call__(scope, receive, send)
@@ -187,7 +187,7 @@ def test_subclasses_that_override_call_are_judged_by_their_own() -> None:
     assert interface_of(Site("s")) == "wsgi"
 
 
-def test_no_framework_is_imported_to_tell() -> None:
+def test_no_framework_is_imported() -> None:
     code = (
         "import sys, bridge.interface\n"
         "bridge.interface.interface_of(lambda environ, start_response: [])\n"
@@ -240,7 +240,7 @@ def test_callables_of_three_arguments_are_asgi(app: object) -> None:
     assert interface_of(app) == "asgi"
 
 
-def test_an_async_function_of_any_arguments_is_asgi() -> None:
+def test_an_async_function_with_star_args_is_asgi() -> None:
     async def app(*args: Any) -> None:
         await asgi_function(*args)
 
@@ -250,7 +250,7 @@ def test_an_async_function_of_any_arguments_is_asgi() -> None:
 # -- decorated callables ---------------------------------------------------------------------------
 
 
-def test_the_signature_of_the_wrapper_decides_not_that_of_the_wrapped() -> None:
+def test_the_wrapper_signature_takes_precedence_over_the_wrapped_one() -> None:
     @functools.wraps(asgi_function)
     def now_wsgi(environ: Any, start_response: Any) -> Iterable[bytes]:
         return demo_app(environ, start_response)
@@ -264,7 +264,7 @@ def test_the_signature_of_the_wrapper_decides_not_that_of_the_wrapped() -> None:
 
 
 @pytest.mark.parametrize(("app", "expected"), [(wsgi_function, "wsgi"), (asgi_function, "asgi")])
-def test_a_wrapper_of_any_arguments_is_what_it_wraps(app: Any, expected: str) -> None:
+def test_a_wrapper_with_star_args_has_the_interface_of_the_wrapped(app: Any, expected: str) -> None:
     def decorate(inner: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(inner)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -275,7 +275,7 @@ def test_a_wrapper_of_any_arguments_is_what_it_wraps(app: Any, expected: str) ->
     assert interface_of(decorate(decorate(app))) == expected
 
 
-def test_an_async_wrapper_of_any_arguments_is_asgi_whatever_it_wraps() -> None:
+def test_an_async_wrapper_with_star_args_is_asgi() -> None:
     @functools.wraps(wsgi_function)
     async def wrapper(*args: Any, **kwargs: Any) -> None:
         await asgi_function(*args, **kwargs)
@@ -283,7 +283,7 @@ def test_an_async_wrapper_of_any_arguments_is_asgi_whatever_it_wraps() -> None:
     assert interface_of(wrapper) == "asgi"
 
 
-def test_wrappers_in_a_cycle_are_ambiguous_and_do_not_hang() -> None:
+def test_a_cycle_of_wrappers_is_ambiguous() -> None:
     def app(*args: Any) -> None: ...
 
     vars(app)["__wrapped__"] = app
@@ -295,21 +295,21 @@ def test_wrappers_in_a_cycle_are_ambiguous_and_do_not_hang() -> None:
 
 
 @pytest.mark.parametrize("interface", ["wsgi", "asgi"])
-def test_the_marker_chooses(interface: str) -> None:
+def test_the_marker_sets_the_interface(interface: str) -> None:
     def app(*args: Any) -> None: ...
 
     vars(app)["__bridge_interface__"] = interface
     assert interface_of(app) == interface
 
 
-def test_the_marker_outweighs_the_signature() -> None:
+def test_the_marker_takes_precedence_over_the_signature() -> None:
     class Odd(WsgiInstance):
         __bridge_interface__ = "asgi"
 
     assert interface_of(Odd()) == "asgi"
 
 
-def test_a_marker_that_functools_wraps_copied_does_not_outweigh_the_wrappers_signature() -> None:
+def test_a_marker_copied_by_functools_wraps_does_not_override_the_signature() -> None:
     def inner(environ: Any, start_response: Any) -> None: ...
 
     vars(inner)["__bridge_interface__"] = "wsgi"
@@ -324,7 +324,7 @@ def test_a_marker_that_functools_wraps_copied_does_not_outweigh_the_wrappers_sig
     assert interface_of(passing) == "wsgi"
 
 
-def test_a_wrong_marker_is_named() -> None:
+def test_an_invalid_marker_is_named_in_the_error() -> None:
     def app(*args: Any) -> None: ...
 
     vars(app)["__bridge_interface__"] = "WSGI"
@@ -332,7 +332,7 @@ def test_a_wrong_marker_is_named() -> None:
         interface_of(app)
 
 
-def test_the_marker_on_a_class_speaks_of_its_instances_not_of_the_class() -> None:
+def test_a_marker_on_a_class_applies_to_its_instances_only() -> None:
     class Adapter(WsgiInstance):
         __bridge_interface__ = "wsgi"
 
@@ -341,14 +341,14 @@ def test_the_marker_on_a_class_speaks_of_its_instances_not_of_the_class() -> Non
         interface_of(Adapter)
 
 
-def test_asgirefs_single_callable_hint_is_heeded() -> None:
+def test_asgirefs_single_callable_hint_is_asgi() -> None:
     def app(*args: Any) -> None: ...
 
     vars(app)["_asgi_single_callable"] = True
     assert interface_of(app) == "asgi"
 
 
-# -- what cannot be known, and what to do ----------------------------------------------------------
+# -- ambiguous apps --------------------------------------------------------------------------------
 
 
 class Asgi2Class:
@@ -366,7 +366,7 @@ vars(_asgi_2_hinted)["_asgi_double_callable"] = True
 @pytest.mark.parametrize(
     "app", [Asgi2Class, lambda scope: asgi_function, _asgi_2_hinted], ids=_name
 )
-def test_asgi_2_is_sent_to_asgirefs_wrapper(app: object) -> None:
+def test_the_error_for_asgi_2_names_asgirefs_wrapper(app: object) -> None:
     with pytest.raises(
         AmbiguousApp, match=r"asgiref\.compatibility\.guarantee_single_callable\(\w+\)"
     ):
@@ -390,18 +390,18 @@ async def create_async() -> None: ...
         (create_async, r"await create_async\(\)"),
     ],
 )
-def test_a_factory_is_told_to_be_called(factory: object, call: str) -> None:
+def test_the_error_for_a_factory_suggests_a_call(factory: object, call: str) -> None:
     with pytest.raises(AmbiguousApp, match=rf"did you mean to call it, {call}\?"):
         interface_of(factory)
 
 
 @pytest.mark.parametrize("cls", [flask.Flask, fastapi.FastAPI, WsgiInstance, int])
-def test_a_class_of_apps_is_told_to_be_instantiated(cls: type) -> None:
+def test_the_error_for_a_class_suggests_an_instance(cls: type) -> None:
     with pytest.raises(AmbiguousApp, match=rf"did you mean an instance of it, {cls.__name__}\("):
         interface_of(cls)
 
 
-def test_a_channels_consumer_class_is_told_of_as_asgi() -> None:
+def test_the_error_for_a_channels_consumer_suggests_as_asgi() -> None:
     with pytest.raises(AmbiguousApp, match=r"Did you mean AsyncWebsocketConsumer\.as_asgi\(\)\?"):
         interface_of(channels.generic.websocket.AsyncWebsocketConsumer)
 
@@ -432,7 +432,7 @@ def _two_or_three(a: Any, b: Any, c: Any = None) -> None: ...
 
 
 @pytest.mark.parametrize(
-    ("app", "seen"),
+    ("app", "message"),
     [
         (lambda *args: None, r"it takes \(\*args\)"),
         (lambda request: None, r"it takes \(request\)"),
@@ -446,8 +446,8 @@ def _two_or_three(a: Any, b: Any, c: Any = None) -> None: ...
         (print, r"it takes \(\*args"),
     ],
 )
-def test_the_unknowable_is_ambiguous_and_says_how_to_choose(app: object, seen: str) -> None:
-    with pytest.raises(AmbiguousApp, match=seen) as caught:
+def test_the_error_for_an_ambiguous_app_shows_how_to_choose(app: object, message: str) -> None:
+    with pytest.raises(AmbiguousApp, match=message) as caught:
         interface_of(app)
     text = str(caught.value)
     assert "WSGI apps take (environ, start_response), ASGI apps take (scope, receive, send)" in text
@@ -455,7 +455,7 @@ def test_the_unknowable_is_ambiguous_and_says_how_to_choose(app: object, seen: s
     assert '__bridge_interface__ = "wsgi"' in text
 
 
-def test_names_of_both_interfaces_leave_the_count_to_decide() -> None:
+def test_with_names_of_both_interfaces_the_number_of_arguments_decides() -> None:
     assert interface_of(_mixed_names) == "wsgi"
 
 
@@ -468,7 +468,7 @@ async def _factory_coroutine() -> None: ...
 
 
 @pytest.mark.parametrize(
-    ("thing", "said"),
+    ("thing", "message"),
     [
         (types.ModuleType("site.wsgi"), "'site.wsgi' is a module"),
         ("main:app", "'main:app' is a string: import the app"),
@@ -481,12 +481,12 @@ async def _factory_coroutine() -> None: ...
     ],
     ids=_name,
 )
-def test_what_is_not_callable_is_refused_with_its_kind(thing: object, said: str) -> None:
-    with pytest.raises(AmbiguousApp, match=said):
+def test_the_error_for_a_non_callable_names_its_kind(thing: object, message: str) -> None:
+    with pytest.raises(AmbiguousApp, match=message):
         interface_of(thing)
 
 
-def test_a_coroutine_is_refused_and_closed_so_that_nothing_warns_later() -> None:
+def test_a_coroutine_is_refused_and_closed() -> None:
     coroutine: Any = _factory_coroutine()
     with pytest.raises(AmbiguousApp, match="await the factory that returned it"):
         interface_of(coroutine)

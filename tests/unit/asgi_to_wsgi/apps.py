@@ -1,4 +1,4 @@
-"""What the in-process tests of `AsgiToWsgi` share: small apps and messages."""
+"""Small apps and messages for the in-process tests of ``AsgiToWsgi``."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def http_app(body: Body) -> AsgiApp:
     return app
 
 
-def start(status: Any = 200, *headers: Any, **further: Any) -> dict[str, Any]:
-    """An ``http.response.start`` message, with a type where ``wsgiref.validate`` wants one."""
+def start(status: Any = 200, *headers: Any, **extra: Any) -> dict[str, Any]:
+    """An ``http.response.start`` message, with a type where ``wsgiref.validate`` requires one."""
     fields = headers if status in (204, 304) else ((b"content-type", b"text/plain"), *headers)
-    return {"type": "http.response.start", "status": status, "headers": fields, **further}
+    return {"type": "http.response.start", "status": status, "headers": fields, **extra}
 
 
 def piece(body: Any = b"", *, more: bool = True) -> dict[str, Any]:
@@ -32,14 +32,14 @@ def piece(body: Any = b"", *, more: bool = True) -> dict[str, Any]:
     return {"type": "http.response.body", "body": body, "more_body": more}
 
 
-async def answer(send: Send, body: bytes = b"fine", status: int = 200) -> None:
-    """A whole response."""
+async def respond(send: Send, body: bytes = b"fine", status: int = 200) -> None:
+    """Send a whole response."""
     await send(start(status, (b"content-length", b"%d" % len(body))))
     await send(piece(body, more=False))
 
 
 def sends(*messages: Any) -> AsgiApp:
-    """An app that sends just these messages."""
+    """An app that sends these messages and returns."""
 
     async def script(scope: Scope, receive: Receive, send: Send) -> None:
         for message in messages:
@@ -49,7 +49,7 @@ def sends(*messages: Any) -> AsgiApp:
 
 
 async def read_all(receive: Receive) -> tuple[bytes, list[str]]:
-    """The request body, and the types of the messages that brought it."""
+    """Receive the request body. Returns it with the types of its messages."""
     body, kinds, more = b"", list[str](), True
     while more:
         message = await receive()

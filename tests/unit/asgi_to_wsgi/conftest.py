@@ -1,4 +1,4 @@
-"""Adapters for the in-process tests of `to_wsgi`, whose loop ends with the test."""
+"""Adapters for the in-process tests of ``to_wsgi``, closed after each test."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ from bridge.sync import loop_task
 from bridge.types import AsgiApp
 
 
-class Adapted(Protocol):
-    """Makes an adapter as ``bridge.to_wsgi`` does, and closes it after the test."""
+class ToWsgi(Protocol):
+    """Creates an adapter like ``bridge.to_wsgi``. It is closed after the test."""
 
     def __call__(self, app: AsgiApp, **options: Any) -> bridge.AsgiToWsgi: ...
 
 
 @pytest.fixture
-def adapted() -> Iterator[Adapted]:
-    made: list[bridge.AsgiToWsgi] = []
+def to_wsgi() -> Iterator[ToWsgi]:
+    adapters: list[bridge.AsgiToWsgi] = []
 
     def make(app: AsgiApp, **options: Any) -> bridge.AsgiToWsgi:
         adapter = bridge.AsgiToWsgi(app, **{"shutdown_timeout_s": 5, **options})
-        made.append(adapter)
+        adapters.append(adapter)
         return adapter
 
-    before = leases()
+    before = loop_users()
     yield make
-    for adapter in made:
+    for adapter in adapters:
         adapter.close()
-    assert leases() == before, "an adapter keeps a loop"
+    assert loop_users() == before, "an adapter did not release its loop"
 
 
-def leases() -> int:
-    """How many leases adapters have on event loops: all but the one of ``async_to_sync``."""
+def loop_users() -> int:
+    """The number of users of event loop threads, without ``async_to_sync``."""
     threads = [thread for thread in threading.enumerate() if isinstance(thread, LoopThread)]
     return sum(thread.users for thread in threads) - (loop_task._kept in threads)
 
 
 @pytest.fixture
 def bridge_log(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
-    """What ``bridge`` has logged above debug level, with the exceptions."""
+    """Messages that ``bridge`` logged above level DEBUG, with their exceptions."""
     caplog.set_level(logging.INFO, logger="bridge")
 
     def messages() -> list[str]:

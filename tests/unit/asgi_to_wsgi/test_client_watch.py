@@ -1,4 +1,4 @@
-"""Whether a client has left, from what servers put into an environ."""
+"""Detecting a disconnect by what servers put into an environ."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ TIMEOUT_S = 60
 
 
 @pytest.fixture
-def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """The client's and the server's end of a connection."""
+def connection() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """A TCP connection: the client's socket and the server's socket."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         client = socket.create_connection(listener.getsockname())
         server, _ = listener.accept()
@@ -29,10 +29,10 @@ def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 @pytest.mark.parametrize("key", ["gunicorn.socket", "werkzeug.socket"])
-def test_a_client_that_stays_has_not_left(
-    ends: tuple[socket.socket, socket.socket], key: str
+def test_an_open_connection_is_not_a_disconnect(
+    connection: tuple[socket.socket, socket.socket], key: str
 ) -> None:
-    client, server = ends
+    client, server = connection
     watch = watch_client({key: server})
 
     assert watch is not None
@@ -41,22 +41,24 @@ def test_a_client_that_stays_has_not_left(
     assert not watch.has_disconnected()
 
 
-def test_a_client_that_closes_has_left_though_it_has_sent_more(
-    ends: tuple[socket.socket, socket.socket],
+def test_a_closed_connection_is_a_disconnect_even_with_unread_data(
+    connection: tuple[socket.socket, socket.socket],
 ) -> None:
-    client, server = ends
+    client, server = connection
     client.sendall(b"the next request")
     client.close()
     watch = watch_client({"gunicorn.socket": server})
 
     assert watch is not None
     assert watch.has_disconnected()
-    assert watch.has_disconnected(), "looking takes nothing away"
+    assert watch.has_disconnected(), "polling must not consume data"
     assert server.recv(100) == b"the next request"
 
 
-def test_a_client_that_resets_has_left(ends: tuple[socket.socket, socket.socket]) -> None:
-    client, server = ends
+def test_a_reset_connection_is_a_disconnect(
+    connection: tuple[socket.socket, socket.socket],
+) -> None:
+    client, server = connection
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     client.close()
     watch = watch_client({"gunicorn.socket": server})
@@ -66,7 +68,7 @@ def test_a_client_that_resets_has_left(ends: tuple[socket.socket, socket.socket]
 
 
 @pytest.mark.parametrize("environ", [{}, {"gunicorn.socket": None}])
-def test_most_servers_give_no_way_to_look(environ: Environ) -> None:
+def test_without_a_socket_there_is_no_watch(environ: Environ) -> None:
     assert watch_client(environ) is None
 
 
@@ -80,7 +82,7 @@ with socket.create_server(("127.0.0.1", 0)) as listener:
 watch = watch_client({{"gunicorn.socket": server}})
 before = watch.has_disconnected()
 client.close()
-while not watch.has_disconnected():  # loopback takes a moment
+while not watch.has_disconnected():  # the loopback delivers the FIN with a delay
     pass
 print(before, "ended")
 """
@@ -88,8 +90,8 @@ PATCH = "from gevent import monkey; monkey.patch_all()"
 
 
 @pytest.mark.parametrize("begin", [PATCH, f"import bridge.asgi_to_wsgi.client_watch; {PATCH}"])
-def test_under_gevent_the_look_is_the_systems(begin: str) -> None:
-    """gevent's own ``poll`` knows nothing of a peer that has closed its side."""
+def test_under_gevent_the_poll_of_the_operating_system_is_used(begin: str) -> None:
+    """gevent's ``poll`` does not report a peer that has closed its side."""
     if importlib.util.find_spec("gevent") is None:  # not imported: it would warn at every fork
         pytest.skip("gevent is not installed")
     ran = subprocess.run(
@@ -102,15 +104,15 @@ def test_under_gevent_the_look_is_the_systems(begin: str) -> None:
     assert ran.stdout == "False ended\n", ran.stderr
 
 
-def test_waitress_is_asked_and_told_in_its_own_words() -> None:
+def test_waitress_provides_the_watch_and_the_error() -> None:
     from waitress.channel import ClientDisconnected  # type: ignore[import-untyped]  # no stubs
 
-    left = [False]
-    watch = watch_client({"waitress.client_disconnected": lambda: left[0]})
+    disconnected = [False]
+    watch = watch_client({"waitress.client_disconnected": lambda: disconnected[0]})
 
     assert watch is not None
     assert not watch.has_disconnected()
-    left[0] = True
+    disconnected[0] = True
     assert watch.has_disconnected()
     assert isinstance(watch.make_error(), ClientDisconnected)
 

@@ -1,4 +1,4 @@
-"""Context variables and thread-sensitive code: an app belongs to the thread that calls it (P26)."""
+"""Context variables and thread-sensitive code, shared with the server thread (P26)."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ import bridge
 from bridge.asgi_to_wsgi import thread_side
 from bridge.types import Receive, Scope, Send
 from tests.harness.wsgi import TIMEOUT_S, Background, WsgiExchange, call, environ_of
-from tests.unit.asgi_to_wsgi.apps import answer, http_app, piece, start
-from tests.unit.asgi_to_wsgi.conftest import Adapted
+from tests.unit.asgi_to_wsgi.apps import http_app, piece, respond, start
+from tests.unit.asgi_to_wsgi.conftest import ToWsgi
 
 user: ContextVar[str] = ContextVar("user", default="-")
 local = Local()
 
 
 def in_new_context(function: Any, *args: Any) -> Any:
-    """As on a new thread of a server: nothing is set."""
+    """Call a function in an empty context, like a new server thread."""
     return Context().run(function, *args)
 
 
@@ -34,14 +34,14 @@ def in_new_context(function: Any, *args: Any) -> Any:
 
 
 @http_app
-async def knows(scope: Scope, receive: Receive, send: Send) -> None:
+async def returns_user(scope: Scope, receive: Receive, send: Send) -> None:
     body = user.get().encode()
     user.set(scope["path"])
-    await answer(send, body)
+    await respond(send, body)
 
 
 @http_app
-async def knows_while_streaming(scope: Scope, receive: Receive, send: Send) -> None:
+async def streams_user(scope: Scope, receive: Receive, send: Send) -> None:
     await send(start())
     await send(piece(user.get().encode()))
     await asyncio.sleep(0)
@@ -49,44 +49,44 @@ async def knows_while_streaming(scope: Scope, receive: Receive, send: Send) -> N
     await send(piece(more=False))
 
 
-@pytest.mark.parametrize("app", [knows, knows_while_streaming])
-def test_variables_go_in_and_come_out_and_are_gone_with_the_response(
-    adapted: Adapted, app: Any
+@pytest.mark.parametrize("app", [returns_user, streams_user])
+def test_variables_are_shared_with_the_server_thread_until_the_response_ends(
+    to_wsgi: ToWsgi, app: Any
 ) -> None:
-    adapter = adapted(app)
+    adapter = to_wsgi(app)
 
     def serve() -> None:
-        user.set("caller")
+        user.set("server")
         with WsgiExchange(adapter, environ_of(path="/from the app")) as exchange:
-            assert exchange.chunk() == b"caller"
+            assert exchange.chunk() == b"server"
             assert exchange.chunk() == b""
             assert user.get() == "/from the app"
-        assert user.get() == "caller"
+        assert user.get() == "server"
 
     in_new_context(serve)
     assert user.get() == "-"
 
 
-def test_a_variable_that_was_not_set_before_is_not_set_afterwards(adapted: Adapted) -> None:
-    adapter = adapted(knows)
+def test_a_variable_set_by_the_app_is_unset_after_the_response(to_wsgi: ToWsgi) -> None:
+    adapter = to_wsgi(returns_user)
 
     def serve() -> None:
         response = WsgiExchange(adapter, environ_of(path="/first"))
         assert user.get() == "/first"
         assert response.read().body == b"-"
         assert user not in copy_context()
-        assert call(adapter, environ_of(path="/second")).body == b"-", "it leaked into the next"
+        assert call(adapter, environ_of(path="/second")).body == b"-", "the variable leaked"
 
     in_new_context(serve)
 
 
-def test_the_lifespan_does_not_keep_the_variables_of_the_first_request(adapted: Adapted) -> None:
-    """It goes on with the tasks that it has started, and so would they."""
+def test_the_lifespan_does_not_keep_the_variables_of_the_first_request(to_wsgi: ToWsgi) -> None:
+    """The lifespan and the tasks that it starts outlive the request."""
     seen: list[str] = []
 
-    async def looks(scope: Scope, receive: Receive, send: Send) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await answer(send, user.get().encode())
+            await respond(send, user.get().encode())
             return
         await receive()
         seen.append(user.get())
@@ -95,7 +95,7 @@ def test_the_lifespan_does_not_keep_the_variables_of_the_first_request(adapted: 
         seen.append(user.get())
         await send({"type": "lifespan.shutdown.complete"})
 
-    adapter = adapted(looks)
+    adapter = to_wsgi(app)
 
     def serve() -> None:
         user.set("first")
@@ -106,27 +106,27 @@ def test_the_lifespan_does_not_keep_the_variables_of_the_first_request(adapted: 
     assert seen == ["-", "-"]
 
 
-def test_requests_at_the_same_time_do_not_see_each_other(adapted: Adapted) -> None:
-    meeting = asyncio.Event()
+def test_concurrent_requests_do_not_share_variables(to_wsgi: ToWsgi) -> None:
+    second_started = asyncio.Event()
 
     @http_app
-    async def meets(scope: Scope, receive: Receive, send: Send) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
         user.set(scope["path"])
         if scope["path"] == "/b":
-            meeting.set()
+            second_started.set()
         async with asyncio.timeout(TIMEOUT_S):
-            await meeting.wait()
-        await answer(send, user.get().encode())
+            await second_started.wait()
+        await respond(send, user.get().encode())
 
-    adapter = adapted(meets)
+    adapter = to_wsgi(app)
     first = Background(call, adapter, environ_of(path="/a"))
     second = Background(call, adapter, environ_of(path="/b"))
 
     assert [first.result().body, second.result().body] == [b"/a", b"/b"]
 
 
-def test_a_response_closed_in_another_context_does_no_harm(adapted: Adapted) -> None:
-    adapter = adapted(knows)
+def test_a_response_can_be_closed_in_another_context(to_wsgi: ToWsgi) -> None:
+    adapter = to_wsgi(returns_user)
 
     def serve() -> None:
         exchange = WsgiExchange(adapter, environ_of(path="/x"), validate=False)
@@ -137,40 +137,40 @@ def test_a_response_closed_in_another_context_does_no_harm(adapted: Adapted) -> 
 
 
 @pytest.mark.parametrize("end", ["closed", "dropped"])
-def test_a_response_that_ends_on_another_thread_is_not_kept(adapted: Adapted, end: str) -> None:
+def test_a_response_that_ends_on_another_thread_is_freed(to_wsgi: ToWsgi, end: str) -> None:
     class Session:
-        """What an app may have in a variable."""
+        """A value that an app may keep in a variable."""
 
     session: ContextVar[Session] = ContextVar("session")
-    made: list[weakref.ref[Session]] = []
+    sessions: list[weakref.ref[Session]] = []
 
     @http_app
-    async def opens(scope: Scope, receive: Receive, send: Send) -> None:
-        mine = Session()
-        made.append(weakref.ref(mine))
-        session.set(mine)
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        opened = Session()
+        sessions.append(weakref.ref(opened))
+        session.set(opened)
         await send(start())
         await send(piece(b"first"))
         await asyncio.sleep(0)
         await send(piece(more=False))
 
-    adapter = adapted(opens)
+    adapter = to_wsgi(app)
 
     def serve() -> None:
-        held = [WsgiExchange(adapter, environ_of(), validate=False)]
-        Background(held[0].read if end == "closed" else held.clear).result()
+        responses = [WsgiExchange(adapter, environ_of(), validate=False)]
+        Background(responses[0].read if end == "closed" else responses.clear).result()
 
     for _ in range(3):
         in_new_context(serve)
-    adapter.close()  # so no task refers to one
+    adapter.close()  # so that no task refers to a session
     gc.collect()
 
-    assert len(made) == 3
-    assert [one for one in made if one() is not None] == []
+    assert len(sessions) == 3
+    assert [each for each in sessions if each() is not None] == []
 
 
 @http_app
-async def knows_and_streams(scope: Scope, receive: Receive, send: Send) -> None:
+async def sets_user_and_streams(scope: Scope, receive: Receive, send: Send) -> None:
     user.set(scope["path"])
     await send(start())
     await send(piece(b"x"))
@@ -179,23 +179,23 @@ async def knows_and_streams(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @pytest.mark.parametrize("elsewhere", [0, 1, 2])
-def test_a_response_that_ends_on_another_thread_disturbs_no_other(
-    adapted: Adapted, elsewhere: int
+def test_a_response_that_ends_on_another_thread_does_not_affect_others(
+    to_wsgi: ToWsgi, elsewhere: int
 ) -> None:
-    adapter = adapted(knows_and_streams)
+    adapter = to_wsgi(sets_user_and_streams)
 
     def serve() -> None:
-        open_ones = [WsgiExchange(adapter, environ_of(path=f"/{number}")) for number in range(3)]
-        Background(open_ones.pop(elsewhere).read).result()
-        for exchange in reversed(open_ones):
-            exchange.read()
+        responses = [WsgiExchange(adapter, environ_of(path=f"/{number}")) for number in range(3)]
+        Background(responses.pop(elsewhere).read).result()
+        for response in reversed(responses):
+            response.read()
         assert user not in copy_context()
 
     in_new_context(serve)
 
 
-def test_a_file_leaves_nothing_to_whoever_closes_it(adapted: Adapted) -> None:
-    """waitress does so on the thread of its sockets: no variables there, and no sync code."""
+def test_a_file_response_sets_no_variables_on_the_closing_thread(to_wsgi: ToWsgi) -> None:
+    """waitress closes it on the thread of its sockets, which must not run sync code either."""
     seen: list[Any] = []
     closed = threading.Event()
 
@@ -204,23 +204,23 @@ def test_a_file_leaves_nothing_to_whoever_closes_it(adapted: Adapted) -> None:
         closed.set()
 
     @http_app
-    async def sends_itself(scope: Scope, receive: Receive, send: Send) -> None:
+    async def sends_a_file(scope: Scope, receive: Receive, send: Send) -> None:
         user.set("app")
-        await sync_to_async(where)()
+        await sync_to_async(current_thread)()
         await send(start())
         await send({"type": "http.response.pathsend", "path": __file__})
         await sync_to_async(close)()
 
-    adapter = adapted(sends_itself)
+    adapter = to_wsgi(sends_a_file)
 
     def start_response(*head: Any) -> Any:
         seen.append(user.get())
 
     def serve() -> Any:
         result = adapter(environ_of(), start_response)
-        assert seen[0] == "app", "what looks at the head may want to know"
+        assert seen[0] == "app", "middleware can read variables in start_response"
         assert user not in copy_context()
-        assert closed.wait(TIMEOUT_S), "the app waits for nobody who may never come"
+        assert closed.wait(TIMEOUT_S), "the app does not wait for close()"
         return result
 
     result = in_new_context(serve)
@@ -230,32 +230,32 @@ def test_a_file_leaves_nothing_to_whoever_closes_it(adapted: Adapted) -> None:
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2), (1, 2, 0)])
-@pytest.mark.parametrize("app", [knows, knows_while_streaming])
-def test_responses_on_one_thread_may_end_in_any_order(
-    adapted: Adapted, app: Any, order: tuple[int, ...]
+@pytest.mark.parametrize("app", [returns_user, streams_user])
+def test_responses_on_one_thread_can_end_in_any_order(
+    to_wsgi: ToWsgi, app: Any, order: tuple[int, ...]
 ) -> None:
-    """A middleware that puts one page together from several closes the first one first."""
-    adapter = adapted(app)
+    """Middleware that combines several responses may close the first one first."""
+    adapter = to_wsgi(app)
 
     def serve() -> None:
-        open_ones = [WsgiExchange(adapter, environ_of(path=f"/{number}")) for number in range(3)]
+        responses = [WsgiExchange(adapter, environ_of(path=f"/{number}")) for number in range(3)]
         for number in order:
-            open_ones[number].read()
+            responses[number].read()
         assert user not in copy_context()
 
     in_new_context(serve)
 
 
-def test_what_the_bridge_sets_for_itself_is_not_seen(adapted: Adapted) -> None:
+def test_internal_variables_are_not_visible_on_the_server_thread(to_wsgi: ToWsgi) -> None:
     seen: list[set[Any]] = []
 
     @http_app
-    async def looks(scope: Scope, receive: Receive, send: Send) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
         seen.append(set(copy_context()))
         user.set("changed")
-        await answer(send)
+        await respond(send)
 
-    adapter = adapted(looks)
+    adapter = to_wsgi(app)
 
     def serve() -> None:
         with WsgiExchange(adapter, environ_of()) as exchange:
@@ -266,21 +266,21 @@ def test_what_the_bridge_sets_for_itself_is_not_seen(adapted: Adapted) -> None:
     in_new_context(serve)
 
 
-def test_data_of_an_asgiref_local_crosses_both_ways(adapted: Adapted) -> None:
+def test_asgiref_locals_are_shared_with_the_server_thread(to_wsgi: ToWsgi) -> None:
     @http_app
-    async def knows_local(scope: Scope, receive: Receive, send: Send) -> None:
+    async def uses_local(scope: Scope, receive: Receive, send: Send) -> None:
         body = getattr(local, "user", "-").encode()
         local.user = "app"
-        await answer(send, body)
+        await respond(send, body)
 
-    adapter = adapted(knows_local)
+    adapter = to_wsgi(uses_local)
 
     def serve() -> None:
-        local.user = "caller"
+        local.user = "server"
         with WsgiExchange(adapter, environ_of()) as exchange:
-            assert exchange.chunk() == b"caller"
+            assert exchange.chunk() == b"server"
             assert local.user == "app"
-        assert local.user == "caller"
+        assert local.user == "server"
 
     in_new_context(serve)
 
@@ -288,47 +288,45 @@ def test_data_of_an_asgiref_local_crosses_both_ways(adapted: Adapted) -> None:
 # -- thread-sensitive code -------------------------------------------------------------------------
 
 
-def where() -> threading.Thread:
+def current_thread() -> threading.Thread:
     return threading.current_thread()
 
 
 @pytest.mark.parametrize("to_thread", [sync_to_async, bridge.sync_to_async])
-def test_thread_sensitive_code_runs_on_the_thread_that_called_the_app(
-    adapted: Adapted, to_thread: Any
-) -> None:
-    """As asgiref promises for async code under a sync server."""
+def test_thread_sensitive_code_runs_on_the_server_thread(to_wsgi: ToWsgi, to_thread: Any) -> None:
+    """asgiref guarantees this for async code under a sync server."""
     seen: list[Any] = []
 
     @http_app
-    async def asks(scope: Scope, receive: Receive, send: Send) -> None:
-        seen.append(await to_thread(where)())
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(await to_thread(current_thread)())
         await receive()
-        seen.append(await to_thread(where)())
-        seen.append(await to_thread(where, thread_sensitive=False)())
-        await answer(send)
+        seen.append(await to_thread(current_thread)())
+        seen.append(await to_thread(current_thread, thread_sensitive=False)())
+        await respond(send)
 
-    assert call(adapted(asks), environ_of("POST", body=b"x")).body == b"fine"
-    mine = threading.current_thread()
-    assert seen[:2] == [mine, mine]
-    assert seen[2] is not mine
+    assert call(to_wsgi(app), environ_of("POST", body=b"x")).body == b"fine"
+    server_thread = threading.current_thread()
+    assert seen[:2] == [server_thread, server_thread]
+    assert seen[2] is not server_thread
 
 
-def test_thread_sensitive_code_of_two_requests_runs_at_the_same_time(adapted: Adapted) -> None:
-    """One global thread for all, asgiref's default, would never let them meet."""
-    meeting = threading.Barrier(2)
+def test_thread_sensitive_code_of_two_requests_runs_concurrently(to_wsgi: ToWsgi) -> None:
+    """On asgiref's default, a single global thread, they would wait for each other forever."""
+    barrier = threading.Barrier(2)
 
     @http_app
-    async def meets(scope: Scope, receive: Receive, send: Send) -> None:
-        await sync_to_async(meeting.wait)(TIMEOUT_S)
-        await answer(send)
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await sync_to_async(barrier.wait)(TIMEOUT_S)
+        await respond(send)
 
-    adapter = adapted(meets)
+    adapter = to_wsgi(app)
     requests = [Background(call, adapter, environ_of()) for _ in range(2)]
 
     assert [request.result().body for request in requests] == [b"fine", b"fine"]
 
 
-def test_thread_sensitive_code_in_mid_body_runs_on_the_calling_thread(adapted: Adapted) -> None:
+def test_thread_sensitive_code_between_chunks_runs_on_the_server_thread(to_wsgi: ToWsgi) -> None:
     seen: list[threading.Thread] = []
 
     @http_app
@@ -336,31 +334,31 @@ def test_thread_sensitive_code_in_mid_body_runs_on_the_calling_thread(adapted: A
         await send(start())
         for _ in range(3):
             await send(piece(b"x"))
-            seen.append(await sync_to_async(where)())
+            seen.append(await sync_to_async(current_thread)())
         await send(piece(more=False))
 
-    assert call(adapted(streams), environ_of()).body == b"xxx"
+    assert call(to_wsgi(streams), environ_of()).body == b"xxx"
     assert seen == [threading.current_thread()] * 3
 
 
-def test_thread_sensitive_code_leaves_the_calling_thread_as_it_was(adapted: Adapted) -> None:
-    """asgiref notes there which loop called. The thread goes on, to requests of WSGI apps, too."""
+def test_thread_sensitive_code_leaves_no_state_on_the_server_thread(to_wsgi: ToWsgi) -> None:
+    """asgiref stores the calling loop there. The thread may serve WSGI apps next."""
     before = dict(SyncToAsync.threadlocal.__dict__)
 
     @http_app
-    async def once(scope: Scope, receive: Receive, send: Send) -> None:
-        await sync_to_async(where)()
-        await answer(send)
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await sync_to_async(current_thread)()
+        await respond(send)
 
-    assert call(adapted(once), environ_of()).body == b"fine"
+    assert call(to_wsgi(app), environ_of()).body == b"fine"
     assert SyncToAsync.threadlocal.__dict__ == before
 
 
-@pytest.mark.parametrize("slowly", [0.0, 0.05])
-def test_what_an_app_does_right_after_its_response_runs_on_the_calling_thread(
-    adapted: Adapted, monkeypatch: pytest.MonkeyPatch, slowly: float
+@pytest.mark.parametrize("delay_s", [0.0, 0.05])
+def test_thread_sensitive_code_right_after_the_response_runs_on_the_server_thread(
+    to_wsgi: ToWsgi, monkeypatch: pytest.MonkeyPatch, delay_s: float
 ) -> None:
-    """Django closes its response there: the connection that it gives back is that thread's."""
+    """Django closes its response there, and its database connection belongs to that thread."""
     monkeypatch.setattr(thread_side, "LAST_STEP_S", TIMEOUT_S)
     seen: list[threading.Thread] = []
     closed = threading.Event()
@@ -371,32 +369,32 @@ def test_what_an_app_does_right_after_its_response_runs_on_the_calling_thread(
 
     @http_app
     async def like_django(scope: Scope, receive: Receive, send: Send) -> None:
-        await sync_to_async(where)()
-        await answer(send)
-        threading.Event().wait(slowly)  # the caller goes on meanwhile
+        await sync_to_async(current_thread)()
+        await respond(send)
+        threading.Event().wait(delay_s)  # the server thread continues meanwhile
         await sync_to_async(close)()
 
-    with WsgiExchange(adapted(like_django), environ_of()) as exchange:
+    with WsgiExchange(to_wsgi(like_django), environ_of()) as exchange:
         assert exchange.chunk() == b"fine"
     assert closed.wait(TIMEOUT_S)
     assert seen == [threading.current_thread()]
 
 
-def test_an_app_that_blocks_the_loop_after_its_response_does_not_hold_the_server(
-    adapted: Adapted,
+def test_an_app_that_blocks_the_loop_after_its_response_does_not_delay_the_server(
+    to_wsgi: ToWsgi,
 ) -> None:
-    """The server closes the connection only when ``close()`` has returned."""
+    """The server closes the connection after ``close()`` has returned."""
     served, in_time = threading.Event(), []
     seen: list[threading.Thread] = []
 
     @http_app
     async def blocks(scope: Scope, receive: Receive, send: Send) -> None:
-        await sync_to_async(where)()
-        await answer(send)
+        await sync_to_async(current_thread)()
+        await respond(send)
         in_time.append(served.wait(TIMEOUT_S))
-        seen.append(await sync_to_async(where)())
+        seen.append(await sync_to_async(current_thread)())
 
-    adapter = adapted(blocks)
+    adapter = to_wsgi(blocks)
     assert call(adapter, environ_of()).body == b"fine"
     served.set()
     adapter.close()
@@ -405,21 +403,21 @@ def test_an_app_that_blocks_the_loop_after_its_response_does_not_hold_the_server
     assert seen[0].name.startswith("bridge-after-response")
 
 
-def test_later_work_gets_a_thread_of_its_own(adapted: Adapted) -> None:
-    go_on = threading.Event()
+def test_background_work_runs_on_another_thread(to_wsgi: ToWsgi) -> None:
+    release = threading.Event()
     seen: list[threading.Thread] = []
 
     @http_app
-    async def lingers(scope: Scope, receive: Receive, send: Send) -> None:
-        await sync_to_async(where)()
-        await answer(send)
-        assert await asyncio.to_thread(go_on.wait, TIMEOUT_S)
-        seen.append(await sync_to_async(where)())
-        seen.append(await sync_to_async(where)())
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await sync_to_async(current_thread)()
+        await respond(send)
+        assert await asyncio.to_thread(release.wait, TIMEOUT_S)
+        seen.append(await sync_to_async(current_thread)())
+        seen.append(await sync_to_async(current_thread)())
 
-    adapter = adapted(lingers)
+    adapter = to_wsgi(app)
     assert call(adapter, environ_of()).body == b"fine"
-    go_on.set()
+    release.set()
     adapter.close()
 
     assert seen[0] is seen[1]
@@ -427,27 +425,29 @@ def test_later_work_gets_a_thread_of_its_own(adapted: Adapted) -> None:
     assert seen[0].name.startswith("bridge-after-response")
 
 
-def test_work_that_begins_after_the_response_gets_a_thread_of_its_own(adapted: Adapted) -> None:
+def test_thread_sensitive_code_only_after_the_response_runs_on_another_thread(
+    to_wsgi: ToWsgi,
+) -> None:
     seen: list[threading.Thread] = []
 
     @http_app
     async def works(scope: Scope, receive: Receive, send: Send) -> None:
-        await answer(send)
-        seen.append(await sync_to_async(where)())
+        await respond(send)
+        seen.append(await sync_to_async(current_thread)())
 
-    adapter = adapted(works)
+    adapter = to_wsgi(works)
     assert call(adapter, environ_of()).body == b"fine"
     adapter.close()
 
     assert seen[0].name.startswith("bridge-after-response")
 
 
-def test_sync_code_may_go_back_to_the_loop(adapted: Adapted) -> None:
+def test_sync_code_can_call_async_code_on_the_loop(to_wsgi: ToWsgi) -> None:
     seen: list[Any] = []
 
     async def inner() -> None:
         seen.append(asyncio.get_running_loop())
-        seen.append(await sync_to_async(where)())
+        seen.append(await sync_to_async(current_thread)())
 
     def middle() -> None:
         async_to_sync(inner)()
@@ -456,14 +456,14 @@ def test_sync_code_may_go_back_to_the_loop(adapted: Adapted) -> None:
     async def nested(scope: Scope, receive: Receive, send: Send) -> None:
         seen.append(asyncio.get_running_loop())
         await sync_to_async(middle)()
-        await answer(send)
+        await respond(send)
 
-    assert call(adapted(nested), environ_of()).body == b"fine"
+    assert call(to_wsgi(nested), environ_of()).body == b"fine"
     assert seen[0] is seen[1]
     assert seen[2] is threading.current_thread()
 
 
-def test_an_exception_of_thread_sensitive_code_reaches_the_app(adapted: Adapted) -> None:
+def test_an_exception_of_thread_sensitive_code_reaches_the_app(to_wsgi: ToWsgi) -> None:
     def breaks() -> None:
         raise KeyError("missing")
 
@@ -471,60 +471,58 @@ def test_an_exception_of_thread_sensitive_code_reaches_the_app(adapted: Adapted)
     async def catches(scope: Scope, receive: Receive, send: Send) -> None:
         with pytest.raises(KeyError, match="missing"):
             await sync_to_async(breaks)()
-        await answer(send)
+        await respond(send)
 
-    assert call(adapted(catches), environ_of()).body == b"fine"
+    assert call(to_wsgi(catches), environ_of()).body == b"fine"
 
 
-def test_thread_sensitive_code_of_a_client_that_left_still_runs(adapted: Adapted) -> None:
-    """An app that cleans up after a disconnect gets its sync code done."""
+def test_thread_sensitive_code_runs_after_a_disconnect(to_wsgi: ToWsgi) -> None:
+    """An app may clean up after a disconnect in sync code."""
     cleaned = threading.Event()
 
     @http_app
     async def cleans_up(scope: Scope, receive: Receive, send: Send) -> None:
         await send(start())
         await send(piece(b"first"))
-        await sync_to_async(where)()
+        await sync_to_async(current_thread)()
         await receive()
         assert (await receive())["type"] == "http.disconnect"
         await sync_to_async(cleaned.set)()
 
-    with WsgiExchange(adapted(cleans_up), environ_of()) as exchange:
+    with WsgiExchange(to_wsgi(cleans_up), environ_of()) as exchange:
         assert exchange.chunk() == b"first"
 
     assert cleaned.wait(TIMEOUT_S)
 
 
-def test_an_app_may_choose_its_own_thread(adapted: Adapted) -> None:
+def test_an_app_can_choose_its_own_thread(to_wsgi: ToWsgi) -> None:
     seen: list[threading.Thread] = []
 
     @http_app
     async def chooses(scope: Scope, receive: Receive, send: Send) -> None:
         with ThreadPoolExecutor(1, "chosen") as executor:
             async with ThreadSensitiveContext(executor=executor):
-                seen.append(await sync_to_async(where)())
-        async with ThreadSensitiveContext():  # as Django does: ours is there already
-            seen.append(await sync_to_async(where)())
-        await answer(send)
+                seen.append(await sync_to_async(current_thread)())
+        async with ThreadSensitiveContext():  # like Django: the adapter has entered one already
+            seen.append(await sync_to_async(current_thread)())
+        await respond(send)
 
-    assert call(adapted(chooses), environ_of()).body == b"fine"
+    assert call(to_wsgi(chooses), environ_of()).body == b"fine"
     assert seen[0].name.startswith("chosen")
     assert seen[1] is threading.current_thread()
 
 
 @pytest.mark.parametrize("to_sync", [async_to_sync, bridge.async_to_sync])
-def test_a_server_inside_async_to_sync_does_not_wait_for_itself(
-    adapted: Adapted, to_sync: Any
-) -> None:
-    """A WSGI app that is called from async code, which a sync frame further out waits for."""
+def test_a_wsgi_call_inside_async_to_sync_does_not_deadlock(to_wsgi: ToWsgi, to_sync: Any) -> None:
+    """A WSGI app called by async code that a thread waits for further out."""
     seen: list[threading.Thread] = []
 
     @http_app
-    async def asks(scope: Scope, receive: Receive, send: Send) -> None:
-        seen.append(await sync_to_async(where)())
-        await answer(send)
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(await sync_to_async(current_thread)())
+        await respond(send)
 
-    adapter = adapted(asks)
+    adapter = to_wsgi(app)
 
     async def outer() -> Any:
         return await sync_to_async(call)(adapter, environ_of())

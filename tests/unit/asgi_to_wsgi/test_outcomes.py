@@ -1,6 +1,6 @@
-"""What becomes of a request whose app breaks the rules, fails, or never ends: one outcome for each.
+"""Outcomes of requests whose app violates the protocol, raises, or never ends.
 
-The table of them is in docs/explanation/asgi-to-wsgi-outcomes.md.
+The table of outcomes is in docs/explanation/asgi-to-wsgi-outcomes.md.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from bridge._threads import loop_thread as loop_module
 from bridge.asgi_to_wsgi import loop_side, thread_side
 from bridge.types import Receive, Scope, Send
 from tests.harness.wsgi import TIMEOUT_S, Background, FedInput, WsgiExchange, call, environ_of
-from tests.unit.asgi_to_wsgi.apps import answer, http_app, piece, sends, start
-from tests.unit.asgi_to_wsgi.conftest import Adapted
+from tests.unit.asgi_to_wsgi.apps import http_app, piece, respond, sends, start
+from tests.unit.asgi_to_wsgi.conftest import ToWsgi
 
 Log = Callable[[], list[str]]
 user: ContextVar[str] = ContextVar("user", default="-")
 
 
-# -- messages that must not be sent ----------------------------------------------------------------
+# -- protocol errors -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("messages", "said"),
+    ("messages", "message"),
     [
         ([piece(b"x")], r"sent http\.response\.body with more_body when no response has started"),
         ([start(), start()], r"sent http\.response\.start when the response has started"),
@@ -62,19 +62,19 @@ user: ContextVar[str] = ContextVar("user", default="-")
         ([start()], r"returned when the response has started"),
     ],
 )
-def test_an_app_that_breaks_the_protocol_before_its_body_is_an_error_of_the_request(
-    adapted: Adapted, bridge_log: Log, messages: list[Any], said: str
+def test_a_protocol_error_before_the_body_is_raised(
+    to_wsgi: ToWsgi, bridge_log: Log, messages: list[Any], message: str
 ) -> None:
-    app = adapted(sends(*messages))
+    app = to_wsgi(sends(*messages))
 
-    with pytest.raises(bridge.AppProtocolError, match=said):
+    with pytest.raises(bridge.AppProtocolError, match=message):
         call(app, environ_of())
 
-    assert bridge_log() == [], "the server logs what is raised to it; twice would be once too many"
+    assert bridge_log() == [], "the server logs the exception; it must not be logged twice"
 
 
 @pytest.mark.parametrize(
-    ("messages", "said"),
+    ("messages", "message"),
     [
         ([start(), piece(b"first")], r"returned when the body is incomplete"),
         ([start(), piece(b"first"), start()], r"start when the body is incomplete"),
@@ -83,22 +83,22 @@ def test_an_app_that_breaks_the_protocol_before_its_body_is_an_error_of_the_requ
         ([start(200, (b"content-length", b"6")), piece(b"first"), piece(b"xx")], r"longer than"),
     ],
 )
-def test_after_its_first_piece_the_response_breaks_off(
-    adapted: Adapted, bridge_log: Log, messages: list[Any], said: str
+def test_a_protocol_error_after_the_first_chunk_aborts_the_response(
+    to_wsgi: ToWsgi, bridge_log: Log, messages: list[Any], message: str
 ) -> None:
-    with WsgiExchange(adapted(sends(*messages)), environ_of()) as exchange:
+    with WsgiExchange(to_wsgi(sends(*messages)), environ_of()) as exchange:
         assert exchange.chunk() == b"first"
-        with pytest.raises(bridge.AppProtocolError, match=said):
+        with pytest.raises(bridge.AppProtocolError, match=message):
             exchange.chunk()
 
     assert bridge_log() == []
 
 
 @pytest.mark.parametrize("message", [piece(b"more"), start(), {"type": "http.response.push"}])
-def test_a_message_after_the_end_is_logged_and_the_response_stands(
-    adapted: Adapted, bridge_log: Log, message: Any
+def test_a_message_after_the_response_is_logged_and_ignored(
+    to_wsgi: ToWsgi, bridge_log: Log, message: Any
 ) -> None:
-    app = adapted(sends(start(), piece(b"fine", more=False), message))
+    app = to_wsgi(sends(start(), piece(b"fine", more=False), message))
 
     assert call(app, environ_of()).body == b"fine"
     app.close()
@@ -107,14 +107,14 @@ def test_a_message_after_the_end_is_logged_and_the_response_stands(
     assert "when the response is complete; allowed was nothing" in logged
 
 
-def test_an_app_may_catch_its_mistake_and_answer(adapted: Adapted, bridge_log: Log) -> None:
+def test_an_app_can_catch_a_protocol_error_and_respond(to_wsgi: ToWsgi, bridge_log: Log) -> None:
     @http_app
     async def recovers(scope: Scope, receive: Receive, send: Send) -> None:
         with pytest.raises(bridge.AppProtocolError):
             await send(start(200, ("not", "bytes")))
-        await answer(send, b"sorry", 500)
+        await respond(send, b"sorry", 500)
 
-    assert call(adapted(recovers), environ_of()).body == b"sorry"
+    assert call(to_wsgi(recovers), environ_of()).body == b"sorry"
     assert bridge_log() == []
 
 
@@ -136,43 +136,41 @@ def raises(error: BaseException, *before: Any) -> Any:
 
 
 @pytest.mark.parametrize("before", [[], [start()]])
-def test_what_an_app_raises_before_its_body_is_raised_to_the_server(
-    adapted: Adapted, bridge_log: Log, before: list[Any]
+def test_an_exception_before_the_body_is_raised(
+    to_wsgi: ToWsgi, bridge_log: Log, before: list[Any]
 ) -> None:
     error = Boom("broken")
     with pytest.raises(Boom) as caught:
-        call(adapted(raises(error, *before)), environ_of())
+        call(to_wsgi(raises(error, *before)), environ_of())
 
     assert caught.value is error
     assert bridge_log() == []
 
 
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit()])
-def test_what_is_no_exception_becomes_one(adapted: Adapted, error: BaseException) -> None:
-    """It must neither end the loop nor pass through a server that expects exceptions."""
+def test_system_exit_is_wrapped_in_an_exception(to_wsgi: ToWsgi, error: BaseException) -> None:
+    """It must neither stop the loop nor propagate into a server that handles only exceptions."""
     with pytest.raises(bridge.AppProtocolError, match="which is not an Exception") as caught:
-        Background(call, adapted(raises(error)), environ_of()).result()
+        Background(call, to_wsgi(raises(error)), environ_of()).result()
 
     assert caught.value.__cause__ is error
 
 
 @pytest.mark.parametrize(
-    "error", [OSError("no database"), ConnectionResetError(104, "redis has left")]
+    "error", [OSError("no database"), ConnectionResetError(104, "redis disconnected")]
 )
-def test_an_os_error_of_the_app_is_wrapped_for_servers_take_it_for_their_own(
-    adapted: Adapted, error: OSError
-) -> None:
+def test_an_os_error_of_the_app_is_wrapped(to_wsgi: ToWsgi, error: OSError) -> None:
     with pytest.raises(bridge.BridgeError, match=f"raised {type(error).__name__}") as caught:
-        call(adapted(raises(error)), environ_of())
+        call(to_wsgi(raises(error)), environ_of())
 
     assert not isinstance(caught.value, OSError)
     assert caught.value.__cause__ is error
 
 
-def test_what_an_app_raises_in_mid_body_breaks_the_response_off(
-    adapted: Adapted, bridge_log: Log
+def test_an_exception_after_the_first_chunk_aborts_the_response(
+    to_wsgi: ToWsgi, bridge_log: Log
 ) -> None:
-    app = adapted(raises(Boom("broken"), start(), piece(b"first")))
+    app = to_wsgi(raises(Boom("broken"), start(), piece(b"first")))
 
     with WsgiExchange(app, environ_of()) as exchange:
         assert exchange.chunk() == b"first"
@@ -182,11 +180,9 @@ def test_what_an_app_raises_in_mid_body_breaks_the_response_off(
     assert bridge_log() == []
 
 
-def test_what_an_app_raises_after_its_response_is_logged_once(
-    adapted: Adapted, bridge_log: Log
-) -> None:
+def test_an_exception_after_the_response_is_logged_once(to_wsgi: ToWsgi, bridge_log: Log) -> None:
     """P17."""
-    app = adapted(raises(Boom("broken"), start(), piece(b"fine", more=False)))
+    app = to_wsgi(raises(Boom("broken"), start(), piece(b"fine", more=False)))
 
     assert call(app, environ_of()).body == b"fine"
     app.close()
@@ -194,15 +190,15 @@ def test_what_an_app_raises_after_its_response_is_logged_once(
     assert "failed after its response was complete: Boom('broken')" in logged
 
 
-def test_a_framework_that_answers_500_and_raises_is_logged_once(
-    adapted: Adapted, bridge_log: Log
+def test_an_exception_of_a_framework_that_responds_with_500_is_logged_once(
+    to_wsgi: ToWsgi, bridge_log: Log
 ) -> None:
-    """P17: Starlette sends its own 500, and raises so that the server may log."""
+    """P17: Starlette sends its own 500 and raises, so that the server can log."""
 
     async def endpoint(request: Request) -> None:
         raise Boom("broken")
 
-    app = adapted(Starlette(routes=[Route("/", endpoint)]))
+    app = to_wsgi(Starlette(routes=[Route("/", endpoint)]))
 
     assert call(app, environ_of()).status == 500
     app.close()
@@ -210,36 +206,36 @@ def test_a_framework_that_answers_500_and_raises_is_logged_once(
     assert "Boom('broken')" in logged
 
 
-def test_an_app_that_cancels_itself_is_an_error_of_the_request(adapted: Adapted) -> None:
+def test_an_app_that_cancels_itself_is_a_protocol_error(to_wsgi: ToWsgi) -> None:
     with pytest.raises(bridge.AppProtocolError, match="cancelled itself") as caught:
-        call(adapted(raises(asyncio.CancelledError())), environ_of())
+        call(to_wsgi(raises(asyncio.CancelledError())), environ_of())
 
     assert isinstance(caught.value.__cause__, asyncio.CancelledError)
 
 
-def test_the_next_request_is_served_after_any_of_these(adapted: Adapted) -> None:
+def test_the_next_request_is_served_after_system_exit(to_wsgi: ToWsgi) -> None:
     @http_app
-    async def moody(scope: Scope, receive: Receive, send: Send) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == "/exit":
             raise SystemExit(3)
-        await answer(send)
+        await respond(send)
 
-    app = adapted(moody)
+    adapter = to_wsgi(app)
     with pytest.raises(bridge.AppProtocolError, match="SystemExit"):
-        call(app, environ_of(path="/exit"))
+        call(adapter, environ_of(path="/exit"))
 
-    assert call(app, environ_of()).body == b"fine"
+    assert call(adapter, environ_of()).body == b"fine"
 
 
-def test_an_exception_dies_with_its_request(adapted: Adapted) -> None:
-    """No traceback keeps a request alive: it can hold a whole upload."""
+def test_an_exception_does_not_keep_its_request_in_memory(to_wsgi: ToWsgi) -> None:
+    """A traceback must not keep a request in memory, which may hold a whole upload."""
 
     @http_app
     async def breaks(scope: Scope, receive: Receive, send: Send) -> None:
         await asyncio.sleep(0)
         raise Boom("broken")
 
-    app = adapted(breaks)
+    app = to_wsgi(breaks)
     gc.collect()
     gc.disable()
     try:
@@ -257,11 +253,11 @@ def test_an_exception_dies_with_its_request(adapted: Adapted) -> None:
         gc.enable()
 
 
-# -- clients and servers that leave ----------------------------------------------------------------
+# -- disconnects -----------------------------------------------------------------------------------
 
 
-def test_waitress_is_told_of_a_client_that_left_in_its_own_words(adapted: Adapted) -> None:
-    """An app that then has no answer is no error: waitress would log a traceback for any other."""
+def test_a_disconnect_under_waitress_raises_waitresss_error(to_wsgi: ToWsgi) -> None:
+    """The app sends no response. waitress logs a traceback for any other exception."""
 
     @http_app
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -271,14 +267,14 @@ def test_waitress_is_told_of_a_client_that_left_in_its_own_words(adapted: Adapte
     environ = {**environ_of(), "waitress.client_disconnected": lambda: True}
 
     with pytest.raises(waitress.channel.ClientDisconnected):
-        call(adapted(app), environ)
+        call(to_wsgi(app), environ)
 
 
 @pytest.mark.parametrize("error", [ConnectionRefusedError(111, "no database"), TimeoutError()])
-def test_an_error_of_its_own_is_raised_to_the_server_though_the_client_seems_gone(
-    adapted: Adapted, error: OSError
+def test_an_os_error_of_the_app_after_a_disconnect_is_raised(
+    to_wsgi: ToWsgi, error: OSError
 ) -> None:
-    """It may only have closed its sending half, and wait for the 500; and who would log it?"""
+    """The client may wait for the 500 after closing its sending side, and the server logs it."""
 
     @http_app
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -289,13 +285,13 @@ def test_an_error_of_its_own_is_raised_to_the_server_though_the_client_seems_gon
     environ = {**environ_of(), "waitress.client_disconnected": lambda: True}
 
     with pytest.raises(bridge.BridgeError, match=f"raised {type(error).__name__}"):
-        call(adapted(app), environ)
+        call(to_wsgi(app), environ)
 
 
-def test_an_app_that_passes_a_disconnect_on_is_no_error_whatever_it_comes_in(
-    adapted: Adapted, bridge_log: Log
+def test_a_propagated_disconnect_is_not_an_error_in_any_wrapping(
+    to_wsgi: ToWsgi, bridge_log: Log
 ) -> None:
-    """A task group bundles what its tasks raise, and one group may hold another."""
+    """A task group wraps the exceptions of its tasks, and groups can be nested."""
     ended = threading.Event()
 
     @http_app
@@ -317,7 +313,7 @@ def test_an_app_that_passes_a_disconnect_on_is_no_error_whatever_it_comes_in(
         finally:
             ended.set()
 
-    app = adapted(streams)
+    app = to_wsgi(streams)
     with WsgiExchange(app, environ_of()) as exchange:
         assert exchange.chunk().startswith(b"tick")
 
@@ -326,8 +322,8 @@ def test_an_app_that_passes_a_disconnect_on_is_no_error_whatever_it_comes_in(
     assert bridge_log() == []
 
 
-def test_an_error_of_its_own_beside_a_disconnect_is_logged(
-    adapted: Adapted, bridge_log: Log
+def test_another_exception_in_a_group_with_a_disconnect_is_logged(
+    to_wsgi: ToWsgi, bridge_log: Log
 ) -> None:
     @http_app
     async def streams(scope: Scope, receive: Receive, send: Send) -> None:
@@ -340,7 +336,7 @@ def test_an_error_of_its_own_beside_a_disconnect_is_logged(
         except OSError as error:
             raise ExceptionGroup("both", [error, Boom("broken")]) from None
 
-    app = adapted(streams)
+    app = to_wsgi(streams)
     with WsgiExchange(app, environ_of()) as exchange:
         assert exchange.chunk() == b"first"
 
@@ -349,11 +345,11 @@ def test_an_error_of_its_own_beside_a_disconnect_is_logged(
     assert "failed after its client had disconnected: ExceptionGroup" in logged
 
 
-def test_a_client_that_leaves_is_a_disconnect_and_then_a_cancellation(
-    adapted: Adapted, bridge_log: Log
+def test_a_disconnect_is_received_and_then_the_app_is_cancelled(
+    to_wsgi: ToWsgi, bridge_log: Log
 ) -> None:
-    """P14: within a second, though the app never sends again."""
-    heard: list[str] = []
+    """P14: within a second, also if the app does not send again."""
+    received: list[str] = []
     ended = threading.Event()
 
     @http_app
@@ -362,34 +358,34 @@ def test_a_client_that_leaves_is_a_disconnect_and_then_a_cancellation(
         await send(piece(b"first"))
         await receive()
         try:
-            heard.append((await receive())["type"])
+            received.append((await receive())["type"])
             await asyncio.Event().wait()
         except asyncio.CancelledError:
-            heard.append("cancelled")
+            received.append("cancelled")
             raise
         finally:
             ended.set()
 
-    with WsgiExchange(adapted(waits), environ_of()) as exchange:
+    with WsgiExchange(to_wsgi(waits), environ_of()) as exchange:
         assert exchange.chunk() == b"first"
 
     assert ended.wait(TIMEOUT_S)
-    assert heard == ["http.disconnect", "cancelled"]
+    assert received == ["http.disconnect", "cancelled"]
     assert bridge_log() == []
 
 
-def test_a_loop_that_is_held_up_leaves_an_app_its_time_to_hear_of_its_client(
-    adapted: Adapted, monkeypatch: pytest.MonkeyPatch
+def test_a_blocked_loop_does_not_shorten_the_grace_after_a_disconnect(
+    to_wsgi: ToWsgi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop_side, "DISCONNECT_GRACE_S", 0.05)
     disconnect = loop_side.LoopSide.disconnect
 
-    def and_be_held_up(side: loop_side.LoopSide) -> None:
+    def disconnect_and_block(side: loop_side.LoopSide) -> None:
         disconnect(side)
-        threading.Event().wait(0.1)  # as by another request, or a busy machine
+        threading.Event().wait(0.1)  # like another request, or a busy machine
 
-    monkeypatch.setattr(loop_side.LoopSide, "disconnect", and_be_held_up)
-    heard: list[str] = []
+    monkeypatch.setattr(loop_side.LoopSide, "disconnect", disconnect_and_block)
+    received: list[str] = []
     ended = threading.Event()
 
     @http_app
@@ -398,29 +394,27 @@ def test_a_loop_that_is_held_up_leaves_an_app_its_time_to_hear_of_its_client(
         await send(piece(b"first"))
         await receive()
         try:
-            heard.append((await receive())["type"])
+            received.append((await receive())["type"])
         finally:
             ended.set()
 
-    with WsgiExchange(adapted(listens), environ_of()) as exchange:
+    with WsgiExchange(to_wsgi(listens), environ_of()) as exchange:
         assert exchange.chunk() == b"first"
 
     assert ended.wait(TIMEOUT_S)
-    assert heard == ["http.disconnect"]
+    assert received == ["http.disconnect"]
 
 
-def test_an_app_that_sends_to_a_client_that_left_gets_an_os_error(
-    adapted: Adapted, bridge_log: Log
-) -> None:
+def test_send_raises_an_os_error_after_a_disconnect(to_wsgi: ToWsgi, bridge_log: Log) -> None:
     """ASGI HTTP spec 2.4, "Disconnected Client"."""
-    left, ended = threading.Event(), threading.Event()
+    disconnected, ended = threading.Event(), threading.Event()
     raised: list[Exception] = []
 
     @http_app
-    async def goes_on(scope: Scope, receive: Receive, send: Send) -> None:
+    async def keeps_sending(scope: Scope, receive: Receive, send: Send) -> None:
         await send(start())
         await send(piece(b"first"))
-        assert await asyncio.to_thread(left.wait, TIMEOUT_S)
+        assert await asyncio.to_thread(disconnected.wait, TIMEOUT_S)
         try:
             while True:
                 await send(piece(b"more"))
@@ -431,18 +425,18 @@ def test_an_app_that_sends_to_a_client_that_left_gets_an_os_error(
         finally:
             ended.set()
 
-    app = adapted(goes_on)
+    app = to_wsgi(keeps_sending)
     with WsgiExchange(app, environ_of()) as exchange:
         assert exchange.chunk() == b"first"
-    left.set()
+    disconnected.set()
 
     assert ended.wait(TIMEOUT_S)
     app.close()
     assert isinstance(raised[0], bridge.ClientDisconnected)
-    assert bridge_log() == [], "letting it pass is no error of the app"
+    assert bridge_log() == [], "an app may let the exception propagate"
 
 
-def test_an_app_that_waits_for_room_is_told_that_the_client_left(adapted: Adapted) -> None:
+def test_a_disconnect_wakes_a_send_that_waits_for_the_window(to_wsgi: ToWsgi) -> None:
     ended = threading.Event()
 
     @http_app
@@ -454,13 +448,13 @@ def test_an_app_that_waits_for_room_is_told_that_the_client_left(adapted: Adapte
         except OSError:
             ended.set()
 
-    with WsgiExchange(adapted(floods, response_window=5000), environ_of()) as exchange:
+    with WsgiExchange(to_wsgi(floods, response_window=5000), environ_of()) as exchange:
         assert exchange.chunk()
 
     assert ended.wait(TIMEOUT_S)
 
 
-def test_a_framework_whose_client_left_logs_no_error(adapted: Adapted, bridge_log: Log) -> None:
+def test_a_disconnect_under_starlette_logs_no_error(to_wsgi: ToWsgi, bridge_log: Log) -> None:
     ended = threading.Event()
 
     async def ticks() -> Any:
@@ -474,7 +468,7 @@ def test_a_framework_whose_client_left_logs_no_error(adapted: Adapted, bridge_lo
     async def endpoint(request: Request) -> StreamingResponse:
         return StreamingResponse(ticks(), media_type="text/plain")
 
-    app = adapted(Starlette(routes=[Route("/", endpoint)]))
+    app = to_wsgi(Starlette(routes=[Route("/", endpoint)]))
     with WsgiExchange(app, environ_of()) as exchange:
         assert exchange.chunk().startswith(b"tick")
 
@@ -483,9 +477,7 @@ def test_a_framework_whose_client_left_logs_no_error(adapted: Adapted, bridge_lo
     assert bridge_log() == []
 
 
-def test_an_error_while_cleaning_up_after_a_client_is_logged_once(
-    adapted: Adapted, bridge_log: Log
-) -> None:
+def test_an_exception_after_a_disconnect_is_logged_once(to_wsgi: ToWsgi, bridge_log: Log) -> None:
     @http_app
     async def breaks(scope: Scope, receive: Receive, send: Send) -> None:
         await send(start())
@@ -494,7 +486,7 @@ def test_an_error_while_cleaning_up_after_a_client_is_logged_once(
         await receive()
         raise Boom("broken")
 
-    app = adapted(breaks)
+    app = to_wsgi(breaks)
     with WsgiExchange(app, environ_of()) as exchange:
         assert exchange.chunk() == b"first"
 
@@ -503,8 +495,8 @@ def test_an_error_while_cleaning_up_after_a_client_is_logged_once(
     assert "failed after its client had disconnected: Boom('broken')" in logged
 
 
-def test_a_response_that_is_dropped_counts_as_closed(adapted: Adapted, bridge_log: Log) -> None:
-    """Many a middleware only iterates, and leaves the rest to the garbage collector."""
+def test_a_garbage_collected_response_is_closed(to_wsgi: ToWsgi, bridge_log: Log) -> None:
+    """Some middleware iterates and never calls ``close()``."""
     ended = threading.Event()
 
     @http_app
@@ -517,7 +509,7 @@ def test_a_response_that_is_dropped_counts_as_closed(adapted: Adapted, bridge_lo
         finally:
             ended.set()
 
-    app = adapted(streams)
+    app = to_wsgi(streams)
 
     def middleware() -> Any:
         for chunk in app(environ_of(), lambda *head: lambda chunk: None):
@@ -536,17 +528,17 @@ def test_a_response_that_is_dropped_counts_as_closed(adapted: Adapted, bridge_lo
     assert bridge_log() == []
 
 
-def test_an_error_in_a_response_that_is_dropped_is_logged(
-    adapted: Adapted, bridge_log: Log
+def test_an_exception_in_a_garbage_collected_response_is_logged(
+    to_wsgi: ToWsgi, bridge_log: Log
 ) -> None:
-    """Nobody asks for what comes after the first piece, and so nobody is raised it."""
-    app = adapted(raises(Boom("broken"), start(), piece(b"first")))
+    """The server does not read on, so the exception cannot be raised."""
+    app = to_wsgi(raises(Boom("broken"), start(), piece(b"first")))
 
     response = app(environ_of(), lambda *head: lambda chunk: None)
     assert next(iter(response)) == b"first"
-    live = app.start()
-    while live.requests:
-        pass  # it fails by itself
+    running = app.start()
+    while running.requests:
+        pass  # until the app has raised
     del response
     app.close()
 
@@ -554,7 +546,7 @@ def test_an_error_in_a_response_that_is_dropped_is_logged(
     assert "Boom('broken')" in logged
 
 
-def test_a_server_that_refuses_the_head_ends_the_app(adapted: Adapted) -> None:
+def test_an_exception_of_start_response_ends_the_app(to_wsgi: ToWsgi) -> None:
     ended = threading.Event()
 
     @http_app
@@ -568,44 +560,42 @@ def test_a_server_that_refuses_the_head_ends_the_app(adapted: Adapted) -> None:
             ended.set()
 
     def refuse(*head: Any) -> Any:
-        raise ValueError("a header that I do not like")
+        raise ValueError("invalid header")
 
-    with pytest.raises(ValueError, match="do not like"):
-        adapted(streams)(environ_of(), refuse)
+    with pytest.raises(ValueError, match="invalid header"):
+        to_wsgi(streams)(environ_of(), refuse)
 
     assert ended.wait(TIMEOUT_S)
 
 
-# -- apps that never end ---------------------------------------------------------------------------
+# -- timeouts, deadlocks and signals ---------------------------------------------------------------
 
 
-def test_a_request_that_takes_longer_than_its_timeout_is_an_error(
-    adapted: Adapted, bridge_log: Log
-) -> None:
+def test_a_request_longer_than_task_timeout_s_is_an_error(to_wsgi: ToWsgi, bridge_log: Log) -> None:
     @http_app
     async def hangs(scope: Scope, receive: Receive, send: Send) -> None:
         await asyncio.Event().wait()
 
     with pytest.raises(bridge.AppProtocolError, match=r"took longer than task_timeout_s=0\.01"):
-        call(adapted(hangs, task_timeout_s=0.01), environ_of())
+        call(to_wsgi(hangs, task_timeout_s=0.01), environ_of())
 
     assert bridge_log() == []
 
 
-def test_work_after_the_response_that_never_ends_is_cancelled_with_a_warning(
-    adapted: Adapted, bridge_log: Log
+def test_background_work_longer_than_task_timeout_s_is_cancelled_with_a_warning(
+    to_wsgi: ToWsgi, bridge_log: Log
 ) -> None:
     ended = threading.Event()
 
     @http_app
     async def lingers(scope: Scope, receive: Receive, send: Send) -> None:
-        await answer(send)
+        await respond(send)
         try:
             await asyncio.Event().wait()
         finally:
             ended.set()
 
-    app = adapted(lingers, task_timeout_s=0.01)
+    app = to_wsgi(lingers, task_timeout_s=0.01)
     assert call(app, environ_of()).body == b"fine"
     assert ended.wait(TIMEOUT_S)
     app.close()
@@ -613,13 +603,13 @@ def test_work_after_the_response_that_never_ends_is_cancelled_with_a_warning(
     assert "was cancelled after task_timeout_s=0.01" in logged
 
 
-def test_an_app_that_blocks_the_loop_is_named_in_the_log(
-    adapted: Adapted, bridge_log: Log, monkeypatch: pytest.MonkeyPatch
+def test_an_app_that_blocks_the_loop_is_logged_with_its_line(
+    to_wsgi: ToWsgi, bridge_log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(thread_side, "POLL_S", 0.001)
     reported = threading.Event()
 
-    class Watch(logging.Handler):
+    class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             if "has been blocked" in record.getMessage():
                 reported.set()
@@ -627,49 +617,49 @@ def test_an_app_that_blocks_the_loop_is_named_in_the_log(
     @http_app
     async def blocks(scope: Scope, receive: Receive, send: Send) -> None:
         assert reported.wait(TIMEOUT_S)
-        await answer(send)
+        await respond(send)
 
-    watch = Watch()
-    logging.getLogger("bridge.loop").addHandler(watch)
+    handler = Handler()
+    logging.getLogger("bridge.loop").addHandler(handler)
     try:
-        adapter = adapted(blocks)
+        adapter = to_wsgi(blocks)
         request = Background(call, adapter, environ_of())
         while "reported.wait" not in adapter.start().thread.stack():
-            os.sched_yield()  # before that, the loop may just not have had its turn
+            os.sched_yield()  # until the loop runs the app
         monkeypatch.setattr(loop_module, "STALL_S", 0.0)
         assert request.result().body == b"fine"
     finally:
-        logging.getLogger("bridge.loop").removeHandler(watch)
+        logging.getLogger("bridge.loop").removeHandler(handler)
 
     assert any("in blocks" in line and "reported.wait" in line for line in bridge_log())
 
 
-def test_a_call_on_the_loops_own_thread_is_refused(adapted: Adapted) -> None:
+def test_a_call_on_the_loop_thread_is_a_deadlock_error(to_wsgi: ToWsgi) -> None:
     inner: list[bridge.AsgiToWsgi] = []
 
     @http_app
     async def calls_itself(scope: Scope, receive: Receive, send: Send) -> None:
         inner[0](scope["wsgi_environ"], lambda *head: lambda chunk: None)
 
-    inner.append(adapted(calls_itself))
+    inner.append(to_wsgi(calls_itself))
 
     with pytest.raises(bridge.DeadlockError, match="wait for itself"):
         call(inner[0], environ_of())
 
 
-def test_a_first_call_on_the_loops_own_thread_is_refused(adapted: Adapted) -> None:
-    other = adapted(sends())
+def test_a_first_call_on_the_loop_thread_is_a_deadlock_error(to_wsgi: ToWsgi) -> None:
+    other = to_wsgi(sends())
 
     @http_app
     async def calls_another(scope: Scope, receive: Receive, send: Send) -> None:
         other(scope["wsgi_environ"], lambda *head: lambda chunk: None)
 
     with pytest.raises(bridge.DeadlockError, match="wait for itself"):
-        call(adapted(calls_another), environ_of())
+        call(to_wsgi(calls_another), environ_of())
 
 
-def test_a_waiting_main_thread_can_be_interrupted(adapted: Adapted) -> None:
-    """gunicorn's sync worker is told to abort by a signal whose handler exits."""
+def test_a_signal_interrupts_a_waiting_main_thread(to_wsgi: ToWsgi) -> None:
+    """gunicorn aborts its sync worker by a signal whose handler exits."""
     ended = threading.Event()
 
     @http_app
@@ -686,15 +676,15 @@ def test_a_waiting_main_thread_can_be_interrupted(adapted: Adapted) -> None:
     before = signal.signal(signal.SIGUSR1, abort)
     try:
         with pytest.raises(SystemExit):
-            call(adapted(hangs), environ_of())
+            call(to_wsgi(hangs), environ_of())
     finally:
         signal.signal(signal.SIGUSR1, before)
 
-    assert ended.wait(TIMEOUT_S), "nobody waits for the response: the app is cancelled"
+    assert ended.wait(TIMEOUT_S), "the app must be cancelled: no thread waits for it"
 
 
 def exit_process(*args: Any) -> None:
-    """The handler of a signal."""
+    """A signal handler that exits."""
     raise SystemExit(1)
 
 
@@ -702,20 +692,20 @@ def exit_process(*args: Any) -> None:
     ("handler", "error"),
     [(exit_process, SystemExit), (signal.default_int_handler, KeyboardInterrupt)],
 )
-def test_so_can_one_that_runs_sync_code_for_the_app(
-    adapted: Adapted, handler: Any, error: type[BaseException]
+def test_a_signal_interrupts_a_main_thread_that_runs_sync_code(
+    to_wsgi: ToWsgi, handler: Any, error: type[BaseException]
 ) -> None:
-    """What interrupts it is meant for the server. The app hears of it, too, and may clean up."""
-    heard: list[BaseException] = []
+    """The exception is meant for the server. It is raised in the app as well, for cleanup."""
+    received: list[BaseException] = []
     ended = threading.Event()
 
     @http_app
-    async def asks(scope: Scope, receive: Receive, send: Send) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await sync_to_async(os.kill)(os.getpid(), signal.SIGUSR1)
             await asyncio.Event().wait()
         except BaseException as raised:
-            heard.append(raised)
+            received.append(raised)
             raise
         finally:
             ended.set()
@@ -723,42 +713,42 @@ def test_so_can_one_that_runs_sync_code_for_the_app(
     before = signal.signal(signal.SIGUSR1, handler)
     try:
         with pytest.raises(error):
-            call(adapted(asks), environ_of())
+            call(to_wsgi(app), environ_of())
     finally:
         signal.signal(signal.SIGUSR1, before)
 
     assert ended.wait(TIMEOUT_S)
-    assert isinstance(heard[0], error)
+    assert isinstance(received[0], error)
 
 
-def test_sync_code_that_exits_by_itself_is_the_apps_matter(adapted: Adapted) -> None:
-    """As with asgiref."""
+def test_system_exit_in_sync_code_is_raised_in_the_app(to_wsgi: ToWsgi) -> None:
+    """The same as with asgiref."""
 
     @http_app
-    async def asks(scope: Scope, receive: Receive, send: Send) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
         with pytest.raises(SystemExit):
             await sync_to_async(exit_process)()
-        await answer(send)
+        await respond(send)
 
-    assert call(adapted(asks), environ_of()).body == b"fine"
+    assert call(to_wsgi(app), environ_of()).body == b"fine"
 
 
-def test_requests_that_fail_do_not_disturb_others(adapted: Adapted) -> None:
-    inside, go_on = threading.Event(), threading.Event()
+def test_failed_requests_do_not_affect_others(to_wsgi: ToWsgi) -> None:
+    started, release = threading.Event(), threading.Event()
 
     @http_app
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == "/boom":
             raise Boom("broken")
-        inside.set()
-        assert await asyncio.to_thread(go_on.wait, TIMEOUT_S)
-        await answer(send)
+        started.set()
+        assert await asyncio.to_thread(release.wait, TIMEOUT_S)
+        await respond(send)
 
-    adapter = adapted(app)
+    adapter = to_wsgi(app)
     waiting = Background(call, adapter, environ_of())
-    assert inside.wait(TIMEOUT_S)
+    assert started.wait(TIMEOUT_S)
     with pytest.raises(Boom):
         call(adapter, environ_of(path="/boom"))
-    go_on.set()
+    release.set()
 
     assert waiting.result().body == b"fine"

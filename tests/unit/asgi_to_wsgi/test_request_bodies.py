@@ -1,4 +1,4 @@
-"""Request bodies: read on the server's thread, as the app asks, and never past their end."""
+"""Request bodies: read on the server thread when the app receives, and never past their end."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from starlette.routing import Route
 import bridge
 from bridge.types import Message, Receive, Scope, Send
 from tests.harness.wsgi import TIMEOUT_S, Background, FedInput, call, environ_of
-from tests.unit.asgi_to_wsgi.apps import answer, http_app, piece, read_all, start
-from tests.unit.asgi_to_wsgi.conftest import Adapted
+from tests.unit.asgi_to_wsgi.apps import http_app, piece, read_all, respond, start
+from tests.unit.asgi_to_wsgi.conftest import ToWsgi
 
 CHUNKED = {
     "HTTP_TRANSFER_ENCODING": "chunked",
@@ -30,101 +30,101 @@ CHUNKED = {
 @http_app
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
     body, _ = await read_all(receive)
-    await answer(send, body)
+    await respond(send, body)
 
 
-class Watched(io.BytesIO):
-    """Remembers how it was read."""
+class RecordedInput(io.BytesIO):
+    """Records its reads."""
 
     def __init__(self, data: bytes) -> None:
         super().__init__(data)
-        self.asked: list[int | None] = []
+        self.sizes: list[int | None] = []
         self.threads: set[threading.Thread] = set()
 
-    def _note(self, size: int | None) -> None:
-        self.asked.append(size)
+    def _record(self, size: int | None) -> None:
+        self.sizes.append(size)
         self.threads.add(threading.current_thread())
 
     def read(self, size: int | None = -1, /) -> bytes:
-        self._note(size)
+        self._record(size)
         return super().read(size)
 
     def read1(self, size: int | None = -1, /) -> bytes:
-        self._note(size)
+        self._record(size)
         return super().read(size)
 
 
 class WithoutRead1:
-    """What gunicorn's ``wsgi.input`` offers, at its simplest."""
+    """A ``wsgi.input`` without ``read1``, like gunicorn's."""
 
-    def __init__(self, watched: Watched) -> None:
-        self.read = watched.read
+    def __init__(self, recorded: RecordedInput) -> None:
+        self.read = recorded.read
 
 
 @pytest.mark.parametrize("size", [0, 1, 100, 65536, 65537, 1_000_000])
-def test_a_body_of_any_size_arrives_whole(adapted: Adapted, size: int) -> None:
+def test_a_body_of_any_size_arrives_whole(to_wsgi: ToWsgi, size: int) -> None:
     body = bytes(size)
 
-    assert call(adapted(echo), environ_of("POST", body=body)).body == body
+    assert call(to_wsgi(echo), environ_of("POST", body=body)).body == body
 
 
-def test_a_request_without_a_body_never_touches_the_input(adapted: Adapted) -> None:
-    watched = Watched(b"the next request")
+def test_wsgi_input_is_not_read_for_a_request_without_a_body(to_wsgi: ToWsgi) -> None:
+    recorded = RecordedInput(b"the next request")
 
-    assert call(adapted(echo), environ_of(keys={"wsgi.input": watched})).body == b""
-    assert watched.asked == []
+    assert call(to_wsgi(echo), environ_of(keys={"wsgi.input": recorded})).body == b""
+    assert recorded.sizes == []
 
 
-def test_an_app_that_does_not_read_leaves_the_body_alone(adapted: Adapted) -> None:
-    watched = Watched(b"x" * 100)
+def test_wsgi_input_is_not_read_if_the_app_does_not_receive(to_wsgi: ToWsgi) -> None:
+    recorded = RecordedInput(b"x" * 100)
 
     @http_app
     async def refuses(scope: Scope, receive: Receive, send: Send) -> None:
-        await answer(send, b"too large", 413)
+        await respond(send, b"too large", 413)
 
-    environ = environ_of("POST", CONTENT_LENGTH="100", keys={"wsgi.input": watched})
-    response = call(adapted(refuses), environ, validate=False)
+    environ = environ_of("POST", CONTENT_LENGTH="100", keys={"wsgi.input": recorded})
+    response = call(to_wsgi(refuses), environ, validate=False)
 
     assert response.status == 413
-    assert watched.asked == []
+    assert recorded.sizes == []
 
 
 @pytest.mark.parametrize("read1", [True, False])
-def test_nothing_is_read_past_the_end(adapted: Adapted, read1: bool) -> None:
-    watched = Watched(b"x" * 150 + b"the next request")
-    stream = watched if read1 else WithoutRead1(watched)
+def test_wsgi_input_is_not_read_past_the_content_length(to_wsgi: ToWsgi, read1: bool) -> None:
+    recorded = RecordedInput(b"x" * 150 + b"the next request")
+    stream = recorded if read1 else WithoutRead1(recorded)
     environ = environ_of("POST", CONTENT_LENGTH="150", keys={"wsgi.input": stream})
 
-    response = call(adapted(echo, body_window=100), environ, validate=False)
+    response = call(to_wsgi(echo, body_window=100), environ, validate=False)
 
     assert response.body == b"x" * 150
-    assert watched.asked == [100, 50]
-    assert watched.threads == {threading.current_thread()}
+    assert recorded.sizes == [100, 50]
+    assert recorded.threads == {threading.current_thread()}
 
 
-def test_an_app_reads_while_the_body_is_still_coming(adapted: Adapted) -> None:
-    """P2, P4: the app has the first piece before the second is sent."""
+def test_the_app_receives_the_body_while_the_client_sends_it(to_wsgi: ToWsgi) -> None:
+    """P2, P4: the app receives the first part before the client sends the second."""
     stream = FedInput()
-    first_seen = threading.Event()
+    received = threading.Event()
 
     @http_app
     async def eager(scope: Scope, receive: Receive, send: Send) -> None:
         first = await receive()
         assert first == {"type": "http.request", "body": b"first", "more_body": True}
-        first_seen.set()
+        received.set()
         rest, _ = await read_all(receive)
-        await answer(send, rest)
+        await respond(send, rest)
 
     environ = environ_of("POST", CONTENT_LENGTH="11", keys={"wsgi.input": stream})
-    request = Background(call, adapted(eager), environ, validate=False)
+    request = Background(call, to_wsgi(eager), environ, validate=False)
     stream.feed(b"first")
-    assert first_seen.wait(TIMEOUT_S)
+    assert received.wait(TIMEOUT_S)
     stream.feed(b"second")
 
     assert request.result().body == b"second"
 
 
-def test_a_chunked_body_ends_where_the_server_says(adapted: Adapted) -> None:
+def test_a_chunked_body_ends_at_the_end_of_wsgi_input(to_wsgi: ToWsgi) -> None:
     """P4."""
     stream = FedInput()
     seen: list[Any] = []
@@ -133,22 +133,22 @@ def test_a_chunked_body_ends_where_the_server_says(adapted: Adapted) -> None:
     async def collects(scope: Scope, receive: Receive, send: Send) -> None:
         body, kinds = await read_all(receive)
         seen.append(kinds)
-        await answer(send, body)
+        await respond(send, body)
 
     environ = environ_of("POST", keys={**CHUNKED, "wsgi.input": stream})
-    request = Background(call, adapted(collects), environ, validate=False)
+    request = Background(call, to_wsgi(collects), environ, validate=False)
     stream.feed(b"one", b"two", b"")
 
     assert request.result().body == b"onetwo"
     assert seen == [["http.request"] * 3]
 
 
-def test_an_empty_chunked_body_is_complete_and_empty(adapted: Adapted) -> None:
-    assert call(adapted(echo), environ_of("POST", keys=CHUNKED)).body == b""
+def test_an_empty_chunked_body_is_complete(to_wsgi: ToWsgi) -> None:
+    assert call(to_wsgi(echo), environ_of("POST", keys=CHUNKED)).body == b""
 
 
 @pytest.mark.parametrize("window", [1, 10, 64])
-def test_the_app_gets_at_most_a_window_at_a_time(adapted: Adapted, window: int) -> None:
+def test_a_message_has_at_most_a_window_of_data(to_wsgi: ToWsgi, window: int) -> None:
     sizes: list[int] = []
 
     @http_app
@@ -158,35 +158,33 @@ def test_the_app_gets_at_most_a_window_at_a_time(adapted: Adapted, window: int) 
             message = await receive()
             sizes.append(len(message["body"]))
             more = message["more_body"]
-        await answer(send)
+        await respond(send)
 
-    call(adapted(measures, body_window=window), environ_of("POST", body=b"x" * 64))
+    call(to_wsgi(measures, body_window=window), environ_of("POST", body=b"x" * 64))
 
     assert max(sizes) <= window
     assert sum(sizes) == 64
 
 
-# -- bodies that end too early ---------------------------------------------------------------------
+# -- truncated bodies ------------------------------------------------------------------------------
 
 
 @http_app
-async def tells(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answers with the messages that it got."""
+async def return_messages(scope: Scope, receive: Receive, send: Send) -> None:
+    """Responds with the body and the types of the messages that it received."""
     body, kinds = await read_all(receive)
     kinds.append((await receive())["type"])
-    await answer(send, " ".join([body.decode(), *kinds]).encode())
+    await respond(send, " ".join([body.decode(), *kinds]).encode())
 
 
 @pytest.mark.parametrize("arrived", [b"", b"four"])
-def test_a_body_that_is_cut_short_is_a_disconnect_and_no_end(
-    adapted: Adapted, arrived: bytes
-) -> None:
-    """P4. The client may have closed only its half: an app that answers is heard."""
+def test_a_truncated_body_is_a_disconnect(to_wsgi: ToWsgi, arrived: bytes) -> None:
+    """P4. The client may have closed only its sending side; then it gets the response."""
     stream = FedInput()
     stream.feed(*filter(None, [arrived]), b"")
     environ = environ_of("POST", CONTENT_LENGTH="10", keys={"wsgi.input": stream})
 
-    response = call(adapted(tells), environ, validate=False)
+    response = call(to_wsgi(return_messages), environ, validate=False)
 
     kinds = ["http.request"] * bool(arrived) + ["http.disconnect"] * 2
     assert response.body.decode() == " ".join([arrived.decode(), *kinds])
@@ -197,25 +195,25 @@ def test_a_body_that_is_cut_short_is_a_disconnect_and_no_end(
     [(OSError("connection reset"), "DEBUG"), (ValueError("the upload is too large"), "WARNING")],
 )
 def test_an_error_of_the_input_is_a_disconnect(
-    adapted: Adapted, caplog: pytest.LogCaptureFixture, error: Exception, level: str
+    to_wsgi: ToWsgi, caplog: pytest.LogCaptureFixture, error: Exception, level: str
 ) -> None:
-    """A middleware that limits uploads does so by an error of its own, which has to be seen."""
+    """Middleware that limits uploads raises an error of its own, which must be logged."""
     caplog.set_level("DEBUG", logger="bridge")
     stream = FedInput()
     stream.feed(b"four", error)
     environ = environ_of("POST", keys={**CHUNKED, "wsgi.input": stream})
 
-    response = call(adapted(tells), environ, validate=False)
+    response = call(to_wsgi(return_messages), environ, validate=False)
 
     assert response.body == b"four http.request http.disconnect http.disconnect"
     assert [r.levelname for r in caplog.records if "reading wsgi.input" in r.message] == [level]
 
 
-def test_an_app_that_leaves_a_cut_request_unanswered_has_done_nothing_wrong(
-    adapted: Adapted,
+def test_no_response_to_a_truncated_request_is_not_an_error_of_the_app(
+    to_wsgi: ToWsgi,
 ) -> None:
     @http_app
-    async def gives_up(scope: Scope, receive: Receive, send: Send) -> None:
+    async def returns(scope: Scope, receive: Receive, send: Send) -> None:
         assert (await receive())["type"] == "http.disconnect"
 
     environ = environ_of("POST", CONTENT_LENGTH="10")
@@ -223,18 +221,18 @@ def test_an_app_that_leaves_a_cut_request_unanswered_has_done_nothing_wrong(
     with pytest.raises(
         bridge.ClientDisconnected, match="the client disconnected before the response"
     ) as caught:
-        call(adapted(gives_up), environ)
+        call(to_wsgi(returns), environ)
 
-    assert caught.value.errno == 104, "servers close the connection for it, and say nothing"
+    assert caught.value.errno == 104, "servers close the connection on this error and log nothing"
 
 
-def test_starlette_takes_a_cut_body_for_a_client_that_left(
-    adapted: Adapted, bridge_log: Callable[[], list[str]]
+def test_starlette_raises_client_disconnect_for_a_truncated_body(
+    to_wsgi: ToWsgi, bridge_log: Callable[[], list[str]]
 ) -> None:
     async def endpoint(request: Request) -> PlainTextResponse:
         return PlainTextResponse(await request.body())
 
-    app = adapted(Starlette(routes=[Route("/", endpoint, methods=["POST"])]))
+    app = to_wsgi(Starlette(routes=[Route("/", endpoint, methods=["POST"])]))
 
     assert call(app, environ_of("POST", CONTENT_LENGTH="10")).status == 500
     app.close()
@@ -245,65 +243,65 @@ def test_starlette_takes_a_cut_body_for_a_client_that_left(
 # -- receive() -------------------------------------------------------------------------------------
 
 
-def test_after_the_body_receive_waits_until_the_response_is_complete(adapted: Adapted) -> None:
-    heard: list[Message] = []
-    listening = asyncio.Event()
+def test_after_the_body_receive_waits_until_the_response_is_complete(to_wsgi: ToWsgi) -> None:
+    received: list[Message] = []
+    waiting = asyncio.Event()
 
     async def listen(receive: Receive) -> None:
-        listening.set()
-        heard.append(await receive())
+        waiting.set()
+        received.append(await receive())
 
     @http_app
     async def listens(scope: Scope, receive: Receive, send: Send) -> None:
         await read_all(receive)
         listener = asyncio.create_task(listen(receive))
-        await listening.wait()
+        await waiting.wait()
         await send(start())
         await send(piece(b"fine"))
-        assert not heard
+        assert not received
         await send(piece(more=False))
         await listener
 
-    app = adapted(listens)
+    app = to_wsgi(listens)
     assert call(app, environ_of()).body == b"fine"
     app.close()
-    assert heard == [{"type": "http.disconnect"}]
+    assert received == [{"type": "http.disconnect"}]
 
 
-def test_a_receive_that_is_given_up_loses_no_bytes(adapted: Adapted) -> None:
+def test_a_cancelled_receive_loses_no_data(to_wsgi: ToWsgi) -> None:
     stream = FedInput()
-    given_up = threading.Event()
+    cancelled = threading.Event()
 
     @http_app
-    async def impatient(scope: Scope, receive: Receive, send: Send) -> None:
+    async def receives_twice(scope: Scope, receive: Receive, send: Send) -> None:
         waiting = asyncio.ensure_future(receive())
         await asyncio.to_thread(stream.wait_for_reads, 1)
         waiting.cancel()
-        given_up.set()
+        cancelled.set()
         body, _ = await read_all(receive)
-        await answer(send, body)
+        await respond(send, body)
 
     environ = environ_of("POST", CONTENT_LENGTH="4", keys={"wsgi.input": stream})
-    request = Background(call, adapted(impatient), environ, validate=False)
-    assert given_up.wait(TIMEOUT_S)
+    request = Background(call, to_wsgi(receives_twice), environ, validate=False)
+    assert cancelled.wait(TIMEOUT_S)
     stream.feed(b"four")
 
     assert request.result().body == b"four"
 
 
-def test_two_tasks_may_receive_at_once(adapted: Adapted) -> None:
+def test_two_tasks_can_receive_concurrently(to_wsgi: ToWsgi) -> None:
     @http_app
     async def twice(scope: Scope, receive: Receive, send: Send) -> None:
         first, second = await asyncio.gather(receive(), receive())
         assert [first["more_body"], second["more_body"]] == [True, False]
-        await answer(send, first["body"] + second["body"])
+        await respond(send, first["body"] + second["body"])
 
-    app = adapted(twice, body_window=2)
+    app = to_wsgi(twice, body_window=2)
 
     assert call(app, environ_of("POST", body=b"four")).body == b"four"
 
 
-def test_reading_and_writing_may_alternate(adapted: Adapted) -> None:
+def test_an_app_can_alternate_receive_and_send(to_wsgi: ToWsgi) -> None:
     @http_app
     async def echoes(scope: Scope, receive: Receive, send: Send) -> None:
         await send(start())
@@ -314,6 +312,6 @@ def test_reading_and_writing_may_alternate(adapted: Adapted) -> None:
             await send(piece(message["body"].upper()))
         await send(piece(more=False))
 
-    app = adapted(echoes, body_window=3)
+    app = to_wsgi(echoes, body_window=3)
 
     assert call(app, environ_of("POST", body=b"one two three")).body == b"ONE TWO THREE"

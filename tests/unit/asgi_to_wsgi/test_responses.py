@@ -1,4 +1,4 @@
-"""Responses of ASGI apps as PEP 3333 has them: whole ones, streamed ones, files."""
+"""Responses of ASGI apps behind ``to_wsgi``: complete, streamed, files and early hints."""
 
 from __future__ import annotations
 
@@ -19,76 +19,76 @@ import bridge
 from bridge._http.sendfile import FileWrapper as OurFileWrapper
 from bridge.types import Receive, Scope, Send
 from tests.harness.wsgi import TIMEOUT_S, Background, WsgiExchange, call, environ_of
-from tests.unit.asgi_to_wsgi.apps import answer, http_app, piece, sends, start
-from tests.unit.asgi_to_wsgi.conftest import Adapted
+from tests.unit.asgi_to_wsgi.apps import http_app, piece, respond, sends, start
+from tests.unit.asgi_to_wsgi.conftest import ToWsgi
 
 LENGTH_4 = (b"content-length", b"4")
 
 
-def test_an_ordinary_response_is_a_list_of_its_body(adapted: Adapted) -> None:
-    app = adapted(sends(start(201, (b"x-a", b"1"), LENGTH_4), piece(b"fine", more=False)))
+def test_a_complete_response_is_a_list(to_wsgi: ToWsgi) -> None:
+    app = to_wsgi(sends(start(201, (b"x-a", b"1"), LENGTH_4), piece(b"fine", more=False)))
     seen: list[Any] = []
 
     def start_response(*head: Any) -> Any:
         seen.append(head)
 
-    # In a context of its own: what other tests have left in this one makes it less ordinary.
+    # In an empty context: variables of other tests would make the adapter return an iterator.
     assert Context().run(app, environ_of(), start_response) == [b"fine"]
     (head,) = seen
     fields = [("content-type", "text/plain"), ("x-a", "1"), ("content-length", "4")]
     assert head == ("201 Created", fields)
 
 
-def test_cookies_stay_apart(adapted: Adapted) -> None:
+def test_cookies_are_not_merged(to_wsgi: ToWsgi) -> None:
     cookies = (b"set-cookie", b"a=1"), (b"set-cookie", b"b=2")
 
-    response = call(adapted(sends(start(200, *cookies), piece(more=False))), environ_of())
+    response = call(to_wsgi(sends(start(200, *cookies), piece(more=False))), environ_of())
 
     assert response.header_values("set-cookie") == ["a=1", "b=2"]
 
 
 @pytest.mark.parametrize("pieces", [1, 2, 7])
-def test_a_body_sent_in_pieces_arrives_in_order(adapted: Adapted, pieces: int) -> None:
+def test_chunks_arrive_in_order(to_wsgi: ToWsgi, pieces: int) -> None:
     messages = [piece(b"%d;" % number) for number in range(pieces)]
 
-    response = call(adapted(sends(start(), *messages, piece(more=False))), environ_of())
+    response = call(to_wsgi(sends(start(), *messages, piece(more=False))), environ_of())
 
     assert response.body == b"".join(b"%d;" % number for number in range(pieces))
 
 
-def test_the_first_byte_goes_out_before_the_second_is_made(adapted: Adapted) -> None:
-    taken = threading.Event()
+def test_the_first_chunk_is_returned_before_the_app_sends_the_second(to_wsgi: ToWsgi) -> None:
+    received = threading.Event()
 
     async def stream(scope: Scope, receive: Receive, send: Send) -> None:
         await send(start())
         await send(piece(b"first"))
-        assert await asyncio.to_thread(taken.wait, TIMEOUT_S)
+        assert await asyncio.to_thread(received.wait, TIMEOUT_S)
         await send(piece(b"second", more=False))
 
-    with WsgiExchange(adapted(http_app(stream)), environ_of()) as exchange:
+    with WsgiExchange(to_wsgi(http_app(stream)), environ_of()) as exchange:
         assert exchange.chunk() == b"first"
-        taken.set()
+        received.set()
         assert exchange.chunk() == b"second"
         assert exchange.chunk() == b""
 
 
-def test_an_empty_first_piece_lets_the_head_go_out(adapted: Adapted) -> None:
-    taken = threading.Event()
+def test_an_empty_first_chunk_sends_the_head(to_wsgi: ToWsgi) -> None:
+    received = threading.Event()
 
     async def stream(scope: Scope, receive: Receive, send: Send) -> None:
         await send(start(202))
         await send(piece())
-        assert await asyncio.to_thread(taken.wait, TIMEOUT_S)
+        assert await asyncio.to_thread(received.wait, TIMEOUT_S)
         await send(piece(b"late", more=False))
 
-    with WsgiExchange(adapted(http_app(stream)), environ_of()) as exchange:
+    with WsgiExchange(to_wsgi(http_app(stream)), environ_of()) as exchange:
         assert exchange.status == "202 Accepted"
         assert next(iter(exchange)) == b""
-        taken.set()
+        received.set()
         assert exchange.chunk() == b"late"
 
 
-def test_pieces_that_wait_go_out_together(adapted: Adapted) -> None:
+def test_waiting_chunks_are_returned_together(to_wsgi: ToWsgi) -> None:
     sent = threading.Event()
 
     async def stream(scope: Scope, receive: Receive, send: Send) -> None:
@@ -99,13 +99,13 @@ def test_pieces_that_wait_go_out_together(adapted: Adapted) -> None:
         await receive()
         await receive()
 
-    with WsgiExchange(adapted(http_app(stream)), environ_of()) as exchange:
+    with WsgiExchange(to_wsgi(http_app(stream)), environ_of()) as exchange:
         assert sent.wait(TIMEOUT_S)
         assert exchange.chunk() == b"0;1;2;3;4;"
 
 
-def test_an_app_is_at_most_a_window_ahead(adapted: Adapted) -> None:
-    """P3's counterpart: a server that takes nothing stops the app."""
+def test_an_app_is_at_most_a_window_ahead(to_wsgi: ToWsgi) -> None:
+    """P3 in the other direction: a server that does not read pauses the app."""
     sent: list[int] = []
     first = threading.Event()
 
@@ -117,33 +117,33 @@ def test_an_app_is_at_most_a_window_ahead(adapted: Adapted) -> None:
             first.set()
         await send(piece(more=False))
 
-    app = adapted(http_app(stream), response_window=5000)
+    app = to_wsgi(http_app(stream), response_window=5000)
     with WsgiExchange(app, environ_of()) as exchange:
         assert first.wait(TIMEOUT_S)
-        loops_turn(app)
+        run_ready_callbacks(app)
         assert len(sent) <= 6
-        size, turns = len(exchange.chunk()), 1
-        loops_turn(app)
-        assert len(sent) * 1000 - size <= 6000, "what the server works on is not taken yet"
+        size, chunks = len(exchange.chunk()), 1
+        run_ready_callbacks(app)
+        assert len(sent) * 1000 - size <= 6000, "the returned chunk still counts against the window"
         while chunk := exchange.chunk():
-            size, turns = size + len(chunk), turns + 1
+            size, chunks = size + len(chunk), chunks + 1
 
     assert size == 100_000
-    assert turns > 10
+    assert chunks > 10
 
 
-def loops_turn(app: Any) -> None:
-    """Let the app's event loop do all that it can do now."""
+def run_ready_callbacks(app: Any) -> None:
+    """Run the app's event loop until nothing is ready any more."""
 
-    async def turns() -> None:
+    async def iterate() -> None:
         for _ in range(10):
             await asyncio.sleep(0)
 
-    app.start().thread.submit(turns()).result(TIMEOUT_S)
+    app.start().thread.submit(iterate()).result(TIMEOUT_S)
 
 
-def test_one_piece_larger_than_the_window_goes_through(adapted: Adapted) -> None:
-    app = adapted(sends(start(), piece(b"x" * 50_000), piece(b"y", more=False)), response_window=10)
+def test_a_chunk_larger_than_the_window_arrives(to_wsgi: ToWsgi) -> None:
+    app = to_wsgi(sends(start(), piece(b"x" * 50_000), piece(b"y", more=False)), response_window=10)
 
     assert call(app, environ_of()).body == b"x" * 50_000 + b"y"
 
@@ -151,15 +151,15 @@ def test_one_piece_larger_than_the_window_goes_through(adapted: Adapted) -> None
 # -- responses without a body ----------------------------------------------------------------------
 
 
-def test_the_response_to_head_keeps_its_length_and_has_no_body(adapted: Adapted) -> None:
-    app = adapted(sends(start(200, LENGTH_4), piece(b"fine", more=False)))
+def test_a_response_to_head_keeps_its_content_length_and_has_no_body(to_wsgi: ToWsgi) -> None:
+    app = to_wsgi(sends(start(200, LENGTH_4), piece(b"fine", more=False)))
 
     response = call(app, environ_of("HEAD"))
 
     assert (response.header("content-length"), response.body) == ("4", b"")
 
 
-def test_a_streamed_response_to_head_is_over_with_its_head(adapted: Adapted) -> None:
+def test_a_streamed_response_to_head_ends_with_its_head(to_wsgi: ToWsgi) -> None:
     ended = threading.Event()
 
     async def endless(scope: Scope, receive: Receive, send: Send) -> None:
@@ -171,27 +171,27 @@ def test_a_streamed_response_to_head_is_over_with_its_head(adapted: Adapted) -> 
         except OSError:
             ended.set()
 
-    response = call(adapted(http_app(endless)), environ_of("HEAD"))
+    response = call(to_wsgi(http_app(endless)), environ_of("HEAD"))
 
     assert response.body == b""
-    assert ended.wait(TIMEOUT_S), "nobody will ever read it: the app has to stop"
+    assert ended.wait(TIMEOUT_S), "the app must stop, because its body is not read"
 
 
-def test_a_whole_page_in_answer_to_head_may_be_larger_than_the_window(adapted: Adapted) -> None:
+def test_a_complete_response_to_head_can_be_larger_than_the_window(to_wsgi: ToWsgi) -> None:
     """A FastAPI dependency would roll its transaction back if ``send`` raised."""
     ended: list[str] = []
 
     async def page(scope: Scope, receive: Receive, send: Send) -> None:
-        await answer(send, b"x" * 1001)
-        ended.append("in peace")
+        await respond(send, b"x" * 1001)
+        ended.append("without an error")
 
-    app = adapted(http_app(page), response_window=1000)
+    app = to_wsgi(http_app(page), response_window=1000)
     assert call(app, environ_of("HEAD")).header("content-length") == "1001"
     app.close()
-    assert ended == ["in peace"]
+    assert ended == ["without an error"]
 
 
-def test_an_app_that_streams_to_head_may_end_in_peace(adapted: Adapted) -> None:
+def test_a_finite_stream_in_response_to_head_completes_without_an_error(to_wsgi: ToWsgi) -> None:
     ended: list[str] = []
 
     async def stream(scope: Scope, receive: Receive, send: Send) -> None:
@@ -200,17 +200,17 @@ def test_an_app_that_streams_to_head_may_end_in_peace(adapted: Adapted) -> None:
             await send(piece(b"x"))
             await asyncio.sleep(0)
         await send(piece(more=False))
-        ended.append("in peace")
+        ended.append("without an error")
 
-    app = adapted(http_app(stream))
+    app = to_wsgi(http_app(stream))
     assert call(app, environ_of("HEAD")).body == b""
     app.close()
-    assert ended == ["in peace"]
+    assert ended == ["without an error"]
 
 
 @pytest.mark.parametrize("status", [204, 304])
-def test_a_status_without_a_body_has_none(adapted: Adapted, status: int) -> None:
-    app = adapted(sends(start(status, LENGTH_4), piece(b"fine", more=False)))
+def test_a_bodyless_status_has_no_body(to_wsgi: ToWsgi, status: int) -> None:
+    app = to_wsgi(sends(start(status, LENGTH_4), piece(b"fine", more=False)))
 
     response = call(app, environ_of())
 
@@ -228,10 +228,10 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("wrapper", [FileWrapper, OurFileWrapper, None])
-def test_a_file_goes_to_the_servers_file_wrapper(
-    adapted: Adapted, file: Path, wrapper: Any
+def test_a_file_is_passed_to_the_servers_file_wrapper(
+    to_wsgi: ToWsgi, file: Path, wrapper: Any
 ) -> None:
-    app = adapted(sends(start(), {"type": "http.response.pathsend", "path": str(file)}))
+    app = to_wsgi(sends(start(), {"type": "http.response.pathsend", "path": str(file)}))
     environ = environ_of()
     if wrapper is not None:
         environ["wsgi.file_wrapper"] = wrapper
@@ -239,19 +239,19 @@ def test_a_file_goes_to_the_servers_file_wrapper(
     result: Any = app(environ, lambda *head: lambda chunk: None)
 
     assert isinstance(result, wrapper or OurFileWrapper)
-    assert result.filelike.fileno() > 0, "a server can send it without reading it"
+    assert result.filelike.fileno() > 0, "the server can use sendfile()"
     assert b"".join(result) == file.read_bytes()
     result.close()
     assert result.filelike.closed
 
 
 @pytest.mark.parametrize("wrapper", [FileWrapper, OurFileWrapper])
-def test_a_file_that_has_grown_ends_with_its_content_length(
-    adapted: Adapted, file: Path, wrapper: Any
+def test_a_file_that_has_grown_ends_at_its_content_length(
+    to_wsgi: ToWsgi, file: Path, wrapper: Any
 ) -> None:
-    """Starlette takes its size when it makes the head; a log goes on."""
+    """Starlette reads the size for the head, and a log file grows meanwhile."""
     pathsend = {"type": "http.response.pathsend", "path": str(file)}
-    app = adapted(sends(start(200, (b"content-length", b"100000")), pathsend))
+    app = to_wsgi(sends(start(200, (b"content-length", b"100000")), pathsend))
 
     response = call(app, environ_of(keys={"wsgi.file_wrapper": wrapper}))
 
@@ -260,19 +260,19 @@ def test_a_file_that_has_grown_ends_with_its_content_length(
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_a_file_that_is_too_short_is_an_error_before_the_head(
-    adapted: Adapted, file: Path, method: str
+    to_wsgi: ToWsgi, file: Path, method: str
 ) -> None:
     pathsend = {"type": "http.response.pathsend", "path": str(file)}
-    app = adapted(sends(start(200, (b"content-length", b"256001")), pathsend))
+    app = to_wsgi(sends(start(200, (b"content-length", b"256001")), pathsend))
 
     with pytest.raises(bridge.AppProtocolError, match=r"file\.bin is shorter .* 1 bytes"):
         call(app, environ_of(method))
 
 
-def test_an_empty_file_is_not_handed_over(adapted: Adapted, file: Path) -> None:
-    """gunicorn ends a chunked response twice after one; the next on the connection is lost."""
+def test_an_empty_file_is_not_passed_to_the_file_wrapper(to_wsgi: ToWsgi, file: Path) -> None:
+    """gunicorn would end the chunked response twice, and lose the next one on the connection."""
     file.write_bytes(b"")
-    app = adapted(sends(start(), {"type": "http.response.pathsend", "path": str(file)}))
+    app = to_wsgi(sends(start(), {"type": "http.response.pathsend", "path": str(file)}))
     wrapped: list[Any] = []
 
     response = call(app, environ_of(keys={"wsgi.file_wrapper": wrapped.append}))
@@ -280,8 +280,8 @@ def test_an_empty_file_is_not_handed_over(adapted: Adapted, file: Path) -> None:
     assert (response.status, response.body, wrapped) == (200, b"", [])
 
 
-def test_starlette_sends_files_by_their_path(adapted: Adapted, file: Path) -> None:
-    app = adapted(Starlette(routes=[Route("/", lambda request: FileResponse(file))]))
+def test_starlette_sends_files_by_their_path(to_wsgi: ToWsgi, file: Path) -> None:
+    app = to_wsgi(Starlette(routes=[Route("/", lambda request: FileResponse(file))]))
 
     response = call(app, environ_of())
 
@@ -289,60 +289,58 @@ def test_starlette_sends_files_by_their_path(adapted: Adapted, file: Path) -> No
     assert response.header("content-length") == "256000"
 
 
-def test_a_file_is_not_sent_in_answer_to_head(adapted: Adapted, file: Path) -> None:
+def test_a_file_is_not_sent_in_response_to_head(to_wsgi: ToWsgi, file: Path) -> None:
     pathsend = {"type": "http.response.pathsend", "path": str(file)}
-    app = adapted(sends(start(200, (b"content-length", b"256000")), pathsend))
+    app = to_wsgi(sends(start(200, (b"content-length", b"256000")), pathsend))
 
     response = call(app, environ_of("HEAD"))
 
     assert (response.header("content-length"), response.body) == ("256000", b"")
 
 
-def test_a_file_with_a_status_that_has_no_body_is_not_opened(adapted: Adapted) -> None:
-    app = adapted(sends(start(304), {"type": "http.response.pathsend", "path": "/nowhere"}))
+def test_a_file_with_a_bodyless_status_is_not_opened(to_wsgi: ToWsgi) -> None:
+    app = to_wsgi(sends(start(304), {"type": "http.response.pathsend", "path": "/nowhere"}))
 
     assert call(app, environ_of()).body == b""
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_a_file_that_is_not_there_is_an_error_before_the_head(
-    adapted: Adapted, method: str
-) -> None:
-    app = adapted(sends(start(), {"type": "http.response.pathsend", "path": "/nowhere"}))
+def test_a_missing_file_is_an_error_before_the_head(to_wsgi: ToWsgi, method: str) -> None:
+    app = to_wsgi(sends(start(), {"type": "http.response.pathsend", "path": "/nowhere"}))
 
     with pytest.raises(bridge.BridgeError, match=r"raised FileNotFoundError: .*/nowhere") as caught:
         call(app, environ_of(method))
 
-    assert not isinstance(caught.value, OSError), "gunicorn would answer that with nothing"
+    assert not isinstance(caught.value, OSError), "gunicorn sends no response for an OSError"
     assert isinstance(caught.value.__cause__, FileNotFoundError)
 
 
 def test_trailers_are_accepted_and_dropped(
-    adapted: Adapted, caplog: pytest.LogCaptureFixture
+    to_wsgi: ToWsgi, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("DEBUG", logger="bridge")
     trailers = {"type": "http.response.trailers", "headers": [(b"x-sum", b"1")]}
-    app = adapted(sends(start(trailers=True), piece(b"fine", more=False), trailers))
+    app = to_wsgi(sends(start(trailers=True), piece(b"fine", more=False), trailers))
 
     assert call(app, environ_of()).body == b"fine"
     app.close()
     assert "dropped http.response.trailers, which WSGI cannot send" in caplog.text
 
 
-def test_early_hints_go_out_through_the_server_on_its_thread(adapted: Adapted) -> None:
+def test_early_hints_are_sent_on_the_server_thread(to_wsgi: ToWsgi) -> None:
     hinted: list[Any] = []
 
     async def hints(scope: Scope, receive: Receive, send: Send) -> None:
         assert "http.response.early_hint" in scope["extensions"]
         links = [b"</a.css>; rel=preload"]
         await send({"type": "http.response.early_hint", "links": links})
-        assert hinted, "the app goes on once they are out"
-        await answer(send)
+        assert hinted, "send() must return after the hints are sent"
+        await respond(send)
 
     def hint(headers: Any) -> None:
         hinted.append((headers, threading.current_thread()))
 
-    response = call(adapted(http_app(hints)), environ_of(keys={"wsgi.early_hints": hint}))
+    response = call(to_wsgi(http_app(hints)), environ_of(keys={"wsgi.early_hints": hint}))
 
     assert response.body == b"fine"
     assert hinted == [([("Link", "</a.css>; rel=preload")], threading.current_thread())]
@@ -353,54 +351,56 @@ def early_hint(*links: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("message", "said"),
+    ("sent", "message"),
     [
         (early_hint(b"</a>; rel=preload\r\nSet-Cookie: evil=1"), "early_hint: value .* CR, LF"),
         (early_hint("</a>"), "asks for an iterable of bytes"),
         ({"type": "http.response.early_hint"}, "links is None"),
     ],
 )
-def test_a_hint_is_checked_as_any_header(adapted: Adapted, message: Any, said: str) -> None:
+def test_early_hints_are_checked_like_headers(to_wsgi: ToWsgi, sent: Any, message: str) -> None:
     hinted: list[Any] = []
-    app = adapted(sends(message))
+    app = to_wsgi(sends(sent))
 
-    with pytest.raises(bridge.AppProtocolError, match=said):
+    with pytest.raises(bridge.AppProtocolError, match=message):
         call(app, environ_of(keys={"wsgi.early_hints": hinted.append}))
 
     assert hinted == []
 
 
-def test_a_client_that_leaves_before_a_hint_is_no_error_of_the_app(adapted: Adapted) -> None:
+def test_a_broken_pipe_in_an_early_hint_is_a_disconnect(to_wsgi: ToWsgi) -> None:
     def hint(headers: Any) -> None:
         raise BrokenPipeError(32, "Broken pipe")
 
-    app = adapted(sends(early_hint(b"</a>")))
+    app = to_wsgi(sends(early_hint(b"</a>")))
 
     with pytest.raises(bridge.ClientDisconnected):
         call(app, environ_of(keys={"wsgi.early_hints": hint}))
 
 
-def test_a_hint_that_still_waits_when_its_caller_leaves_is_dropped(
-    adapted: Adapted, monkeypatch: pytest.MonkeyPatch
+def test_an_early_hint_of_a_closed_response_is_dropped(
+    to_wsgi: ToWsgi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The connection may serve the next request by then."""
-    begun = threading.Event()
+    """The connection may serve the next request already."""
+    response_started = threading.Event()
     hinted: list[Any] = []
 
     @http_app
     async def hints(scope: Scope, receive: Receive, send: Send) -> None:
         hinting = asyncio.ensure_future(send(early_hint(b"</a>")))
-        await asyncio.sleep(0)  # the hint is on its way
+        await asyncio.sleep(0)  # the hint waits for the server thread
         await send(start())
         await send(piece(b"first"))
-        begun.set()
+        response_started.set()
         await hinting
 
     def watch_client(environ: Any) -> None:
-        assert begun.wait(TIMEOUT_S)  # the caller comes to the response before the hint
+        assert response_started.wait(
+            TIMEOUT_S
+        )  # the server thread sees the response before the hint
 
     monkeypatch.setattr("bridge.asgi_to_wsgi.thread_side.watch_client", watch_client)
-    adapter = adapted(hints)
+    adapter = to_wsgi(hints)
     environ = environ_of(keys={"wsgi.early_hints": hinted.append})
     response = adapter(environ, lambda *head: lambda chunk: None)
     assert next(iter(response)) == b"first"
@@ -410,67 +410,67 @@ def test_a_hint_that_still_waits_when_its_caller_leaves_is_dropped(
     assert hinted == []
 
 
-def test_another_task_may_begin_the_response_while_a_hint_goes_out(adapted: Adapted) -> None:
-    begun = threading.Event()
+def test_another_task_can_start_the_response_during_an_early_hint(to_wsgi: ToWsgi) -> None:
+    response_started = threading.Event()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         hinting = asyncio.ensure_future(send(early_hint(b"</a>")))
-        await asyncio.sleep(0)  # the hint is on its way
+        await asyncio.sleep(0)  # the hint waits for the server thread
         await send(start())
-        begun.set()
+        response_started.set()
         await hinting
         await send(piece(b"fine", more=False))
 
     def hint(headers: Any) -> None:
-        assert begun.wait(TIMEOUT_S)
+        assert response_started.wait(TIMEOUT_S)
 
     environ = environ_of(keys={"wsgi.early_hints": hint})
-    assert call(adapted(http_app(app)), environ).body == b"fine"
+    assert call(to_wsgi(http_app(app)), environ).body == b"fine"
 
 
 # -- frameworks ------------------------------------------------------------------------------------
 
 
-def test_a_response_ends_before_its_background_task(adapted: Adapted) -> None:
+def test_a_response_ends_before_its_background_work(to_wsgi: ToWsgi) -> None:
     """P15."""
-    go_on = threading.Event()
+    release = threading.Event()
     done: list[str] = []
 
     async def works(scope: Scope, receive: Receive, send: Send) -> None:
-        await answer(send)
-        assert await asyncio.to_thread(go_on.wait, TIMEOUT_S)
+        await respond(send)
+        assert await asyncio.to_thread(release.wait, TIMEOUT_S)
         assert (await receive())["type"] == "http.disconnect"
-        done.append("in the background")
+        done.append("background work")
 
-    app = adapted(http_app(works))
+    app = to_wsgi(http_app(works))
     assert call(app, environ_of()).body == b"fine"
     assert not done
-    go_on.set()
+    release.set()
     app.close()
-    assert done == ["in the background"]
+    assert done == ["background work"]
 
 
-def test_requests_run_at_the_same_time(adapted: Adapted) -> None:
-    """P6's counterpart: as many as the server has threads."""
-    together = 8
-    here: list[int] = []
-    all_here = asyncio.Event()
+def test_requests_run_concurrently(to_wsgi: ToWsgi) -> None:
+    """P6 in the other direction: as many as the server has threads."""
+    count = 8
+    started: list[int] = []
+    all_started = asyncio.Event()
 
-    async def meet(scope: Scope, receive: Receive, send: Send) -> None:
-        here.append(len(here))
-        if len(here) == together:
-            all_here.set()
+    async def wait_for_all(scope: Scope, receive: Receive, send: Send) -> None:
+        started.append(len(started))
+        if len(started) == count:
+            all_started.set()
         async with asyncio.timeout(TIMEOUT_S):
-            await all_here.wait()
-        await answer(send)
+            await all_started.wait()
+        await respond(send)
 
-    app = adapted(http_app(meet))
-    requests = [Background(call, app, environ_of()) for _ in range(together)]
+    app = to_wsgi(http_app(wait_for_all))
+    requests = [Background(call, app, environ_of()) for _ in range(count)]
 
-    assert [request.result().body for request in requests] == [b"fine"] * together
+    assert [request.result().body for request in requests] == [b"fine"] * count
 
 
-def test_starlette_streams(adapted: Adapted) -> None:
+def test_starlette_can_stream(to_wsgi: ToWsgi) -> None:
     async def numbers() -> Any:
         for number in range(3):
             yield f"{number};"
@@ -479,20 +479,20 @@ def test_starlette_streams(adapted: Adapted) -> None:
     def endpoint(request: Request) -> Response:
         return StreamingResponse(numbers(), media_type="text/plain")
 
-    app = adapted(Starlette(routes=[Route("/", endpoint)]))
+    app = to_wsgi(Starlette(routes=[Route("/", endpoint)]))
 
     assert call(app, environ_of()).body == b"0;1;2;"
 
 
-def test_a_websocket_handshake_is_refused_with_advice(adapted: Adapted) -> None:
-    app = adapted(sends())
+def test_a_websocket_handshake_is_refused_with_426_and_advice(to_wsgi: ToWsgi) -> None:
+    app = to_wsgi(sends())
 
     headers = (("Upgrade", "websocket"), ("Connection", "Upgrade"))
     response = call(app, environ_of(headers=headers))
 
     assert response.status == 426
     assert b"--server uvicorn" in response.body
-    assert response.header("upgrade") is None, "PEP 3333 forbids an app to send it"
+    assert response.header("upgrade") is None, "PEP 3333 forbids hop-by-hop headers of an app"
 
 
 @pytest.mark.parametrize(
@@ -504,8 +504,8 @@ def test_a_websocket_handshake_is_refused_with_advice(adapted: Adapted) -> None:
     ],
 )
 def test_a_body_without_a_known_end_never_reaches_the_app(
-    adapted: Adapted, keys: dict[str, Any], status: int
+    to_wsgi: ToWsgi, keys: dict[str, Any], status: int
 ) -> None:
-    response = call(adapted(sends()), environ_of("POST", **keys), validate=False)
+    response = call(to_wsgi(sends()), environ_of("POST", **keys), validate=False)
 
     assert response.status == status

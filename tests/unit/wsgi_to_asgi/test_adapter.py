@@ -1,4 +1,4 @@
-"""What `WsgiToAsgi` costs and owns: hand-overs, threads, memory, lifespan."""
+"""``WsgiToAsgi``: wakeups, threads, memory and lifespan."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def hello(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
 
 
 async def get(app: AsgiApp, **scope: Any) -> list[Message]:
-    """One GET as the cheapest possible server would make it; the messages it was sent."""
+    """Send one GET request like a minimal server. Returns the messages of the app."""
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -44,7 +44,7 @@ async def get(app: AsgiApp, **scope: Any) -> list[Message]:
 
 
 class Lifespan:
-    """Speaks the lifespan protocol to an app."""
+    """Runs the lifespan of an app like a server."""
 
     def __init__(self, app: AsgiApp) -> None:
         self.sent: asyncio.Queue[Message] = asyncio.Queue()
@@ -52,13 +52,13 @@ class Lifespan:
         scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}}
         self.task = asyncio.ensure_future(app(scope, self.received.get, self.sent.put))
 
-    async def ask(self, phase: str) -> str:
+    async def run(self, phase: str) -> str:
         await self.received.put({"type": f"lifespan.{phase}"})
         message = await asyncio.wait_for(self.sent.get(), DEADLINE_S)
         return str(message["type"])
 
 
-async def test_an_ordinary_request_wakes_the_loop_once() -> None:
+async def test_a_small_response_wakes_the_loop_once() -> None:
     app = WsgiToAsgi(hello, threads=4)
     await get(app)
     inbox = inbox_of(asyncio.get_running_loop())
@@ -68,19 +68,19 @@ async def test_an_ordinary_request_wakes_the_loop_once() -> None:
         assert (start["status"], body["body"]) == (200, b"Hello, world!")
         assert body["more_body"] is False
     assert inbox.wakeups - before == 100
-    assert app.stats().completed - completed >= 99  # the last may not be counted yet
+    assert app.stats().completed - completed >= 99  # the last request may not be counted yet
 
 
-async def test_requests_one_after_the_other_use_one_thread() -> None:
+async def test_sequential_requests_use_one_thread() -> None:
     app = WsgiToAsgi(hello, threads=10)
     for _ in range(20):
         await get(app)
-        while app.stats().idle < app.stats().threads:  # it goes idle a moment after its job
+        while app.stats().idle < app.stats().threads:  # the worker is idle shortly after its job
             await asyncio.sleep(0)
     assert app.stats().threads == 1
 
 
-async def test_a_request_is_freed_when_it_ends_not_by_the_garbage_collector() -> None:
+async def test_a_finished_request_is_freed_without_garbage_collection() -> None:
     freed: list[str] = []
 
     class Marker:
@@ -100,110 +100,112 @@ async def test_a_request_is_freed_when_it_ends_not_by_the_garbage_collector() ->
     try:
         await get(adapter)
         async with asyncio.timeout(DEADLINE_S):
-            while len(freed) < 2:  # the worker lets go of the job after it has notified us
+            while len(freed) < 2:  # the worker frees the job after it has notified the loop
                 await asyncio.sleep(0)
     finally:
         gc.enable()
 
 
-async def test_nothing_starts_before_the_first_request() -> None:
+async def test_no_thread_starts_before_the_first_request() -> None:
     before = set(threading.enumerate())
     app = WsgiToAsgi(hello)
     assert app.stats().threads == 0
     assert set(threading.enumerate()) <= before
 
 
-async def test_adapters_that_are_dropped_leave_no_thread() -> None:
+async def test_garbage_collected_adapters_leave_no_thread() -> None:
     names = {thread.name for thread in threading.enumerate()}
     for _ in range(100):
         await get(WsgiToAsgi(hello))
     gc.collect()
-    left = [t for t in threading.enumerate() if t.name not in names and "worker" in t.name]
-    for thread in left:
+    workers = [t for t in threading.enumerate() if t.name not in names and "worker" in t.name]
+    for thread in workers:
         await asyncio.to_thread(thread.join, DEADLINE_S)
         assert not thread.is_alive()
 
 
-async def test_lifespan_starts_at_once_and_ends_the_threads() -> None:
+async def test_startup_completes_at_once_and_shutdown_ends_the_threads() -> None:
     app = WsgiToAsgi(hello, threads=2)
     lifespan = Lifespan(app)
-    assert await lifespan.ask("startup") == "lifespan.startup.complete"
+    assert await lifespan.run("startup") == "lifespan.startup.complete"
     before = set(threading.enumerate())
     await get(app)
     workers = [t for t in set(threading.enumerate()) - before if "bridge-worker" in t.name]
     assert workers
-    assert await lifespan.ask("shutdown") == "lifespan.shutdown.complete"
+    assert await lifespan.run("shutdown") == "lifespan.shutdown.complete"
     await lifespan.task
     for worker in workers:
         await asyncio.to_thread(worker.join, DEADLINE_S)
     assert app.stats().threads == 0
 
 
-async def test_an_app_may_live_twice() -> None:
+async def test_an_adapter_can_run_two_lifespans() -> None:
     app = WsgiToAsgi(hello)
     for _ in range(2):
         lifespan = Lifespan(app)
-        await lifespan.ask("startup")
+        await lifespan.run("startup")
         assert (await get(app))[0]["status"] == 200
-        await lifespan.ask("shutdown")
+        await lifespan.run("shutdown")
 
 
-async def test_shutdown_waits_for_what_runs(caplog: pytest.LogCaptureFixture) -> None:
-    inside, leave = threading.Event(), threading.Event()
+async def test_shutdown_waits_for_running_requests(caplog: pytest.LogCaptureFixture) -> None:
+    started, release = threading.Event(), threading.Event()
 
     def slow(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        inside.set()
-        leave.wait(DEADLINE_S)
+        started.set()
+        release.wait(DEADLINE_S)
         return hello(environ, start_response)
 
     app = WsgiToAsgi(slow)
     lifespan = Lifespan(app)
-    await lifespan.ask("startup")
+    await lifespan.run("startup")
     request = asyncio.create_task(get(app))
-    await asyncio.to_thread(inside.wait, DEADLINE_S)
-    shutdown = asyncio.create_task(lifespan.ask("shutdown"))
+    await asyncio.to_thread(started.wait, DEADLINE_S)
+    shutdown = asyncio.create_task(lifespan.run("shutdown"))
     for _ in range(5):
         await asyncio.sleep(0)
     assert not shutdown.done()
-    leave.set()
+    release.set()
     assert await shutdown == "lifespan.shutdown.complete"
     assert (await request)[0]["status"] == 200
     assert caplog.records == []
 
 
-async def test_shutdown_gives_up_after_its_timeout(caplog: pytest.LogCaptureFixture) -> None:
-    inside, leave = threading.Event(), threading.Event()
+async def test_shutdown_stops_waiting_after_shutdown_timeout_s(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    started, release = threading.Event(), threading.Event()
 
     def stuck(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        inside.set()
-        leave.wait(DEADLINE_S)
+        started.set()
+        release.wait(DEADLINE_S)
         return hello(environ, start_response)
 
     app = WsgiToAsgi(stuck, shutdown_timeout_s=0.01)
     lifespan = Lifespan(app)
-    await lifespan.ask("startup")
+    await lifespan.run("startup")
     request = asyncio.create_task(get(app))
-    await asyncio.to_thread(inside.wait, DEADLINE_S)
-    assert await lifespan.ask("shutdown") == "lifespan.shutdown.complete"
+    await asyncio.to_thread(started.wait, DEADLINE_S)
+    assert await lifespan.run("shutdown") == "lifespan.shutdown.complete"
     assert "1 requests still run after shutdown_timeout_s=0.01" in caplog.text
-    leave.set()
+    release.set()
     await request
 
 
-async def test_a_shared_pool_is_left_to_its_owner() -> None:
+async def test_shutdown_does_not_stop_a_shared_pool() -> None:
     pool = WorkerPool(2, name="shared")
     first, second = WsgiToAsgi(hello, executor=pool), WsgiToAsgi(hello, executor=pool)
     lifespan = Lifespan(first)
-    await lifespan.ask("startup")
+    await lifespan.run("startup")
     await get(first)
-    await lifespan.ask("shutdown")
+    await lifespan.run("shutdown")
     assert (await get(second))[0]["status"] == 200
     assert second.stats() == pool.stats()
     pool.shutdown()
     assert (await get(second))[0]["status"] == 503
 
 
-async def test_any_executor_of_threads_will_do() -> None:
+async def test_an_app_can_run_on_any_thread_executor() -> None:
     names: list[str] = []
 
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -215,37 +217,37 @@ async def test_any_executor_of_threads_will_do() -> None:
     assert names == ["mine_0"]
 
 
-async def test_a_request_of_a_client_that_left_while_it_waited_never_starts() -> None:
-    inside, leave = threading.Event(), threading.Event()
-    started: list[str] = []
+async def test_a_request_cancelled_in_the_backlog_never_starts() -> None:
+    started, release = threading.Event(), threading.Event()
+    paths: list[str] = []
 
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        started.append(environ["PATH_INFO"])
-        inside.set()
-        leave.wait(DEADLINE_S)
+        paths.append(environ["PATH_INFO"])
+        started.set()
+        release.wait(DEADLINE_S)
         return hello(environ, start_response)
 
     adapter = WsgiToAsgi(app, threads=1)
     first = asyncio.create_task(get(adapter, path="/first"))
-    await asyncio.to_thread(inside.wait, DEADLINE_S)
+    await asyncio.to_thread(started.wait, DEADLINE_S)
     second = asyncio.create_task(get(adapter, path="/second"))
     while not adapter.stats().waiting:
         await asyncio.sleep(0)
     second.cancel()
     with pytest.raises(asyncio.CancelledError):
         await second
-    leave.set()
+    release.set()
     await first
     await get(adapter, path="/third")
-    assert started == ["/first", "/third"]
+    assert paths == ["/first", "/third"]
 
 
-async def test_an_unknown_scope_type_is_the_servers_fault() -> None:
+async def test_an_unknown_scope_type_is_a_server_protocol_error() -> None:
     with pytest.raises(ServerProtocolError, match="'telepathy'"):
         await get(WsgiToAsgi(hello), type="telepathy")
 
 
-def test_a_loop_that_is_not_asyncio_is_named() -> None:
+def test_another_event_loop_is_named_in_the_error() -> None:
     async def receive() -> Message:
         return {"type": "http.request"}
 
@@ -256,27 +258,29 @@ def test_a_loop_that_is_not_asyncio_is_named() -> None:
         coroutine.__await__().send(None)
 
 
-async def test_a_server_that_never_stops_sending_body_does_not_block_the_loop() -> None:
+async def test_a_receive_that_always_returns_body_does_not_block_the_loop() -> None:
     def app(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
         start_response("200 OK", [])
         yield b"one"
         yield b"two"
 
-    for _ in range(20):  # whether the listener starts at all depends on the threads
+    for _ in range(20):  # whether the loop starts to listen at all depends on timing
         sent = await get(WsgiToAsgi(app))
         assert b"".join(message.get("body", b"") for message in sent) == b"onetwo"
 
 
-async def test_an_end_that_comes_while_the_loop_polls_is_not_lost(
+async def test_an_end_during_a_poll_is_not_lost(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Rule 7 of bodies: the worker ends between the loop's poll and its take."""
-    monkeypatch.setattr("bridge.wsgi_to_asgi.bodies.QUICK_S", 3600.0)  # it would poll once more
+    """Rule 7 of bodies: the worker ends between the loop's ``poll()`` and its ``take()``."""
+    monkeypatch.setattr(
+        "bridge.wsgi_to_asgi.bodies.QUICK_S", 3600.0
+    )  # otherwise it would poll once more
     loop = asyncio.get_running_loop()
     sent: list[Message] = []
 
     class LateThreadSide(ThreadSide):
-        """Ends in the very moment in which the loop has seen that it has not."""
+        """Ends just after the loop has read ``done`` as False."""
 
         @property
         def done(self) -> bool:
@@ -295,7 +299,7 @@ async def test_an_end_that_comes_while_the_loop_polls_is_not_lost(
     async def send(message: Message) -> None:
         sent.append(message)
         if message.get("body") == b"one":
-            exchange.write(b"two")
+            thread_side.write(b"two")
 
     async def receive() -> Message:
         await asyncio.Event().wait()
@@ -303,18 +307,18 @@ async def test_an_end_that_comes_while_the_loop_polls_is_not_lost(
 
     options, inbox = WsgiToAsgi(hello).options, inbox_of(loop)
     response = ResponseBody(inbox, options.response_window)
-    request = LoopSide(receive, send, inbox, response, options)
-    exchange = LateThreadSide(hello, {}, http_scope(), loop, response)
-    exchange.start_response("200 OK", [])
-    exchange.write(b"one")
+    loop_side = LoopSide(receive, send, inbox, response, options)
+    thread_side = LateThreadSide(hello, {}, http_scope(), loop, response)
+    thread_side.start_response("200 OK", [])
+    thread_side.write(b"one")
     async with asyncio.timeout(DEADLINE_S):
-        await request.respond(exchange)
+        await loop_side.respond(thread_side)
     assert [message.get("more_body") for message in sent] == [None, True, False]
 
 
 @pytest.mark.parametrize(("size", "pieces"), [(BIG_BYTES, 3), (BIG_BYTES - 1, 1)])
-async def test_only_small_chunks_that_wait_are_joined(size: int, pieces: int) -> None:
-    """ADR 8: to copy a big one costs more than a message of its own."""
+async def test_only_small_waiting_chunks_are_joined(size: int, pieces: int) -> None:
+    """ADR 8: copying a big chunk costs more than another message."""
     sent: list[Message] = []
 
     async def send(message: Message) -> None:
@@ -326,14 +330,14 @@ async def test_only_small_chunks_that_wait_are_joined(size: int, pieces: int) ->
     loop = asyncio.get_running_loop()
     options, inbox = WsgiToAsgi(hello).options, inbox_of(loop)
     response = ResponseBody(inbox, options.response_window)
-    request = LoopSide(receive, send, inbox, response, options)
-    exchange = ThreadSide(hello, {}, http_scope(), loop, response)
-    exchange.start_response("200 OK", [])
-    for letter in (b"a", b"b", b"c"):  # on this thread, so all of them wait
-        exchange.write(letter * size)
-    exchange.ended = exchange.done = True
+    loop_side = LoopSide(receive, send, inbox, response, options)
+    thread_side = ThreadSide(hello, {}, http_scope(), loop, response)
+    thread_side.start_response("200 OK", [])
+    for letter in (b"a", b"b", b"c"):  # on the loop's thread, so all of them wait
+        thread_side.write(letter * size)
+    thread_side.ended = thread_side.done = True
     async with asyncio.timeout(DEADLINE_S):
-        await request.respond(exchange)
+        await loop_side.respond(thread_side)
 
     bodies = sent[1:]
     assert b"".join(body["body"] for body in bodies) == b"a" * size + b"b" * size + b"c" * size
@@ -341,16 +345,16 @@ async def test_only_small_chunks_that_wait_are_joined(size: int, pieces: int) ->
 
 
 @pytest.mark.parametrize(("window", "block"), [(65536, 65536), (131072, 131072), (10**6, 262144)])
-async def test_a_file_is_read_in_blocks_of_the_window_at_most(window: int, block: int) -> None:
-    asked: list[int] = []
+async def test_a_file_is_read_in_blocks_of_at_most_the_window(window: int, block: int) -> None:
+    sizes: list[int] = []
 
     class File:
-        left = 10**6
+        remaining = 10**6
 
         def read(self, size: int) -> bytes:
-            asked.append(size)
-            size = min(size, self.left)
-            self.left -= size
+            sizes.append(size)
+            size = min(size, self.remaining)
+            self.remaining -= size
             return b"x" * size
 
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -369,4 +373,4 @@ async def test_a_file_is_read_in_blocks_of_the_window_at_most(window: int, block
     async with asyncio.timeout(DEADLINE_S):
         await WsgiToAsgi(app, response_window=window)(http_scope(), receive, send)
     assert sum(len(message.get("body", b"")) for message in sent) == 10**6
-    assert set(asked) == {block}
+    assert set(sizes) == {block}

@@ -1,4 +1,4 @@
-"""The two byte pipes: order, windows, and every way a wait can end."""
+"""The request and response pipes: order, windows, and everything that ends a wait."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0)
 
 
-async def turns_of_the_loop() -> None:
-    """More than anything that is ready could need."""
+async def run_ready_callbacks() -> None:
+    """Run the loop until nothing is ready any more."""
     for _ in range(20):
         await asyncio.sleep(0)
 
@@ -47,7 +47,7 @@ def response_body(window: int = 10) -> ResponseBody:
 # -- request body ------------------------------------------------------------
 
 
-async def test_every_kind_of_read_sees_the_same_bytes() -> None:
+async def test_all_read_methods_read_the_same_stream() -> None:
     body = request_body(1000)
     for chunk in (b"one\ntw", b"", b"o\n", b"three"):
         body.feed(chunk)
@@ -59,7 +59,7 @@ async def test_every_kind_of_read_sees_the_same_bytes() -> None:
     assert stream.read() == b""
 
 
-async def test_a_read_waits_for_bytes_and_returns_what_has_come() -> None:
+async def test_a_read_waits_for_data_and_returns_it() -> None:
     body = request_body()
     reading = asyncio.create_task(in_thread(lambda: io.BufferedReader(body).read1(100)))
     await until(lambda: body._sleeping)
@@ -67,7 +67,7 @@ async def test_a_read_waits_for_bytes_and_returns_what_has_come() -> None:
     assert await reading == b"abc"
 
 
-async def test_the_clean_end_wakes_a_read() -> None:
+async def test_the_end_of_the_body_wakes_a_read() -> None:
     body = request_body()
     reading = asyncio.create_task(in_thread(io.BufferedReader(body).read))
     await until(lambda: body._sleeping)
@@ -75,27 +75,27 @@ async def test_the_clean_end_wakes_a_read() -> None:
     assert await reading == b""
 
 
-async def test_a_body_cut_short_gives_its_bytes_and_then_raises() -> None:
+async def test_a_truncated_body_can_be_read_before_reads_raise() -> None:
     body = request_body()
     body.feed(b"abc")
-    body.fail("gone")
+    body.fail("disconnected")
     stream = io.BufferedReader(body)
     assert stream.read(3) == b"abc"
     for _ in range(2):
-        with pytest.raises(ClientDisconnected, match="gone"):
+        with pytest.raises(ClientDisconnected, match="disconnected"):
             stream.read()
 
 
-async def test_a_waiting_read_hears_of_a_cut() -> None:
+async def test_a_disconnect_wakes_a_read_and_raises() -> None:
     body = request_body()
     reading = asyncio.create_task(in_thread(io.BufferedReader(body).read))
     await until(lambda: body._sleeping)
-    body.fail("gone")
-    with pytest.raises(ClientDisconnected, match="gone"):
+    body.fail("disconnected")
+    with pytest.raises(ClientDisconnected, match="disconnected"):
         await reading
 
 
-async def test_a_cut_after_the_end_changes_nothing() -> None:
+async def test_a_disconnect_after_the_end_changes_nothing() -> None:
     body = request_body()
     body.feed(b"abc")
     body.end()
@@ -103,7 +103,7 @@ async def test_a_cut_after_the_end_changes_nothing() -> None:
     assert io.BufferedReader(body).read() == b"abc"
 
 
-async def test_a_full_window_has_room_again_once_half_of_it_is_read() -> None:
+async def test_a_full_window_has_room_once_half_of_it_is_read() -> None:
     body = request_body(window=8)
     body.feed(b"12345678")
     room = asyncio.create_task(body.wait_for_room())
@@ -126,7 +126,7 @@ async def test_a_paused_body_has_room_once_the_app_reads() -> None:
     assert await reading == b"abc"
 
 
-async def test_what_was_held_back_comes_once_the_app_answers_without_reading() -> None:
+async def test_a_paused_body_has_room_once_the_response_starts() -> None:
     body = request_body()
     body.pause()
     room = asyncio.create_task(body.wait_for_room())
@@ -135,7 +135,7 @@ async def test_what_was_held_back_comes_once_the_app_answers_without_reading() -
     await asyncio.wait_for(room, DEADLINE_S)
 
 
-async def test_an_answer_that_does_not_read_gets_a_wider_window_once(
+async def test_a_response_without_reads_widens_the_window_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(bodies, "PATIENCE_S", 0.0)
@@ -146,27 +146,27 @@ async def test_an_answer_that_does_not_read_gets_a_wider_window_once(
     await asyncio.sleep(0)
     body.response_started()
     await asyncio.wait_for(room, DEADLINE_S)
-    body.feed(b"x" * 20)  # all of it
+    body.feed(b"x" * 20)  # fills the wider window
     room = asyncio.create_task(body.wait_for_room())
-    await turns_of_the_loop()
+    await run_ready_callbacks()
     assert not room.done()
     assert await in_thread(lambda: body.read(30)) == b"x" * 30
     await asyncio.wait_for(room, DEADLINE_S)
 
 
-async def test_a_window_stays_as_it_is_until_the_app_answers(
+async def test_the_window_is_not_widened_before_the_response_starts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(bodies, "PATIENCE_S", 0.0)
     body = request_body(window=10)
     body.feed(b"x" * 10)
     room = asyncio.create_task(body.wait_for_room())
-    await turns_of_the_loop()
+    await run_ready_callbacks()
     assert not room.done()
     room.cancel()
 
 
-async def test_a_long_body_crosses_byte_for_byte() -> None:
+async def test_a_long_body_arrives_byte_for_byte() -> None:
     source = random.Random(7)
     chunks = [source.randbytes(source.randrange(0, 3000)) for _ in range(400)]
     body = request_body(window=4096)
@@ -190,11 +190,15 @@ async def test_a_long_body_crosses_byte_for_byte() -> None:
 # -- response body ------------------------------------------------------------
 
 
-async def test_chunks_that_wait_are_taken_together_after_one_wake_up() -> None:
+async def test_waiting_chunks_are_taken_together_after_one_wakeup() -> None:
     body = response_body(100)
     inbox = inbox_of(asyncio.get_running_loop())
 
-    for chunk in (b"a", b"b", b"c"):  # on this thread, so the loop cannot take in between
+    for chunk in (
+        b"a",
+        b"b",
+        b"c",
+    ):  # on the loop's thread, so the loop cannot take them one by one
         assert body.write(chunk)
         body.notify()
     await asyncio.wait_for(body.changed(), DEADLINE_S)
@@ -209,7 +213,7 @@ async def test_a_notification_before_the_loop_waits_is_not_lost() -> None:
     await asyncio.wait_for(body.changed(), DEADLINE_S)
 
 
-async def test_a_writer_is_never_more_than_the_window_ahead() -> None:
+async def test_a_writer_is_at_most_the_window_ahead() -> None:
     body = response_body(window=10)
     written: list[int] = []
 
@@ -231,7 +235,7 @@ async def test_a_writer_is_never_more_than_the_window_ahead() -> None:
     await producing
 
 
-async def test_a_chunk_larger_than_the_window_goes_alone() -> None:
+async def test_a_chunk_larger_than_the_window_is_sent_alone() -> None:
     body = response_body(window=10)
     assert body.write(b"abc")
     writing = asyncio.create_task(in_thread(lambda: body.write(b"x" * 50)))
@@ -242,7 +246,7 @@ async def test_a_chunk_larger_than_the_window_goes_alone() -> None:
     assert body.take() == b"x" * 50
 
 
-async def test_a_sleeping_writer_hears_that_nobody_reads_any_more() -> None:
+async def test_a_disconnect_wakes_a_writer() -> None:
     body = response_body(window=4)
     assert body.write(b"abcd")
     writing = asyncio.create_task(in_thread(lambda: body.write(b"e")))
@@ -252,32 +256,35 @@ async def test_a_sleeping_writer_hears_that_nobody_reads_any_more() -> None:
     assert body.write(b"f") is False
 
 
-async def test_handing_over_something_else_waits_until_it_is_accepted() -> None:
+async def test_wait_until_sent_waits_until_a_non_body_message_is_accepted() -> None:
     body = response_body()
-    handing = asyncio.create_task(in_thread(body.wait_until_sent))
+    waiting = asyncio.create_task(in_thread(body.wait_until_sent))
     await asyncio.wait_for(body.changed(), DEADLINE_S)
     assert body.take() == b""
     await until(lambda: body._sleeping)
-    assert not handing.done()
+    assert not waiting.done()
     body.accept(1)
-    await handing
+    await waiting
 
 
-async def test_handing_over_ends_when_nobody_reads_any_more() -> None:
+async def test_a_disconnect_ends_wait_until_sent() -> None:
     body = response_body()
-    handing = asyncio.create_task(in_thread(body.wait_until_sent))
+    waiting = asyncio.create_task(in_thread(body.wait_until_sent))
     await until(lambda: body._sleeping)
     body.disconnect()
-    await handing
+    await waiting
 
 
-async def take_all(body: ResponseBody, is_over: Callable[[], bool]) -> tuple[bytes, int]:
-    """Everything, as the adapter takes it, and how often there was something."""
-    taken, pieces, over = b"", 0, False
-    while not over:
+async def take_all(body: ResponseBody, has_ended: Callable[[], bool]) -> tuple[bytes, int]:
+    """Take the body like the adapter.
+
+    :returns: the bytes, and the number of non-empty pieces.
+    """
+    taken, pieces, ended = b"", 0, False
+    while not ended:
         await asyncio.wait_for(body.changed(), DEADLINE_S)
         body.poll()
-        over = is_over()
+        ended = has_ended()
         piece = body.take()
         body.accept(len(piece))
         taken += piece
@@ -285,8 +292,11 @@ async def take_all(body: ResponseBody, is_over: Callable[[], bool]) -> tuple[byt
     return taken, pieces
 
 
-async def pour(window: int, chunks: int) -> tuple[bytes, int, int]:
-    """What came of ``chunks`` small ones, in how many pieces, and how often the loop was woken."""
+async def write_and_take(window: int, chunks: int) -> tuple[bytes, int, int]:
+    """Write ``chunks`` small chunks from a thread.
+
+    :returns: the bytes taken, the number of pieces, and how often the loop was woken.
+    """
     body = response_body(window)
     inbox = inbox_of(asyncio.get_running_loop())
     before = inbox.wakeups
@@ -303,52 +313,52 @@ async def pour(window: int, chunks: int) -> tuple[bytes, int, int]:
     return taken, pieces, inbox.wakeups - before
 
 
-async def test_the_loop_looks_by_itself_where_chunks_come_quickly(
+async def test_the_loop_polls_while_chunks_follow_quickly(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Rule 6; and the end does not wait for the next look, which here would never come."""
+    """Rule 6. The end does not wait for the next poll, which never comes in this test."""
     monkeypatch.setattr("bridge.wsgi_to_asgi.bodies.QUICK_S", 3600.0)
-    taken, pieces, wakeups = await pour(window=10**6, chunks=5000)
+    taken, pieces, wakeups = await write_and_take(window=10**6, chunks=5000)
     assert taken == b"".join(b"%04d" % number for number in range(5000))
     assert pieces <= 4
     assert wakeups <= 4
 
 
-async def test_a_full_window_does_not_wait_for_the_next_look(
+async def test_a_full_window_does_not_wait_for_the_next_poll(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("bridge.wsgi_to_asgi.bodies.QUICK_S", 3600.0)
-    taken, _, _ = await pour(window=1000, chunks=5000)
+    taken, _, _ = await write_and_take(window=1000, chunks=5000)
     assert len(taken) == 20000
 
 
-async def test_chunks_that_come_quickly_are_seen_though_nobody_notifies(
+async def test_a_poll_finds_a_chunk_without_a_notification(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("bridge.wsgi_to_asgi.bodies.QUICK_S", 1.0)  # also on a busy machine
+    monkeypatch.setattr("bridge.wsgi_to_asgi.bodies.QUICK_S", 1.0)  # long enough for a busy machine
     body = response_body(100)
-    for chunk in (b"a", b"b"):  # the second makes it quick
+    for chunk in (b"a", b"b"):  # the second one follows quickly
         body.write(chunk)
         body.notify()
         await asyncio.wait_for(body.changed(), DEADLINE_S)
         body.poll()
         assert body.take() == chunk
     changed = body.changed()
-    assert body.notified  # so the worker would not say anything
+    assert body.notified  # so the worker does not notify the loop
     body.write(b"c")
     await asyncio.wait_for(changed, DEADLINE_S)
     body.poll()
     assert body.take() == b"c"
 
 
-async def test_the_loop_looks_by_itself_only_while_chunks_come() -> None:
+async def test_the_loop_stops_polling_when_no_chunk_follows() -> None:
     body = response_body(100)
-    for chunk in (b"a", b"b"):  # the second one in quick succession
+    for chunk in (b"a", b"b"):  # the second one follows quickly
         assert body.write(chunk)
         body.poll()
         assert body.take() == chunk
     body.changed().cancel()
-    assert body.notified  # it is about to look
+    assert body.notified  # the loop will poll
     body.poll()
     body.changed().cancel()
-    assert not body.notified  # nothing came, so from here on the worker has to say
+    assert not body.notified  # nothing came: the worker must notify the loop again

@@ -1,4 +1,4 @@
-"""The option ``websocket_threads``: what it takes, and what it needs."""
+"""The option ``websocket_threads``: its values and requirements, and refused WebSockets."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def wsgi_app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]
 
 
 @pytest.mark.parametrize("value", [-1, 1.5, True, "4", None])
-def test_a_wrong_number_is_refused_when_the_adapter_is_made(value: Any) -> None:
+def test_an_invalid_number_is_a_config_error(value: Any) -> None:
     with pytest.raises(bridge.ConfigError, match=r"websocket_threads=.*takes an int of 0 or more"):
         bridge.to_asgi(wsgi_app, websocket_threads=value)
 
 
-def test_without_wsproto_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_wsproto_the_error_shows_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "wsproto", None)
     monkeypatch.delitem(sys.modules, "bridge.wsgi_to_asgi.websocket", raising=False)
     with pytest.raises(bridge.ConfigError, match=r"pip install 'wsgi-asgi-bridge\[websocket\]'"):
@@ -36,8 +36,8 @@ def test_without_wsproto_the_message_says_what_to_install(monkeypatch: pytest.Mo
     assert bridge.to_asgi(wsgi_app) is not None
 
 
-async def told(extensions: dict[str, Any], message: Message) -> list[Message]:
-    """What a server is sent for a WebSocket that the app answers with 404."""
+async def refuse(extensions: dict[str, Any], message: Message) -> list[Message]:
+    """The messages of the adapter for a WebSocket that the app refuses with 404."""
     scope = {
         **http_scope(path="/", extensions=extensions),
         "type": "websocket",
@@ -56,8 +56,8 @@ async def told(extensions: dict[str, Any], message: Message) -> list[Message]:
     return sent
 
 
-async def test_an_ordinary_answer_is_a_denial_response_where_the_server_can_send_one() -> None:
-    start, body = await told({"websocket.http.response": {}}, {"type": "websocket.connect"})
+async def test_an_http_response_becomes_a_denial_response_if_the_server_supports_it() -> None:
+    start, body = await refuse({"websocket.http.response": {}}, {"type": "websocket.connect"})
     assert start["type"] == "websocket.http.response.start"
     assert start["status"] == 404
     assert (b"x-why", b"no such socket") in start["headers"]
@@ -65,29 +65,29 @@ async def test_an_ordinary_answer_is_a_denial_response_where_the_server_can_send
     assert body["body"] == b"not here"
 
 
-async def test_an_ordinary_answer_is_a_close_where_the_server_cannot() -> None:
-    sent = await told({}, {"type": "websocket.connect"})
+async def test_an_http_response_becomes_a_close_otherwise() -> None:
+    sent = await refuse({}, {"type": "websocket.connect"})
     assert [message["type"] for message in sent] == ["websocket.close"]
 
 
-async def test_a_client_that_has_left_already_gets_no_answer() -> None:
-    assert await told({}, {"type": "websocket.disconnect", "code": 1006}) == []
+async def test_a_client_that_has_disconnected_gets_no_response() -> None:
+    assert await refuse({}, {"type": "websocket.disconnect", "code": 1006}) == []
 
 
-class Held:
-    """A WSGI app that refuses the WebSocket once it may go on, behind an adapter with one slot."""
+class BlockedApp:
+    """A WSGI app that waits and then refuses the WebSocket, behind an adapter with one slot."""
 
     def __init__(self) -> None:
-        self.inside, self.may_go_on = threading.Event(), threading.Event()
+        self.started, self.release = threading.Event(), threading.Event()
         self.adapter = bridge.to_asgi(self, websocket_threads=1)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        self.inside.set()
-        self.may_go_on.wait(DEADLINE_S)
+        self.started.set()
+        self.release.wait(DEADLINE_S)
         return wsgi_app(environ, start_response)
 
     async def status(self) -> int:
-        """What one WebSocket is answered."""
+        """The status that one WebSocket is refused with."""
         scope = http_scope(extensions={"websocket.http.response": {}}, subprotocols=[])
         sent: list[Message] = []
 
@@ -100,30 +100,30 @@ class Held:
         await self.adapter({**scope, "type": "websocket"}, receive, send)
         return int(sent[0]["status"])
 
-    async def be_given_up(self) -> None:
-        """One WebSocket whose server cancels it while the app still works."""
+    async def cancel_one(self) -> None:
+        """Cancel a WebSocket as a server does, while the app still runs."""
         task = asyncio.create_task(self.status())
-        await asyncio.to_thread(self.inside.wait, DEADLINE_S)
+        await asyncio.to_thread(self.started.wait, DEADLINE_S)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
 
-    async def be_free(self) -> None:
+    async def wait_for_free_slot(self) -> None:
         async with asyncio.timeout(DEADLINE_S):
             while await self.status() != 404:
                 await asyncio.sleep(0.001)
 
 
-async def test_a_socket_counts_until_its_thread_is_free() -> None:
-    held = Held()
-    await held.be_given_up()
-    assert await held.status() == 503
-    held.may_go_on.set()
-    await held.be_free()
+async def test_a_cancelled_websocket_uses_its_slot_until_its_thread_is_free() -> None:
+    app = BlockedApp()
+    await app.cancel_one()
+    assert await app.status() == 503
+    app.release.set()
+    await app.wait_for_free_slot()
 
 
-def test_a_thread_that_outlives_its_loop_gives_its_slot_back() -> None:
-    held = Held()
-    asyncio.run(held.be_given_up())
-    held.may_go_on.set()
-    asyncio.run(held.be_free())
+def test_a_thread_that_outlives_its_loop_frees_its_slot() -> None:
+    app = BlockedApp()
+    asyncio.run(app.cancel_one())
+    app.release.set()
+    asyncio.run(app.wait_for_free_slot())

@@ -1,4 +1,4 @@
-"""An adapter's life: what starts when, once per process, and how it all ends."""
+"""Startup and shutdown of the app behind ``to_wsgi``: once per process, with its event loop."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ from bridge.asgi_to_wsgi.running_app import RunningApp, announce_close, close_ru
 from bridge.contrib import gunicorn
 from bridge.types import AsgiApp, Receive, Scope, Send
 from tests.harness.wsgi import TIMEOUT_S, Background, call, environ_of
-from tests.unit.asgi_to_wsgi.apps import answer, http_app, sends
-from tests.unit.asgi_to_wsgi.conftest import Adapted, leases
+from tests.unit.asgi_to_wsgi.apps import http_app, respond, sends
+from tests.unit.asgi_to_wsgi.conftest import ToWsgi, loop_users
 
 Log = Callable[[], list[str]]
 
 
-def living(*, fail: Callable[[], Any] | None = None) -> tuple[AsgiApp, list[str]]:
-    """An app with a lifespan, and the list of what happened to it."""
+def lifespan_app(*, fail: Callable[[], Any] | None = None) -> tuple[AsgiApp, list[str]]:
+    """An app with a lifespan, and the list of its events."""
     events: list[str] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             events.append("request")
-            await answer(send, repr(sorted(scope["state"].items())).encode())
+            await respond(send, repr(sorted(scope["state"].items())).encode())
             scope["state"]["mine"] = True
             return
         await receive()
@@ -60,7 +60,7 @@ def living(*, fail: Callable[[], Any] | None = None) -> tuple[AsgiApp, list[str]
 
 
 def loops() -> list[LoopThread]:
-    """The threads of event loops that are not on their way to their end."""
+    """The event loop threads that have users."""
     threads = [thread for thread in threading.enumerate() if isinstance(thread, LoopThread)]
     return [thread for thread in threads if thread.users]
 
@@ -68,11 +68,11 @@ def loops() -> list[LoopThread]:
 # -- starting --------------------------------------------------------------------------------------
 
 
-def test_nothing_starts_before_the_first_request(adapted: Adapted) -> None:
+def test_nothing_starts_before_the_first_request(to_wsgi: ToWsgi) -> None:
     before = set(threading.enumerate())
-    app, events = living()
+    app, events = lifespan_app()
 
-    adapter = adapted(app)
+    adapter = to_wsgi(app)
 
     assert events == []
     assert set(threading.enumerate()) <= before
@@ -81,11 +81,11 @@ def test_nothing_starts_before_the_first_request(adapted: Adapted) -> None:
 
 
 def test_the_lifespan_runs_once_and_each_request_gets_a_copy_of_its_state(
-    adapted: Adapted,
+    to_wsgi: ToWsgi,
 ) -> None:
     """P13."""
-    app, events = living()
-    adapter = adapted(app)
+    app, events = lifespan_app()
+    adapter = to_wsgi(app)
 
     bodies = {call(adapter, environ_of()).body for _ in range(3)}
     adapter.close()
@@ -94,9 +94,9 @@ def test_the_lifespan_runs_once_and_each_request_gets_a_copy_of_its_state(
     assert events == ["startup", "request", "request", "request", "shutdown"]
 
 
-def test_many_first_requests_at_once_start_the_app_once(adapted: Adapted) -> None:
-    app, events = living()
-    adapter = adapted(app)
+def test_concurrent_first_requests_start_the_app_once(to_wsgi: ToWsgi) -> None:
+    app, events = lifespan_app()
+    adapter = to_wsgi(app)
 
     requests = [Background(call, adapter, environ_of()) for _ in range(8)]
 
@@ -105,131 +105,131 @@ def test_many_first_requests_at_once_start_the_app_once(adapted: Adapted) -> Non
 
 
 @pytest.fixture
-def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No adapter but those of this test: others may still wait for the garbage collector."""
+def no_other_adapters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide the adapters of other tests, which may not be garbage collected yet."""
     monkeypatch.setattr("bridge.asgi_to_wsgi.adapter._adapters", WeakSet())
 
 
-@pytest.mark.usefixtures("alone")
-def test_starting_by_hand_starts_every_adapter_of_the_process(adapted: Adapted) -> None:
-    app, events = living()
-    adapters = [adapted(app), adapted(app)]
+@pytest.mark.usefixtures("no_other_adapters")
+def test_start_adapters_starts_every_adapter_of_the_process(to_wsgi: ToWsgi) -> None:
+    app, events = lifespan_app()
+    adapters = [to_wsgi(app), to_wsgi(app)]
 
     start_adapters()
     start_adapters()
 
     assert events == ["startup", "startup"]
-    assert adapters[0].start().thread is adapters[1].start().thread, "they share a loop"
+    assert adapters[0].start().thread is adapters[1].start().thread, "adapters share a loop"
 
 
-def test_lifespan_off_runs_none(adapted: Adapted) -> None:
-    app, events = living()
+def test_lifespan_off_runs_no_lifespan(to_wsgi: ToWsgi) -> None:
+    app, events = lifespan_app()
 
-    assert call(adapted(app, lifespan="off"), environ_of()).body == b"[]"
+    assert call(to_wsgi(app, lifespan="off"), environ_of()).body == b"[]"
     assert events == ["request"]
 
 
-def test_a_failed_startup_is_an_error_of_every_request_and_is_not_tried_again(
-    adapted: Adapted, bridge_log: Log
+def test_a_failed_startup_is_raised_by_every_request_and_not_retried(
+    to_wsgi: ToWsgi, bridge_log: Log
 ) -> None:
-    app, events = living(fail=lambda: None)
-    adapter = adapted(app)
+    app, events = lifespan_app(fail=lambda: None)
+    adapter = to_wsgi(app)
 
     for _ in range(2):
-        with pytest.raises(bridge.LifespanFailed, match=r"startup of .*living.* no database"):
+        with pytest.raises(bridge.LifespanFailed, match=r"startup of .*lifespan_app.* no database"):
             call(adapter, environ_of())
 
     assert events == ["startup"]
-    assert bridge_log() == [], "the server logs what is raised to it"
+    assert bridge_log() == [], "the server logs the exception"
 
 
-def test_a_startup_that_takes_too_long_is_an_error_and_no_hang(adapted: Adapted) -> None:
+def test_a_startup_timeout_is_an_error(to_wsgi: ToWsgi) -> None:
     async def hangs(scope: Scope, receive: Receive, send: Send) -> None:
         await asyncio.Event().wait()
 
-    adapter = adapted(hangs, startup_timeout_s=0.01)
+    adapter = to_wsgi(hangs, startup_timeout_s=0.01)
 
     with pytest.raises(bridge.LifespanFailed, match=r"hangs took longer than startup_timeout_s=0"):
         call(adapter, environ_of())
 
 
-async def directly(function: Callable[[], None]) -> None:
-    """Call it on the loop's thread."""
+async def on_loop_thread(function: Callable[[], None]) -> None:
+    """Call a function on the loop thread."""
     function()
 
 
-@pytest.mark.parametrize("run", [asyncio.to_thread, directly])
-def test_a_lifespan_that_waits_for_itself_is_refused(adapted: Adapted, run: Any) -> None:
-    """One that warms itself up, say. While the app is up, the same call is an ordinary one."""
+@pytest.mark.parametrize("run", [asyncio.to_thread, on_loop_thread])
+def test_a_lifespan_that_calls_its_own_app_is_a_deadlock_error(to_wsgi: ToWsgi, run: Any) -> None:
+    """For example, a warm-up request. After the startup, the same call is legal."""
     adapters: list[bridge.AsgiToWsgi] = []
     bodies: list[bytes] = []
     called = threading.Event()
-    left_behind: list[Context] = []
+    contexts: list[Context] = []
 
     def call_itself() -> None:
         bodies.append(call(adapters[0], environ_of()).body)
 
-    async def refused() -> None:
+    async def expect_deadlock_error() -> None:
         with pytest.raises(
             bridge.DeadlockError, match=r"called the app as a WSGI app|wait for itself"
         ):
             await run(call_itself)
 
-    async def warms_up(scope: Scope, receive: Receive, send: Send) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await answer(send)
+            await respond(send)
             return
         await receive()
-        await refused()
-        left_behind.append(copy_context())
+        await expect_deadlock_error()
+        contexts.append(copy_context())
         await send({"type": "lifespan.startup.complete"})
         await asyncio.to_thread(call_itself)
         called.set()
         await receive()
-        await refused()
+        await expect_deadlock_error()
         await send({"type": "lifespan.shutdown.complete"})
 
-    adapters.append(adapted(warms_up))
+    adapters.append(to_wsgi(app))
     assert call(adapters[0], environ_of()).body == b"fine"
     assert called.wait(TIMEOUT_S)
     adapters[0].close()
     assert bodies == [b"fine"]
     called.clear()
-    left_behind[0].run(call_itself)  # as a thread that the old life has left behind
+    contexts[0].run(call_itself)  # like a thread of the closed app that still runs
     assert bodies[1] == b"fine"
     assert called.wait(TIMEOUT_S)
 
 
-def test_a_startup_that_blocks_the_loop_is_an_error_that_shows_where(
-    adapted: Adapted, monkeypatch: pytest.MonkeyPatch
+def test_a_startup_that_blocks_the_loop_is_an_error_with_the_blocking_line(
+    to_wsgi: ToWsgi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inside, go_on = threading.Event(), threading.Event()
+    started, release = threading.Event(), threading.Event()
 
     class SinceItBlocks(float):
-        """A time that begins when the loop is blocked: before, it may not have had its turn yet."""
+        """A timeout that starts when the loop is blocked. On a busy machine it may start late."""
 
         def __radd__(self, startup_timeout_s: float) -> float:
-            assert inside.wait(TIMEOUT_S)
+            assert started.wait(TIMEOUT_S)
             return float(self)
 
     async def blocks(scope: Scope, receive: Receive, send: Send) -> None:
-        inside.set()
-        go_on.wait(TIMEOUT_S)
+        started.set()
+        release.wait(TIMEOUT_S)
 
     monkeypatch.setattr("bridge.asgi_to_wsgi.running_app.LOOP_GRACE_S", SinceItBlocks(0.01))
-    adapter = adapted(blocks, startup_timeout_s=TIMEOUT_S)
+    adapter = to_wsgi(blocks, startup_timeout_s=TIMEOUT_S)
 
     with pytest.raises(bridge.LifespanFailed, match=r"it blocks the event loop at(.|\n)*in blocks"):
         call(adapter, environ_of())
-    go_on.set()
+    release.set()
 
 
-def test_lifespan_on_wants_a_lifespan(adapted: Adapted) -> None:
+def test_lifespan_on_requires_a_lifespan(to_wsgi: ToWsgi) -> None:
     with pytest.raises(bridge.LifespanFailed, match="this app has no lifespan"):
-        call(adapted(sends(), lifespan="on"), environ_of())
+        call(to_wsgi(sends(), lifespan="on"), environ_of())
 
 
-def test_frameworks_share_what_they_opened_at_startup(adapted: Adapted) -> None:
+def test_requests_see_the_lifespan_state_of_a_framework(to_wsgi: ToWsgi) -> None:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Any]]:
         yield {"number": 7}
@@ -239,17 +239,17 @@ def test_frameworks_share_what_they_opened_at_startup(adapted: Adapted) -> None:
 
     app = Starlette(routes=[Route("/", endpoint)], lifespan=lifespan)
 
-    assert call(adapted(app), environ_of()).body == b"7"
+    assert call(to_wsgi(app), environ_of()).body == b"7"
 
 
-# -- ending ----------------------------------------------------------------------------------------
+# -- closing ---------------------------------------------------------------------------------------
 
 
-def test_a_closed_adapter_ends_its_loop_and_starts_again_with_the_next_request(
-    adapted: Adapted,
+def test_a_closed_adapter_stops_its_loop_and_starts_again_with_the_next_request(
+    to_wsgi: ToWsgi,
 ) -> None:
-    app, events = living()
-    adapter = adapted(app, loop_factory=lambda: asyncio.new_event_loop())
+    app, events = lifespan_app()
+    adapter = to_wsgi(app, loop_factory=lambda: asyncio.new_event_loop())
     call(adapter, environ_of())
     (thread,) = (thread for thread in loops() if thread.factory is adapter.options.loop_factory)
 
@@ -262,49 +262,49 @@ def test_a_closed_adapter_ends_its_loop_and_starts_again_with_the_next_request(
     assert events[3:] == ["startup", "request"]
 
 
-def test_a_request_that_comes_while_it_closes_waits_for_the_end(adapted: Adapted) -> None:
-    """What the old life still holds, a lock or a port, may be what the new one opens."""
-    ending, go_on = threading.Event(), threading.Event()
+def test_a_request_during_close_waits_for_the_shutdown(to_wsgi: ToWsgi) -> None:
+    """The next startup may open what the shutdown has not closed yet, such as a port."""
+    shutting_down, release = threading.Event(), threading.Event()
     events: list[str] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await answer(send)
+            await respond(send)
             return
         await receive()
         events.append("startup")
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        ending.set()
-        assert await asyncio.to_thread(go_on.wait, TIMEOUT_S)
+        shutting_down.set()
+        assert await asyncio.to_thread(release.wait, TIMEOUT_S)
         events.append("shutdown")
         await send({"type": "lifespan.shutdown.complete"})
 
-    adapter = adapted(app)
+    adapter = to_wsgi(app)
     call(adapter, environ_of())
     closing = Background(adapter.close)
-    assert ending.wait(TIMEOUT_S)
+    assert shutting_down.wait(TIMEOUT_S)
     request = Background(call, adapter, environ_of())
     while not adapter._lock.locked():
-        assert request.thread.is_alive(), "it did not wait"
-    go_on.set()
+        assert request.thread.is_alive(), "the request did not wait"
+    release.set()
     closing.result()
 
     assert request.result().body == b"fine"
     assert events == ["startup", "shutdown", "startup"]
 
 
-def test_closing_waits_for_the_loop_to_be_given_back(
-    adapted: Adapted, monkeypatch: pytest.MonkeyPatch
+def test_close_waits_until_the_loop_is_released(
+    to_wsgi: ToWsgi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     release = LoopThread.release
 
-    def late(thread: LoopThread) -> None:
+    def release_late(thread: LoopThread) -> None:
         threading.Event().wait(0.05)
         release(thread)
 
-    monkeypatch.setattr(LoopThread, "release", late)
-    adapter = adapted(sends(), loop_factory=lambda: asyncio.new_event_loop(), lifespan="off")
+    monkeypatch.setattr(LoopThread, "release", release_late)
+    adapter = to_wsgi(sends(), loop_factory=lambda: asyncio.new_event_loop(), lifespan="off")
     thread = adapter.start().thread
 
     adapter.close()
@@ -312,8 +312,8 @@ def test_closing_waits_for_the_loop_to_be_given_back(
     assert not thread.is_alive()
 
 
-def test_a_dropped_adapter_shuts_its_app_down(adapted: Adapted) -> None:
-    app, events = living()
+def test_a_garbage_collected_adapter_shuts_its_app_down(to_wsgi: ToWsgi) -> None:
+    app, events = lifespan_app()
     adapter = bridge.AsgiToWsgi(app, loop_factory=lambda: asyncio.new_event_loop())
     call(adapter, environ_of())
     thread = adapter.start().thread
@@ -326,14 +326,14 @@ def test_a_dropped_adapter_shuts_its_app_down(adapted: Adapted) -> None:
     assert events == ["startup", "request", "shutdown"]
 
 
-def test_a_hundred_adapters_made_and_dropped_leave_no_thread() -> None:
+def test_a_hundred_garbage_collected_adapters_leave_no_thread() -> None:
     """P12."""
     before = set(threading.enumerate())
 
     def factory() -> asyncio.AbstractEventLoop:
         return asyncio.new_event_loop()
 
-    app, events = living()
+    app, events = lifespan_app()
     for _ in range(100):
         call(bridge.AsgiToWsgi(app, loop_factory=factory), environ_of())
     gc.collect()
@@ -341,35 +341,33 @@ def test_a_hundred_adapters_made_and_dropped_leave_no_thread() -> None:
         if isinstance(thread, LoopThread) and thread.factory is factory:
             thread.join(TIMEOUT_S)
 
-    left = {t for t in set(threading.enumerate()) - before if isinstance(t, LoopThread)}
-    assert not left
+    remaining = {t for t in set(threading.enumerate()) - before if isinstance(t, LoopThread)}
+    assert not remaining
     assert events.count("shutdown") == 100
 
 
-def test_closing_waits_for_requests_and_for_their_background_work(
-    adapted: Adapted, bridge_log: Log
-) -> None:
-    inside, go_on = threading.Event(), threading.Event()
+def test_close_waits_for_requests_and_background_work(to_wsgi: ToWsgi, bridge_log: Log) -> None:
+    started, release = threading.Event(), threading.Event()
     done: list[str] = []
 
     @http_app
-    async def works(scope: Scope, receive: Receive, send: Send) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == "/background":
-            await answer(send)
-        inside.set()
-        assert await asyncio.to_thread(go_on.wait, TIMEOUT_S)
+            await respond(send)
+        started.set()
+        assert await asyncio.to_thread(release.wait, TIMEOUT_S)
         done.append(scope["path"])
         if scope["path"] == "/slow":
-            await answer(send)
+            await respond(send)
 
-    adapter = adapted(works)
+    adapter = to_wsgi(app)
     assert call(adapter, environ_of(path="/background")).body == b"fine"
     slow = Background(call, adapter, environ_of(path="/slow"))
-    assert inside.wait(TIMEOUT_S)
+    assert started.wait(TIMEOUT_S)
     while len(adapter.start().requests) < 2:
-        pass  # the second request is on its way
+        pass  # the second request has not been added yet
     closing = Background(adapter.close)
-    go_on.set()
+    release.set()
     closing.result()
 
     assert slow.result().body == b"fine"
@@ -377,27 +375,25 @@ def test_closing_waits_for_requests_and_for_their_background_work(
     assert bridge_log() == []
 
 
-def test_what_does_not_end_is_cancelled_at_the_end_of_the_grace(
-    adapted: Adapted, bridge_log: Log
-) -> None:
-    inside = threading.Event()
+def test_close_cancels_requests_after_shutdown_timeout_s(to_wsgi: ToWsgi, bridge_log: Log) -> None:
+    started = threading.Event()
     cancelled: list[str] = []
 
     @http_app
-    async def stays(scope: Scope, receive: Receive, send: Send) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == "/background":
-            await answer(send)
+            await respond(send)
         else:
-            inside.set()
+            started.set()
         try:
             await asyncio.Event().wait()
         finally:
             cancelled.append(scope["path"])
 
-    adapter = adapted(stays, shutdown_timeout_s=0.01)
+    adapter = to_wsgi(app, shutdown_timeout_s=0.01)
     assert call(adapter, environ_of(path="/background")).body == b"fine"
     request = Background(call, adapter, environ_of(path="/request"))
-    assert inside.wait(TIMEOUT_S)
+    assert started.wait(TIMEOUT_S)
     adapter.close()
 
     with pytest.raises(bridge.PoolClosed, match="was shut down when no response has started"):
@@ -406,24 +402,24 @@ def test_what_does_not_end_is_cancelled_at_the_end_of_the_grace(
     assert "cancelled 2 task(s) that still ran after 0.01 s" in bridge_log()[0]
 
 
-def test_a_request_that_ignores_its_cancellation_does_not_hold_its_caller(
-    adapted: Adapted, monkeypatch: pytest.MonkeyPatch
+def test_a_request_that_ignores_cancellation_does_not_block_the_server_thread(
+    to_wsgi: ToWsgi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bridge.asgi_to_wsgi.running_app.CANCEL_GRACE_S", 0.01)
     monkeypatch.setattr("bridge._threads.loop_thread.WIND_DOWN_S", 0.01)
-    inside = threading.Event()
+    started = threading.Event()
 
     @http_app
-    async def stubborn(scope: Scope, receive: Receive, send: Send) -> None:
-        inside.set()
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        started.set()
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
-            await asyncio.Event().wait()  # until the loop itself ends
+            await asyncio.Event().wait()  # until the loop stops
 
-    adapter = adapted(stubborn, shutdown_timeout_s=0.01)
+    adapter = to_wsgi(app, shutdown_timeout_s=0.01)
     request = Background(call, adapter, environ_of())
-    assert inside.wait(TIMEOUT_S)
+    assert started.wait(TIMEOUT_S)
     adapter.close()
 
     with pytest.raises(bridge.PoolClosed):
@@ -431,40 +427,40 @@ def test_a_request_that_ignores_its_cancellation_does_not_hold_its_caller(
 
 
 @pytest.mark.parametrize("busy", [True, False], ids=["endless", "idle"])
-def test_the_time_of_the_requests_is_not_that_of_the_shutdown(
-    adapted: Adapted, monkeypatch: pytest.MonkeyPatch, busy: bool
+def test_requests_and_the_shutdown_have_separate_timeouts(
+    to_wsgi: ToWsgi, monkeypatch: pytest.MonkeyPatch, busy: bool
 ) -> None:
-    """A server that expects the close lets requests end first: the app shuts down after them."""
+    """gunicorn announces the close: requests end first, then the app shuts down."""
     monkeypatch.setattr("bridge.asgi_to_wsgi.running_app.CANCEL_GRACE_S", 0.0)
     events: list[str] = []
-    inside = threading.Event()
+    started = threading.Event()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await answer(send)
-            inside.set()
+            await respond(send)
+            started.set()
             await asyncio.Event().wait()
         await receive()
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        while asyncio.get_running_loop().time() < (live.cancels_at or 0) + 0.05:
-            await asyncio.sleep(0.01)  # it is slow, too
+        while asyncio.get_running_loop().time() < (running.cancels_at or 0) + 0.05:
+            await asyncio.sleep(0.01)  # the shutdown is slow, too
         events.append("shutdown")
         await send({"type": "lifespan.shutdown.complete"})
 
-    adapter = adapted(app, shutdown_timeout_s=TIMEOUT_S)
-    live = adapter.start()
+    adapter = to_wsgi(app, shutdown_timeout_s=TIMEOUT_S)
+    running = adapter.start()
     if busy:
         assert call(adapter, environ_of()).body == b"fine"
-        assert inside.wait(TIMEOUT_S)
-    live.announce_close(2 * TIMEOUT_S, requests_s=0.01)
+        assert started.wait(TIMEOUT_S)
+    running.announce_close(2 * TIMEOUT_S, requests_s=0.01)
     adapter.close()
 
     assert events == ["shutdown"]
 
 
-def test_a_server_that_does_not_wait_so_long_cuts_the_shutdown(
-    adapted: Adapted, monkeypatch: pytest.MonkeyPatch
+def test_an_announced_close_limits_the_shutdown(
+    to_wsgi: ToWsgi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bridge.asgi_to_wsgi.running_app.CANCEL_GRACE_S", 0.0)
 
@@ -473,44 +469,44 @@ def test_a_server_that_does_not_wait_so_long_cuts_the_shutdown(
         await send({"type": "lifespan.startup.complete"})
         await asyncio.Event().wait()
 
-    adapter = adapted(app, shutdown_timeout_s=10 * TIMEOUT_S)
+    adapter = to_wsgi(app, shutdown_timeout_s=10 * TIMEOUT_S)
     adapter.start().announce_close(0.02, requests_s=0.01)
 
     with pytest.raises(bridge.LifespanFailed, match="took longer than"):
         adapter.close()
 
 
-def test_a_failed_shutdown_is_raised_by_close(adapted: Adapted) -> None:
+def test_a_failed_shutdown_is_raised_by_close(to_wsgi: ToWsgi) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await send({"type": "lifespan.shutdown.failed", "message": "still busy"})
 
-    adapter = adapted(app)
+    adapter = to_wsgi(app)
     adapter.start()
 
     with pytest.raises(bridge.LifespanFailed, match="still busy"):
         adapter.close()
 
 
-def test_closing_on_the_loops_own_thread_is_refused(adapted: Adapted) -> None:
+def test_closing_on_the_loop_thread_is_a_deadlock_error(to_wsgi: ToWsgi) -> None:
     closed: list[bridge.AsgiToWsgi] = []
 
     @http_app
     async def closes(scope: Scope, receive: Receive, send: Send) -> None:
         closed[0].close()
 
-    closed.append(adapted(closes))
+    closed.append(to_wsgi(closes))
 
     with pytest.raises(bridge.DeadlockError):
         call(closed[0], environ_of())
 
 
-@pytest.mark.usefixtures("alone")
-def test_the_hooks_of_gunicorn_start_and_stop_every_app() -> None:
-    before = leases()
-    app, events = living()
+@pytest.mark.usefixtures("no_other_adapters")
+def test_gunicorn_hooks_start_and_stop_every_app() -> None:
+    before = loop_users()
+    app, events = lifespan_app()
     adapter = bridge.AsgiToWsgi(app)
 
     gunicorn.post_worker_init(None)
@@ -518,49 +514,49 @@ def test_the_hooks_of_gunicorn_start_and_stop_every_app() -> None:
     gunicorn.worker_exit(None, None)
     assert events == ["startup", "shutdown"]
 
-    assert leases() == before
+    assert loop_users() == before
     with pytest.raises(bridge.PoolClosed, match="is shut down"):
         call(adapter, environ_of())
 
 
-def test_an_app_may_start_while_a_signal_tells_all_of_their_end(adapted: Adapted) -> None:
-    """On another thread, between any two lines: gunicorn's own handler still has to be called."""
-    app, events = living()
-    live = adapted(app).start()
+def test_an_app_can_start_while_a_close_is_announced(to_wsgi: ToWsgi) -> None:
+    """On another thread and at any line. gunicorn's signal handler must still be called."""
+    app, events = lifespan_app()
+    running = to_wsgi(app).start()
     others: list[RunningApp] = []
 
     def start_another(*event: Any) -> Any:
         other = RunningApp.__new__(RunningApp)
-        other.pid = -1  # of no concern to this process
+        other.pid = -1  # belongs to another process
         others.append(other)
         running_app._running_apps.add(other)
         return start_another
 
-    outer = sys.gettrace()
+    previous = sys.gettrace()
     sys.settrace(start_another)
     try:
         announce_close(TIMEOUT_S, requests_s=TIMEOUT_S)
     finally:
-        sys.settrace(outer)
+        sys.settrace(previous)
         for other in others:
             running_app._running_apps.discard(other)
 
     assert others
-    live.close()
+    running.close()
     assert events == ["startup", "shutdown"]
 
 
-@pytest.mark.usefixtures("alone")
-def test_a_process_that_ends_on_the_loops_own_thread_says_so(bridge_log: Log) -> None:
-    """uWSGI with ``--lazy-apps`` runs ``exit()`` on whichever thread gets its SIGTERM."""
-    app, events = living()
+@pytest.mark.usefixtures("no_other_adapters")
+def test_an_exit_on_the_loop_thread_is_logged(bridge_log: Log) -> None:
+    """uWSGI with ``--lazy-apps`` runs ``exit()`` on the thread that receives SIGTERM."""
+    app, events = lifespan_app()
     adapter = bridge.AsgiToWsgi(app)
-    live = adapter.start()
+    running = adapter.start()
 
     async def exits() -> None:
         close_running_apps()
 
-    live.thread.submit(exits()).result(TIMEOUT_S)
+    running.thread.submit(exits()).result(TIMEOUT_S)
 
     [line] = [line for line in bridge_log() if "not shut down" in line]
     assert line.endswith("was not shut down: the process ends on the thread of its event loop")
@@ -574,14 +570,14 @@ AT_EXIT = """
 import asyncio, threading
 import bridge
 
-main_has_ended = []
+main_ended = []
 
 
 async def app(scope, receive, send):
     if scope["type"] == "http":
         await send({"type": "http.response.start", "status": 200})
         await send({"type": "http.response.body"})
-        while not main_has_ended:
+        while not main_ended:
             await asyncio.sleep(0.001)
         await asyncio.sleep(0.01)
         print("the background work is done")
@@ -596,16 +592,16 @@ environ = {"REQUEST_METHOD": "GET", "SERVER_PROTOCOL": "HTTP/1.1"}
 adapter = bridge.to_wsgi(app)
 adapter(environ, lambda *head: None)
 print("main ends")
-main_has_ended.append(True)
+main_ended.append(True)
 """
 
 
 @pytest.mark.skipif(
     sys.version_info[:3] in ((3, 12, 0), (3, 12, 1)),
-    reason="these start no thread at exit (python/cpython#113964)",
+    reason="these versions start no thread at exit (python/cpython#113964)",
 )
-def test_at_exit_the_work_is_done_and_the_app_is_shut_down() -> None:
-    """Also when its shutdown needs a thread: ``atexit`` would come too late for that."""
+def test_the_exit_waits_for_background_work_and_shuts_the_app_down() -> None:
+    """The shutdown may need a new thread, which ``atexit`` handlers cannot start."""
     ran = subprocess.run(
         [sys.executable, "-X", "dev", "-W", "error", "-c", AT_EXIT],
         capture_output=True,
@@ -618,14 +614,14 @@ def test_at_exit_the_work_is_done_and_the_app_is_shut_down() -> None:
     assert (ran.stdout.splitlines(), ran.stderr) == (lines, "")
 
 
-def test_a_fork_starts_the_app_anew_and_leaves_the_parents_alone(adapted: Adapted) -> None:
-    """P12: gunicorn --preload, after a request in the master."""
-    app, events = living()
-    adapter = adapted(app)
+def test_a_forked_child_starts_its_own_app(to_wsgi: ToWsgi) -> None:
+    """P12: gunicorn --preload after a request in the master."""
+    app, events = lifespan_app()
+    adapter = to_wsgi(app)
     call(adapter, environ_of())
     reading, writing = os.pipe()
     pid = os.fork()
-    if not pid:  # the child: report, and leave without the test runner's own exit
+    if not pid:  # the child: report, and skip the exit handlers of the test runner
         try:
             response = call(adapter, environ_of())
             adapter.close()
@@ -633,33 +629,33 @@ def test_a_fork_starts_the_app_anew_and_leaves_the_parents_alone(adapted: Adapte
         finally:
             os._exit(0)
     os.waitpid(pid, 0)
-    told = os.read(reading, 1000).decode()
+    output = os.read(reading, 1000).decode()
     os.close(reading)
     os.close(writing)
 
-    happened = ["startup", "request", "startup", "request", "shutdown"]
-    assert told == repr([b"[('pool', 'open')]", *happened])
+    expected = ["startup", "request", "startup", "request", "shutdown"]
+    assert output == repr([b"[('pool', 'open')]", *expected])
     assert events == ["startup", "request"]
     assert call(adapter, environ_of()).status == 200
 
 
-def test_a_fork_in_the_middle_of_a_startup_does_not_inherit_its_lock(adapted: Adapted) -> None:
-    starting, go_on = threading.Event(), threading.Event()
+def test_a_fork_during_a_startup_does_not_inherit_its_lock(to_wsgi: ToWsgi) -> None:
+    starting, release = threading.Event(), threading.Event()
     parent = os.getpid()
 
     async def slow(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await answer(send)
+            await respond(send)
             return
         await receive()
         if os.getpid() == parent:
             starting.set()
-            await asyncio.to_thread(go_on.wait, TIMEOUT_S)
+            await asyncio.to_thread(release.wait, TIMEOUT_S)
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await send({"type": "lifespan.shutdown.complete"})
 
-    adapter = adapted(slow)
+    adapter = to_wsgi(slow)
     request = Background(call, adapter, environ_of())
     assert starting.wait(TIMEOUT_S)
     reading, writing = os.pipe()
@@ -670,10 +666,10 @@ def test_a_fork_in_the_middle_of_a_startup_does_not_inherit_its_lock(adapted: Ad
         finally:
             os._exit(0)
     os.waitpid(pid, 0)
-    told = os.read(reading, 1000)
+    output = os.read(reading, 1000)
     os.close(reading)
     os.close(writing)
-    go_on.set()
+    release.set()
 
-    assert told == b"fine"
+    assert output == b"fine"
     assert request.result().body == b"fine"
