@@ -425,7 +425,7 @@ def test_background_work_runs_on_another_thread(to_wsgi: ToWsgi) -> None:
     assert seen[0].name.startswith("bridge-after-response")
 
 
-def test_thread_sensitive_code_only_after_the_response_runs_on_another_thread(
+def test_sync_code_only_after_the_response_runs_on_another_thread(
     to_wsgi: ToWsgi,
 ) -> None:
     seen: list[threading.Thread] = []

@@ -395,9 +395,7 @@ def test_an_early_hint_of_a_closed_response_is_dropped(
         await hinting
 
     def watch_client(environ: Any) -> None:
-        assert response_started.wait(
-            TIMEOUT_S
-        )  # the server thread sees the response before the hint
+        assert response_started.wait(TIMEOUT_S)  # until the response has started
 
     monkeypatch.setattr("bridge.asgi_to_wsgi.thread_side.watch_client", watch_client)
     adapter = to_wsgi(hints)
