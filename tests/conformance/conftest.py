@@ -1,4 +1,4 @@
-"""Adapters for the in-process tests, with their threads joined at the end of each test."""
+"""Adapters for the in-process tests of ``to_asgi``, whose threads are joined after each test."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from bridge.types import WsgiApp
 from tests.harness.asgi import lifespan
 
 
-class Bridged(Protocol):
-    """Makes an adapter as ``bridge.to_asgi`` does, and ends its threads after the test."""
+class ToAsgi(Protocol):
+    """Creates an adapter like ``bridge.to_asgi``. Its threads end after the test."""
 
     def __call__(self, app: WsgiApp, **options: Any) -> bridge.WsgiToAsgi: ...
 
 
 @pytest.fixture
-def bridged() -> Iterator[Bridged]:
-    made: list[bridge.WsgiToAsgi] = []
+def to_asgi() -> Iterator[ToAsgi]:
+    adapters: list[bridge.WsgiToAsgi] = []
 
     def make(app: WsgiApp, **options: Any) -> bridge.WsgiToAsgi:
         adapter = bridge.WsgiToAsgi(app, **{"threads": 4, **options})
-        made.append(adapter)
+        adapters.append(adapter)
         return adapter
 
     yield make
-    for adapter in made:
+    for adapter in adapters:
         asyncio.run(_end(adapter))
 
 
 async def _end(adapter: bridge.WsgiToAsgi) -> None:
-    """The lifespan's shutdown is the public way to join an adapter's threads."""
+    """Join the threads of an adapter by its lifespan shutdown, the public way."""
     async with lifespan(adapter):
         pass
 
 
 @pytest.fixture
 def logged(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
-    """What ``bridge`` has logged at warning level or above, one string for each record."""
+    """Messages that ``bridge`` logged at level WARNING or above."""
     caplog.set_level(logging.WARNING, logger="bridge")
 
     def messages() -> list[str]:

@@ -1,4 +1,4 @@
-"""Request and response bodies in messages: windows, backpressure, and bodies that are cut short."""
+"""Request and response bodies: windows, backpressure and truncated bodies."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bridge.types import Environ, Message, StartResponse
 from bridge.wsgi_to_asgi.bodies import RequestBody
 from tests.apps import wsgi_conformance
 from tests.apps.wsgi_routes import PLAIN
-from tests.conformance.conftest import Bridged
+from tests.conformance.conftest import ToAsgi
 from tests.harness.asgi import (
     Exchange,
     SendAfterDisconnect,
@@ -34,8 +34,8 @@ def length_header(length: int) -> list[tuple[bytes, bytes]]:
     return raw_headers(("content-length", str(length)))
 
 
-def test_a_complete_body_is_a_bytes_io(bridged: Bridged) -> None:
-    """No thread hand-over and no lock for what is there already."""
+def test_a_body_in_one_message_is_a_bytes_io(to_asgi: ToAsgi) -> None:
+    """It needs neither a hand-over between threads nor a lock."""
     kinds: list[type] = []
 
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -43,35 +43,35 @@ def test_a_complete_body_is_a_bytes_io(bridged: Bridged) -> None:
         start_response("200 OK", PLAIN)
         return [environ["wsgi.input"].read()]
 
-    assert call(bridged(app), http_scope("POST"), b"body").body == b"body"
+    assert call(to_asgi(app), http_scope("POST"), b"body").body == b"body"
     assert kinds == [io.BytesIO]
 
 
-def test_a_longer_body_is_a_buffered_reader(bridged: Bridged) -> None:
+def test_a_body_in_several_messages_is_a_buffered_reader(to_asgi: ToAsgi) -> None:
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         source = environ["wsgi.input"]
         assert isinstance(source, io.BufferedReader)
         start_response("200 OK", PLAIN)
         return [source.readline(), source.peek(1)[:1], source.read1(2), source.read()]
 
-    response = call(bridged(app), http_scope("POST"), b"line\nre", b"st")
+    response = call(to_asgi(app), http_scope("POST"), b"line\nre", b"st")
 
     assert response.body == b"line\nrrest"
 
 
 @pytest.mark.parametrize("pieces", [[b""], [b"", b""], [b"a"], [b"a", b""], [b"", b"a", b"", b"b"]])
 @pytest.mark.parametrize("how", ["read-64k", "readline", "readlines", "iter", "read-all"])
-def test_pieces_of_any_size_read_as_one_body(
-    bridged: Bridged, how: str, pieces: list[bytes]
+def test_messages_of_any_size_read_as_one_body(
+    to_asgi: ToAsgi, how: str, pieces: list[bytes]
 ) -> None:
     scope = http_scope("POST", "/upload", query=f"how={how}".encode())
 
-    seen = call(bridged(wsgi_conformance.app), scope, *pieces).json()
+    seen = call(to_asgi(wsgi_conformance.app), scope, *pieces).json()
 
     assert seen["length"] == len(b"".join(pieces))
 
 
-def test_the_app_starts_before_the_body_ends(bridged: Bridged) -> None:
+def test_the_app_starts_before_the_body_ends(to_asgi: ToAsgi) -> None:
     started = threading.Event()
 
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -81,7 +81,7 @@ def test_the_app_starts_before_the_body_ends(bridged: Bridged) -> None:
         return [first + environ["wsgi.input"].read()]
 
     async def run() -> bytes:
-        async with Exchange(bridged(app), http_scope("POST")) as exchange:
+        async with Exchange(to_asgi(app), http_scope("POST")) as exchange:
             exchange.feed(b"first", more=True)
             assert await asyncio.to_thread(started.wait, WAIT_S)
             exchange.feed(b" and rest")
@@ -90,24 +90,24 @@ def test_the_app_starts_before_the_body_ends(bridged: Bridged) -> None:
     assert asyncio.run(run()) == b"first and rest"
 
 
-def test_no_more_is_received_than_the_window_allows(bridged: Bridged) -> None:
-    """An endless upload that the app does not read: the server's own flow control stops it."""
-    go_on, enough = threading.Event(), 10 * WINDOW
+def test_receive_is_not_called_beyond_the_window(to_asgi: ToAsgi) -> None:
+    """The server's flow control pauses an endless upload that the app does not read."""
+    release, enough = threading.Event(), 10 * WINDOW
 
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        assert go_on.wait(WAIT_S)
+        assert release.wait(WAIT_S)
         start_response("200 OK", PLAIN)
         return [b"%d" % len(environ["wsgi.input"].read(enough))]
 
     async def run() -> None:
         taken = 0
-        asked_again = asyncio.Event()
+        received_more = asyncio.Event()
 
         async def receive() -> Message:
             nonlocal taken
             taken += 100
             if taken > 2 * WINDOW:
-                asked_again.set()
+                received_more.set()
             await asyncio.sleep(0)
             return body_message(b"x" * 100, more=True)
 
@@ -116,23 +116,23 @@ def test_no_more_is_received_than_the_window_allows(bridged: Bridged) -> None:
         async def send(message: Message) -> None:
             sent.append(message)
 
-        adapter = bridged(app, body_window=WINDOW)
+        adapter = to_asgi(app, body_window=WINDOW)
         task = asyncio.ensure_future(adapter(http_scope("POST"), receive, send))
-        for _ in range(100):  # more turns of the loop than the window has messages
+        for _ in range(100):  # more iterations than the window has messages
             await asyncio.sleep(0)
         assert taken <= WINDOW + 200
-        go_on.set()
+        release.set()
         await asyncio.wait_for(task, WAIT_S)
         assert sent[-1]["body"] == b"%d" % enough
-        assert asked_again.is_set()
+        assert received_more.is_set()
 
     asyncio.run(run())
 
 
 @pytest.mark.parametrize("send_after_disconnect", ["raises", "silent"])
 @pytest.mark.parametrize("declared", [True, False])
-def test_a_body_cut_short_raises_where_it_is_read(
-    bridged: Bridged, send_after_disconnect: SendAfterDisconnect, declared: bool
+def test_a_truncated_body_raises_in_read(
+    to_asgi: ToAsgi, send_after_disconnect: SendAfterDisconnect, declared: bool
 ) -> None:
     found: list[bytes | type[Exception]] = []
     started = threading.Event()
@@ -152,20 +152,20 @@ def test_a_body_cut_short_raises_where_it_is_read(
         headers = length_header(100) if declared else []
         scope = http_scope("POST", headers=headers)
         async with Exchange(
-            bridged(app), scope, send_after_disconnect=send_after_disconnect
+            to_asgi(app), scope, send_after_disconnect=send_after_disconnect
         ) as exchange:
             exchange.feed(b"part", more=True)
             assert await asyncio.to_thread(started.wait, WAIT_S)
             exchange.disconnect()
-            await exchange.wait()  # leaving is no error of the app
+            await exchange.wait()  # a disconnect is not an error of the app
         return exchange
 
     assert asyncio.run(run()).sent == []
     assert found == [b"part", ClientDisconnected]
 
 
-def test_a_server_that_ends_a_body_too_early_is_not_believed(bridged: Bridged) -> None:
-    """``more_body=False`` after 4 of 100 declared bytes: not a clean end either."""
+def test_a_body_shorter_than_its_content_length_raises_in_read(to_asgi: ToAsgi) -> None:
+    """``more_body=False`` after 4 of 100 declared bytes is not a clean end."""
 
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         with pytest.raises(ClientDisconnected, match="4 of 100"):
@@ -173,12 +173,12 @@ def test_a_server_that_ends_a_body_too_early_is_not_believed(bridged: Bridged) -
         start_response("400 Bad Request", PLAIN)
         return [b"cut short"]
 
-    response = call(bridged(app), http_scope("POST", headers=length_header(100)), b"part")
+    response = call(to_asgi(app), http_scope("POST", headers=length_header(100)), b"part")
 
     assert (response.status, response.body) == (400, b"cut short")
 
 
-def test_reading_again_after_the_cut_raises_again(bridged: Bridged) -> None:
+def test_further_reads_of_a_truncated_body_raise_again(to_asgi: ToAsgi) -> None:
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         for _ in range(3):
             with pytest.raises(ClientDisconnected):
@@ -186,25 +186,25 @@ def test_reading_again_after_the_cut_raises_again(bridged: Bridged) -> None:
         start_response("200 OK", PLAIN)
         return [b"done"]
 
-    response = call(bridged(app), http_scope("POST", headers=length_header(9)), b"p")
+    response = call(to_asgi(app), http_scope("POST", headers=length_header(9)), b"p")
 
     assert response.body == b"done"
 
 
-def test_reading_after_the_end_returns_nothing_again_and_again(bridged: Bridged) -> None:
+def test_reads_after_the_end_return_empty_bytes(to_asgi: ToAsgi) -> None:
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         source = environ["wsgi.input"]
         found = [source.read(), source.read(), source.read(1), source.readline()]
         start_response("200 OK", PLAIN)
         return [repr(found).encode()]
 
-    response = call(bridged(app), http_scope("POST"), b"a", b"b")
+    response = call(to_asgi(app), http_scope("POST"), b"a", b"b")
 
     assert response.body == repr([b"ab", b"", b"", b""]).encode()
 
 
-def test_the_app_is_no_further_ahead_than_the_window(bridged: Bridged) -> None:
-    """P3 in messages: a client that reads nothing holds the app at ``response_window`` bytes."""
+def test_the_app_is_at_most_the_window_ahead(to_asgi: ToAsgi) -> None:
+    """P3: a client that does not read pauses the app after ``response_window`` bytes."""
     made = 0
     stopped = threading.Event()
 
@@ -216,11 +216,11 @@ def test_the_app_is_no_further_ahead_than_the_window(bridged: Bridged) -> None:
             yield b"x" * 100
 
     async def run() -> None:
-        async with Exchange(bridged(app, response_window=WINDOW), http_scope()) as exchange:
+        async with Exchange(to_asgi(app, response_window=WINDOW), http_scope()) as exchange:
             exchange.pause_reading()
             exchange.feed()
             before = -1
-            while made != before:  # the thread stands still; a slow machine can only stop too soon
+            while made != before:  # until the thread pauses; a slow machine can end this too soon
                 before = made
                 await asyncio.sleep(0.05)
             assert 0 < made <= 2 * WINDOW + 200
@@ -232,7 +232,7 @@ def test_the_app_is_no_further_ahead_than_the_window(bridged: Bridged) -> None:
     asyncio.run(run())
 
 
-def test_a_chunk_larger_than_the_window_is_sent_in_pieces(bridged: Bridged) -> None:
+def test_a_chunk_larger_than_the_window_is_split(to_asgi: ToAsgi) -> None:
     whole = bytes(range(256)) * 40
 
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -240,7 +240,7 @@ def test_a_chunk_larger_than_the_window_is_sent_in_pieces(bridged: Bridged) -> N
         return iter([whole])
 
     async def run() -> Exchange:
-        async with Exchange(bridged(app, response_window=WINDOW), http_scope()) as exchange:
+        async with Exchange(to_asgi(app, response_window=WINDOW), http_scope()) as exchange:
             exchange.feed()
             await exchange.response()
         return exchange
@@ -250,8 +250,8 @@ def test_a_chunk_larger_than_the_window_is_sent_in_pieces(bridged: Bridged) -> N
     assert max(len(message["body"]) for message in exchange.sent[1:]) <= WINDOW
 
 
-def test_chunks_that_wait_go_out_together(bridged: Bridged) -> None:
-    """One message for many small chunks while the server is busy: fewer wake-ups, fewer writes."""
+def test_waiting_chunks_are_sent_together(to_asgi: ToAsgi) -> None:
+    """Many small chunks in one message while the server is busy save wakeups and writes."""
 
     all_made = threading.Event()
 
@@ -262,7 +262,7 @@ def test_chunks_that_wait_go_out_together(bridged: Bridged) -> None:
         all_made.set()
 
     async def run() -> Exchange:
-        async with Exchange(bridged(app), http_scope()) as exchange:
+        async with Exchange(to_asgi(app), http_scope()) as exchange:
             exchange.pause_reading()
             exchange.feed()
             assert await asyncio.to_thread(all_made.wait, WAIT_S)
@@ -275,9 +275,9 @@ def test_chunks_that_wait_go_out_together(bridged: Bridged) -> None:
     assert len(exchange.sent) < 250
 
 
-def test_expect_continue_is_not_received_before_the_app_reads(bridged: Bridged) -> None:
-    """A server sends 100 Continue at the first ``receive()``, so an app that refuses an upload by
-    its head alone must be able to answer without one (RFC 9110, 10.1.1).
+def test_expect_continue_is_not_received_before_the_app_reads(to_asgi: ToAsgi) -> None:
+    """A server sends 100 Continue at the first ``receive()``. An app that refuses an upload by its
+    head must be able to respond without it (RFC 9110, 10.1.1).
     """
     received = 0
 
@@ -289,7 +289,7 @@ def test_expect_continue_is_not_received_before_the_app_reads(bridged: Bridged) 
         async def receive() -> Message:
             nonlocal received
             received += 1
-            return body_message(b"never wanted")
+            return body_message(b"unused")
 
         sent: list[Message] = []
 
@@ -297,25 +297,25 @@ def test_expect_continue_is_not_received_before_the_app_reads(bridged: Bridged) 
             sent.append(message)
 
         headers = [*length_header(12), (b"expect", b"100-continue")]
-        await bridged(app)(http_scope("POST", headers=headers), receive, send)
+        await to_asgi(app)(http_scope("POST", headers=headers), receive, send)
         return sent
 
     assert asyncio.run(run())[0]["status"] == 413
     assert received == 0
 
 
-def test_a_body_that_comes_whole_while_the_app_falls_asleep_is_not_lost() -> None:
-    """The moment between "there is nothing yet" and sleeping: data and end arrive right there."""
+def test_a_body_that_arrives_just_before_the_reader_sleeps_is_not_lost() -> None:
+    """Data and end arrive after the reader has found nothing and before it sleeps."""
 
-    class AtOnce:
-        """An event loop that is so fast that it has run before ``post`` returns."""
+    class ImmediateInbox:
+        """An inbox whose event loop has run the callback before ``post`` returns."""
 
         def post(self, callback: Callable[[], object]) -> bool:
             body.feed(b"hello")
             body.end()
             return True
 
-    body = RequestBody(cast(LoopInbox, AtOnce()), WINDOW)
+    body = RequestBody(cast(LoopInbox, ImmediateInbox()), WINDOW)
     body.pause()
 
     assert io.BufferedReader(body).read() == b"hello"

@@ -1,4 +1,4 @@
-"""Context variables and thread-locals: in, out, and never into the next request."""
+"""Context variables and asgiref locals: shared within a request, not with the next one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from asgiref.sync import async_to_sync
 
 from bridge.types import Environ, Receive, Scope, Send, StartResponse
 from tests.apps.wsgi_routes import PLAIN
-from tests.conformance.conftest import Bridged
+from tests.conformance.conftest import ToAsgi
 from tests.harness.asgi import Exchange, call, call_async, http_scope
 
 user: ContextVar[str] = ContextVar("user", default="nobody")
@@ -20,24 +20,24 @@ locals_ = Local()
 
 
 def setting_app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """Answers with what the variable was, then sets it to the path."""
+    """Responds with the value of the variable and sets it to the path."""
     before = user.get()
     user.set(environ["PATH_INFO"])
     start_response("200 OK", PLAIN)
     return [before.encode()]
 
 
-def test_what_the_server_set_is_seen_by_the_app(bridged: Bridged) -> None:
+def test_variables_of_the_server_are_visible_in_the_app(to_asgi: ToAsgi) -> None:
     async def run() -> bytes:
         user.set("ann")
-        return (await call_async(bridged(setting_app), http_scope())).body
+        return (await call_async(to_asgi(setting_app), http_scope())).body
 
     assert asyncio.run(run()) == b"ann"
 
 
-def test_what_the_app_set_is_seen_by_its_caller(bridged: Bridged) -> None:
+def test_variables_of_the_app_are_visible_in_its_caller(to_asgi: ToAsgi) -> None:
     seen: list[str] = []
-    adapter = bridged(setting_app)
+    adapter = to_asgi(setting_app)
 
     async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
         await adapter(scope, receive, send)
@@ -47,7 +47,7 @@ def test_what_the_app_set_is_seen_by_its_caller(bridged: Bridged) -> None:
     assert seen == ["/ann"]
 
 
-def test_what_a_generator_sets_while_it_runs_is_seen_by_its_caller(bridged: Bridged) -> None:
+def test_variables_set_during_iteration_are_visible_in_the_caller(to_asgi: ToAsgi) -> None:
     seen: list[str] = []
 
     def app(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
@@ -56,7 +56,7 @@ def test_what_a_generator_sets_while_it_runs_is_seen_by_its_caller(bridged: Brid
         user.set("late")
         yield b"b"
 
-    adapter = bridged(app)
+    adapter = to_asgi(app)
 
     async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
         await adapter(scope, receive, send)
@@ -66,35 +66,35 @@ def test_what_a_generator_sets_while_it_runs_is_seen_by_its_caller(bridged: Brid
     assert seen == ["late"]
 
 
-def test_nothing_leaks_into_the_next_request_on_the_same_thread(bridged: Bridged) -> None:
-    adapter = bridged(setting_app, threads=1)
+def test_variables_do_not_leak_into_the_next_request_on_a_thread(to_asgi: ToAsgi) -> None:
+    adapter = to_asgi(setting_app, threads=1)
 
     bodies = [call(adapter, http_scope(path=f"/{number}")).body for number in range(5)]
 
     assert bodies == [b"nobody"] * 5
 
 
-def test_requests_at_the_same_time_keep_their_own(bridged: Bridged) -> None:
-    together = threading.Barrier(4)
+def test_concurrent_requests_do_not_share_variables(to_asgi: ToAsgi) -> None:
+    barrier = threading.Barrier(4)
 
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         user.set(environ["PATH_INFO"])
-        together.wait(10)
+        barrier.wait(10)
         start_response("200 OK", PLAIN)
         return [user.get().encode()]
 
-    adapter = bridged(app, threads=4)
+    adapter = to_asgi(app, threads=4)
 
     async def run() -> list[bytes]:
         scopes = [http_scope(path=f"/{number}") for number in range(4)]
-        answers = await asyncio.gather(*(call_async(adapter, scope) for scope in scopes))
-        return [answer.body for answer in answers]
+        responses = await asyncio.gather(*(call_async(adapter, scope) for scope in scopes))
+        return [response.body for response in responses]
 
     assert asyncio.run(run()) == [b"/0", b"/1", b"/2", b"/3"]
 
 
-def test_an_asgiref_local_crosses_both_ways(bridged: Bridged) -> None:
-    """What Django keeps its connections and translations in."""
+def test_asgiref_locals_are_shared_with_the_app(to_asgi: ToAsgi) -> None:
+    """Django keeps its connections and translations in them."""
     seen: list[str] = []
 
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -103,7 +103,7 @@ def test_an_asgiref_local_crosses_both_ways(bridged: Bridged) -> None:
         start_response("200 OK", PLAIN)
         return [before.encode()]
 
-    adapter = bridged(app)
+    adapter = to_asgi(app)
 
     async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
         locals_.language = "de"
@@ -114,31 +114,31 @@ def test_an_asgiref_local_crosses_both_ways(bridged: Bridged) -> None:
     assert seen == ["fr"]
 
 
-def test_async_to_sync_inside_the_app_runs_on_the_servers_own_loop(bridged: Bridged) -> None:
+def test_async_to_sync_in_the_app_runs_on_the_servers_loop(to_asgi: ToAsgi) -> None:
     loops: list[asyncio.AbstractEventLoop] = []
 
-    async def note_the_loop() -> None:
+    async def record_loop() -> None:
         loops.append(asyncio.get_running_loop())
 
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        async_to_sync(note_the_loop)()
+        async_to_sync(record_loop)()
         start_response("200 OK", PLAIN)
         return [b"ok"]
 
     async def run() -> asyncio.AbstractEventLoop:
-        adapter = bridged(app)
+        adapter = to_asgi(app)
         for _ in range(2):
             await call_async(adapter, http_scope())
         return asyncio.get_running_loop()
 
-    own = asyncio.run(run())
-    assert loops == [own, own]
+    loop = asyncio.run(run())
+    assert loops == [loop, loop]
 
 
-def test_async_to_sync_in_close_runs_on_the_servers_own_loop(bridged: Bridged) -> None:
+def test_async_to_sync_in_close_runs_on_the_servers_loop(to_asgi: ToAsgi) -> None:
     loops: list[asyncio.AbstractEventLoop] = []
 
-    async def note_the_loop() -> None:
+    async def record_loop() -> None:
         loops.append(asyncio.get_running_loop())
 
     def app(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
@@ -146,13 +146,13 @@ def test_async_to_sync_in_close_runs_on_the_servers_own_loop(bridged: Bridged) -
         try:
             yield b"a"
         finally:
-            async_to_sync(note_the_loop)()
+            async_to_sync(record_loop)()
 
     async def run() -> asyncio.AbstractEventLoop:
-        async with Exchange(bridged(app), http_scope()) as running:
-            running.feed()
-            await running.response()
+        async with Exchange(to_asgi(app), http_scope()) as exchange:
+            exchange.feed()
+            await exchange.response()
         return asyncio.get_running_loop()
 
-    own = asyncio.run(run())
-    assert loops == [own]
+    loop = asyncio.run(run())
+    assert loops == [loop]

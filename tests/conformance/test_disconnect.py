@@ -1,4 +1,4 @@
-"""Clients that leave, in both ways that a server has to say so, and tasks that are cancelled."""
+"""Disconnects, for servers whose ``send`` raises and servers whose does not, and cancellation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bridge._threads import pool as pool_module
 from bridge.errors import ClientDisconnected
 from bridge.types import Environ, Message, StartResponse
 from tests.apps.wsgi_routes import PLAIN
-from tests.conformance.conftest import Bridged
+from tests.conformance.conftest import ToAsgi
 from tests.harness.asgi import Exchange, SendAfterDisconnect, body_message, call, http_scope
 
 Logged = Callable[[], list[str]]
@@ -23,14 +23,14 @@ user: ContextVar[str] = ContextVar("user", default="-")
 
 
 class Endless:
-    """Chunks for ever, as fast as they are taken; remembers how it was closed."""
+    """An endless iterable that records how it is closed."""
 
     def __init__(self) -> None:
         self.threads: set[int] = set()
         self.closed = threading.Event()
         self.closed_on: int | None = None
-        self.closed_as = ""
-        self.closings = 0
+        self.user_at_close = ""
+        self.close_count = 0
 
     def app(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         user.set("the app")
@@ -45,42 +45,42 @@ class Endless:
         return b"tick" * 25
 
     def close(self) -> None:
-        self.closings += 1
+        self.close_count += 1
         self.closed_on = threading.get_ident()
-        self.closed_as = user.get()
+        self.user_at_close = user.get()
         self.closed.set()
 
 
-class Held:
-    """An app that says when it is inside, and waits there until it may go on."""
+class BlockedApp:
+    """An app that waits for ``release``."""
 
     def __init__(self) -> None:
-        self.inside, self.go_on = threading.Event(), threading.Event()
+        self.started, self.release = threading.Event(), threading.Event()
         self.paths: list[str] = []
 
     def app(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         self.paths.append(environ["PATH_INFO"])
-        self.inside.set()
-        assert self.go_on.wait(WAIT_S)
+        self.started.set()
+        assert self.release.wait(WAIT_S)
         start_response("200 OK", PLAIN)
         return [b"ok"]
 
 
-async def turns_of_the_loop() -> None:
-    """Let what is ready run: more turns than any message needs on its way through the adapter."""
+async def run_ready_callbacks() -> None:
+    """Iterate the loop often enough for a message to pass through the adapter."""
     for _ in range(20):
         await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize("send_after_disconnect", BOTH)
-def test_close_runs_once_on_the_iterating_thread(
-    bridged: Bridged, logged: Logged, send_after_disconnect: SendAfterDisconnect
+def test_a_disconnect_closes_the_iterable_once_on_its_thread(
+    to_asgi: ToAsgi, logged: Logged, send_after_disconnect: SendAfterDisconnect
 ) -> None:
     body = Endless()
 
     async def run() -> None:
         async with Exchange(
-            bridged(body.app), http_scope(), send_after_disconnect=send_after_disconnect
+            to_asgi(body.app), http_scope(), send_after_disconnect=send_after_disconnect
         ) as exchange:
             exchange.feed()
             await exchange.wait_for_body(1000)
@@ -90,19 +90,19 @@ def test_close_runs_once_on_the_iterating_thread(
     asyncio.run(run())
     assert body.closed.is_set()
     assert body.threads == {body.closed_on}
-    assert body.closed_as == "the app"
-    assert body.closings == 1
+    assert body.user_at_close == "the app"
+    assert body.close_count == 1
     assert logged() == []
 
 
 @pytest.mark.parametrize("send_after_disconnect", BOTH)
-def test_leaving_wakes_an_app_that_waits_for_the_window(
-    bridged: Bridged, send_after_disconnect: SendAfterDisconnect
+def test_a_disconnect_wakes_an_app_that_waits_for_the_window(
+    to_asgi: ToAsgi, send_after_disconnect: SendAfterDisconnect
 ) -> None:
     body = Endless()
 
     async def run() -> None:
-        adapter = bridged(body.app, response_window=100)
+        adapter = to_asgi(body.app, response_window=100)
         async with Exchange(
             adapter, http_scope(), send_after_disconnect=send_after_disconnect
         ) as exchange:
@@ -117,11 +117,11 @@ def test_leaving_wakes_an_app_that_waits_for_the_window(
 
 
 @pytest.mark.parametrize("send_after_disconnect", BOTH)
-def test_a_quiet_app_is_stopped_at_its_next_chunk(
-    bridged: Bridged, send_after_disconnect: SendAfterDisconnect
+def test_a_disconnect_ends_a_busy_app_at_its_next_chunk(
+    to_asgi: ToAsgi, send_after_disconnect: SendAfterDisconnect
 ) -> None:
-    """The app is busy between chunks; the client has left when the next one comes."""
-    go_on = threading.Event()
+    """The client disconnects while the app is busy between two chunks."""
+    release = threading.Event()
     made: list[bytes] = []
     closed: list[bool] = []
 
@@ -131,19 +131,19 @@ def test_a_quiet_app_is_stopped_at_its_next_chunk(
             for chunk in (b"first", b"second", b"third"):
                 made.append(chunk)
                 yield chunk
-                assert go_on.wait(WAIT_S)
+                assert release.wait(WAIT_S)
         finally:
             closed.append(True)
 
     async def run() -> None:
         async with Exchange(
-            bridged(app), http_scope(), send_after_disconnect=send_after_disconnect
+            to_asgi(app), http_scope(), send_after_disconnect=send_after_disconnect
         ) as exchange:
             exchange.feed()
             await exchange.wait_for_body(5)
             exchange.disconnect()
-            await turns_of_the_loop()
-            go_on.set()
+            await run_ready_callbacks()
+            release.set()
             await exchange.wait()
 
     asyncio.run(run())
@@ -152,8 +152,8 @@ def test_a_quiet_app_is_stopped_at_its_next_chunk(
 
 
 @pytest.mark.parametrize("send_after_disconnect", BOTH)
-def test_write_raises_once_the_client_has_left(
-    bridged: Bridged, logged: Logged, send_after_disconnect: SendAfterDisconnect
+def test_write_raises_after_a_disconnect(
+    to_asgi: ToAsgi, logged: Logged, send_after_disconnect: SendAfterDisconnect
 ) -> None:
     raised = threading.Event()
 
@@ -168,7 +168,7 @@ def test_write_raises_once_the_client_has_left(
 
     async def run() -> None:
         async with Exchange(
-            bridged(app), http_scope(), send_after_disconnect=send_after_disconnect
+            to_asgi(app), http_scope(), send_after_disconnect=send_after_disconnect
         ) as exchange:
             exchange.feed()
             await exchange.wait_for_body(1000)
@@ -181,24 +181,24 @@ def test_write_raises_once_the_client_has_left(
 
 
 @pytest.mark.parametrize("send_after_disconnect", BOTH)
-def test_ten_times_as_many_disconnects_as_threads_cost_no_thread(
-    bridged: Bridged, send_after_disconnect: SendAfterDisconnect
+def test_many_disconnects_lose_no_thread(
+    to_asgi: ToAsgi, send_after_disconnect: SendAfterDisconnect
 ) -> None:
     threads = 4
     bodies: list[Endless] = []
-    together = threading.Barrier(threads)
+    barrier = threading.Barrier(threads)
 
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        if environ["PATH_INFO"] == "/together":
-            together.wait(WAIT_S)
+        if environ["PATH_INFO"] == "/wait":
+            barrier.wait(WAIT_S)
             start_response("200 OK", PLAIN)
             return [b"all inside"]
         bodies.append(Endless())
         return bodies[-1].app(environ, start_response)
 
-    adapter = bridged(app, threads=threads)
+    adapter = to_asgi(app, threads=threads)
 
-    async def leave_one() -> None:
+    async def disconnect_one() -> None:
         async with Exchange(
             adapter, http_scope(), send_after_disconnect=send_after_disconnect
         ) as exchange:
@@ -207,15 +207,15 @@ def test_ten_times_as_many_disconnects_as_threads_cost_no_thread(
             exchange.disconnect()
             await exchange.wait()
 
-    async def ask_one() -> bytes:
-        async with Exchange(adapter, http_scope(path="/together")) as exchange:
+    async def request_one() -> bytes:
+        async with Exchange(adapter, http_scope(path="/wait")) as exchange:
             exchange.feed()
             return (await exchange.response()).body
 
     async def run() -> list[bytes]:
         for _ in range(10):
-            await asyncio.gather(*(leave_one() for _ in range(threads)))
-        return await asyncio.gather(*(ask_one() for _ in range(threads)))
+            await asyncio.gather(*(disconnect_one() for _ in range(threads)))
+        return await asyncio.gather(*(request_one() for _ in range(threads)))
 
     assert asyncio.run(run()) == [b"all inside"] * threads
     assert len(bodies) == 10 * threads
@@ -223,43 +223,43 @@ def test_ten_times_as_many_disconnects_as_threads_cost_no_thread(
     assert adapter.stats().threads <= threads
 
 
-def test_a_client_that_leaves_before_its_turn_never_reaches_the_app(bridged: Bridged) -> None:
-    held = Held()
+def test_a_disconnect_in_the_backlog_skips_the_app(to_asgi: ToAsgi) -> None:
+    blocked = BlockedApp()
 
     async def run() -> None:
-        adapter = bridged(held.app, threads=1)
+        adapter = to_asgi(blocked.app, threads=1)
         async with Exchange(adapter, http_scope(path="/first")) as first:
             first.feed()
-            assert await asyncio.to_thread(held.inside.wait, WAIT_S)
+            assert await asyncio.to_thread(blocked.started.wait, WAIT_S)
             async with Exchange(adapter, http_scope(path="/second")) as second:
-                second.feed(b"part", more=True)  # a body is still coming, so leaving is noticed
-                await turns_of_the_loop()
+                second.feed(b"part", more=True)  # incomplete, so the adapter listens
+                await run_ready_callbacks()
                 second.disconnect()
-                await turns_of_the_loop()
-                held.go_on.set()
+                await run_ready_callbacks()
+                blocked.release.set()
                 await second.wait()
                 assert second.sent == []
             await first.response()
 
     asyncio.run(run())
-    assert held.paths == ["/first"]
+    assert blocked.paths == ["/first"]
 
 
-def test_a_client_that_leaves_while_it_waits_for_long_never_reaches_the_app(
-    bridged: Bridged, monkeypatch: pytest.MonkeyPatch
+def test_a_disconnect_after_a_long_wait_in_the_backlog_skips_the_app(
+    to_asgi: ToAsgi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its request is complete, so nothing but its long wait makes the adapter listen."""
+    """The request is complete: the adapter listens only because it waits long."""
     monkeypatch.setattr(pool_module, "REMIND_S", 0.01)
-    held = Held()
+    blocked = BlockedApp()
 
     def is_listening(count: int) -> bool:
         return [task.get_name() for task in asyncio.all_tasks()].count("bridge-receive") == count
 
     async def run() -> None:
-        adapter = bridged(held.app, threads=1)
+        adapter = to_asgi(blocked.app, threads=1)
         async with Exchange(adapter, http_scope(path="/first")) as first:
             first.feed()
-            assert await asyncio.to_thread(held.inside.wait, WAIT_S)
+            assert await asyncio.to_thread(blocked.started.wait, WAIT_S)
             async with Exchange(adapter, http_scope(path="/second")) as second:
                 second.feed()
                 async with asyncio.timeout(WAIT_S):
@@ -268,16 +268,16 @@ def test_a_client_that_leaves_while_it_waits_for_long_never_reaches_the_app(
                     second.disconnect()
                     while not is_listening(0):
                         await asyncio.sleep(0.001)
-                held.go_on.set()
+                blocked.release.set()
                 await second.wait()
             await first.response()
 
     asyncio.run(run())
-    assert held.paths == ["/first"]
+    assert blocked.paths == ["/first"]
 
 
-def test_a_refused_request_leaves_no_task(bridged: Bridged) -> None:
-    held = Held()
+def test_a_refused_request_leaves_no_task(to_asgi: ToAsgi) -> None:
+    blocked = BlockedApp()
 
     async def run() -> list[Message]:
         messages = iter([body_message(b"part", more=True)])
@@ -286,47 +286,49 @@ def test_a_refused_request_leaves_no_task(bridged: Bridged) -> None:
         async def receive() -> Message:
             for message in messages:
                 return message
-            return await asyncio.Future()  # the client takes its time
+            return await asyncio.Future()  # the client sends nothing more
 
         async def send(message: Message) -> None:
             sent.append(message)
 
-        adapter = bridged(held.app, threads=1, backlog=1)
+        adapter = to_asgi(blocked.app, threads=1, backlog=1)
         async with (
             Exchange(adapter, http_scope()) as first,
             Exchange(adapter, http_scope()) as second,
         ):
             first.feed()
-            assert await asyncio.to_thread(held.inside.wait, WAIT_S)
+            assert await asyncio.to_thread(blocked.started.wait, WAIT_S)
             second.feed()
-            await turns_of_the_loop()
+            await run_ready_callbacks()
             await adapter(http_scope("POST"), receive, send)
-            await turns_of_the_loop()
+            await run_ready_callbacks()
             assert "bridge-receive" not in [task.get_name() for task in asyncio.all_tasks()]
-            held.go_on.set()
+            blocked.release.set()
             await second.response()
         return sent
 
     assert asyncio.run(run())[0]["status"] == 503
 
 
-def test_an_error_after_the_server_gave_up_is_logged(bridged: Bridged, logged: Logged) -> None:
-    inside, go_on = threading.Event(), threading.Event()
+def test_an_exception_after_the_server_cancelled_the_request_is_logged(
+    to_asgi: ToAsgi, logged: Logged
+) -> None:
+    started, release = threading.Event(), threading.Event()
 
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        inside.set()
-        assert go_on.wait(WAIT_S)
-        raise ValueError("nobody waits for this")
+        started.set()
+        assert release.wait(WAIT_S)
+        raise ValueError("the request was cancelled")
 
     async def run() -> None:
-        async with Exchange(bridged(app), http_scope()) as exchange:
+        async with Exchange(to_asgi(app), http_scope()) as exchange:
             exchange.feed()
-            assert await asyncio.to_thread(inside.wait, WAIT_S)
+            assert await asyncio.to_thread(started.wait, WAIT_S)
             exchange.task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await exchange.wait()
             assert logged() == []
-            go_on.set()
+            release.set()
             async with asyncio.timeout(WAIT_S):
                 while not logged():
                     await asyncio.sleep(0.001)
@@ -336,8 +338,8 @@ def test_an_error_after_the_server_gave_up_is_logged(bridged: Bridged, logged: L
     assert "the app failed after the server had given up" in line
 
 
-def test_reading_on_after_the_request_is_over_raises(bridged: Bridged) -> None:
-    """A thread of the app's own, that has outlived the request."""
+def test_reading_the_body_after_the_request_raises(to_asgi: ToAsgi) -> None:
+    """A thread of the app may outlive the request."""
     outcome: list[str] = []
     threads: list[threading.Thread] = []
 
@@ -354,7 +356,7 @@ def test_reading_on_after_the_request_is_over_raises(bridged: Bridged) -> None:
         return [b"ok"]
 
     async def run() -> None:
-        async with Exchange(bridged(app), http_scope("POST")) as exchange:
+        async with Exchange(to_asgi(app), http_scope("POST")) as exchange:
             exchange.feed(b"part", more=True)
             await exchange.response()
             await asyncio.to_thread(threads[0].join, WAIT_S)
@@ -363,12 +365,12 @@ def test_reading_on_after_the_request_is_over_raises(bridged: Bridged) -> None:
     assert outcome == ["the request is over"]
 
 
-def test_a_cancelled_task_closes_the_iterator(bridged: Bridged) -> None:
-    """A server that shuts down cancels its tasks; the thread must not go on for ever."""
+def test_cancelling_the_task_closes_the_iterable(to_asgi: ToAsgi) -> None:
+    """A server cancels its tasks at shutdown, and the thread must not run forever."""
     body = Endless()
 
     async def run() -> None:
-        async with Exchange(bridged(body.app), http_scope()) as exchange:
+        async with Exchange(to_asgi(body.app), http_scope()) as exchange:
             exchange.feed()
             await exchange.wait_for_body(1000)
             exchange.task.cancel()
@@ -380,7 +382,7 @@ def test_a_cancelled_task_closes_the_iterator(bridged: Bridged) -> None:
     assert body.threads == {body.closed_on}
 
 
-def test_a_cancelled_task_wakes_an_app_that_reads_its_body(bridged: Bridged) -> None:
+def test_cancelling_the_task_wakes_an_app_that_reads(to_asgi: ToAsgi) -> None:
     reading, woken = threading.Event(), threading.Event()
 
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -395,7 +397,7 @@ def test_a_cancelled_task_wakes_an_app_that_reads_its_body(bridged: Bridged) -> 
         return []
 
     async def run() -> None:
-        async with Exchange(bridged(app), http_scope("POST")) as exchange:
+        async with Exchange(to_asgi(app), http_scope("POST")) as exchange:
             exchange.feed(b"part", more=True)
             assert await asyncio.to_thread(reading.wait, WAIT_S)
             exchange.task.cancel()
@@ -404,8 +406,8 @@ def test_a_cancelled_task_wakes_an_app_that_reads_its_body(bridged: Bridged) -> 
     asyncio.run(run())
 
 
-def test_a_server_error_in_send_is_the_servers_own(bridged: Bridged) -> None:
-    """What is no disconnect is not swallowed as one: the iterator is closed, and it goes up."""
+def test_an_exception_of_send_is_raised_to_the_server(to_asgi: ToAsgi) -> None:
+    """It is not a disconnect: the iterable is closed and the exception propagates."""
     body = Endless()
 
     async def run() -> None:
@@ -421,15 +423,15 @@ def test_a_server_error_in_send_is_the_servers_own(bridged: Bridged) -> None:
 
         received: list[int] = []
         with pytest.raises(ValueError, match="refuses"):
-            await asyncio.wait_for(bridged(body.app)(http_scope(), receive, send), WAIT_S)
+            await asyncio.wait_for(to_asgi(body.app)(http_scope(), receive, send), WAIT_S)
         assert await asyncio.to_thread(body.closed.wait, WAIT_S)
 
     asyncio.run(run())
 
 
-def test_a_client_that_left_before_the_app_began_is_no_error(bridged: Bridged) -> None:
+def test_a_disconnect_before_the_app_starts_is_not_an_error(to_asgi: ToAsgi) -> None:
     async def run() -> Exchange:
-        async with Exchange(bridged(Endless().app), http_scope()) as exchange:
+        async with Exchange(to_asgi(Endless().app), http_scope()) as exchange:
             exchange.disconnect()
             await exchange.wait()
         return exchange
@@ -438,12 +440,12 @@ def test_a_client_that_left_before_the_app_began_is_no_error(bridged: Bridged) -
 
 
 @pytest.mark.parametrize("send_after_disconnect", BOTH)
-def test_a_finished_response_is_not_disturbed_by_leaving(
-    bridged: Bridged, logged: Logged, send_after_disconnect: SendAfterDisconnect
+def test_a_disconnect_after_the_response_changes_nothing(
+    to_asgi: ToAsgi, logged: Logged, send_after_disconnect: SendAfterDisconnect
 ) -> None:
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         start_response("200 OK", PLAIN)
         return [b"whole"]
 
-    assert call(bridged(app), http_scope()).body == b"whole"
+    assert call(to_asgi(app), http_scope()).body == b"whole"
     assert logged() == []

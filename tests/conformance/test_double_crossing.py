@@ -1,8 +1,8 @@
-"""An app that crosses the bridge twice behaves as the bare app does: any request, any app.
+"""An app behind both adapters behaves like the app itself, for any request.
 
-``to_wsgi(to_asgi(app))`` for WSGI apps, ``to_asgi(to_wsgi(app))`` for ASGI apps. Both adapters take
-part in every request, so whatever one of them adds, drops or changes shows here. What may differ is
-said in one place each: :func:`settled` and :func:`environ_differs`.
+``to_wsgi(to_asgi(app))`` for WSGI apps, ``to_asgi(to_wsgi(app))`` for ASGI apps. Every request
+passes both adapters, so these tests show everything that one of them adds, drops or changes. The
+allowed differences are in :func:`normalized`, :func:`environ_differs` and :func:`scope_differs`.
 """
 
 from __future__ import annotations
@@ -44,35 +44,35 @@ queries = st.lists(st.sampled_from(range(0x21, 0x7F)), max_size=30).map(lambda q
 bodies = st.none() | st.binary(max_size=3000)
 
 
-class Twice:
-    """Adapters around adapters, closed together."""
+class Wrapped:
+    """Apps behind both adapters, closed together."""
 
     def __init__(self) -> None:
         self.runner = asyncio.Runner()
         self._outer: list[bridge.AsgiToWsgi] = []
         self._inner: list[bridge.WsgiToAsgi] = []
-        self._made: dict[Any, Any] = {}
+        self._adapters: dict[Any, Any] = {}
 
     def wsgi(self, app: WsgiApp) -> WsgiApp:
-        """The WSGI app, over and back."""
-        if app not in self._made:
+        """The WSGI app behind both adapters."""
+        if app not in self._adapters:
             inner = bridge.WsgiToAsgi(app, threads=2)
-            self._made[app] = outer = bridge.AsgiToWsgi(inner, lifespan="on", body_window=1000)
+            self._adapters[app] = outer = bridge.AsgiToWsgi(inner, lifespan="on", body_window=1000)
             self._outer.append(outer)
-        found: WsgiApp = self._made[app]
+        found: WsgiApp = self._adapters[app]
         return found
 
     def asgi(self, app: AsgiApp) -> AsgiApp:
-        """The ASGI app, over and back."""
-        if app not in self._made:
+        """The ASGI app behind both adapters."""
+        if app not in self._adapters:
             inner = bridge.AsgiToWsgi(app, body_window=1000)
-            self._made[app] = outer = bridge.WsgiToAsgi(inner, threads=2)
+            self._adapters[app] = outer = bridge.WsgiToAsgi(inner, threads=2)
             self._outer.append(inner)
             self._inner.append(outer)
-        found: AsgiApp = self._made[app]
+        found: AsgiApp = self._adapters[app]
         return found
 
-    def ask(self, app: AsgiApp, scope: Scope, *body: bytes) -> Response:
+    def request(self, app: AsgiApp, scope: Scope, *body: bytes) -> Response:
         return self.runner.run(call_async(app, scope, *body))
 
     def close(self) -> None:
@@ -88,16 +88,16 @@ class Twice:
 
 
 @pytest.fixture(scope="module")
-def twice() -> Iterator[Twice]:
-    twice = Twice()
-    yield twice
-    twice.close()
+def wrapped() -> Iterator[Wrapped]:
+    wrapped = Wrapped()
+    yield wrapped
+    wrapped.close()
 
 
-def settled(response: Response, method: str) -> Response:
-    """A response as it leaves any server: no body where HTTP has none, space around values gone.
+def normalized(response: Response, method: str) -> Response:
+    """A response as any server sends it: sorted and stripped headers, no body where HTTP has none.
 
-    The length of a body that is all there may be said by the server, too, so it is left out.
+    Without ``content-length``, which the server may add for a complete body.
     """
     headers = tuple(
         sorted(
@@ -109,10 +109,10 @@ def settled(response: Response, method: str) -> Response:
     return replace(response, headers=headers)
 
 
-def outcome(ask: Callable[[], Response], method: str) -> Response | str:
-    """The response, or the kind and text of the error; an OSError may come wrapped."""
+def outcome(request: Callable[[], Response], method: str) -> Response | str:
+    """The response, or the type and text of the error. An OSError may be wrapped."""
     try:
-        return settled(ask(), method)
+        return normalized(request(), method)
     except bridge.BridgeError as error:
         return str(error.__cause__ or error).partition(" raised ")[2] or type(error).__name__
     except Exception as error:
@@ -146,10 +146,10 @@ WSGI_PATHS = [
 
 
 def wsgi_environ(draw: st.DrawFn, path: str) -> Callable[[], Environ]:
-    """Makes the same environ as often as it is asked."""
+    """A function that returns the same environ at each call."""
     method, body = draw(st.sampled_from(METHODS)), draw(bodies)
     if method == "HEAD" and path.startswith("/replace"):
-        method = "GET"  # the answer to HEAD is settled at the first chunk, even an empty one
+        method = "GET"  # a HEAD response is complete after the first chunk, even an empty one
     extra = {
         f"HTTP_{n.decode().upper().replace('-', '_')}": v.decode("latin-1") for n, v in draw(fields)
     }
@@ -169,43 +169,43 @@ def conformance_environs(draw: st.DrawFn) -> Callable[[], Environ]:
 
 
 @given(conformance_environs())
-def test_the_wsgi_conformance_app_answers_the_same(
-    twice: Twice, make: Callable[[], Environ]
+def test_the_wsgi_conformance_app_sends_the_same_response(
+    wrapped: Wrapped, make: Callable[[], Environ]
 ) -> None:
     app, method = wsgi_conformance.app, make()["REQUEST_METHOD"]
 
-    bare = outcome(lambda: call(app, make(), validate=False), method)
-    crossed = outcome(lambda: call(twice.wsgi(app), make(), validate=False), method)
+    direct = outcome(lambda: call(app, make(), validate=False), method)
+    both = outcome(lambda: call(wrapped.wsgi(app), make(), validate=False), method)
 
-    assert crossed == bare
+    assert both == direct
 
 
 def reflect(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """Everything in the environ that can be written down, and the body."""
+    """Responds with the str values of the environ and a digest of the body."""
     body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     shown = {key: value for key, value in environ.items() if type(value) is str}
     shown["body"] = hashlib.sha256(body).hexdigest()
     shown["x.object"] = repr(environ.get("x.object"))
-    answer = json.dumps(shown).encode()
+    report = json.dumps(shown).encode()
     start_response("200 OK", [("Content-Type", "application/json")])
-    return [answer]
+    return [report]
 
 
 def environ_differs(key: str) -> bool:
-    """What the second environ may have of its own."""
+    """Whether the second environ may have another value."""
     return key in ("SERVER_SOFTWARE", "RAW_URI", "REQUEST_URI")
 
 
 @st.composite
 def any_environs(draw: st.DrawFn) -> Callable[[], Environ]:
-    """Any path, of any bytes, below a mount point in UTF-8; and keys that only this server has."""
+    """Any path of any bytes below a UTF-8 mount point, and keys of a particular server."""
     make = wsgi_environ(draw, "/")
     script_name = draw(st.sampled_from(["", "/mount", "/mount/two", "/caf\xc3\xa9"]))
     parts = draw(st.lists(segments, min_size=1, max_size=4))
     path_info = "/" + b"/".join(parts).decode("latin-1")
     query = draw(queries)
     raw = quote_from_bytes((script_name + path_info).encode("latin-1"))
-    further = {
+    extra = {
         "SCRIPT_NAME": script_name,
         "PATH_INFO": path_info,
         "QUERY_STRING": query,
@@ -215,17 +215,17 @@ def any_environs(draw: st.DrawFn) -> Callable[[], Environ]:
         "x.object": ("any", "object"),
         "SSL_CLIENT_S_DN": "CN=ada",
     }
-    return lambda: {**make(), **further}
+    return lambda: {**make(), **extra}
 
 
 @given(any_environs())
-def test_a_wsgi_app_sees_the_same_environ(twice: Twice, make: Callable[[], Environ]) -> None:
-    bare = call(reflect, {**make(), "REQUEST_METHOD": "POST"}, validate=False).json()
-    crossed = call(twice.wsgi(reflect), {**make(), "REQUEST_METHOD": "POST"}, validate=False).json()
+def test_a_wsgi_app_gets_the_same_environ(wrapped: Wrapped, make: Callable[[], Environ]) -> None:
+    direct = call(reflect, {**make(), "REQUEST_METHOD": "POST"}, validate=False).json()
+    both = call(wrapped.wsgi(reflect), {**make(), "REQUEST_METHOD": "POST"}, validate=False).json()
 
-    kept = {key: value for key, value in bare.items() if not environ_differs(key)}
-    assert {key: crossed.get(key) for key in kept} == kept
-    assert crossed["RAW_URI"] == crossed["REQUEST_URI"]
+    kept = {key: value for key, value in direct.items() if not environ_differs(key)}
+    assert {key: both.get(key) for key in kept} == kept
+    assert both["RAW_URI"] == both["REQUEST_URI"]
 
 
 flask_app = flask.Flask(__name__)
@@ -266,8 +266,8 @@ def bottle_form() -> Any:
     query=queries,
     values=st.lists(st.tuples(st.text(max_size=5), st.text(max_size=20)), max_size=5),
 )
-def test_a_framework_answers_the_same(
-    twice: Twice, app: Any, method: str, path: str, query: str, values: list[tuple[str, str]]
+def test_a_wsgi_framework_sends_the_same_response(
+    wrapped: Wrapped, app: Any, method: str, path: str, query: str, values: list[tuple[str, str]]
 ) -> None:
     body = "&".join(f"{quote(k)}={quote(v)}" for k, v in values).encode()
     kind = "application/x-www-form-urlencoded"
@@ -275,17 +275,17 @@ def test_a_framework_answers_the_same(
     def make() -> Environ:
         return environ_of(method, path, query=query, body=body, keys={"CONTENT_TYPE": kind})
 
-    bare = outcome(lambda: call(app, make(), validate=False), method)
-    crossed = outcome(lambda: call(twice.wsgi(app), make(), validate=False), method)
+    direct = outcome(lambda: call(app, make(), validate=False), method)
+    both = outcome(lambda: call(wrapped.wsgi(app), make(), validate=False), method)
 
-    assert crossed == bare
+    assert both == direct
 
 
 # -- ASGI apps -------------------------------------------------------------------------------------
 
 
 async def reflect_scope(scope: Scope, receive: Receive, send: Send) -> None:
-    """Everything in the scope that can be written down, and the body."""
+    """Responds with the JSON values of the scope and a digest of the body."""
     assert scope["type"] == "http"
     digest, more = hashlib.sha256(), True
     while more:
@@ -293,18 +293,18 @@ async def reflect_scope(scope: Scope, receive: Receive, send: Send) -> None:
         digest.update(message.get("body", b""))
         more = message.get("more_body", False)
     shown = asgi_conformance.plain({k: v for k, v in scope.items() if k != "wsgi_environ"})
-    answer = json.dumps({**shown, "body": digest.hexdigest()}).encode()
+    report = json.dumps({**shown, "body": digest.hexdigest()}).encode()
     headers = [(b"content-type", b"application/json"), (b"set-cookie", b"a"), (b"set-cookie", b"b")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    for start in range(0, len(answer), 500):
-        piece = answer[start : start + 500]
+    for start in range(0, len(report), 500):
+        piece = report[start : start + 500]
         await send({"type": "http.response.body", "body": piece, "more_body": True})
     await send({"type": "http.response.body"})
 
 
 @st.composite
 def any_scopes(draw: st.DrawFn) -> Scope:
-    """As uvicorn makes them, of any legal request."""
+    """Scopes like uvicorn's, of any legal request."""
     root_path = draw(st.sampled_from(["", "/mount", "/caf\xe9"]))
     path = root_path + "/" + draw(st.text(st.characters(exclude_categories=["Cs"]), max_size=12))
     cookies = draw(st.lists(st.sampled_from([b"a=1", b"b=2"]), max_size=2))
@@ -321,29 +321,29 @@ def any_scopes(draw: st.DrawFn) -> Scope:
 
 
 def scope_differs(key: str) -> bool:
-    """What the second scope may have of its own."""
+    """Whether the second scope may have another value."""
     return key in ("asgi", "state", "extensions")
 
 
 def framed(scope: Scope, body: list[bytes]) -> Scope:
-    """The scope with the header that says how its body is framed, as a server gives it."""
+    """The scope with the ``content-length`` of its body, if it has one."""
     length = sum(map(len, body))
     framing = (b"content-length", b"%d" % length) if length else None
     return {**scope, "headers": [*scope["headers"], *filter(None, [framing])]}
 
 
 @given(any_scopes(), st.lists(st.binary(max_size=2500), max_size=4))
-def test_an_asgi_app_sees_the_same_scope_and_answers_the_same(
-    twice: Twice, scope: Scope, body: list[bytes]
+def test_an_asgi_app_gets_the_same_scope_and_sends_the_same_response(
+    wrapped: Wrapped, scope: Scope, body: list[bytes]
 ) -> None:
     scope = {**framed(scope, body), "method": "POST"}
 
-    bare = twice.ask(reflect_scope, {**scope}, *body)
-    crossed = twice.ask(twice.asgi(reflect_scope), {**scope}, *body)
+    direct = wrapped.request(reflect_scope, {**scope}, *body)
+    both = wrapped.request(wrapped.asgi(reflect_scope), {**scope}, *body)
 
-    assert settled(crossed, "POST").headers == settled(bare, "POST").headers
-    seen = crossed.json()
-    kept = {key: value for key, value in bare.json().items() if not scope_differs(key)}
+    assert normalized(both, "POST").headers == normalized(direct, "POST").headers
+    seen = both.json()
+    kept = {key: value for key, value in direct.json().items() if not scope_differs(key)}
     assert {key: seen.get(key) for key in kept} == kept
     assert seen["extensions"]["mine"] == {"any": "thing"}
     assert seen["extensions"]["tls"] == {"tls_version": None}
@@ -385,18 +385,18 @@ ASGI_APPS: list[Any] = [starlette_app, asgi_conformance.http_app]
     path=st.sampled_from([*ASGI_PATHS, "/", "/unread", "/duplex", "/large"]),
     body=st.lists(st.binary(max_size=2500), max_size=3),
 )
-def test_an_asgi_app_answers_the_same(
-    twice: Twice, app: AsgiApp, method: str, path: str, body: list[bytes]
+def test_an_asgi_framework_sends_the_same_response(
+    wrapped: Wrapped, app: AsgiApp, method: str, path: str, body: list[bytes]
 ) -> None:
     kind = (b"content-type", b"application/x-www-form-urlencoded")
     query = b"blocks=3" if path == "/large" else b""
     scope = framed(http_scope(method, path, query=query, headers=[kind]), body)
     scope["raw_path"] = quote(path).encode()
 
-    bare = outcome(lambda: twice.ask(app, {**scope}, *body), method)
-    crossed = outcome(lambda: twice.ask(twice.asgi(app), {**scope}, *body), method)
+    direct = outcome(lambda: wrapped.request(app, {**scope}, *body), method)
+    both = outcome(lambda: wrapped.request(wrapped.asgi(app), {**scope}, *body), method)
 
-    assert crossed == bare
+    assert both == direct
 
 
 # -- errors and context variables ------------------------------------------------------------------
@@ -408,36 +408,36 @@ class Boom(Exception):
     pass
 
 
-def test_an_exception_crosses_twice_unchanged(twice: Twice) -> None:
+def test_an_exception_passes_both_adapters_unchanged(wrapped: Wrapped) -> None:
     broken = Boom("broken")
 
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         raise broken
 
     with pytest.raises(Boom) as caught:
-        call(twice.wsgi(app), environ_of())
+        call(wrapped.wsgi(app), environ_of())
     assert caught.value is broken
 
     async def asgi_app(scope: Scope, receive: Receive, send: Send) -> None:
         raise broken
 
     with pytest.raises(Boom) as caught:
-        twice.ask(twice.asgi(asgi_app), http_scope())
+        wrapped.request(wrapped.asgi(asgi_app), http_scope())
     assert caught.value is broken
 
 
-def test_context_variables_cross_twice_from_wsgi(twice: Twice) -> None:
+def test_context_variables_pass_both_adapters_from_wsgi(wrapped: Wrapped) -> None:
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         body = user.get().encode()
         user.set("app")
         start_response("200 OK", [("Content-Type", "text/plain")])
         return [body]
 
-    crossed = twice.wsgi(app)
+    both = wrapped.wsgi(app)
 
     def serve() -> None:
         user.set("server")
-        with WsgiExchange(crossed, environ_of()) as exchange:
+        with WsgiExchange(both, environ_of()) as exchange:
             assert exchange.chunk() == b"server"
             assert user.get() == "app"
         assert user.get() == "server"
@@ -445,20 +445,20 @@ def test_context_variables_cross_twice_from_wsgi(twice: Twice) -> None:
     Context().run(serve)
 
 
-def test_context_variables_cross_twice_from_asgi(twice: Twice) -> None:
+def test_context_variables_pass_both_adapters_from_asgi(wrapped: Wrapped) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         body = user.get().encode()
         user.set("app")
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": body})
 
-    crossed = twice.asgi(app)
+    both = wrapped.asgi(app)
     seen: list[str] = []
 
     async def server(scope: Scope, receive: Receive, send: Send) -> None:
         user.set("server")
-        await crossed(scope, receive, send)
+        await both(scope, receive, send)
         seen.append(user.get())
 
-    assert twice.ask(server, http_scope()).body == b"server"
+    assert wrapped.request(server, http_scope()).body == b"server"
     assert seen == ["app"]

@@ -1,7 +1,7 @@
-"""Apps that break PEP 3333: each breach is an ``AppProtocolError`` that the server gets to see.
+"""Apps that violate PEP 3333: the server gets an ``AppProtocolError``.
 
-Before the first byte nothing at all is sent, so the server can answer 500; after it, the response
-is never completed. The bridge logs nothing itself, and the one thread serves the next request.
+Before the first byte nothing is sent, so the server can respond with 500. After it, the response is
+never completed. The adapter logs nothing, and the thread serves the next request.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from bridge.types import Environ, StartResponse
 from tests.apps import wsgi_faulty
 from tests.apps.wsgi_faulty import FAULTS
 from tests.apps.wsgi_routes import PLAIN, Boom
-from tests.conformance.conftest import Bridged
+from tests.conformance.conftest import ToAsgi
 from tests.harness.asgi import Exchange, call, http_scope
 from tests.harness.control import Control
 
@@ -32,9 +32,9 @@ def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     return [b"fine"]
 
 
-async def breach(bridged: Bridged, name: str, key: str) -> tuple[Exchange, AppProtocolError]:
-    """Run a faulty app, then a good one on the same thread."""
-    adapter = bridged(app, threads=1)
+async def run_faulty_app(to_asgi: ToAsgi, name: str, key: str) -> tuple[Exchange, AppProtocolError]:
+    """Run a faulty app, then a correct one on the same thread."""
+    adapter = to_asgi(app, threads=1)
     scope = http_scope(path=f"/faulty/{name}", query=f"key={key}".encode())
     async with Exchange(adapter, scope) as exchange:
         exchange.feed()
@@ -47,41 +47,43 @@ async def breach(bridged: Bridged, name: str, key: str) -> tuple[Exchange, AppPr
 
 
 @pytest.mark.parametrize("name", AT_ONCE)
-def test_a_breach_before_the_first_byte_sends_nothing(
-    bridged: Bridged, logged: Logged, name: str
+def test_a_violation_before_the_first_byte_sends_nothing(
+    to_asgi: ToAsgi, logged: Logged, name: str
 ) -> None:
-    exchange, error = asyncio.run(breach(bridged, name, "unused"))
+    exchange, error = asyncio.run(run_faulty_app(to_asgi, name, "unused"))
 
     assert exchange.sent == []
-    assert str(error), "the error says nothing"
+    assert str(error), "the error has no message"
     assert logged() == []
 
 
 @pytest.mark.parametrize("name", LATER)
-def test_a_breach_after_the_first_byte_never_completes(
-    bridged: Bridged, logged: Logged, control: Control, key: str, name: str
+def test_a_violation_after_the_first_byte_never_completes_the_response(
+    to_asgi: ToAsgi, logged: Logged, control: Control, key: str, name: str
 ) -> None:
     control.open(key, "fail")
 
-    exchange, error = asyncio.run(breach(bridged, name, key))
+    exchange, error = asyncio.run(run_faulty_app(to_asgi, name, key))
 
     assert exchange.partial_response().status == 200
     assert all(message.get("more_body", True) for message in exchange.sent[1:])
-    assert str(error), "the error says nothing"
+    assert str(error), "the error has no message"
     assert logged() == []
 
 
-def test_a_surplus_never_reaches_the_client(bridged: Bridged, control: Control, key: str) -> None:
+def test_bytes_beyond_the_content_length_are_not_sent(
+    to_asgi: ToAsgi, control: Control, key: str
+) -> None:
     control.open(key, "fail")
 
-    exchange, _ = asyncio.run(breach(bridged, "too-long-later", key))
+    exchange, _ = asyncio.run(run_faulty_app(to_asgi, "too-long-later", key))
 
     assert len(exchange.partial_response().body) <= 8
     assert b"a part and more".startswith(exchange.partial_response().body)
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("name", "expected"),
     [
         ("returns-none", ["NoneType", "iterable"]),
         ("str-chunk", ["str", "bytes"]),
@@ -94,21 +96,19 @@ def test_a_surplus_never_reaches_the_client(bridged: Bridged, control: Control, 
         ("field-content-length-text", ["four"]),
     ],
 )
-def test_the_error_names_what_came_and_what_was_allowed(
-    bridged: Bridged, name: str, words: list[str]
+def test_the_error_names_the_value_and_what_is_allowed(
+    to_asgi: ToAsgi, name: str, expected: list[str]
 ) -> None:
-    _, error = asyncio.run(breach(bridged, name, "unused"))
+    _, error = asyncio.run(run_faulty_app(to_asgi, name, "unused"))
 
-    missing = [word for word in words if word.lower() not in str(error).lower()]
+    missing = [text for text in expected if text.lower() not in str(error).lower()]
     assert not missing, f"{missing} not in {error}"
 
 
-def test_an_error_in_close_after_a_whole_response_is_logged_once(
-    bridged: Bridged, caplog: pytest.LogCaptureFixture
+def test_an_exception_in_close_after_a_complete_response_is_logged_once(
+    to_asgi: ToAsgi, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nothing is short, so the response ends cleanly, and the server has nothing left to answer:
-    the bridge logs the error itself.
-    """
+    """The response is complete, so the server cannot respond to the error: the adapter logs it."""
     error = Boom("in close")
 
     class Body(list[bytes]):
@@ -119,14 +119,14 @@ def test_an_error_in_close_after_a_whole_response_is_logged_once(
         start_response("200 OK", PLAIN)
         return Body([b"whole"])
 
-    adapter = bridged(closing, threads=1)
+    adapter = to_asgi(closing, threads=1)
     for count in (1, 2):
         assert call(adapter, http_scope()).body == b"whole"
         seen = [record.exc_info for record in caplog.records if record.exc_info]
         assert [info[1] for info in seen] == [error] * count
 
 
-def test_an_error_in_close_does_not_hide_the_first_one(bridged: Bridged) -> None:
+def test_an_exception_in_close_does_not_hide_the_first_one(to_asgi: ToAsgi) -> None:
     first = Boom("first")
 
     class Body:
@@ -144,13 +144,13 @@ def test_an_error_in_close_does_not_hide_the_first_one(bridged: Bridged) -> None
         return Body()
 
     with pytest.raises(Boom) as raised:
-        call(bridged(failing), http_scope())
+        call(to_asgi(failing), http_scope())
     assert raised.value is first
 
 
 @pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, GeneratorExit])
-def test_an_app_that_exits_does_not_end_its_thread(
-    bridged: Bridged, kind: type[BaseException]
+def test_system_exit_in_an_app_does_not_end_its_thread(
+    to_asgi: ToAsgi, kind: type[BaseException]
 ) -> None:
     def exiting(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if environ["PATH_INFO"] == "/exit":
@@ -158,7 +158,7 @@ def test_an_app_that_exits_does_not_end_its_thread(
         start_response("200 OK", PLAIN)
         return [b"fine"]
 
-    adapter = bridged(exiting, threads=1)
+    adapter = to_asgi(exiting, threads=1)
     with pytest.raises(BaseException) as raised:
         call(adapter, http_scope(path="/exit"))
     assert raised.value is not None

@@ -1,4 +1,4 @@
-"""Properties that hold for every request and response, not only for the ones we thought of."""
+"""Properties of all requests and responses, tested with hypothesis."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ addresses = st.none() | st.tuples(hosts, st.integers(0, 65535))
 unix_socket = st.just(("/run/app.sock", None))
 
 
-class Running:
-    """One adapter on one event loop, for many examples."""
+class Server:
+    """One adapter on one event loop, shared by many examples."""
 
     def __init__(self) -> None:
         self.runner = asyncio.Runner()
@@ -48,7 +48,7 @@ class Running:
         result: Iterable[bytes] = self.app(environ, start_response)
         return result
 
-    def ask(self, app: Any, scope: Scope, *body: bytes) -> Response:
+    def request(self, app: Any, scope: Scope, *body: bytes) -> Response:
         self.app = validator(app)
         return self.runner.run(call_async(self.adapter, scope, *body))
 
@@ -62,10 +62,10 @@ class Running:
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[Running]:
-    running = Running()
-    yield running
-    running.close()
+def server() -> Iterator[Server]:
+    server = Server()
+    yield server
+    server.close()
 
 
 @st.composite
@@ -100,10 +100,8 @@ def echo_environ(environ: Environ, start_response: StartResponse) -> Iterable[by
 
 
 @given(scope=scopes())
-def test_the_environ_of_any_legal_scope_passes_the_validator(
-    running: Running, scope: Scope
-) -> None:
-    response = running.ask(echo_environ, scope)
+def test_the_environ_of_any_legal_scope_passes_the_validator(server: Server, scope: Scope) -> None:
+    response = server.request(echo_environ, scope)
 
     assert response.status == 200
     if scope["method"] == "HEAD":
@@ -117,10 +115,10 @@ def test_the_environ_of_any_legal_scope_passes_the_validator(
 
 
 @given(headers=fields)
-def test_request_fields_survive_byte_for_byte(
-    running: Running, headers: list[tuple[bytes, bytes]]
+def test_request_headers_arrive_byte_for_byte(
+    server: Server, headers: list[tuple[bytes, bytes]]
 ) -> None:
-    environ = running.ask(echo_environ, http_scope(headers=headers)).json()
+    environ = server.request(echo_environ, http_scope(headers=headers)).json()
 
     expected: dict[str, list[str]] = {}
     for name, value in headers:
@@ -132,15 +130,15 @@ def test_request_fields_survive_byte_for_byte(
 
 
 @given(path=st.binary(max_size=40), query=queries)
-def test_any_path_survives_byte_for_byte(running: Running, path: bytes, query: bytes) -> None:
-    """As a server gives it: percent-decoded with replacements, and raw beside it."""
+def test_paths_arrive_byte_for_byte(server: Server, path: bytes, query: bytes) -> None:
+    """Like a server's scope: a path decoded with replacement characters, and the raw path."""
     scope = http_scope(
         path="/" + path.decode("utf-8", "replace"),
         raw_path=b"/" + quote_from_bytes(path).encode(),
         query=query,
     )
 
-    environ = running.ask(echo_environ, scope).json()
+    environ = server.request(echo_environ, scope).json()
 
     assert environ["PATH_INFO"].encode("latin-1") == b"/" + path
     uri = environ["RAW_URI"].encode("latin-1")
@@ -148,8 +146,8 @@ def test_any_path_survives_byte_for_byte(running: Running, path: bytes, query: b
 
 
 @given(body=pieces, sizes=st.lists(st.integers(1, 400), min_size=1, max_size=5))
-def test_request_bodies_survive_any_cutting(
-    running: Running, body: list[bytes], sizes: list[int]
+def test_request_bodies_arrive_in_any_chunks(
+    server: Server, body: list[bytes], sizes: list[int]
 ) -> None:
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         source = environ["wsgi.input"]
@@ -159,25 +157,25 @@ def test_request_bodies_survive_any_cutting(
         start_response("200 OK", PLAIN)
         return found
 
-    assert running.ask(app, http_scope("POST"), *body).body == b"".join(body)
+    assert server.request(app, http_scope("POST"), *body).body == b"".join(body)
 
 
 @given(body=pieces)
-def test_lines_are_split_as_a_file_splits_them(running: Running, body: list[bytes]) -> None:
+def test_wsgi_input_splits_lines_like_a_file(server: Server, body: list[bytes]) -> None:
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         lines = list(environ["wsgi.input"])
         start_response("200 OK", PLAIN)
         return [json.dumps([line.decode("latin-1") for line in lines]).encode()]
 
-    lines = running.ask(app, http_scope("POST"), *body).json()
+    lines = server.request(app, http_scope("POST"), *body).json()
 
     expected = re.findall(rb"[^\n]*\n|[^\n]+", b"".join(body))
     assert [line.encode("latin-1") for line in lines] == expected
 
 
 @given(body=pieces, written=pieces, declared=st.booleans())
-def test_response_bodies_survive_any_cutting(
-    running: Running, body: list[bytes], written: list[bytes], declared: bool
+def test_response_bodies_arrive_in_any_chunks(
+    server: Server, body: list[bytes], written: list[bytes], declared: bool
 ) -> None:
     whole = b"".join([*written, *body])
 
@@ -188,7 +186,7 @@ def test_response_bodies_survive_any_cutting(
             write(data)
         return iter(body)
 
-    response = running.ask(app, http_scope())
+    response = server.request(app, http_scope())
 
     assert response.body == whole
     assert response.header("content-length") in (None, str(len(whole)))
@@ -222,14 +220,14 @@ response_values = st.text([chr(n) for n in FIELD_BYTES if n >= 0x20], max_size=4
     reason=st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=20),
     headers=st.lists(st.tuples(response_names, response_values), max_size=10),
 )
-def test_response_heads_survive_byte_for_byte(
-    running: Running, status: int, reason: str, headers: list[tuple[str, str]]
+def test_response_heads_arrive_byte_for_byte(
+    server: Server, status: int, reason: str, headers: list[tuple[str, str]]
 ) -> None:
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         start_response(f"{status} {reason}", [*PLAIN, *headers])
         return iter([b"body"])
 
-    response = running.ask(app, http_scope())
+    response = server.request(app, http_scope())
 
     assert response.status == status
     assert list(response.headers[1:]) == [(name, value.strip(" ")) for name, value in headers]
