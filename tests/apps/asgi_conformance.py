@@ -1,7 +1,7 @@
-"""One ASGI app with a path for everything that the ASGI HTTP spec lets an app do.
+"""An ASGI app with a route for everything that the ASGI HTTP spec allows an app to do.
 
-What enters: an ``http`` scope; the query string says what to do and how often. What leaves:
-responses, and reports to the test over ``tests.harness.control``.
+Input: an ``http`` scope, whose query string has the parameters. Output: responses, and reports to
+the test through ``tests.harness.control``.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ async def ready(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def plain(value: Any) -> Any:
-    """A scope's value as JSON can have it."""
+    """Convert a value of a scope to JSON types."""
     if isinstance(value, bytes):
         return value.decode("latin-1")
     if isinstance(value, (list, tuple)):
@@ -60,7 +60,7 @@ def plain(value: Any) -> Any:
 
 @route("/echo")
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
-    """The scope as JSON, and where this runs."""
+    """The scope, process and thread as JSON."""
     keys = sorted(scope)
     scope = {key: value for key, value in scope.items() if key != "wsgi_environ"}
     await as_json(send, {"scope": plain(scope), "keys": keys, **where()})
@@ -71,11 +71,11 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
 
 @route("/upload")
 async def upload(scope: Scope, receive: Receive, send: Send) -> None:
-    """Reads the body; reports ``first`` when some of it is there, and how it all ended."""
+    """Reads the body. Reports ``first`` at its first bytes, and ``read`` at its end."""
     digest, size, kinds = hashlib.sha256(), 0, list[str]()
     key = query(scope).get("key")
-    going_on = True
-    while going_on:
+    more_body = True
+    while more_body:
         message = await receive()
         data = message.get("body", b"")
         digest.update(data)
@@ -83,7 +83,7 @@ async def upload(scope: Scope, receive: Receive, send: Send) -> None:
             await report(key, "first", size=len(data))
         size += len(data)
         kinds = [*kinds, message["type"]][-3:]
-        going_on = message.get("more_body", False)
+        more_body = message.get("more_body", False)
     facts = {"length": size, "sha256": digest.hexdigest(), "kinds": kinds}
     if key:
         await report(key, "read", **facts)
@@ -93,19 +93,19 @@ async def upload(scope: Scope, receive: Receive, send: Send) -> None:
 
 @route("/duplex")
 async def duplex(scope: Scope, receive: Receive, send: Send) -> None:
-    """Each piece of the body comes back at once, in upper case."""
+    """Sends each part of the body back at once, in upper case."""
     await start(send)
-    going_on = True
-    while going_on:
+    more_body = True
+    while more_body:
         message = await receive()
         await more(send, message.get("body", b"").upper())
-        going_on = message.get("more_body", False)
+        more_body = message.get("more_body", False)
     await end(send)
 
 
 @route("/unread")
 async def unread(scope: Scope, receive: Receive, send: Send) -> None:
-    await respond(send, b"not interested", status=413)
+    await respond(send, b"too large", status=413)
 
 
 # -- responses -------------------------------------------------------------------------------------
@@ -113,74 +113,74 @@ async def unread(scope: Scope, receive: Receive, send: Send) -> None:
 
 @route("/head")
 async def head(scope: Scope, receive: Receive, send: Send) -> None:
-    """The status and headers that the query asks for."""
-    asked = json.loads(query(scope)["headers"])
-    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in asked]
+    """Responds with the status and headers of the query string."""
+    pairs = json.loads(query(scope)["headers"])
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in pairs]
     await start(send, [*PLAIN, *headers], int(query(scope).get("status", "200")))
     await end(send, b"body")
 
 
 @route("/stream")
 async def stream(scope: Scope, receive: Receive, send: Send) -> None:
-    """``count`` chunks, each made only when its gate ``chunk`` is passed."""
-    asked = query(scope)
+    """Sends ``count`` chunks, each after passing the gate ``chunk``."""
+    params = query(scope)
     await start(send)
-    for number in range(int(asked.get("count", "3"))):
-        await gate(asked["key"], "chunk")
+    for number in range(int(params.get("count", "3"))):
+        await gate(params["key"], "chunk")
         await more(send, f"chunk {number};".encode())
     await end(send)
 
 
 @route("/large")
 async def large(scope: Scope, receive: Receive, send: Send) -> None:
-    """``blocks`` of 64 KiB; reports ``progress`` every 16."""
-    asked = query(scope)
+    """Sends ``blocks`` of 64 KiB. Reports ``progress`` every 16 blocks."""
+    params = query(scope)
     await start(send)
     try:
-        for number in range(int(asked["blocks"])):
+        for number in range(int(params["blocks"])):
             await more(send, BLOCK)
-            if "key" in asked and number % 16 == 15:
-                await report(asked["key"], "progress", blocks=number + 1)
+            if "key" in params and number % 16 == 15:
+                await report(params["key"], "progress", blocks=number + 1)
         await end(send)
     finally:
-        if "key" in asked:
-            await report(asked["key"], "ended")
+        if "key" in params:
+            await report(params["key"], "ended")
 
 
 @route("/endless")
 async def endless(scope: Scope, receive: Receive, send: Send) -> None:
-    """Server-sent events until the client leaves; reports ``started`` and ``closed``."""
+    """Sends events until the client disconnects. Reports ``started`` and ``closed``."""
     key = query(scope)["key"]
     await start(send, EVENTS)
     await more(send, b"data: first\n\n")
     await report(key, "started", **where())
-    why = "?"
+    reason = "?"
     try:
         while True:
             await more(send, b"data: tick\n\n")
-            await asyncio.sleep(0.02)  # the app's work, not a synchronisation
+            await asyncio.sleep(0.02)  # simulates work; not used for synchronisation
     except BaseException as error:
-        why = type(error).__name__
+        reason = type(error).__name__
         raise
     finally:
-        await report(key, "closed", why=why, **where())
+        await report(key, "closed", reason=reason, **where())
 
 
 @route("/endless/listening")
 async def endless_listening(scope: Scope, receive: Receive, send: Send) -> None:
-    """The same, ended by ``http.disconnect`` as frameworks before ASGI 2.4 do it."""
+    """The same, but ends at ``http.disconnect``, like frameworks before ASGI 2.4."""
     key = query(scope)["key"]
     await start(send, EVENTS)
     await more(send, b"data: first\n\n")
     await report(key, "started", **where())
-    listening = asyncio.ensure_future(listen(receive))
+    listener = asyncio.ensure_future(listen(receive))
     try:
-        while not listening.done():
+        while not listener.done():
             await more(send, b"data: tick\n\n")
             await asyncio.sleep(0.02)
     except OSError:
-        await listening
-    await report(key, "closed", why=listening.result())
+        await listener
+    await report(key, "closed", reason=listener.result())
 
 
 async def listen(receive: Receive) -> str:
@@ -191,12 +191,12 @@ async def listen(receive: Receive) -> str:
 
 @route("/silent")
 async def silent(scope: Scope, receive: Receive, send: Send) -> None:
-    """One event, and then it waits for something that never comes."""
+    """Sends one event and then waits forever."""
     key = query(scope)["key"]
     await start(send, EVENTS)
     await more(send, b"data: first\n\n")
     try:
-        await report(key, "started")  # the cancellation may come before this returns
+        await report(key, "started")  # the app may be cancelled before this returns
         await asyncio.Event().wait()
     finally:
         await report(key, "closed")
@@ -204,7 +204,7 @@ async def silent(scope: Scope, receive: Receive, send: Send) -> None:
 
 @route("/silent/working")
 async def silent_working(scope: Scope, receive: Receive, send: Send) -> None:
-    """One event, and then it asks again and again for what never comes, as with Django's ORM."""
+    """Sends one event and then runs thread-sensitive code in a loop, like polling Django's ORM."""
     key = query(scope)["key"]
     await start(send, EVENTS)
     await more(send, b"data: first\n\n")
@@ -212,32 +212,32 @@ async def silent_working(scope: Scope, receive: Receive, send: Send) -> None:
         await report(key, "started")
         while True:
             await sync_to_async(where)()
-            await asyncio.sleep(0.05)  # the app's work, not a synchronisation
+            await asyncio.sleep(0.05)  # simulates work; not used for synchronisation
     finally:
         await report(key, "closed")
 
 
 @route("/silent/listening")
 async def silent_listening(scope: Scope, receive: Receive, send: Send) -> None:
-    """No response before the client leaves."""
+    """Sends no response before the client disconnects."""
     key = query(scope)["key"]
     await report(key, "started")
-    await report(key, "closed", why=await listen(receive))
+    await report(key, "closed", reason=await listen(receive))
 
 
 def file_of(blocks: int) -> Path:
-    """A file that all processes share, those of other test runs, too: whole, or not there."""
+    """A complete file, shared by all processes and test runs."""
     path = Path(tempfile.gettempdir()) / f"bridge-test-file-{blocks}"
     if not path.exists() or path.stat().st_size != blocks * len(BLOCK):
-        making = path.with_name(f"{path.name}-{os.getpid()}")
-        making.write_bytes(BLOCK * blocks)
-        making.replace(path)
+        temporary = path.with_name(f"{path.name}-{os.getpid()}")
+        temporary.write_bytes(BLOCK * blocks)
+        temporary.replace(path)
     return path
 
 
 @route("/file")
 async def file(scope: Scope, receive: Receive, send: Send) -> None:
-    """A file of ``blocks`` by its path; ``user`` is set as a context variable."""
+    """Sends a file of ``blocks`` by its path, with the context variable set to ``user``."""
     current_user.set(query(scope).get("user", "-"))
     blocks = int(query(scope).get("blocks", "4"))
     path = file_of(blocks)
@@ -251,14 +251,14 @@ async def file(scope: Scope, receive: Receive, send: Send) -> None:
 
 @route("/hold")
 async def hold(scope: Scope, receive: Receive, send: Send) -> None:
-    """Inside until the gate opens."""
+    """Responds when the gate opens."""
     await gate(query(scope)["key"], "hold")
     await as_json(send, where())
 
 
 @route("/background")
 async def background(scope: Scope, receive: Receive, send: Send) -> None:
-    """Responds, and works on until the gate opens."""
+    """Responds and then works until the gate opens."""
     key = query(scope)["key"]
     await respond(send, b"accepted", status=202)
     await gate(key, "work")
@@ -267,7 +267,7 @@ async def background(scope: Scope, receive: Receive, send: Send) -> None:
 
 @route("/sensitive")
 async def sensitive(scope: Scope, receive: Receive, send: Send) -> None:
-    """On which threads thread-sensitive and other sync code runs."""
+    """The threads of thread-sensitive and other sync code."""
     first = await sync_to_async(where)()
     second = await sync_to_async(where)()
     other = await sync_to_async(where, thread_sensitive=False)()
@@ -276,7 +276,7 @@ async def sensitive(scope: Scope, receive: Receive, send: Send) -> None:
 
 @route("/context")
 async def context(scope: Scope, receive: Receive, send: Send) -> None:
-    """What the request before has left, and something for the next not to find."""
+    """The value of the context variable, which is then set to ``key``."""
     before = current_user.get()
     current_user.set(query(scope)["key"])
     await as_json(send, {"before": before})
@@ -284,16 +284,16 @@ async def context(scope: Scope, receive: Receive, send: Send) -> None:
 
 @route("/block")
 async def block(scope: Scope, receive: Receive, send: Send) -> None:
-    """What nobody should do."""
-    time.sleep(float(query(scope)["s"]))  # noqa: ASYNC251  # that is what it is for
+    """Blocks the event loop."""
+    time.sleep(float(query(scope)["s"]))  # noqa: ASYNC251  # blocking is the purpose
     await respond(send, b"blocked")
 
 
 @route("/process")
 async def process(scope: Scope, receive: Receive, send: Send) -> None:
-    """What this process holds: its tasks and threads, but for those of the test's line."""
+    """The tasks and threads of this process, without those of the control channel."""
     names = sorted(thread.name for thread in threading.enumerate())
-    threads = [name for name in names if not name.startswith("test-line")]
+    threads = [name for name in names if not name.startswith("test-channel")]
     await as_json(send, {"tasks": len(asyncio.all_tasks()), "threads": threads, **where()})
 
 
@@ -303,10 +303,10 @@ async def process(scope: Scope, receive: Receive, send: Send) -> None:
 @route("/error")
 async def error(scope: Scope, receive: Receive, send: Send) -> None:
     """Raises at ``/error/before``, ``start``, ``middle`` or ``after``, as ``kind``."""
-    asked = query(scope)
+    params = query(scope)
     step = scope["path"].rpartition("/")[2]
     kinds = {"os": OSError, "reset": ConnectionResetError, "boom": Boom}
-    broken = kinds[asked.get("kind", "boom")](asked["key"])
+    broken = kinds[params.get("kind", "boom")](params["key"])
     if step == "before":
         raise broken
     await start(send)

@@ -1,8 +1,8 @@
-"""Django's own ASGI handler through ``bridge.to_wsgi``, on PostgreSQL with lasting connections.
+"""Django's ASGI handler behind ``bridge.to_wsgi``, with persistent PostgreSQL connections.
 
-What enters: ``BRIDGE_TEST_POSTGRES``, as ``host:port:user:database``. What leaves: ``app``; its
-views answer with the backend process that served them, which is the connection they ran on, and
-with the thread. ``channels()`` is the same behind Channels' router.
+``BRIDGE_TEST_POSTGRES`` is the database, as ``host:port:user:database``. The views of ``app``
+respond with their backend process, which identifies the connection, and their thread.
+``channels()`` is the same behind Channels' router.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ import bridge  # noqa: E402
 finished_on: set[int] = set()
 
 
-def note_finish(**kwargs: Any) -> None:
+def record_finish(**kwargs: Any) -> None:
     finished_on.add(threading.get_ident())
 
 
-request_finished.connect(note_finish)
+request_finished.connect(record_finish)
 
 
 def backend() -> dict[str, int]:
@@ -92,7 +92,7 @@ async def stream(request: HttpRequest) -> StreamingHttpResponse:
     return StreamingHttpResponse(numbers(), content_type="text/plain")
 
 
-def breaks(request: HttpRequest) -> JsonResponse:
+def fail(request: HttpRequest) -> JsonResponse:
     raise LookupError(request.GET["key"])
 
 
@@ -103,7 +103,7 @@ urlpatterns = [
     path("finished", finished),
     path("echo", echo),
     path("stream", stream),
-    path("breaks", breaks),
+    path("breaks", fail),
 ]
 
 django_asgi = get_asgi_application()
@@ -111,7 +111,7 @@ app = bridge.to_wsgi(django_asgi)
 
 
 def channels() -> object:
-    """Channels' router, which takes HTTP to Django and knows no lifespan."""
+    """Django behind Channels' router, which has no lifespan."""
     from channels.routing import ProtocolTypeRouter  # type: ignore[import-untyped]  # no stubs
 
     return bridge.to_wsgi(ProtocolTypeRouter({"http": django_asgi}))

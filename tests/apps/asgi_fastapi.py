@@ -1,4 +1,4 @@
-"""The small site of :mod:`tests.apps.asgi_frameworks` in FastAPI, with what only FastAPI has."""
+"""The app of :mod:`tests.apps.asgi_frameworks` in FastAPI, with features of FastAPI."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ app = FastAPI(lifespan=lifespan)
 
 
 async def session(key: str = "") -> AsyncIterator[str]:
-    """A dependency with a yield: opened for the request, closed after it."""
+    """A dependency with ``yield``, closed after the request."""
     yield "session"
     if key:
         await report(key, "session closed")

@@ -1,4 +1,4 @@
-"""ASGI apps that break the specification, each in one way: ``/faulty/<name>``."""
+"""ASGI apps that violate the specification in one way each, at ``/faulty/<name>``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def sized(length: int) -> dict[str, Any]:
     return {**START, "headers": [(b"content-length", b"%d" % length)]}
 
 
-# name -> (messages, what the log says of it)
+# name -> (messages, expected text in the log)
 BEFORE: dict[str, tuple[list[Any], str]] = {
     "body_first": ([BODY], "sent http.response.body when no response has started"),
     "two_starts": ([START, START], "sent http.response.start when the response has started"),
@@ -39,7 +39,7 @@ BEFORE: dict[str, tuple[list[Any], str]] = {
     "only_start": ([START], "returned when the response has started"),
     "wrong_kind": ([{"type": "websocket.accept"}], "sent websocket.accept when"),
 }
-"""Found out before anything has been sent: a clean 500."""
+"""Detected before anything is sent: a 500."""
 
 MIDDLE: dict[str, tuple[list[Any], str]] = {
     "no_end": ([START, MORE], "returned when the body is incomplete"),
@@ -48,13 +48,13 @@ MIDDLE: dict[str, tuple[list[Any], str]] = {
     "late_short": ([sized(9), MORE, BODY], "1 bytes are missing"),
     "late_long": ([sized(6), MORE, MORE], "longer than its Content-Length"),
 }
-"""Found out later: the response breaks off."""
+"""Detected after the first chunk: the response is aborted."""
 
 AFTER: dict[str, tuple[list[Any], str]] = {
     "body_after_end": ([START, BODY, BODY], "sent http.response.body when the response is"),
     "start_after_end": ([START, BODY, START], "sent http.response.start when the response is"),
 }
-"""Found out when all is sent: the response stands."""
+"""Detected after the complete response: only logged."""
 
 
 @route("/faulty")
@@ -65,6 +65,6 @@ async def faulty(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @route("/exit")
-async def leave(scope: Scope, receive: Receive, send: Send) -> None:
-    """Raises SystemExit, which must not end the server."""
+async def exit_process(scope: Scope, receive: Receive, send: Send) -> None:
+    """Raises SystemExit, which must not stop the server."""
     raise SystemExit(query(scope)["key"])

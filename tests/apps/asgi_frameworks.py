@@ -1,8 +1,8 @@
-"""The same small site in every ASGI framework, each through ``bridge.to_wsgi``.
+"""The same small app in every ASGI framework, each behind ``bridge.to_wsgi``.
 
-What enters: requests to ``/hello``, ``/echo`` (JSON), ``/upload`` (a form with a file), ``/stream``
-and ``/background``. What leaves: the same answers from each: ``fastapi_app``, ``starlette_app``,
-``quart_app``, ``falcon_app``, ``sanic_app``. Importing one attribute makes only that adapter.
+Routes: ``/hello``, ``/echo`` (JSON), ``/upload`` (a form with a file), ``/stream`` and
+``/background``. Attributes: ``fastapi_app``, ``starlette_app``, ``quart_app``, ``falcon_app`` and
+``sanic_app``. Importing one of them creates only that adapter.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def digest(data: bytes) -> str:
 
 
 async def parts(key: str) -> AsyncIterator[bytes]:
-    """Each part is made when the test lets it."""
+    """Yields each part after passing the gate ``part``."""
     for number in range(PARTS):
         await gate(key, "part")
         yield f"part {number};".encode()
@@ -34,7 +34,7 @@ async def work(key: str) -> None:
 
 
 def fastapi_asgi() -> Any:
-    from tests.apps.asgi_fastapi import app  # its annotations must be found in a module
+    from tests.apps.asgi_fastapi import app  # FastAPI looks up annotations in the module
 
     return app
 
@@ -49,7 +49,7 @@ def starlette_asgi() -> Any:
     from starlette.routing import Route
 
     class Stamp(BaseHTTPMiddleware):
-        """The middleware that listens for disconnects in tasks of its own."""
+        """``BaseHTTPMiddleware`` listens for disconnects in separate tasks."""
 
         async def dispatch(self, request: Request, call_next: Any) -> Response:
             response: Response = await call_next(request)
@@ -65,8 +65,8 @@ def starlette_asgi() -> Any:
     async def upload(request: Request) -> JSONResponse:
         async with request.form() as form:
             file: Any = form["file"]
-            answer = {"note": form["note"], "name": file.filename}
-            return JSONResponse({**answer, "sha256": digest(await file.read())})
+            fields = {"note": form["note"], "name": file.filename}
+            return JSONResponse({**fields, "sha256": digest(await file.read())})
 
     async def stream(request: Request) -> StreamingResponse:
         return StreamingResponse(parts(request.query_params["key"]), media_type="text/plain")
@@ -92,7 +92,7 @@ def quart_asgi() -> Any:
     started: list[str] = []
 
     @app.before_serving
-    async def begin() -> None:
+    async def start() -> None:
         started.append("hello from Quart")
 
     @app.get("/hello")
@@ -125,7 +125,7 @@ def falcon_asgi() -> Any:
     import falcon
     import falcon.asgi
 
-    class Site:
+    class Resource:
         async def on_get_hello(self, req: Any, resp: Any) -> None:
             resp.media = {"hello": "hello from Falcon"}
 
@@ -133,14 +133,14 @@ def falcon_asgi() -> Any:
             resp.media = await req.get_media()
 
         async def on_post_upload(self, req: Any, resp: Any) -> None:
-            answer: dict[str, str] = {}
+            fields: dict[str, str] = {}
             async for part in await req.get_media():
                 if part.name == "note":
-                    answer["note"] = (await part.stream.read()).decode()
+                    fields["note"] = (await part.stream.read()).decode()
                 else:
-                    answer["name"] = part.filename
-                    answer["sha256"] = digest(await part.stream.read())
-            resp.media = answer
+                    fields["name"] = part.filename
+                    fields["sha256"] = digest(await part.stream.read())
+            resp.media = fields
 
         async def on_get_stream(self, req: Any, resp: Any) -> None:
             resp.content_type = "text/plain"
@@ -158,7 +158,7 @@ def falcon_asgi() -> Any:
 
     app = falcon.asgi.App()
     for name in ("hello", "echo", "upload", "stream", "background"):
-        app.add_route(f"/{name}", Site(), suffix=name)
+        app.add_route(f"/{name}", Resource(), suffix=name)
     return app
 
 
@@ -168,7 +168,7 @@ def sanic_asgi() -> Any:
     app = Sanic("bridge_test")
 
     @app.before_server_start
-    async def begin(app: Any) -> None:
+    async def start(app: Any) -> None:
         app.ctx.greeting = "hello from Sanic"
 
     @app.get("/hello")

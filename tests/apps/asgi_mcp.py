@@ -1,7 +1,7 @@
-"""An MCP server (package ``mcp``) through ``bridge.to_wsgi``, by each of its two HTTP transports.
+"""An MCP server (package ``mcp``) behind ``bridge.to_wsgi``, with both HTTP transports.
 
-What enters: MCP requests. What leaves: ``http_app`` (streamable HTTP) and ``sse_app``; the tools
-tell the test what became of their calls.
+``http_app`` serves streamable HTTP, ``sse_app`` server-sent events. The tools report their calls to
+the test.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ async def add(a: int, b: int) -> int:
 
 @server.tool()
 async def count(steps: int, key: str, ctx: Context[Any, Any]) -> str:
-    """Reports its progress, one step at a time."""
+    """Reports progress step by step."""
     for step in range(steps):
         await ctx.report_progress(step + 1, steps)
         await gate(key, "step")
@@ -33,9 +33,9 @@ async def count(steps: int, key: str, ctx: Context[Any, Any]) -> str:
 
 @server.tool()
 async def wait(key: str) -> str:
-    """Waits for something that never comes."""
+    """Waits forever."""
     try:
-        await report(key, "started")  # the cancellation may come before this returns
+        await report(key, "started")  # the tool may be cancelled before this returns
         await asyncio.Event().wait()
     finally:
         await report(key, "ended")

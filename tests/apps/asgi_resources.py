@@ -1,8 +1,7 @@
-"""Async resources made at startup and shared by all requests, through ``bridge.to_wsgi``.
+"""Async resources created at startup and shared by all requests, behind ``bridge.to_wsgi``.
 
-What enters: ``BRIDGE_TEST_POSTGRES``, the URL of a database. What leaves: ``app``: an asyncpg pool,
-a psycopg pool and an ``httpx.AsyncClient`` that live on the bridge's event loop, and what each
-request got out of them.
+``BRIDGE_TEST_POSTGRES`` is the URL of a database. ``app`` has an asyncpg pool, a psycopg pool and
+an ``httpx.AsyncClient`` on the adapter's event loop. Each route uses one of them.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ URL = os.environ.get("BRIDGE_TEST_POSTGRES", "")
 POOL_SIZE = 4
 
 
-async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """The smallest HTTP server that keeps its connections, for the client to ask."""
+async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A minimal HTTP server with keep-alive, for the client."""
     try:
         while True:
             await reader.readuntil(b"\r\n\r\n")
@@ -41,7 +40,9 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 @asynccontextmanager
 async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Any]]:
     async with AsyncExitStack() as stack:
-        server = await stack.enter_async_context(await asyncio.start_server(answer, "127.0.0.1", 0))
+        server = await stack.enter_async_context(
+            await asyncio.start_server(respond, "127.0.0.1", 0)
+        )
         port = server.sockets[0].getsockname()[1]
         client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60)
         yield {

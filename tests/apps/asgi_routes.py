@@ -1,7 +1,7 @@
-"""The routing table of the ASGI conformance app, and what its routes share.
+"""The routing table of the ASGI conformance app, and helpers for its routes.
 
-What enters: coroutine functions, by :func:`route`. What leaves: ``ROUTES``. The test's line
-(``tests.harness.control``) blocks, so apps talk to it on threads of its own here.
+:func:`route` adds an app to ``ROUTES``. The control channel (``tests.harness.control``) blocks, so
+apps use it on separate threads.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ ROUTES: dict[str, AsgiApp] = {}
 
 current_user: contextvars.ContextVar[str] = contextvars.ContextVar("asgi_user", default="-")
 
-_lines = ThreadPoolExecutor(64, "test-line")
+_channels = ThreadPoolExecutor(64, "test-channel")
 
 
 class Boom(Exception):
-    """What these apps raise. Its message is the test's key, so that it can be found in a log."""
+    """The exception of these apps. Its message is the test's key, to find it in a log."""
 
 
 def route(path: str) -> Callable[[AsgiApp], AsgiApp]:
-    """Serve an app at ``path``, and below it."""
+    """Serve an app at ``path`` and below it."""
 
     def add(app: AsgiApp) -> AsgiApp:
         ROUTES[path] = app
@@ -54,7 +54,7 @@ async def not_found(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def query(scope: Scope) -> dict[str, str]:
-    """The query string as a dict; latin-1 percent escapes, so that any byte can be asked for."""
+    """The query string as a dict, decoded as latin-1, so that it can contain any byte."""
     text = scope["query_string"].decode("latin-1")
     pairs = parse_qs(text, keep_blank_values=True, encoding="latin-1")
     return {name: values[-1] for name, values in pairs.items()}
@@ -73,7 +73,7 @@ async def end(send: Send, body: bytes = b"") -> None:
 
 
 async def respond(send: Send, body: bytes, headers: RawHeaders = PLAIN, status: int = 200) -> None:
-    """A complete response, with its length."""
+    """Send a complete response with its length."""
     await start(send, [*headers, (b"content-length", b"%d" % len(body))], status)
     await end(send, body)
 
@@ -83,7 +83,7 @@ async def as_json(send: Send, value: object) -> None:
 
 
 def where() -> dict[str, object]:
-    """Which process, thread and context this runs in."""
+    """The process, thread and context that the caller runs in."""
     return {
         "pid": os.getpid(),
         "thread": threading.get_ident(),
@@ -93,15 +93,15 @@ def where() -> dict[str, object]:
 
 
 async def report(key: str, name: str, **facts: object) -> None:
-    """Tell the test; see :func:`tests.harness.control.report`."""
-    await _on_line(lambda: control.report(key, name, **facts))
+    """Report to the test, see :func:`tests.harness.control.report`."""
+    await _on_channel_thread(lambda: control.report(key, name, **facts))
 
 
 async def gate(key: str, name: str) -> None:
-    """Wait for the test; see :func:`tests.harness.control.gate`."""
-    await _on_line(lambda: control.gate(key, name))
+    """Wait at a gate, see :func:`tests.harness.control.gate`."""
+    await _on_channel_thread(lambda: control.gate(key, name))
 
 
-def _on_line(call: Callable[[], Any]) -> Awaitable[Any]:
-    # Shielded, for a report that is on its way arrives even if its sender is cancelled.
-    return asyncio.shield(asyncio.get_running_loop().run_in_executor(_lines, call))
+def _on_channel_thread(call: Callable[[], Any]) -> Awaitable[Any]:
+    # Shielded: a report must arrive even if its sender is cancelled.
+    return asyncio.shield(asyncio.get_running_loop().run_in_executor(_channels, call))

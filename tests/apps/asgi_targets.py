@@ -1,8 +1,8 @@
-"""What the WSGI servers are pointed at: the ASGI conformance app through ``bridge.to_wsgi``.
+"""Targets for the WSGI servers: the ASGI conformance app behind ``bridge.to_wsgi``.
 
-What enters: ``BRIDGE_TEST_OPTIONS``, a JSON object of the adapter's options, and
-``BRIDGE_TEST_LIFESPAN``, the key under which the app reports its startup and shutdown. What leaves:
-``app``, the same in ``wsgiref.validate``, and apps whose startup goes wrong.
+``BRIDGE_TEST_OPTIONS`` is a JSON object of options of the adapter. ``BRIDGE_TEST_LIFESPAN`` is the
+key of the app's reports of startup and shutdown. ``validated`` is ``app`` wrapped in
+``wsgiref.validate``; the startup of ``failing`` and ``hanging`` fails.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ LIFESPAN = os.environ.get("BRIDGE_TEST_LIFESPAN")
 
 
 async def asgi(scope: Scope, receive: Receive, send: Send) -> None:
-    """The conformance app, with a lifespan around it."""
+    """The conformance app with a lifespan."""
     if scope["type"] == "lifespan":
-        await live(scope, receive, send)
+        await run_lifespan(scope, receive, send)
     else:
         await asgi_conformance.http_app(scope, receive, send)
 
 
-async def live(scope: Scope, receive: Receive, send: Send) -> None:
+async def run_lifespan(scope: Scope, receive: Receive, send: Send) -> None:
     await receive()
     scope["state"]["started_in"] = os.getpid()
     if LIFESPAN:
@@ -43,7 +43,7 @@ async def live(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def asgi_failing(scope: Scope, receive: Receive, send: Send) -> None:
-    """An app that cannot start."""
+    """An app whose startup fails."""
     assert scope["type"] == "lifespan"
     await receive()
     await send({"type": "lifespan.startup.failed", "message": "no database"})
@@ -59,10 +59,10 @@ validated = validator(app)
 
 
 def failing() -> object:
-    """An app that says that it cannot start."""
+    """An adapter whose startup fails."""
     return bridge.to_wsgi(asgi_failing)
 
 
 def hanging() -> object:
-    """An app that never says anything."""
+    """An adapter whose startup never ends."""
     return bridge.to_wsgi(asgi_hanging, startup_timeout_s=0.2)

@@ -1,7 +1,6 @@
 """A Flask app and a WebSocket echo in one Router: ``tests.apps.beside:app``.
 
-What enters: HTTP, which Flask answers on worker threads; WebSockets below ``/ws``, which the echo
-answers on the event loop.
+Flask serves HTTP on worker threads, and the echo serves WebSockets below ``/ws`` on the event loop.
 """
 
 from __future__ import annotations
@@ -17,17 +16,17 @@ __all__ = ["THREADS", "app"]
 
 THREADS = 8
 
-site = Flask(__name__)
+flask_app = Flask(__name__)
 
 
-@site.get("/")
+@flask_app.get("/")
 def index() -> str:
-    """A small page, and which thread made it."""
+    """A small page with the name of its thread."""
     return f"<!doctype html><title>Beside</title><p>{threading.current_thread().name}</p>"
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
-    """Text comes back as it is."""
+    """Sends text back unchanged."""
     if scope["type"] != "websocket":
         raise NotImplementedError(scope["type"])
     while (message := await receive())["type"] != "websocket.disconnect":
@@ -37,4 +36,4 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
             await send({"type": "websocket.send", "text": message["text"]})
 
 
-app = bridge.Router({"/": site}, websocket={"/ws": echo}, threads=THREADS)
+app = bridge.Router({"/": flask_app}, websocket={"/ws": echo}, threads=THREADS)

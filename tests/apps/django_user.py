@@ -1,4 +1,4 @@
-"""Who may log in to the Django apps of the tests."""
+"""The user of the Django apps of the tests."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""A WSGI app at ``/`` and two ASGI apps with lifespans, which say in the log when they live.
+"""A WSGI app at ``/`` and two ASGI apps with lifespans at ``/one/`` and ``/two/``.
 
-What enters: requests to ``/``, ``/one/`` and ``/two/``, on any server. What leaves: lines such as
-``life of two: up, pid 7`` on stderr, and answers with ``root_path`` and state.
-``BRIDGE_TEST_FAILS`` names an app that cannot start, ``BRIDGE_TEST_HANGS`` one that never does.
+The ASGI apps log lines such as ``life of two: up, pid 7`` on stderr, and respond with ``root_path``
+and state. ``BRIDGE_TEST_FAILS`` names an app whose startup fails, ``BRIDGE_TEST_HANGS`` one whose
+startup never ends.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ import bridge
 from bridge.types import Environ, StartResponse
 
 
-def say(line: str) -> None:
-    os.write(2, f"{line}, pid {os.getpid()}\n".encode())  # one piece: processes share the log
+def log(line: str) -> None:
+    os.write(2, f"{line}, pid {os.getpid()}\n".encode())  # one write: processes share the log
 
 
 def site(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -31,16 +31,16 @@ def site(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     return [f"site at {environ['SCRIPT_NAME']}".encode()]
 
 
-def living(name: str) -> Starlette:
+def app_with_lifespan(name: str) -> Starlette:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Any]]:
         if os.environ.get("BRIDGE_TEST_FAILS") == name:
             raise RuntimeError(f"{name} has no database")
         if os.environ.get("BRIDGE_TEST_HANGS") == name:
             await asyncio.Event().wait()
-        say(f"life of {name}: up")
+        log(f"life of {name}: up")
         yield {name: "up"}
-        say(f"life of {name}: down")
+        log(f"life of {name}: down")
 
     async def show(request: Request) -> JSONResponse:
         state = {key: value for key, value in request.scope["state"].items() if value == "up"}
@@ -49,5 +49,8 @@ def living(name: str) -> Starlette:
     return Starlette(lifespan=lifespan, routes=[Route("/", show)])
 
 
-app = bridge.Router({"/": site, "/one": living("one"), "/two": living("two")}, startup_timeout_s=2)
-single = bridge.universal(living("one"), startup_timeout_s=2)
+app = bridge.Router(
+    {"/": site, "/one": app_with_lifespan("one"), "/two": app_with_lifespan("two")},
+    startup_timeout_s=2,
+)
+single = bridge.universal(app_with_lifespan("one"), startup_timeout_s=2)

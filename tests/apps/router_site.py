@@ -1,9 +1,8 @@
-"""Every framework that has users, mounted in one Router; and Routers and frameworks in each other.
+"""Common frameworks mounted in one Router, and Routers mounted in frameworks.
 
-What enters: requests on any server, and WebSockets on those that have them. What leaves: below
-each prefix ``/hello``, which answers with a URL that the framework has built for itself, and for
-ASGI frameworks ``/ws``, which sends back what it gets, and by whom. ``BRIDGE_TEST_DATABASE`` is
-Django's.
+Below each prefix, ``/hello`` responds with a URL that the framework has built for itself. ASGI
+frameworks echo WebSockets at ``/ws`` with their name. ``BRIDGE_TEST_DATABASE`` is Django's
+database.
 """
 
 from __future__ import annotations
@@ -61,8 +60,8 @@ async def starlette_ws(socket: WebSocket) -> None:
     await echo(socket, "starlette")
 
 
-def make_starlette(*further: Any) -> Starlette:
-    return Starlette(routes=[Route("/hello", hello), WebSocketRoute("/ws", starlette_ws), *further])
+def make_starlette(*routes: Any) -> Starlette:
+    return Starlette(routes=[Route("/hello", hello), WebSocketRoute("/ws", starlette_ws), *routes])
 
 
 # Quart, Falcon, Sanic ------------------------------------------------------------------------
@@ -77,11 +76,11 @@ async def quart_hello() -> str:
 
 @quart.websocket("/ws")
 async def quart_ws() -> None:
-    said: Any = await websocket.receive()
-    await websocket.send(f"quart: {said}")
+    message: Any = await websocket.receive()
+    await websocket.send(f"quart: {message}")
 
 
-class FalconSite:
+class FalconResource:
     async def on_get(self, request: Any, response: Any) -> None:
         response.text = request.uri
 
@@ -92,8 +91,8 @@ class FalconSite:
 
 
 falcon_asgi = falcon.asgi.App()
-falcon_asgi.add_route("/hello", FalconSite())
-falcon_asgi.add_route("/ws", FalconSite())
+falcon_asgi.add_route("/hello", FalconResource())
+falcon_asgi.add_route("/ws", FalconResource())
 
 sanic = Sanic("bridge_router")
 
@@ -103,7 +102,7 @@ async def sanic_hello(request: Any) -> Any:
     return text("hello from Sanic")
 
 
-@sanic.websocket("/ws")  # type: ignore[untyped-decorator]  # Sanic does not say
+@sanic.websocket("/ws")  # type: ignore[untyped-decorator]  # Sanic's decorator has no types
 async def sanic_ws(request: Any, socket: Any) -> None:
     await socket.send(f"sanic: {await socket.recv()}")
 

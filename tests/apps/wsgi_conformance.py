@@ -1,10 +1,9 @@
-"""One WSGI app with a path for everything that PEP 3333 lets an app do.
+"""A WSGI app with a route for everything that PEP 3333 allows an app to do.
 
-What enters: an environ; the query string says what to do and how often. What leaves: PEP 3333
-responses, and reports to the test over ``tests.harness.control``. Every route is wrapped in
-``wsgiref.validate.validator``, except the few that use what the validator forbids although the PEP
-or common practice has it (``read()`` without a size, handing ``wsgi.file_wrapper`` straight to the
-server).
+Input: an environ, whose query string has the parameters. Output: responses, and reports to the test
+through ``tests.harness.control``. Every route is wrapped in ``wsgiref.validate.validator``, except
+those that use what the validator forbids against the PEP or common practice: ``read()`` without a
+size, and returning ``wsgi.file_wrapper`` to the server.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ def ready(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
 
 @route("/echo")
 def echo(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """The environ's strings as JSON, with the facts about its other values."""
+    """The str values of the environ as JSON, with facts about the other values."""
     strings = {key: value for key, value in environ.items() if type(value) is str}
     return as_json(
         start_response,

@@ -1,7 +1,7 @@
 """A Django project in one file: views, a form, streaming, sessions, the admin, SQLite.
 
-What enters: ``BRIDGE_TEST_DATABASE``, the path of the database. What leaves: ``app``, Django's own
-WSGI handler. ``python -m tests.apps.wsgi_django`` makes the database, with one superuser.
+``app`` is Django's WSGI handler. ``BRIDGE_TEST_DATABASE`` is the path of the database, which
+``python -m tests.apps.wsgi_django`` creates with one superuser.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def hello(request: HttpRequest) -> HttpResponseBase:
 
 @csrf_exempt
 def upload(request: HttpRequest) -> HttpResponseBase:
-    """The name, size and first bytes of an uploaded file, and a form field."""
+    """The name and size of an uploaded file, and a form field."""
     uploaded: Any = request.FILES["file"]
     return JsonResponse(
         {"name": uploaded.name, "size": uploaded.size, "note": request.POST["note"]}
@@ -86,7 +86,7 @@ def upload(request: HttpRequest) -> HttpResponseBase:
 
 
 def stream(request: HttpRequest) -> HttpResponseBase:
-    """A sync iterator: Django's own ASGI handler would collect it first."""
+    """A sync iterator, which Django's ASGI handler would collect first."""
     return StreamingHttpResponse(_chunks(request.GET["key"]), content_type="text/plain")
 
 
@@ -97,7 +97,7 @@ def _chunks(key: str) -> Iterator[bytes]:
 
 
 def count(request: HttpRequest) -> HttpResponseBase:
-    """A counter in the session, so in the database."""
+    """A counter in the session, stored in the database."""
     request.session["count"] = request.session.get("count", 0) + 1
     return JsonResponse({"count": request.session["count"]})
 

@@ -1,7 +1,7 @@
-"""Routes that fail, before and after the head and the first chunk, and ``exc_info``.
+"""Routes that fail before and after the head and the first chunk, and routes with ``exc_info``.
 
-What enters: the test's key, which is the message of what is raised. What leaves: an exception, or
-an error page in place of a head that had not gone out.
+They raise an exception with the test's key as its message, or replace a head that was not sent by
+an error page.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def error_at_once(environ: Environ, start_response: StartResponse) -> Iterable[b
 
 @route("/error/after-head")
 def error_after_head(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """The head is declared, and not one byte of body: a 500 is still possible."""
+    """Fails after start_response and before the body: a 500 is still possible."""
     start_response("200 OK", [*PLAIN, ("X-Never", "seen")])
     raise Boom(query(environ)["key"])
 
@@ -36,7 +36,7 @@ def error_first_chunk(environ: Environ, start_response: StartResponse) -> Iterat
 
 @route("/error/after-empty-chunk")
 def error_after_empty_chunk(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
-    """An empty chunk must not let the head out (PEP 3333, The start_response() Callable)."""
+    """An empty chunk must not send the head (PEP 3333, The start_response() Callable)."""
     start_response("200 OK", [*PLAIN, ("X-Never", "seen")])
     yield b""
     raise Boom(query(environ)["key"])
@@ -44,12 +44,12 @@ def error_after_empty_chunk(environ: Environ, start_response: StartResponse) -> 
 
 @route("/error/after-chunk")
 def error_after_chunk(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
-    """Part of the body is out: the client must see that it is not whole."""
-    asked = query(environ)
+    """A part of the body has been sent: the client must see that it is incomplete."""
+    params = query(environ)
     start_response("200 OK", PLAIN)
     yield b"a part"
-    control.gate(asked["key"], "fail")
-    raise Boom(asked["key"])
+    control.gate(params["key"], "fail")
+    raise Boom(params["key"])
 
 
 @route("/error/after-write")
@@ -62,7 +62,7 @@ def error_after_write(environ: Environ, start_response: StartResponse) -> Iterab
 
 @route("/replace")
 def replace(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """``exc_info`` replaces a head that has not gone out."""
+    """``exc_info`` replaces a head that has not been sent."""
     start_response("200 OK", [*PLAIN, ("X-Never", "seen")])
     start_response("503 Replaced", [*PLAIN, ("X-Replaced", "yes")], caught(Boom("replaced")))
     return [b"an error page"]
@@ -78,15 +78,15 @@ def replace_lazy(environ: Environ, start_response: StartResponse) -> Iterator[by
 
 @route("/replace/late")
 def replace_late(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
-    """Too late: ``start_response`` must raise what it is given, and the response is cut off."""
-    asked = query(environ)
+    """Too late: ``start_response`` must raise the exception, and the response is aborted."""
+    params = query(environ)
     start_response("200 OK", PLAIN)
     yield b"a part"
-    control.gate(asked["key"], "fail")
+    control.gate(params["key"], "fail")
     try:
-        start_response("500 Too Late", PLAIN, caught(Boom(asked["key"])))
+        start_response("500 Too Late", PLAIN, caught(Boom(params["key"])))
     except Boom as raised:
-        control.report(asked["key"], "raised", message=str(raised))
+        control.report(params["key"], "raised", message=str(raised))
         raise
     yield b"never"
 

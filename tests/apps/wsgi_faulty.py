@@ -1,9 +1,7 @@
-"""WSGI apps that break PEP 3333, one rule each.
+"""WSGI apps that violate PEP 3333 in one way each, at ``/faulty/<name>``.
 
-What enters: an environ, checked by the validator's own ``check_environ``. What leaves: nothing that
-a server should pass on. The validator's checks of the response are left out on purpose: the adapter
-has to find these mistakes itself. Paths start with ``/faulty``; ``FAULTS`` says what each is to
-come to.
+``wsgiref.validate`` checks only the environ. The adapter must detect the faults of the response.
+``FAULTS`` has the expected outcome of each.
 """
 
 from __future__ import annotations
@@ -20,10 +18,10 @@ from tests.harness import control
 
 @dataclass(frozen=True)
 class Fault:
-    """One way to break the rules.
+    """A violation of PEP 3333.
 
-    :ivar app: the app that does it.
-    :ivar aborts: part of the response is out by then, so the client sees it cut off instead of 500.
+    :ivar app: the app.
+    :ivar aborts: a part of the response has been sent before, so it is aborted instead of a 500.
     """
 
     app: WsgiApp
@@ -143,7 +141,7 @@ def field_not_a_pair(environ: Environ, start_response: StartResponse) -> Iterabl
 
 
 def too_long_at_once(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """The first chunk alone is longer than declared: nothing has gone out, so this is a 500."""
+    """The first chunk is longer than its Content-Length. Nothing has been sent: a 500."""
     start_response("200 OK", [*PLAIN, ("Content-Length", "4")])
     return [b"longer than four"]
 
@@ -167,7 +165,7 @@ def close_raises(environ: Environ, start_response: StartResponse) -> Iterable[by
 
 
 class BadClose:
-    """A body whose ``close`` fails after the last chunk was given."""
+    """A body whose ``close`` fails after the last chunk."""
 
     def __init__(self, key: str) -> None:
         self.key = key
@@ -232,7 +230,7 @@ FAULTS: dict[str, Fault] = {
 
 
 def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """``/faulty/NAME`` runs that fault; ``/faulty/close-raises`` is the app's own error."""
+    """``/faulty/close-raises`` is not in ``FAULTS``: it raises, but violates no rule."""
     check_environ(environ)
     name = environ["PATH_INFO"].removeprefix("/faulty/")
     faulty = close_raises if name == "close-raises" else FAULTS[name].app

@@ -1,7 +1,7 @@
-"""Routes that hand a file to ``wsgi.file_wrapper``.
+"""Routes that send a file through ``wsgi.file_wrapper``.
 
-What enters: which kind of file, and which part of it. What leaves: its content. The wrapper's
-result goes straight to the server, so these routes are not wrapped in the validator.
+The query string selects the kind of file and the part of it. The wrapper is returned to the server,
+so these routes are not wrapped in the validator.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ FILE_SIZE = 3 * (1 << 20) + 17
 
 
 def file_content() -> bytes:
-    """What every file route sends from: a few MiB in which no position looks like another."""
+    """A few MiB in which each position is different."""
     return b"".join(number.to_bytes(4, "big") for number in range(FILE_SIZE // 4 + 1))[:FILE_SIZE]
 
 
 @route("/file", validated=False)
 def file(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """A file, or part of it, through ``wsgi.file_wrapper``: in memory, on disk, with a name."""
-    asked = query(environ)
-    opened = _open_file(asked.get("kind", "disk"))
-    opened.seek(int(asked.get("offset", "0")))
+    """Sends a file or a part of it: in memory, on disk, or with a name."""
+    params = query(environ)
+    opened = _open_file(params.get("kind", "disk"))
+    opened.seek(int(params.get("offset", "0")))
     fields = [("Content-Type", "application/octet-stream")]
-    if "length" in asked:
-        fields.append(("Content-Length", asked["length"]))
+    if "length" in params:
+        fields.append(("Content-Length", params["length"]))
     start_response("200 OK", fields)
     wrapped: Iterable[bytes] = environ["wsgi.file_wrapper"](opened, 8192)
     return wrapped
@@ -41,7 +41,7 @@ def _open_file(kind: str) -> Any:
     if kind == "memory":
         return io.BytesIO(file_content())
     make = tempfile.NamedTemporaryFile if kind == "named" else tempfile.TemporaryFile
-    opened = make()  # closed by the server, through the wrapper
+    opened = make()  # the server closes it through the wrapper
     opened.write(file_content())
     opened.flush()
     return opened
@@ -49,7 +49,7 @@ def _open_file(kind: str) -> Any:
 
 @route("/file/closed", validated=False)
 def file_closed(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """A file object that reports its ``close``, which the wrapper has to call."""
+    """Sends a file object that reports its ``close``, which the wrapper must call."""
     start_response("200 OK", PLAIN)
     reported = ReportingFile(query(environ)["key"], b"content of a file")
     wrapped: Iterable[bytes] = environ["wsgi.file_wrapper"](reported)

@@ -1,7 +1,7 @@
-"""The WSGI frameworks side by side, each mounted below its name, through one ``bridge.to_asgi``.
+"""WSGI frameworks, each mounted below its name, behind one ``bridge.to_asgi``.
 
-What enters: ``/flask/...``, ``/django/...``, ``/falcon/...``, ``/bottle/...``, ``/pyramid/...``.
-What leaves: what the framework answers, which knows from SCRIPT_NAME where it is mounted.
+``/flask``, ``/django``, ``/falcon``, ``/bottle`` and ``/pyramid``. Each framework gets its mount
+point as SCRIPT_NAME.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ async def async_view() -> str:
 
 @flask_app.post("/upload")
 def upload() -> dict[str, Any]:
-    """Streamed by Werkzeug into a temporary file as it is parsed."""
+    """Werkzeug parses the upload into a temporary file."""
     uploaded = flask.request.files["file"]
     content = uploaded.read()
     note = flask.request.form["note"]
@@ -121,8 +121,8 @@ def make_pyramid() -> WsgiApp:
     with Configurator() as config:
         config.add_route("hello", "/hello")
         config.add_view(pyramid_hello, route_name="hello")
-        made: WsgiApp = config.make_wsgi_app()
-        return made
+        app: WsgiApp = config.make_wsgi_app()
+        return app
 
 
 MOUNTS: dict[str, Any] = {
@@ -135,10 +135,10 @@ MOUNTS: dict[str, Any] = {
 
 
 def wsgi(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """Hand the request to the framework that the first segment of the path names."""
+    """Call the framework named by the first segment of the path."""
     mounted = MOUNTS.get(shift_path_info(environ) or "", not_found)
-    answer: Iterable[bytes] = mounted(environ, start_response)
-    return answer
+    body: Iterable[bytes] = mounted(environ, start_response)
+    return body
 
 
 app = bridge.to_asgi(wsgi, threads=4)

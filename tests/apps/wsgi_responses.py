@@ -1,7 +1,7 @@
-"""Routes that answer at once: heads, bodies, ``write``, context variables, ``wsgi.errors``.
+"""Routes with short responses: heads, bodies, ``write``, context variables, ``wsgi.errors``.
 
-What enters: a query string that says what to answer. What leaves: short responses, and reports of
-which chunks were asked for.
+Input: a query string with the parameters. Output: responses, and reports of the chunks that were
+produced.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from tests.harness import control
 
 @route("/status")
 def status(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """Any status; ``body`` is sent even where HTTP forbids one, for the adapter to drop."""
-    asked = query(environ)
-    line = asked.get("line", "200 OK")
+    """Any status. Returns ``body`` also where HTTP forbids one and the adapter must drop it."""
+    params = query(environ)
+    line = params.get("line", "200 OK")
     bodiless = line[:3] in ("204", "304")
     start_response(line, [("X-Status", line[:3])] if bodiless else PLAIN)
-    return [asked.get("body", "").encode("latin-1")]
+    return [params.get("body", "").encode("latin-1")]
 
 
 @route("/head")
 def head(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """A body of a known length, reporting how much of it was asked for."""
+    """A body of a known length, which reports each chunk."""
     key = query(environ)["key"]
     start_response("200 OK", [*PLAIN, ("Content-Length", "12")])
     return Reported(key, iter([b"first ", b"second"]))
 
 
 class Reported:
-    """An iterator that reports each chunk it gives and its ``close``."""
+    """An iterator that reports each chunk and its ``close``."""
 
     def __init__(self, key: str, chunks: Iterator[bytes]) -> None:
         self.key = key
@@ -65,7 +65,7 @@ def empty_chunks(environ: Environ, start_response: StartResponse) -> Iterable[by
 
 @route("/lazy")
 def lazy(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
-    """A generator: ``start_response`` is called when the first chunk is asked for."""
+    """A generator, which calls ``start_response`` at the first chunk."""
     start_response("202 Accepted", PLAIN)
     yield b"lazy "
     yield b"body"
@@ -80,7 +80,7 @@ def lazy_empty(environ: Environ, start_response: StartResponse) -> Iterator[byte
 
 @route("/write")
 def write(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """PEP 3333's ``write`` callable, before and beside the returned body."""
+    """The ``write`` callable of PEP 3333, before a returned body."""
     writer = start_response("200 OK", PLAIN)
     writer(b"written ")
     writer(b"")
@@ -100,7 +100,7 @@ def write_gated(environ: Environ, start_response: StartResponse) -> Iterable[byt
 
 @route("/headers")
 def headers(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """Repeated fields, mixed case, bytes above 127 and space around a value, as Django has it."""
+    """Repeated headers, mixed case, bytes above 127, and a padded value like Django's."""
     start_response(
         "299 Odd But Legal",
         [
@@ -120,7 +120,7 @@ def headers(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
 
 @route("/context")
 def context(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """What the context variable is at the start, then sets it."""
+    """The value of the context variable, which is then set."""
     before = current_user.get()
     current_user.set(query(environ).get("set", before))
     return as_json(start_response, {"before": before, **where()})
@@ -128,7 +128,7 @@ def context(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
 
 @route("/context/streamed")
 def context_streamed(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
-    """What the call, each step of the iteration and ``close`` see of one context."""
+    """The value of a context variable in the call, each iteration and ``close``."""
     current_user.set(query(environ)["key"])
     start_response("200 OK", PLAIN)
     return _context_lines(query(environ)["key"])

@@ -1,7 +1,7 @@
-"""The routing table of the conformance app, and what its routes share.
+"""The routing table of the WSGI conformance app, and helpers for its routes.
 
-What enters: WSGI apps, by :func:`route`. What leaves: ``ROUTES``, in which every app is wrapped in
-``wsgiref.validate.validator`` unless it says ``validated=False``.
+:func:`route` adds an app to ``ROUTES``, wrapped in ``wsgiref.validate.validator`` unless
+``validated=False``.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ current_user: contextvars.ContextVar[str] = contextvars.ContextVar("current_user
 
 
 class Boom(Exception):
-    """What these apps raise. Its message is the test's key, so that it can be found in a log."""
+    """The exception of these apps. Its message is the test's key, to find it in a log."""
 
 
 def route(path: str, *, validated: bool = True) -> Callable[[WsgiApp], WsgiApp]:
-    """Serve an app at ``path``, and below it."""
+    """Serve an app at ``path`` and below it."""
 
     def add(app: WsgiApp) -> WsgiApp:
         ROUTES[path] = validator(app) if validated else app
@@ -50,7 +50,7 @@ def not_found(environ: Environ, start_response: StartResponse) -> Iterable[bytes
 
 
 def query(environ: Environ) -> dict[str, str]:
-    """The query string as a dict; latin-1 percent escapes, so that any byte can be asked for."""
+    """The query string as a dict, decoded as latin-1, so that it can contain any byte."""
     pairs = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True, encoding="latin-1")
     return {name: values[-1] for name, values in pairs.items()}
 
@@ -64,7 +64,7 @@ def as_json(start_response: StartResponse, value: object) -> list[bytes]:
 
 
 def where() -> dict[str, object]:
-    """Which thread and context this runs in."""
+    """The thread and context that the caller runs in."""
     return {
         "thread": threading.get_ident(),
         "thread_name": threading.current_thread().name,

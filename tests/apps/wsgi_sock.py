@@ -1,7 +1,7 @@
-"""A Flask app with WebSockets by flask-sock, as its users write them.
+"""A Flask app with WebSockets by flask-sock.
 
-What enters: HTTP and WebSockets, on worker threads. What leaves: echoes, and at ``/seen/<key>`` how
-the WebSocket with that key ended, from the app's point of view.
+It serves HTTP and WebSockets on worker threads. ``/seen/<key>`` responds with how the WebSocket
+with that key ended, as the app saw it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ THREADS = 4
 MIB = 1024 * 1024
 FLOOD = 64
 PING_INTERVAL_S = 1.0
-"""Also how long an answer may take before simple-websocket closes: a busy machine needs some."""
+"""Also the time limit of simple-websocket for a pong, long enough for a busy machine."""
 
 flask_app = Flask(__name__)
 flask_app.config["SOCK_SERVER_OPTIONS"] = {"subprotocols": ["chat.v2"]}
@@ -32,18 +32,18 @@ sent: dict[str, int] = {}
 
 @flask_app.get("/")
 def index() -> str:
-    """Plain HTTP."""
+    """The name of the thread."""
     return threading.current_thread().name
 
 
 @flask_app.get("/seen/<key>")
-def how_it_ended(key: str) -> dict[str, Any]:
-    """What the WebSocket with this key has noted, so far."""
+def show_seen(key: str) -> dict[str, Any]:
+    """What the WebSocket with this key has recorded so far."""
     return {"end": seen.get(key, ""), "sent": sent.get(key, 0)}
 
 
 def echo(ws: Server) -> None:
-    """Say everything twice, until the client leaves."""
+    """Echo messages until the client disconnects."""
     key = request.args.get("key", "")
     try:
         while True:
@@ -54,7 +54,7 @@ def echo(ws: Server) -> None:
 
 
 def about(ws: Server) -> None:
-    """What the app sees of the handshake, and where it runs."""
+    """Send the handshake as the app sees it, and the name of the thread."""
     ws.send(ws.subprotocol or "none")
     ws.send(request.url)
     ws.send(request.headers.get("X-Boat", "no boat"))
@@ -62,19 +62,19 @@ def about(ws: Server) -> None:
 
 
 def close(ws: Server, code: int) -> None:
-    """Say goodbye in the app's own words."""
-    ws.send("last words")
-    ws.close(code, "that is all")
+    """Close with a code and reason of the app."""
+    ws.send("last message")
+    ws.close(code, "done")
 
 
 def broken(ws: Server) -> None:
-    """Fail with the socket open."""
+    """Raise while the WebSocket is open."""
     ws.send("before")
     raise RuntimeError(f"the mast broke, {request.args['key']}")
 
 
 def flood(ws: Server) -> None:
-    """Send as fast as the client reads, and note how far that is."""
+    """Send as fast as the client reads, and record the number of messages."""
     key = request.args["key"]
     for number in range(FLOOD):
         ws.send(bytes(MIB))
@@ -82,12 +82,12 @@ def flood(ws: Server) -> None:
 
 
 def members_only(ws: Server) -> None:
-    """Never reached: see :func:`guard`."""
+    """Never called: see :func:`guard`."""
 
 
 @flask_app.before_request
 def guard() -> None:
-    """What projects do to keep strangers out, before any WebSocket is accepted."""
+    """Refuse a request before its WebSocket is accepted."""
     if request.path == "/members-only":
         abort(403, "Members only.")
 
@@ -98,7 +98,7 @@ pinging_sock = Sock(pinging_app)
 
 
 def pinged_echo(ws: Server) -> None:
-    """Whoever leaves a ping unanswered is closed with 1008."""
+    """Echo messages; simple-websocket closes with 1008 after an unanswered ping."""
     while True:
         ws.send(ws.receive())
 
@@ -111,7 +111,7 @@ for _path, _view in (
     ("/flood", flood),
     ("/members-only", members_only),
 ):
-    sock.route(_path)(_view)  # as a decorator it would hide the types
+    sock.route(_path)(_view)  # a decorator would hide the types
 pinging_sock.route("/echo")(pinged_echo)
 
 app = bridge.to_asgi(flask_app, threads=2, websocket_threads=THREADS)

@@ -1,7 +1,7 @@
-"""Routes that answer over time: gated, endless, large.
+"""Routes with long responses: gated, endless or large.
 
-What enters: the test's key, by which its gates and reports are known. What leaves: bodies that are
-made chunk by chunk, and a report of their ``close()`` with the thread and context it ran in.
+Input: the test's key for gates and reports. Output: bodies that are produced chunk by chunk, and a
+report of their ``close()`` with its thread and context.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ PAUSE_S = 0.02
 
 @route("/stream")
 def stream(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
-    """``count`` chunks, each made only when its gate ``chunk`` is passed."""
-    asked = query(environ)
+    """Sends ``count`` chunks, each after passing the gate ``chunk``."""
+    params = query(environ)
     start_response("200 OK", PLAIN)
-    for number in range(int(asked.get("count", "3"))):
-        control.gate(asked["key"], "chunk")
+    for number in range(int(params.get("count", "3"))):
+        control.gate(params["key"], "chunk")
         yield f"chunk {number};".encode()
 
 
 @route("/endless")
 def endless(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """Server-sent events until the client leaves; reports ``started`` and ``closed``."""
+    """Sends events until the client disconnects. Reports ``started`` and ``closed``."""
     key = query(environ)["key"]
     current_user.set(key)
     start_response("200 OK", [("Content-Type", "text/event-stream")])
@@ -37,7 +37,7 @@ def endless(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
 
 
 class Endless:
-    """An event every few milliseconds. The pause is the app's work, not a synchronisation."""
+    """An event every few milliseconds. The pause simulates work; it synchronises nothing."""
 
     def __init__(self, key: str) -> None:
         self.key = key
@@ -61,7 +61,7 @@ class Endless:
 
 @route("/endless/generator")
 def endless_generator(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
-    """The same as a plain generator, whose ``finally`` is what ``close()`` runs."""
+    """The same as a generator, whose ``close()`` runs ``finally``."""
     key = query(environ)["key"]
     current_user.set(key)
     start_response("200 OK", [("Content-Type", "text/event-stream")])
@@ -76,7 +76,7 @@ def endless_generator(environ: Environ, start_response: StartResponse) -> Iterat
 
 @route("/endless/quiet")
 def endless_quiet(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
-    """One chunk, then nothing until a gate opens: the client leaves while the app is busy."""
+    """Sends one chunk, then nothing until a gate opens, to disconnect while the app is busy."""
     key = query(environ)["key"]
     start_response("200 OK", PLAIN)
     try:
@@ -91,17 +91,17 @@ def endless_quiet(environ: Environ, start_response: StartResponse) -> Iterator[b
 
 @route("/hold")
 def hold(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """Keep the thread until the test lets go."""
+    """Keep the thread busy until the gate opens."""
     control.gate(query(environ)["key"], "hold")
     return as_json(start_response, where())
 
 
 @route("/large")
 def large(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
-    """``size`` bytes in pieces of 64 KiB, with a Content-Length if ``length=yes``."""
-    asked = query(environ)
-    size = int(asked["size"])
-    length = [("Content-Length", str(size))] if asked.get("length") == "yes" else []
+    """Sends ``size`` bytes in chunks of 64 KiB, with Content-Length if ``length=yes``."""
+    params = query(environ)
+    size = int(params["size"])
+    length = [("Content-Length", str(size))] if params.get("length") == "yes" else []
     start_response("200 OK", [("Content-Type", "application/octet-stream"), *length])
     return large_body(size)
 
@@ -113,10 +113,10 @@ def large_body(size: int) -> Iterator[bytes]:
 
 @route("/large/counted")
 def large_counted(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """The same, reporting at the end of every MiB how many have been made."""
-    asked = query(environ)
+    """The same. Reports the bytes produced after every MiB."""
+    params = query(environ)
     start_response("200 OK", [("Content-Type", "application/octet-stream")])
-    return _counted(asked["key"], int(asked["size"]))
+    return _counted(params["key"], int(params["size"]))
 
 
 def _counted(key: str, size: int) -> Iterator[bytes]:

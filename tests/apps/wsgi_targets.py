@@ -1,7 +1,6 @@
-"""What the servers are pointed at: the conformance apps through ``bridge.to_asgi``.
+"""The target for the ASGI servers: the WSGI conformance apps behind ``bridge.to_asgi``.
 
-What enters: ``BRIDGE_TEST_OPTIONS``, a JSON object of the adapter's options. What leaves: ``app``,
-and the same app mounted in other frameworks' ways.
+``BRIDGE_TEST_OPTIONS`` is a JSON object of options of the adapter.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ OPTIONS: dict[str, Any] = json.loads(os.environ.get("BRIDGE_TEST_OPTIONS", "{}")
 
 
 def wsgi(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """Both conformance apps as one."""
+    """The conformance app, and the faulty apps below ``/faulty``."""
     faulty = environ["PATH_INFO"].startswith("/faulty/")
     chosen = wsgi_faulty.app if faulty else wsgi_conformance.app
     return chosen(environ, start_response)

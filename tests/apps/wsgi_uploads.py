@@ -1,7 +1,4 @@
-"""Routes that read a request body, in every way that an app may.
-
-What enters: ``wsgi.input``. What leaves: length and digest of what was read, as JSON.
-"""
+"""Routes that read ``wsgi.input`` with every method, and respond with its length and digest."""
 
 from __future__ import annotations
 
@@ -39,20 +36,20 @@ READERS: dict[str, Callable[[Any], Iterable[bytes]]] = {
 
 
 def iter_hinted(source: Any) -> Iterator[bytes]:
-    """``readlines(hint)`` may stop early, so it is asked until nothing comes."""
+    """``readlines(hint)`` may stop early, so call it until it returns nothing."""
     while lines := source.readlines(10):
         yield from lines
 
 
 @route("/upload")
 def upload(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """Read the body as ``how`` says; its length, digest and number of pieces as JSON."""
+    """Read the body by ``how``. Its length, digest and number of pieces as JSON."""
     return as_json(start_response, digest(environ, query(environ).get("how", "read-64k")))
 
 
 @route("/upload/unvalidated", validated=False)
 def upload_unvalidated(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """``read()`` without a size: not in PEP 3333, used by every framework."""
+    """Read without a size, which PEP 3333 does not have and every framework uses."""
     body = environ["wsgi.input"].read()
     after = environ["wsgi.input"].read()
     facts = {"length": len(body), "sha256": hashlib.sha256(body).hexdigest(), "after": len(after)}
@@ -61,7 +58,7 @@ def upload_unvalidated(environ: Environ, start_response: StartResponse) -> Itera
 
 @route("/upload/watched")
 def upload_watched(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """Report the first piece, wait at a gate, read on."""
+    """Report the first byte, wait at a gate, read the rest."""
     key = query(environ)["key"]
     source = environ["wsgi.input"]
     hashed = hashlib.sha256()
@@ -78,7 +75,7 @@ def upload_watched(environ: Environ, start_response: StartResponse) -> Iterable[
 
 @route("/upload/cut")
 def upload_cut(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """Read to the end of a body that is cut short; report how that ended."""
+    """Read to the end of a truncated body. Report how it ended."""
     key = query(environ)["key"]
     length = 0
     control.report(key, "reading")

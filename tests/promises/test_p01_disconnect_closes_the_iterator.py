@@ -1,8 +1,8 @@
-"""P1: a client that leaves mid-stream: ``close()`` within a second or a chunk, on the iterating
-thread, in its context; and ten times as many of them as there are threads cost no capacity.
+"""P1: a disconnect in the middle of a response calls ``close()`` within a second or a chunk, on the
+iterating thread and in its context. Ten disconnects per thread lose no thread.
 
-``tests/servers/test_to_asgi_disconnect.py`` and ``tests/conformance/test_disconnect.py`` have the
-many ways of leaving; this is the promise itself. Seen at flask #6123, a2wsgi #48 and #49.
+Seen at flask #6123, a2wsgi #48 and #49. ``tests/servers/test_to_asgi_disconnect.py`` and
+``tests/conformance/test_disconnect.py`` test every kind of disconnect.
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ from tests.harness.control import Control
 
 PROMISE_S = 1.0
 MACHINE_S = 4.0
-"""What a busy machine may add."""
+"""Extra time for a busy machine."""
 
 
-def test_close_runs_within_a_second_on_the_iterating_thread(
+def test_a_disconnect_calls_close_within_a_second_on_the_iterating_thread(
     live_server: LiveServer, control: Control, key: str
 ) -> None:
-    """The seconds are those of the app, by its events: one that is given no processor makes none.
+    """The second is measured in events of the app, which makes none while it has no CPU.
 
-    All processes of a machine have the same monotonic clock.
+    All processes of a machine share the monotonic clock.
     """
     exchange = live_server.client.open("GET", f"/endless?key={key}")
     exchange.chunk()
     exchange.disconnect()
-    left_at = time.monotonic()
+    disconnected_at = time.monotonic()
 
     (closed,) = control.expect(key, "closed")
     (started,) = control.expect(key, "started")
-    late = [made_at for made_at in closed["made_at"] if made_at > left_at]
+    late = [made_at for made_at in closed["made_at"] if made_at > disconnected_at]
     assert len(late) * PAUSE_S <= PROMISE_S
     assert closed["closed_at"] - closed["made_at"][-1] < PROMISE_S + MACHINE_S
     assert closed["thread"] == started["thread"]
-    assert closed["user"] == key, "close() ran in another context"
+    assert closed["user"] == key, "close() must run in the same context"
 
 
-def test_ten_times_the_threads_leave_and_every_thread_is_still_there(
+def test_ten_disconnects_per_thread_lose_no_thread(
     live_server: LiveServer, control: Control, key: str
 ) -> None:
     for round_ in range(1, 11):

@@ -1,5 +1,7 @@
-"""P2: a 1 GB upload: the server's memory rises by less than 16 MB, and the app starts before the
-body ends. Seen at mlflow #22665, uvicorn #371, hypercorn #176.
+"""P2: a 1 GB upload adds less than 16 MB to the server's memory, and the app starts before the body
+ends.
+
+Seen at mlflow #22665, uvicorn #371, hypercorn #176.
 """
 
 from __future__ import annotations
@@ -27,11 +29,11 @@ def test_the_app_starts_before_the_body_ends(
     assert exchange.read().json()["length"] == len(b"first and last")
 
 
-def test_a_gigabyte_passes_through_a_little_memory(
+def test_an_upload_of_a_gigabyte_needs_little_memory(
     uploading_server: LiveServer, control: Control, key: str
 ) -> None:
     server = uploading_server.server
-    uploading_server.client.fetch("POST", "/upload", body=PIECE)  # warm: threads, buffers, code
+    uploading_server.client.fetch("POST", "/upload", body=PIECE)  # warm-up: threads, buffers, code
     control.open(key, "read-on")
     server.reset_peak_rss()
     before = server.peak_rss_bytes()

@@ -1,7 +1,7 @@
-"""P4: a chunked body arrives whole; a truncated one is an error and never a clean end.
+"""P4: a chunked body arrives whole. A truncated body is an error and not a clean end.
 
-Seen at daphne #476, gunicorn #1265; a2wsgi gives an empty chunked body, and endless empty messages
-on a short one. ``tests/conformance/test_bodies.py`` has the same in messages.
+Seen at daphne #476 and gunicorn #1265. a2wsgi loses chunked bodies, and returns endless empty
+messages for a truncated one. ``tests/conformance/test_bodies.py`` tests the same with messages.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def test_a_truncated_body_is_an_error(
 ) -> None:
     exchange = live_server.client.open("PUT", f"/upload/cut?key={key}", fields, has_body=True)
     exchange.send(b"only a part")
-    if live_server.name != "daphne":  # which waits for the whole body before it asks any app
+    if live_server.name != "daphne":  # which calls the app after the whole body
         control.expect(key, "reading")
     exchange.disconnect()
 

@@ -1,8 +1,8 @@
-"""P5: PEP 3333 on every server: what bridges get wrong, in one place.
+"""P5: PEP 3333 on every server.
 
-Seen at hypercorn #331 and #320, a2wsgi #42: the head sent from inside ``start_response``, no
-``write()``, nothing at all for ``[]``, ``close()`` never called. Every route but one is inside
-``wsgiref.validate.validator``, which also says on stderr when an iterator was not closed.
+Seen at hypercorn #331 and #320, a2wsgi #42: the head is sent in ``start_response``, ``write()`` is
+missing, ``[]`` sends nothing, ``close()`` is not called. Every route but one is wrapped in
+``wsgiref.validate.validator``, which also reports an unclosed iterator on stderr.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from tests.conftest import LiveServer
 from tests.harness.control import Control
 
 
-def test_the_head_waits_for_the_body(live_server: LiveServer) -> None:
-    """``exc_info`` can replace the head until the first chunk that is not empty."""
+def test_the_head_is_not_sent_before_the_body(live_server: LiveServer) -> None:
+    """``exc_info`` can replace the head until the first non-empty chunk."""
     response = live_server.client.fetch("GET", "/replace/lazy")
 
     assert (response.status, response.body) == (503, b"an error page")
@@ -25,7 +25,7 @@ def test_write_works(live_server: LiveServer) -> None:
 
 
 @pytest.mark.parametrize("path", ["/empty-list", "/lazy/empty"])
-def test_a_response_without_a_body_is_a_response(live_server: LiveServer, path: str) -> None:
+def test_a_response_without_a_body_is_sent(live_server: LiveServer, path: str) -> None:
     response = live_server.client.fetch("GET", path)
 
     assert response.status in (200, 202)
@@ -41,7 +41,7 @@ def test_close_is_called_once(
     assert len(control.expect(key, "closed")) == 1
 
 
-def test_the_validator_has_nothing_to_say(live_server: LiveServer) -> None:
+def test_the_validator_reports_no_error(live_server: LiveServer) -> None:
     for path in ("/", "/echo", "/lazy", "/write", "/headers", "/empty-chunks"):
         assert live_server.client.fetch("GET", path).status < 300
 

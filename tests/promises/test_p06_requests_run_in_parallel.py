@@ -1,7 +1,7 @@
-"""P6: N sleeping requests on N threads take about one unit, because all are inside at once.
+"""P6: N requests run concurrently on N threads.
 
-Asserted by gates and not by the clock. Seen at asgiref #218 and #316: its ``WsgiToAsgi`` runs one
-request at a time.
+Seen at asgiref #218 and #316: its ``WsgiToAsgi`` runs one request at a time. The tests use gates
+and not the clock.
 """
 
 from __future__ import annotations
@@ -10,27 +10,27 @@ from tests.conftest import THREADS, LiveServer
 from tests.harness.control import Control
 
 
-def test_as_many_as_there_are_threads_are_inside_at_once(
+def test_requests_use_all_threads_concurrently(
     live_server: LiveServer, control: Control, key: str
 ) -> None:
-    asked = [live_server.client.open("GET", f"/hold?key={key}") for _ in range(THREADS)]
+    exchanges = [live_server.client.open("GET", f"/hold?key={key}") for _ in range(THREADS)]
 
     control.expect_waiting(key, "hold", count=THREADS)
 
     control.open(key, "hold")
-    answers = [exchange.read().json() for exchange in asked]
-    assert len({answer["thread"] for answer in answers}) == THREADS
+    responses = [exchange.read().json() for exchange in exchanges]
+    assert len({response["thread"] for response in responses}) == THREADS
 
 
-def test_no_more_than_the_threads_are_inside_at_once(
+def test_no_more_requests_run_than_there_are_threads(
     live_server: LiveServer, control: Control, key: str
 ) -> None:
-    asked = [live_server.client.open("GET", f"/hold?key={key}") for _ in range(3 * THREADS)]
+    exchanges = [live_server.client.open("GET", f"/hold?key={key}") for _ in range(3 * THREADS)]
     most = 0
     for _ in range(3 * THREADS):
         control.expect_waiting(key, "hold")
         most = max(most, control.waiting(key, "hold"))
         control.release(key, "hold")
 
-    assert [exchange.read().status for exchange in asked] == [200] * 3 * THREADS
+    assert [exchange.read().status for exchange in exchanges] == [200] * 3 * THREADS
     assert most <= THREADS

@@ -1,7 +1,7 @@
-"""P7: an executor can be shared, the backlog is bounded with 503, and the wait for a thread is
-measured. Seen at connexion #1979 and #2045, a2wsgi #23: ten threads each, no bound, no number.
+"""P7: apps can share an executor, a full backlog is a 503, and the wait for a thread is measured.
 
-``tests/servers/test_to_asgi_capacity.py`` has the 503 on every server.
+Seen at connexion #1979 and #2045, a2wsgi #23: ten threads for each app, no bound, no statistics.
+``tests/servers/test_to_asgi_capacity.py`` tests the 503 on every server.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def naming_app(environ: Environ, start_response: StartResponse) -> Iterable[byte
     return [threading.current_thread().name.encode()]
 
 
-@pytest.mark.parametrize("kind", ["ours", "the standard library's"])
+@pytest.mark.parametrize("kind", ["bridge", "standard-library"])
 def test_two_apps_share_one_executor(kind: str) -> None:
     with shared_executor(kind) as executor:
         one = bridge.to_asgi(naming_app, executor=executor)
@@ -39,14 +39,14 @@ def test_two_apps_share_one_executor(kind: str) -> None:
 
 
 def shared_executor(kind: str) -> Executor:
-    if kind == "ours":
+    if kind == "bridge":
         return bridge.WorkerPool(2, name="shared")
     return ThreadPoolExecutor(2, thread_name_prefix="shared")
 
 
-@pytest.mark.parametrize("kind", ["ours", "the standard library's"])
+@pytest.mark.parametrize("kind", ["bridge", "standard-library"])
 def test_a_shared_executor_survives_the_shutdown_of_an_app(kind: str) -> None:
-    async def live(app: bridge.WsgiToAsgi) -> None:
+    async def run_lifespan(app: bridge.WsgiToAsgi) -> None:
         messages = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
 
         async def receive() -> dict[str, str]:
@@ -59,17 +59,17 @@ def test_a_shared_executor_survives_the_shutdown_of_an_app(kind: str) -> None:
 
     with shared_executor(kind) as executor:
         app = bridge.WsgiToAsgi(naming_app, executor=executor)
-        asyncio.run(live(app))
+        asyncio.run(run_lifespan(app))
 
         assert call(app, http_scope()).body.startswith(b"shared")
 
 
 def test_the_backlog_is_bounded_and_the_wait_is_measured() -> None:
-    inside, go_on = threading.Event(), threading.Event()
+    started, release = threading.Event(), threading.Event()
 
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        inside.set()
-        assert go_on.wait(WAIT_S)
+        started.set()
+        assert release.wait(WAIT_S)
         start_response("200 OK", PLAIN)
         return [b"ok"]
 
@@ -83,17 +83,17 @@ def test_the_backlog_is_bounded_and_the_wait_is_measured() -> None:
                 Exchange(adapter, http_scope()) as refused,
             ):
                 running.feed()
-                assert await asyncio.to_thread(inside.wait, WAIT_S)
+                assert await asyncio.to_thread(started.wait, WAIT_S)
                 for exchange in (waiting, waiting_too, refused):
                     exchange.feed()
-                answer = await refused.response()
-                assert answer.status == 503
-                assert int(answer.header("retry-after") or 0) >= 1
+                response = await refused.response()
+                assert response.status == 503
+                assert int(response.header("retry-after") or 0) >= 1
                 stats = pool.stats()
                 assert (stats.threads, stats.running, stats.waiting) == (1, 1, 2)
                 assert stats.refused == 1
 
-                go_on.set()
+                release.set()
                 for exchange in (running, waiting, waiting_too):
                     assert (await exchange.response()).status == 200
             stats = pool.stats()
@@ -103,7 +103,7 @@ def test_the_backlog_is_bounded_and_the_wait_is_measured() -> None:
     asyncio.run(run())
 
 
-def test_threads_start_with_the_first_request_and_no_sooner() -> None:
+def test_threads_start_with_the_first_request() -> None:
     with bridge.WorkerPool(8, name="lazy") as pool:
         adapter = bridge.to_asgi(naming_app, executor=pool)
         assert pool.stats().threads == 0

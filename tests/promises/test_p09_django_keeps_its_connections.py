@@ -1,7 +1,7 @@
-"""P9: Django uses no more database connections than it has threads, and closes what it opened.
+"""P9: Django uses at most as many database connections as threads, and closes those it opens.
 
-Seen at gyrinx #2083, django #19266, penn-clubs #879: under Django's own ASGI handler each request
-opens a connection, which ``CONN_MAX_AGE`` then keeps for nobody.
+Seen at gyrinx #2083, django #19266, penn-clubs #879: under Django's ASGI handler each request opens
+a connection, which ``CONN_MAX_AGE`` keeps open unused.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServe
 
 
 def project(servers: Servers, name: str, postgres: PostgresServer, **database: Any) -> Server:
-    """The Django project on a database of its own."""
+    """The Django project with its own database."""
     url = f"kept_{len(database)}_{database['CONN_MAX_AGE']}"
     if url not in databases(postgres):
         postgres.create_database(url)
@@ -57,36 +57,36 @@ def databases(postgres: PostgresServer) -> set[str]:
         return {name for (name,) in connection.execute("SELECT datname FROM pg_database")}
 
 
-def ask(port: int, path: str, times: int) -> list[Any]:
+def request(port: int, path: str, times: int) -> list[Any]:
     client = Http1Client(port, timeout_s=60)
     return [client.fetch("GET", path).json() for _ in range(times)]
 
 
-def ask_all(port: int, path: str, times: int = EACH) -> list[Any]:
-    clients = [Background(ask, port, path, times) for _ in range(CLIENTS)]
-    return [answer for client in clients for answer in client.result()]
+def request_all(port: int, path: str, times: int = EACH) -> list[Any]:
+    clients = [Background(request, port, path, times) for _ in range(CLIENTS)]
+    return [response for client in clients for response in client.result()]
 
 
-def ask_in_rounds(
+def request_in_rounds(
     server: Server, path: str, postgres: PostgresServer, database: str, kept: int
 ) -> list[Any]:
-    """Ask five times as all clients; after each time, only ``kept`` connections must be left.
+    """Send requests of all clients in five rounds, each until ``kept`` connections remain.
 
-    A connection is closed after its response has left, and PostgreSQL ends its process some time
-    after that. Without the rounds these could fill it, however well they are all closed.
+    A connection is closed after its response has been sent, and PostgreSQL ends its process later.
+    Without rounds, closed connections could reach the limit.
     """
-    answers: list[Any] = []
+    responses: list[Any] = []
     for _ in range(ROUNDS):
-        answers += ask_all(server.port, path, 1)
+        responses += request_all(server.port, path, 1)
         wait_until_closed(postgres, database, kept)
-    return answers
+    return responses
 
 
 def wait_until_closed(postgres: PostgresServer, database: str, kept: int) -> None:
     deadline = time.monotonic() + TIMEOUT_S
-    while (left := postgres.connections(database)) > kept and time.monotonic() < deadline:
-        time.sleep(0.02)  # polling, with a deadline: the database tells nobody
-    assert left == kept
+    while (count := postgres.connections(database)) > kept and time.monotonic() < deadline:
+        time.sleep(0.02)  # poll with a deadline: the database sends no event
+    assert count == kept
 
 
 @pytest.fixture(params=["uvicorn-uvloop"])
@@ -97,48 +97,48 @@ def kept(request: pytest.FixtureRequest, servers: Servers, postgres: PostgresSer
 def test_a_thousand_requests_use_as_many_connections_as_threads(
     kept: Server, postgres: PostgresServer
 ) -> None:
-    answers = ask_all(kept.port, "/query/sync/")
+    responses = request_all(kept.port, "/query/sync/")
 
-    assert len(answers) == CLIENTS * EACH
-    pairs = {(answer["pid"], answer["thread"]) for answer in answers}
-    assert len(pairs) == len({pid for pid, _ in pairs}) <= THREADS  # each on its own thread
+    assert len(responses) == CLIENTS * EACH
+    pairs = {(response["pid"], response["thread"]) for response in responses}
+    assert len(pairs) == len({pid for pid, _ in pairs}) <= THREADS  # one thread for each connection
     assert postgres.connections("kept_2_60") <= THREADS
 
 
-def test_a_connection_that_the_database_has_closed_is_replaced(
+def test_a_connection_closed_by_the_database_is_replaced(
     kept: Server, postgres: PostgresServer
 ) -> None:
-    before = {answer["pid"] for answer in ask_all(kept.port, "/query/sync/", 3)}
+    before = {response["pid"] for response in request_all(kept.port, "/query/sync/", 3)}
     with psycopg.connect(postgres.url, autocommit=True) as connection:
         for pid in before:
             connection.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
 
-    after = {answer["pid"] for answer in ask_all(kept.port, "/query/sync/", 3)}
+    after = {response["pid"] for response in request_all(kept.port, "/query/sync/", 3)}
 
     assert not before & after
 
 
-def test_async_views_leave_no_connection_behind(kept: Server, postgres: PostgresServer) -> None:
-    """More requests than the database has room for; each opens one, on a thread that then ends."""
+def test_async_views_leave_no_connection_open(kept: Server, postgres: PostgresServer) -> None:
+    """More requests than connections. Each request opens one on a thread that ends."""
     name = "kept_2_60"
     with psycopg.connect(postgres.url) as connection:
         query = "SELECT pid FROM pg_stat_activity WHERE datname = %s"
-        of_workers = {pid for (pid,) in connection.execute(query, (name,))}
+        worker_pids = {pid for (pid,) in connection.execute(query, (name,))}
 
-    answers = ask_in_rounds(kept, "/query/async/", postgres, name, len(of_workers))
+    responses = request_in_rounds(kept, "/query/async/", postgres, name, len(worker_pids))
 
-    assert {answer["request"] for answer in answers} == {"ASGIRequest"}
-    assert {answer["same"] for answer in answers} == {True}
-    assert len(answers) > MAX_CONNECTIONS
+    assert {response["request"] for response in responses} == {"ASGIRequest"}
+    assert {response["same"] for response in responses} == {True}
+    assert len(responses) > MAX_CONNECTIONS
 
 
 @pytest.mark.parametrize("server", ["uvicorn-uvloop"])
-def test_without_an_age_each_request_closes_its_own(
+def test_without_conn_max_age_each_request_closes_its_connection(
     servers: Servers, postgres: PostgresServer, server: str
 ) -> None:
-    """Django refuses to close a connection on any thread but the one that has opened it."""
+    """Django closes a connection only on the thread that opened it."""
     running = project(servers, server, postgres, CONN_MAX_AGE=0)
 
-    ask_in_rounds(running, "/query/sync/", postgres, "kept_1_0", 0)
+    request_in_rounds(running, "/query/sync/", postgres, "kept_1_0", 0)
 
     assert "Traceback" not in running.log()

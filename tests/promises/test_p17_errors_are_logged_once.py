@@ -1,7 +1,7 @@
 """P17: every error is logged exactly once with its traceback, and ``wsgi.errors`` is stderr.
 
-Seen at a2wsgi #3, #13 and #77. ``tests/servers/test_to_asgi_errors.py`` has every kind of error on
-every server; this is the promise itself, and that ordinary life logs nothing.
+Seen at a2wsgi #3, #13 and #77. ``tests/servers/test_to_asgi_errors.py`` tests every kind of error
+on every server.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tests.servers.test_to_asgi_errors import tracebacks
 
 
 @pytest.mark.parametrize("path", ["/error", "/error/after-head", "/error/first-chunk"])
-def test_an_error_has_one_traceback_that_leads_into_the_app(
+def test_an_exception_is_logged_with_one_traceback_into_the_app(
     live_server: LiveServer, key: str, path: str
 ) -> None:
     assert live_server.client.fetch("GET", f"{path}?key={key}").status == 500

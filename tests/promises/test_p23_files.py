@@ -1,8 +1,8 @@
-"""P23: a file goes out through ``wsgi.file_wrapper`` without a hand-over for each chunk.
+"""P23: a file is sent through ``wsgi.file_wrapper`` without a hand-over for each chunk.
 
-Seen at whitenoise #359: static files under ASGI are collected in memory. Where the server offers
-``http.response.pathsend`` or ``http.response.zerocopysend``, the file is the server's to send;
-elsewhere many blocks go out as one message.
+Seen at whitenoise #359: static files under ASGI are collected in memory. A server with
+``http.response.pathsend`` or ``http.response.zerocopysend`` sends the file itself; otherwise many
+blocks are sent in one message.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def messages_of(app: bridge.WsgiToAsgi, extensions: dict[str, Any]) -> list[Mess
             raise AssertionError("unreachable")
 
         async def send(message: Message) -> None:
-            if "file" in message:  # as a server does: before it returns, and from the descriptor
+            if "file" in message:  # like a server: read from the descriptor before send() returns
                 message = {**message, "content": read_at(message)}
             sent.append(message)
 
@@ -70,14 +70,14 @@ def read_at(message: Message) -> bytes:
         return opened.read(message["count"])
 
 
-def test_pathsend_hands_over_the_path(app: bridge.WsgiToAsgi, path: Path) -> None:
+def test_pathsend_sends_the_path(app: bridge.WsgiToAsgi, path: Path) -> None:
     start, body = messages_of(app, {EXTENSIONS["pathsend"]: {}})
 
     assert start["type"] == "http.response.start"
     assert body == {"type": EXTENSIONS["pathsend"], "path": str(path)}
 
 
-def test_zerocopysend_hands_over_the_descriptor(app: bridge.WsgiToAsgi) -> None:
+def test_zerocopysend_sends_the_descriptor(app: bridge.WsgiToAsgi) -> None:
     _, body = messages_of(app, {EXTENSIONS["zerocopysend"]: {}})
 
     assert body["type"] == EXTENSIONS["zerocopysend"]
@@ -85,11 +85,11 @@ def test_zerocopysend_hands_over_the_descriptor(app: bridge.WsgiToAsgi) -> None:
     assert not body.get("more_body", False)
 
 
-def test_without_an_extension_blocks_go_out_together(app: bridge.WsgiToAsgi) -> None:
+def test_without_an_extension_blocks_are_sent_together(app: bridge.WsgiToAsgi) -> None:
     sent = messages_of(app, {})
 
     assert b"".join(message.get("body", b"") for message in sent) == file_content()
-    assert len(sent) < FILE_SIZE // 8192, "a message for each of the app's blocks"
+    assert len(sent) < FILE_SIZE // 8192, "each block was sent in its own message"
 
 
 @pytest.mark.parametrize("kind", ["memory", "disk", "named"])

@@ -1,7 +1,8 @@
-"""P25: SIGTERM with endless streams open: out within the grace, iterators closed.
+"""P25: SIGTERM with open endless streams ends the server within the grace period and closes the
+iterators.
 
-Seen at uvicorn #451 and MCP's sdk #514. ``tests/servers/test_to_asgi_shutdown.py`` has every
-server, among them those that kill their worker or wait for the client whatever the app does.
+Seen at uvicorn #451 and MCP's sdk #514. ``tests/servers/test_to_asgi_shutdown.py`` tests every
+server, also those that kill their worker or always wait for the client.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ def test_sigterm_closes_endless_streams(name: str, path: str, control: Control, 
         for _ in range(3):
             assert live_server.client.open("GET", f"{path}?key={key}").chunk()
 
-        ended = server.terminate(LIMIT_S)
+        exit_ = server.terminate(LIMIT_S)
 
         control.expect(key, "closed", count=3)
-        assert ended.exit_code in (0, -15)
+        assert exit_.exit_code in (0, -15)
         live_server.client.close()

@@ -1,4 +1,4 @@
-"""P28: ``REMOTE_USER`` comes from an explicit trusted source only, never from a header.
+"""P28: only an explicit trusted source sets ``REMOTE_USER``, not a header.
 
 Seen at asgiref #127 and django #21079.
 """
@@ -20,7 +20,7 @@ SPOOFS = ["remote-user", "remote_user", "REMOTE_USER", "Remote-User", "http-remo
 
 
 @pytest.mark.parametrize("name", SPOOFS)
-def test_no_header_becomes_remote_user(live_server: LiveServer, name: str) -> None:
+def test_no_header_sets_remote_user(live_server: LiveServer, name: str) -> None:
     fields = [(name, "root"), ("auth-type", "forged")]
 
     environ = live_server.client.fetch("GET", "/echo", fields).json()["environ"]
@@ -35,8 +35,8 @@ def pool() -> Iterator[bridge.WorkerPool]:
         yield pool
 
 
-def test_a_trusted_source_sets_it(pool: bridge.WorkerPool) -> None:
-    """What the server knows: here the state, where an authenticating middleware has left it."""
+def test_a_trusted_source_sets_remote_user(pool: bridge.WorkerPool) -> None:
+    """The source is the state, where an authenticating middleware stored the user."""
     app = bridge.to_asgi(
         wsgi_conformance.app,
         executor=pool,
@@ -49,7 +49,7 @@ def test_a_trusted_source_sets_it(pool: bridge.WorkerPool) -> None:
     assert call(app, scope).json()["environ"]["REMOTE_USER"] == "ann"
 
 
-def test_a_trusted_source_that_gives_no_string_is_an_error(pool: bridge.WorkerPool) -> None:
+def test_a_trusted_value_that_is_not_a_str_is_an_error(pool: bridge.WorkerPool) -> None:
     nobody: Any = {"REMOTE_USER": None}
     app = bridge.to_asgi(wsgi_conformance.app, executor=pool, trusted_environ=lambda scope: nobody)
 

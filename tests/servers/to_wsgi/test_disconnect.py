@@ -33,7 +33,7 @@ def test_an_app_that_streams_hears_of_it_within_a_second(
     exchange.disconnect()
 
     (closed,) = control.expect(key, "closed")
-    assert closed["why"] in ENDLESS[path]
+    assert closed["reason"] in ENDLESS[path]
     assert wsgi_server.client.fetch("GET", "/").status == 200
     assert "Boom" not in wsgi_server.log()
     assert "Traceback" not in wsgi_server.log()

@@ -168,7 +168,7 @@ def test_a_body_that_is_cut_short_is_no_clean_end(
 def test_a_body_that_nobody_reads_does_no_harm(wsgi_server: LiveWsgiServer) -> None:
     response = wsgi_server.client.fetch("POST", "/unread", [OCTETS], b"x" * 1000)
 
-    assert (response.status, response.body) == (413, b"not interested")
+    assert (response.status, response.body) == (413, b"too large")
     assert wsgi_server.client.fetch("GET", "/").status == 200
 
 
