@@ -1,4 +1,4 @@
-"""How many requests run at once, and what happens to those beyond: on each ASGI server."""
+"""Concurrent requests up to the threads, the backlog, and beyond, on each ASGI server."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from tests.harness.servers import ASGI_SERVERS
 
 
 @pytest.fixture(params=ASGI_SERVERS)
-def small(request: pytest.FixtureRequest, servers: Servers) -> Iterator[LiveServer]:
-    """Two threads, and room for three more to wait."""
-    found = LiveServer.of(servers.get(request.param, env=options(threads=2, backlog=3)))
-    yield found
-    found.client.close()
+def small_server(request: pytest.FixtureRequest, servers: Servers) -> Iterator[LiveServer]:
+    """An adapter with two threads and a backlog of three."""
+    live_server = LiveServer.of(servers.get(request.param, env=options(threads=2, backlog=3)))
+    yield live_server
+    live_server.client.close()
     assert not servers.pop_dead()
 
 
-def test_as_many_requests_run_at_once_as_there_are_threads(
+def test_requests_use_all_threads_concurrently(
     live_server: LiveServer, control: Control, key: str
 ) -> None:
     held = [live_server.client.open("GET", f"/hold?key={key}") for _ in range(THREADS)]
@@ -37,7 +37,7 @@ def test_worker_threads_have_names(live_server: LiveServer) -> None:
     assert "bridge" in live_server.client.fetch("GET", "/echo").json()["thread_name"]
 
 
-def test_requests_beyond_the_threads_wait_their_turn(
+def test_requests_beyond_the_threads_wait(
     live_server: LiveServer, control: Control, key: str
 ) -> None:
     count = 3 * THREADS
@@ -49,18 +49,20 @@ def test_requests_beyond_the_threads_wait_their_turn(
 
 
 def test_requests_beyond_the_backlog_get_503_at_once(
-    small: LiveServer, control: Control, key: str
+    small_server: LiveServer, control: Control, key: str
 ) -> None:
-    """Two run, three wait, and of ten that come the other five are refused while those are held."""
+    """Of ten requests, two run, three wait, and five are refused at once."""
     with ThreadPoolExecutor(10) as clients:
-        asked = [clients.submit(small.client.fetch, "GET", f"/hold?key={key}") for _ in range(10)]
+        responses = [
+            clients.submit(small_server.client.fetch, "GET", f"/hold?key={key}") for _ in range(10)
+        ]
         control.expect_waiting(key, "hold", count=2)
-        refused = list(islice(as_completed(asked, timeout=15), 5))
+        refused = list(islice(as_completed(responses, timeout=15), 5))
         control.open(key, "hold")
-        statuses = [answer.result().status for answer in asked]
+        statuses = [response.result().status for response in responses]
 
-    assert [answer.result().status for answer in refused] == [503] * 5
+    assert [response.result().status for response in refused] == [503] * 5
     assert sorted(statuses) == [200] * 5 + [503] * 5
-    assert all(int(answer.result().header("retry-after") or 0) >= 1 for answer in refused)
-    assert small.client.fetch("GET", "/").status == 200
-    assert "Traceback" not in small.log()
+    assert all(int(response.result().header("retry-after") or 0) >= 1 for response in refused)
+    assert small_server.client.fetch("GET", "/").status == 200
+    assert "Traceback" not in small_server.log()

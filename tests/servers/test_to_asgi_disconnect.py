@@ -1,7 +1,7 @@
-"""Clients that leave: the iterator is closed on its thread, and no thread is lost.
+"""Disconnects on each ASGI server: the iterable is closed on its thread, and no thread is lost.
 
-uvicorn, daphne and granian say so through ``receive`` only; hypercorn over HTTP/2 and gunicorn
-raise from ``send``; over HTTP/2 only the stream ends, and the connection stays.
+uvicorn, daphne and granian report a disconnect by ``receive`` only. hypercorn over HTTP/2 and
+gunicorn raise in ``send``. Over HTTP/2 only the stream ends, and the connection stays open.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def start_endless(live_server: LiveServer, path: str) -> Exchange:
 
 
 def assert_all_threads_serve(live_server: LiveServer, control: Control, key: str) -> None:
-    """As many requests as there are threads are inside at the same time, and all are answered."""
+    """Send as many concurrent requests as there are threads."""
     gate_key = f"{key}-capacity"
     held = [live_server.client.open("GET", f"/hold?key={gate_key}") for _ in range(THREADS)]
     control.expect_waiting(gate_key, "hold", count=THREADS)
@@ -32,7 +32,7 @@ def assert_all_threads_serve(live_server: LiveServer, control: Control, key: str
 
 
 @pytest.mark.parametrize("path", ENDLESS)
-def test_close_runs_on_the_iterating_thread_and_in_its_context(
+def test_a_disconnect_calls_close_on_the_iterating_thread_in_its_context(
     live_server: LiveServer, control: Control, key: str, path: str
 ) -> None:
     exchange = start_endless(live_server, f"{path}?key={key}")
@@ -44,7 +44,7 @@ def test_close_runs_on_the_iterating_thread_and_in_its_context(
     assert closed["user"] == key
 
 
-def test_a_leaving_client_is_not_logged_as_an_error(
+def test_a_disconnect_is_not_logged_as_an_error(
     live_server: LiveServer, control: Control, key: str
 ) -> None:
     exchange = start_endless(live_server, f"/endless?key={key}")
@@ -55,10 +55,10 @@ def test_a_leaving_client_is_not_logged_as_an_error(
     assert "Traceback" not in live_server.log()
 
 
-def test_an_app_busy_between_chunks_is_stopped_at_the_next(
+def test_a_disconnect_ends_a_busy_app_at_its_next_chunk(
     live_server: LiveServer, control: Control, key: str
 ) -> None:
-    """Python cannot interrupt the thread; what it can promise is: at the next chunk, not later."""
+    """Python cannot interrupt the thread before the next chunk."""
     exchange = live_server.client.open("GET", f"/endless/quiet?key={key}")
     assert exchange.chunk() == b"first"
     control.expect_waiting(key, "second")
@@ -70,13 +70,13 @@ def test_an_app_busy_between_chunks_is_stopped_at_the_next(
     assert_all_threads_serve(live_server, control, key)
 
 
-def test_clients_that_leave_ten_times_per_thread_cost_no_capacity(
+def test_ten_disconnects_per_thread_lose_no_thread(
     live_server: LiveServer, control: Control, key: str
 ) -> None:
-    """P1 on a real server: as many at a time as there are threads, ten times over."""
+    """P1, with as many concurrent disconnects as threads."""
     for round_ in range(1, 11):
-        leaving = [start_endless(live_server, f"/endless?key={key}") for _ in range(THREADS)]
-        for exchange in leaving:
+        exchanges = [start_endless(live_server, f"/endless?key={key}") for _ in range(THREADS)]
+        for exchange in exchanges:
             exchange.disconnect()
         control.expect(key, "closed", count=round_ * THREADS)
 
@@ -84,25 +84,29 @@ def test_clients_that_leave_ten_times_per_thread_cost_no_capacity(
     assert_all_threads_serve(live_server, control, key)
 
 
-def test_a_client_that_stalls_and_then_leaves_frees_its_thread(
+def test_a_disconnect_of_a_stalled_client_frees_its_thread(
     live_server: LiveServer, control: Control, key: str
 ) -> None:
-    """The app waits for the window, not for a chunk: leaving must wake it."""
+    """The app waits for the window: the disconnect must wake it."""
     size = 256 << 20
     exchange = live_server.client.open("GET", f"/large/counted?key={key}&size={size}")
     exchange.head()
     exchange.disconnect()
 
     (closed,) = control.expect(key, "closed")
-    if live_server.name != "daphne":  # has no backpressure, so the app may be done before it learns
+    if (
+        live_server.name != "daphne"
+    ):  # has no backpressure: the app may finish before the disconnect
         assert closed["size"] < size
     assert_all_threads_serve(live_server, control, key)
 
 
-def test_a_client_that_leaves_during_its_upload_frees_its_thread(
+def test_a_disconnect_during_an_upload_frees_its_thread(
     live_server: LiveServer, control: Control, key: str
 ) -> None:
-    if live_server.name == "daphne":  # gives no part of a body to an app, see test_to_asgi_requests
+    if (
+        live_server.name == "daphne"
+    ):  # passes only whole bodies to an app, see test_to_asgi_requests
         return
     for _ in range(2 * THREADS):
         exchange = live_server.client.open("POST", f"/upload/cut?key={key}", has_body=True)
@@ -114,10 +118,10 @@ def test_a_client_that_leaves_during_its_upload_frees_its_thread(
 
 
 @pytest.mark.parametrize("size", [100_000, 1_000_000])
-def test_a_client_that_leaves_an_unread_body_behind_frees_its_thread(
+def test_a_disconnect_after_an_unread_body_frees_its_thread(
     live_server: LiveServer, control: Control, key: str, size: int
 ) -> None:
-    """A server says that the client has left only behind the body, which this app never reads."""
+    """A server reports the disconnect after the body, which this app never reads."""
     for _ in range(THREADS):
         head = [("content-length", str(size))]
         exchange = live_server.client.open("POST", f"/endless?key={key}", head, has_body=True)
@@ -129,11 +133,11 @@ def test_a_client_that_leaves_an_unread_body_behind_frees_its_thread(
     assert_all_threads_serve(live_server, control, key)
 
 
-def test_a_client_that_leaves_without_having_been_told_to_continue_frees_its_thread(
+def test_a_disconnect_before_100_continue_frees_its_thread(
     live_server: LiveServer, control: Control, key: str
 ) -> None:
-    waits = live_server.name != "daphne"  # which gives no part of a body to an app
-    for fields in ([], [("content-length", "10" if waits else "0")]):
+    sends_continue = live_server.name != "daphne"  # which waits for the whole body
+    for fields in ([], [("content-length", "10" if sends_continue else "0")]):
         exchange = live_server.client.open("POST", f"/endless?key={key}", [EXPECT, *fields])
         assert exchange.chunk().startswith(b"data: ")
         exchange.disconnect()

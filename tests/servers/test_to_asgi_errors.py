@@ -1,7 +1,7 @@
-"""Apps that fail, and apps that break PEP 3333, on each ASGI server.
+"""Apps that raise, and apps that violate PEP 3333, on each ASGI server.
 
-The client sees a 500 if nothing was sent, an aborted response otherwise and never a clean short
-one; the log has one traceback; the thread serves the next request.
+The client gets a 500 if nothing was sent, otherwise an aborted response. The log has one traceback,
+and the thread serves the next request.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ LATER = [name for name, fault in FAULTS.items() if fault.aborts]
 
 
 def tracebacks(log: str, error: str) -> int:
-    """How many tracebacks end with this error: ``Boom: key``, with or without a module."""
+    """The number of tracebacks that end with ``error``, with or without its module."""
     return len(re.findall(rf"^[ |]*(?:[\w.]+\.)?{error}", log, re.MULTILINE))
 
 
 @pytest.fixture(params=[name for name in ASGI_SERVERS if name != "daphne"])
 def aborting_server(request: pytest.FixtureRequest, servers: Servers) -> Iterator[LiveServer]:
-    """The servers that abort a response when the app raises. See the last test for daphne."""
+    """The servers that abort a response when the app raises; for daphne see the last test."""
     yield from shared_server(servers, request.param)
 
 
@@ -40,7 +40,7 @@ def assert_the_server_still_works(live_server: LiveServer) -> None:
 
 
 @pytest.mark.parametrize("path", BEFORE)
-def test_an_error_before_the_first_byte_is_a_500(
+def test_an_exception_before_the_first_byte_is_a_500(
     live_server: LiveServer, key: str, path: str
 ) -> None:
     response = live_server.client.fetch("GET", f"{path}?key={key}")
@@ -52,7 +52,7 @@ def test_an_error_before_the_first_byte_is_a_500(
 
 
 @pytest.mark.parametrize("path", AFTER)
-def test_an_error_after_the_first_byte_aborts_the_response(
+def test_an_exception_after_the_first_byte_aborts_the_response(
     aborting_server: LiveServer, control: Control, key: str, path: str
 ) -> None:
     exchange = aborting_server.client.open("GET", f"{path}?key={key}")
@@ -76,22 +76,28 @@ def test_start_response_raises_exc_info_after_the_first_byte(
     assert raised["message"] == key
 
 
-def test_every_breach_before_the_first_byte_is_a_500(live_server: LiveServer, key: str) -> None:
-    """All at once, because daphne looks for failed apps once a second."""
-    asked = {name: live_server.client.open("GET", f"/faulty/{name}?key={key}") for name in AT_ONCE}
+def test_every_violation_before_the_first_byte_is_a_500(live_server: LiveServer, key: str) -> None:
+    """Concurrently, because daphne checks for failed apps once a second."""
+    exchanges = {
+        name: live_server.client.open("GET", f"/faulty/{name}?key={key}") for name in AT_ONCE
+    }
 
-    answers = {name: exchange.read() for name, exchange in asked.items()}
+    responses = {name: exchange.read() for name, exchange in exchanges.items()}
 
-    assert {name: answer.status for name, answer in answers.items()} == dict.fromkeys(AT_ONCE, 500)
-    assert not [name for name, answer in answers.items() if answer.header_values("x-bad")]
-    assert not [name for name, answer in answers.items() if answer.header_values("set-cookie")]
+    assert {name: response.status for name, response in responses.items()} == dict.fromkeys(
+        AT_ONCE, 500
+    )
+    assert not [name for name, response in responses.items() if response.header_values("x-bad")]
+    assert not [
+        name for name, response in responses.items() if response.header_values("set-cookie")
+    ]
     assert_the_server_still_works(live_server)
     log = live_server.log(wait_for="AppProtocolError: ", times=len(AT_ONCE))
     assert tracebacks(log, "AppProtocolError: ") == len(AT_ONCE)
 
 
 @pytest.mark.parametrize("name", LATER)
-def test_a_breach_after_the_first_byte_aborts_the_response(
+def test_a_violation_after_the_first_byte_aborts_the_response(
     aborting_server: LiveServer, control: Control, key: str, name: str
 ) -> None:
     exchange = aborting_server.client.open("GET", f"/faulty/{name}?key={key}")
@@ -105,7 +111,7 @@ def test_a_breach_after_the_first_byte_aborts_the_response(
     assert tracebacks(aborting_server.log(wait_for="AppProtocolError: "), "AppProtocolError: ") == 1
 
 
-def test_an_error_in_close_is_logged_and_the_whole_response_stands(
+def test_an_exception_in_close_is_logged_and_the_response_is_complete(
     live_server: LiveServer, control: Control, key: str
 ) -> None:
     response = live_server.client.fetch("GET", f"/faulty/close-raises?key={key}")
@@ -116,11 +122,11 @@ def test_an_error_in_close_is_logged_and_the_whole_response_stands(
     assert tracebacks(live_server.log(wait_for=f"Boom: {key}"), f"Boom: {key}") == 1
 
 
-def test_daphne_leaves_a_failed_response_open(control: Control, key: str) -> None:
-    """daphne 4.2 cannot abort a response. ``Server.application_checker`` answers an exception with
-    a second ``http.response.start``, which ``WebRequest.handle_reply`` refuses with ValueError; the
-    checker then never runs again. A native ASGI app meets the same. All the bridge can promise
-    there is that the response never looks complete.
+def test_daphne_keeps_a_failed_response_open(control: Control, key: str) -> None:
+    """daphne 4.2 cannot abort a response. ``Server.application_checker`` handles an exception with
+    a second ``http.response.start``, which ``WebRequest.handle_reply`` refuses with ValueError, and
+    the checker never runs again. The same happens with a native ASGI app. The response must not
+    look complete.
     """
     with serve("daphne", CONFORMANCE, env=options(threads=2)) as server:
         exchange = Http1Client(server.port).open("GET", f"/error/after-chunk?key={key}")
@@ -128,7 +134,7 @@ def test_daphne_leaves_a_failed_response_open(control: Control, key: str) -> Non
         control.open(key, "fail")
         log = server.wait_for_log(f"Boom: {key}")
 
-        exchange.stream.socket.settimeout(3)  # long enough for an end that should not come
+        exchange.stream.socket.settimeout(3)  # long enough for an end that must not arrive
         with pytest.raises(TimeoutError):
             exchange.read()
         exchange.close()

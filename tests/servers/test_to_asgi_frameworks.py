@@ -1,4 +1,4 @@
-"""Real WSGI frameworks through ``to_asgi``, on each ASGI server; Django's admin logged in."""
+"""WSGI frameworks behind ``to_asgi`` on each ASGI server, with Django's admin."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def frameworks(
 
 @pytest.fixture
 def browser(frameworks: LiveServer) -> Iterator[httpx.Client]:
-    """A client with cookies and redirects, speaking the live_server's HTTP version."""
+    """A client with cookies and redirects, for the HTTP version of the server."""
     http2 = frameworks.client.http == "2"
     url = frameworks.server.url
     with httpx.Client(base_url=url, http1=not http2, http2=http2, timeout=15) as client:
@@ -59,7 +59,7 @@ def browser(frameworks: LiveServer) -> Iterator[httpx.Client]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_hello_from_where_it_is_mounted(frameworks: LiveServer, name: str) -> None:
+def test_a_framework_builds_urls_below_its_mount_point(frameworks: LiveServer, name: str) -> None:
     response = frameworks.client.fetch("GET", f"/{name}/hello")
 
     assert response.status == 200
@@ -67,7 +67,7 @@ def test_hello_from_where_it_is_mounted(frameworks: LiveServer, name: str) -> No
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_page_that_is_not_there_is_the_frameworks_404(frameworks: LiveServer, name: str) -> None:
+def test_a_missing_page_is_the_frameworks_404(frameworks: LiveServer, name: str) -> None:
     assert frameworks.client.fetch("GET", f"/{name}/missing").status == 404
 
 
@@ -93,7 +93,7 @@ def test_a_form_arrives_in_bottle(browser: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("name", ["flask", "django"])
-def test_a_streamed_response_leaves_chunk_by_chunk(
+def test_a_streamed_response_is_sent_chunk_by_chunk(
     frameworks: LiveServer, control: Control, key: str, name: str
 ) -> None:
     exchange = frameworks.client.open("GET", f"/{name}/stream?key={key}")
@@ -106,7 +106,7 @@ def test_a_streamed_response_leaves_chunk_by_chunk(
 
 
 @pytest.mark.parametrize("name", ["flask", "django"])
-def test_a_session_lives_in_its_cookie(browser: httpx.Client, name: str) -> None:
+def test_a_session_is_kept_by_its_cookie(browser: httpx.Client, name: str) -> None:
     counts = [browser.get(f"/{name}/count").json()["count"] for _ in range(3)]
 
     assert counts == [1, 2, 3]
@@ -119,7 +119,7 @@ def test_flasks_async_views_run(frameworks: LiveServer) -> None:
     assert response.body.startswith(b"an async view on ")
 
 
-def test_flask_sends_a_file_and_a_part_of_it(browser: httpx.Client) -> None:
+def test_flask_sends_a_file_and_a_range_of_it(browser: httpx.Client) -> None:
     whole = browser.get("/flask/download")
     part = browser.get("/flask/download", headers={"range": "bytes=5-14"})
 
@@ -127,8 +127,8 @@ def test_flask_sends_a_file_and_a_part_of_it(browser: httpx.Client) -> None:
     assert (part.status_code, part.content) == (206, b"5678901234")
 
 
-def test_flask_answers_its_own_errors_with_its_own_page(frameworks: LiveServer, key: str) -> None:
-    """Flask catches and logs it; nothing reaches the adapter, so nothing is logged twice."""
+def test_flask_handles_and_logs_its_own_errors(frameworks: LiveServer, key: str) -> None:
+    """Flask catches and logs the exception, so the adapter must not log it again."""
     response = frameworks.client.fetch("GET", f"/flask/error?key={key}")
 
     assert response.status == 500

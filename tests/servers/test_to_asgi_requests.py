@@ -1,4 +1,4 @@
-"""What reaches a WSGI app through each ASGI server: methods, environ, headers, bodies."""
+"""Requests to a WSGI app on each ASGI server: methods, environ, headers, bodies."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_the_method_reaches_the_app(live_server: LiveServer, method: str) -> Non
     assert response.json()["environ"]["REQUEST_METHOD"] == method
 
 
-def test_the_environ_is_pep_3333s(live_server: LiveServer) -> None:
+def test_the_environ_follows_pep_3333(live_server: LiveServer) -> None:
     seen = live_server.client.fetch("GET", "/echo/a%20b?q=1&q=2").json()
 
     environ = seen["environ"]
@@ -59,7 +59,7 @@ def test_the_environ_is_pep_3333s(live_server: LiveServer) -> None:
     assert "wsgi.file_wrapper" in seen["keys"]
 
 
-def test_the_raw_path_is_kept_beside_the_decoded_one(live_server: LiveServer) -> None:
+def test_raw_uri_keeps_the_encoded_path(live_server: LiveServer) -> None:
     environ = environ_of(live_server, "/echo/a%2Fb/caf%C3%A9?x=%2F")
 
     assert environ["PATH_INFO"] == "/echo/a/b/caf\xc3\xa9"  # UTF-8 bytes as latin-1
@@ -68,7 +68,7 @@ def test_the_raw_path_is_kept_beside_the_decoded_one(live_server: LiveServer) ->
     assert environ["QUERY_STRING"] == "x=%2F"
 
 
-def test_header_fields_become_http_variables(live_server: LiveServer) -> None:
+def test_headers_become_http_keys(live_server: LiveServer) -> None:
     environ = environ_of(
         live_server, headers=[("X-One", "1"), ("content-type", "text/x-y"), ("x-e", "")]
     )
@@ -80,7 +80,7 @@ def test_header_fields_become_http_variables(live_server: LiveServer) -> None:
     assert environ["HTTP_HOST"] == f"127.0.0.1:{live_server.port}"
 
 
-def test_cookie_lines_join_with_semicolon_and_others_with_comma(live_server: LiveServer) -> None:
+def test_cookies_join_with_semicolon_and_other_headers_with_comma(live_server: LiveServer) -> None:
     fields = [("cookie", "a=1"), ("x-list", "1"), ("cookie", "b=2"), ("x-list", "2")]
 
     environ = environ_of(live_server, headers=fields)
@@ -89,7 +89,7 @@ def test_cookie_lines_join_with_semicolon_and_others_with_comma(live_server: Liv
     assert environ["HTTP_X_LIST"].replace(" ", "") == "1,2"
 
 
-def test_names_with_underscores_do_not_arrive(live_server: LiveServer) -> None:
+def test_header_names_with_underscores_are_dropped(live_server: LiveServer) -> None:
     fields = [("x_forged", "no"), ("x-forged", "yes"), ("remote_user", "root")]
 
     environ = environ_of(live_server, headers=fields)
@@ -107,7 +107,7 @@ def test_no_body_reads_as_empty(live_server: LiveServer) -> None:
     "how",
     sorted(set(READERS) - {"none"}),
 )
-def test_a_small_body_survives_every_way_of_reading(live_server: LiveServer, how: str) -> None:
+def test_a_small_body_arrives_by_every_read_method(live_server: LiveServer, how: str) -> None:
     body = b"line one\nline two\r\n\nlast without an end" + bytes(range(256))
 
     seen = live_server.client.fetch("POST", f"/upload?how={how}", body=body).json()
@@ -115,7 +115,7 @@ def test_a_small_body_survives_every_way_of_reading(live_server: LiveServer, how
     assert seen == {**digest_of(body), "pieces": seen["pieces"]}
 
 
-def test_read_without_a_size_returns_all_and_then_nothing(live_server: LiveServer) -> None:
+def test_read_without_a_size_returns_the_body_and_then_empty_bytes(live_server: LiveServer) -> None:
     body = b"x" * 200_000
 
     seen = live_server.client.fetch("POST", "/upload/unvalidated", body=body).json()
@@ -124,20 +124,20 @@ def test_read_without_a_size_returns_all_and_then_nothing(live_server: LiveServe
 
 
 @pytest.mark.parametrize("how", ["read-64k", "readline"])
-def test_twenty_megabytes_survive(live_server: LiveServer, how: str) -> None:
+def test_a_body_of_twenty_megabytes_arrives(live_server: LiveServer, how: str) -> None:
     seen = live_server.client.fetch("POST", f"/upload?how={how}", body=BIG).json()
 
     assert seen == {**digest_of(BIG), "pieces": seen["pieces"]}
 
 
-def test_a_body_that_nobody_reads_does_not_hold_up_the_response(live_server: LiveServer) -> None:
+def test_an_unread_body_does_not_delay_the_response(live_server: LiveServer) -> None:
     response = live_server.client.fetch("POST", "/upload?how=none", body=b"unread")
 
     assert response.status == 200
     assert response.json()["length"] == 0
 
 
-def test_a_body_without_content_length_survives(live_server: LiveServer) -> None:
+def test_a_body_without_content_length_arrives(live_server: LiveServer) -> None:
     exchange = live_server.client.open("POST", "/upload", has_body=True)
     for piece in (b"one\n", b"x" * 100_000, b"three"):
         exchange.send(piece)
@@ -154,11 +154,11 @@ def test_an_empty_body_without_content_length_is_empty(live_server: LiveServer) 
     assert exchange.read().json()["length"] == 0
 
 
-def test_a_body_cut_short_never_looks_like_a_clean_end(
+def test_a_truncated_body_is_not_a_clean_end(
     live_server: LiveServer, control: Control, key: str
 ) -> None:
     if live_server.name == "daphne":
-        daphne_starts_no_app_for_a_body_cut_short(live_server, control, key)
+        check_that_daphne_does_not_call_the_app(live_server, control, key)
         return
     exchange = live_server.client.open(
         "POST", f"/upload/cut?key={key}", [("content-length", "1000")], has_body=True
@@ -168,16 +168,16 @@ def test_a_body_cut_short_never_looks_like_a_clean_end(
     exchange.disconnect()
 
     (ended,) = control.expect(key, "ended")
-    assert ended["error"], f"the app read {ended['length']} bytes and saw a clean end"
+    assert ended["error"], f"the app read {ended['length']} bytes and a clean end"
     assert "ClientDisconnected" in ended["error"]
     assert "ConnectionError" in ended["error"]
 
 
-def daphne_starts_no_app_for_a_body_cut_short(
+def check_that_daphne_does_not_call_the_app(
     live_server: LiveServer, control: Control, key: str
 ) -> None:
-    """daphne 4.2 collects the whole body before it makes a scope (``WebRequest.process`` is called
-    by Twisted when the request is complete), so an app never sees part of one.
+    """daphne 4.2 collects the whole body before it creates a scope (Twisted calls
+    ``WebRequest.process`` when the request is complete), so an app never gets a truncated one.
     """
     exchange = live_server.client.open(
         "POST", f"/upload/cut?key={key}", [("content-length", "1000")], has_body=True
@@ -188,11 +188,11 @@ def daphne_starts_no_app_for_a_body_cut_short(
     assert not control.reports(key, "reading")
 
 
-def test_a_chunked_body_cut_short_never_looks_like_a_clean_end(
+def test_a_truncated_chunked_body_is_not_a_clean_end(
     live_server: LiveServer, control: Control, key: str
 ) -> None:
     if live_server.name == "daphne":
-        daphne_starts_no_app_for_a_body_cut_short(live_server, control, key)
+        check_that_daphne_does_not_call_the_app(live_server, control, key)
         return
     exchange = live_server.client.open("POST", f"/upload/cut?key={key}", has_body=True)
     exchange.send(b"x" * 10)
@@ -200,14 +200,14 @@ def test_a_chunked_body_cut_short_never_looks_like_a_clean_end(
     exchange.disconnect()
 
     (ended,) = control.expect(key, "ended")
-    assert ended["error"], f"the app read {ended['length']} bytes and saw a clean end"
+    assert ended["error"], f"the app read {ended['length']} bytes and a clean end"
 
 
-def test_a_cut_body_is_not_logged_as_an_error(
+def test_a_truncated_body_is_not_logged_as_an_error(
     http1_server: LiveServer, control: Control, key: str
 ) -> None:
     if http1_server.name == "daphne":
-        daphne_starts_no_app_for_a_body_cut_short(http1_server, control, key)
+        check_that_daphne_does_not_call_the_app(http1_server, control, key)
         return
     exchange = http1_server.client.open("POST", f"/upload/cut?key={key}", has_body=True)
     exchange.send(b"x" * 10)
@@ -219,7 +219,7 @@ def test_a_cut_body_is_not_logged_as_an_error(
     assert "Traceback" not in http1_server.log()
 
 
-def test_requests_on_one_connection_follow_each_other(http1_server: LiveServer) -> None:
+def test_requests_share_a_connection(http1_server: LiveServer) -> None:
     exchange = http1_server.client.open("GET", "/echo/first")
     first = exchange.read()
     exchange.send(b"GET /echo/second HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
@@ -235,9 +235,9 @@ def _rest(exchange: Any) -> bytes:
     return found
 
 
-def test_pipelined_requests_are_answered_in_order(http1_server: LiveServer) -> None:
+def test_responses_to_pipelined_requests_are_in_order(http1_server: LiveServer) -> None:
     posted = b"POST /upload HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhello"
-    asked = b"".join(
+    requests = b"".join(
         [
             b"GET /echo/1 HTTP/1.1\r\nhost: x\r\n\r\n",
             posted,
@@ -245,7 +245,7 @@ def test_pipelined_requests_are_answered_in_order(http1_server: LiveServer) -> N
         ]
     )
 
-    data = exchange_raw(http1_server.port, asked)
+    data = exchange_raw(http1_server.port, requests)
 
     first, second, third = split_responses(data, ["GET", "POST", "GET"])
     assert first.json()["environ"]["PATH_INFO"] == "/echo/1"
@@ -254,48 +254,48 @@ def test_pipelined_requests_are_answered_in_order(http1_server: LiveServer) -> N
 
 
 def test_an_unread_body_does_not_become_the_next_request(http1_server: LiveServer) -> None:
-    """The leftover of a body must be skipped, or the connection closed: never parsed."""
+    """The server must skip the rest of the body or close the connection."""
     inner = b"GET /echo/smuggled HTTP/1.1\r\nhost: x\r\n\r\n"
-    asked = (
+    requests = (
         b"POST /upload?how=none HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(inner)
         + inner
         + b"GET /echo/next HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
     )
 
-    data = exchange_raw(http1_server.port, asked)
+    data = exchange_raw(http1_server.port, requests)
 
     assert b"smuggled" not in data
     assert data.startswith(b"HTTP/1.1 200")
 
 
-def test_expect_continue_is_answered_when_the_app_reads(http1_server: LiveServer) -> None:
+def test_100_continue_is_sent_when_the_app_reads(http1_server: LiveServer) -> None:
     fields = [("content-length", "5"), ("expect", "100-continue")]
     exchange = http1_server.client.open("POST", "/upload", fields, has_body=True)
-    stream: Any = exchange.stream  # type: ignore[attr-defined]  # the HTTP/1.1 exchange has one
+    stream: Any = exchange.stream  # type: ignore[attr-defined]  # Http1Exchange has it
 
     assert stream.until(b"\r\n\r\n").startswith(b"HTTP/1.1 100")
     exchange.send(b"hello")
     assert exchange.read().json()["length"] == 5
 
 
-def test_the_query_string_arrives_as_it_was_sent(live_server: LiveServer) -> None:
+def test_the_query_string_arrives_unchanged(live_server: LiveServer) -> None:
     query = "a=%zz&b=" + quote("\u20ac") + "&&=&c=+%2B;d"
 
     assert environ_of(live_server, f"/echo?{query}")["QUERY_STRING"] == query
 
 
-def test_http_1_0_is_answered_and_closed(http1_server: LiveServer) -> None:
+def test_an_http_1_0_request_gets_a_response_and_a_close(http1_server: LiveServer) -> None:
     data = exchange_raw(http1_server.port, b"GET /echo HTTP/1.0\r\nhost: x\r\n\r\n")
 
     head, _, body = data.partition(b"\r\n\r\n")
     assert b" 200" in head.split(b"\r\n")[0]
     assert b"transfer-encoding" not in head.lower()
-    # granian 2.8 says "1" in the scope for what the ASGI spec calls "1.0"
+    # granian 2.8 has "1" in the scope where the ASGI spec has "1.0"
     version = b"HTTP/1" if http1_server.name == "granian" else b"HTTP/1.0"
     assert b'"SERVER_PROTOCOL": "%b' % version in body
 
 
-def test_a_client_that_leaves_before_the_response_costs_nothing(
+def test_a_disconnect_before_the_response_is_not_logged(
     live_server: LiveServer, control: Control, key: str
 ) -> None:
     exchange = live_server.client.open("GET", f"/hold?key={key}")

@@ -1,4 +1,4 @@
-"""What a WSGI app's response looks like to a client of each ASGI server."""
+"""Responses of a WSGI app on each ASGI server."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LARGE = 20 << 20
         ("/write", 200, b"written twice and returned"),
     ],
 )
-def test_every_form_of_body_arrives_whole(
+def test_every_kind_of_body_arrives(
     live_server: LiveServer, path: str, status: int, body: bytes
 ) -> None:
     response = live_server.client.fetch("GET", path)
@@ -35,13 +35,13 @@ def test_every_form_of_body_arrives_whole(
 
 
 @pytest.mark.parametrize("path", ["/empty-list", "/lazy/empty"])
-def test_a_head_without_a_body_keeps_its_fields(live_server: LiveServer, path: str) -> None:
+def test_a_response_without_a_body_keeps_its_headers(live_server: LiveServer, path: str) -> None:
     response = live_server.client.fetch("GET", path)
 
     assert "yes" in (response.header("x-empty"), response.header("x-lazy"))
 
 
-def test_header_fields_arrive_in_order_with_repeats(live_server: LiveServer) -> None:
+def test_headers_arrive_in_order_with_repetitions(live_server: LiveServer) -> None:
     response = live_server.client.fetch("GET", "/headers")
 
     assert response.status == 299
@@ -52,7 +52,7 @@ def test_header_fields_arrive_in_order_with_repeats(live_server: LiveServer) -> 
     assert ",".join(response.header_values("vary")).replace(" ", "") == "Accept,Cookie"
 
 
-def test_header_values_above_ascii_arrive_as_latin_1(http1_server: LiveServer) -> None:
+def test_non_ascii_header_values_arrive_as_latin_1(http1_server: LiveServer) -> None:
     head = request_head("GET", "/headers", [("connection", "close")], http1_server.port)
 
     data = exchange_raw(http1_server.port, head)
@@ -61,7 +61,7 @@ def test_header_values_above_ascii_arrive_as_latin_1(http1_server: LiveServer) -
 
 
 @pytest.mark.parametrize("count", [2, 5])
-def test_each_chunk_leaves_before_the_next_is_made(
+def test_each_chunk_is_sent_before_the_next_is_produced(
     live_server: LiveServer, control: Control, key: str, count: int
 ) -> None:
     exchange = live_server.client.open("GET", f"/stream?key={key}&count={count}")
@@ -75,7 +75,7 @@ def test_each_chunk_leaves_before_the_next_is_made(
     assert exchange.chunk() == b""
 
 
-def test_written_data_leaves_before_the_app_goes_on(
+def test_written_data_is_sent_before_the_app_continues(
     live_server: LiveServer, control: Control, key: str
 ) -> None:
     exchange = live_server.client.open("GET", f"/write/gated?key={key}")
@@ -95,7 +95,7 @@ def test_a_large_body_arrives_whole(live_server: LiveServer, length: str) -> Non
     assert hashlib.sha256(response.body).hexdigest() == expected.hexdigest()
 
 
-def test_head_sends_the_fields_and_no_body(
+def test_head_sends_headers_and_no_body(
     live_server: LiveServer, control: Control, key: str
 ) -> None:
     response = live_server.client.fetch("HEAD", f"/head?key={key}")
@@ -105,7 +105,7 @@ def test_head_sends_the_fields_and_no_body(
     control.expect(key, "closed")
 
 
-def test_head_iterates_only_until_the_head_is_known(
+def test_head_iterates_over_at_most_one_chunk(
     live_server: LiveServer, control: Control, key: str
 ) -> None:
     live_server.client.fetch("HEAD", f"/head?key={key}")
@@ -115,7 +115,7 @@ def test_head_iterates_only_until_the_head_is_known(
 
 
 @pytest.mark.parametrize("path", ["/lazy", "/write", "/headers", "/echo"])
-def test_head_leaves_no_byte_behind_on_the_wire(http1_server: LiveServer, path: str) -> None:
+def test_head_sends_no_byte_after_the_headers(http1_server: LiveServer, path: str) -> None:
     head = request_head("HEAD", path, [("connection", "close")], http1_server.port)
 
     data = exchange_raw(http1_server.port, head)
@@ -125,8 +125,8 @@ def test_head_leaves_no_byte_behind_on_the_wire(http1_server: LiveServer, path: 
 
 
 @pytest.mark.parametrize("line", ["204 No Content", "304 Not Modified"])
-def test_statuses_without_a_body_send_none(http1_server: LiveServer, line: str) -> None:
-    """Even where the app gave one; the client's next response would start with it."""
+def test_bodyless_statuses_send_no_body(http1_server: LiveServer, line: str) -> None:
+    """Also if the app returns one, which would corrupt the next response on the connection."""
     path = f"/status?body=forbidden&line={line.replace(' ', '+')}"
     head = request_head("GET", path, [("connection", "close")], http1_server.port)
 
@@ -145,7 +145,7 @@ def test_the_status_arrives(live_server: LiveServer, status: int) -> None:
 
 
 @pytest.mark.parametrize("path", ["/replace", "/replace/lazy"])
-def test_exc_info_replaces_a_head_that_has_not_gone_out(live_server: LiveServer, path: str) -> None:
+def test_exc_info_replaces_a_head_that_was_not_sent(live_server: LiveServer, path: str) -> None:
     response = live_server.client.fetch("GET", path)
 
     assert (response.status, response.body) == (503, b"an error page")
@@ -168,8 +168,8 @@ def test_a_wrapped_file_starts_at_its_position(live_server: LiveServer, kind: st
 
 
 @pytest.mark.parametrize("kind", ["memory", "disk", "named"])
-def test_content_length_ends_a_wrapped_file_early(live_server: LiveServer, kind: str) -> None:
-    """A range response: the file object goes on, the declared length does not."""
+def test_a_wrapped_file_ends_at_its_content_length(live_server: LiveServer, kind: str) -> None:
+    """A range response, where the file is longer than the Content-Length."""
     response = live_server.client.fetch("GET", f"/file?kind={kind}&offset=100&length=1000001")
 
     assert response.body == file_content()[100:1_000_101]
@@ -189,7 +189,7 @@ def test_the_wrapper_closes_the_file(live_server: LiveServer, control: Control, 
     control.expect(key, "closed")
 
 
-def test_one_context_and_one_thread_for_call_iteration_and_close(
+def test_call_iteration_and_close_share_context_and_thread(
     live_server: LiveServer, control: Control, key: str
 ) -> None:
     response = live_server.client.fetch("GET", f"/context/streamed?key={key}")
@@ -201,15 +201,15 @@ def test_one_context_and_one_thread_for_call_iteration_and_close(
     assert {step["thread"] for step in steps} == {closed["thread"]}
 
 
-def test_wsgi_errors_goes_to_the_servers_stderr(live_server: LiveServer, key: str) -> None:
+def test_wsgi_errors_writes_to_stderr(live_server: LiveServer, key: str) -> None:
     assert live_server.client.fetch("GET", f"/errors-stream?key={key}").status == 200
 
     line = f"to wsgi.errors: {key}"
     assert live_server.log(wait_for=line).count(line) == 1
 
 
-def test_every_iterator_was_closed(live_server: LiveServer) -> None:
-    """The validator says so on stderr when one is thrown away unclosed."""
+def test_every_iterator_is_closed(live_server: LiveServer) -> None:
+    """The validator reports an unclosed iterator on stderr."""
     live_server.client.fetch("GET", "/lazy")
 
     assert "garbage collected without being closed" not in live_server.server.log()

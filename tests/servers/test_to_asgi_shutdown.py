@@ -1,4 +1,4 @@
-"""SIGTERM while responses are streaming: each server ends, and iterators are closed where told."""
+"""SIGTERM during streaming responses: each server exits, and iterators are closed."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tests.harness.servers import ASGI_SERVERS, SERVERS, serve
 
 GRACE_S = 2
 LIMIT_S = 15.0
-UNASKED = ("hypercorn", "hypercorn-h2", "granian", "gunicorn-asgi")
-"""Servers that do not tell an app that they end: a test of their own says what they do instead."""
+NOT_NOTIFYING = ("hypercorn", "hypercorn-h2", "granian", "gunicorn-asgi")
+"""Servers that do not notify the app of their shutdown; they have separate tests."""
 
 
 @contextmanager
 def streaming(name: str, control: Control, key: str) -> Iterator[LiveServer]:
-    """A server of its own with two endless responses on their way."""
+    """Start a server and two endless responses."""
     env = options(threads=4, shutdown_timeout_s=5)
     with serve(name, CONFORMANCE, env=env, args=SERVERS[name].grace(GRACE_S)) as server:
         live_server = LiveServer.of(server)
@@ -30,10 +30,8 @@ def streaming(name: str, control: Control, key: str) -> Iterator[LiveServer]:
         live_server.client.close()
 
 
-@pytest.mark.parametrize("name", [name for name in ASGI_SERVERS if name not in UNASKED])
-def test_sigterm_with_endless_streams_open_closes_them_in_time(
-    name: str, control: Control, key: str
-) -> None:
+@pytest.mark.parametrize("name", [name for name in ASGI_SERVERS if name not in NOT_NOTIFYING])
+def test_sigterm_closes_open_streams_in_time(name: str, control: Control, key: str) -> None:
     with streaming(name, control, key) as live_server:
         live_server.server.terminate(LIMIT_S)
 
@@ -42,14 +40,14 @@ def test_sigterm_with_endless_streams_open_closes_them_in_time(
 
 
 @pytest.mark.parametrize("name", ["granian", "gunicorn-asgi"])
-def test_sigterm_where_the_server_kills_its_worker_ends_in_time(
+def test_sigterm_ends_servers_that_kill_their_worker_in_time(
     name: str, control: Control, key: str
 ) -> None:
-    """These two tell the app nothing. granian 2.8 waits for the response, then SIGKILLs the worker
+    """They do not notify the app. granian 2.8 waits for the response, then SIGKILLs the worker
     ("Killing worker-1 after it refused to gracefully stop"). gunicorn 27's arbiter SIGKILLs it
-    after the same ``graceful_timeout`` that ``ASGIWorker._shutdown`` waits before it cancels
-    anything: only where the arbiter is late does the worker come to that, and logs it first.
-    No ``close()`` can run in a worker that is killed; a native ASGI app ends the same way.
+    after ``graceful_timeout``. ``ASGIWorker._shutdown`` waits as long before it cancels anything,
+    so it does so, and logs it, only if the arbiter is late. ``close()`` cannot run in a killed
+    worker; a native ASGI app ends the same way.
     """
     with streaming(name, control, key) as live_server:
         live_server.server.terminate(LIMIT_S)
@@ -59,12 +57,12 @@ def test_sigterm_where_the_server_kills_its_worker_ends_in_time(
 
 
 @pytest.mark.parametrize("name", ["hypercorn", "hypercorn-h2"])
-def test_sigterm_on_hypercorn_ends_when_its_clients_have_left(
+def test_sigterm_ends_hypercorn_when_its_clients_disconnect(
     name: str, control: Control, key: str
 ) -> None:
-    """hypercorn 0.18 on Python 3.12 and later waits in ``server.wait_closed()`` for the connections
-    to end, before its ``graceful_timeout`` begins to count, and tells the app nothing; native ASGI
-    apps hang there, too. What the bridge can promise: once the clients leave, nothing is left.
+    """hypercorn 0.18 on Python 3.12 and later waits in ``server.wait_closed()`` for all connections
+    before its ``graceful_timeout`` starts, and does not notify the app; native ASGI apps hang, too.
+    After the clients have disconnected, the server must exit.
     """
     with streaming(name, control, key) as live_server:
         live_server.server.signal(signal.SIGTERM)
@@ -75,13 +73,13 @@ def test_sigterm_on_hypercorn_ends_when_its_clients_have_left(
 
 
 @pytest.mark.parametrize("name", ASGI_SERVERS)
-def test_sigterm_while_idle_ends_and_leaves_no_process(name: str) -> None:
+def test_sigterm_ends_an_idle_server_and_all_its_processes(name: str) -> None:
     with serve(name, CONFORMANCE, env=options(threads=4)) as server:
         assert LiveServer.of(server).client.fetch("GET", "/").status == 200
-        serving = server.serving_pids()
+        pids = server.serving_pids()
 
-        ended = server.terminate(LIMIT_S)
+        exit_ = server.terminate(LIMIT_S)
 
-        assert ended.exit_code in (0, -15)  # uvicorn raises the signal again after its shutdown
-        assert not server.serving_pids() or serving == [server.pid]
+        assert exit_.exit_code in (0, -15)  # uvicorn raises the signal again after its shutdown
+        assert not server.serving_pids() or pids == [server.pid]
         assert "Traceback" not in server.log()

@@ -1,6 +1,6 @@
-"""WebSockets on the event loop beside a WSGI app on threads: neither is in the other's way.
+"""WebSockets on the event loop beside a WSGI app on threads.
 
-Counts only. How long requests take meanwhile is measured by `benchmarks/websockets_beside.py`.
+``benchmarks/websockets_beside.py`` measures the duration of the requests.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.harness.beside import answering, load, open_sockets
 from tests.harness.servers import Server, serve
 
 SOCKETS, REQUESTS, CONNECTIONS = 200, 2000, 64
-PATIENCE_S = 30.0
+TIMEOUT_S = 30.0
 SERVERS = [
     "uvicorn-uvloop",
     pytest.param("hypercorn", marks=pytest.mark.full),
@@ -27,44 +27,44 @@ SERVERS = [
 
 @pytest.fixture(params=SERVERS)
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
-    """A Router with both of them, on a server that nobody else uses."""
+    """A Router with both, on a server of this test only."""
     with serve(request.param, "tests.apps.beside:app", log_dir=tmp_path) as running:
         yield running
 
 
-def test_no_socket_and_no_request_is_lost(server: Server) -> None:
-    asyncio.run(beside(server))
+def test_no_websocket_and_no_request_is_lost(server: Server) -> None:
+    asyncio.run(run_load(server))
 
 
-async def beside(server: Server) -> None:
-    """Count before, during and after."""
-    threads = server.threads() + THREADS  # the pool's come as they are needed
+async def run_load(server: Server) -> None:
+    """Check descriptors and threads before, during and after the load."""
+    threads = server.threads() + THREADS  # the pool starts its threads as needed
     await load(server.port, "/", requests=200, connections=CONNECTIONS)
-    before = settled(server.fds)
+    before = minimum(server.fds)
     async with open_sockets(server.port, "/ws", SOCKETS) as sockets:
-        answers = await load(server.port, "/", requests=REQUESTS, connections=CONNECTIONS)
+        responses = await load(server.port, "/", requests=REQUESTS, connections=CONNECTIONS)
         assert await answering(sockets) == SOCKETS
         assert server.fds() >= SOCKETS
-        assert server.threads() <= threads  # a socket costs none
-    assert [answer.status for answer in answers] == [200] * REQUESTS
+        assert server.threads() <= threads  # a WebSocket needs none
+    assert [response.status for response in responses] == [200] * REQUESTS
     wait_until(lambda: server.fds() <= before, lambda: f"{server.fds()} fds, before {before}")
     assert server.threads() <= threads
     assert "Traceback" not in server.log()
 
 
-def settled(count: Callable[[], int]) -> int:
-    """The least count within a second: closed connections close on the server's side, too."""
-    least = count()
+def minimum(count: Callable[[], int]) -> int:
+    """The minimum within a second: the server closes its sockets with a delay."""
+    lowest = count()
     deadline = time.monotonic() + 1.0
     while time.monotonic() < deadline:
-        time.sleep(0.05)  # polling: another process's descriptors have no event
-        least = min(least, count())
-    return least
+        time.sleep(0.05)  # poll: descriptors of another process have no event
+        lowest = min(lowest, count())
+    return lowest
 
 
-def wait_until(true: Callable[[], bool], say: Callable[[], str]) -> None:
-    """Ask until it is true; fail after a while."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not true():
-        assert time.monotonic() < deadline, say()
-        time.sleep(0.05)  # polling, with a deadline
+def wait_until(condition: Callable[[], bool], message: Callable[[], str]) -> None:
+    """Wait until the condition is true."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while not condition():
+        assert time.monotonic() < deadline, message()
+        time.sleep(0.05)  # poll with a deadline

@@ -1,4 +1,4 @@
-"""Clients that leave an ASGI app behind a WSGI server (P14): the app ends, and nothing is lost."""
+"""Disconnects from an ASGI app behind each WSGI server (P14)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def start_endless(live_server: LiveWsgiServer, path: str) -> Exchange:
 
 
 @pytest.mark.parametrize("path", ENDLESS)
-def test_an_app_that_streams_hears_of_it_within_a_second(
+def test_a_disconnect_ends_a_streaming_app(
     wsgi_server: LiveWsgiServer, control: Control, key: str, path: str
 ) -> None:
     exchange = start_endless(wsgi_server, f"{path}?key={key}")
@@ -40,12 +40,12 @@ def test_an_app_that_streams_hears_of_it_within_a_second(
 
 
 @pytest.mark.parametrize("path", ["/silent", "/silent/working", "/silent/listening"])
-def test_an_app_that_is_silent_hears_of_it_too(
+def test_a_disconnect_ends_a_silent_app(
     wsgi_server: LiveWsgiServer, control: Control, key: str, path: str
 ) -> None:
-    """Nothing is written that could fail; an idle event stream must not hold its thread."""
+    """No write can fail. An idle event stream must not occupy its thread."""
     if not wsgi_server.can.detects_disconnect:
-        pytest.skip("this server tells nothing of its clients")
+        pytest.skip("this server does not show disconnects")
     exchange = wsgi_server.client.open("GET", f"{path}?key={key}")
     control.expect(key, "started")
     exchange.disconnect()
@@ -56,12 +56,12 @@ def test_an_app_that_is_silent_hears_of_it_too(
 
 
 @pytest.mark.parametrize("path", ["/silent", "/silent/working"])
-def test_so_does_one_that_has_not_read_its_request(
+def test_a_disconnect_ends_a_silent_app_with_an_unread_body(
     wsgi_server: LiveWsgiServer, control: Control, key: str, path: str
 ) -> None:
-    """A FastAPI endpoint that takes no body leaves what came with its POST unread."""
+    """For example, a FastAPI endpoint without a body parameter."""
     if not wsgi_server.can.detects_disconnect:
-        pytest.skip("this server tells nothing of its clients")
+        pytest.skip("this server does not show disconnects")
     length = [("content-length", "2")]
     exchange = wsgi_server.client.open("POST", f"{path}?key={key}", length, has_body=True)
     exchange.send(b"{}")
@@ -73,63 +73,61 @@ def test_so_does_one_that_has_not_read_its_request(
     assert wsgi_server.client.fetch("GET", "/").status == 200
 
 
-def test_a_client_that_closes_its_sending_half_still_gets_its_answer(
+def test_a_client_that_closes_its_sending_side_gets_its_response(
     gthread_server: LiveWsgiServer, control: Control, key: str
 ) -> None:
-    """RFC 9112, 9.6. It looks like a client that has left, until something is sent to it."""
+    """RFC 9112, 9.6. Before data is sent to it, it looks like a disconnected client."""
     exchange = Http1Client(gthread_server.port).open("GET", f"/hold?key={key}")
     exchange.stream.socket.shutdown(socket.SHUT_WR)
     control.expect_waiting(key, "hold")
-    time.sleep(2 * POLL_S)  # the time to notice it, wrongly
+    time.sleep(2 * POLL_S)  # long enough to detect a disconnect by mistake
     control.release(key, "hold")
 
     assert exchange.read().status == 200
     exchange.close()
 
 
-def test_two_thousand_clients_that_leave_in_mid_stream_cost_nothing(
+def test_two_thousand_disconnects_leave_no_resources(
     gthread_server: LiveWsgiServer, control: Control, key: str
 ) -> None:
-    """No task, no thread and no file descriptor more than before."""
-    leave_in_mid_stream(gthread_server, control, f"{key}-warm", 8)
-    before = cost(gthread_server)
+    """No task, thread or descriptor more than before."""
+    disconnect_many(gthread_server, control, f"{key}-warm", 8)
+    before = resources(gthread_server)
 
-    leave_in_mid_stream(gthread_server, control, key, 2000)
+    disconnect_many(gthread_server, control, key, 2000)
 
-    # The last of them are on their way out: they have reported, and not returned yet.
+    # The last apps have reported but may not have returned yet.
     deadline = time.monotonic() + SETTLE_S
-    while (grown := cost(gthread_server).more_than(before)) and time.monotonic() < deadline:
-        time.sleep(0.02)  # polling, with a deadline: the end of a task sends no event
+    while (grown := resources(gthread_server).more_than(before)) and time.monotonic() < deadline:
+        time.sleep(0.02)  # poll with a deadline: the end of a task sends no event
     assert not grown
 
 
 @dataclass(frozen=True)
-class Cost:
-    """What a serving process holds."""
+class Resources:
+    """The resources of a serving process."""
 
     tasks: int
     threads: Counter[str]
     fds: int
 
-    def more_than(self, before: Cost) -> list[str]:
-        """What it holds that it did not hold then."""
+    def more_than(self, before: Resources) -> list[str]:
+        """The resources that have grown since then."""
         kinds = {"tasks": self.tasks - before.tasks, "fds": self.fds - before.fds}
         kinds |= self.threads - before.threads
         return [f"{name}: {more} more" for name, more in kinds.items() if more > 0]
 
 
-def cost(live_server: LiveWsgiServer) -> Cost:
+def resources(live_server: LiveWsgiServer) -> Resources:
     process = live_server.client.fetch("GET", "/process").json()
-    return Cost(process["tasks"], Counter(process["threads"]), live_server.server.fds())
+    return Resources(process["tasks"], Counter(process["threads"]), live_server.server.fds())
 
 
-def leave_in_mid_stream(
-    live_server: LiveWsgiServer, control: Control, key: str, count: int
-) -> None:
-    """As many at a time as the server has threads."""
+def disconnect_many(live_server: LiveWsgiServer, control: Control, key: str, count: int) -> None:
+    """Disconnect as many clients concurrently as the server has threads."""
     path = f"/endless/listening?key={key}"
     for done in range(0, count, GTHREAD_THREADS):
-        leaving = [start_endless(live_server, path) for _ in range(GTHREAD_THREADS)]
-        for exchange in leaving:
+        exchanges = [start_endless(live_server, path) for _ in range(GTHREAD_THREADS)]
+        for exchange in exchanges:
             exchange.disconnect()
         control.expect(key, "closed", count=done + GTHREAD_THREADS)

@@ -1,7 +1,7 @@
 """Django's ASGI handler under gunicorn's gthread worker, on PostgreSQL.
 
-Sync views and the ORM run on the threads of the WSGI server, so a database connection lasts, as it
-does under Django's WSGI handler, and there are never more of them than threads (P9).
+Sync views and the ORM run on the server threads. As under Django's WSGI handler, each thread keeps
+its database connection (P9).
 """
 
 from __future__ import annotations
@@ -39,47 +39,47 @@ def live_server(
     )
 
 
-def ask_often(port: int, path: str) -> set[tuple[int, int]]:
-    """The connections and threads that served a client's requests."""
+def request_often(port: int, path: str) -> set[tuple[int, int]]:
+    """Send requests of one client. Returns their connections and threads."""
     client = Http1Client(port)
-    answers = [client.fetch("GET", path) for _ in range(REQUESTS)]
-    assert {answer.status for answer in answers} == {200}
-    return {(answer.json()["backend"], answer.json()["thread"]) for answer in answers}
+    responses = [client.fetch("GET", path) for _ in range(REQUESTS)]
+    assert {response.status for response in responses} == {200}
+    return {(response.json()["backend"], response.json()["thread"]) for response in responses}
 
 
 @pytest.mark.parametrize("path", ["/sync", "/async"])
-def test_there_are_as_many_connections_as_threads_and_they_last(
+def test_each_thread_keeps_one_connection(
     live_server: LiveWsgiServer, postgres: PostgresServer, path: str
 ) -> None:
-    """P9's counterpart. Native ASGI opened one connection for each request."""
-    clients = [Background(ask_often, live_server.port, path) for _ in range(CLIENTS)]
+    """P9 in the other direction. Native ASGI opens a connection for each request."""
+    clients = [Background(request_often, live_server.port, path) for _ in range(CLIENTS)]
     seen = set().union(*(client.result() for client in clients))
 
     threads = {thread for _, thread in seen}
     assert len(threads) <= GTHREAD_THREADS
-    assert len(seen) == len(threads), "each thread kept its connection"
+    assert len(seen) == len(threads), "each thread must keep its connection"
 
 
 def test_an_async_view_stays_on_one_thread(live_server: LiveWsgiServer) -> None:
     assert live_server.client.fetch("GET", "/async").json()["same"] is True
 
 
-def test_a_request_is_finished_on_the_thread_that_served_it(live_server: LiveWsgiServer) -> None:
-    """That is where Django gives the connection back: after the response, so it may come late."""
+def test_request_finished_is_sent_on_the_thread_of_the_request(live_server: LiveWsgiServer) -> None:
+    """Django releases the connection in this signal, some time after the response."""
     served = {live_server.client.fetch("GET", "/sync").json()["thread"] for _ in range(8)}
 
     deadline = time.monotonic() + SETTLE_S
     while not served <= (finished := finished_on(live_server)) and time.monotonic() < deadline:
-        time.sleep(0.02)  # polling, with a deadline: a finished request sends no event
+        time.sleep(0.02)  # poll with a deadline: a finished request sends no event
     assert served <= finished
 
 
 def finished_on(live_server: LiveWsgiServer) -> set[int]:
-    """The threads on which requests have been finished so far."""
+    """The threads of ``request_finished`` signals so far."""
     return set(live_server.client.fetch("GET", "/finished").json()["threads"])
 
 
-def test_it_reads_forms(live_server: LiveWsgiServer) -> None:
+def test_a_form_arrives(live_server: LiveWsgiServer) -> None:
     headers = [("content-type", "application/x-www-form-urlencoded")]
 
     response = live_server.client.fetch(
@@ -89,11 +89,13 @@ def test_it_reads_forms(live_server: LiveWsgiServer) -> None:
     assert response.json() == {"length": 200_014, "posted": "ada"}
 
 
-def test_it_streams(live_server: LiveWsgiServer) -> None:
+def test_a_streamed_response_arrives(live_server: LiveWsgiServer) -> None:
     assert live_server.client.fetch("GET", "/stream").body == b"0;1;2;"
 
 
-def test_an_error_is_500_and_logged_by_django_alone(live_server: LiveWsgiServer, key: str) -> None:
+def test_an_exception_is_a_500_and_logged_only_by_django(
+    live_server: LiveWsgiServer, key: str
+) -> None:
     assert live_server.client.fetch("GET", f"/breaks?key={key}").status == 500
     lines = live_server.log(wait_for=f"LookupError: {key}").splitlines()
     assert lines.count(f"LookupError: {key}") == 1

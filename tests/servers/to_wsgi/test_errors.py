@@ -1,4 +1,4 @@
-"""ASGI apps that fail behind WSGI servers: each has its outcome, and is logged exactly once (P17).
+"""ASGI apps that fail behind WSGI servers: their outcomes, each logged exactly once (P17).
 
 The table of outcomes is in docs/explanation/asgi-to-wsgi-outcomes.md.
 """
@@ -15,21 +15,21 @@ from tests.harness.http import Aborted
 from tests.servers.to_wsgi.conftest import LiveWsgiServer, WsgiServers, options
 
 LINES = {"boom": 1, "os": 2, "reset": 2}
-"""How many errors a log shows: that of the app, and for an OSError the one that carries it."""
+"""The number of errors in a log: the app's, and for an OSError also its wrapper."""
 
 STREAMING = ["gunicorn-sync", "gunicorn-gthread", "waitress", "werkzeug"]
-"""Servers whose clients can tell a body that was cut off from one that has ended."""
+"""Servers whose clients can detect an aborted response."""
 
 
 def logged(live_server: LiveWsgiServer, text: str) -> int:
-    """In how many lines of the server's log the text is."""
+    """The number of lines in the server's log that contain the text."""
     return sum(text in line for line in live_server.log(wait_for=text).splitlines())
 
 
 def raised(live_server: LiveWsgiServer, key: str, count: int = 1) -> list[str]:
-    """The errors with this message that the server's log has, by the last line of each.
+    """The last lines of the tracebacks in the server's log with this message.
 
-    :param count: wait until there are so many, if they come: some servers write line by line.
+    :param count: how many to wait for: some servers write line by line.
     """
     lines = live_server.log(wait_for=f"{key}\n", times=count).splitlines()
     return [line for line in lines if re.fullmatch(rf"[\w.]+: .*{key}", line)]
@@ -40,28 +40,26 @@ def still_serves(live_server: LiveWsgiServer) -> bool:
 
 
 @pytest.mark.parametrize("kind", LINES)
-def test_an_error_before_the_response_is_500_and_logged_once(
+def test_an_exception_before_the_response_is_a_500_and_logged_once(
     wsgi_server: LiveWsgiServer, key: str, kind: str
 ) -> None:
-    """Also an OSError, for which gunicorn would close the connection, and log half of them."""
+    """Also an OSError, for which gunicorn would only close the connection."""
     response = wsgi_server.client.fetch("GET", f"/error/before?key={key}&kind={kind}")
 
     assert response.status == 500
-    if wsgi_server.name != "granian-wsgi":  # it logs nothing of what an app raises
+    if wsgi_server.name != "granian-wsgi":  # it does not log exceptions of an app
         assert len(raised(wsgi_server, key, LINES[kind])) == LINES[kind]
     assert still_serves(wsgi_server)
 
 
-def test_an_error_after_the_head_but_before_the_body_is_500_too(
-    wsgi_server: LiveWsgiServer, key: str
-) -> None:
+def test_an_exception_before_the_body_is_a_500(wsgi_server: LiveWsgiServer, key: str) -> None:
     assert wsgi_server.client.fetch("GET", f"/error/start?key={key}").status == 500
     assert still_serves(wsgi_server)
 
 
 @pytest.mark.parametrize("name", STREAMING)
 @pytest.mark.parametrize("kind", LINES)
-def test_an_error_in_mid_body_cuts_the_response_off_and_is_logged_once(
+def test_an_exception_after_the_first_chunk_aborts_the_response_and_is_logged_once(
     wsgi_servers: WsgiServers, name: str, key: str, kind: str
 ) -> None:
     live_server = wsgi_servers.get(name)
@@ -73,7 +71,7 @@ def test_an_error_in_mid_body_cuts_the_response_off_and_is_logged_once(
     assert still_serves(live_server)
 
 
-def test_an_error_after_the_response_is_logged_once_and_the_response_stands(
+def test_an_exception_after_the_response_is_only_logged_once(
     wsgi_server: LiveWsgiServer, key: str
 ) -> None:
     response = wsgi_server.client.fetch("GET", f"/error/after?key={key}")
@@ -83,19 +81,17 @@ def test_an_error_after_the_response_is_logged_once_and_the_response_stands(
     assert still_serves(wsgi_server)
 
 
-def test_an_app_that_exits_is_an_error_like_any_other(
-    wsgi_server: LiveWsgiServer, key: str
-) -> None:
-    """waitress leaves the client waiting forever if a WSGI app raises SystemExit."""
+def test_system_exit_in_an_app_is_a_500(wsgi_server: LiveWsgiServer, key: str) -> None:
+    """waitress never responds if a WSGI app raises SystemExit."""
     assert wsgi_server.client.fetch("GET", f"/exit?key={key}").status == 500
     assert still_serves(wsgi_server)
 
 
-# -- the specification broken ----------------------------------------------------------------------
+# -- violations of the specification ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", BEFORE)
-def test_a_broken_rule_before_the_body_is_500_and_named_in_the_log(
+def test_a_violation_before_the_body_is_a_500_and_logged(
     gthread_server: LiveWsgiServer, name: str
 ) -> None:
     assert gthread_server.client.fetch("GET", f"/faulty/{name}").status == 500
@@ -104,7 +100,7 @@ def test_a_broken_rule_before_the_body_is_500_and_named_in_the_log(
 
 
 @pytest.mark.parametrize("name", MIDDLE)
-def test_a_broken_rule_in_mid_body_cuts_the_response_off(
+def test_a_violation_after_the_first_chunk_aborts_the_response(
     gthread_server: LiveWsgiServer, name: str
 ) -> None:
     with pytest.raises(Aborted):
@@ -115,7 +111,7 @@ def test_a_broken_rule_in_mid_body_cuts_the_response_off(
 
 
 @pytest.mark.parametrize("name", AFTER)
-def test_a_broken_rule_after_the_response_is_logged(
+def test_a_violation_after_the_response_is_logged(
     gthread_server: LiveWsgiServer, name: str
 ) -> None:
     response = gthread_server.client.fetch("GET", f"/faulty/{name}")
@@ -125,40 +121,42 @@ def test_a_broken_rule_after_the_response_is_logged(
     assert still_serves(gthread_server)
 
 
-# -- time ------------------------------------------------------------------------------------------
+# -- timeouts --------------------------------------------------------------------------------------
 
 
-def test_a_request_that_outlives_task_timeout_s_is_500(wsgi_servers: WsgiServers, key: str) -> None:
+def test_a_request_longer_than_task_timeout_s_is_a_500(wsgi_servers: WsgiServers, key: str) -> None:
     live_server = wsgi_servers.get("gunicorn-gthread", env=options(task_timeout_s=0.2))
 
     assert live_server.client.fetch("GET", f"/hold?key={key}").status == 500
     assert logged(live_server, "took longer than task_timeout_s=0.2") == 1
 
 
-def test_work_after_the_response_is_cancelled_after_task_timeout_s(
+def test_background_work_is_cancelled_after_task_timeout_s(
     wsgi_servers: WsgiServers, key: str
 ) -> None:
-    """The time counts from the request on, so a slow machine needs some of it to respond."""
+    """The timeout starts with the request, so a slow machine needs a part of it to respond."""
     live_server = wsgi_servers.get("gunicorn-gthread", env=options(task_timeout_s=3))
 
     assert live_server.client.fetch("POST", f"/background?key={key}", body=b"").status == 202
     assert logged(live_server, "was cancelled after task_timeout_s=3") == 1
 
 
-def test_an_app_that_blocks_the_loop_is_named_with_its_line(gthread_server: LiveWsgiServer) -> None:
+def test_an_app_that_blocks_the_loop_is_logged_with_its_line(
+    gthread_server: LiveWsgiServer,
+) -> None:
     response = gthread_server.client.fetch("GET", "/block?s=3.5")
 
-    assert response.body == b"blocked", "late, but served"
+    assert response.body == b"blocked", "the response must arrive"
     assert logged(gthread_server, "the event loop has been blocked for more than 1 s") == 1
     gthread_server.server.wait_for_log("in block\n    time.sleep(")
 
 
-def test_gunicorn_aborts_a_worker_that_hangs_and_the_next_one_serves(
+def test_gunicorn_aborts_a_hung_worker_and_starts_another(
     wsgi_servers: WsgiServers, control: Control, key: str
 ) -> None:
-    """SIGABRT, while the sync worker's main thread waits for the app; its handler exits.
+    """SIGABRT interrupts the sync worker's main thread, which waits for the app; its handler exits.
 
-    An idle worker says every half ``--timeout`` that it lives, so the other half is its slack.
+    An idle worker notifies the arbiter every half ``--timeout``, so the other half is its slack.
     """
     live_server = wsgi_servers.get("gunicorn-sync", args=("--timeout", "4"))
     exchange = live_server.client.open("GET", f"/hold?key={key}")

@@ -1,4 +1,4 @@
-"""Every ASGI framework under gunicorn's gthread worker, through `to_wsgi`."""
+"""Every ASGI framework behind ``to_wsgi`` under gunicorn's gthread worker."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ def multipart(note: str, name: str, data: bytes) -> tuple[list[tuple[str, str]],
     return [("content-type", f"multipart/form-data; boundary={boundary}")], body
 
 
-def test_it_says_hello_from_what_it_made_at_startup(
+def test_requests_see_what_the_framework_created_at_startup(
     live_server: LiveWsgiServer, framework: str
 ) -> None:
-    """P13: where a framework makes something at startup, it is there."""
+    """P13."""
     response = live_server.client.fetch("GET", "/hello")
 
     assert response.status == 200
     assert response.json()["hello"] == f"hello from {NAMES.get(framework, 'Sanic')}"
 
 
-def test_it_reads_json(live_server: LiveWsgiServer) -> None:
+def test_a_json_body_arrives(live_server: LiveWsgiServer) -> None:
     value = {"text": "caf\xe9", "numbers": list(range(1000))}
     body = json.dumps(value).encode()
 
@@ -64,7 +64,7 @@ def test_it_reads_json(live_server: LiveWsgiServer) -> None:
     assert response.json() == value
 
 
-def test_it_takes_an_upload(live_server: LiveWsgiServer) -> None:
+def test_an_upload_arrives(live_server: LiveWsgiServer) -> None:
     headers, body = multipart("a note", "data.bin", FILE)
 
     response = live_server.client.fetch("POST", "/upload", headers, body)
@@ -74,7 +74,9 @@ def test_it_takes_an_upload(live_server: LiveWsgiServer) -> None:
     assert response.json() == {"note": "a note", "name": "data.bin", "sha256": sha256}
 
 
-def test_it_streams(live_server: LiveWsgiServer, control: Control, key: str) -> None:
+def test_a_streamed_response_is_sent_part_by_part(
+    live_server: LiveWsgiServer, control: Control, key: str
+) -> None:
     exchange = live_server.client.open("GET", f"/stream?key={key}")
     for number in range(PARTS):
         control.release(key, "part")
@@ -82,7 +84,7 @@ def test_it_streams(live_server: LiveWsgiServer, control: Control, key: str) -> 
     assert exchange.chunk() == b""
 
 
-def test_it_works_in_the_background(
+def test_background_work_runs_after_the_response(
     live_server: LiveWsgiServer, control: Control, key: str
 ) -> None:
     """P15."""
@@ -94,11 +96,11 @@ def test_it_works_in_the_background(
     control.expect(key, "worked")
 
 
-def test_it_says_404(live_server: LiveWsgiServer) -> None:
+def test_a_missing_page_is_the_frameworks_404(live_server: LiveWsgiServer) -> None:
     assert live_server.client.fetch("GET", "/nowhere").status == 404
 
 
-def test_a_client_that_leaves_its_stream_is_no_error(
+def test_a_disconnect_during_a_stream_is_not_an_error(
     live_server: LiveWsgiServer, framework: str, control: Control, key: str
 ) -> None:
     exchange = live_server.client.open("GET", f"/stream?key={key}")
@@ -109,12 +111,12 @@ def test_a_client_that_leaves_its_stream_is_no_error(
 
     assert live_server.client.fetch("GET", "/hello").status == 200
     log = live_server.log()
-    assert "[ERROR]" not in log, "gunicorn calls it an error"
-    # Sanic logs whatever a handler lets pass, also what send() raises (ASGI HTTP spec 2.4).
+    assert "[ERROR]" not in log, "gunicorn must not log it as an error"
+    # Sanic logs every exception of a handler, also those of send() (ASGI HTTP spec 2.4).
     assert "Traceback" not in log or framework == "sanic"
 
 
-# -- what only some have ---------------------------------------------------------------------------
+# -- features of single frameworks -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("framework", ["fastapi"])
@@ -126,7 +128,7 @@ def test_a_dependency_of_fastapi_is_closed_after_its_request(
 
 
 @pytest.mark.parametrize("framework", ["fastapi"])
-def test_a_sync_endpoint_of_fastapi_answers(live_server: LiveWsgiServer) -> None:
+def test_a_sync_endpoint_of_fastapi_responds(live_server: LiveWsgiServer) -> None:
     assert live_server.client.fetch("GET", "/sync/ada").json() == {"hello": "ada"}
 
 

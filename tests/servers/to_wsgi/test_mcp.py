@@ -1,4 +1,4 @@
-"""An MCP server under gunicorn's gthread worker, driven by the client of package ``mcp`` (P14)."""
+"""An MCP server under gunicorn's gthread worker, with the client of package ``mcp`` (P14)."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ def client_of(live_server: LiveWsgiServer, transport: str) -> Client:
     return Client(f"{live_server.server.url}/mcp")
 
 
-def test_its_tools_are_listed_and_called(live_server: LiveWsgiServer, transport: str) -> None:
-    async def talk() -> tuple[list[str], Any]:
+def test_tools_are_listed_and_called(live_server: LiveWsgiServer, transport: str) -> None:
+    async def main() -> tuple[list[str], Any]:
         async with asyncio.timeout(TIMEOUT_S), client_of(live_server, transport) as client:
             listed = await client.list_tools()
-            answer = await client.call_tool("add", {"a": 2, "b": 3})
-            return [tool.name for tool in listed.tools], answer
+            result = await client.call_tool("add", {"a": 2, "b": 3})
+            return [tool.name for tool in listed.tools], result
 
-    names, answer = asyncio.run(talk())
+    names, result = asyncio.run(main())
 
     assert names == ["add", "count", "wait"]
-    assert answer.content[0].text == "5"
+    assert result.content[0].text == "5"
 
 
 def test_progress_arrives_while_the_tool_runs(
@@ -54,55 +54,57 @@ def test_progress_arrives_while_the_tool_runs(
 ) -> None:
     seen: list[float] = []
 
-    async def talk() -> Any:
-        async def note(
+    async def main() -> Any:
+        async def on_progress(
             progress: float, total: float | None = None, message: str | None = None
         ) -> None:
             seen.append(progress)
-            control.release(key, "step")  # the next step waits for this one to arrive
+            control.release(key, "step")  # the next step waits for this notification
 
         async with asyncio.timeout(TIMEOUT_S), client_of(live_server, transport) as client:
-            return await client.call_tool("count", {"steps": 3, "key": key}, progress_callback=note)
+            return await client.call_tool(
+                "count", {"steps": 3, "key": key}, progress_callback=on_progress
+            )
 
-    answer = asyncio.run(talk())
+    result = asyncio.run(main())
 
-    assert answer.content[0].text == "counted to 3"
+    assert result.content[0].text == "counted to 3"
     assert seen == [1, 2, 3]
 
 
-def test_several_clients_are_served_at_the_same_time(
+def test_several_clients_are_served_concurrently(
     live_server: LiveWsgiServer, transport: str
 ) -> None:
-    async def one(number: int) -> str:
+    async def add(number: int) -> str:
         async with client_of(live_server, transport) as client:
-            answer: Any = await client.call_tool("add", {"a": number, "b": 1})
-            return str(answer.content[0].text)
+            result: Any = await client.call_tool("add", {"a": number, "b": 1})
+            return str(result.content[0].text)
 
-    async def talk() -> list[str]:
+    async def main() -> list[str]:
         async with asyncio.timeout(TIMEOUT_S):
-            return await asyncio.gather(*(one(number) for number in range(4)))
+            return await asyncio.gather(*(add(number) for number in range(4)))
 
-    assert asyncio.run(talk()) == ["1", "2", "3", "4"]
+    assert asyncio.run(main()) == ["1", "2", "3", "4"]
 
 
-def test_clients_that_leave_in_mid_call_cost_no_thread(
+def test_cancelled_calls_lose_no_thread(
     live_server: LiveWsgiServer, transport: str, control: Control, key: str
 ) -> None:
-    """More of them than the server has threads, one after the other."""
+    """Sequentially, more calls than the server has threads."""
 
-    async def leave(number: int) -> None:
+    async def cancel_one(number: int) -> None:
         async with asyncio.timeout(TIMEOUT_S), client_of(live_server, transport) as client:
-            calling = asyncio.create_task(client.call_tool("wait", {"key": f"{key}-{number}"}))
+            call = asyncio.create_task(client.call_tool("wait", {"key": f"{key}-{number}"}))
             await asyncio.to_thread(control.expect, f"{key}-{number}", "started")
-            calling.cancel()
-            await asyncio.wait([calling])
+            call.cancel()
+            await asyncio.wait([call])
 
     for number in range(12):
-        asyncio.run(leave(number))
+        asyncio.run(cancel_one(number))
         control.expect(f"{key}-{number}", "ended")
 
-    async def talk() -> Any:
+    async def main() -> Any:
         async with asyncio.timeout(TIMEOUT_S), client_of(live_server, transport) as client:
             return await client.call_tool("add", {"a": 2, "b": 3})
 
-    assert asyncio.run(talk()).content[0].text == "5"
+    assert asyncio.run(main()).content[0].text == "5"

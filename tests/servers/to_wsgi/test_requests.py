@@ -1,4 +1,4 @@
-"""What reaches an ASGI app through each WSGI server: methods, scopes, headers, bodies."""
+"""Requests to an ASGI app behind each WSGI server: methods, scopes, headers, bodies."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_the_method_reaches_the_app(wsgi_server: LiveWsgiServer, method: str) ->
     assert response.json()["scope"]["method"] == method
 
 
-def test_the_scope_is_the_specs(wsgi_server: LiveWsgiServer) -> None:
+def test_the_scope_follows_the_asgi_spec(wsgi_server: LiveWsgiServer) -> None:
     seen = wsgi_server.client.fetch("GET", "/echo/a%20b?q=1&q=%32").json()
 
     scope = seen["scope"]
@@ -62,22 +62,22 @@ def test_the_scope_is_the_specs(wsgi_server: LiveWsgiServer) -> None:
     assert seen["thread_name"] == "bridge-loop"
 
 
-def test_raw_path_is_what_the_client_wrote(wsgi_server: LiveWsgiServer) -> None:
+def test_raw_path_is_the_path_as_the_client_sent_it(wsgi_server: LiveWsgiServer) -> None:
     scope = scope_of(wsgi_server, "/echo/a%2Fb%7e?x")
 
     assert scope["path"] == "/echo/a/b~"
-    knows = wsgi_server.name not in ("wsgiref", "granian-wsgi")  # these two drop it
-    assert scope["raw_path"] == ("/echo/a%2Fb%7e" if knows else "/echo/a/b~")
+    keeps_raw_path = wsgi_server.name not in ("wsgiref", "granian-wsgi")  # these two drop it
+    assert scope["raw_path"] == ("/echo/a%2Fb%7e" if keeps_raw_path else "/echo/a/b~")
 
 
-def test_a_utf_8_path_is_text(wsgi_server: LiveWsgiServer) -> None:
+def test_a_utf_8_path_is_decoded(wsgi_server: LiveWsgiServer) -> None:
     scope = scope_of(wsgi_server, "/echo/caf%C3%A9")
 
     assert scope["path"] == "/echo/caf\xe9"
     assert scope["raw_path"] == "/echo/caf%C3%A9"
 
 
-def test_headers_arrive_in_lower_case_with_their_bytes(wsgi_server: LiveWsgiServer) -> None:
+def test_headers_arrive_in_lower_case_with_latin_1_values(wsgi_server: LiveWsgiServer) -> None:
     headers = [("X-Custom-Name", "one two"), ("Cookie", "a=1; b=2")]
     if wsgi_server.can.latin_1:
         headers.append(("x-latin", "caf\xe9"))
@@ -94,7 +94,7 @@ def test_headers_arrive_in_lower_case_with_their_bytes(wsgi_server: LiveWsgiServ
 
 
 @pytest.mark.parametrize("size", [0, 1, BODY_WINDOW, BODY_WINDOW + 1, len(BIG)])
-def test_a_body_with_a_length_arrives_whole(wsgi_server: LiveWsgiServer, size: int) -> None:
+def test_a_body_with_a_content_length_arrives_whole(wsgi_server: LiveWsgiServer, size: int) -> None:
     body = BIG[:size]
 
     seen = wsgi_server.client.fetch("POST", "/upload", [OCTETS], body).json()
@@ -115,12 +115,14 @@ def test_a_chunked_body_arrives_whole(dechunking_server: LiveWsgiServer, size: i
     assert digest_of(body).items() <= exchange.read().json().items()
 
 
-def test_a_server_that_leaves_chunks_as_they_are_gets_411(wsgi_server: LiveWsgiServer) -> None:
+def test_a_chunked_body_is_a_411_on_servers_that_do_not_decode_it(
+    wsgi_server: LiveWsgiServer,
+) -> None:
     if wsgi_server.can.dechunks:
-        pytest.skip("this server decodes them")
+        pytest.skip("this server decodes chunked bodies")
     exchange = wsgi_server.client.open("POST", "/upload", [OCTETS], has_body=True)
 
-    response = exchange.read()  # it does not wait for a body that it cannot read
+    response = exchange.read()  # does not wait for the body
     assert response.status == 411
     assert b"Content-Length" in response.body
 
@@ -130,7 +132,7 @@ def test_the_app_starts_before_the_body_ends(
 ) -> None:
     """P2, P4."""
     if not wsgi_server.can.streams_bodies:
-        pytest.skip("this server collects bodies before it calls the app")
+        pytest.skip("this server buffers bodies before it calls the app")
     first, second = b"a" * wsgi_server.can.read_size, b"b" * 10
     length = ("content-length", str(len(first + second)))
     exchange = wsgi_server.client.open(
@@ -145,10 +147,10 @@ def test_the_app_starts_before_the_body_ends(
 
 
 @pytest.mark.parametrize("arrived", [0, 1, 100_000])
-def test_a_body_that_is_cut_short_is_no_clean_end(
+def test_a_truncated_body_is_not_a_clean_end(
     wsgi_server: LiveWsgiServer, control: Control, key: str, arrived: int
 ) -> None:
-    """P4. Where the server notices at all, the app sees ``http.disconnect``."""
+    """P4: the app receives ``http.disconnect``, unless the server never calls it."""
     length = ("content-length", str(arrived + 10))
     exchange = wsgi_server.client.open(
         "POST", f"/upload?key={key}", [OCTETS, length], has_body=True
@@ -161,18 +163,18 @@ def test_a_body_that_is_cut_short_is_no_clean_end(
         (read,) = control.expect(key, "read")
         assert read["kinds"][-1] == "http.disconnect"
     else:
-        assert control.reports(key, "read") == [], "the app is never called"
+        assert control.reports(key, "read") == [], "the app must not be called"
     assert "AppProtocolError" not in wsgi_server.log()
 
 
-def test_a_body_that_nobody_reads_does_no_harm(wsgi_server: LiveWsgiServer) -> None:
+def test_an_unread_body_does_not_break_the_connection(wsgi_server: LiveWsgiServer) -> None:
     response = wsgi_server.client.fetch("POST", "/unread", [OCTETS], b"x" * 1000)
 
     assert (response.status, response.body) == (413, b"too large")
     assert wsgi_server.client.fetch("GET", "/").status == 200
 
 
-def test_a_response_may_begin_while_the_body_is_still_read(
+def test_a_response_can_start_before_the_body_ends(
     dechunking_server: LiveWsgiServer,
 ) -> None:
     exchange = dechunking_server.client.open("POST", "/duplex", [OCTETS], has_body=True)
@@ -183,7 +185,7 @@ def test_a_response_may_begin_while_the_body_is_still_read(
     assert exchange.read().body == b"ONE TWO"
 
 
-def test_a_websocket_handshake_gets_advice(wsgi_server: LiveWsgiServer) -> None:
+def test_a_websocket_handshake_is_refused_with_426_and_advice(wsgi_server: LiveWsgiServer) -> None:
     exchange = wsgi_server.client.open(
         "GET", "/chat", [("connection", "Upgrade"), ("upgrade", "websocket")]
     )

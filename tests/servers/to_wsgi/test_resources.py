@@ -1,7 +1,7 @@
-"""Pools and clients that an app makes at startup serve 200 concurrent requests.
+"""Pools and clients created at startup serve 200 concurrent requests.
 
-The counterpart of P9: an async pool is not exhausted, because all requests of a process share one
-event loop, and it stays the same one.
+P9 in the other direction: all requests of a process share one event loop, so an async pool created
+at startup works for all of them.
 """
 
 from __future__ import annotations
@@ -39,26 +39,26 @@ def port(postgres: PostgresServer) -> Iterator[int]:
     ) as server:
         yield server.port
         assert server.terminate().exit_code == 0
-        assert "Traceback" not in server.log(), "the pools were closed on their own loop"
+        assert "Traceback" not in server.log(), "the pools must be closed on their own loop"
 
 
-def ask(port: int, path: str) -> list[Any]:
+def request(port: int, path: str) -> list[Any]:
     client = Http1Client(port, timeout_s=60)
     return [client.fetch("GET", path).json() for _ in range(EACH)]
 
 
-def ask_all(port: int, path: str) -> list[Any]:
-    clients = [Background(ask, port, path) for _ in range(CONCURRENT)]
-    return [answer for client in clients for answer in client.result()]
+def request_all(port: int, path: str) -> list[Any]:
+    clients = [Background(request, port, path) for _ in range(CONCURRENT)]
+    return [body for client in clients for body in client.result()]
 
 
 @pytest.mark.parametrize("path", ["/asyncpg", "/psycopg"])
 def test_a_pool_serves_two_hundred_requests_with_four_connections(port: int, path: str) -> None:
-    backends = ask_all(port, path)
+    backends = request_all(port, path)
 
     assert len(backends) == CONCURRENT * EACH
     assert len(set(backends)) <= POOL_SIZE
 
 
 def test_a_client_is_shared_by_two_hundred_requests(port: int) -> None:
-    assert ask_all(port, "/httpx") == ["fine"] * CONCURRENT * EACH
+    assert request_all(port, "/httpx") == ["fine"] * CONCURRENT * EACH

@@ -1,4 +1,4 @@
-"""What comes back from an ASGI app through each WSGI server: heads, streams, files, long work."""
+"""Responses of an ASGI app behind each WSGI server: heads, streams, files, background work."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tests.harness.http import Response
 from tests.servers.to_wsgi.conftest import LiveWsgiServer, WsgiServers
 
 AHEAD = 12 << 20
-"""What a stalled client may leave in sockets and in our window, in bytes."""
+"""The size of the window and of socket buffers with a stalled client, in bytes."""
 
 
 def head_of(live_server: LiveWsgiServer, *headers: tuple[str, str], status: int = 200) -> Response:
-    asked = quote(json.dumps(headers))
-    return live_server.client.fetch("GET", f"/head?status={status}&headers={asked}")
+    encoded = quote(json.dumps(headers))
+    return live_server.client.fetch("GET", f"/head?status={status}&headers={encoded}")
 
 
 def test_the_head_arrives_as_the_app_sent_it(wsgi_server: LiveWsgiServer) -> None:
@@ -33,8 +33,8 @@ def test_the_head_arrives_as_the_app_sent_it(wsgi_server: LiveWsgiServer) -> Non
     assert response.body == b"body"
 
 
-def test_hop_by_hop_fields_of_the_app_go_nowhere(wsgi_server: LiveWsgiServer) -> None:
-    """wsgiref refuses them with an error; an ASGI app may send them."""
+def test_hop_by_hop_headers_of_the_app_are_dropped(wsgi_server: LiveWsgiServer) -> None:
+    """An ASGI app may send them, but wsgiref refuses them with an error."""
     response = head_of(
         wsgi_server, ("connection", "x-mine"), ("transfer-encoding", "chunked"), ("x-mine", "1")
     )
@@ -48,30 +48,32 @@ def test_an_unregistered_status_arrives(wsgi_server: LiveWsgiServer) -> None:
 
 
 @pytest.mark.parametrize("status", [204, 304])
-def test_a_status_without_a_body_has_none(wsgi_server: LiveWsgiServer, status: int) -> None:
+def test_a_bodyless_status_has_no_body(wsgi_server: LiveWsgiServer, status: int) -> None:
     assert head_of(wsgi_server, status=status).body == b""
-    assert wsgi_server.client.fetch("GET", "/").body == b"ready", "nothing was left on the line"
+    assert wsgi_server.client.fetch("GET", "/").body == b"ready", (
+        "no body may be left on the connection"
+    )
 
 
 def test_head_has_no_body(wsgi_server: LiveWsgiServer) -> None:
     response = wsgi_server.client.fetch("HEAD", "/echo")
 
     assert (response.status, response.body) == (200, b"")
-    assert "WARNING" not in wsgi_server.log(), "gunicorn warns of an app that sends a body to HEAD"
+    assert "WARNING" not in wsgi_server.log(), "gunicorn warns about a body in response to HEAD"
 
 
-def test_each_piece_goes_out_before_the_next_is_made(
+def test_each_chunk_is_sent_before_the_next_is_produced(
     wsgi_server: LiveWsgiServer, control: Control, key: str
 ) -> None:
-    """P21's counterpart."""
+    """P21 in the other direction."""
     exchange = wsgi_server.client.open("GET", f"/stream?key={key}&count=3")
     for number in range(3):
         control.release(key, "chunk")
         expected = f"chunk {number};".encode()
-        got = b""
-        while len(got) < len(expected):
-            got += exchange.chunk()
-        assert got == expected
+        received = b""
+        while len(received) < len(expected):
+            received += exchange.chunk()
+        assert received == expected
 
     assert exchange.chunk() == b""
 
@@ -87,17 +89,17 @@ def test_a_file_arrives_whole(wsgi_server: LiveWsgiServer) -> None:
     assert response.header("content-length") == str(len(BLOCK) * 40)
 
 
-def test_a_stalled_client_stops_the_app(
+def test_a_stalled_client_pauses_the_app(
     wsgi_server: LiveWsgiServer, control: Control, key: str
 ) -> None:
-    """P3's counterpart: the app is a window ahead of the server, not a gigabyte."""
+    """P3 in the other direction: the app is at most a window ahead of the server."""
     blocks = 16384  # 1 GiB
     exchange = wsgi_server.client.open("GET", f"/large?blocks={blocks}&key={key}")
     exchange.head()
     made, last = 0, -1
     while made != last:
         last = made
-        time.sleep(0.3)  # a stall has no event; a slow machine can only stop too early
+        time.sleep(0.3)  # a pause has no event; a slow machine can end this too soon
         made = len(control.reports(key, "progress")) * 16 * len(BLOCK)
     exchange.disconnect()
     control.expect(key, "ended")
@@ -112,26 +114,26 @@ def test_a_response_ends_before_its_background_work(
     response = wsgi_server.client.fetch("POST", f"/background?key={key}", body=b"")
 
     assert (response.status, response.body) == (202, b"accepted")
-    assert wsgi_server.client.fetch("GET", "/").status == 200, "the thread is free"
+    assert wsgi_server.client.fetch("GET", "/").status == 200, "the server thread must be free"
     assert control.reports(key, "worked") == []
     control.release(key, "work")
     (worked,) = control.expect(key, "worked")
     assert worked["thread_name"] == "bridge-loop"
 
 
-def test_requests_run_at_the_same_time(
+def test_requests_run_concurrently(
     threaded_server: LiveWsgiServer, control: Control, key: str
 ) -> None:
-    """P6's counterpart: all of a process's requests share one loop, and none waits for another."""
+    """P6 in the other direction: all requests of a process share one event loop."""
     held = [threaded_server.client.open("GET", f"/hold?key={key}") for _ in range(4)]
     control.expect_waiting(key, "hold", count=4)
     control.open(key, "hold")
 
-    answers = [exchange.read().json() for exchange in held]
-    assert {answer["thread_name"] for answer in answers} == {"bridge-loop"}
+    bodies = [exchange.read().json() for exchange in held]
+    assert {body["thread_name"] for body in bodies} == {"bridge-loop"}
 
 
-def test_thread_sensitive_code_runs_on_the_servers_own_thread(
+def test_thread_sensitive_code_runs_on_the_server_thread(
     threaded_server: LiveWsgiServer,
 ) -> None:
     seen = threaded_server.client.fetch("GET", "/sensitive").json()
@@ -156,7 +158,7 @@ def test_context_variables_do_not_reach_the_next_request(
 def test_context_variables_of_a_file_do_not_reach_the_next_request(
     wsgi_server: LiveWsgiServer, key: str
 ) -> None:
-    """waitress closes it on the thread of its sockets, where there is nothing to take back."""
+    """waitress closes the file on the thread of its sockets, which has no variables."""
     for number in range(4):
         path = f"/file?blocks=320&user={key}-{number}"
         assert len(wsgi_server.client.fetch("GET", path).body) == 320 * len(BLOCK)
@@ -168,7 +170,7 @@ def test_context_variables_of_a_file_do_not_reach_the_next_request(
 
 
 @pytest.mark.parametrize("name", ["gunicorn-gthread", "waitress", "wsgiref"])
-def test_wsgiref_validate_finds_nothing(wsgi_servers: WsgiServers, name: str, key: str) -> None:
+def test_wsgiref_validate_reports_no_error(wsgi_servers: WsgiServers, name: str, key: str) -> None:
     live_server = wsgi_servers.get(name, "tests.apps.asgi_targets:validated")
 
     assert live_server.client.fetch("GET", "/echo").status == 200

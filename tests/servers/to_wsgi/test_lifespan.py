@@ -1,4 +1,4 @@
-"""An app's life inside gunicorn's processes (P12, P13): forks, restarts, shutdowns, failures."""
+"""Lifespans in gunicorn's worker processes (P12, P13): forks, restarts, shutdowns, failures."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def gunicorn(
     ready_path: str | None = "/",
     **values: float,
 ) -> AbstractContextManager[Server]:
-    """A gunicorn of this test's own, whose app reports its lifespan under ``key``.
+    """Start gunicorn with an app that reports its lifespan under ``key``.
 
     :param values: options of ``to_wsgi``.
     """
@@ -52,24 +52,24 @@ def test_startup_and_shutdown_run_once_in_each_worker(
         client = Http1Client(server.port)
         assert {client.fetch("GET", "/process").status for _ in range(8)} == {200}
         started = pids(control, key, "startup", workers)
-        ended = server.terminate()
+        exit_ = server.terminate()
 
-    assert ended.exit_code == 0
+    assert exit_.exit_code == 0
     stopped = pids(control, key, "shutdown", len(started))
     assert sorted(set(stopped)) == sorted(set(started))
-    assert len(set(started)) == len(control.reports(key, "startup")), "once in each process"
-    assert server.pid not in started, "never in the master"
+    assert len(set(started)) == len(control.reports(key, "startup")), (
+        "startup must run once in each process"
+    )
+    assert server.pid not in started, "startup must not run in the master"
 
 
-def test_with_the_hooks_an_app_has_started_before_its_first_request(
-    control: Control, key: str
-) -> None:
+def test_with_the_hooks_an_app_starts_before_its_first_request(control: Control, key: str) -> None:
     with gunicorn("gunicorn-gthread", key, *HOOKS, ready_path=None):
         control.expect(key, "startup")
 
 
 def test_a_preloaded_app_serves_in_every_worker(control: Control, key: str) -> None:
-    """P12: a2wsgi's loop thread stays in the master, and no request is ever answered."""
+    """P12: the loop thread of a2wsgi stays in the master, and requests get no response."""
     with gunicorn("gunicorn-preload", key) as server:
         client = Http1Client(server.port)
         deadline = time.monotonic() + 15
@@ -83,7 +83,7 @@ def test_a_preloaded_app_serves_in_every_worker(control: Control, key: str) -> N
 
 
 @pytest.mark.parametrize("hooks", [(), HOOKS], ids=["plain", "hooks"])
-def test_max_requests_replaces_workers_without_losing_a_request(
+def test_max_requests_replaces_workers_and_loses_no_request(
     control: Control, key: str, hooks: tuple[str, ...]
 ) -> None:
     with gunicorn("gunicorn-gthread", key, "--max-requests", "5", *hooks) as server:
@@ -96,31 +96,31 @@ def test_max_requests_replaces_workers_without_losing_a_request(
     control.expect(key, "shutdown", count=len(started))
 
 
-def test_hup_replaces_workers_gracefully(control: Control, key: str) -> None:
+def test_sighup_replaces_workers_gracefully(control: Control, key: str) -> None:
     with gunicorn("gunicorn-gthread", key) as server:
         client = Http1Client(server.port)
         running = client.open("GET", f"/hold?key={key}")
         control.expect_waiting(key, "hold")
         server.signal(signal.SIGHUP)
-        until_served_by_another(client, running_pid=pids(control, key, "startup", 1)[0])
+        wait_for_another_worker(client, running_pid=pids(control, key, "startup", 1)[0])
         control.release(key, "hold")
-        assert running.read().status == 200, "the old worker finishes what it has begun"
+        assert running.read().status == 200, "the old worker must finish its request"
         client.close()
 
     started = pids(control, key, "startup", 2)
     assert sorted(pids(control, key, "shutdown", 2)) == sorted(started)
 
 
-def until_served_by_another(client: Http1Client, running_pid: int) -> None:
+def wait_for_another_worker(client: Http1Client, running_pid: int) -> None:
     deadline = time.monotonic() + 15
     while client.fetch("GET", "/process").json()["pid"] == running_pid:
         assert time.monotonic() < deadline, "the worker was not replaced"
-        time.sleep(0.02)  # polling, with a deadline: gunicorn tells nobody
+        time.sleep(0.02)  # poll with a deadline: gunicorn sends no event
 
 
 @pytest.mark.parametrize("hooks", [(), HOOKS], ids=["plain", "hooks"])
 @pytest.mark.parametrize("name", ["gunicorn-sync", "gunicorn-gthread"])
-def test_term_lets_requests_and_background_work_end(
+def test_sigterm_waits_for_requests_and_background_work(
     control: Control, key: str, name: str, hooks: tuple[str, ...]
 ) -> None:
     with gunicorn(name, key, "--graceful-timeout", "15", *hooks) as server:
@@ -132,7 +132,7 @@ def test_term_lets_requests_and_background_work_end(
         server.signal(signal.SIGTERM)
         control.open(key, "hold")
         assert running.read().status == 200
-        assert control.reports(key, "shutdown") == [], "the app lives until its work is done"
+        assert control.reports(key, "shutdown") == [], "the shutdown must wait for background work"
         control.open(key, "work")
         assert server.terminate().exit_code == 0
         client.close()
@@ -148,10 +148,10 @@ def test_term_lets_requests_and_background_work_end(
     [("20", {"shutdown_timeout_s": 0.5}), ("8", {})],
     ids=["shutdown_timeout_s", "graceful_timeout"],
 )
-def test_with_the_hooks_an_endless_stream_does_not_cost_the_shutdown(
+def test_with_the_hooks_an_endless_stream_does_not_prevent_the_shutdown(
     control: Control, key: str, name: str, grace_s: str, values: dict[str, Any]
 ) -> None:
-    """gunicorn kills a worker with a request that goes on after the graceful timeout."""
+    """gunicorn kills a worker whose request still runs after the graceful timeout."""
     with gunicorn(name, key, *HOOKS, "--graceful-timeout", grace_s, **values) as server:
         client = Http1Client(server.port)
         stream = client.open("GET", f"/endless?key={key}")
@@ -166,11 +166,11 @@ def test_with_the_hooks_an_endless_stream_does_not_cost_the_shutdown(
     assert len(control.reports(key, "shutdown")) == 1
 
 
-# -- startups that go wrong ------------------------------------------------------------------------
+# -- failures --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("factory", ["failing", "hanging"])
-def test_with_the_hooks_a_failed_startup_stops_the_boot_with_its_reason(
+def test_with_the_hooks_a_failed_startup_stops_gunicorn_with_the_reason(
     control: Control, key: str, factory: str
 ) -> None:
     target = f"tests.apps.asgi_targets:{factory}()"
@@ -180,36 +180,36 @@ def test_with_the_hooks_a_failed_startup_stops_the_boot_with_its_reason(
     ):
         pass
 
-    said = str(caught.value)
-    assert f"exited with {BOOT_ERROR}" in said
+    message = str(caught.value)
+    assert f"exited with {BOOT_ERROR}" in message
     reason = {"failing": "no database", "hanging": "longer than startup_timeout_s=0.2"}[factory]
-    assert f"LifespanFailed: startup of tests.apps.asgi_targets.asgi_{factory}" in said
-    assert reason in said
+    assert f"LifespanFailed: startup of tests.apps.asgi_targets.asgi_{factory}" in message
+    assert reason in message
 
 
-def test_without_them_a_failed_startup_is_an_error_of_each_request(
+def test_without_the_hooks_a_failed_startup_is_an_error_of_each_request(
     control: Control, key: str
 ) -> None:
     target = "tests.apps.asgi_targets:failing()"
     with gunicorn("gunicorn-gthread", key, target=target) as server:
-        mark = server.log_size()
+        start = server.log_size()
         assert Http1Client(server.port).fetch("GET", "/").status == 500
-        log = server.log(mark)
+        log = server.log(start)
 
     assert log.count("LifespanFailed: startup of") == 1
     assert "no database" in log
 
 
-def test_a_worker_that_is_killed_takes_nothing_along(control: Control, key: str) -> None:
+def test_a_killed_worker_is_replaced(control: Control, key: str) -> None:
     with gunicorn("gunicorn-gthread", key) as server:
         client = Http1Client(server.port)
         first = client.fetch("GET", "/process").json()["pid"]
         os.kill(first, signal.SIGKILL)
-        until_answered(server)
+        wait_for_response(server)
         assert client.fetch("GET", "/process").json()["pid"] != first
 
 
-def until_answered(server: Server) -> None:
+def wait_for_response(server: Server) -> None:
     deadline = time.monotonic() + 15
     while True:
         try:
