@@ -18,7 +18,6 @@ from bridge.cli.address import url_of
 from bridge.cli.options import RunOptions
 from bridge.cli.served_apps import ServedApp, ServedApps
 from bridge.cli.servers.spec import ServerSpec
-from bridge.types import Interface
 
 __all__ = ["facts_of", "notes_of", "show"]
 
@@ -37,6 +36,12 @@ def facts_of(spec: ServerSpec, options: RunOptions, served: ServedApps) -> dict[
 def notes_of(spec: ServerSpec, served: ServedApps) -> list[str]:
     """What the user should know besides the facts."""
     notes = served.notes
+    single = served.single
+    if single is not None and single.own_adapter and single.interface not in (None, spec.interface):
+        notes.append(
+            f"each request crosses twice: {spec.name} needs {spec.interface.upper()}, and "
+            f"{single.requested.target} is inside an adapter already. Serve the app in it instead"
+        )
     if spec.interface == "wsgi" and any(part.interface != "wsgi" for part in served.parts):
         notes.append(f"no WebSockets: {spec.name} does not support them")
     return notes
@@ -48,7 +53,7 @@ def _app_facts(spec: ServerSpec, served: ServedApps) -> dict[str, str]:
         return {
             "app": _source(part),
             "interface": _interface(part),
-            "adapter": _adapter(spec, part.interface),
+            "adapter": _adapter(spec, part),
         }
     return {
         part.requested.mount_path + (" (WebSocket)" if part.requested.websocket else ""): (
@@ -73,11 +78,15 @@ def _interface(part: ServedApp) -> str:
     return part.interface.upper() + (" (from --interface)" if part.requested.interface else "")
 
 
-def _adapter(spec: ServerSpec, interface: Interface | None) -> str:
+def _adapter(spec: ServerSpec, part: ServedApp) -> str:
+    interface, own = part.interface, part.own_adapter
     if interface is None:
         return "none: the app supports both interfaces"
     if interface != spec.interface:
-        return "bridge.WsgiToAsgi" if spec.interface == "asgi" else "bridge.AsgiToWsgi"
+        added = "bridge.WsgiToAsgi" if spec.interface == "asgi" else "bridge.AsgiToWsgi"
+        return added if own is None else f"{added}, around the app's own bridge.{own}"
+    if own is not None:
+        return f"bridge.{own}, made by the app"
     if spec.ignores_lifespan:
         return f"bridge.universal: {spec.name} does not run the lifespan"
     return f"none: {spec.name} supports {interface.upper()}"
@@ -92,10 +101,12 @@ def _threads(spec: ServerSpec, options: RunOptions, served: ServedApps) -> str:
     single = served.single
     if spec.interface == "wsgi" or (single is not None and single.interface == "wsgi"):
         return count
+    if single is not None and single.own_adapter is not None:
+        return "set by the app: WsgiToAsgi(..., threads=8)"
     if single is None and any(part.interface == "wsgi" for part in served.parts):
         return f"{count}, for the WSGI apps"
     if single is not None and served.is_universal:
-        return "set in the app's own code, with threads="
+        return "set by the app: Router(..., threads=8)"
     return "none: the app runs on the event loop"
 
 

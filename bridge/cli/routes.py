@@ -107,6 +107,8 @@ def _protocols(plan: Plan, prefix: str, mount: Mount) -> Iterator[tuple[str, Any
 
 
 def _accepts_websockets(place: Place) -> bool:
+    if isinstance(place.asgi, WsgiToAsgi):
+        return place.asgi.options.websocket_threads > 0
     return place.asgi is not None or place.options.to_asgi.websocket_threads > 0
 
 

@@ -62,10 +62,10 @@ def _check_threads(spec: ServerSpec, options: RunOptions, served: ServedApps) ->
     single = served.single
     if single is None:
         apps = "all of these are ASGI apps, which run"
-    elif single.interface is None:
+    elif single.interface is None or single.own_adapter is not None:
         raise UsageError(
-            f"--threads: {single.requested.target} is a Router, which sets its own number of "
-            "threads: Router(..., threads=8)"
+            f"--threads: {single.requested.target} is a {type(single.loaded.app).__name__}, which "
+            f"sets the number itself: {_threads_option(single.loaded.app)}"
         )
     else:
         apps = f"{single.requested.target} is an ASGI app, which runs"
@@ -74,6 +74,13 @@ def _check_threads(spec: ServerSpec, options: RunOptions, served: ServedApps) ->
         f"--threads: {apps} on the event loop of {spec.name}. "
         f"Threads are for WSGI apps, and for WSGI servers: {wsgi_servers}"
     )
+
+
+def _threads_option(app: object) -> str:
+    """How the app's own code sets the number of threads."""
+    name = type(app).__name__
+    made_by = {"DjangoApplication": "get_asgi_application", "WsgiToAsgi": "to_asgi"}
+    return f"{made_by.get(name, name)}(..., threads=8)"
 
 
 def _with_free_address(options: RunOptions) -> RunOptions:

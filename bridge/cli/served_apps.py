@@ -15,12 +15,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from bridge.asgi_to_wsgi.adapter import AsgiToWsgi
 from bridge.cli.load.target import LoadedApp, load
 from bridge.cli.options import RequestedApp
 from bridge.dual import Universal
 from bridge.errors import AmbiguousApp
 from bridge.router.router import Router
 from bridge.types import Environ, Interface, Receive, Scope, Send, StartResponse
+from bridge.wsgi_to_asgi.adapter import WsgiToAsgi
 
 __all__ = ["ServedApp", "ServedApps", "interface_of_loaded", "load_apps"]
 
@@ -47,6 +49,12 @@ class ServedApp:
             return None
         prefix = "" if self.requested.prefix is None else f"{self.requested.mount_path}="
         return interface_of_loaded(self.loaded, self.requested.interface, prefix)
+
+    @property
+    def own_adapter(self) -> str | None:
+        """The class of the adapter, if the app is in one already."""
+        app = self.loaded.app
+        return type(app).__name__ if isinstance(app, AsgiToWsgi | WsgiToAsgi) else None
 
     @cached_property
     def mountable(self) -> Any:
@@ -132,29 +140,34 @@ def interface_of_loaded(
     :raises AmbiguousApp: it cannot be detected and was not requested, or the app cannot be called
         as requested. The message suggests ``--interface`` only where that can help.
     """
-    is_callable = callable(loaded.app)
-    if requested is not None and is_callable:
-        _check_signature(loaded, requested, prefix)
+    if requested is not None and callable(loaded.app):
+        mistake = _mistake_in_call(loaded.app, requested)
+        if mistake is not None:
+            raise AmbiguousApp(
+                f"{loaded.source}: --interface {prefix}{requested}: the app cannot be called with "
+                f"({', '.join(_ARGUMENTS[requested])}): {mistake}"
+            )
         return requested
     try:
         return loaded.interface
     except AmbiguousApp as error:
-        hint = f" On the command line, choose with --interface {prefix}wsgi or {prefix}asgi."
-        raise AmbiguousApp(f"{loaded.source}: {error}{hint if is_callable else ''}") from None
+        hint = ""
+        if callable(loaded.app) and None in (_mistake_in_call(loaded.app, i) for i in _ARGUMENTS):
+            hint = f" On the command line, choose with --interface {prefix}wsgi or {prefix}asgi."
+        raise AmbiguousApp(f"{loaded.source}: {error}{hint}") from None
 
 
-def _check_signature(loaded: LoadedApp, requested: Interface, prefix: str) -> None:
+def _mistake_in_call(app: Any, interface: Interface) -> str | None:
+    """Why ``app`` cannot be called through this interface; None if it can, or may."""
     try:
-        signature = inspect.signature(loaded.app, follow_wrapped=False)
+        signature = inspect.signature(app, follow_wrapped=False)
     except (NameError, TypeError, ValueError):  # it has none that Python could read
-        return
+        return None
     try:
-        signature.bind(*_ARGUMENTS[requested])
+        signature.bind(*_ARGUMENTS[interface])
     except TypeError as error:
-        raise AmbiguousApp(
-            f"{loaded.source}: --interface {prefix}{requested}: the app cannot be called with "
-            f"({', '.join(_ARGUMENTS[requested])}): {error}"
-        ) from None
+        return str(error)
+    return None
 
 
 @functools.cache

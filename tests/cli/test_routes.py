@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from bridge import Router
+from bridge import Router, to_asgi
 from bridge.cli.routes import rows_of, show
 from bridge.cli.served_apps import ServedApps, load_apps
 from bridge.cli.targets import parse_targets
@@ -50,6 +50,14 @@ def test_routes_shows_wsgi_apps_that_accept_websockets() -> None:
     shown = [row.protocol for row in rows_of(ServedApps(router, ()))]
 
     assert shown == ["HTTP, WebSocket", "HTTP, WebSocket"]
+
+
+def test_routes_shows_that_a_wsgi_app_in_an_adapter_accepts_no_websockets() -> None:
+    mounts = {"/": to_asgi(_page), "/sock": to_asgi(_page, websocket_threads=1)}
+
+    shown = [row.protocol for row in rows_of(ServedApps(Router(mounts), ()))]
+
+    assert shown == ["HTTP", "HTTP, WebSocket"]
 
 
 def _page(environ: object, start_response: object) -> list[bytes]:

@@ -93,7 +93,10 @@ CHANGING = (
         (("flask_site:app", "--websocket", "/ws=flask_site:app"), "an ASGI app: WSGI has no"),
         (("flask_site:app", "/x=mixed_site:unclear"), "choose with --interface /x=wsgi or /x="),
         (("/a=fastapi_site:app", "/b=fastapi_site:app", "--threads", "2"), "all of these are ASGI"),
-        (("mixed_site:app", "--threads", "2"), "mixed_site:app is a Router, which sets its own"),
+        (
+            ("mixed_site:app", "--threads", "2"),
+            "mixed_site:app is a Router, which sets the number itself: Router(..., threads=8)",
+        ),
         (("flask_site:app", "/api=nowhere:app"), "cannot load 'nowhere:app': there is no module"),
         ((), "no app given. Pass a target, for example main:app"),
     ],

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import pytest
 from rich.console import Console
 
+from bridge import to_asgi, to_wsgi
 from bridge.cli import panel
+from bridge.cli.load.target import LoadedApp
+from bridge.cli.options import RequestedApp, RunOptions
+from bridge.cli.served_apps import ServedApp, ServedApps
+from bridge.cli.servers.registry import SERVERS
+from bridge.types import Environ, Receive, Scope, Send, StartResponse
 
 FACTS = {"app": "main:app", "URL": "http://127.0.0.1:8000/"}
 
@@ -48,3 +55,44 @@ def test_no_color_removes_the_colours_from_the_box(monkeypatch: pytest.MonkeyPat
 def test_a_dumb_terminal_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "dumb")
     assert _shown(force_terminal=True).startswith("bridge: app: main:app\n")
+
+
+# -- apps that are in an adapter already -----------------------------------------------------------
+
+
+def _served(app: Any) -> ServedApps:
+    loaded = LoadedApp(app, "main:app", "main:app")
+    return ServedApps(app, (ServedApp(RequestedApp(prefix=None, target="main:app"), loaded),))
+
+
+def _wsgi_app(environ: Environ, start_response: StartResponse) -> list[bytes]:
+    return []
+
+
+async def _asgi_app(scope: Scope, receive: Receive, send: Send) -> None:
+    """Never called."""
+
+
+@pytest.mark.parametrize(
+    ("server", "app", "adapter", "notes"),
+    [
+        ("uvicorn", to_asgi(_wsgi_app, threads=3), "bridge.WsgiToAsgi, made by the app", []),
+        ("gunicorn", to_wsgi(_asgi_app), "bridge.AsgiToWsgi, made by the app", []),
+        (
+            "gunicorn",
+            to_asgi(_wsgi_app),
+            "bridge.AsgiToWsgi, around the app's own bridge.WsgiToAsgi",
+            ["each request crosses twice"],
+        ),
+    ],
+)
+def test_an_adapter_that_the_app_has_made_is_shown(
+    server: str, app: Any, adapter: str, notes: list[str]
+) -> None:
+    spec, options = SERVERS[server], RunOptions()
+    facts = panel.facts_of(spec, options, _served(app))
+
+    assert facts["adapter"] == adapter
+    assert "event loop" not in facts["threads"]
+    shown = [note for note in panel.notes_of(spec, _served(app)) if "WebSockets" not in note]
+    assert [note.partition(":")[0] for note in shown] == notes

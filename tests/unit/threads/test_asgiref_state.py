@@ -28,6 +28,7 @@ from asgiref.sync import ThreadSensitiveContext
 
 import bridge
 from bridge._threads import asgiref_state as state
+from bridge._threads import process
 
 TIMEOUT_S = 30
 VERSION = tuple(int(part) for part in version("asgiref").split(".")[:2])
@@ -124,7 +125,14 @@ async def test_asgiref_adds_its_tasks_to_those_of_a_call_of_bridge() -> None:
         seen.extend((asyncio.get_running_loop() is loop, asyncio.current_task() in tasks))
 
     def work() -> None:
-        state.enter_call(call, loop, tasks)
+        state.this_thread.__dict__.update(
+            {
+                state.LOOP: loop,
+                state.LOOP_PID: process.pid,
+                state.TASKS: tasks,
+                state.CALL: call,
+            }
+        )
         seen.append(state.current_call() is call)
         asgiref.sync.async_to_sync(inside)()
 
@@ -148,12 +156,17 @@ async def test_a_restored_thread_forgets_what_asgiref_set(worker: Any) -> None:
         handler.thread_handler(loop, (None, None, None), [], lambda child: child(), int)
         assert state.loop_of_this_thread() is loop
 
-    snapshot = worker(state.thread_snapshot)
+    def restore(snapshot: dict[str, Any]) -> None:
+        here = state.this_thread.__dict__
+        here.clear()
+        here.update(snapshot)
+
+    snapshot = worker(lambda: state.this_thread.__dict__.copy())
     worker(lambda: state.isolated(run_a_job))
     assert worker(state.loop_of_this_thread) is None
     worker(run_a_job)
     assert worker(state.loop_of_this_thread) is loop, "asgiref resets the loop itself"
-    worker(lambda: state.restore_thread(snapshot))
+    worker(lambda: restore(snapshot))
     assert worker(state.loop_of_this_thread) is None
 
 
