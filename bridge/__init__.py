@@ -1,4 +1,4 @@
-"""bridge: the adapter between the two halves of the Python web.
+"""Run WSGI apps on ASGI servers, and ASGI apps on WSGI servers.
 
 >>> import bridge
 >>> app = bridge.to_asgi(flask_app)  # doctest: +SKIP

@@ -53,7 +53,7 @@ class ConfigError(BridgeError, ValueError):
     """
 
     def __init__(self, option: str, got: object, takes: str) -> None:
-        super().__init__(f"{option}={got!r}: takes {takes}")
+        super().__init__(f"{option}={got!r}: expected {takes}")
         self.option = option
         self.got = got
         self.takes = takes

@@ -59,7 +59,7 @@ def build_scope(environ: Environ, state: Mapping[str, Any]) -> Scope:
     if not path.isascii():
         path = path.encode("latin-1").decode("utf-8", "replace")
         root_path = root_path.encode("latin-1").decode("utf-8", "replace")
-    elif not path:  # RFC 9112, 3.2: "/" is the empty one, and "*" the server as a whole
+    elif not path:  # RFC 9112, 3.2: an empty path is "/", or "*" for OPTIONS *
         path = "*" if environ.get("RAW_URI") == "*" else "/"
     protocol: str = environ["SERVER_PROTOCOL"]
     scope: Scope = {
@@ -175,7 +175,7 @@ def _headers(environ: Environ) -> RawHeaders:
             headers.append((name, value.encode("latin-1")))
     earlier = environ.get("asgi.scope")
     if earlier is not None:
-        return _split_again(headers, earlier["headers"])
+        return _restore_lines(headers, earlier["headers"])
     return headers
 
 
@@ -192,7 +192,7 @@ def _name(key: str) -> bytes | None:
     return name
 
 
-def _split_again(headers: RawHeaders, originals: RawHeaders) -> RawHeaders:
+def _restore_lines(headers: RawHeaders, originals: RawHeaders) -> RawHeaders:
     """The lines that were joined for the environ, where its value is still theirs."""
     lines: dict[bytes, list[bytes]] = {}
     for name, value in originals:

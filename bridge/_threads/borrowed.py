@@ -1,4 +1,4 @@
-"""A user's own executor as a pool: its threads, our bound on what waits.
+"""Adapts a user's executor to the interface of a pool, with a bound on waiting jobs.
 
 Jobs are posted from an event loop and submitted to the executor, which its owner shuts down. Each
 job is run or discarded, whatever the executor does with it.
@@ -45,7 +45,9 @@ class BorrowedPool:
             waiting = len(self._jobs)
             if waiting >= self.backlog:
                 self._meter.refused += 1
-                raise PoolSaturated(f"{waiting} jobs wait in {self.executor!r}")
+                raise PoolSaturated(
+                    f"{waiting} jobs wait in {self.executor!r} (backlog={self.backlog})"
+                )
             self._jobs.add(job)
         try:
             future = self.executor.submit(self._run, job)
@@ -56,7 +58,7 @@ class BorrowedPool:
         self._late_jobs.arm(loop)
 
     def _take(self, job: Job) -> bool:
-        """Returns False if it was taken already."""
+        """Claim the job; False if it was claimed already."""
         with self._lock:
             waits = job in self._jobs
             self._jobs.discard(job)

@@ -1,10 +1,10 @@
-"""Threads of the operating system, also where gevent has turned ``threading``'s into greenlets.
+"""Threads of the operating system, also where gevent has monkey-patched ``threading``.
 
 gevent and eventlet replace ``threading`` by greenlets, which all run in one thread. An event loop
 or a blocking function in such a "thread" blocks every other; and asyncio, which keeps the running
 loop for each thread, would find the same loop in all of them. So under gevent :class:`RealThread`
-takes a thread of gevent's own thread pool, which are real. eventlet has none that could wake a
-greenlet.
+takes a thread of gevent's own thread pool, which are real. eventlet is not supported: its
+thread pool cannot wake a greenlet.
 
 A lock that one of our threads waits for, or that is held for a few bytecodes between two threads,
 is a :data:`RealLock`. Only a lock that a user's greenlet may wait for is ``threading.Lock``.
@@ -69,9 +69,9 @@ def refuse_greenlets(what: str) -> None:
     patcher = patched_by()
     if patcher is not None:
         raise DeadlockError(
-            f"{what} needs a real thread, but {patcher}.monkey has replaced threads by greenlets "
-            "of one thread, where it would never run. Patch with thread=False, or use a worker "
-            "class with threads"
+            f"{what} needs a real thread, but {patcher} has monkey-patched threading: its "
+            "greenlets share one thread, where it would never run. Patch with thread=False, or use "
+            "a worker class with threads"
         )
 
 

@@ -37,9 +37,8 @@ logger = logging.getLogger("bridge.asgi_to_wsgi")
 class AsgiToWsgi:
     """A PEP 3333 app that runs an ASGI 3 app on an event loop in a thread of its own.
 
-    Nothing starts here: the loop and the app's lifespan start with the first request (or with
-    :meth:`start`), once in each process, and a fork gets its own. All adapters of a process share
-    one loop.
+    Creating it starts nothing: the loop and the app's lifespan start with the first request, or
+    with :meth:`start`, once in each process. All adapters of a process share one loop.
 
     :param app: any ASGI 3 callable. It gets ``http`` and ``lifespan`` scopes.
     :param lifespan: ``"auto"`` runs the app's startup and shutdown if it has them, ``"on"`` makes

@@ -40,11 +40,11 @@ def normal_prefix(text: object) -> str:
 
 def _mistake_in(prefix: str) -> str | None:
     if "?" in prefix or "#" in prefix:
-        return "it has no query and no fragment"
+        return "a prefix has no query and no fragment"
     if _ENCODED.search(prefix):
         return "write it decoded, as '/café' for '/caf%C3%A9'"
     if _PATTERN.search(prefix):
-        return "it is not a pattern: it matches every path below it"
+        return "patterns are not supported: a prefix matches every path below it"
     segments = prefix.split("/")[1:]
     if {"", ".", ".."} & set(segments):
         return "no segment of it may be empty, '.' or '..'"

@@ -52,7 +52,7 @@ logger = logging.getLogger("bridge.wsgi_to_asgi")
 class WsgiToAsgi:
     """An ASGI 3 app that runs a WSGI app on worker threads.
 
-    Nothing starts here: threads start with the first requests, and a fork gets its own.
+    Creating it starts no thread: threads start with the first requests, in each process.
 
     :param app: any PEP 3333 callable. It is called from several threads at once.
     :param threads: how many requests may run at once.
@@ -166,7 +166,7 @@ class WsgiToAsgi:
             await self._serve_lifespan(receive, send)
         elif kind != "websocket":
             raise ServerProtocolError(
-                f"scope type {kind!r}; a WSGI app can serve 'http', and 'lifespan' is answered"
+                f"unsupported scope type {kind!r}; supported: 'http', 'websocket' and 'lifespan'"
             )
         elif self._websockets is None:
             await self._refuse_websocket(scope, receive, send)
@@ -225,7 +225,7 @@ class WsgiToAsgi:
             raise ConfigError(
                 "websocket_threads",
                 threads,
-                f"0 as long as {error.name} is not installed: "
+                f"0, because {error.name} is not installed: "
                 "pip install 'wsgi-asgi-bridge[websocket]'",
             ) from error
         return RawWebSockets(self.app, self._environs, threads)

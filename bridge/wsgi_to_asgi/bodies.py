@@ -9,8 +9,8 @@ Rule 3. The loop is never blocked: it waits for a future, which the worker sets 
         releases the lock: data or room, the end of the stream, a disconnect.
 Rule 4. Neither pipe is ever more than its window ahead, give or take the chunk that crosses it.
         A request body may be ``SPARE_BYTES`` more: see :meth:`RequestBody.response_started`.
-Rule 5. There is no reference cycle with a pipe: a request is freed when it ends, not by the garbage
-        collector.
+Rule 5. A pipe is never part of a reference cycle: a request is freed when it ends, not by the
+        garbage collector.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["RequestBody", "ResponseBody", "check_chunk"]
 
-QUICK_S = 0.001
-PATIENCE_S = 1.0
+BURST_S = 0.001
+WIDEN_AFTER_S = 1.0
 SPARE_BYTES = 1 << 20
 BIG_BYTES = 16384
 """Chunks of this size and more are not joined: copying costs more than another message."""
@@ -89,7 +89,7 @@ class RequestBody(io.RawIOBase):
                 self._room = room = get_running_loop().create_future()
             if not self._response_started:
                 await room
-            elif not (await asyncio.wait((room,), timeout=PATIENCE_S))[0]:
+            elif not (await asyncio.wait((room,), timeout=WIDEN_AFTER_S))[0]:
                 self._widen()
 
     def response_started(self) -> None:
@@ -97,7 +97,7 @@ class RequestBody(io.RawIOBase):
 
         A server reports a disconnect only after the part of the body that it has already received,
         and an app that has begun to answer may never read it. So what :meth:`pause` held back is
-        read now; and if the app has not read for ``PATIENCE_S``, the window is ``SPARE_BYTES``
+        read now; and if the app has not read for ``WIDEN_AFTER_S``, the window is ``SPARE_BYTES``
         wider from then on.
         """
         self._response_started = True
@@ -187,14 +187,13 @@ class ResponseBody:
     """The response body: the worker thread writes it, the loop takes all that is pending at once.
 
     Rule 6. A notification costs more than a hundred small chunks. So while chunks are written in
-            quick succession, the loop does not wait for one: it polls, after ``QUICK_S``. What must
+            quick succession, the loop does not wait for one: it polls, after ``BURST_S``. What must
             not wait for that, such as the end, is announced with :meth:`flush`.
     Rule 7. The loop clears ``notified`` before it reads anything that the worker sets. So a change
             that comes too late to be read is notified once more.
 
     :param inbox: of the loop that takes.
     :param window: how many bytes the app may be ahead of what the server has accepted.
-    :ivar window: the same.
     :ivar notified: the loop is about to poll. Set by either side, cleared by the loop.
     :ivar disconnected: no more is read. Set on the loop, seen by the worker at its next chunk.
     :ivar waiting: how many chunks the last :meth:`take` has left.
@@ -203,8 +202,8 @@ class ResponseBody:
     __slots__ = (
         "_accepted",
         "_chunks",
+        "_in_burst",
         "_inbox",
-        "_is_quick",
         "_lock",
         "_pending_wake",
         "_polls",
@@ -236,7 +235,7 @@ class ResponseBody:
         self._pending_wake = False
         self._waiter: Future[None] | None = None
         self._taken_at = 0.0
-        self._is_quick = False
+        self._in_burst = False
         self._polls = False
 
     # -- on the worker thread -------------------------------------------------------------------
@@ -331,10 +330,10 @@ class ResponseBody:
         if self._pending_wake:
             self._pending_wake = False
             self._wake()
-        elif self._is_quick:
+        elif self._in_burst:
             self.notified = self._polls = True
-            self._is_quick = False  # until more is taken
-            loop.call_later(QUICK_S, self._wake)
+            self._in_burst = False  # until more is taken
+            loop.call_later(BURST_S, self._wake)
         return waiter
 
     def _wake(self) -> None:
@@ -357,7 +356,7 @@ class ResponseBody:
             whole, self._whole = self._whole, b""
             return whole
         now = monotonic()
-        self._is_quick = bool(chunks) and now - self._taken_at < QUICK_S
+        self._in_burst = bool(chunks) and now - self._taken_at < BURST_S
         self._taken_at = now
         if len(chunks) == 1 or (chunks and len(chunks[0]) >= BIG_BYTES):
             piece = chunks.popleft()
@@ -391,7 +390,7 @@ def check_chunk(chunk: object) -> bytes:
     """
     if isinstance(chunk, bytes):
         return chunk
-    hint = ", or the app returned bytes where [bytes] was meant" if type(chunk) is int else ""
+    hint = ". Did it return b'...' instead of [b'...']?" if type(chunk) is int else ""
     raise AppProtocolError(
         f"the app sent a chunk of {type(chunk).__name__}; PEP 3333 asks for bytes{hint}"
     )

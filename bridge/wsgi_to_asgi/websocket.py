@@ -12,10 +12,10 @@ Rule 2. Nothing is buffered here. The loop reads from one side only as much as i
 Rule 3. The app's end belongs to the app: only the app closes it, because one of its threads may be
         reading it. It is shut down through a duplicate, and closed here only if the app has not
         accepted the WebSocket.
-Rule 4. What the app has written before it returned is passed on before the end is.
+Rule 4. Data that the app has written before it returns is passed on before the close.
 Rule 5. A WebSocket counts as open until its thread is free, even long after the disconnect.
 
-An app that answers with an ordinary response has refused the WebSocket with it.
+If the app answers with an ordinary response, the handshake is denied with it.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ Post: TypeAlias = Callable[[ThreadSide, AbstractEventLoop, LoopInbox], None]
 READ_SIZE = 65536
 WINDOW = 65536
 NORMAL, INTERNAL_ERROR = 1000, 1011
-NOT_TO_BE_SENT = frozenset({1004, 1005, 1006, 1015})  # RFC 6455, 7.4.1
+RESERVED_CLOSE_CODES = frozenset({1004, 1005, 1006, 1015})  # RFC 6455, 7.4.1
 _HANDSHAKE = frozenset(
     (
         b"connection",
@@ -117,15 +117,15 @@ class RawWebSockets:
             return
         if self._slots.taken >= self._threads:
             logger.warning(
-                "503 for the WebSocket %s: %d are open, as many as websocket_threads allows",
+                "503 for the WebSocket %s: all %d websocket_threads are in use",
                 scope["path"],
                 self._slots.taken,
             )
             await _deny(scope, send, 503, [(b"retry-after", b"1")], b"")
             return
         try:
-            socket = _RawWebSocket(scope, receive, send, loop)
-            await socket.serve(self._app, self._environs, self._post, inbox)
+            websocket = _RawWebSocket(scope, receive, send, loop)
+            await websocket.serve(self._app, self._environs, self._post, inbox)
         except BadRequest as error:
             await _deny(scope, send, 400, [], str(error).encode())
         except PoolClosed as error:
@@ -315,7 +315,9 @@ class _RawWebSocket:
         if self._receiving is not None:
             self._receiving.cancel()  # granian sends no close frame while a receive() waits
         if not self._ended:
-            code = NORMAL if code in NOT_TO_BE_SENT else int(code)  # servers refuse wsproto's enum
+            code = (
+                NORMAL if code in RESERVED_CLOSE_CODES else int(code)
+            )  # servers refuse wsproto's enum
             await self._send_to_client({"type": "websocket.close", "code": code, "reason": reason})
             self._ended = True
 
@@ -343,7 +345,7 @@ class _RawWebSocket:
         except Exception as error:
             logger.debug("receive() raised: %r", error)
         self._ended = True
-        if code in NOT_TO_BE_SENT:
+        if code in RESERVED_CLOSE_CODES:
             code, reason = CloseReason.NO_STATUS_RCVD, None
         await self._write(CloseConnection(code, reason or None))
 
@@ -375,7 +377,8 @@ async def _wait_for_app(job: ThreadSide, response: ResponseBody) -> bytes:
         await response.changed()
         response.poll()
         done = job.done
-        response.accept(job.file is not None)
+        if job.file is not None:
+            response.accept(1)
         while chunk := response.take():
             response.accept(len(chunk))
             body = (body + chunk)[:WINDOW]

@@ -94,7 +94,7 @@ def gevent_errors() -> None:
         task = asyncio.create_task(sync_to_async(abs)(1), context=contextvars.Context())
         await task
 
-    with pytest.raises(DeadlockError, match=r"gevent\.monkey has replaced threads by greenlets"):
+    with pytest.raises(DeadlockError, match=r"gevent has monkey-patched threading"):
         async_to_sync(without_waiting_thread)()
     context = getattr(asgiref.sync, "AsyncSingleThreadContext", None)
     if context is not None:
@@ -119,7 +119,7 @@ def eventlet_errors() -> None:
     from bridge import DeadlockError, async_to_sync
 
     for _ in range(2):
-        with pytest.raises(DeadlockError, match=r"eventlet\.monkey has replaced threads"):
+        with pytest.raises(DeadlockError, match=r"eventlet has monkey-patched threading"):
             async_to_sync(asyncio.sleep)(0)
 
 

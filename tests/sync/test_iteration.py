@@ -295,7 +295,7 @@ def test_an_object_that_is_not_iterable_is_refused_at_once() -> None:
     wrong = items()
     with pytest.raises(TypeError, match="an async one needs no helper"):
         iterate_in_threads(wrong)
-    with pytest.raises(ConfigError, match="window=0: takes an int of 1 or more"):
+    with pytest.raises(ConfigError, match="window=0: expected an int of 1 or more"):
         iterate_in_threads([], window=0)
     wrong = []
     with pytest.raises(TypeError, match="a sync one needs no helper"):

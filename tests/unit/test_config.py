@@ -38,7 +38,7 @@ def test_the_error_names_the_option_its_value_and_what_is_allowed(
     options: dict[str, Any] = {option: value}
     with pytest.raises(ConfigError) as raised:
         bridge.to_asgi(app, **options)
-    assert str(raised.value).startswith(f"{option}={value!r}: takes {takes}")
+    assert str(raised.value).startswith(f"{option}={value!r}: expected {takes}")
     assert isinstance(raised.value, ValueError)
 
 

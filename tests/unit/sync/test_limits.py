@@ -176,7 +176,7 @@ async def test_calls_beyond_the_backlog_are_refused(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("wrong", [0, -1, 1.5, True, "2"])
 def test_a_limit_takes_a_positive_int(wrong: object) -> None:
-    with pytest.raises(ConfigError, match="takes an int of 1 or more"):
+    with pytest.raises(ConfigError, match="expected an int of 1 or more"):
         bridge.sync.limit(wrong)  # type: ignore[arg-type]  # on purpose
 
 
@@ -187,7 +187,7 @@ def test_a_named_pool_is_made_once() -> None:
     assert bridge.sync.pool("pdf", threads=2) is pool
     assert pool.stats().threads == 0
     with pytest.raises(
-        ConfigError, match="threads=3: takes 2, the value that pool 'pdf' was made with"
+        ConfigError, match="threads=3: expected 2, the value that pool 'pdf' was made with"
     ):
         bridge.sync.pool("pdf", threads=3)
     with pytest.raises(ConfigError, match="backlog"):

@@ -274,7 +274,7 @@ async def test_an_end_during_a_poll_is_not_lost(
 ) -> None:
     """Rule 7 of bodies: the worker ends between the loop's ``poll()`` and its ``take()``."""
     monkeypatch.setattr(
-        "bridge.wsgi_to_asgi.bodies.QUICK_S", 3600.0
+        "bridge.wsgi_to_asgi.bodies.BURST_S", 3600.0
     )  # otherwise it would poll once more
     loop = asyncio.get_running_loop()
     sent: list[Message] = []

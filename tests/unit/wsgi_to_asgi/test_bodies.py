@@ -138,7 +138,7 @@ async def test_a_paused_body_has_room_once_the_response_starts() -> None:
 async def test_a_response_without_reads_widens_the_window_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(bodies, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(bodies, "WIDEN_AFTER_S", 0.0)
     monkeypatch.setattr(bodies, "SPARE_BYTES", 20)
     body = request_body(window=10)
     body.feed(b"x" * 10)
@@ -157,7 +157,7 @@ async def test_a_response_without_reads_widens_the_window_once(
 async def test_the_window_is_not_widened_before_the_response_starts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(bodies, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(bodies, "WIDEN_AFTER_S", 0.0)
     body = request_body(window=10)
     body.feed(b"x" * 10)
     room = asyncio.create_task(body.wait_for_room())
@@ -317,7 +317,7 @@ async def test_the_loop_polls_while_chunks_follow_quickly(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Rule 6. The end does not wait for the next poll, which never comes in this test."""
-    monkeypatch.setattr("bridge.wsgi_to_asgi.bodies.QUICK_S", 3600.0)
+    monkeypatch.setattr("bridge.wsgi_to_asgi.bodies.BURST_S", 3600.0)
     taken, pieces, wakeups = await write_and_take(window=10**6, chunks=5000)
     assert taken == b"".join(b"%04d" % number for number in range(5000))
     assert pieces <= 4
@@ -327,7 +327,7 @@ async def test_the_loop_polls_while_chunks_follow_quickly(
 async def test_a_full_window_does_not_wait_for_the_next_poll(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("bridge.wsgi_to_asgi.bodies.QUICK_S", 3600.0)
+    monkeypatch.setattr("bridge.wsgi_to_asgi.bodies.BURST_S", 3600.0)
     taken, _, _ = await write_and_take(window=1000, chunks=5000)
     assert len(taken) == 20000
 
@@ -335,7 +335,7 @@ async def test_a_full_window_does_not_wait_for_the_next_poll(
 async def test_a_poll_finds_a_chunk_without_a_notification(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("bridge.wsgi_to_asgi.bodies.QUICK_S", 1.0)  # long enough for a busy machine
+    monkeypatch.setattr("bridge.wsgi_to_asgi.bodies.BURST_S", 1.0)  # long enough for a busy machine
     body = response_body(100)
     for chunk in (b"a", b"b"):  # the second one follows quickly
         body.write(chunk)

@@ -24,7 +24,9 @@ def wsgi_app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]
 
 @pytest.mark.parametrize("value", [-1, 1.5, True, "4", None])
 def test_an_invalid_number_is_a_config_error(value: Any) -> None:
-    with pytest.raises(bridge.ConfigError, match=r"websocket_threads=.*takes an int of 0 or more"):
+    with pytest.raises(
+        bridge.ConfigError, match=r"websocket_threads=.*expected an int of 0 or more"
+    ):
         bridge.to_asgi(wsgi_app, websocket_threads=value)
 
 
