@@ -464,9 +464,9 @@ class _Slot(Job):
 
     def discard(self, error: BaseException | None = None) -> None:
         """Discard the job, and those that wait for this slot if there is no other."""
-        self._job.discard(error)
+        self._job.discard()
         for job in self._limit._release_unused_slot():
-            job.discard(error)
+            job.discard()
 
 
 # -- statistics, and fork --------------------------------------------------------------------------

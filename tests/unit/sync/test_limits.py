@@ -144,6 +144,28 @@ async def test_a_pool_that_is_shut_down_fails_the_waiting_calls() -> None:
     hold.set()
 
 
+async def test_calls_that_wait_behind_a_submitted_job_fail_when_the_pool_is_shut_down() -> None:
+    """They get the pool's error, not the cancellation of the job that had the slot."""
+    crowd = Crowd()
+    pool = WorkerPool(1)
+    group = bridge.sync.limit(1, executor=pool)
+    busy = pool.submit(crowd.enter, 0)
+    await asyncio.to_thread(crowd.wait_for, 1)
+    first = group.submit(int)
+    enter = sync_to_async(crowd.enter, thread_sensitive=False, executor=group)
+    second = asyncio.create_task(enter(1))
+    await asyncio.sleep(0)
+
+    pool.close(cancel_futures=True)
+    crowd.open.set()
+
+    with pytest.raises(PoolClosed):
+        await asyncio.wait_for(second, DEADLINE_S)
+    assert first.cancelled()
+    assert await asyncio.to_thread(busy.result, DEADLINE_S) == 0
+    pool.shutdown()
+
+
 async def test_a_call_whose_slot_has_no_thread_yet_is_counted_as_waiting() -> None:
     pool = WorkerPool(1, name="busy")
     crowd = Crowd()
