@@ -8,7 +8,9 @@ Rule 1. ``fork()`` copies the memory and the calling thread, no other. A lock th
         So each owner starts again with new locks and without threads. What the parent still uses
         (open loops, entered context managers) is kept in memory and never finalized.
 Rule 2. In the child the stages of :class:`Fork` run from the bottom layer to the top one, on the
-        thread that called ``fork()``, before ``os.fork()`` returns.
+        thread that called ``fork()``, before ``os.fork()`` returns. A signal handler may raise
+        there (Ctrl-C reaches the child, too): Python reports the exception, and all other callbacks
+        still run.
 Rule 3. At the end of the interpreter the stages of :class:`Exit` run from the top layer to the
         bottom one, on the main thread. The first two run while threads can still be started; the
         others with ``atexit``, when executors refuse jobs already.
@@ -100,14 +102,21 @@ def _run(stages: tuple[Exit, ...]) -> None:
             logger.exception("stopping %s at exit failed", stage.name)
 
 
+_called = 0  # callbacks that have been called in this child
+
+
 def _after_fork() -> None:
-    global pid
-    pid = os.getpid()
-    for stage in Fork:
-        for callback in _in_child[stage]:
-            callback()
+    global _called, pid
+    if pid != os.getpid():
+        pid = os.getpid()
+        _called = 0
+    callbacks = [callback for stage in Fork for callback in _in_child[stage]]
+    while _called < len(callbacks):
+        _called += 1
+        callbacks[_called - 1]()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    for _ in range(3):  # if a signal handler raises in one, the next continues: rule 2
+        os.register_at_fork(after_in_child=_after_fork)
 atexit.register(_after_threads_ended)

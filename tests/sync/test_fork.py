@@ -13,6 +13,7 @@ import pytest
 
 import bridge.sync
 from bridge import async_to_sync, iterate_in_threads, sync_to_async
+from bridge._threads import process
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 
@@ -115,3 +116,22 @@ async def test_sync_code_that_forks_does_not_run_on_its_parents_loop() -> None:
 
     assert await sync_to_async(fork)() == "42"
     assert await sync_to_async(fork, thread_sensitive=False)() == "42"
+
+
+def test_an_exception_as_the_child_starts_leaves_its_other_threads_and_loops_new() -> None:
+    """Ctrl-C, for one: Python reports what a signal handler raises there, and goes on."""
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    def work() -> str:
+        use_everything()
+        return "done"
+
+    use_everything()
+    first = process._in_child[min(process.Fork)]
+    first.insert(0, interrupt)
+    try:
+        assert in_a_child(work) == "done"
+    finally:
+        first.remove(interrupt)
