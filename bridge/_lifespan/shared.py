@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 import traceback
 from asyncio import AbstractEventLoop, Task
@@ -215,7 +216,7 @@ class _Holder:
     def __init__(self, lifespan: SharedLifespan, started: Future[None]) -> None:
         self._lifespan = lifespan
         self._started = started
-        self._pid = process.pid
+        self._pid = os.getpid()
         self._loop: AbstractEventLoop = asyncio.get_running_loop()
         self._exiting = asyncio.Event()
         # In an empty context: that of the first request is not for all later ones.
@@ -247,7 +248,7 @@ class _Holder:
 
     def stop(self) -> None:
         """Shut the apps down. On the main thread, when the interpreter exits."""
-        if self._pid != process.pid:
+        if self._pid != os.getpid():
             return
         if self._loop.is_closed():
             logger.warning(

@@ -24,6 +24,7 @@ Rule 3. Moving a context to another thread on purpose means moving the ownership
 
 from __future__ import annotations
 
+import os
 from asyncio import AbstractEventLoop, Task
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -94,7 +95,7 @@ CALL = "bridge_call"
 def set_loop_of_this_thread(loop: AbstractEventLoop) -> None:
     """Let ``async_to_sync`` on this thread, ours or asgiref's, use ``loop``."""
     this_thread.main_event_loop = loop
-    this_thread.main_event_loop_pid = process.pid
+    this_thread.main_event_loop_pid = os.getpid()  # as asgiref compares it
 
 
 def loop_of_this_thread() -> AbstractEventLoop | None:
@@ -103,7 +104,8 @@ def loop_of_this_thread() -> AbstractEventLoop | None:
     loop: AbstractEventLoop | None = here.get(LOOP)
     if loop is None or not loop.is_running():
         return None
-    return loop if here.get(LOOP_PID) == process.pid else None
+    pid = here.get(LOOP_PID)
+    return loop if pid == process.pid or pid == os.getpid() else None  # ours, or asgiref's
 
 
 def tasks_of_this_thread() -> list[Task[Any]] | None:

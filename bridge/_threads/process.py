@@ -32,7 +32,11 @@ logger = logging.getLogger("bridge.pool")
 Callback = Callable[[], object]
 
 pid = os.getpid()
-"""This process. Read as ``process.pid``: it is updated in a forked child."""
+"""This process. Read as ``process.pid``: it is updated in a forked child.
+
+For comparisons within bridge, where ``os.getpid()`` would cost too much. A program that forks in C
+without calling Python's hooks, as uWSGI does by default, does not update it.
+"""
 
 
 class Fork(IntEnum):

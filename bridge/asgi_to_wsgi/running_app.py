@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from asyncio import AbstractEventLoop
 from collections.abc import Iterable
 from concurrent.futures import Future, wait
@@ -79,7 +80,7 @@ class RunningApp:
         self.app = app
         self.name = app_name(app)
         self.options = options
-        self.pid = process.pid
+        self.pid = os.getpid()
         self.thread: LoopThread = thread
         self.ident = thread.ident
         self.loop: AbstractEventLoop = thread.loop
@@ -174,7 +175,7 @@ class RunningApp:
 
     def begin_close(self) -> None:
         """Start closing. From any thread, also as a finalizer: never blocks, takes no lock."""
-        if self.pid == process.pid:
+        if self.pid == os.getpid():
             self.inbox.post(self._begin_close)
 
     def close(self) -> None:
@@ -265,7 +266,7 @@ _lifespan_of: ContextVar[RunningApp | None] = ContextVar("bridge_lifespan_of", d
 
 def _running_here() -> list[RunningApp]:
     """The apps that run in this process. Other threads may start or end one meanwhile."""
-    pid = process.pid
+    pid = os.getpid()
     return [app for app in tuple(_running_apps) if app.pid == pid and not app.closed]
 
 

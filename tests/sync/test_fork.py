@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 import sys
 import threading
 import warnings
@@ -135,3 +136,58 @@ def test_an_exception_as_the_child_starts_leaves_its_other_threads_and_loops_new
         assert in_a_child(work) == "done"
     finally:
         first.remove(interrupt)
+
+
+FORKED_IN_C = """
+import asyncio, ctypes, os
+import asgiref.sync, bridge
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+def wsgi_app(environ, start_response):
+    start_response("200 OK", [])
+    return [b"%d" % asgiref.sync.async_to_sync(loop_id)()]
+
+async def loop_id():
+    return id(asyncio.get_running_loop())
+
+async def receive():
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+async def loop_of_wsgi_app():
+    sent = []
+    async def send(message):
+        sent.append(message)
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+    await bridge.to_asgi(wsgi_app)(scope, receive, send)
+    return int(sent[1]["body"])
+
+async def main():
+    own = await loop_id()
+    ours_in_theirs = asgiref.sync.sync_to_async(bridge.async_to_sync(loop_id))
+    ours = bridge.sync_to_async(bridge.async_to_sync(loop_id))
+    loops = [await ours_in_theirs(), await ours(), await loop_of_wsgi_app()]
+    print([loop == own for loop in loops], flush=True)
+
+bridge.to_wsgi(app).start()
+pid = ctypes.PyDLL(None).fork()
+if pid:
+    os.waitpid(pid, 0)
+else:
+    asyncio.run(main())
+"""
+
+
+def test_a_fork_without_pythons_hooks() -> None:
+    """As uWSGI's. Async code runs on the calling loop, and the exit does not wait for the app of
+    the parent.
+    """
+    program = [sys.executable, "-W", "ignore", "-c", FORKED_IN_C]
+    ran = subprocess.run(program, capture_output=True, text=True, timeout=LIMIT_S, check=True)
+
+    assert (ran.stdout, ran.stderr) == ("[True, True, True]\n", "")
