@@ -403,10 +403,9 @@ def test_close_cancels_requests_after_shutdown_timeout_s(to_wsgi: ToWsgi, bridge
 
 
 def test_a_request_that_ignores_cancellation_does_not_block_the_server_thread(
-    monkeypatch: pytest.MonkeyPatch,
+    to_wsgi: ToWsgi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bridge.asgi_to_wsgi.running_app.CANCEL_GRACE_S", 0.01)
-    monkeypatch.setattr("bridge._threads.loop_thread.WIND_DOWN_S", 0.01)
     started = threading.Event()
 
     @http_app
@@ -417,15 +416,14 @@ def test_a_request_that_ignores_cancellation_does_not_block_the_server_thread(
         except asyncio.CancelledError:
             await asyncio.Event().wait()  # until the loop stops
 
-    adapter = bridge.AsgiToWsgi(app, shutdown_timeout_s=0.01)
+    # Its own loop: that stops with the adapter, and cancels the task once more.
+    adapter = to_wsgi(app, shutdown_timeout_s=0.01, loop_factory=asyncio.new_event_loop)
     request = Background(call, adapter, environ_of())
     assert started.wait(TIMEOUT_S)
     adapter.close()
 
     with pytest.raises(bridge.PoolClosed):
         request.result()
-    del adapter, request
-    gc.collect()  # frees the pending task, which is logged here and not in a later test
 
 
 @pytest.mark.parametrize("busy", [True, False], ids=["endless", "idle"])
