@@ -39,7 +39,12 @@ BASELINE = Baseline(
 RECORDED = ("files", "switches")
 REPEATS = 40
 PACKAGE = str(Path(bridge.__file__).parent) + os.sep
-TRACED_CASES: dict[str, Case] = {**CASES, **CALL_CASES}
+STREAM = "to_asgi, 100 chunks"
+"""Left out: how often its two threads meet depends on how fast each of them runs."""
+TRACED_CASES: dict[str, Case] = {
+    **{name: case for name, case in CASES.items() if name != STREAM},
+    **CALL_CASES,
+}
 
 
 @dataclass(frozen=True)
