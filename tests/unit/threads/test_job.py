@@ -1,17 +1,27 @@
-"""Jobs of a pool: a submitted call and its future, and a job with a callback at its end."""
+"""Jobs of a pool: submitted calls, jobs with a callback at their end, jobs of other executors."""
 
 from __future__ import annotations
 
 import gc
+import threading
 import time
 import weakref
+from asyncio import CancelledError as TaskCancelledError
 from collections.abc import Callable
-from concurrent.futures import CancelledError
+from concurrent.futures import BrokenExecutor, CancelledError, Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from bridge._threads.job import Job, JobWithEnd, SubmittedCall
+from bridge._threads.job import (
+    Job,
+    JobWithEnd,
+    SubmittedCall,
+    drop_error,
+    submit_or_discard,
+)
+
+TIMEOUT_S = 30
 
 
 class Recorded(Job):
@@ -148,3 +158,71 @@ def test_everything_else_reaches_the_job() -> None:
     assert calls == ["settle", "remind"]
     assert (job.posted_at, job.settles) == (12.5, True)
     assert not JobWithEnd(SubmittedCall(int), int).settles
+
+
+# -- a job on another executor ---------------------------------------------------------------------
+
+
+def test_a_submitted_job_runs_and_is_not_discarded() -> None:
+    calls: list[Any] = []
+
+    with ThreadPoolExecutor(1) as executor:
+        submit_or_discard(executor, lambda: calls.append("run"), calls.append)
+
+    assert calls == ["run"]
+
+
+def test_a_job_dropped_by_a_shutdown_is_discarded_as_cancelled() -> None:
+    started, finish = threading.Event(), threading.Event()
+    calls: list[Any] = []
+
+    def block() -> None:
+        started.set()
+        finish.wait(TIMEOUT_S)
+
+    executor = ThreadPoolExecutor(1)
+    executor.submit(block)
+    assert started.wait(TIMEOUT_S)
+
+    submit_or_discard(executor, lambda: calls.append("run"), calls.append)
+    assert calls == []
+    executor.shutdown(wait=False, cancel_futures=True)
+    finish.set()
+    executor.shutdown()
+
+    assert [type(call) for call in calls] == [TaskCancelledError]
+
+
+def test_a_job_dropped_by_a_failed_initializer_is_discarded_with_its_error() -> None:
+    calls: list[Any] = []
+    discarded = threading.Event()
+
+    def discard(error: BaseException) -> None:
+        calls.append(error)
+        discarded.set()
+
+    with ThreadPoolExecutor(1, initializer=lambda: 1 / 0) as executor:
+        submit_or_discard(executor, lambda: calls.append("run"), discard)
+        assert discarded.wait(TIMEOUT_S)
+
+    assert [isinstance(call, BrokenExecutor) for call in calls] == [True]
+
+
+def test_an_executor_that_is_shut_down_raises() -> None:
+    executor = ThreadPoolExecutor(1)
+    executor.shutdown()
+
+    with pytest.raises(RuntimeError, match="shutdown"):
+        submit_or_discard(executor, int, print)
+
+
+def test_the_error_of_a_dropped_job_is_found_in_its_future() -> None:
+    ran, failed, cancelled = Future[int](), Future[int](), Future[int]()
+    error = BrokenExecutor("no thread")
+    ran.set_result(1)
+    failed.set_exception(error)
+    cancelled.cancel()
+
+    assert drop_error(ran) is None
+    assert drop_error(failed) is error
+    assert type(drop_error(cancelled)) is TaskCancelledError
