@@ -48,7 +48,7 @@ async def open_sockets(port: int, path: str, count: int) -> AsyncIterator[list[C
 
 
 async def _open(url: str) -> ClientConnection:
-    # The client sends no pings of its own; the library answers the server's.
+    # No pings of the client. The library answers those of the server.
     return await connect(url, open_timeout=TIMEOUT_S, ping_interval=None, compression=None)
 
 

@@ -18,8 +18,8 @@ import pytest
 
 from tests.harness.servers import SERVERS, Server, ServerFailed, ServerSpec, serve
 
-APP = "tests.apps.router_lives:app"
-SINGLE = "tests.apps.router_lives:single"
+APP = "tests.apps.router_lifespans:app"
+SINGLE = "tests.apps.router_lifespans:single"
 TIMEOUT_S = 30.0
 
 
@@ -53,7 +53,7 @@ CASES = {
 def lives(log: str) -> dict[str, list[str]]:
     """The lines of each process, in order."""
     found: dict[str, list[str]] = {}
-    for name, what, pid in re.findall(r"life of (\w+): (\w+), pid (\d+)", log):
+    for name, what, pid in re.findall(r"lifespan of (\w+): (\w+), pid (\d+)", log):
         found.setdefault(pid, []).append(f"{name} {what}")
     return found
 
@@ -74,7 +74,7 @@ def test_each_lifespan_runs_once_in_each_process(case: str, tmp_path: Path) -> N
     with serve(spec, APP, args=args, log_dir=tmp_path) as server:
         ask(server)
         if processes > 1:  # here the hooks start it at boot
-            server.wait_for_log("life of two: up", times=processes)
+            server.wait_for_log("lifespan of two: up", times=processes)
         server.terminate()
         log = server.log()
 

@@ -27,8 +27,8 @@ def test_sigterm_closes_endless_streams(name: str, path: str, control: Control, 
         for _ in range(3):
             assert live_server.client.open("GET", f"{path}?key={key}").chunk()
 
-        exit_ = server.terminate(LIMIT_S)
+        result = server.terminate(LIMIT_S)
 
         control.expect(key, "closed", count=3)
-        assert exit_.exit_code in (0, -15)
+        assert result.exit_code in (0, -15)
         live_server.client.close()

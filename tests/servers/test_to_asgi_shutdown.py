@@ -78,8 +78,8 @@ def test_sigterm_ends_an_idle_server_and_all_its_processes(name: str) -> None:
         assert LiveServer.of(server).client.fetch("GET", "/").status == 200
         pids = server.serving_pids()
 
-        exit_ = server.terminate(LIMIT_S)
+        result = server.terminate(LIMIT_S)
 
-        assert exit_.exit_code in (0, -15)  # uvicorn raises the signal again after its shutdown
+        assert result.exit_code in (0, -15)  # uvicorn raises the signal again after its shutdown
         assert not server.serving_pids() or pids == [server.pid]
         assert "Traceback" not in server.log()

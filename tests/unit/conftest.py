@@ -1,4 +1,4 @@
-"""Unit tests may be coroutines: each runs on an event loop of its own."""
+"""Support for tests that are coroutines, each on a new event loop."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
 
 @pytest.fixture
-def nothing_stays_up() -> Iterator[None]:
-    """What a test has started behind WSGI faces ends with it."""
+def close_apps() -> Iterator[None]:
+    """Shut down the apps that the test has started behind ``to_wsgi``."""
     yield
     close_running_apps()

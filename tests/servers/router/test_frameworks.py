@@ -184,7 +184,7 @@ def test_a_servers_root_path_precedes_every_prefix(servers: Servers, name: str) 
     spec = SERVERS[name]
     assert spec.root_path is not None
     server = servers.get(
-        name, "tests.apps.router_lives:app", env={}, args=tuple(spec.root_path("/proxy"))
+        name, "tests.apps.router_lifespans:app", env={}, args=tuple(spec.root_path("/proxy"))
     )
     # uvicorn adds it, for a proxy that has stripped it; the others expect it in the request.
     sent = "" if name.startswith("uvicorn") else "/proxy"

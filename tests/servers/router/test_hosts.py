@@ -15,7 +15,7 @@ TIMEOUT_S = 30.0
 @pytest.mark.parametrize("name", ["granian-wsgi", "werkzeug", "wsgiref"])
 def test_a_wsgi_server_calls_it_as_wsgi(name: str) -> None:
     with (
-        serve(WSGI[name].spec, "tests.apps.router_lives:app") as server,
+        serve(WSGI[name].spec, "tests.apps.router_lifespans:app") as server,
         httpx.Client(base_url=server.url, timeout=TIMEOUT_S) as client,
     ):
         assert client.get("/", headers={"connection": "close"}).text == "site at "

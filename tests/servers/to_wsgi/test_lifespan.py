@@ -52,9 +52,9 @@ def test_startup_and_shutdown_run_once_in_each_worker(
         client = Http1Client(server.port)
         assert {client.fetch("GET", "/process").status for _ in range(8)} == {200}
         started = pids(control, key, "startup", workers)
-        exit_ = server.terminate()
+        result = server.terminate()
 
-    assert exit_.exit_code == 0
+    assert result.exit_code == 0
     stopped = pids(control, key, "shutdown", len(started))
     assert sorted(set(stopped)) == sorted(set(started))
     assert len(set(started)) == len(control.reports(key, "startup")), (

@@ -22,7 +22,7 @@ from tests.harness import asgi, wsgi
 from tests.harness.asgi import http_scope
 from tests.harness.wsgi import environ_of
 
-pytestmark = pytest.mark.usefixtures("nothing_stays_up")
+pytestmark = pytest.mark.usefixtures("close_apps")
 
 TIMEOUT_S = 30.0
 LIFESPAN = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}}

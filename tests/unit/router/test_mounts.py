@@ -20,7 +20,7 @@ from tests.harness import asgi, wsgi
 from tests.harness.asgi import http_scope
 from tests.harness.wsgi import environ_of
 
-pytestmark = pytest.mark.usefixtures("nothing_stays_up")
+pytestmark = pytest.mark.usefixtures("close_apps")
 
 
 def site(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:

@@ -13,7 +13,7 @@ from bridge.types import AsgiApp, Environ, Message, Receive, Scope, Send, StartR
 from tests.harness import wsgi
 from tests.harness.wsgi import environ_of
 
-pytestmark = pytest.mark.usefixtures("nothing_stays_up")
+pytestmark = pytest.mark.usefixtures("close_apps")
 
 DENIAL: dict[str, Any] = {"websocket.http.response": {}}
 UPGRADE = (("Upgrade", "websocket"), ("Connection", "Upgrade"))

@@ -1,8 +1,8 @@
 """A WSGI app at ``/`` and two ASGI apps with lifespans at ``/one/`` and ``/two/``.
 
-The ASGI apps log lines such as ``life of two: up, pid 7`` on stderr, and respond with ``root_path``
-and state. ``BRIDGE_TEST_FAILS`` names an app whose startup fails, ``BRIDGE_TEST_HANGS`` one whose
-startup never ends.
+The ASGI apps log lines such as ``lifespan of two: up, pid 7`` on stderr, and respond with
+``root_path`` and state. ``BRIDGE_TEST_FAILS`` names an app whose startup fails,
+``BRIDGE_TEST_HANGS`` one whose startup never ends.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ def app_with_lifespan(name: str) -> Starlette:
             raise RuntimeError(f"{name} has no database")
         if os.environ.get("BRIDGE_TEST_HANGS") == name:
             await asyncio.Event().wait()
-        log(f"life of {name}: up")
+        log(f"lifespan of {name}: up")
         yield {name: "up"}
-        log(f"life of {name}: down")
+        log(f"lifespan of {name}: down")
 
     async def show(request: Request) -> JSONResponse:
         state = {key: value for key, value in request.scope["state"].items() if value == "up"}
