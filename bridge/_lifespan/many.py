@@ -73,7 +73,7 @@ class MountedApp:
 
     :ivar label: the name of the app in messages, such as ``the app mounted at '/api'``.
     :ivar options: its mode and timeouts.
-    :ivar asgi_only: a WSGI server calls it as WSGI, and needs no lifespan for it.
+    :ivar asgi_only: a WSGI server calls it as WSGI or not at all, and needs no lifespan for it.
     :ivar state: for its requests.
     """
 

@@ -16,7 +16,7 @@ Rule 3. A nested Router is flattened: its mounts become the outer Router's, belo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
 from types import MethodType
 from typing import Any, Literal, TypeAlias, cast
@@ -118,6 +118,7 @@ class Place:
     :ivar options: of the Router that mounts it, and of those around that one.
     :ivar pool: the options of the Router whose threads run it, if it is WSGI.
     :ivar by_name: it is mounted for WebSockets only.
+    :ivar asgi_only: WSGI servers ignore it.
     """
 
     prefix: str
@@ -128,6 +129,12 @@ class Place:
     pool: RouterOptions
     path: VisiblePath = "auto"
     by_name: bool = False
+    asgi_only: bool = False
+
+    @property
+    def is_asgi_only(self) -> bool:
+        """Whether WSGI servers have no use for its lifespan, and for it as an ASGI app."""
+        return self.asgi_only or self.wsgi is not None
 
     @property
     def sees_below(self) -> bool:
@@ -160,6 +167,23 @@ class Plan:
     websocket: Table
     asgi_apps: tuple[Place, ...]
     options: RouterOptions
+
+    def without_websockets_on_wsgi(self) -> Plan:
+        """The same, but WSGI servers ignore the apps that are mounted for WebSockets only."""
+        return replace(
+            self,
+            asgi_websocket=_asgi_only_table(self.asgi_websocket),
+            websocket=_asgi_only_table(self.websocket),
+            asgi_apps=tuple(_asgi_only(place) for place in self.asgi_apps),
+        )
+
+
+def _asgi_only_table(table: Table) -> Table:
+    return {prefix: _asgi_only(place) for prefix, place in table.items()}
+
+
+def _asgi_only(place: Place) -> Place:
+    return replace(place, asgi_only=True) if place.by_name else place
 
 
 def read_mounts(
@@ -372,15 +396,18 @@ def _asgi_apps(
     http: Mapping[str, Place | Plan],
     sockets: Mapping[str, Place | Plan],
     options: RouterOptions,
-) -> Iterator[Place]:
-    seen: set[Hashable] = set()
+) -> Iterable[Place]:
+    apps: dict[Hashable, Place] = {}
     for prefix, mount in given:
         found = [http[prefix]] if mount.http is not None else []
         found += [sockets[prefix]] if mount.websocket is not None else []
         for place in (place for each in found for place in _places(prefix, each, options)):
-            if place.asgi is not None and identity(place.asgi) not in seen:
-                seen.add(identity(place.asgi))
-                yield place
+            if place.asgi is None:
+                continue
+            first = apps.setdefault(identity(place.asgi), place)
+            if first.asgi_only and not place.asgi_only:
+                apps[identity(place.asgi)] = replace(first, asgi_only=False)
+    return apps.values()
 
 
 def _places(prefix: str, found: Place | Plan, options: RouterOptions) -> Iterator[Place]:

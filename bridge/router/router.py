@@ -30,7 +30,7 @@ from bridge.config import ToWsgiOptions
 from bridge.dual import Universal
 from bridge.errors import LifespanFailed
 from bridge.router.asgi_side import AsgiSide
-from bridge.router.mounts import AnyApp, Contents, Mount, Mounts, identity, read_mounts
+from bridge.router.mounts import AnyApp, Contents, Mount, Mounts, Plan, identity, read_mounts
 from bridge.router.options import RouterKeywords, RouterOptions
 from bridge.router.wsgi_side import WsgiSide
 from bridge.types import Environ, PoolStats, StartResponse
@@ -81,7 +81,7 @@ class Router(Universal):
         **options: Unpack[RouterKeywords],
     ) -> None:
         self.options = RouterOptions(options)
-        self.plan = read_mounts(mounts, websocket, self.options, _open_adapter)
+        self.plan = self._read_mounts(mounts, websocket)
         self._pools = self._make_pools()
         apps = self._mounted_apps()
         self._lifespan = SharedLifespan(
@@ -115,11 +115,17 @@ class Router(Universal):
         adapter = self._pools.get(self.options)
         return None if adapter is None else adapter.stats()
 
+    def _read_mounts(self, mounts: Mounts, websocket: Mounts | AnyApp | None) -> Plan:
+        return read_mounts(mounts, websocket, self.options, _open_adapter)
+
     def _mounted_apps(self) -> list[MountedApp]:
         """The ASGI apps that have a lifespan."""
         return [
             MountedApp(
-                place.asgi, place.label, place.options.to_wsgi, asgi_only=place.wsgi is not None
+                place.asgi,
+                place.label,
+                place.options.to_wsgi,
+                asgi_only=place.is_asgi_only,
             )
             for place in self.plan.asgi_apps
             if place.asgi is not None and place.options.to_wsgi.lifespan != "off"

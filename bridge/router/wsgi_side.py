@@ -58,7 +58,7 @@ class WsgiSide:
         """PEP 3333, for the server."""
         if "HTTP_UPGRADE" in environ and is_websocket(environ):
             place = self._sockets.find(environ.get("PATH_INFO", ""))
-            if place is not None and place.wsgi is None and place.asgi is not None:
+            if place is not None and place.asgi is not None and not place.is_asgi_only:
                 return self._adapter(environ, start_response)  # it answers 426
         return self.call_wsgi(environ, start_response)
 

@@ -12,7 +12,15 @@ from websockets.sync.client import connect
 
 from tests.conftest import LiveServer
 from tests.django.conftest import TARGET, Projects
+from tests.django.test_decision import ask
 from tests.harness.servers import ROOT, ServerFailed, serve
+
+UPGRADE = (
+    ("Connection", "Upgrade"),
+    ("Upgrade", "websocket"),
+    ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ("Sec-WebSocket-Version", "13"),
+)
 
 
 def exchange(site: LiveServer, text: str, path: str = "/ws") -> str:
@@ -37,7 +45,7 @@ def test_without_an_app_they_are_refused_with_a_log_line(project: Projects) -> N
     assert "Pass one with get_asgi_application(websocket=app)" in log
 
 
-@pytest.mark.parametrize("name", ["uvicorn-httptools", "daphne", "gunicorn-gthread"])
+@pytest.mark.parametrize("name", ["uvicorn-httptools", "daphne"])
 def test_the_lifespan_of_the_app_runs_once(name: str, tmp_path: Any) -> None:
     """Also on servers that send no lifespan: there the first request starts it."""
     options = {"BRIDGE_TEST_DJANGO_OPTIONS": '{"websocket": true}'}
@@ -46,6 +54,23 @@ def test_the_lifespan_of_the_app_runs_once(name: str, tmp_path: Any) -> None:
         log = server.log()
 
     assert log.count("websocket app: startup") == log.count("websocket app: shutdown") == 1
+
+
+@pytest.mark.parametrize("target", [TARGET, "tests.django.mounted:app"])
+def test_a_wsgi_server_does_not_start_the_app(target: str, tmp_path: Any) -> None:
+    """It cannot serve WebSockets: neither a loop thread nor the app is of any use there."""
+    options = {"BRIDGE_TEST_DJANGO_OPTIONS": '{"websocket": true}'}
+    with serve("gunicorn-gthread", target, env=options, log_dir=tmp_path) as server:
+        server.terminate()
+        log = server.log()
+
+    assert "websocket app:" not in log
+
+
+def test_on_a_wsgi_server_django_gets_the_upgrade_request(project: Projects) -> None:
+    site = project(options={"websocket": True}, server="gunicorn-gthread")
+
+    assert ask(site, "/sync/", *UPGRADE)["kind"] == "sync"
 
 
 def test_a_failed_startup_ends_the_server_with_the_reason() -> None:

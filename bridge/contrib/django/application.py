@@ -29,6 +29,7 @@ from bridge.contrib.django.handlers import AsgiSide, WsgiSide, has_underscores
 from bridge.contrib.django.hops import thread_hops
 from bridge.dual import Universal
 from bridge.router.asgi_side import refuse_websockets
+from bridge.router.mounts import AnyApp, Mounts, Plan
 from bridge.router.router import POOL_GRACE_S, Router
 from bridge.types import AsgiApp, LifespanMode, PoolStats, Receive, Scope, Send, WsgiApp
 from bridge.wsgi_to_asgi.adapter import WsgiToAsgi
@@ -71,6 +72,9 @@ class DjangoApplication(Router):
             startup_timeout_s=startup_timeout_s,
             shutdown_timeout_s=self._handlers.adapter.options.shutdown_timeout_s,
         )
+
+    def _read_mounts(self, mounts: Mounts, websocket: Mounts | AnyApp | None) -> Plan:
+        return super()._read_mounts(mounts, websocket).without_websockets_on_wsgi()
 
     def __repr__(self) -> str:
         return f"DjangoApplication({settings.SETTINGS_MODULE!r}, websocket={self._websocket!r})"
