@@ -36,6 +36,8 @@ class Universal:
     :ivar asgi: the ASGI 3 interface alone.
     :ivar wsgi: the PEP 3333 interface alone.
     :ivar mount_options: options of a Router that mounts it which take precedence for this app.
+    :ivar needs_start: whether its lifespan has to start before its first request. If not, it starts
+        only on servers that send a lifespan.
     """
 
     __bridge_interface__: Interface = "asgi"  # the one with WebSockets and lifespan
@@ -45,6 +47,7 @@ class Universal:
         self.asgi = asgi
         self.wsgi = wsgi
         self.mount_options: Mapping[str, Any] = {}
+        self.needs_start = True
         if sys.version_info < (3, 12):  # inspect has no such mark: servers find a real one
             self.__dict__["__call__"] = _as_coroutine_function(asgi)
 

@@ -74,6 +74,8 @@ class MountedApp:
     :ivar label: the name of the app in messages, such as ``the app mounted at '/api'``.
     :ivar options: its mode and timeouts.
     :ivar asgi_only: a WSGI server calls it as WSGI or not at all, and needs no lifespan for it.
+    :ivar needs_start: it has to start before its first request, also where no server sends a
+        lifespan.
     :ivar state: for its requests.
     """
 
@@ -81,6 +83,7 @@ class MountedApp:
     label: str
     options: ToWsgiOptions
     asgi_only: bool = False
+    needs_start: bool = True
     state: AppState = field(default_factory=AppState)
 
 

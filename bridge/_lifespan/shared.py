@@ -56,6 +56,7 @@ class SharedLifespan:
     ) -> None:
         self._apps = tuple(apps)
         self._adapters = tuple(adapters)
+        self._apps_for_requests = tuple(app for app in apps if app.needs_start)
         self._apps_on_wsgi = tuple(app for app in apps if not app.asgi_only)
         self._shares_state = shares_state
         self.starts_on_wsgi = bool(self._apps_on_wsgi)
@@ -69,7 +70,7 @@ class SharedLifespan:
         self._started: Future[None] | None = None
         self._error: LifespanFailed | None = None
         self._holder: _Holder | None = None
-        self.is_ready = not self._apps
+        self.is_ready = not self._apps_for_requests
 
     @property
     def startup_timeout_s(self) -> float:
@@ -152,7 +153,7 @@ class SharedLifespan:
             self._users -= 1
             if self._users or not self._started:
                 return
-            self.is_ready = not self._apps
+            self.is_ready = not self._apps_for_requests
         try:
             await stop()
         finally:
@@ -225,9 +226,9 @@ class _Holder:
         )
 
     async def _hold(self) -> None:
-        lifespan = self._lifespan
+        lifespan, apps = self._lifespan, self._lifespan._apps_for_requests
         try:
-            await lifespan._start(self._started, None, lifespan._apps, self._loop_is_ending)
+            await lifespan._start(self._started, None, apps, self._loop_is_ending)
         except Exception:
             return  # raised to the requests that wait
         _holders.add(self)
@@ -267,7 +268,8 @@ class _Holder:
 
     @property
     def _shutdown_timeout_s(self) -> float:
-        return sum(app.options.shutdown_timeout_s for app in self._lifespan._apps) + MARGIN_S
+        apps = self._lifespan._apps_for_requests
+        return sum(app.options.shutdown_timeout_s for app in apps) + MARGIN_S
 
 
 _all: WeakSet[SharedLifespan] = WeakSet()

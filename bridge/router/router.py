@@ -126,6 +126,7 @@ class Router(Universal):
                 place.label,
                 place.options.to_wsgi,
                 asgi_only=place.is_asgi_only,
+                needs_start=not isinstance(place.app, Universal) or place.app.needs_start,
             )
             for place in self.plan.asgi_apps
             if place.asgi is not None and place.options.to_wsgi.lifespan != "off"

@@ -93,6 +93,27 @@ def test_websockets_of_a_server_without_lifespan_share_one_startup(
     assert site.server.log().count("websocket app: startup") == 1
 
 
+CLOSED_LOOPS = """
+import asyncio
+from tests.django.project import app
+from tests.harness.asgi import call_async, http_scope
+for _ in range(2):
+    loop = asyncio.new_event_loop()
+    print(loop.run_until_complete(call_async(app, http_scope(path="/sync/"))).status)
+    loop.close()
+"""
+
+
+def test_without_an_app_closed_loops_leave_nothing_to_shut_down() -> None:
+    """Django's worker threads belong to no loop: they serve the next one, and end on exit."""
+    ran = subprocess.run(
+        [sys.executable, "-c", CLOSED_LOOPS], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    assert ran.stdout.split() == ["200", "200"]
+    assert "could not shut down" not in ran.stderr
+
+
 CALLS = {
     "websocket=[1]": "channels.routing.URLRouter",
     "websocket=wsgi": "WSGI has no WebSockets",

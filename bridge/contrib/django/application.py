@@ -102,6 +102,7 @@ class DjangoHandlers(Universal):
             "startup_timeout_s": NO_LIMIT_S,
             "shutdown_timeout_s": self.adapter.options.shutdown_timeout_s + POOL_GRACE_S,
         }
+        self.needs_start = False  # its lifespan only prepares the URLconf and ends the threads
         self._websockets: AsgiApp = self.adapter
         if not self.adapter.options.websocket_threads:
             self._websockets = refuse_websockets(NO_WEBSOCKET_APP, logger)

@@ -17,6 +17,7 @@ import pytest
 from fastapi import FastAPI, Request
 
 import bridge
+from bridge.dual import Universal
 from bridge.router.mounts import Plan
 from bridge.types import AsgiApp, Environ, Message, Receive, Scope, Send, StartResponse
 from tests.harness import asgi, wsgi
@@ -521,6 +522,18 @@ def test_apps_on_a_closed_loop_cannot_shut_down_and_a_warning_is_logged() -> Non
 
     assert "a stops" not in output
     assert "the mounted apps could not shut down" in output
+
+
+async def test_only_a_servers_lifespan_starts_an_app_that_needs_no_start(log: list[str]) -> None:
+    """Django's handlers: their worker threads serve all loops, whichever ends first."""
+    app = Universal(App("a", log), wsgi_app)
+    app.needs_start = False
+    router = bridge.Router({"/": app})
+
+    assert await get(router, "/") == b"a"
+    assert log == []
+    async with asgi.lifespan(router):
+        assert log == ["a starts"]
 
 
 # -- a WSGI server ---------------------------------------------------------------------------------
