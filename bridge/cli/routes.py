@@ -20,6 +20,7 @@ from rich.table import Table
 from bridge._http.paths import shown
 from bridge._lifespan.runner import app_name
 from bridge.cli.served_apps import ServedApps
+from bridge.dual import Universal
 from bridge.router.mounts import ImplicitMount, Mount, Place, Plan, identity
 from bridge.router.router import Router
 from bridge.wsgi_to_asgi.adapter import WsgiToAsgi
@@ -60,21 +61,33 @@ def rows_of(served: ServedApps) -> list[Row]:
     router = served.app
     if not isinstance(router, Router):
         router = Router({"/": served.parts[0].mountable})
-    return list(_rows(router.plan, "", 0, names))
+    return list(_rows(router, "", 0, names))
 
 
-def _rows(plan: Plan, above: str, depth: int, names: Mapping[Hashable, str]) -> Iterator[Row]:
+def _rows(router: Router, above: str, depth: int, names: Mapping[Hashable, str]) -> Iterator[Row]:
+    plan = router.plan
     for prefix, mount in plan.mounts:
         full = above + prefix
         for protocol, app in _protocols(plan, prefix, mount):
-            name = names.get(identity(app)) or _attribute_name(app)
+            name = _name(app, names)
+            if name is None and _is_part_of_router(app):
+                name = _name(router, names)
             if isinstance(app, Router):
                 yield Row(depth, shown(full), "", name or "bridge.Router", "Router")
-                yield from _rows(app.plan, full, depth + 1, names)
+                yield from _rows(app, full, depth + 1, names)
             else:
                 place = _place(plan, prefix, protocol)
                 adapters = _adapters(place, protocol)
                 yield Row(depth, shown(full), protocol, name or app_name(app), *adapters)
+
+
+def _name(app: object, names: Mapping[Hashable, str]) -> str | None:
+    return names.get(identity(app)) or _attribute_name(app)
+
+
+def _is_part_of_router(app: object) -> bool:
+    """Whether the Router itself has made ``app``, as a `DjangoApplication` has its handlers."""
+    return isinstance(app, Universal) and not isinstance(app, Router)
 
 
 def _attribute_name(app: object) -> str | None:
@@ -126,7 +139,7 @@ def _adapters(place: Place, protocol: str) -> tuple[str, str, str]:
     if place.wsgi is not None and protocol != "WebSocket":
         return "ASGI and WSGI", "none", "none"
     if protocol == "WebSocket":
-        return "ASGI", "none", "refused (426)"
+        return "ASGI", "none", "not served" if place.asgi_only else "refused (426)"
     return "ASGI", "none", "AsgiToWsgi"
 
 

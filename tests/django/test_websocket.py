@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import Any
@@ -71,6 +72,21 @@ def test_on_a_wsgi_server_django_gets_the_upgrade_request(project: Projects) -> 
     site = project(options={"websocket": True}, server="gunicorn-gthread")
 
     assert ask(site, "/sync/", *UPGRADE)["kind"] == "sync"
+
+
+def test_bridge_routes_shows_the_project_and_the_app() -> None:
+    command = [sys.executable, "-m", "bridge", "routes", TARGET]
+    env = {**os.environ, "BRIDGE_TEST_DJANGO_OPTIONS": '{"websocket": true}'}
+
+    ran = subprocess.run(
+        command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=True
+    )
+
+    assert [line.split()[1:3] for line in ran.stdout.splitlines()[1:]] == [
+        ["HTTP", TARGET],
+        ["WebSocket", "tests.django.project:websocket"],
+    ]
+    assert ran.stdout.rstrip().endswith("not served")
 
 
 def test_a_failed_startup_ends_the_server_with_the_reason() -> None:
