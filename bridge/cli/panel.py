@@ -18,6 +18,7 @@ from bridge.cli.address import url_of
 from bridge.cli.options import RunOptions
 from bridge.cli.served_apps import ServedApp, ServedApps
 from bridge.cli.servers.spec import ServerSpec
+from bridge.wsgi_to_asgi.adapter import WsgiToAsgi
 
 __all__ = ["facts_of", "notes_of", "show"]
 
@@ -101,12 +102,13 @@ def _threads(spec: ServerSpec, options: RunOptions, served: ServedApps) -> str:
     single = served.single
     if spec.interface == "wsgi" or (single is not None and single.interface == "wsgi"):
         return count
-    if single is not None and single.own_adapter is not None:
-        return "set by the app: WsgiToAsgi(..., threads=8)"
+    if single is not None and isinstance(single.loaded.app, WsgiToAsgi):
+        own = single.loaded.app.options
+        return "those of the app's executor" if own.executor else f"{own.threads}, set by the app"
     if single is None and any(part.interface == "wsgi" for part in served.parts):
         return f"{count}, for the WSGI apps"
     if single is not None and served.is_universal:
-        return "set by the app: Router(..., threads=8)"
+        return "set by the app"
     return "none: the app runs on the event loop"
 
 

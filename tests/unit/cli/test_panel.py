@@ -74,25 +74,32 @@ async def _asgi_app(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @pytest.mark.parametrize(
-    ("server", "app", "adapter", "notes"),
+    ("server", "app", "adapter", "threads", "notes"),
     [
-        ("uvicorn", to_asgi(_wsgi_app, threads=3), "bridge.WsgiToAsgi, made by the app", []),
-        ("gunicorn", to_wsgi(_asgi_app), "bridge.AsgiToWsgi, made by the app", []),
+        (
+            "uvicorn",
+            to_asgi(_wsgi_app, threads=3),
+            "bridge.WsgiToAsgi, made by the app",
+            "3, set by the app",
+            [],
+        ),
+        ("gunicorn", to_wsgi(_asgi_app), "bridge.AsgiToWsgi, made by the app", "40", []),
         (
             "gunicorn",
             to_asgi(_wsgi_app),
             "bridge.AsgiToWsgi, around the app's own bridge.WsgiToAsgi",
+            "40",
             ["each request crosses twice"],
         ),
     ],
 )
 def test_an_adapter_that_the_app_has_made_is_shown(
-    server: str, app: Any, adapter: str, notes: list[str]
+    server: str, app: Any, adapter: str, threads: str, notes: list[str]
 ) -> None:
     spec, options = SERVERS[server], RunOptions()
     facts = panel.facts_of(spec, options, _served(app))
 
     assert facts["adapter"] == adapter
-    assert "event loop" not in facts["threads"]
+    assert facts["threads"] == threads
     shown = [note for note in panel.notes_of(spec, _served(app)) if "WebSockets" not in note]
     assert [note.partition(":")[0] for note in shown] == notes
