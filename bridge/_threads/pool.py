@@ -147,6 +147,7 @@ class WorkerPool(Executor):
         self._jobs: deque[Job] = deque()
         self._idle: list[_Worker] = []
         self._workers: dict[_Worker, None] = {}
+        self._ending: list[_Worker] = []  # of a closed pool: no longer in it, but maybe alive
         self._waking = 0
         self._crowded = False
         self._called: asyncio.AbstractEventLoop | None = None
@@ -249,7 +250,8 @@ class WorkerPool(Executor):
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         with self._lock:
-            workers = [w for w in self._workers if w is not threading.current_thread()]
+            here = threading.current_thread()
+            workers = [each for each in (*self._workers, *self._ending) if each is not here]
         for worker in workers:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             worker.join(left)
@@ -409,6 +411,8 @@ class WorkerPool(Executor):
     def _remove(self, worker: _Worker) -> list[Callable[[], object]]:
         """Under the lock. Returns what to call if this was the last worker."""
         del self._workers[worker]
+        if self._closed:
+            self._ending.append(worker)
         self._past.add(worker.meter)
         if self._workers:
             return []

@@ -371,6 +371,24 @@ def test_shutdown_can_cancel_waiting_jobs(pool: WorkerPool) -> None:
     assert pool.join(DEADLINE_S) == []
 
 
+def test_join_waits_for_a_thread_that_is_about_to_end() -> None:
+    pool = WorkerPool(1, name="test")
+    pool.submit(int).result(DEADLINE_S)
+    wait_until_idle(pool)
+    ending, released = threading.Event(), threading.Event()
+
+    def on_empty() -> None:
+        ending.set()
+        assert released.wait(DEADLINE_S)
+
+    pool.close(on_empty)
+    assert ending.wait(DEADLINE_S)
+    assert pool.join(0.01) == ["test-1"]
+
+    released.set()
+    assert pool.join(DEADLINE_S) == []
+
+
 def test_close_calls_back_when_the_last_thread_ends(pool: WorkerPool) -> None:
     empty = threading.Event()
     pool.submit(int).result(DEADLINE_S)
