@@ -7,9 +7,8 @@ not: the app sees the same in both cases. The wrapped apps run where the server 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
-from urllib.parse import quote
 
+from bridge._http.paths import below, native, quoted
 from bridge.cli.options import UsageError
 from bridge.errors import ConfigError
 from bridge.router.prefixes import normal_prefix
@@ -33,15 +32,16 @@ def mount_asgi(app: AsgiApp, root_path: str) -> AsgiApp:
     """``app`` with ``root_path`` in its scopes; ``path`` includes it (ASGI HTTP spec 2.3)."""
     if not root_path:
         return app
-    raw_root = quote(root_path).encode("ascii")
+    raw_root = quoted(root_path)
 
     async def mounted(scope: Scope, receive: Receive, send: Send) -> None:
         if "path" in scope:
             scope = {**scope, "root_path": root_path + scope.get("root_path", "")}
             scope["path"] = _below(root_path, scope["path"])
             raw_path = scope.get("raw_path")
-            if raw_path is not None and not _is_below(raw_root, raw_path, b"/"):
-                scope["raw_path"] = raw_root + raw_path
+            if raw_path is not None:
+                raw_path = _below(raw_root, raw_path.decode("latin-1"))
+                scope["raw_path"] = raw_path.encode("latin-1")
         await app(scope, receive, send)
 
     return mounted
@@ -54,8 +54,8 @@ def mount_wsgi(app: WsgiApp, root_path: str) -> WsgiApp:
     """
     if not root_path:
         return app
-    root = root_path.encode("utf-8").decode("latin-1")
-    raw_root = quote(root_path)
+    root = native(root_path)
+    raw_root = quoted(root_path)
 
     def mounted(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         environ["PATH_INFO"] = _below(root, environ.get("PATH_INFO", ""))[len(root) :]
@@ -69,14 +69,9 @@ def mount_wsgi(app: WsgiApp, root_path: str) -> WsgiApp:
 
 
 def _below(root: str, path: str) -> str:
-    return path if _is_below(root, path, "/") else root + path
+    return root + path if below(root, path) is None else path
 
 
 def _uri_below(root: str, uri: str) -> str:
     path, question_mark, query = uri.partition("?")
     return _below(root, path) + question_mark + query
-
-
-def _is_below(root: Any, path: Any, slash: Any) -> bool:
-    """Whether ``path`` is ``root`` or below it: only whole segments count."""
-    return bool(path == root or path.startswith(root + slash))
