@@ -9,8 +9,8 @@ Rule 1. ``fork()`` copies the memory and the calling thread, no other. A lock th
         (open loops, entered context managers) is kept in memory and never finalized.
 Rule 2. In the child the stages of :class:`Fork` run from the bottom layer to the top one, on the
         thread that called ``fork()``, before ``os.fork()`` returns. A signal handler may raise
-        there (Ctrl-C reaches the child, too): Python reports the exception, and all other callbacks
-        still run.
+        there (Ctrl-C reaches the child, too): Python reports the exception, and the hook continues
+        with the next callback. It is registered three times, so two exceptions are survived.
 Rule 3. At the end of the interpreter the stages of :class:`Exit` run from the top layer to the
         bottom one, on the main thread. The first two run while threads can still be started; the
         others with ``atexit``, when executors refuse jobs already.
