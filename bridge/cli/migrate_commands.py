@@ -24,12 +24,14 @@ from bridge.migrate import fixer, runner
 from bridge.migrate import plan as plans
 from bridge.migrate.baseline import write_baseline
 from bridge.migrate.configuration import read_options
+from bridge.migrate.display import printable, quoted_name
 from bridge.migrate.outputs import FORMATS
 from bridge.migrate.outputs.grouping import count
 from bridge.migrate.outputs.plan_format import PLAN_FORMATS
 from bridge.migrate.project import Project
+from bridge.migrate.repository import ignored, uncommitted
 from bridge.migrate.session import Session, run_check
-from bridge.migrate.writing import ignored, uncommitted, write_texts
+from bridge.migrate.writing import write_texts
 
 __all__ = ["check", "explain", "fix", "plan"]
 
@@ -107,7 +109,7 @@ def _refuse_ignored(project: Project, changes: fixer.Changes) -> None:
 
 
 def _first(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    return ", ".join(map(quoted_name, names[:3])) + (", ..." if len(names) > 3 else "")
 
 
 def _log_new_files(changes: fixer.Changes) -> None:
@@ -149,7 +151,7 @@ def _finish(session: Session) -> int:
     :returns: the exit code.
     """
     for problem in session.report.problems:
-        path = session.project.relative(problem.path)
+        path = session.project.shown(problem.path)
         _log(
             f"{path}:{problem.line}: {problem.message}"
             if problem.line
@@ -161,7 +163,7 @@ def _finish(session: Session) -> int:
 
 
 def _log(text: str) -> None:
-    print(f"bridge: {text}", file=sys.stderr)
+    print(f"bridge: {printable(text)}", file=sys.stderr)
 
 
 def _print(text: str) -> None:

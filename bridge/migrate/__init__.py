@@ -12,6 +12,7 @@ Input: the folder of a Django or Flask project. Output: findings, a plan, edits.
     rule        the base class, and all rules     rules/      one module per rule
     runner      runs the rules over all files     fixer       applies fixes until none is left
     advice      whether to move, and where        writing     writes files, all or none
+    repository  what git could not restore        display     names and texts, within their line
     session     one run, from options to report   plan        what to move to
     outputs/    text, JSON, SARIF and Markdown    explain     the documentation of a rule
 

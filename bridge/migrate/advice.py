@@ -98,7 +98,7 @@ def _in_module(project: Project, module: Module) -> Iterator[str]:
         if node.asynchronous is not None and ("request" in names[:2] or _is_route(module, node)):
             yield _place(project, module, node)
     for name in sorted(_SOCKETS & {each.partition(".")[0] for each in module.imports.values()}):
-        yield f"{project.relative(module.path)} WebSockets of {name}"
+        yield f"{project.shown(module.path)} WebSockets of {name}"
     for cls in module.classes():
         if any(name.endswith("Consumer") for name in module.base_names(cls)):
             yield _place(project, module, cls)
@@ -112,4 +112,4 @@ def _is_route(module: Module, node: cst.FunctionDef) -> bool:
 
 def _place(project: Project, module: Module, node: cst.FunctionDef | cst.ClassDef) -> str:
     line, _ = module.position(node)
-    return f"{project.relative(module.path)}:{line} {node.name.value}"
+    return f"{project.shown(module.path)}:{line} {node.name.value}"

@@ -53,7 +53,7 @@ def write_baseline(path: Path, project: Project, findings: Iterable[Finding]) ->
         {"rule": rule, "path": file, "line": line, "count": count}
         for (rule, file, line), count in sorted(counts.items())
     ]
-    path.write_text(json.dumps(rows, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    path.write_text(json.dumps(rows, indent=2) + "\n", "utf-8")
     return counts.total()
 
 

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bridge.migrate.display import quoted_name
 from bridge.migrate.findings import Edit, Finding, Fix, NewFile, Problem
 from bridge.migrate.module import Module
 from bridge.migrate.project import Project
@@ -188,10 +189,15 @@ def unified_diff(project: Project, changes: Changes) -> str:
         parts += difflib.unified_diff(
             _lines(before),
             _lines(changes.after[path]),
-            "/dev/null" if before is None else f"a/{name}",
-            f"b/{name}",
+            "/dev/null" if before is None else _diff_name(f"a/{name}"),
+            _diff_name(f"b/{name}"),
         )
     return "".join(part if part.endswith("\n") else f"{part}\n{_NO_NEWLINE}\n" for part in parts)
+
+
+def _diff_name(name: str) -> str:
+    """A name with a space is ended by a tab, as in git's output: GNU patch reads up to it."""
+    return f"{quoted_name(name)}\t" if " " in name else quoted_name(name)
 
 
 _NO_NEWLINE = "\\ No newline at end of file"

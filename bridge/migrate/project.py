@@ -18,6 +18,7 @@ import libcst as cst
 from bridge.errors import MigrationError
 from bridge.migrate.deploy.read import read_deploy
 from bridge.migrate.deploy.records import Deploy
+from bridge.migrate.display import quoted_name
 from bridge.migrate.facts import Facts
 from bridge.migrate.findings import Target
 from bridge.migrate.literals import evaluate
@@ -92,10 +93,14 @@ class Project:
         return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
     def relative(self, path: Path) -> str:
-        """A path for display: relative to the project's folder, with ``/``."""
+        """A path relative to the project's folder, with ``/``; outside of it, unchanged."""
         return (
             path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
         )
+
+    def shown(self, path: Path) -> str:
+        """The relative path for display: quoted if it is not plain; see :func:`quoted_name`."""
+        return quoted_name(self.relative(path))
 
     # -- files -------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Writes fixed files, either all of them or none, and checks what git can restore.
+"""Writes fixed files, either all of them or none.
 
 Input: new texts. Output: files, with their encoding, mode and symlinks unchanged. Each text is
 first written to a temporary file beside its target; the targets are replaced when all are complete.
@@ -9,15 +9,14 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-import subprocess
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from bridge.errors import MigrationError
 from bridge.migrate.text import Text
 
-__all__ = ["ignored", "uncommitted", "write_texts"]
+__all__ = ["write_texts"]
 
 
 def write_texts(texts: Mapping[Path, Text]) -> None:
@@ -73,58 +72,3 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-def uncommitted(folder: Path) -> list[str]:
-    """The paths in a folder with uncommitted changes; none outside a git repository.
-
-    :raises MigrationError: there is a repository, but git fails.
-    """
-    if _repository_of(folder) is None:
-        return []
-    return [line[3:] for line in _git(folder, "status", "--porcelain", "--", ".").splitlines()]
-
-
-def ignored(folder: Path, files: Iterable[Path]) -> list[Path]:
-    """Those of these files that git ignores and therefore cannot restore.
-
-    :param folder: a folder of the repository; outside a repository no file is ignored.
-    :raises MigrationError: there is a repository, but git fails.
-    """
-    real = {str(path.resolve()): path for path in files}
-    if not real or _repository_of(folder) is None:
-        return []
-    output = _git(folder, "check-ignore", "-z", "--stdin", stdin="\0".join(real), codes=(0, 1))
-    return [real[name] for name in output.split("\0") if name in real]
-
-
-def _repository_of(folder: Path) -> Path | None:
-    """The repository that contains a folder; git itself may refuse to report it."""
-    real = folder.resolve()
-    return next((each for each in (real, *real.parents) if (each / ".git").exists()), None)
-
-
-def _git(folder: Path, *arguments: str, stdin: str = "", codes: Sequence[int] = (0,)) -> str:
-    """The output of a git command.
-
-    :param codes: the exit codes of success.
-    :raises MigrationError: git cannot be run, fails, or times out.
-    """
-    command = ["git", "-C", str(folder), *arguments]
-    try:
-        done = subprocess.run(
-            command, input=stdin, capture_output=True, text=True, check=False, timeout=60
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise MigrationError(_git_failure(folder, str(error))) from None
-    if done.returncode not in codes:
-        reason = (done.stderr.strip() or "no error message").splitlines()[0]
-        raise MigrationError(_git_failure(folder, reason))
-    return done.stdout
-
-
-def _git_failure(folder: Path, reason: str) -> str:
-    return (
-        f"{folder} is in a git repository, but git cannot report its state: {reason}. Fix the "
-        "repository, or use --allow-dirty"
-    )

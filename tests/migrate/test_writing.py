@@ -9,7 +9,7 @@ import pytest
 
 from bridge.errors import MigrationError
 from bridge.migrate.text import Text
-from bridge.migrate.writing import ignored, uncommitted, write_texts
+from bridge.migrate.writing import write_texts
 
 
 def text(content: str, encoding: str = "utf-8") -> Text:
@@ -51,11 +51,3 @@ def test_one_text_that_cannot_be_encoded_keeps_all_files(tmp_path: Path) -> None
 
     assert (first.read_text(), second.read_text()) == ("old\n", "old\n")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["first.py", "second.py"]
-
-
-def test_outside_a_repository_git_is_not_needed(tmp_path: Path) -> None:
-    path = tmp_path / "a.py"
-    path.write_text("1\n")
-
-    assert uncommitted(tmp_path) == []
-    assert ignored(tmp_path, [path]) == []

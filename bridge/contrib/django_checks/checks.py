@@ -83,7 +83,7 @@ def _messages(session: Session) -> list[CheckMessage]:
     for finding in session.report.findings:
         severity = finding.severity(project.target)
         if severity is not None:
-            where = f"{project.relative(finding.path)}:{finding.line}"
+            where = f"{project.shown(finding.path)}:{finding.line}"
             level = int(severity) * 10 + 10  # INFO 20, WARNING 30, ERROR 40, CRITICAL 50
             message = CheckMessage(
                 level, finding.message, hint=finding.help, obj=where, id=f"bridge.{finding.code}"

@@ -49,7 +49,7 @@ def groups(findings: Iterable[Finding], target: Target, rules: Iterable[Rule]) -
 
 def place(project: Project, finding: Finding) -> str:
     """``shop/views.py:12:5``; only the path if the finding has no line."""
-    parts = [project.relative(finding.path)]
+    parts = [project.shown(finding.path)]
     if finding.line:
         parts += [str(finding.line), str(finding.column)]
     return ":".join(parts)

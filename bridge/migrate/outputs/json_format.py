@@ -30,7 +30,7 @@ def as_json(session: Session) -> str:
             for each in session.report.problems
         ],
     }
-    return json.dumps(report, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(report, indent=2) + "\n"
 
 
 def _finding(session: Session, finding: Finding) -> dict[str, Any]:

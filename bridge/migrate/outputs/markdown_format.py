@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
+from bridge.migrate.display import printable
 from bridge.migrate.findings import severity_letters
 from bridge.migrate.outputs.grouping import SOURCES, Group, groups, place, summary
 from bridge.migrate.session import Session
@@ -14,7 +16,7 @@ __all__ = ["as_markdown"]
 def as_markdown(session: Session) -> str:
     """The report."""
     heading = summary(session.severities(), session.project.target)
-    lines = [f"# {heading}", "", f"Advice: {session.advice.reason}.", ""]
+    lines = [f"# {heading}", "", f"Advice: {printable(session.advice.reason)}.", ""]
     for group in groups(session.report.findings, session.project.target, session.rules):
         lines += [*_group(session, group), ""]
     return "\n".join(lines).rstrip() + "\n"
@@ -28,7 +30,7 @@ def _group(session: Session, group: Group) -> Iterator[str]:
     for finding in group.findings:
         fix = "" if finding.fix is None else "safe" if finding.fix.safe else "unsafe"
         cells = [
-            f"`{place(session.project, finding)}`",
+            _code(place(session.project, finding)),
             _cell(finding.message),
             _cell(finding.help),
             severity_letters(finding.native, finding.bridge),
@@ -38,5 +40,13 @@ def _group(session: Session, group: Group) -> Iterator[str]:
         yield f"| {' | '.join(cells)} |"
 
 
+def _code(text: str) -> str:
+    """A code span in a table's cell; its fence is longer than any row of backticks inside."""
+    longest = max((len(ticks) for ticks in re.findall("`+", text)), default=0)
+    fence = "`" * (longest + 1)
+    pad = " " if longest else ""
+    return f"{fence}{pad}{printable(text)}{pad}{fence}".replace("|", "\\|")
+
+
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+    return printable(text.replace("\n", " ")).replace("|", "\\|").replace("<", "&lt;")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from bridge.migrate.display import printable, quoted_name
 from bridge.migrate.findings import Severity
 from bridge.migrate.outputs.grouping import severity_counts
 from bridge.migrate.plan import UNKNOWN_APP, Plan
@@ -69,23 +70,24 @@ def _findings(plan: Plan) -> str:
 
 
 def _as_text(plan: Plan) -> str:
-    lines = [f"Plan for {plan.project}", ""]
+    lines = [f"Plan for {quoted_name(plan.project)}", ""]
     for name, rows in _rows(plan):
+        rows = [printable(row) for row in rows]
         lines += [f"{name:<12} {rows[0]}", *(f"{'':<12} {row}" for row in rows[1:])]
     return "\n".join(lines) + "\n"
 
 
 def _as_markdown(plan: Plan) -> str:
-    lines = [f"# Plan for {plan.project}", "", "| | |", "|---|---|"]
+    lines = [f"# Plan for {quoted_name(plan.project)}", "", "| | |", "|---|---|"]
     for name, rows in _rows(plan):
-        cell = "<br>".join(row.replace("|", "\\|") for row in rows)
+        cell = "<br>".join(printable(row).replace("|", "\\|") for row in rows)
         lines.append(f"| {name} | {cell} |")
     return "\n".join(lines) + "\n"
 
 
 def _as_json(plan: Plan) -> str:
     values: dict[str, Any] = {"version": 1, **asdict(plan)}
-    return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(values, indent=2) + "\n"
 
 
 PLAN_FORMATS: Mapping[str, Callable[[Plan], str]] = {

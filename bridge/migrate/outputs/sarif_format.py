@@ -6,7 +6,10 @@ Paths are relative to the project's folder; lines and columns count from 1.
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from bridge._version import __version__
 from bridge.migrate.findings import Finding, Severity
@@ -50,7 +53,7 @@ def _invocation(session: Session) -> dict[str, Any]:
     if session.failure:
         notes.append({"level": "error", "message": {"text": session.failure}})
     for problem in session.report.problems:
-        uri = session.project.relative(problem.path)
+        uri = _uri(session, problem.path)
         notes.append(
             {
                 "level": "error",
@@ -63,7 +66,7 @@ def _invocation(session: Session) -> dict[str, Any]:
 
 def _result(session: Session, finding: Finding) -> dict[str, Any]:
     severity = finding.severity(session.project.target) or Severity.INFO
-    uri = session.project.relative(finding.path)
+    uri = _uri(session, finding.path)
     return {
         "ruleId": finding.code,
         "level": _LEVELS[severity],
@@ -71,6 +74,12 @@ def _result(session: Session, finding: Finding) -> dict[str, Any]:
         "locations": [_location(uri, finding.line, finding.column)],
         "properties": {"severity": severity.name.lower(), "source": finding.source.value},
     }
+
+
+def _uri(session: Session, path: Path) -> str:
+    """A relative URI reference, percent-encoded: RFC 3986, section 4.2."""
+    name = session.project.relative(path)
+    return quote(os.fsencode(name if os.path.isabs(name) else f"./{name}" if ":" in name else name))
 
 
 def _location(uri: str, line: int, column: int) -> dict[str, Any]:

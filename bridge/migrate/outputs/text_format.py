@@ -5,8 +5,9 @@ The command line colours it on a terminal.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from bridge.migrate.display import printable
 from bridge.migrate.findings import Finding, severity_letters
 from bridge.migrate.outputs.grouping import Group, count, groups, place, summary
 from bridge.migrate.session import Session
@@ -17,8 +18,12 @@ __all__ = ["as_text"]
 def as_text(session: Session) -> str:
     """The report."""
     found = groups(session.report.findings, session.project.target, session.rules)
-    blocks = ["\n".join(_group(session, group)) for group in found]
-    return "\n\n".join([*blocks, "\n".join(_footer(session))]) + "\n"
+    blocks = [_lines(_group(session, group)) for group in found]
+    return "\n\n".join([*blocks, _lines(_footer(session))]) + "\n"
+
+
+def _lines(lines: Iterable[str]) -> str:
+    return "\n".join(map(printable, lines))
 
 
 def _group(session: Session, group: Group) -> Iterator[str]:

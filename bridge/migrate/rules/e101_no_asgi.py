@@ -76,7 +76,7 @@ class NoAsgi(Rule):
         yield self.at_line(
             where,
             0 if wsgi is None else 1,
-            f"an ASGI server has nothing to run: there is no {project.relative(path)}, and no "
+            f"an ASGI server has nothing to run: there is no {project.shown(path)}, and no "
             "other module makes an ASGI application",
             "write it, based on wsgi.py",
             source=Source.SOURCES,
@@ -116,7 +116,7 @@ def _fix(project: Project, wsgi: Module | None, path: Path) -> Fix | None:
     edits: tuple[Edit | NewFile, ...] = (NewFile(path, text),)
     if project.target is Target.BRIDGE:
         edits += bridge_requirement(project)
-    return Fix(f"Create {project.relative(path)}", edits, safe=True)
+    return Fix(f"Create {project.shown(path)}", edits, safe=True)
 
 
 def _new_text(project: Project) -> str | None:

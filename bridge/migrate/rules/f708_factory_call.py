@@ -84,7 +84,7 @@ def _fix(project: Project, server: Server, found: re.Match[str]) -> Fix | None:
         f"application = to_asgi({call})\n"
     )
     return Fix(
-        f"Add {project.relative(path)}, which calls the factory", (NewFile(path, text),), safe=True
+        f"Add {project.shown(path)}, which calls the factory", (NewFile(path, text),), safe=True
     )
 
 

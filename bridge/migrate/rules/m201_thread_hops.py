@@ -97,4 +97,4 @@ def _file(project: Project, entry: Entry) -> str:
     if entry.code is None:
         return ""
     module, node = entry.code
-    return f" ({project.relative(module.path)}:{module.position(node)[0]})"
+    return f" ({project.shown(module.path)}:{module.position(node)[0]})"

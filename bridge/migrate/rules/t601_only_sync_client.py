@@ -83,7 +83,7 @@ class OnlySyncClient(Rule):
 
 def _fix(project: Project, beside: Module) -> Fix:
     path = beside.path.parent / "test_asgi.py"
-    return Fix(f"Create {project.relative(path)}", (NewFile(path, _TEXT),), safe=True)
+    return Fix(f"Create {project.shown(path)}", (NewFile(path, _TEXT),), safe=True)
 
 
 def _is_test(module: Module) -> bool:

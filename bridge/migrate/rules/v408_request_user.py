@@ -187,7 +187,7 @@ def _is_set_eagerly(project: Project) -> bool:
 
 def _setter(project: Project) -> str | None:
     """The module or middleware that sets ``request.user`` in place of Django."""
-    own = next((project.relative(module.path) for module, _ in _assignments(project)), None)
+    own = next((project.shown(module.path) for module, _ in _assignments(project)), None)
     if own is not None:
         return own
     facts = (each.fact for each in entries(project) if each.code is None)

@@ -15,6 +15,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from bridge.contrib.django_checks.checks import NO_LIBCST, check_this_project
 from bridge.errors import BridgeError
+from bridge.migrate.display import printable
 
 __all__ = ["Command"]
 
@@ -58,6 +59,6 @@ class Command(BaseCommand):
             raise CommandError(str(error), returncode=2) from None
         self.stdout.write(FORMATS[options["format"]](session), ending="")
         for problem in session.report.problems:
-            self.stderr.write(f"{session.project.relative(problem.path)} {problem.message}")
+            self.stderr.write(f"{session.project.shown(problem.path)} {printable(problem.message)}")
         if session.exit_code:
             sys.exit(session.exit_code)
