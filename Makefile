@@ -54,7 +54,7 @@ core: $(VENV)/.dev
 check: $(VENV)/.dev
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
-	$(BIN)/python -m mypy bridge tests
+	$(BIN)/python -m mypy bridge wsgi_asgi_bridge.py tests
 
 docs: $(VENV)/.dev
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html

@@ -10,6 +10,7 @@ Importing this package starts no thread and no event loop, and imports none of t
 
 from __future__ import annotations
 
+import bridge._installation  # noqa: F401  # first: raises ImportError for a mixed installation
 from bridge._threads.pool import WorkerPool
 from bridge._version import __version__
 from bridge.asgi_to_wsgi.adapter import AsgiToWsgi

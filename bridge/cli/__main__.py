@@ -9,9 +9,10 @@ __all__ = ["main"]
 _EXTRA = frozenset({"typer", "rich", "click", "shellingham"})
 
 
-def main() -> int:
+def main(command: str = "bridge") -> int:
     """Run the command line.
 
+    :param command: the name it was started by, for its help.
     :returns: 2 if the extra ``[cli]`` is not installed; otherwise typer exits the process.
     """
     try:
@@ -22,11 +23,11 @@ def main() -> int:
         if (error.name or "").partition(".")[0] not in _EXTRA:
             raise
         print(
-            f'bridge: the command line needs {error.name}: pip install "wsgi-asgi-bridge[cli]"',
+            f'{command}: the command line needs {error.name}: pip install "wsgi-asgi-bridge[cli]"',
             file=sys.stderr,
         )
         return 2
-    app(prog_name="bridge")
+    app(prog_name=command)
     return 0
 
 
