@@ -12,7 +12,7 @@ when the whole response is there. Everything else is in :mod:`bridge.asgi_to_wsg
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextvars import copy_context
 from threading import Lock, get_ident
 from weakref import WeakSet, finalize
@@ -212,13 +212,15 @@ NO_WEBSOCKET = (
 )
 
 
-def start_adapters() -> None:
-    """Start every adapter of this process, and wait until their apps are running.
+def start_adapters(but: Callable[[AsgiToWsgi], bool] | None = None) -> None:
+    """Start the adapters of this process, and wait until their apps are running.
 
+    :param but: returns whether to leave an adapter to its first request.
     :raises LifespanFailed: an app's startup failed.
     """
     for adapter in list(_adapters):
-        adapter.start()
+        if but is None or not but(adapter):
+            adapter.start()
 
 
 def _after_fork() -> None:

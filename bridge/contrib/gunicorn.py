@@ -28,9 +28,8 @@ import signal
 from types import FrameType
 from typing import Any
 
-from bridge.asgi_to_wsgi.adapter import start_adapters
 from bridge.asgi_to_wsgi.running_app import announce_close, close_running_apps
-from bridge.router.router import start_routers
+from bridge.router.router import start_apps
 
 __all__ = ["post_worker_init", "worker_exit"]
 
@@ -43,9 +42,9 @@ def post_worker_init(worker: Any) -> None:
 
     :raises LifespanFailed: an app's startup failed.
     """
-    start_adapters()
-    if _calls_wsgi(worker):
-        start_routers(worker.wsgi)
+    calls_wsgi = _calls_wsgi(worker)
+    start_apps(worker.app.wsgi(), sends_lifespan=not calls_wsgi)
+    if calls_wsgi:
         _handle_sigterm(worker.cfg.graceful_timeout)
 
 

@@ -25,7 +25,7 @@ from bridge._frameworks.django import read_chunked_bodies
 from bridge._lifespan.many import MountedApp
 from bridge._lifespan.shared import SharedLifespan
 from bridge._threads import process
-from bridge.asgi_to_wsgi.adapter import AsgiToWsgi
+from bridge.asgi_to_wsgi.adapter import AsgiToWsgi, start_adapters
 from bridge.config import ToWsgiOptions
 from bridge.dual import Universal
 from bridge.errors import LifespanFailed
@@ -36,7 +36,7 @@ from bridge.router.wsgi_side import WsgiSide
 from bridge.types import Environ, PoolStats, StartResponse
 from bridge.wsgi_to_asgi.adapter import WsgiToAsgi
 
-__all__ = ["Router", "start_routers", "universal"]
+__all__ = ["Router", "start_apps", "universal"]
 
 POOL_GRACE_S = 2.0
 """How much longer than its own timeout the shutdown of an adapter may take: it reports the threads
@@ -252,20 +252,34 @@ def universal(app: AnyApp, **options: Unpack[RouterKeywords]) -> Universal:
 _routers: WeakSet[Router] = WeakSet()
 
 
-def start_routers(served: object = None) -> None:
-    """On a WSGI server: start the apps of the Router that it serves, and wait until they run.
+def start_apps(served: object, *, sends_lifespan: bool = False) -> None:
+    """Before the first request: start the apps of this process, and wait until they run.
 
-    :param served: the app that the server calls. If it is not a Router, but may contain one, all
-        Routers of this process are started.
+    An app that is mounted in a Router and is also in an adapter of its own starts in the one that
+    is served. If that is neither, it starts in the Router; the adapter then starts it with its
+    first request.
+
+    :param served: the app that the server calls. If it is neither a Router nor an adapter, it may
+        contain any of them: all are started.
+    :param sends_lifespan: whether the server starts a Router itself.
     :raises LifespanFailed: an app's startup failed.
     """
     served = getattr(served, "__self__", served)  # of router.wsgi
-    if isinstance(served, Router):
-        served.start()
-        return
-    for router in list(_routers):
-        if not router._is_mounted:  # the outer Router starts its apps
+    routers = _routers_in(served)
+    if not sends_lifespan:
+        for router in routers:
             router.start()
+    apps = [app for router in routers for app in router._mounted_apps()]
+    mounted = {identity(app.app) for app in apps if sends_lifespan or not app.asgi_only}
+    start_adapters(but=lambda adapter: adapter is not served and identity(adapter.app) in mounted)
+
+
+def _routers_in(served: object) -> list[Router]:
+    if isinstance(served, Router):
+        return [served]
+    if isinstance(served, AsgiToWsgi):
+        return []  # a Router inside is on its loop: it gets the lifespan there
+    return [router for router in list(_routers) if not router._is_mounted]  # outermost ones
 
 
 def _after_fork() -> None:

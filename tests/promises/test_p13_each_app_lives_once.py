@@ -20,6 +20,7 @@ from tests.harness.servers import SERVERS, Server, ServerFailed, ServerSpec, ser
 
 APP = "tests.apps.router_lifespans:app"
 SINGLE = "tests.apps.router_lifespans:single"
+BESIDE_ADAPTERS = "tests.apps.router_and_adapter"
 TIMEOUT_S = 30.0
 
 
@@ -80,6 +81,36 @@ def test_each_lifespan_runs_once_in_each_process(case: str, tmp_path: Path) -> N
 
     expected = ["one up", "two up", "two down", "one down"]
     assert list(lives(log).values()) == [expected] * processes
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_an_app_that_is_mounted_and_adapted_in_one_module_starts_once(
+    case: str, tmp_path: Path
+) -> None:
+    spec, args, processes = CASES[case]
+    with serve(spec, f"{BESIDE_ADAPTERS}:app", args=args, log_dir=tmp_path) as server:
+        ask(server)
+        if processes > 1:
+            server.wait_for_log("lifespan of two: up", times=processes)
+        server.terminate()
+        log = server.log()
+
+    expected = ["one up", "two up", "two down", "one down"]
+    assert list(lives(log).values()) == [expected] * processes
+
+
+def test_an_adapter_that_is_served_starts_instead_of_a_router_beside_it(tmp_path: Path) -> None:
+    spec, args, processes = CASES["gthread-hooks-preload"]
+    with serve(spec, f"{BESIDE_ADAPTERS}:adapted", args=args, log_dir=tmp_path) as server:
+        server.wait_for_log("lifespan of one: up", times=processes)
+        answer = httpx.get(f"{server.url}/", timeout=TIMEOUT_S)
+        server.terminate()
+        log = server.log()
+
+    assert answer.json()["state"] == {"one": "up"}
+    assert [[line for line in each if line.startswith("one")] for each in lives(log).values()] == [
+        ["one up", "one down"]
+    ] * processes
 
 
 @pytest.mark.parametrize("case", ["uvicorn", "daphne", "gthread"])

@@ -38,9 +38,8 @@ def _main() -> None:
     from waitress.server import create_server  # type: ignore[import-untyped]  # no stubs
     from waitress.task import ThreadedTaskDispatcher  # type: ignore[import-untyped]  # no stubs
 
-    from bridge.asgi_to_wsgi.adapter import start_adapters
     from bridge.asgi_to_wsgi.running_app import close_running_apps
-    from bridge.router.router import start_routers
+    from bridge.router.router import start_apps
 
     options = _parse_arguments()
     logging.basicConfig(
@@ -53,8 +52,7 @@ def _main() -> None:
     dispatcher.set_thread_count(options.threads)
     server = create_server(app, channels, _dispatcher=dispatcher, **_address(options))
     try:
-        start_adapters()
-        start_routers(app)
+        start_apps(app)
         server.print_listen("Serving on http://{}:{}")
         wasyncore.loop(timeout=1, map=channels)
     except (SystemExit, KeyboardInterrupt):

@@ -11,6 +11,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from contextvars import Context, copy_context
+from types import SimpleNamespace
 from typing import Any
 from weakref import WeakSet
 
@@ -509,7 +510,7 @@ def test_gunicorn_hooks_start_and_stop_every_app() -> None:
     app, events = lifespan_app()
     adapter = bridge.AsgiToWsgi(app)
 
-    gunicorn.post_worker_init(None)
+    gunicorn.post_worker_init(SimpleNamespace(app=SimpleNamespace(wsgi=lambda: adapter)))
     assert events == ["startup"]
     gunicorn.worker_exit(None, None)
     assert events == ["startup", "shutdown"]
