@@ -99,9 +99,9 @@ def _equals(number: int | None) -> str:
 def current_server(project: Project) -> tuple[StartCommand | None, Server | None]:
     """The command that starts the project's WSGI server now, and that server's options."""
     for command in project.deploy.starting("gunicorn", "uwsgi"):
-        return command, server_of_command(command, project.deploy.configs, project.base)
+        return command, server_of_command(command, project.deploy, project.base)
     for config in project.deploy.configs:
-        return None, server_of_config(config)
+        return None, server_of_config(config, project.deploy)
     return next(iter(project.deploy.starting("waitress-serve")), None), None
 
 

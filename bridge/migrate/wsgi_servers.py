@@ -27,13 +27,13 @@ def all_servers(project: Project) -> Iterator[Server]:
     deploy = project.deploy
     used: set[Path] = set()
     for command in deploy.starting("gunicorn", "uwsgi"):
-        server = server_of_command(command, deploy.configs, project.base)
+        server = server_of_command(command, deploy, project.base)
         used |= {option.path for option in server.options.values()}
         if not any(name in server.options for name in _NOT_SERVING):
             yield server
     for config in deploy.configs:
         if config.path not in used and config.values:
-            yield server_of_config(config)
+            yield server_of_config(config, deploy)
 
 
 def wsgi_servers(project: Project) -> Iterator[Server]:

@@ -553,6 +553,42 @@ def test_plan_does_not_invent_numbers(
     assert "None" not in migrate("plan", site, "--no-introspect", "--target", "bridge").stdout
 
 
+@pytest.mark.parametrize(
+    ("files", "processes", "threads"),
+    [
+        ({".env": "GUNICORN_CMD_ARGS=-w 2 --threads 9\n"}, 2, 9),
+        ({"Dockerfile": 'ENV GUNICORN_CMD_ARGS="--threads=9"\n'}, 3, 9),
+        (
+            {".env": "GUNICORN_CMD_ARGS=-w 2\n", "compose.yaml": "GUNICORN_CMD_ARGS: -w 4\n"},
+            None,
+            8,
+        ),
+        ({"gunicorn.conf.py": "workers = 5\n", ".env": "GUNICORN_CMD_ARGS=-w 6\n"}, 6, 8),
+    ],
+)
+def test_plan_counts_the_options_in_the_variable_of_gunicorn(
+    site: Path, files: dict[str, str], processes: int | None, threads: int
+) -> None:
+    """The order of gunicorn: configuration file, variable, command line."""
+    workers = "" if "gunicorn.conf.py" in files else "workers = 3\n"
+    (site / "Procfile").write_text("web: gunicorn shop.wsgi -t 30\n")
+    (site / "gunicorn.conf.py").write_text(f"threads = 8\n{workers}")
+    for name, text in files.items():
+        with (site / name).open("a") as file:
+            file.write(text)
+
+    made = plan(site)
+
+    assert (made["processes"], made["threads"]) == (processes, threads)
+
+
+def test_the_command_line_overrides_the_variable_of_gunicorn(site: Path) -> None:
+    (site / "Procfile").write_text("web: gunicorn shop.wsgi -w 3 --threads 7\n")
+    (site / ".env").write_text("GUNICORN_CMD_ARGS=-w 2 --threads 9\n")
+
+    assert (plan(site)["processes"], plan(site)["threads"]) == (3, 7)
+
+
 def test_plan_sets_the_threads_of_django_in_the_application_of_bridge(site: Path) -> None:
     assert plan(site, "--target", "bridge")["threads_where"] == (
         "in asgi.py, from bridge.contrib.django: get_asgi_application(threads=4)"

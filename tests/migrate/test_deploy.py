@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bridge.migrate.deploy.commands import commands_in
-from bridge.migrate.deploy.configs import configs_in, nginx_in
+from bridge.migrate.deploy.configs import arguments_in, configs_in, nginx_in
 from bridge.migrate.deploy.read import read_deploy
 from bridge.migrate.deploy.records import StartCommand
 from bridge.migrate.text import Text
@@ -205,3 +205,28 @@ def test_nginx_directives_know_their_blocks() -> None:
     )
     assert text[proxied.start : proxied.end] == "proxy_pass http://app;"
     assert config.named("proxy_set_header")[0].args == ("Host", "$host")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("GUNICORN_CMD_ARGS=--threads=8\n", 1, ("--threads=8",)),
+        ("A=1\nexport GUNICORN_CMD_ARGS='-w 2 -b :80'\n", 2, ("-w", "2", "-b", ":80")),
+        ('ENV A=1 GUNICORN_CMD_ARGS="-w 2" B=2\n', 1, ("-w", "2")),
+        ("ENV GUNICORN_CMD_ARGS -w 2 \\\n  --threads 4\n", 1, ("-w", "2", "--threads", "4")),
+        ('Environment="GUNICORN_CMD_ARGS=-w 2 --threads 4"\n', 1, ("-w", "2", "--threads", "4")),
+        ("Environment='GUNICORN_CMD_ARGS=-w 2'\n", 1, ("-w", "2")),
+        ("environment:\n  GUNICORN_CMD_ARGS: -w 2\n  B: 1\n", 2, ("-w", "2")),
+        ('environment:\n  - "GUNICORN_CMD_ARGS=-w 2"\n', 2, ("-w", "2")),
+        ('env:\n  - name: GUNICORN_CMD_ARGS\n    value: "-w 2"\n', 3, ("-w", "2")),
+        ('environment=A="1",GUNICORN_CMD_ARGS="-w 2",B="2"\n', 1, ("-w", "2")),
+        ('GUNICORN_CMD_ARGS="-w \'2\n"\n', 1, None),
+        ("env:\n  - GUNICORN_CMD_ARGS\n", 2, None),
+    ],
+)
+def test_the_variable_of_gunicorn_is_read(
+    text: str, line: int, words: tuple[str, ...] | None
+) -> None:
+    (found,) = arguments_in(Path("/project/deploy"), text)
+
+    assert (found.line, found.words) == (line, words)

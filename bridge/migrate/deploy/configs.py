@@ -7,6 +7,7 @@ configuration is Python; it is parsed with LibCST and never run.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,18 +15,33 @@ from typing import Any
 import libcst as cst
 
 from bridge.migrate.deploy.records import (
+    GUNICORN_CMD_ARGS,
     ConfigValue,
     NginxConfig,
     NginxDirective,
     ServerConfig,
+    VariableArguments,
 )
 from bridge.migrate.literals import evaluate
 from bridge.migrate.module import Module
 from bridge.migrate.text import CannotRead
 
-__all__ = ["configs_in", "nginx_in"]
+__all__ = ["arguments_in", "configs_in", "nginx_in"]
 
 _INI = re.compile(r"^[ \t]*([\w-]+)[ \t]*=[ \t]*([^\n]*?)[ \t]*\r?$", re.MULTILINE)
+_VARIABLE = re.compile(
+    rf"""
+    (?: "{GUNICORN_CMD_ARGS}=((?:\\.|[^"\\])*)"           # - "NAME=--threads 8"
+      | '{GUNICORN_CMD_ARGS}=([^']*)'
+      | {GUNICORN_CMD_ARGS}["']?
+        (?: [ \t]*[=:][ \t]* | [ \t]+                    # NAME=, NAME: or ENV NAME
+          | [ \t]*\n[ \t]*value:[ \t]* )                 # - name: NAME, then value:
+        (?: "((?:\\.|[^"\\])*)" | '([^']*)' | ((?:\\\r?\n|[^\n"'])*) )
+    )
+    """,
+    re.VERBOSE,
+)
+"""An assignment, in a shell, an env file, a Dockerfile, systemd, supervisor, compose and so on."""
 _NGINX_TOKEN = re.compile(
     r"""\#[^\n]* | "(?:\\.|[^"\\])*" | '(?:\\.|[^'\\])*' | [{};] | (?:\$\{\w+\}|[^\s{};"'])+""",
     re.VERBOSE,
@@ -64,6 +80,25 @@ def _ini_values(text: str, start: int) -> dict[str, ConfigValue]:
         each.group(1): ConfigValue(each.group(2), text.count("\n", 0, each.start(1)) + 1)
         for each in found
     }
+
+
+def arguments_in(path: Path, text: str) -> Iterator[VariableArguments]:
+    """The values of gunicorn's variable in a file; one without words if it is only mentioned."""
+    found = list(_VARIABLE.finditer(text))
+    for match in found:
+        value = next((each for each in match.groups() if each is not None), "")
+        line = text.count("\n", 0, match.start(match.lastindex or 0)) + 1
+        yield VariableArguments(path, line, _split(re.sub(r"\\\r?\n", " ", value)))
+    if not found and GUNICORN_CMD_ARGS in text:
+        line = text.count("\n", 0, text.index(GUNICORN_CMD_ARGS)) + 1
+        yield VariableArguments(path, line, None)
+
+
+def _split(value: str) -> tuple[str, ...] | None:
+    try:
+        return tuple(shlex.split(value))
+    except ValueError:
+        return None
 
 
 def nginx_in(path: Path, text: str) -> Iterator[NginxConfig]:

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bridge.migrate.deploy.commands import commands_in
-from bridge.migrate.deploy.configs import configs_in, nginx_in
-from bridge.migrate.deploy.records import GUNICORN_CMD_ARGS, Deploy
+from bridge.migrate.deploy.configs import arguments_in, configs_in, nginx_in
+from bridge.migrate.deploy.records import Deploy
 from bridge.migrate.text import CannotRead, Text, read_text
 
 __all__ = ["read_deploy"]
@@ -41,7 +41,7 @@ def read_deploy(files: Sequence[Path], texts: Mapping[Path, Text] | None = None)
                 (*deploy.commands, *commands_in(path, text)),
                 (*deploy.configs, *configs_in(path, text)),
                 (*deploy.nginx, *nginx_in(path, text)),
-                (*deploy.more_arguments, *([path] if GUNICORN_CMD_ARGS in text else [])),
+                (*deploy.more_arguments, *arguments_in(path, text)),
             )
     return deploy
 

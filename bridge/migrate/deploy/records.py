@@ -24,6 +24,7 @@ __all__ = [
     "NginxDirective",
     "ServerConfig",
     "StartCommand",
+    "VariableArguments",
 ]
 
 GUNICORN_CMD_ARGS = "GUNICORN_CMD_ARGS"
@@ -148,6 +149,20 @@ class ServerConfig:
 
 
 @dataclass(frozen=True)
+class VariableArguments:
+    """A file that sets or mentions :data:`GUNICORN_CMD_ARGS`.
+
+    :ivar words: its value, split as gunicorn does; None if the value is not in the file, or is
+        not valid.
+    :ivar line: of the value, from 1.
+    """
+
+    path: Path
+    line: int
+    words: tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
 class NginxDirective:
     """One directive of nginx.
 
@@ -185,13 +200,13 @@ class NginxConfig:
 class Deploy:
     """The contents of all deploy files of a project.
 
-    :ivar more_arguments: the files that mention :data:`GUNICORN_CMD_ARGS`.
+    :ivar more_arguments: where :data:`GUNICORN_CMD_ARGS` is set or mentioned.
     """
 
     commands: tuple[StartCommand, ...]
     configs: tuple[ServerConfig, ...]
     nginx: tuple[NginxConfig, ...]
-    more_arguments: tuple[Path, ...] = ()
+    more_arguments: tuple[VariableArguments, ...] = ()
 
     def starting(self, *programs: str) -> list[StartCommand]:
         """The commands that start one of these programs."""

@@ -1,7 +1,8 @@
-"""The options of one gunicorn or uwsgi: its command line and configuration file, merged.
+"""The options of one gunicorn or uwsgi: command line, variable and configuration file, merged.
 
 Input: a start command and the project's configurations. Output: a :class:`Server` with each option
-once, and where it is set. The command line overrides the file, as in the servers themselves. Pure.
+once, and where it is set. As in the servers themselves, the command line overrides gunicorn's
+``GUNICORN_CMD_ARGS``, which overrides the file. Pure.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bridge.migrate.deploy.records import ConfigValue, ServerConfig, StartCommand
+from bridge.migrate.deploy.records import ConfigValue, Deploy, ServerConfig, StartCommand
 from bridge.migrate.literals import UNKNOWN
 
 __all__ = ["Option", "Server", "server_of_command", "server_of_config"]
@@ -165,7 +166,7 @@ def _uwsgi_name(flag: str) -> str:
 # -- both ------------------------------------------------------------------------------------------
 
 
-def server_of_command(command: StartCommand, configs: Sequence[ServerConfig], base: Path) -> Server:
+def server_of_command(command: StartCommand, deploy: Deploy, base: Path) -> Server:
     """The server that one command starts.
 
     :param base: the folder to start it in; default configuration files are looked for there and
@@ -184,16 +185,16 @@ def server_of_command(command: StartCommand, configs: Sequence[ServerConfig], ba
     if not is_gunicorn:
         words = [word for word in words if word not in inis]
     file = named.value if named else inis[0] if inis and not is_gunicorn else None
-    config, missing = _config(command.program, file, configs, {base, command.path.parent})
-    merged = {**_options_in(config), **options} if config else options
+    config, missing = _config(command.program, file, deploy.configs, {base, command.path.parent})
+    merged = {**_options_in(config), **_from_variable(command.program, deploy), **options}
     app = _app(command.program, merged, words)
     rest = (*words[1 if is_gunicorn else 0 :], *missing)
     return Server(command.program, command, merged, app, rest)
 
 
-def server_of_config(config: ServerConfig) -> Server:
+def server_of_config(config: ServerConfig, deploy: Deploy) -> Server:
     """The server of a configuration file that no command names."""
-    options = _options_in(config)
+    options = {**_options_in(config), **_from_variable(config.program, deploy)}
     return Server(config.program, None, options, _app(config.program, options, []), ())
 
 
@@ -205,22 +206,47 @@ def _add(options: dict[str, Option], option: Option) -> None:
     options[option.name] = option
 
 
+def _from_variable(program: str, deploy: Deploy) -> dict[str, Option]:
+    """The options that gunicorn takes from its variable.
+
+    An option whose values differ from file to file is UNKNOWN: which of them applies depends on
+    where the server runs.
+    """
+    merged: dict[str, Option] = {}
+    for arguments in deploy.more_arguments if program == "gunicorn" else ():
+        options: dict[str, Option] = {}
+        words = arguments.words or ()
+        place = (arguments.path, arguments.line)
+        for option in _parsed(words, place, _gunicorn_name, _GUNICORN_SWITCHES):
+            if option.name:
+                _add(options, option)
+        for name, option in options.items():
+            is_same = name not in merged or merged[name].value == option.value
+            merged[name] = option if is_same else replace(option, value=UNKNOWN)
+    return merged
+
+
 def _options_of(command: StartCommand) -> Iterator[Option]:
     """The options of a gunicorn command; its other words as options without a name."""
-    yield from _parsed(command, _gunicorn_name, _GUNICORN_SWITCHES)
+    place = (command.path, command.line)
+    yield from _parsed(command.argv[1:], place, _gunicorn_name, _GUNICORN_SWITCHES)
 
 
 def _uwsgi_options_of(command: StartCommand) -> Iterator[Option]:
-    yield from _parsed(command, _uwsgi_name, _UWSGI_SWITCHES)
+    place = (command.path, command.line)
+    yield from _parsed(command.argv[1:], place, _uwsgi_name, _UWSGI_SWITCHES)
 
 
 def _parsed(
-    command: StartCommand, name_of: Callable[[str], str], switches: frozenset[str]
+    arguments: Sequence[str],
+    place: tuple[Path, int],
+    name_of: Callable[[str], str],
+    switches: frozenset[str],
 ) -> Iterator[Option]:
     def option(name: str, shown: str, value: Any) -> Option:
-        return Option(name, shown, value, command.path, command.line)
+        return Option(name, shown, value, *place)
 
-    words = list(command.argv[1:])
+    words = list(arguments)
     while words:
         word = words.pop(0)
         flag, equals, value = word.partition("=")
@@ -261,8 +287,10 @@ def _config(
     return None, [str(named)]
 
 
-def _options_in(config: ServerConfig) -> dict[str, Option]:
+def _options_in(config: ServerConfig | None) -> dict[str, Option]:
     options: dict[str, Option] = {}
+    if config is None:
+        return options
     for written, value in config.values.items():
         name = _UWSGI_RENAMED.get(written, written) if config.program == "uwsgi" else written
         plain = _as_on_command_line(config.program, name, value)

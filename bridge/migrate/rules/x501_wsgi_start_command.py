@@ -116,7 +116,7 @@ def _block_for_variable(project: Project, server: Server, line: CommandLine) -> 
     """Block the fix if gunicorn gets options from a variable too, which uvicorn does not read."""
     if server.program != "gunicorn" or not project.deploy.more_arguments:
         return line
-    files = ", ".join(project.shown(path) for path in project.deploy.more_arguments)
+    files = ", ".join(project.shown(each.path) for each in project.deploy.more_arguments)
     return replace(line, blocked=(*line.blocked, f"options in {GUNICORN_CMD_ARGS} ({files})"))
 
 
