@@ -219,6 +219,25 @@ def test_a_systemd_socket_is_inherited() -> None:
     assert "ExecStart=/bin/uvicorn mysite.asgi:application --fd 3 --no-access-log\n" in after
 
 
+@pytest.mark.parametrize(
+    ("socket", "after"),
+    [
+        (
+            "[Socket]\nListenStream=0.0.0.0:8000\nBacklog=64\n",
+            "[Socket]\nListenStream=0.0.0.0:8000\nNoDelay=yes\nBacklog=64\n",
+        ),
+        ("[Socket]\nListenStream = 8000\nNoDelay=no\n", None),
+        ("[Socket]\nListenStream=/run/site.sock\n", None),
+    ],
+)
+def test_a_socket_of_systemd_sends_small_responses_at_once(socket: str, after: str | None) -> None:
+    unit = "[Service]\nExecStart=/bin/gunicorn mysite.wsgi -b fd://3\n"
+    files = {**DJANGO, "site.service": unit, "site.socket": socket}
+
+    assert fixed(files, CODE)["site.socket"] == (after or socket)
+    assert findings(files, CODE)[0].help.endswith(", with NoDelay=yes in its socket unit")
+
+
 def test_for_bridge_django_gets_the_asgi_application_of_bridge() -> None:
     files = {**DJANGO, **procfile("gunicorn mysite.wsgi -b :1 --access-logfile -")}
     after = fixed(files, CODE, target="bridge")
