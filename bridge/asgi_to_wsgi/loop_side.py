@@ -36,7 +36,7 @@ from bridge._http.rules import left_after, too_short
 from bridge._threads.asgiref_state import holds_locals
 from bridge._threads.job import SubmittedCall
 from bridge._threads.loop_thread import start_task
-from bridge.asgi_to_wsgi.outcome import Outcome, error_for_server, log_error
+from bridge.asgi_to_wsgi.outcome import CutByShutdown, Outcome, error_for_server, log_error
 from bridge.asgi_to_wsgi.request_body import RequestBody
 from bridge.asgi_to_wsgi.running_app import RunningApp
 from bridge.asgi_to_wsgi.sync_code import SyncJobs, enter_request, move_to_loop_thread
@@ -189,7 +189,7 @@ class LoopSide:
     def abandon(self) -> None:
         """The task ignores its cancellation, and the loop stops: end the server thread's wait."""
         if not self.finished:
-            self._fail(PoolClosed(f"{self._app.name} was shut down when {self._state}"))
+            self._fail(CutByShutdown(f"{self._app.name} was shut down when {self._state}"))
 
     # -- from the server thread -----------------------------------------------------------------
 

@@ -13,11 +13,15 @@ from bridge._http.messages import HTTP_RESPONSE, State
 from bridge.asgi_to_wsgi.client_watch import client_disconnected
 from bridge.errors import AppProtocolError, BridgeError, ClientDisconnected, PoolClosed
 
-__all__ = ["Outcome", "error_for_server", "log_error", "without_os_error"]
+__all__ = ["CutByShutdown", "Outcome", "error_for_server", "log_error", "without_os_error"]
 
 logger = logging.getLogger("bridge.asgi_to_wsgi")
 
 MAX_CAUSES = 20
+
+
+class CutByShutdown(PoolClosed):
+    """The shutdown of the app has ended this request, which bridge has logged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,7 @@ def error_for_server(error: BaseException | None, outcome: Outcome) -> BaseExcep
         option = f"task_timeout_s={outcome.timed_out_s:g}"
         return AppProtocolError(f"{where} took longer than {option}, when {outcome.state}")
     if outcome.shut_down:
-        return PoolClosed(f"{outcome.name} was shut down when {outcome.state}")
+        return CutByShutdown(f"{outcome.name} was shut down when {outcome.state}")
     return _caused_by(error, f"{where} cancelled itself when {outcome.state}")
 
 

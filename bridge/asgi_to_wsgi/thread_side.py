@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING, Any
 from bridge._http.sendfile import FileWrapper
 from bridge._threads.context import ContextOverlay
 from bridge.asgi_to_wsgi.client_watch import watch_client
-from bridge.asgi_to_wsgi.outcome import without_os_error
+from bridge.asgi_to_wsgi.outcome import CutByShutdown, without_os_error
 from bridge.asgi_to_wsgi.sync_code import HIDDEN, SyncJobs
 from bridge.errors import AppProtocolError, ClientDisconnected, PoolClosed
 from bridge.types import Environ, StartResponse
@@ -266,10 +266,14 @@ class ThreadSide:
         self._overlay.end(undo="asgi.scope" not in self._environ)
 
     def _error_for_server(self) -> BaseException:
-        """Why the response ends here; the server's own exception for a disconnect."""
+        """Why the response ends here; the server's own exception for a disconnect, which it does
+        not log, also for a response that the app's shutdown has cut."""
         error, self._loop_side.error = self._loop_side.error, None
         assert error is not None  # every call follows a check
-        if self._watch is not None and isinstance(error, ClientDisconnected):
+        is_quiet = isinstance(error, ClientDisconnected) or (
+            self._started and isinstance(error, CutByShutdown)
+        )
+        if is_quiet and self._watch is not None:
             return self._watch.make_error()
         return without_os_error(error, self._app.name)
 

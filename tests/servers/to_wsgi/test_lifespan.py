@@ -160,10 +160,13 @@ def test_with_the_hooks_an_endless_stream_does_not_prevent_the_shutdown(
         with pytest.raises(Aborted):
             stream.read()
         assert server.terminate().exit_code == 0
+        log = server.log()
         client.close()
 
     assert len(control.reports(key, "closed")) == 1
     assert len(control.reports(key, "shutdown")) == 1
+    assert "Traceback" not in log
+    assert log.count("cancelled 1 task(s)") == 1
 
 
 # -- failures --------------------------------------------------------------------------------------
