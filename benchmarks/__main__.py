@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
 from benchmarks import growth, in_process, report, waterfall
 from benchmarks.machine import facts
+from benchmarks.options import number
 from benchmarks.side_by_side import Clock, Contender, measure, planned_s
 from benchmarks.work import WORK, Work
 from bridge.errors import BridgeError
@@ -28,36 +28,29 @@ IN_PROCESS = ("waterfall", "growth", "in-process")
 _CHOICES = f"Choices: {', '.join([*WORK, *IN_PROCESS])}."
 
 
-def main(
-    only: Annotated[
-        list[str] | None,
-        typer.Option(help=f"Measure only this. Repeatable. {_CHOICES}"),
-    ] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds for each contender.")] = 5,
-    seconds: Annotated[int, typer.Option(min=1, help="Duration of a round, in seconds.")] = 3,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="One round of 1 s, and less work. Rough results.")
-    ] = False,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            file_okay=False,
-            metavar="FOLDER",
-            help="Write results.json, report.inc and the pictures there. Default: no files.",
-        ),
-    ] = None,
-) -> None:
+@click.command()
+@click.option("--only", multiple=True, help=f"Measure only this. Repeatable. {_CHOICES}")
+@number("--rounds", 5, "Rounds for each contender.")
+@number("--seconds", 3, "Duration of a round, in seconds.")
+@click.option("--quick", is_flag=True, help="One round of 1 s, and less work. Rough results.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Write results.json, report.inc and the pictures there. Default: no files.",
+)
+def main(only: tuple[str, ...], rounds: int, seconds: int, quick: bool, out: Path | None) -> None:
     """Measure bridge and its peers in turn, and report which targets are reached."""
     if quick:
         rounds, seconds = 1, 1
-    unknown = set(only or ()) - {*WORK, *IN_PROCESS}
+    unknown = set(only) - {*WORK, *IN_PROCESS}
     if unknown:
-        raise typer.BadParameter(f"{', '.join(sorted(unknown))}. {_CHOICES}", param_hint="--only")
+        raise click.BadParameter(f"{', '.join(sorted(unknown))}. {_CHOICES}", param_hint="--only")
     work = [name for name in WORK if WORK[name].in_quick or not quick]
     names = list(only or [*work, *IN_PROCESS])
     results = report.Results(facts(), {"rounds": rounds, "seconds": seconds, "quick": quick})
     total_s = sum(_planned_s(WORK[name], rounds, seconds) for name in names if name in WORK)
-    typer.echo(f"about {max(1, round(total_s * BOOT_FACTOR / 60))} minutes", err=True)
+    click.echo(f"about {max(1, round(total_s * BOOT_FACTOR / 60))} minutes", err=True)
     failed: list[str] = []
     with Clock(total_s) as clock:
         for name in names:
@@ -143,4 +136,4 @@ def _resources(work: Work) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    main()

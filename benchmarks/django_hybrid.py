@@ -9,14 +9,15 @@ so that the path of each request has to be resolved.
 from __future__ import annotations
 
 import os
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+import click
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 
 import bridge
+from benchmarks.options import number
 from benchmarks.side_by_side import Contender, gthread, measure, show, uvicorn
 from bridge.contrib.django import get_asgi_application
 
@@ -101,12 +102,12 @@ def contenders() -> list[Contender]:
     ]
 
 
-def main(
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds for each contender.")] = 5,
-    seconds: Annotated[int, typer.Option(min=1, help="Duration of a round, in seconds.")] = 4,
-    connections: Annotated[int, typer.Option(min=1, help="Connections of wrk.")] = 32,
-    quick: Annotated[bool, typer.Option("--quick", help="3 rounds of 2 seconds.")] = False,
-) -> None:
+@click.command()
+@number("--rounds", 5, "Rounds for each contender.")
+@number("--seconds", 4, "Duration of a round, in seconds.")
+@number("--connections", 32, "Connections of wrk.")
+@click.option("--quick", is_flag=True, help="3 rounds of 2 seconds.")
+def main(rounds: int, seconds: int, connections: int, quick: bool) -> None:
     """Measure a sync view behind startproject's middleware, and print the ratios."""
     if quick:
         rounds, seconds = 3, 2
@@ -118,4 +119,4 @@ def main(
 
 if __name__ == "__main__":
     os.environ.setdefault("PYTHONWARNINGS", "ignore")
-    typer.run(main)
+    main()

@@ -12,12 +12,12 @@ describes; the others use Flask's default, asgiref's.
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
 
-import typer
+import click
 from flask import Flask
 
 import bridge
+from benchmarks.options import number
 from benchmarks.side_by_side import gthread, measure, show, uvicorn
 
 
@@ -40,12 +40,12 @@ bridge_theirs = bridge.to_asgi(theirs)
 bridge_ours = bridge.to_asgi(ours)
 
 
-def main(
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds for each contender.")] = 5,
-    seconds: Annotated[int, typer.Option(min=1, help="Duration of a round, in seconds.")] = 5,
-    connections: Annotated[int, typer.Option(min=1, help="Connections of wrk.")] = 32,
-    quick: Annotated[bool, typer.Option("--quick", help="3 rounds of 2 seconds.")] = False,
-) -> None:
+@click.command()
+@number("--rounds", 5, "Rounds for each contender.")
+@number("--seconds", 5, "Duration of a round, in seconds.")
+@number("--connections", 32, "Connections of wrk.")
+@click.option("--quick", is_flag=True, help="3 rounds of 2 seconds.")
+def main(rounds: int, seconds: int, connections: int, quick: bool) -> None:
     """Measure the view in four setups, in turn, and print the ratios."""
     if quick:
         rounds, seconds = 3, 2
@@ -62,4 +62,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    main()

@@ -17,13 +17,13 @@ import statistics
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Annotated
 
-import typer
+import click
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from benchmarks.options import number
 from tests.harness.beside import Answer, answering, load, open_sockets
 from tests.harness.ports import HOST
 from tests.harness.servers import SERVERS, Server, serve
@@ -106,13 +106,13 @@ def pin_to_cpus(server: Server) -> None:
         os.sched_setaffinity(server.pid, usable[:1])
 
 
-def main(
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds with and without sockets.")] = 5,
-    sockets: Annotated[int, typer.Option(min=1, help="Open WebSockets.")] = 500,
-    requests: Annotated[int, typer.Option(min=100, help="HTTP requests per round.")] = 10_000,
-    connections: Annotated[int, typer.Option(min=1, help="HTTP connections.")] = 16,
-    limit: Annotated[float, typer.Option(help="Highest accepted ratio of the p99.")] = 1.5,
-) -> None:
+@click.command()
+@number("--rounds", 5, "Rounds with and without sockets.")
+@number("--sockets", 500, "Open WebSockets.")
+@number("--requests", 10_000, "HTTP requests per round.", least=100)
+@number("--connections", 16, "HTTP connections.")
+@click.option("--limit", default=1.5, show_default=True, help="Highest accepted ratio of the p99.")
+def main(rounds: int, sockets: int, requests: int, connections: int, limit: float) -> None:
     """Measure HTTP while WebSockets are open, and fail if it is slower than the limit."""
     with serve(UVICORN, TARGET, ready_path=None) as server:
         pin_to_cpus(server)
@@ -132,4 +132,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    main()

@@ -1,4 +1,4 @@
-"""The command ``bridge``, also ``python -m bridge``. Needs the extra ``[cli]``: typer and rich.
+"""The command ``bridge``, also ``python -m bridge``. Needs the extra ``[cli]``: click and rich.
 
 Exit codes: 2 for a command line that cannot be executed, 1 if the app or the server failed, 0
 otherwise, also after Ctrl-C and SIGTERM.

@@ -6,14 +6,14 @@ import sys
 
 __all__ = ["main"]
 
-_EXTRA = frozenset({"typer", "rich", "click", "shellingham"})
+_EXTRA = frozenset({"click", "rich"})
 
 
 def main(command: str = "bridge") -> int:
     """Run the command line.
 
     :param command: the name it was started by, for its help.
-    :returns: 2 if the extra ``[cli]`` is not installed; otherwise typer exits the process.
+    :returns: 2 if the extra ``[cli]`` is not installed; otherwise click exits the process.
     """
     try:
         import rich  # noqa: F401  # the commands import it late

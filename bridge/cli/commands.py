@@ -1,60 +1,32 @@
-"""The commands of ``bridge``, as typer parses them and ``--help`` shows them.
+"""The commands of ``bridge``, as click parses them and ``--help`` shows them.
 
 The modules that carry out a command are imported when it runs, so that ``bridge --help`` is fast.
-Each command ends in `typer.Exit`; see `bridge.cli.exit_errors`.
+Each command ends in `click.exceptions.Exit`; see `bridge.cli.exit_errors`.
 """
 
 from __future__ import annotations
 
-import platform
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
+from click.exceptions import Exit
 
-from bridge._version import __version__
-from bridge.cli.bench import command as bench
+from bridge._version import __version__, version_line
+from bridge.cli.bench.command import bench_command
+from bridge.cli.command_help import Group, option
 from bridge.cli.exit_errors import exit_on_error
-from bridge.cli.migrate import app as migrate_app
+from bridge.cli.migrate import migrate_group
 from bridge.cli.options import DEFAULT_GRACE_S, DEFAULT_THREADS, LogLevel, RunOptions
 from bridge.cli.root_path import normal_root_path
 from bridge.cli.servers.registry import SERVERS
-from bridge.cli.targets import AppDir, Interfaces, Targets, Websockets, parse_targets
+from bridge.cli.targets import parse_targets, takes_apps
 
 __all__ = ["app"]
 
-ServerName = StrEnum("ServerName", {name: name for name in SERVERS})  # type: ignore[misc]  # data
 
-
-app = typer.Typer(
-    name="bridge",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        print(f"bridge {__version__} (Python {platform.python_version()})")
-        raise typer.Exit
-
-
-@app.callback(epilog="[bold]Start with[/]  bridge run --help")
-def main(
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version",
-            callback=_print_version,
-            is_eager=True,
-            help="Show the version and exit.",
-        ),
-    ] = False,
-) -> None:
+@click.group("bridge", cls=Group, epilog="Start with: bridge run --help")
+@click.version_option(__version__, message=version_line())
+def app() -> None:
     """Run WSGI apps on ASGI servers, and ASGI apps on WSGI servers."""
 
 
@@ -62,121 +34,125 @@ def main(
 
 _ADDRESS, _SERVER = "Address", "Server"
 
-HELP = (
-    "Serve one or more apps, WSGI or ASGI, on any server.\n\n"
-    "Detects the interface of each app, adapts the app if the server needs the other one, and "
-    "starts the server. On Ctrl-C or SIGTERM, open requests are finished first."
-)
-EPILOG = (
-    "[bold]Examples[/]\n\n"
-    "bridge run main:app\n\n"
-    "bridge run main.py --reload\n\n"
-    "bridge run \"site:create_app('production')\" --workers 4\n\n"
-    "bridge run path/to/django/project --server granian --threads 20\n\n"
-    "bridge run mysite.asgi:application --server gunicorn --uds /run/mysite.sock\n\n"
-    "bridge run /=flask_app:app /api=api:app --websocket /ws=chat:app\n\n"
-    "[dim]Exit code: 0 after Ctrl-C or SIGTERM, 1 if the app or the server failed, 2 for a usage "
-    "error.[/]"
-)
+RUN_EPILOG = """\b
+Examples:
+  bridge run main:app
+  bridge run main.py --reload
+  bridge run "site:create_app('production')" --workers 4
+  bridge run path/to/django/project --server granian --threads 20
+  bridge run mysite.asgi:application --server gunicorn --uds /run/mysite.sock
+  bridge run /=flask_app:app /api=api:app --websocket /ws=chat:app
+
+Exit code: 0 after Ctrl-C or SIGTERM, 1 if the app or the server failed, 2 for a usage error.
+"""
 
 
-@app.command("run", help=HELP, epilog=EPILOG)
+@app.command("run", epilog=RUN_EPILOG)
+@takes_apps
+@option(
+    "--server",
+    type=click.Choice(list(SERVERS)),
+    metavar="NAME",
+    section=_SERVER,
+    help=f"The server: {', '.join(SERVERS)}. Default: the first of these that is installed.",
+)
+@option(
+    "--workers",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    section=_SERVER,
+    help="The number of server processes.",
+)
+@option(
+    "--threads",
+    type=click.IntRange(1),
+    metavar="N",
+    section=_SERVER,
+    help="The number of threads per process, for WSGI apps and for WSGI servers. Default: "
+    f"{DEFAULT_THREADS}.",
+)
+@option(
+    "--reload",
+    is_flag=True,
+    section=_SERVER,
+    help="Restart when a source file changes. For development, with one worker.",
+)
+@option(
+    "--grace-s",
+    type=click.IntRange(1),
+    default=DEFAULT_GRACE_S,
+    show_default=True,
+    metavar="N",
+    section=_SERVER,
+    help="Grace period for open requests at shutdown, in seconds.",
+)
+@option(
+    "--log-level",
+    type=click.Choice([level.value for level in LogLevel]),
+    default=LogLevel.INFO.value,
+    show_default=True,
+    metavar="NAME",
+    section=_SERVER,
+    help=f"The log level: {', '.join(LogLevel)}. Requests are logged at info and debug.",
+)
+@option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    metavar="ADDRESS",
+    section=_ADDRESS,
+    help="The address to listen on. Use 0.0.0.0 to listen on all interfaces.",
+)
+@option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8000,
+    show_default=True,
+    metavar="N",
+    section=_ADDRESS,
+    help="The port to listen on. Use 0 for any free port.",
+)
+@option(
+    "--uds",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    section=_ADDRESS,
+    help="The path of a Unix socket to listen on, instead of --host and --port.",
+)
+@option(
+    "--root-path",
+    default="",
+    metavar="PATH",
+    section=_ADDRESS,
+    help="The path below which a proxy serves the app, for example /shop. The proxy may strip it "
+    "from requests or not.",
+)
 def run_command(
-    targets: Targets = None,
-    server: Annotated[
-        ServerName | None,
-        typer.Option(
-            metavar="NAME",
-            rich_help_panel=_SERVER,
-            help=f"The server: {', '.join(SERVERS)}. Default: the first of these that is "
-            "installed.",
-        ),
-    ] = None,
-    workers: Annotated[
-        int,
-        typer.Option(
-            min=1, metavar="N", rich_help_panel=_SERVER, help="The number of server processes."
-        ),
-    ] = 1,
-    threads: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            metavar="N",
-            rich_help_panel=_SERVER,
-            help="The number of threads per process, for WSGI apps and for WSGI servers. "
-            f"Default: {DEFAULT_THREADS}.",
-        ),
-    ] = None,
-    reload: Annotated[
-        bool,
-        typer.Option(
-            "--reload",
-            rich_help_panel=_SERVER,
-            help="Restart when a source file changes. For development, with one worker.",
-        ),
-    ] = False,
-    grace_s: Annotated[
-        int,
-        typer.Option(
-            min=1,
-            metavar="N",
-            rich_help_panel=_SERVER,
-            help="Grace period for open requests at shutdown, in seconds.",
-        ),
-    ] = DEFAULT_GRACE_S,
-    log_level: Annotated[
-        LogLevel,
-        typer.Option(
-            metavar="NAME",
-            rich_help_panel=_SERVER,
-            help=f"The log level: {', '.join(LogLevel)}. Requests are logged at info and debug.",
-        ),
-    ] = LogLevel.INFO,
-    host: Annotated[
-        str,
-        typer.Option(
-            metavar="ADDRESS",
-            rich_help_panel=_ADDRESS,
-            help="The address to listen on. Use 0.0.0.0 to listen on all interfaces.",
-        ),
-    ] = "127.0.0.1",
-    port: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            max=65535,
-            metavar="N",
-            rich_help_panel=_ADDRESS,
-            help="The port to listen on. Use 0 for any free port.",
-        ),
-    ] = 8000,
-    uds: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="PATH",
-            rich_help_panel=_ADDRESS,
-            help="The path of a Unix socket to listen on, instead of --host and --port.",
-        ),
-    ] = None,
-    root_path: Annotated[
-        str,
-        typer.Option(
-            metavar="PATH",
-            show_default=False,
-            rich_help_panel=_ADDRESS,
-            help="The path below which a proxy serves the app, for example /shop. The proxy may "
-            "strip it from requests or not.",
-        ),
-    ] = "",
-    websocket: Websockets = None,
-    interface: Interfaces = None,
-    app_dir: AppDir = None,
+    targets: tuple[str, ...],
+    websockets: tuple[str, ...],
+    interfaces: tuple[str, ...],
+    app_dir: Path | None,
+    server: str | None,
+    workers: int,
+    threads: int | None,
+    reload: bool,
+    grace_s: int,
+    log_level: str,
+    host: str,
+    port: int,
+    uds: Path | None,
+    root_path: str,
 ) -> None:
-    """Carry out ``bridge run``. The user sees :data:`HELP`."""
+    """Serve one or more apps, WSGI or ASGI, on any server.
+
+    Detects the interface of each app, adapts the app if the server needs the other one, and starts
+    the server. On Ctrl-C or SIGTERM, open requests are finished first.
+    """
     with exit_on_error():
         options = RunOptions(
-            apps=parse_targets(targets or (), websocket or (), interface or ()),
+            apps=parse_targets(targets, websockets, interfaces),
             host=host,
             port=port,
             uds=uds,
@@ -184,30 +160,31 @@ def run_command(
             threads=threads,
             reload=reload,
             root_path=normal_root_path(root_path),
-            log_level=log_level,
+            log_level=LogLevel(log_level),
             grace_s=grace_s,
             app_dir=app_dir,
         )
         from bridge.cli.run import run
 
-        raise typer.Exit(run(options, None if server is None else server.value))
+        raise Exit(run(options, server))
 
 
 # -- bridge routes ---------------------------------------------------------------------------------
 
-ROUTES_EPILOG = (
-    "[bold]Examples[/]\n\n"
-    "bridge routes main:app\n\n"
-    "bridge routes /=flask_app:app /api=api:app --websocket /ws=chat:app"
-)
+ROUTES_EPILOG = """\b
+Examples:
+  bridge routes main:app
+  bridge routes /=flask_app:app /api=api:app --websocket /ws=chat:app
+"""
 
 
 @app.command("routes", epilog=ROUTES_EPILOG)
+@takes_apps
 def routes_command(
-    targets: Targets = None,
-    websocket: Websockets = None,
-    interface: Interfaces = None,
-    app_dir: AppDir = None,
+    targets: tuple[str, ...],
+    websockets: tuple[str, ...],
+    interfaces: tuple[str, ...],
+    app_dir: Path | None,
 ) -> None:
     """Show which app is mounted where, with its interface and adapters.
 
@@ -215,7 +192,7 @@ def routes_command(
     shown.
     """
     with exit_on_error():
-        apps = parse_targets(targets or (), websocket or (), interface or ())
+        apps = parse_targets(targets, websockets, interfaces)
         from bridge.cli import routes
         from bridge.cli.served_apps import load_apps
 
@@ -225,5 +202,5 @@ def routes_command(
 
 # -- bridge bench, bridge migrate ------------------------------------------------------------------
 
-app.command("bench", help=bench.HELP, epilog=bench.EPILOG)(bench.bench_command)
-app.add_typer(migrate_app, name="migrate")
+app.add_command(bench_command)
+app.add_command(migrate_group)

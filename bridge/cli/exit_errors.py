@@ -1,7 +1,8 @@
 """Turns errors of a command into a message on stderr and an exit code.
 
-Expected errors end in `typer.Exit` with 0, 1 or 2 and one line on stderr that starts with
-``bridge:``, below the traceback of the app's own error if there is one. Runs on the main thread.
+Expected errors end in `click.exceptions.Exit` with 0, 1 or 2 and one line on stderr that starts
+with ``bridge:``, below the traceback of the app's own error if there is one. Runs on: the main
+thread.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import typer
+from click.exceptions import Exit
 
 from bridge.cli.options import UsageError
 from bridge.cli.shutdown import treat_sigterm_as_ctrl_c
@@ -27,12 +28,12 @@ def exit_on_error() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        raise typer.Exit from None
+        raise Exit(0) from None
     except BridgeError as error:
         if error.__cause__ is not None:
             _print_traceback(error.__cause__)
         print(f"bridge: {error}", file=sys.stderr)
-        raise typer.Exit(_exit_code(error)) from None
+        raise Exit(_exit_code(error)) from None
 
 
 def _exit_code(error: BridgeError) -> int:

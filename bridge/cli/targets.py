@@ -1,73 +1,76 @@
 """The arguments that name apps: ``main:app``, ``/api=api:app``, ``--websocket``, ``--interface``.
 
-Declares them for typer, for every command that takes apps, and parses them into one
+Declares them for every command that takes apps, and parses them into one
 :class:`~bridge.cli.options.RequestedApp` each. Pure.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Any, TypeVar
 
-import typer
+import click
 
 from bridge._http.paths import shown
+from bridge.cli.command_help import argument, option
 from bridge.cli.options import RequestedApp, UsageError
 from bridge.errors import ConfigError
 from bridge.router.prefixes import normal_prefix
 from bridge.types import Interface
 
-__all__ = ["AppDir", "Interfaces", "Targets", "Websockets", "parse_targets"]
+__all__ = ["parse_targets", "takes_apps"]
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _MOUNTED = re.compile(r"(?P<prefix>/[^=:(]*)=(?P<target>.+)", re.DOTALL)
 _WITHOUT_SLASH = re.compile(r"[\w-]*=")
 _INTERFACES: dict[str, Interface] = {"wsgi": "wsgi", "asgi": "asgi"}
 
-_PANEL = "App"
-
-Targets = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="TARGET...",
-        show_default=False,
-        help="The app: module:attr, \"module:factory('x')\", a module, a .py file, or a folder "
-        "with manage.py (a Django project). To serve several apps together, mount each as "
-        "/PREFIX=TARGET.",
-    ),
-]
-Websockets = Annotated[
-    list[str] | None,
-    typer.Option(
+_SECTION = "App"
+_TARGETS = argument(
+    "targets",
+    nargs=-1,
+    metavar="[TARGET]...",
+    help="The app: module:attr, \"module:factory('x')\", a module, a .py file, or a folder with "
+    "manage.py (a Django project). To serve several apps together, mount each as /PREFIX=TARGET.",
+)
+_OPTIONS = (
+    option(
+        "--websocket",
+        "websockets",
+        multiple=True,
         metavar="[/PREFIX=]TARGET",
-        show_default=False,
-        rich_help_panel=_PANEL,
+        section=_SECTION,
         help="An ASGI app that serves WebSocket connections only: those below a prefix or, without "
         "one, those that no other app accepts. Repeatable. Example: --websocket /ws=chat:app.",
     ),
-]
-Interfaces = Annotated[
-    list[str] | None,
-    typer.Option(
+    option(
+        "--interface",
+        "interfaces",
+        multiple=True,
         metavar="[/PREFIX=]NAME",
-        show_default=False,
-        rich_help_panel=_PANEL,
+        section=_SECTION,
         help="wsgi or asgi, for apps whose interface cannot be detected; with a prefix, only for "
         "the app mounted there. Repeatable. Example: --interface /api=wsgi.",
     ),
-]
-AppDir = Annotated[
-    Path | None,
-    typer.Option(
-        exists=True,
-        file_okay=False,
+    option(
+        "--app-dir",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
         metavar="PATH",
-        rich_help_panel=_PANEL,
+        section=_SECTION,
         help="The folder to import modules from. Default: the current directory.",
     ),
-]
+)
+
+
+def takes_apps(command: F) -> F:
+    """Add the arguments ``targets``, ``websockets``, ``interfaces`` and ``app_dir``."""
+    for add in reversed(_OPTIONS):
+        command = add(command)
+    return _TARGETS(command)
 
 
 def parse_targets(

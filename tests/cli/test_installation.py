@@ -9,14 +9,23 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 import bridge
 
 ROOT = Path(bridge.__file__).parent
-COMMAND = "import sys, wsgi_asgi_bridge; sys.exit(wsgi_asgi_bridge.main())"
+COMMAND = """\
+import sys
+import wsgi_asgi_bridge
+sys.argv[0] = "/usr/bin/wsgi-asgi-bridge"
+sys.exit(wsgi_asgi_bridge.main())
+"""
+ALLOWED = {"asgiref", "click", "rich", "markdown-it-py", "mdurl", "pygments"}
+"""What the command line may install beside a user's app."""
 THEIRS = {
     "__init__.py": "from bridge.framework import django\n\n__all__ = ['django']\n",
     "config.py": "import yaml\n",
@@ -110,7 +119,7 @@ def test_a_folder_that_hides_the_package(site: Path, tmp_path: Path) -> None:
     (hiding / "bridge").mkdir(parents=True)
     (hiding / "bridge" / "__init__.py").write_text("")
 
-    done = run(site, f"import sys; sys.path.insert(0, {str(hiding)!r}); {COMMAND}", "--version")
+    done = run(site, f"import sys; sys.path.insert(0, {str(hiding)!r})\n{COMMAND}", "--version")
 
     assert done.returncode == 2
     assert f"that Python finds ({hiding / 'bridge'}) is another one" in done.stderr
@@ -121,3 +130,27 @@ def test_importing_another_version_of_a_file_is_not_an_error(site: Path) -> None
     (site / "bridge" / "notes.txt").write_text("")
 
     assert run(site, "import bridge").returncode == 0
+
+
+def test_the_version_is_printed_without_importing_the_package(site: Path) -> None:
+    code = COMMAND.replace("sys.exit(", "print(").replace(
+        ".main())", ".main(), 'bridge' in sys.modules, 'click' in sys.modules)"
+    )
+
+    assert run(site, code, "--version").stdout.splitlines()[1:] == ["0 False False"]
+
+
+def test_the_command_line_installs_nothing_that_an_app_may_pin() -> None:
+    found: set[str] = set()
+    names = {"wsgi-asgi-bridge": "cli"}
+    while names:
+        name, extra = names.popitem()
+        for text in requires(name) or ():
+            each = Requirement(text)
+            if each.marker is None or each.marker.evaluate({"extra": extra}):
+                if each.name not in found:
+                    names[each.name] = ""
+                found.add(each.name)
+
+    assert found <= ALLOWED
+    assert {"asgiref", "click", "rich"} <= found

@@ -66,7 +66,7 @@ def test_without_uvicorn_the_next_server_is_chosen(without: dict[str, str]) -> N
     assert line.startswith("--reload: waitress does not support it")
 
 
-@pytest.mark.parametrize("missing", ["typer", "rich"])
+@pytest.mark.parametrize("missing", ["click", "rich"])
 @pytest.mark.parametrize("args", [["run", FLASK], ["--version"], []])
 def test_without_the_extra_the_error_names_it(
     missing: str, args: list[str], without: dict[str, str]

@@ -1,112 +1,102 @@
-"""``bridge bench``: its command line as typer parses it, and the run. Runs on the main thread."""
+"""``bridge bench``: its command line as click parses it, and the run. Runs on the main thread."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Any, TypeVar
 
-import typer
+import click
 
 from bridge.cli.bench.options import BenchOptions
+from bridge.cli.command_help import Command, argument, option
 from bridge.cli.exit_errors import exit_on_error
 from bridge.cli.options import DEFAULT_THREADS
 
-__all__ = ["EPILOG", "HELP", "bench_command"]
+__all__ = ["bench_command"]
 
-HELP = (
-    "Measure your own app with and without bridge.\n\n"
-    "Starts a server for each setup that is installed, requests one page from all of them in turn, "
-    "and reports which setup is fastest, even if it is the one you have now."
-)
-EPILOG = (
-    "[bold]Examples[/]\n\n"
-    "bridge bench main:app\n\n"
-    "bridge bench main:app --path /api/items --connections 100\n\n"
-    "bridge bench path/to/django/project --only bridge --only gunicorn\n\n"
-    "[dim]Uses wrk as load generator; where wrk is not installed, a slower built-in one.[/]"
-)
+F = TypeVar("F", bound=Callable[..., Any])
+
+EPILOG = """\b
+Examples:
+  bridge bench main:app
+  bridge bench main:app --path /api/items --connections 100
+  bridge bench path/to/django/project --only bridge --only gunicorn
+
+Uses wrk as load generator; where wrk is not installed, a slower built-in one.
+"""
 _LOAD, _APP, _OUTPUT = "Load", "App", "Output"
 
 
-def bench_command(
-    target: Annotated[
-        str,
-        typer.Argument(metavar="TARGET", show_default=False, help="The app, as for `bridge run`."),
-    ],
-    path: Annotated[
-        str, typer.Option(metavar="PATH", rich_help_panel=_LOAD, help="Page to request.")
-    ] = "/",
-    connections: Annotated[
-        int,
-        typer.Option(min=1, metavar="N", rich_help_panel=_LOAD, help="Concurrent connections."),
-    ] = 32,
-    seconds: Annotated[
-        int,
-        typer.Option(
-            min=1, metavar="N", rich_help_panel=_LOAD, help="Duration of a round, in seconds."
-        ),
-    ] = 3,
-    rounds: Annotated[
-        int, typer.Option(min=1, metavar="N", rich_help_panel=_LOAD, help="Rounds for each setup.")
-    ] = 3,
-    threads: Annotated[
-        int,
-        typer.Option(
-            min=1, metavar="N", rich_help_panel=_LOAD, help="Threads of each server and adapter."
-        ),
-    ] = DEFAULT_THREADS,
-    only: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            rich_help_panel=_LOAD,
-            help="Measure only setups with NAME in their name. Repeatable.",
-        ),
-    ] = None,
-    interface: Annotated[
-        Literal["wsgi", "asgi"] | None,
-        typer.Option(
-            metavar="NAME",
-            rich_help_panel=_APP,
-            help="wsgi or asgi, for apps whose interface cannot be detected.",
-        ),
-    ] = None,
-    app_dir: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True,
-            file_okay=False,
-            metavar="PATH",
-            rich_help_panel=_APP,
-            help="Import the app from this directory. Default: the current directory.",
-        ),
-    ] = None,
-    svg: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", rich_help_panel=_OUTPUT, help="Write the bars as SVG."),
-    ] = None,
-    json: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", rich_help_panel=_OUTPUT, help="Write all numbers as JSON."),
-    ] = None,
-) -> None:
-    """Run ``bridge bench``; the user sees :data:`HELP`."""
+def _number(name: str, default: int, help: str) -> Callable[[F], F]:
+    return option(
+        name,
+        type=click.IntRange(1),
+        default=default,
+        show_default=True,
+        metavar="N",
+        section=_LOAD,
+        help=help,
+    )
+
+
+@click.command("bench", cls=Command, epilog=EPILOG)
+@argument("target", metavar="TARGET", help="The app, as for `bridge run`.")
+@option(
+    "--path",
+    default="/",
+    show_default=True,
+    metavar="PATH",
+    section=_LOAD,
+    help="Page to request.",
+)
+@_number("--connections", 32, "Concurrent connections.")
+@_number("--seconds", 3, "Duration of a round, in seconds.")
+@_number("--rounds", 3, "Rounds for each setup.")
+@_number("--threads", DEFAULT_THREADS, "Threads of each server and adapter.")
+@option(
+    "--only",
+    multiple=True,
+    metavar="NAME",
+    section=_LOAD,
+    help="Measure only setups with NAME in their name. Repeatable.",
+)
+@option(
+    "--interface",
+    type=click.Choice(["wsgi", "asgi"]),
+    metavar="NAME",
+    section=_APP,
+    help="wsgi or asgi, for apps whose interface cannot be detected.",
+)
+@option(
+    "--app-dir",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="PATH",
+    section=_APP,
+    help="Import the app from this directory. Default: the current directory.",
+)
+@option(
+    "--svg",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    section=_OUTPUT,
+    help="Write the bars as SVG.",
+)
+@option(
+    "--json",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    section=_OUTPUT,
+    help="Write all numbers as JSON.",
+)
+def bench_command(only: tuple[str, ...], **options: Any) -> None:
+    """Measure your own app with and without bridge.
+
+    Starts a server for each setup that is installed, requests one page from all of them in turn,
+    and reports which setup is fastest, even if it is the one you have now.
+    """
     with exit_on_error():
-        _bench(
-            BenchOptions(
-                target=target,
-                path=path,
-                connections=connections,
-                seconds=seconds,
-                rounds=rounds,
-                threads=threads,
-                only=only or [],
-                interface=interface,
-                app_dir=app_dir,
-                svg=svg,
-                json=json,
-            )
-        )
+        _bench(BenchOptions(only=list(only), **options))
 
 
 def _bench(options: BenchOptions) -> None:
