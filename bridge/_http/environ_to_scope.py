@@ -16,6 +16,7 @@ from urllib.parse import unquote_to_bytes
 
 from bridge._http.paths import quoted
 from bridge._http.rules import CACHE_SIZE, BadRequest, LengthRequired, parse_length
+from bridge._http.silent import SilentMapping, revealed
 from bridge.types import Environ, RawHeaders, Scope
 
 __all__ = ["body_length", "build_scope", "is_websocket"]
@@ -62,6 +63,8 @@ def build_scope(environ: Environ, state: Mapping[str, Any]) -> Scope:
     elif not path:  # RFC 9112, 3.2: an empty path is "/", or "*" for OPTIONS *
         path = "*" if environ.get("RAW_URI") == "*" else "/"
     protocol: str = environ["SERVER_PROTOCOL"]
+    silent = SilentMapping()
+    silent.mapping = environ
     scope: Scope = {
         "type": "http",
         "asgi": ASGI_VERSION.copy(),
@@ -77,11 +80,11 @@ def build_scope(environ: Environ, state: Mapping[str, Any]) -> Scope:
         "server": _server(environ),
         "state": {**state},
         "extensions": _extensions(environ),
-        "wsgi_environ": environ,
+        "wsgi_environ": silent,
     }
     earlier = environ.get("asgi.scope")
     if earlier is not None:
-        _pass_on(scope, earlier)
+        _pass_on(scope, revealed(earlier))
     return scope
 
 

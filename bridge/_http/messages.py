@@ -88,10 +88,17 @@ class Conversation:
         where = f"{self.name}: the {sender} sent"
         if not isinstance(message, Mapping) or not isinstance(message.get("type"), str):
             return _ERRORS[sender](
-                f'{where} {message!r}; an ASGI message is a dict with a str under "type"'
+                f'{where} {_shape(message)}; an ASGI message is a dict with a str under "type"'
             )
         allowed = " or ".join(_allowed(self.moves[state], sender)) or "nothing"
         return _ERRORS[sender](f"{where} {_event(message)} when {state}; allowed was {allowed}")
+
+
+def _shape(message: object) -> str:
+    """What was sent in place of a message. Not its values: its headers may contain cookies."""
+    if isinstance(message, Mapping):
+        return f"a dict with the keys {', '.join(map(str, message)) or '(none)'}"
+    return type(message).__name__
 
 
 def _event(message: Mapping[str, Any]) -> str:

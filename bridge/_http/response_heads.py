@@ -12,9 +12,9 @@ out from an ASGI app.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -47,7 +47,7 @@ _CLASSES = {2: "Success", 3: "Redirection", 4: "Client Error", 5: "Server Error"
 _TOKEN_CHARACTERS = "RFC 9110 allows letters, digits and !#$%&'*+-.^_`|~"
 
 
-@dataclass(slots=True)
+@dataclasses.dataclass(slots=True)
 class Head(Generic[StatusT, TextT]):
     """The head of a response.
 
@@ -56,7 +56,7 @@ class Head(Generic[StatusT, TextT]):
     """
 
     status: StatusT
-    headers: list[tuple[TextT, TextT]]
+    headers: list[tuple[TextT, TextT]] = dataclasses.field(repr=False)  # such as cookies
     content_length: int | None
     bodyless: bool
 
@@ -92,7 +92,7 @@ def head_for_asgi(status: str, response_headers: ResponseHeaders) -> AsgiHead:
         code = _parse_status(status)
     if not isinstance(response_headers, list):
         raise AppProtocolError(
-            f"start_response(): response_headers is {_kind(response_headers)}; "
+            f"start_response(): response_headers is {type(response_headers).__name__}; "
             "PEP 3333 asks for a list of (name, value) tuples"
         )
     length: int | None = None
@@ -151,7 +151,7 @@ def _parse_name(item: object) -> tuple[str, bytes, str]:
     """A header whose name has not been seen before, or that is not one at all."""
     if not isinstance(item, (tuple, list)) or len(item) != 2:
         raise AppProtocolError(
-            f"start_response(): header {item!r}; PEP 3333 asks for a (name, value) tuple"
+            f"start_response(): a header is {_shape(item)}; PEP 3333 asks for a (name, value) tuple"
         )
     name, value = item
     if not isinstance(name, str):
@@ -172,7 +172,7 @@ def _parse_name(item: object) -> tuple[str, bytes, str]:
 def _check_native_value(raw_name: bytes, value: object) -> None:
     where = f"start_response(): value of header {raw_name.decode('latin-1')!r}"
     if not isinstance(value, str):
-        raise AppProtocolError(f"{where} is {_kind(value)}; PEP 3333 asks for str")
+        raise AppProtocolError(f"{where} is {type(value).__name__}; PEP 3333 asks for str")
     _check_value(where, value)
     try:
         value.encode("latin-1")
@@ -264,8 +264,8 @@ def _iterable(headers: Any) -> Iterable[Any]:
         items: Iterable[Any] = iter(headers)
     except TypeError:
         raise AppProtocolError(
-            f"http.response.start: headers is {headers!r}; the ASGI spec asks for an iterable of "
-            "[name, value] pairs of bytes"
+            f"http.response.start: headers is {type(headers).__name__}; the ASGI spec asks for an "
+            "iterable of [name, value] pairs of bytes"
         ) from None
     return items
 
@@ -274,14 +274,16 @@ def _decode_field(item: object) -> tuple[str | None, str]:
     """A field whose name has not been seen before, or that is not one at all."""
     if not isinstance(item, (tuple, list)) or len(item) != 2:
         raise AppProtocolError(
-            f"http.response.start: header {item!r}; the ASGI spec asks for a [name, value] pair"
+            f"http.response.start: a header is {_shape(item)}; "
+            "the ASGI spec asks for a [name, value] pair"
         )
     raw_name, raw_value = (
         bytes(part) if isinstance(part, (bytearray, memoryview)) else part for part in item
     )
     if not isinstance(raw_name, bytes) or not isinstance(raw_value, bytes):
         raise AppProtocolError(
-            f"http.response.start: header {item!r}; the ASGI spec asks for bytes, "
+            f"http.response.start: header {raw_name!r} is {type(raw_name).__name__} and its value "
+            f"{type(raw_value).__name__}; the ASGI spec asks for bytes, "
             "such as (b'content-type', b'text/plain')"
         )
     name: str | None = raw_name.decode("latin-1")
@@ -299,6 +301,12 @@ def _decode_field(item: object) -> tuple[str | None, str]:
 
 
 # -- both ------------------------------------------------------------------------------------------
+
+
+def _shape(item: object) -> str:
+    """What an app has sent in place of a header. Not its value, which may be a cookie."""
+    kind = type(item).__name__
+    return f"a {kind} of {len(item)}" if isinstance(item, (tuple, list)) else kind
 
 
 def _check_value(where: str, value: str) -> None:

@@ -17,6 +17,7 @@ from urllib.parse import unquote_to_bytes
 from bridge._http.paths import below, normal_root, path_of_target, quoted
 from bridge._http.rules import CACHE_SIZE, BadRequest, parse_length
 from bridge._http.sendfile import FileWrapper
+from bridge._http.silent import SilentMapping
 from bridge._version import __version__
 from bridge.errors import AppProtocolError
 from bridge.types import Environ, Scope, TrustedEnviron, UnderscoreHeaders
@@ -78,7 +79,9 @@ class EnvironBuilder:
         else:  # a unix socket: granian says ("", 0)
             del environ["REMOTE_PORT"]
         environ["wsgi.errors"] = sys.stderr
-        environ["asgi.scope"] = scope
+        silent = SilentMapping()
+        silent.mapping = scope
+        environ["asgi.scope"] = silent
         self._add_headers(environ, scope["headers"])
         extensions = scope.get("extensions")
         if extensions and extensions.get("tls") is not None:
@@ -210,7 +213,8 @@ def _checked(trusted: Mapping[str, str]) -> Mapping[str, str]:
     for key, value in trusted.items():
         if type(key) is not str or type(value) is not str:
             raise AppProtocolError(
-                f"trusted_environ returned {key!r}: {value!r}; keys and values must be str"
+                f"trusted_environ returned {key!r} with a value of type {type(value).__name__}; "
+                "keys and values must be str"
             )
     return trusted
 

@@ -117,6 +117,7 @@ class AsgiToWsgi:
         body = None if length == 0 else RequestBody(environ, length, window)
         context = copy_context()
         loop_side = LoopSide(running, scope, body, context)
+        del scope  # error reports print the local variables of each frame of a traceback
         try:
             running.inbox.post(loop_side.start)
             loop_side.wakeup.acquire(timeout=POLL_S)

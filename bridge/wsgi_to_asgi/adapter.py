@@ -141,6 +141,7 @@ class WsgiToAsgi:
                 return
             request.open_body(environ, message)
         job = ThreadSide(self.app, environ, scope, loop, response)
+        del environ  # error reports print the local variables of each frame of a traceback
         try:
             self._pool.post(job, loop)
         except (PoolSaturated, PoolClosed) as error:

@@ -181,7 +181,7 @@ class _RawWebSocket:
         """Run the app, and pass messages on in both directions."""
         request = self._request()
         environ = environs.build(request)
-        environ["asgi.scope"] = self._scope
+        environ["asgi.scope"].mapping = self._scope  # of the WebSocket, not of its handshake
         environ["wsgi.input"] = io.BytesIO()
         response = ResponseBody(inbox, WINDOW)
         self._our_end, app_end = socket.socketpair()

@@ -29,6 +29,7 @@ from django.db import connections
 
 from bridge._frameworks.django_request import StreamedRequest
 from bridge._http.rules import HOP_BY_HOP
+from bridge._http.silent import revealed
 from bridge.contrib.django.chain import ChainRecorder
 from bridge.sync.iterate_loop import iterate_in_loop
 from bridge.sync.iterate_threads import iterate_in_threads
@@ -52,7 +53,8 @@ class BridgedRequest(StreamedRequest):
     @property
     def scope(self) -> Scope | None:
         """The ASGI scope, as in ``ASGIRequest``; None on a WSGI server."""
-        return self.environ.get("asgi.scope")
+        scope: Scope | None = revealed(self.environ.get("asgi.scope"))
+        return scope
 
 
 class WsgiSide(ChainRecorder, WSGIHandler):

@@ -205,7 +205,7 @@ def test_a_header_name_of_an_asgi_app_must_be_a_token(name: bytes, again: int) -
     "field", [("x-a", "1"), (b"x-a", "1"), ("x-a", b"1"), b"ab", (b"x-a",), None, (b"a", None)]
 )
 def test_a_header_of_an_asgi_app_must_be_a_pair_of_bytes(field: Any) -> None:
-    with pytest.raises(AppProtocolError, match=r"http\.response\.start: header"):
+    with pytest.raises(AppProtocolError, match=r"http\.response\.start: (a )?header"):
         head_of(field)
 
 
