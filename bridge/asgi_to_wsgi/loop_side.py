@@ -38,6 +38,7 @@ from bridge._threads.job import SubmittedCall
 from bridge._threads.loop_thread import start_task
 from bridge.asgi_to_wsgi.outcome import CutByShutdown, Outcome, error_for_server, log_error
 from bridge.asgi_to_wsgi.request_body import RequestBody
+from bridge.asgi_to_wsgi.response_file import FileOpening, ResponseFile
 from bridge.asgi_to_wsgi.running_app import RunningApp
 from bridge.asgi_to_wsgi.sync_code import SyncJobs, enter_request, move_to_loop_thread
 from bridge.errors import AppProtocolError, ClientDisconnected, PoolClosed
@@ -65,7 +66,8 @@ class LoopSide:
     :ivar body: of the request; None if there is none.
     :ivar head: of the response.
     :ivar chunks: of the response's body, for the server thread to take.
-    :ivar file: instead of chunks, the path of a file to send.
+    :ivar opening: a file for the server thread to open. Set by the loop, cleared by that thread.
+    :ivar file: open, to be sent instead of chunks.
     :ivar error: why the response will never be complete.
     :ivar finished: nothing more will follow: the response is complete, or there is an ``error``.
     :ivar sync_jobs: sync code for the server thread to run, if there has been any.
@@ -99,7 +101,8 @@ class LoopSide:
         self.wakeup.acquire()
         self.body = body
         self.chunks: deque[bytes] = deque()
-        self.file: str | None = None
+        self.opening: FileOpening | None = None
+        self.file: ResponseFile | None = None
         self.error: BaseException | None = None
         self.finished = False
         self.sync_jobs: SyncJobs | None = None
@@ -115,7 +118,7 @@ class LoopSide:
     @property
     def is_whole(self) -> bool:
         """For the server thread: the response is there, and nothing else is needed from it."""
-        return self.finished and self.sync_jobs is None and self.error is None and self.file is None
+        return self.finished and self.sync_jobs is None and self.error is None
 
     # -- the task -------------------------------------------------------------------------------
 
@@ -232,7 +235,7 @@ class LoopSide:
         self._wake_thread()
 
     def resume(self) -> None:
-        """The server has taken some of the response."""
+        """The server has taken some of the response, or its thread has opened the file."""
         self._notify()
 
     # -- waiting --------------------------------------------------------------------------------
@@ -293,6 +296,8 @@ class LoopSide:
         elif kind == "http.response.early_hint":
             await self._send_hints(message)
             return  # the state is unchanged, or another task has changed it
+        elif kind == "http.response.pathsend":
+            await self._send_file(message, state)
         else:
             self._send_extension(kind, message)
         self._state = state
@@ -346,14 +351,44 @@ class LoopSide:
         if self._disconnected:
             raise ClientDisconnected("the client disconnected before the response was complete")
 
+    async def _send_file(self, message: Message, state: State) -> None:
+        """Send a file by its path. Returns once it is open, or not needed.
+
+        :param state: of the response, once it is sent.
+        :raises OSError: it cannot be opened. The app may send something else.
+        """
+        path = message.get("path")
+        if not isinstance(path, str):
+            raise AppProtocolError(
+                f"{message['type']}: path is {path!r}; the ASGI spec asks for a str"
+            )
+        if not self.head.bodyless:  # opened for HEAD, too
+            before, self._state = self._state, state  # no other message follows meanwhile
+            try:
+                self.file = await self._wait_for_file(path)
+            except BaseException:
+                self._state = before
+                raise
+        self._end_response()
+
+    async def _wait_for_file(self, path: str) -> ResponseFile | None:
+        """The file, opened by the server thread."""
+        opening = self.opening = FileOpening(path, self.head.content_length)
+        self._wake_thread()
+        while not (opening.done or self.finished or self._disconnected):
+            await self._changed()
+        if self._disconnected:
+            raise ClientDisconnected("the client disconnected before the response was complete")
+        error, opening.error = opening.error, None
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error  # its traceback holds this frame
+        return opening.file
+
     def _send_extension(self, kind: str, message: Message) -> None:
-        if kind == "http.response.pathsend":
-            path = message.get("path")
-            if not isinstance(path, str):
-                raise AppProtocolError(f"{kind}: path is {path!r}; the ASGI spec asks for a str")
-            self.file = None if self.head.bodyless else path  # opened for HEAD, too
-            self._end_response()
-        elif kind.startswith("http.response.zerocopysend"):
+        if kind.startswith("http.response.zerocopysend"):
             raise AppProtocolError(f"{kind}: this scope does not offer the extension")
         else:
             logger.debug("%s: dropped %s, which WSGI cannot send", self._app.name, kind)

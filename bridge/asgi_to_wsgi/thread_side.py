@@ -2,7 +2,7 @@
 
 It returns the response as PEP 3333's iterable. In between it sleeps on the ``wakeup`` of the
 :class:`~bridge.asgi_to_wsgi.loop_side.LoopSide`, and does for the app what only this thread can:
-read ``wsgi.input`` and run thread-sensitive sync code.
+read ``wsgi.input``, open a file and run thread-sensitive sync code.
 
 Rule 1. ``start_response`` is called when the first piece of the body is there. Errors before that
         are raised to the server, which can still send a clean 500.
@@ -16,7 +16,8 @@ Rule 4. A file is passed to the server together with ``start_response``, and eve
         by then: a server may close the file on another thread (waitress does, on the thread of its
         sockets), which has no variables to undo and must run no sync code. An empty file is not
         passed on: gunicorn would end a chunked response twice. Nor is one in answer to HEAD; but it
-        is opened, so that the head is that of a GET.
+        is opened, so that the head is that of a GET. Until the server has it, a file is closed
+        here, however the request ends.
 Rule 5. What the app does right after its response may need this thread, so ``close()`` waits for
         the end of that step; but not longer than ``LAST_STEP_S``, because the server's connection
         is finished only after it. What the app does later runs elsewhere.
@@ -24,9 +25,6 @@ Rule 5. What the app does right after its response may need this thread, so ``cl
 
 from __future__ import annotations
 
-import io
-import os
-import stat
 from collections.abc import Iterable, Iterator
 from contextvars import Context
 from functools import partial
@@ -37,8 +35,9 @@ from bridge._http.sendfile import FileWrapper
 from bridge._threads.context import ContextOverlay
 from bridge.asgi_to_wsgi.client_watch import watch_client
 from bridge.asgi_to_wsgi.outcome import CutByShutdown, without_os_error
+from bridge.asgi_to_wsgi.response_file import FileOpening, ResponseFile
 from bridge.asgi_to_wsgi.sync_code import HIDDEN, SyncJobs
-from bridge.errors import AppProtocolError, ClientDisconnected, PoolClosed
+from bridge.errors import ClientDisconnected, PoolClosed
 from bridge.types import Environ, StartResponse
 
 if TYPE_CHECKING:
@@ -72,6 +71,7 @@ class ThreadSide:
         self._overlay = ContextOverlay(but=HIDDEN)
         self._closed = False
         self._started = False
+        self._file: ResponseFile | None = None  # until the server has it
         self._taken = 0  # bytes that the server is sending
         self._poll_at = monotonic() + POLL_S
         self._watch = watch_client(environ)
@@ -99,10 +99,11 @@ class ThreadSide:
         head = loop_side.head
         self._overlay.apply(self._context)
         self._started = True
-        if loop_side.file is None:
+        file = loop_side.file
+        if file is None:
             start_response(head.status, head.headers)
             return self
-        file = self._open(loop_side.file, head.content_length)  # before the head: it may not exist
+        self._file = None  # closed by the server, or below
         try:
             start_response(head.status, head.headers)
             if file.is_empty() or self._environ["REQUEST_METHOD"] == "HEAD":
@@ -116,25 +117,6 @@ class ThreadSide:
             raise
         return wrapped
 
-    def _open(self, path: str, length: int | None) -> _ResponseFile:
-        """The file to send.
-
-        :param length: the Content-Length that the app has set with it.
-        :raises AppProtocolError: the file is shorter: the client would wait for the rest, or read
-            the next response on the connection as the rest.
-        """
-        try:
-            file = _ResponseFile(path, length)
-        except OSError as error:
-            raise without_os_error(error, self._app.name) from error
-        size = os.fstat(file.fileno()).st_size
-        if length is not None and size < length:
-            file.close()
-            raise AppProtocolError(
-                f"{path} is shorter than its Content-Length: {length - size} bytes are missing"
-            )
-        return file
-
     # -- what the app needs this thread for -----------------------------------------------------
 
     def _wait(self) -> None:
@@ -147,11 +129,28 @@ class ThreadSide:
             return
         if loop_side.sync_jobs is not None and loop_side.sync_jobs.run():
             return
+        opening = loop_side.opening
+        if opening is not None:
+            self._open_file(opening)
+            return
         body = loop_side.body
         if body is not None and body.wanted:
             self._app.inbox.post(partial(loop_side.feed_body, *body.read()))
         else:
             loop_side.wakeup.acquire(timeout=left_s)
+
+    def _open_file(self, opening: FileOpening) -> None:
+        """Open the file that ``send()`` waits for."""
+        self._loop_side.opening = None
+        self._close_file()  # of a send() that was cancelled
+        opening.open()
+        self._file = opening.file
+        self._app.inbox.post(self._loop_side.resume)
+
+    def _close_file(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     def _poll(self) -> None:
         """Nothing has been sent for a while: check that the loop runs, and poll the client."""
@@ -254,6 +253,7 @@ class ThreadSide:
             self._release()
 
     def _release(self) -> None:
+        self._close_file()
         loop_side = self._loop_side
         if (
             loop_side.sync_jobs is not None
@@ -288,23 +288,3 @@ def sets_nothing(context: Context) -> bool:
 
 
 _missing: Any = object()
-
-
-class _ResponseFile(io.FileIO):
-    """A file that the app has sent by its path. It ends with the response's Content-Length, if
-    there is one: the file may have grown since the app read its size.
-    """
-
-    def __init__(self, path: str, length: int | None) -> None:
-        super().__init__(path)
-        self._length = length
-
-    def is_empty(self) -> bool:
-        status = os.fstat(self.fileno())
-        return stat.S_ISREG(status.st_mode) and not status.st_size
-
-    def read(self, size: int | None = -1, /) -> Any:
-        if self._length is not None:
-            left = self._length - self.tell()
-            size = left if size is None or size < 0 else min(size, left)
-        return super().read(size)

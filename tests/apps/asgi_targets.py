@@ -15,7 +15,11 @@ from wsgiref.validate import validator
 
 import bridge
 from bridge.types import Receive, Scope, Send
-from tests.apps import asgi_conformance, asgi_faulty  # noqa: F401 (imported for its routes)
+from tests.apps import (
+    asgi_conformance,
+    asgi_faulty,  # noqa: F401 (imported for its routes)
+    asgi_files,  # noqa: F401 (imported for its routes)
+)
 from tests.apps.asgi_routes import report
 
 OPTIONS: dict[str, Any] = json.loads(os.environ.get("BRIDGE_TEST_OPTIONS", "{}"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from contextvars import Context
 from pathlib import Path
@@ -313,6 +314,67 @@ def test_a_missing_file_is_an_error_before_the_head(to_wsgi: ToWsgi, method: str
 
     assert not isinstance(caught.value, OSError), "gunicorn sends no response for an OSError"
     assert isinstance(caught.value.__cause__, FileNotFoundError)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_the_app_may_send_something_else_for_a_missing_file(to_wsgi: ToWsgi, method: str) -> None:
+    async def send_file(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(start())
+        with pytest.raises(FileNotFoundError, match="/nowhere"):
+            await send({"type": "http.response.pathsend", "path": "/nowhere"})
+        await send(piece(b"not there", more=False))
+
+    response = call(to_wsgi(http_app(send_file)), environ_of(method))
+
+    assert response.body == (b"not there" if method == "GET" else b"")
+
+
+def test_the_app_may_delete_a_file_once_it_is_sent(to_wsgi: ToWsgi, file: Path) -> None:
+    content = file.read_bytes()
+
+    async def send_file(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(start())
+        await send({"type": "http.response.pathsend", "path": str(file)})
+        file.unlink()
+
+    assert call(to_wsgi(http_app(send_file)), environ_of()).body == content
+
+
+def test_nothing_is_sent_while_a_file_is_opened(to_wsgi: ToWsgi, file: Path) -> None:
+    """Whatever another task sends meanwhile is refused, as after the file."""
+
+    async def send_both(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(start())
+        sending = asyncio.ensure_future(send({"type": "http.response.pathsend", "path": str(file)}))
+        await asyncio.sleep(0)
+        with pytest.raises(bridge.AppProtocolError, match=r"sent http\.response\.body .* complete"):
+            await send(piece(b"too"))
+        await sending
+
+    assert call(to_wsgi(http_app(send_both)), environ_of()).body == file.read_bytes()
+
+
+@pytest.mark.filterwarnings("error::ResourceWarning")
+def test_a_cancelled_file_is_closed_and_replaced(to_wsgi: ToWsgi, file: Path) -> None:
+    async def send_other(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(start())
+        for _ in range(2):
+            sending = asyncio.ensure_future(
+                send({"type": "http.response.pathsend", "path": str(file)})
+            )
+            await asyncio.sleep(0)
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+        await send(piece(b"something else", more=False))
+
+    assert call(to_wsgi(http_app(send_other)), environ_of()).body == b"something else"
+    assert str(file) not in open_files()
+
+
+def open_files() -> set[str]:
+    """The paths of all files that this process has open."""
+    links = (f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd"))
+    return {os.readlink(link) for link in links if os.path.islink(link)}
 
 
 def test_trailers_are_accepted_and_dropped(

@@ -1,0 +1,81 @@
+"""Files that an ASGI app sends by their path, behind each WSGI server."""
+
+from __future__ import annotations
+
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.apps.asgi_files import content_of
+from tests.servers.to_wsgi.conftest import LiveWsgiServer
+
+REQUESTS = 80
+FEW = 5
+"""A server with that many more descriptors open has not lost one in each of many requests."""
+
+
+@pytest.mark.parametrize("by", ["task", "app"])
+def test_a_file_that_the_app_deletes_arrives_whole(
+    wsgi_server: LiveWsgiServer, key: str, by: str
+) -> None:
+    """FastAPI's usual download of a temporary file: a background task deletes it."""
+
+    def fetch(number: int) -> bool:
+        name = f"{key}-{number:03}"
+        response = wsgi_server.client.fetch("GET", f"/file/deleted?key={name}&by={by}")
+        return response.status == 200 and response.body == content_of(name)
+
+    with ThreadPoolExecutor(4) as pool:
+        right = sum(pool.map(fetch, range(REQUESTS)))
+
+    assert right == REQUESTS
+
+
+def test_the_app_sees_that_a_file_is_missing(wsgi_server: LiveWsgiServer) -> None:
+    response = wsgi_server.client.fetch("GET", "/file/missing")
+
+    assert response.status == 200
+    assert response.body.startswith(b"FileNotFoundError(2")
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("path", ["/file/deleted?key=k&by=app", "/file/missing", "/file?blocks=4"])
+def test_no_descriptor_is_lost(wsgi_server: LiveWsgiServer, method: str, path: str) -> None:
+    wsgi_server.client.fetch(method, path)
+    before = open_files(wsgi_server)
+    for _ in range(20):
+        wsgi_server.client.fetch(method, path)
+
+    assert settled_open_files(wsgi_server, before) <= before + FEW
+
+
+def test_a_disconnect_loses_no_descriptor(wsgi_server: LiveWsgiServer) -> None:
+    path = "/file?blocks=320"  # more than the buffers of the sockets
+    wsgi_server.client.fetch("GET", path)
+    before = open_files(wsgi_server)
+    for _ in range(20):
+        exchange = wsgi_server.client.open("GET", path)
+        exchange.head()
+        exchange.disconnect()
+
+    assert settled_open_files(wsgi_server, before) <= before + FEW
+
+
+def open_files(live_server: LiveWsgiServer) -> int:
+    """How many descriptors of regular files the server has open: not those of its sockets."""
+    return sum(
+        os.path.exists(link) or " (deleted)" in os.readlink(link)
+        for pid in live_server.server.serving_pids()
+        for link in (f"/proc/{pid}/fd/{number}" for number in os.listdir(f"/proc/{pid}/fd"))
+        if os.path.islink(link) and os.readlink(link).startswith("/")
+    )
+
+
+def settled_open_files(live_server: LiveWsgiServer, before: int) -> int:
+    """The same, once the server has closed what it closes after its responses."""
+    deadline = time.monotonic() + 15
+    while (count := open_files(live_server)) > before + FEW and time.monotonic() < deadline:
+        time.sleep(0.05)  # polling, with a deadline
+    return count
