@@ -30,7 +30,7 @@ from functools import partial
 from threading import Lock
 from typing import TypeVar
 
-from bridge._http.messages import HTTP_RESPONSE
+from bridge._http.messages import HTTP_RESPONSE, State
 from bridge._http.response_heads import WsgiHead, early_hints_for_wsgi, head_for_wsgi
 from bridge._http.rules import left_after, too_short
 from bridge._threads.asgiref_state import holds_locals
@@ -390,8 +390,7 @@ class LoopSide:
     def _send_extension(self, kind: str, message: Message) -> None:
         if kind.startswith("http.response.zerocopysend"):
             raise AppProtocolError(f"{kind}: this scope does not offer the extension")
-        else:
-            logger.debug("%s: dropped %s, which WSGI cannot send", self._app.name, kind)
+        logger.debug("%s: dropped %s, which WSGI cannot send", self._app.name, kind)
 
     # -- early hints ----------------------------------------------------------------------------
 

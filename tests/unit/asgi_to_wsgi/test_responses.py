@@ -335,7 +335,7 @@ def test_the_app_may_delete_a_file_once_it_is_sent(to_wsgi: ToWsgi, file: Path) 
     async def send_file(scope: Scope, receive: Receive, send: Send) -> None:
         await send(start())
         await send({"type": "http.response.pathsend", "path": str(file)})
-        file.unlink()
+        os.unlink(file)
 
     assert call(to_wsgi(http_app(send_file)), environ_of()).body == content
 
