@@ -2,7 +2,11 @@
 
 :func:`plan_file` returns one message of the ASGI extensions ``http.response.pathsend`` or
 ``http.response.zerocopysend``, or None where reading the file in blocks is the only correct way.
-Runs on the worker thread; the only I/O is the file's ``stat``.
+Runs on the worker thread; the only I/O is the file's ``stat`` and position.
+
+A server may open a path whenever it likes: granian does so after ``send`` has returned. So the
+app's ``close()``, which may delete the file, runs before the server gets the path. A descriptor is
+of no use to a server after ``send`` (ASGI spec, "Zero Copy Send"), so ``close()`` runs after it.
 """
 
 from __future__ import annotations
@@ -10,22 +14,29 @@ from __future__ import annotations
 import io
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from bridge.types import Message
 
-__all__ = ["FileWrapper", "plan_file"]
+__all__ = ["PATHSEND", "FileWrapper", "is_at", "plan_file"]
+
+PATHSEND = "http.response.pathsend"
+ZEROCOPYSEND = "http.response.zerocopysend"
 
 _PLAIN = (io.BufferedReader, io.BufferedRandom, io.FileIO)
 """What ``open()`` returns. `tempfile` and Django wrap one in an object with a ``file``."""
+
+_METHODS = ("close", "read", "seek", "seekable", "tell")
 
 
 class FileWrapper:
     """``wsgi.file_wrapper`` (PEP 3333, "Optional Platform-Specific File Handling").
 
     If the app returns it unchanged, the server may send the file itself; inside any other iterable
-    it is an ordinary iterable of blocks.
+    it is an ordinary iterable of blocks. It has those of ``close``, ``read``, ``seek``,
+    ``seekable`` and ``tell`` that the file has, and no others: Werkzeug reads a file from its
+    beginning up to a range if it cannot seek.
 
     :param filelike: an object with ``read(size) -> bytes``; its ``close()`` is called at the end.
     :param blksize: a suggested block size in bytes. At least 64 KiB are read: a block costs the
@@ -33,12 +44,19 @@ class FileWrapper:
     :ivar left: how many more bytes to read at most; the adapter sets it to the Content-Length.
     """
 
+    close: Callable[[], object]
+
     def __init__(self, filelike: Any, blksize: int = 8192) -> None:
         self.filelike = filelike
         self.blksize = max(blksize, 65536)
         self.left: int | None = None
-        if hasattr(filelike, "close"):
-            self.close = filelike.close
+        self._take_methods()
+
+    def _take_methods(self) -> None:
+        for name in _METHODS:
+            method = getattr(self.filelike, name, None)
+            if method is not None:
+                setattr(self, name, method)
 
     def __iter__(self) -> FileWrapper:
         return self
@@ -52,6 +70,18 @@ class FileWrapper:
             self.left -= len(block)
         return block
 
+    def close_early(self) -> None:
+        """Call the app's ``close()`` now. From then on the file is read from a duplicate of its
+        descriptor, from the beginning.
+
+        :raises Exception: what ``close()`` raises.
+        """
+        close = self.close
+        self.filelike = kept = io.FileIO(os.dup(self.filelike.fileno()))
+        self._take_methods()
+        kept.seek(0)
+        close()
+
 
 def plan_file(
     filelike: Any, content_length: int | None, extensions: Mapping[str, Any]
@@ -60,8 +90,8 @@ def plan_file(
 
     :param content_length: of the response, in bytes; None where the app has not set it.
     """
-    pathsend = "http.response.pathsend" in extensions
-    zerocopy = "http.response.zerocopysend" in extensions
+    pathsend = PATHSEND in extensions
+    zerocopy = ZEROCOPYSEND in extensions
     if not (pathsend or zerocopy):
         return None
     if not (type(filelike) in _PLAIN or type(getattr(filelike, "file", None)) in _PLAIN):
@@ -78,28 +108,33 @@ def plan_file(
     if count < 0 or (content_length is not None and content_length > count):
         return None  # too short: reading it raises the error
     whole = offset == 0 and content_length in (None, count)
-    if pathsend and whole and _is_found_by_path(filelike, status):
-        return {"type": "http.response.pathsend", "path": os.path.abspath(filelike.name)}
+    # A temporary file is deleted when it is closed, so only what open() returns has a path to use.
+    name = getattr(filelike, "name", None)
+    if pathsend and whole and type(filelike) in _PLAIN and is_at(name, filelike):
+        return {"type": PATHSEND, "path": os.path.abspath(name)}
     if not zerocopy:
         return None
     return {
-        "type": "http.response.zerocopysend",
-        "file": descriptor,
+        "type": ZEROCOPYSEND,
+        "file": _Descriptor(descriptor),
         "offset": offset,
         "count": count if content_length is None else content_length,
         "more_body": False,
     }
 
 
-def _is_found_by_path(filelike: Any, status: os.stat_result) -> bool:
-    """Whether a server that opens the file by its path finds this very file.
-
-    granian opens it some time after ``send`` has returned. So a file that is deleted when it is
-    closed, as temporary files are, must not be sent by its path: only what ``open()`` returns is.
-    """
-    if type(filelike) not in _PLAIN:
-        return False
+def is_at(path: Any, filelike: Any) -> bool:
+    """Whether a server that opens ``path`` finds this very file there."""
     try:
-        return isinstance(filelike.name, str) and os.path.samestat(os.stat(filelike.name), status)
-    except (AttributeError, OSError):
+        return isinstance(path, str) and os.path.samestat(
+            os.stat(path), os.fstat(filelike.fileno())
+        )
+    except OSError:
         return False
+
+
+class _Descriptor(int):
+    """The spec's "file descriptor object": a number, and the ``fileno()`` that anycorn calls."""
+
+    def fileno(self) -> int:
+        return int(self)

@@ -23,9 +23,10 @@ from contextvars import copy_context
 from time import monotonic
 from typing import Any
 
+from bridge._frameworks.werkzeug import wrapper_of_range
 from bridge._http.response_heads import AsgiHead, head_for_asgi
 from bridge._http.rules import left_after, too_short
-from bridge._http.sendfile import FileWrapper, plan_file
+from bridge._http.sendfile import PATHSEND, FileWrapper, is_at, plan_file
 from bridge._threads.asgiref_state import (
     LOOP,
     rehome,
@@ -193,7 +194,12 @@ class ThreadSide(Job):
                 "such as [b'...']"
             )
         else:
-            self._send_iterable(result)
+            length = self._proposed and self._proposed.content_length
+            wrapper = wrapper_of_range(result, length)
+            if wrapper is None:
+                self._send_iterable(result)
+            else:
+                self._send_file(wrapper)
 
     def _send_whole(self, chunks: list[bytes] | tuple[bytes, ...]) -> None:
         """The body is complete: send it in one piece, with its length."""
@@ -248,8 +254,7 @@ class ThreadSide(Job):
         head = self.require_head()
         message = None
         if self.head is None and not self._drops_body:
-            extensions = self._scope.get("extensions") or {}
-            message = plan_file(wrapper.filelike, head.content_length, extensions)
+            message = self._plan_file(wrapper, head.content_length)
         if message is None:
             wrapper.left = head.content_length  # PEP 3333: a file is sent up to there
             wrapper.blksize = max(wrapper.blksize, min(self.body.window, FILE_BLOCK))
@@ -258,7 +263,22 @@ class ThreadSide(Job):
         self.head = head
         self.file = message
         self.ended = True
-        self.body.wait_until_sent()  # keeps the file open until then
+        if message["type"] != PATHSEND:
+            self.body.wait_until_sent()  # keeps the file open until then
+
+    def _plan_file(self, wrapper: FileWrapper, length: int | None) -> Message | None:
+        """The message that lets the server send the file; None if it has to be read here."""
+        extensions = self._scope.get("extensions") or {}
+        message = plan_file(wrapper.filelike, length, extensions)
+        if message is None or message["type"] != PATHSEND:
+            return message
+        try:
+            wrapper.close_early()  # it may delete the file, which the server may open late
+        except BaseException as error:
+            self._fail(error)
+        if is_at(message["path"], wrapper.filelike):
+            return message
+        return plan_file(wrapper.filelike, length, extensions)
 
     # -- bytes ----------------------------------------------------------------------------------
 

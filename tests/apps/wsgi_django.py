@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import django
@@ -64,7 +65,12 @@ django.setup()
 
 from django.contrib import admin  # noqa: E402 (needs the settings above)
 from django.core.handlers.wsgi import WSGIHandler  # noqa: E402
-from django.http import HttpRequest, JsonResponse, StreamingHttpResponse  # noqa: E402
+from django.http import (  # noqa: E402
+    FileResponse,
+    HttpRequest,
+    JsonResponse,
+    StreamingHttpResponse,
+)
 from django.http.response import HttpResponse, HttpResponseBase  # noqa: E402
 from django.urls import path, reverse  # noqa: E402
 from django.views.decorators.csrf import csrf_exempt  # noqa: E402
@@ -102,7 +108,32 @@ def count(request: HttpRequest) -> HttpResponseBase:
     return JsonResponse({"count": request.session["count"]})
 
 
+def download(request: HttpRequest) -> HttpResponseBase:
+    """Sends the file ``BRIDGE_TEST_FILE``, which Django does in full, whatever range is wanted."""
+    return FileResponse(Path(os.environ["BRIDGE_TEST_FILE"]).open("rb"))
+
+
+class TemporaryResponse(FileResponse):
+    """Deletes its file when it is closed."""
+
+    path: Path
+
+    def close(self) -> None:
+        super().close()
+        self.path.unlink()
+
+
+def deleted(request: HttpRequest) -> HttpResponseBase:
+    """Sends the file at ``path`` and deletes it."""
+    path = Path(request.GET["path"])
+    response = TemporaryResponse(path.open("rb"))
+    response.path = path
+    return response
+
+
 urlpatterns = [
+    path("download", download),
+    path("deleted", deleted),
     path("hello", hello, name="hello"),
     path("upload", upload),
     path("stream", stream),

@@ -264,6 +264,22 @@ class Server:
         """The number of open descriptors of the processes that run the app."""
         return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in self.serving_pids())
 
+    def open_files(self) -> int:
+        """The number of open descriptors of files, deleted ones included: no sockets or pipes."""
+        links = [
+            f"/proc/{pid}/fd/{number}"
+            for pid in self.serving_pids()
+            for number in os.listdir(f"/proc/{pid}/fd")
+        ]
+        return sum(os.path.islink(link) and os.readlink(link).startswith("/") for link in links)
+
+    def open_files_at_rest(self, at_most: int, timeout_s: float = 15.0) -> int:
+        """The same, once there are no more than ``at_most``: a server may close a file late."""
+        deadline = time.monotonic() + timeout_s
+        while (count := self.open_files()) > at_most and time.monotonic() < deadline:
+            time.sleep(POLL_S)
+        return count
+
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the process that was started, as a service manager does."""
         self.process.send_signal(number)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -44,38 +42,20 @@ def test_the_app_sees_that_a_file_is_missing(wsgi_server: LiveWsgiServer) -> Non
 @pytest.mark.parametrize("path", ["/file/deleted?key=k&by=app", "/file/missing", "/file?blocks=4"])
 def test_no_descriptor_is_lost(wsgi_server: LiveWsgiServer, method: str, path: str) -> None:
     wsgi_server.client.fetch(method, path)
-    before = open_files(wsgi_server)
+    before = wsgi_server.server.open_files()
     for _ in range(20):
         wsgi_server.client.fetch(method, path)
 
-    assert settled_open_files(wsgi_server, before) <= before + FEW
+    assert wsgi_server.server.open_files_at_rest(before + FEW) <= before + FEW
 
 
 def test_a_disconnect_loses_no_descriptor(wsgi_server: LiveWsgiServer) -> None:
     path = "/file?blocks=320"  # more than the buffers of the sockets
     wsgi_server.client.fetch("GET", path)
-    before = open_files(wsgi_server)
+    before = wsgi_server.server.open_files()
     for _ in range(20):
         exchange = wsgi_server.client.open("GET", path)
         exchange.head()
         exchange.disconnect()
 
-    assert settled_open_files(wsgi_server, before) <= before + FEW
-
-
-def open_files(live_server: LiveWsgiServer) -> int:
-    """How many descriptors of regular files the server has open: not those of its sockets."""
-    return sum(
-        os.path.exists(link) or " (deleted)" in os.readlink(link)
-        for pid in live_server.server.serving_pids()
-        for link in (f"/proc/{pid}/fd/{number}" for number in os.listdir(f"/proc/{pid}/fd"))
-        if os.path.islink(link) and os.readlink(link).startswith("/")
-    )
-
-
-def settled_open_files(live_server: LiveWsgiServer, before: int) -> int:
-    """The same, once the server has closed what it closes after its responses."""
-    deadline = time.monotonic() + 15
-    while (count := open_files(live_server)) > before + FEW and time.monotonic() < deadline:
-        time.sleep(0.05)  # polling, with a deadline
-    return count
+    assert wsgi_server.server.open_files_at_rest(before + FEW) <= before + FEW

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bridge._http.sendfile import plan_file
+from bridge._http.sendfile import FileWrapper, plan_file
 
 PATHSEND: dict[str, Any] = {"http.response.pathsend": {}}
 ZEROCOPY: dict[str, Any] = {"http.response.zerocopysend": {}}
@@ -99,3 +99,57 @@ def test_anything_but_a_regular_file_is_read_in_blocks(path: Path) -> None:
 def test_without_server_support_a_file_is_read_in_blocks(path: Path) -> None:
     with path.open("rb") as file:
         assert plan_file(file, None, {}) is None
+
+
+# -- the wrapper -----------------------------------------------------------------------------------
+
+
+def test_a_wrapper_seeks_where_the_file_does(path: Path) -> None:
+    with path.open("rb") as file:
+        wrapper: Any = FileWrapper(file)
+        assert wrapper.seekable()
+        assert wrapper.seek(4) == wrapper.tell() == 4
+        assert wrapper.read(2) == b"45"
+        assert b"".join(wrapper) == b"6789"
+        wrapper.close()
+        assert file.closed
+
+
+def test_a_wrapper_of_a_pipe_is_not_seekable() -> None:
+    read, write = os.pipe()
+    with os.fdopen(read, "rb") as pipe, os.fdopen(write, "wb"):
+        wrapper: Any = FileWrapper(pipe)
+        assert not wrapper.seekable()
+
+
+def test_a_wrapper_has_no_methods_that_the_file_lacks() -> None:
+    class Reads:
+        def read(self, size: int) -> bytes:
+            return b""
+
+    wrapper = FileWrapper(Reads())
+    assert hasattr(wrapper, "read")
+    for name in ("close", "seek", "seekable", "tell", "fileno"):
+        assert not hasattr(wrapper, name)
+
+
+def test_a_wrapper_that_is_closed_early_keeps_the_content(path: Path) -> None:
+    file = path.open("rb")
+    file.read(4)
+    file.seek(0)
+    wrapper = FileWrapper(file)
+
+    wrapper.close_early()
+
+    assert file.closed
+    assert b"".join(wrapper) == b"0123456789"
+    wrapper.close()
+    assert wrapper.filelike.closed
+
+
+def test_a_descriptor_is_a_number_and_has_fileno(path: Path) -> None:
+    """The spec asks for a "file descriptor object"; anycorn calls its ``fileno()``."""
+    with path.open("rb") as file:
+        message = plan_file(file, None, ZEROCOPY)
+        assert message is not None
+        assert os.fstat(message["file"]) == os.fstat(message["file"].fileno())
