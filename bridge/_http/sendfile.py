@@ -109,9 +109,10 @@ def plan_file(
         return None  # too short: reading it raises the error
     whole = offset == 0 and content_length in (None, count)
     # A temporary file is deleted when it is closed, so only what open() returns has a path to use.
-    name = getattr(filelike, "name", None)
-    if pathsend and whole and type(filelike) in _PLAIN and is_at(name, filelike):
-        return {"type": PATHSEND, "path": os.path.abspath(name)}
+    if pathsend and whole and type(filelike) in _PLAIN:
+        name = getattr(filelike, "name", None)
+        if isinstance(name, str) and is_at(name, filelike):
+            return {"type": PATHSEND, "path": os.path.abspath(name)}
     if not zerocopy:
         return None
     return {
@@ -123,12 +124,10 @@ def plan_file(
     }
 
 
-def is_at(path: Any, filelike: Any) -> bool:
+def is_at(path: str, filelike: Any) -> bool:
     """Whether a server that opens ``path`` finds this very file there."""
     try:
-        return isinstance(path, str) and os.path.samestat(
-            os.stat(path), os.fstat(filelike.fileno())
-        )
+        return os.path.samestat(os.stat(path), os.fstat(filelike.fileno()))
     except OSError:
         return False
 

@@ -51,7 +51,7 @@ class SilentMapping:
         return len(self.mapping)
 
     def __eq__(self, other: object) -> bool:
-        return self.mapping == revealed(other)
+        return bool(self.mapping == revealed(other))
 
     def __or__(self, other: Any) -> dict[str, Any]:
         return {**self.mapping, **other}

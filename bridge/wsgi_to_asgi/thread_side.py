@@ -194,7 +194,7 @@ class ThreadSide(Job):
                 "such as [b'...']"
             )
         else:
-            length = self._proposed and self._proposed.content_length
+            length = None if self._proposed is None else self._proposed.content_length
             wrapper = wrapper_of_range(result, length)
             if wrapper is None:
                 self._send_iterable(result)
