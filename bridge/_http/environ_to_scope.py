@@ -16,7 +16,7 @@ from urllib.parse import unquote_to_bytes
 
 from bridge._http.paths import quoted
 from bridge._http.rules import CACHE_SIZE, BadRequest, LengthRequired, parse_length
-from bridge._http.silent import SilentMapping, revealed
+from bridge._http.silent import SilentMapping
 from bridge.types import Environ, RawHeaders, Scope
 
 __all__ = ["body_length", "build_scope", "is_websocket"]
@@ -82,9 +82,8 @@ def build_scope(environ: Environ, state: Mapping[str, Any]) -> Scope:
         "extensions": _extensions(environ),
         "wsgi_environ": silent,
     }
-    earlier = environ.get("asgi.scope")
-    if earlier is not None:
-        _pass_on(scope, revealed(earlier))
+    if "asgi.scope" in environ:
+        _pass_on(scope, environ["asgi.scope"])
     return scope
 
 
@@ -176,9 +175,8 @@ def _headers(environ: Environ) -> RawHeaders:
             name = _name(key)
         if name is not None and (value or key[:5] == "HTTP_"):
             headers.append((name, value.encode("latin-1")))
-    earlier = environ.get("asgi.scope")
-    if earlier is not None:
-        return _restore_lines(headers, earlier["headers"])
+    if "asgi.scope" in environ:
+        return _restore_lines(headers, environ["asgi.scope"]["headers"])
     return headers
 
 
@@ -251,7 +249,7 @@ def _extensions(environ: Environ) -> dict[str, Any]:
     return {"http.response.pathsend": {}}
 
 
-def _pass_on(scope: Scope, earlier: Scope) -> None:
+def _pass_on(scope: Scope, earlier: SilentMapping) -> None:
     """Keys and extensions that CGI has no names for, from the scope before the crossing.
 
     Extensions that are messages to the server are left out: it is not this app's server.

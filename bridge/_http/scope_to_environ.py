@@ -86,9 +86,8 @@ class EnvironBuilder:
         extensions = scope.get("extensions")
         if extensions and extensions.get("tls") is not None:
             _add_tls(environ, extensions["tls"])
-        earlier: Environ | None = scope.get("wsgi_environ")
-        if earlier is not None:
-            _pass_on(environ, earlier)
+        if "wsgi_environ" in scope:
+            _pass_on(environ, scope["wsgi_environ"])
         if self._trusted_environ is not None:
             environ.update(_checked(self._trusted_environ(scope)))
         return environ
@@ -202,7 +201,7 @@ def _make_prototype(server: Any, scheme: str, version: str) -> Environ:
     return prototype
 
 
-def _pass_on(environ: Environ, earlier: Environ) -> None:
+def _pass_on(environ: Environ, earlier: SilentMapping) -> None:
     """Keep what a WSGI server or middleware set before the request first crossed the bridge."""
     for key, value in earlier.items():
         if not key.startswith(_RENEWED):

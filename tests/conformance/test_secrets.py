@@ -16,7 +16,7 @@ import pytest
 
 import bridge
 from bridge._http.response_heads import head_for_asgi
-from bridge.types import Environ, Message, Receive, Scope, Send, StartResponse
+from bridge.types import AsgiApp, Environ, Message, Receive, Scope, Send, StartResponse
 from tests.conformance.conftest import ToAsgi
 from tests.harness.asgi import call, http_scope
 from tests.harness.wsgi import call as call_wsgi
@@ -70,14 +70,21 @@ def asgi_app(found: dict[str, Any]) -> Callable[[Scope, Receive, Send], Any]:
     return app
 
 
+def call_asgi(app: AsgiApp) -> None:
+    """Send the request to an ASGI app through ``to_wsgi``."""
+    adapter = bridge.AsgiToWsgi(app, lifespan="off")
+    try:
+        call_wsgi(adapter, environ_of(headers=(("authorization", "Bearer secret-token"),)))
+    finally:
+        adapter.close()
+
+
 def through_to_asgi(found: dict[str, Any], to_asgi: ToAsgi) -> None:
     call(to_asgi(wsgi_app(found)), http_scope(headers=HEADERS))
 
 
 def through_to_wsgi(found: dict[str, Any], _: ToAsgi) -> None:
-    app = bridge.AsgiToWsgi(asgi_app(found), lifespan="off")
-    call_wsgi(app, environ_of(headers=(("authorization", "Bearer secret-token"),)))
-    app.close()
+    call_asgi(asgi_app(found))
 
 
 def through_both(found: dict[str, Any], to_asgi: ToAsgi) -> None:
@@ -125,10 +132,7 @@ def fail_in_wsgi(to_asgi: ToAsgi) -> None:
 
 
 def fail_in_asgi(_: ToAsgi) -> None:
-    call_wsgi(
-        bridge.AsgiToWsgi(fails_in_asgi, lifespan="off"),
-        environ_of(headers=(("authorization", "Bearer secret-token"),)),
-    )
+    call_asgi(fails_in_asgi)
 
 
 @pytest.mark.parametrize("fail", [fail_in_wsgi, fail_in_asgi])
@@ -160,7 +164,7 @@ def test_an_invalid_message_is_described_without_its_values(to_asgi: ToAsgi) -> 
         await send(message)
 
     with pytest.raises(bridge.AppProtocolError, match=r"a dict with the keys status, headers") as e:
-        call_wsgi(bridge.AsgiToWsgi(app, lifespan="off"), environ_of())
+        call_asgi(app)
     assert SECRET not in str(e.value)
 
 
@@ -179,7 +183,7 @@ def test_invalid_headers_are_described_without_their_values(headers: Any) -> Non
         await send({"type": "http.response.start", "status": 200, "headers": headers})
 
     with pytest.raises(bridge.AppProtocolError) as caught:
-        call_wsgi(bridge.AsgiToWsgi(app, lifespan="off"), environ_of())
+        call_asgi(app)
     assert SECRET not in str(caught.value)
 
 
