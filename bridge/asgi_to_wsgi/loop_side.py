@@ -10,9 +10,9 @@ Rule 2. The loop writes its fields in the order ``head``, ``chunks``, ``error``,
         So if it sees one of them set, it also sees what was written before.
 Rule 3. Only the loop releases ``wakeup``, and only while it is locked; only the server thread
         acquires it. So at most one wake-up is pending, and none is lost.
-Rule 4. The server thread reads the body and runs thread-sensitive sync code. It goes on to other
-        requests once the response is complete, at the end of that step or a moment later; from then
-        on such code runs on another thread.
+Rule 4. The server thread reads the body, opens a file, and runs thread-sensitive sync code. It goes
+        on to other requests once the response is complete, at the end of that step or a moment
+        later; from then on such code runs on another thread.
 Rule 5. An error is raised to the server thread as long as the response is not complete and the
         server asks for more of it, and logged after that. Never both.
 """
@@ -373,8 +373,12 @@ class LoopSide:
 
     async def _wait_for_file(self, path: str) -> ResponseFile | None:
         """The file, opened by the server thread."""
-        opening = self.opening = FileOpening(path, self.head.content_length)
-        self._wake_thread()
+        opening = FileOpening(path, self.head.content_length)
+        if self.sync_jobs is not None and self.sync_jobs.running:
+            opening.open()  # here: that thread may be what waits for this send()
+        else:
+            self.opening = opening
+            self._wake_thread()
         while not (opening.done or self.finished or self._disconnected):
             await self._changed()
         if self._disconnected:

@@ -3,6 +3,9 @@
 The loop wants it (:class:`FileOpening`), the server thread opens it, since that may block, and
 ``send()`` waits. So the app may delete the file afterwards, as a background task of Starlette's
 ``FileResponse`` does; and it sees an error while it can still send something else.
+
+Only while the server thread runs sync code for the app, the loop opens the file itself: that code
+may be what waits for ``send()``.
 """
 
 from __future__ import annotations
@@ -52,7 +55,7 @@ class FileOpening:
     """One call of ``send()`` that waits for its file. Made on the loop.
 
     :ivar done: the server thread has tried; set last.
-    :ivar file: it is open. Whoever has called :meth:`open` closes it.
+    :ivar file: it is open. The thread side passes it to the server, or closes it.
     :ivar error: why it is not.
     """
 
@@ -64,7 +67,7 @@ class FileOpening:
         self.error: Exception | None = None
 
     def open(self) -> None:
-        """On the server thread; never raises what is the app's."""
+        """Open the file. Errors of the app are kept for ``send()``."""
         try:
             self.file = ResponseFile(self._path, self._length)
         except Exception as error:

@@ -98,13 +98,15 @@ class SyncJobs:
     """The sync code of one request: the loop posts it, the server thread runs it.
 
     :ivar closed: the server thread takes no more.
+    :ivar running: the server thread runs one now. Set by that thread.
     """
 
-    __slots__ = ("_elsewhere", "_jobs", "closed")
+    __slots__ = ("_elsewhere", "_jobs", "closed", "running")
 
     def __init__(self, *, closed: bool) -> None:
         self._jobs: deque[SubmittedCall] = deque()
         self.closed = closed
+        self.running = False
         self._elsewhere: Executor | None = None
 
     # On the loop thread
@@ -136,7 +138,9 @@ class SyncJobs:
             return False
         while jobs:
             job = jobs.popleft()
+            self.running = True
             job.run()
+            self.running = False
             if current_thread() is main_thread():  # where signal handlers run
                 _raise_interrupt(job.future)
         return True

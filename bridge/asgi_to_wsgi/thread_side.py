@@ -103,7 +103,7 @@ class ThreadSide:
         if file is None:
             start_response(head.status, head.headers)
             return self
-        self._file = None  # closed by the server, or below
+        self._file = loop_side.file = None  # closed by the server, or below
         try:
             start_response(head.status, head.headers)
             if file.is_empty() or self._environ["REQUEST_METHOD"] == "HEAD":
@@ -142,15 +142,17 @@ class ThreadSide:
     def _open_file(self, opening: FileOpening) -> None:
         """Open the file that ``send()`` waits for."""
         self._loop_side.opening = None
-        self._close_file()  # of a send() that was cancelled
+        self._close_files()
         opening.open()
         self._file = opening.file
         self._app.inbox.post(self._loop_side.resume)
 
-    def _close_file(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+    def _close_files(self) -> None:
+        """Close the file, and that of a cancelled ``send()``, unless the server has it."""
+        for file in (self._file, self._loop_side.file):
+            if file is not None:
+                file.close()
+        self._file = None
 
     def _poll(self) -> None:
         """Nothing has been sent for a while: check that the loop runs, and poll the client."""
@@ -253,7 +255,7 @@ class ThreadSide:
             self._release()
 
     def _release(self) -> None:
-        self._close_file()
+        self._close_files()
         loop_side = self._loop_side
         if (
             loop_side.sync_jobs is not None

@@ -11,6 +11,7 @@ from typing import Any
 from wsgiref.util import FileWrapper
 
 import pytest
+from asgiref.sync import async_to_sync, sync_to_async
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
@@ -338,6 +339,19 @@ def test_the_app_may_delete_a_file_once_it_is_sent(to_wsgi: ToWsgi, file: Path) 
         os.unlink(file)
 
     assert call(to_wsgi(http_app(send_file)), environ_of()).body == content
+
+
+def test_sync_code_on_the_server_thread_may_send_a_file(to_wsgi: ToWsgi, file: Path) -> None:
+    """That thread cannot open the file meanwhile: it waits for ``send()``."""
+
+    async def send_file(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(start())
+        message = {"type": "http.response.pathsend", "path": str(file)}
+        await sync_to_async(lambda: async_to_sync(send)(message))()
+
+    response = Background(call, to_wsgi(http_app(send_file)), environ_of()).result()
+
+    assert response.body == file.read_bytes()
 
 
 def test_nothing_is_sent_while_a_file_is_opened(to_wsgi: ToWsgi, file: Path) -> None:
