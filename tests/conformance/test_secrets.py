@@ -6,6 +6,7 @@ Error reports print objects with ``repr`` or ``pprint``, or walk them as Sentry'
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pprint
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -100,9 +101,24 @@ def through_a_router(found: dict[str, Any], to_asgi: ToAsgi) -> None:
         call(router, http_scope(path=path, headers=HEADERS))
 
 
+def through_a_websocket(found: dict[str, Any], to_asgi: ToAsgi) -> None:
+    scope = {**http_scope(headers=HEADERS), "type": "websocket", "scheme": "ws"}
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Message) -> None:
+        """Nothing reads it: the app refuses the WebSocket."""
+
+    app = to_asgi(wsgi_app(found), websocket_threads=1)
+    asyncio.run(app(scope, receive, send))
+    assert found["environ"]["asgi.scope"] == scope
+
+
 @pytest.mark.parametrize("report", REPORTS)
 @pytest.mark.parametrize(
-    "send_request", [through_to_asgi, through_to_wsgi, through_both, through_a_router]
+    "send_request",
+    [through_to_asgi, through_to_wsgi, through_both, through_a_router, through_a_websocket],
 )
 def test_a_header_is_printed_only_where_it_belongs(
     to_asgi: ToAsgi, send_request: Callable[[dict[str, Any], ToAsgi], None], report: str
