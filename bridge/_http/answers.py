@@ -8,11 +8,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bridge._http.response_heads import status_line
-from bridge.types import Message, Scope, StartResponse
+from bridge.types import Environ, Message, Scope, StartResponse
 
-__all__ = ["NOT_FOUND", "asgi_answer", "close_websocket", "refused_websocket", "wsgi_answer"]
+__all__ = [
+    "NOT_FOUND",
+    "NO_WEBSOCKET",
+    "asgi_answer",
+    "close_websocket",
+    "not_found",
+    "refused_websocket",
+    "wsgi_answer",
+]
 
 NOT_FOUND = "Not Found\n"
+NO_WEBSOCKET = (
+    "This is a WSGI server, which cannot serve WebSockets.\n"
+    "Serve the app with an ASGI server, for example: bridge run main:app --server uvicorn\n"
+)
 _TYPE = "text/plain; charset=utf-8"
 
 
@@ -51,6 +63,11 @@ def wsgi_answer(
     headers = [("content-type", _TYPE), ("content-length", str(len(body)))]
     start_response(status_line(status), headers)
     return [] if method == "HEAD" else [body]
+
+
+def not_found(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """A WSGI app that answers 404."""
+    return wsgi_answer(start_response, 404, NOT_FOUND, method=environ["REQUEST_METHOD"])
 
 
 def close_websocket(reason: str = "") -> Message:

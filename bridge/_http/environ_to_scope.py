@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from bridge._http.paths import quoted
+from bridge._http.paths import NO_PATH, is_path, normal_root, quoted
 from bridge._http.rules import CACHE_SIZE, BadRequest, LengthRequired, parse_length
 from bridge._http.silent import SilentMapping
 from bridge.types import Environ, RawHeaders, Scope
@@ -55,13 +55,18 @@ def build_scope(environ: Environ, state: Mapping[str, Any]) -> Scope:
     :param state: of the lifespan, for every request; copied one level deep.
     :raises BadRequest: a value that no server should accept.
     """
-    root_path = environ.get("SCRIPT_NAME", "")
-    path = root_path + environ.get("PATH_INFO", "")
-    if not path.isascii():
+    path: str = environ.get("PATH_INFO", "")
+    if path[:1] != "/" and path and not is_path(path):
+        raise BadRequest(NO_PATH)
+    root_path: str = environ.get("SCRIPT_NAME", "")
+    if root_path:
+        root_path = normal_root(root_path)
+    if path != "*":
+        path = root_path + path or "/"  # RFC 9112, 3.2.1: an empty path is "/"
+    raw_path = _raw_path(environ, path)
+    if not (path.isascii() and root_path.isascii()):
         path = path.encode("latin-1").decode("utf-8", "replace")
         root_path = root_path.encode("latin-1").decode("utf-8", "replace")
-    elif not path:  # RFC 9112, 3.2: an empty path is "/", or "*" for OPTIONS *
-        path = "*" if environ.get("RAW_URI") == "*" else "/"
     protocol: str = environ["SERVER_PROTOCOL"]
     silent = SilentMapping()
     silent.mapping = environ
@@ -72,7 +77,7 @@ def build_scope(environ: Environ, state: Mapping[str, Any]) -> Scope:
         "method": environ["REQUEST_METHOD"],
         "scheme": environ.get("wsgi.url_scheme", "http"),
         "path": path,
-        "raw_path": _raw_path(environ),
+        "raw_path": raw_path,
         "query_string": environ.get("QUERY_STRING", "").encode("latin-1"),
         "root_path": root_path,
         "headers": _headers(environ),
@@ -88,9 +93,17 @@ def build_scope(environ: Environ, state: Mapping[str, Any]) -> Scope:
 
 
 def is_websocket(environ: Environ) -> bool:
-    """Whether the client asks to switch to the WebSocket protocol (RFC 6455, 4.1)."""
-    upgrade: str | None = environ.get("HTTP_UPGRADE")
-    return upgrade is not None and upgrade.lower() == "websocket"
+    """Whether the client asks to switch to the WebSocket protocol (RFC 6455, 4.1).
+
+    An ``Upgrade`` without ``Connection: upgrade``, of another method than GET, or over HTTP/1.0 is
+    ignored (RFC 9110, 7.8), as ASGI servers do: the request is an ordinary one.
+    """
+    upgrade: str = environ.get("HTTP_UPGRADE", "")
+    if upgrade.lower() != "websocket" or environ["REQUEST_METHOD"] != "GET":
+        return False
+    options: str = environ.get("HTTP_CONNECTION", "")
+    asks = "upgrade" in [option.strip(" \t").lower() for option in options.split(",")]
+    return asks and environ.get("SERVER_PROTOCOL") != "HTTP/1.0"
 
 
 def body_length(environ: Environ) -> int | None:
@@ -133,19 +146,21 @@ def _length(text: str) -> int:
 # -- the path --------------------------------------------------------------------------------------
 
 
-def _raw_path(environ: Environ) -> bytes:
-    """The path as the client sent it, if the server passes it on and it is unchanged since."""
-    path: str = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+def _raw_path(environ: Environ, path: str) -> bytes:
+    """The path as the client sent it, if the server passes it on and it is unchanged since.
+
+    :param path: as latin-1 decoded bytes.
+    """
     uri: str | None = environ.get("RAW_URI") or environ.get("REQUEST_URI")
     if uri:
         raw = uri.partition("?")[0]
-        if (raw == path and "%" not in raw) or (raw == "*" and not path):
+        if raw == path and "%" not in raw:
             return raw.encode("latin-1")
         if raw[:1] != "/":
             raw = _origin_form(raw)
         if unquote_to_bytes(raw.encode("latin-1")) == path.encode("latin-1"):
             return raw.encode("latin-1")
-    return quoted(path.encode("latin-1")).encode("ascii") or b"/"
+    return quoted(path.encode("latin-1")).encode("ascii")
 
 
 def _origin_form(uri: str) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from bridge._http.paths import below, normal_root, path_of_target, quoted
+from bridge._http.paths import NO_PATH, below, is_path, normal_root, quoted
 from bridge._http.rules import CACHE_SIZE, BadRequest, parse_length
 from bridge._http.sendfile import FileWrapper
 from bridge._http.silent import SilentMapping
@@ -55,7 +55,8 @@ class EnvironBuilder:
     def build(self, scope: Scope) -> Environ:
         """The environ of ``scope``, without ``wsgi.input``.
 
-        :raises BadRequest: conflicting or malformed Content-Length, too many lines of one header.
+        :raises BadRequest: conflicting or malformed Content-Length, too many lines of one header, a
+            request target that is not a path.
         :raises AppProtocolError: ``trusted_environ`` returned something other than strings.
         """
         environ = self._prototype(scope).copy()
@@ -223,21 +224,20 @@ def split_path(scope: Scope, root_path: str) -> tuple[str, str]:
 
     ``root_path`` is stripped from ``path`` only where a segment ends: ``/app`` is no prefix of
     ``/apple``. A path that does not begin with it (some servers strip it) stays as it is.
+
+    :raises BadRequest: ``path`` is not a path.
     """
-    path = _native(scope["path"], scope.get("raw_path"))
-    if path[:1] != "/":
-        path = path_of_target(path)
-    if not root_path or root_path == "/":
-        return "", path
-    root = normal_root(_native(root_path, None))
-    rest = below(root, path)
-    if rest is not None:
-        return root, rest
-    if path.startswith(root):
-        rest = path[len(root) :]
-        if "://" in rest or (rest == "*" and scope["method"] == "OPTIONS"):
-            return root, path_of_target(rest)  # uvicorn has put the root in front of it
-    return root, path
+    path: str = scope["path"]
+    if not is_path(path):
+        raise BadRequest(NO_PATH)
+    root = normal_root(root_path)
+    exact = _native(path, scope.get("raw_path"))
+    if below(root, path) is None:
+        return _native(root, None), exact
+    # The bytes of a segment may differ from those of its text, but a slash is always a slash.
+    depth = root.count("/") + 1
+    script_name = "/".join(exact.split("/", depth)[:depth])
+    return script_name, exact[len(script_name) :]
 
 
 def _native(path: str, raw_path: bytes | None) -> str:

@@ -17,7 +17,7 @@ from contextvars import copy_context
 from threading import Lock, get_ident
 from weakref import WeakSet, finalize
 
-from bridge._http.answers import wsgi_answer
+from bridge._http.answers import NO_WEBSOCKET, wsgi_answer
 from bridge._http.environ_to_scope import body_length, build_scope, is_websocket
 from bridge._http.rules import BadRequest, LengthRequired
 from bridge._threads import process
@@ -100,6 +100,14 @@ class AsgiToWsgi:
             own startup or shutdown.
         :raises Exception: what the app raised before its response began.
         """
+        return self.call(self.app, environ, start_response)
+
+    def call(
+        self, app: AsgiApp, environ: Environ, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        """Serve one request with another app than :attr:`app`: one that shares its loop and its
+        lifespan, such as an app in a Router. Otherwise the same as calling the adapter.
+        """
         running = self._running
         if running is None:
             running = self.start()
@@ -116,7 +124,7 @@ class AsgiToWsgi:
         window = self.options.body_window
         body = None if length == 0 else RequestBody(environ, length, window)
         context = copy_context()
-        loop_side = LoopSide(running, scope, body, context)
+        loop_side = LoopSide(running, app, scope, body, context)
         del scope  # error reports print the local variables of each frame of a traceback
         try:
             running.inbox.post(loop_side.start)
@@ -206,11 +214,6 @@ class AsgiToWsgi:
 
 _adapters: WeakSet[AsgiToWsgi] = WeakSet()
 _inherited: list[RunningApp] = []
-
-NO_WEBSOCKET = (
-    "This is a WSGI server, which cannot serve WebSockets.\n"
-    "Serve the app with an ASGI server, for example: bridge run main:app --server uvicorn\n"
-)
 
 
 def start_adapters(but: Callable[[AsgiToWsgi], bool] | None = None) -> None:

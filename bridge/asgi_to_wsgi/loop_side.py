@@ -42,7 +42,7 @@ from bridge.asgi_to_wsgi.response_file import FileOpening, ResponseFile
 from bridge.asgi_to_wsgi.running_app import RunningApp
 from bridge.asgi_to_wsgi.sync_code import SyncJobs, enter_request, move_to_loop_thread
 from bridge.errors import AppProtocolError, ClientDisconnected, PoolClosed
-from bridge.types import Message, ResponseHeaders, Scope
+from bridge.types import AsgiApp, Message, ResponseHeaders, Scope
 
 __all__ = ["LoopSide"]
 
@@ -61,6 +61,7 @@ GRACE_STEPS = 5
 class LoopSide:
     """One request: the app's task, and its ``receive`` and ``send``.
 
+    :param asgi: the ASGI app to call; ``app`` is where it runs.
     :param context: for the app to run in. It will refer to this object, which drops it then.
     :ivar wakeup: the server thread sleeps on it.
     :ivar body: of the request; None if there is none.
@@ -80,9 +81,15 @@ class LoopSide:
     head: WsgiHead
 
     def __init__(
-        self, app: RunningApp, scope: Scope, body: RequestBody | None, context: Context
+        self,
+        app: RunningApp,
+        asgi: AsgiApp,
+        scope: Scope,
+        body: RequestBody | None,
+        context: Context,
     ) -> None:
         self._app = app
+        self._asgi = asgi
         self._scope = scope
         self._context: Context | None = context
         self._state = HTTP_RESPONSE.start
@@ -143,7 +150,7 @@ class LoopSide:
     async def _run(self) -> None:
         enter_request(self)
         try:
-            await self._app.app(self._scope, self.receive, self.send)
+            await self._asgi(self._scope, self.receive, self.send)
         except BaseException as error:  # SystemExit, too: it must not end the loop
             if isinstance(error, GeneratorExit) and not self._app.loop.is_running():
                 raise  # the loop was closed while it ran: see abandon()

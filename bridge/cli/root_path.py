@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bridge._http.paths import below, native, quoted
+from bridge._http.paths import below_root, include_root, native, quoted, with_root
 from bridge.cli.options import UsageError
 from bridge.errors import ConfigError
 from bridge.router.prefixes import normal_prefix
@@ -32,16 +32,11 @@ def mount_asgi(app: AsgiApp, root_path: str) -> AsgiApp:
     """``app`` with ``root_path`` in its scopes; ``path`` includes it (ASGI HTTP spec 2.3)."""
     if not root_path:
         return app
-    raw_root = quoted(root_path)
 
     async def mounted(scope: Scope, receive: Receive, send: Send) -> None:
         if "path" in scope:
-            scope = {**scope, "root_path": root_path + scope.get("root_path", "")}
-            scope["path"] = _below(root_path, scope["path"])
-            raw_path = scope.get("raw_path")
-            if raw_path is not None:
-                raw_path = _below(raw_root, raw_path.decode("latin-1"))
-                scope["raw_path"] = raw_path.encode("latin-1")
+            scope = {**scope, "root_path": root_path + (scope.get("root_path") or "")}
+            include_root(scope, root_path)
         await app(scope, receive, send)
 
     return mounted
@@ -58,7 +53,7 @@ def mount_wsgi(app: WsgiApp, root_path: str) -> WsgiApp:
     raw_root = quoted(root_path)
 
     def mounted(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        environ["PATH_INFO"] = _below(root, environ.get("PATH_INFO", ""))[len(root) :]
+        environ["PATH_INFO"] = below_root(root, environ.get("PATH_INFO", ""))
         environ["SCRIPT_NAME"] = root + environ.get("SCRIPT_NAME", "")
         for key in ("RAW_URI", "REQUEST_URI"):
             if environ.get(key, "").startswith("/"):
@@ -68,10 +63,6 @@ def mount_wsgi(app: WsgiApp, root_path: str) -> WsgiApp:
     return mounted
 
 
-def _below(root: str, path: str) -> str:
-    return root + path if below(root, path) is None else path
-
-
 def _uri_below(root: str, uri: str) -> str:
     path, question_mark, query = uri.partition("?")
-    return _below(root, path) + question_mark + query
+    return with_root(root, path) + question_mark + query

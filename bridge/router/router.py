@@ -10,8 +10,8 @@ Output: the same, passed to the app with the longest prefix, which sees where it
     WSGI server  through one AsgiToWsgi: one loop,  called directly, on the server thread
                  one lifespan for all
 
-An adapter has the Router's other side inside, which looks the prefix up again. That costs a
-fraction of a microsecond, and each side knows only its own interface.
+The side of the server's interface looks the prefix up, once for each request. If the app has the
+other interface, the adapter gets it together with the request.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from bridge.router.asgi_side import AsgiSide
 from bridge.router.mounts import AnyApp, Contents, Mount, Mounts, Plan, identity, read_mounts
 from bridge.router.options import RouterKeywords, RouterOptions
 from bridge.router.wsgi_side import WsgiSide
-from bridge.types import Environ, PoolStats, StartResponse
+from bridge.types import AsgiApp, Environ, PoolStats, StartResponse
 from bridge.wsgi_to_asgi.adapter import WsgiToAsgi
 
 __all__ = ["Router", "start_apps", "universal"]
@@ -91,8 +91,9 @@ class Router(Universal):
             shares_state=sum(place.wsgi is None for place in self.plan.asgi_apps) <= 1,
         )
         states = {identity(app.app): app.state for app in apps}
-        self._asgi_side = AsgiSide(self.plan, self._lifespan, self._pools, states)
-        self._wsgi_side = WsgiSide(self.plan, self._call_asgi)
+        call_wsgi = {options: adapter.call for options, adapter in self._pools.items()}
+        self._asgi_side = AsgiSide(self.plan, self._lifespan, call_wsgi, states)
+        self._wsgi_side = WsgiSide(self.plan, self._call_asgi, self._asgi_side.http_apps)
         super().__init__(self._asgi_side.serve, self._start_and_serve)
         self._lock = Lock()
         self._adapter: AsgiToWsgi | None = None
@@ -135,18 +136,19 @@ class Router(Universal):
     # -- on ASGI servers ------------------------------------------------------------------------
 
     def _make_pools(self) -> dict[RouterOptions, WsgiToAsgi]:
-        """An adapter for all WSGI apps, and one for each nested Router with its own options."""
-        places = [place for place in self.plan.http.values() if place.asgi is None and place.wsgi]
-        pools: dict[RouterOptions, WsgiToAsgi] = {}
-        for place in places:
-            read_chunked_bodies(place.wsgi)
-            if place.pool not in pools:
-                only = place.wsgi if len(self.plan.http) == 1 and not place.prefix else None
-                pools[place.pool] = WsgiToAsgi(only or self._call_wsgi, **place.options.for_to_asgi)
-        return pools
+        """An adapter for all WSGI apps, and one for each nested Router with its own options.
 
-    def _call_wsgi(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        return self._wsgi_side.call_wsgi(environ, start_response)
+        Each is made with the first of its apps, and called with the one that a request is for.
+        """
+        pools: dict[RouterOptions, WsgiToAsgi] = {}
+        for place in self.plan.http.values():
+            if place.asgi is not None or place.wsgi is None:
+                continue
+            if place.pool in pools:
+                read_chunked_bodies(place.wsgi)
+            else:
+                pools[place.pool] = WsgiToAsgi(place.wsgi, **place.options.for_to_asgi)
+        return pools
 
     # -- on WSGI servers ------------------------------------------------------------------------
 
@@ -183,8 +185,10 @@ class Router(Universal):
         if adapter is not None:
             adapter.close()
 
-    def _call_asgi(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        return self._asgi_adapter()(environ, start_response)
+    def _call_asgi(
+        self, app: AsgiApp, environ: Environ, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        return self._asgi_adapter().call(app, environ, start_response)
 
     def _asgi_adapter(self) -> AsgiToWsgi:
         """The adapter for all ASGI apps, made when a WSGI server first needs it."""

@@ -122,8 +122,14 @@ class WsgiToAsgi:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI 3. Any exception of the app is raised here, for the server to log and answer."""
+        await self.call(self.app, scope, receive, send)
+
+    async def call(self, app: WsgiApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one scope with another app than :attr:`app`, on the same threads and with the same
+        options: an app in a Router. Otherwise the same as calling the adapter.
+        """
         if scope["type"] != "http":
-            await self._serve_other(scope, receive, send)
+            await self._serve_other(app, scope, receive, send)
             return
         loop, inbox = self._bind_loop()
         try:
@@ -140,7 +146,7 @@ class WsgiToAsgi:
             if message["type"] == "http.disconnect":
                 return
             request.open_body(environ, message)
-        job = ThreadSide(self.app, environ, scope, loop, response)
+        job = ThreadSide(app, environ, scope, loop, response)
         del environ  # error reports print the local variables of each frame of a traceback
         try:
             self._pool.post(job, loop)
@@ -161,7 +167,7 @@ class WsgiToAsgi:
 
     # -- websocket and lifespan -----------------------------------------------------------------
 
-    async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve_other(self, app: WsgiApp, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
         if kind == "lifespan":
             await self._serve_lifespan(receive, send)
@@ -172,7 +178,7 @@ class WsgiToAsgi:
         elif self._websockets is None:
             await self._refuse_websocket(scope, receive, send)
         else:
-            await self._websockets.serve(scope, receive, send, *self._bind_loop())
+            await self._websockets.serve(app, scope, receive, send, *self._bind_loop())
 
     def _bind_loop(self) -> tuple[AbstractEventLoop, LoopInbox]:
         """The running loop, and its inbox."""
@@ -229,7 +235,7 @@ class WsgiToAsgi:
                 f"0, because {error.name} is not installed: "
                 "pip install 'wsgi-asgi-bridge[websocket]'",
             ) from error
-        return RawWebSockets(self.app, self._environs, threads)
+        return RawWebSockets(self._environs, threads)
 
     async def _drain(self) -> None:
         """End our own threads after the running requests. A borrowed pool is left alone."""

@@ -80,15 +80,13 @@ _HANDSHAKE = frozenset(
 
 
 class RawWebSockets:
-    """All the WebSockets of one WSGI app. On the loop thread.
+    """All the WebSockets of one adapter. On the loop thread.
 
-    :param app: gets a socket that is connected and blocking in ``environ["werkzeug.socket"]``.
     :param threads: how many WebSockets may be open at once. One more is refused with 503.
     :ivar pool: its threads run the app, one for each WebSocket.
     """
 
-    def __init__(self, app: WsgiApp, environs: EnvironBuilder, threads: int) -> None:
-        self._app = app
+    def __init__(self, environs: EnvironBuilder, threads: int) -> None:
         self._environs = environs
         self._threads = threads
         self.pool = self._make_pool()
@@ -107,10 +105,17 @@ class RawWebSockets:
         return pool
 
     async def serve(
-        self, scope: Scope, receive: Receive, send: Send, loop: AbstractEventLoop, inbox: LoopInbox
+        self,
+        app: WsgiApp,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        loop: AbstractEventLoop,
+        inbox: LoopInbox,
     ) -> None:
         """One WebSocket, from the handshake to the end of the app.
 
+        :param app: gets a socket that is connected and blocking in ``environ["werkzeug.socket"]``.
         :raises Exception: whatever the app raised.
         """
         if (await receive())["type"] != "websocket.connect":
@@ -125,7 +130,7 @@ class RawWebSockets:
             return
         try:
             websocket = _RawWebSocket(scope, receive, send, loop)
-            await websocket.serve(self._app, self._environs, self._post, inbox)
+            await websocket.serve(app, self._environs, self._post, inbox)
         except BadRequest as error:
             await _deny(scope, send, 400, [], str(error).encode())
         except PoolClosed as error:

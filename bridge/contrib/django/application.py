@@ -20,7 +20,7 @@ from typing import Any, Unpack, cast
 
 from django.conf import settings
 
-from bridge._http.paths import below
+from bridge._http.paths import below_root, normal_root, with_root
 from bridge.config import ToAsgiKeywords
 from bridge.contrib.django import static
 from bridge.contrib.django.chain import why_not_async
@@ -178,10 +178,9 @@ class DjangoHandlers(Universal):
 
 
 def path_info(scope: Scope) -> str:
-    """The path below the mount point, as Django's ``ASGIRequest`` computes it."""
+    """The path below the mount point."""
     path: str = scope["path"]
-    rest = below((scope.get("root_path") or "").rstrip("/"), path)
-    return path if rest is None else rest
+    return below_root(scope.get("root_path") or "", path)
 
 
 def _mounted_at(script_name: str, scope: Scope) -> Scope:
@@ -191,7 +190,7 @@ def _mounted_at(script_name: str, scope: Scope) -> Scope:
     removed is added again. ``raw_path`` stays what the client has sent.
     """
     path = path_info(scope)
-    script_name = script_name.rstrip("/")
-    if path != scope["path"] or below(script_name, path) is None:
-        path = script_name + path
+    script_name = normal_root(script_name)
+    is_removed = path != scope["path"]
+    path = script_name + path if is_removed else with_root(script_name, path)
     return {**scope, "root_path": script_name, "path": path}

@@ -28,6 +28,7 @@ from django.core.signals import request_finished
 from django.db import connections
 
 from bridge._frameworks.django_request import StreamedRequest
+from bridge._http.paths import include_root_path
 from bridge._http.rules import HOP_BY_HOP
 from bridge._http.silent import revealed
 from bridge.contrib.django.chain import ChainRecorder
@@ -103,6 +104,9 @@ class AsgiSide(ChainRecorder, ASGIHandler):
         if not self._keeps_underscores and has_underscores(scope):
             headers = [field for field in scope["headers"] if b"_" not in field[0]]
             scope = {**scope, "headers": headers}
+        if scope.get("root_path"):  # Django removes it from the path, also in the middle of a name
+            scope = {**scope}
+            include_root_path(scope)
         await super().__call__(scope, receive, send)
 
     async def get_response_async(self, request: Any) -> Any:

@@ -1,0 +1,155 @@
+"""Request targets on every server: the app sees the path that middleware in front of it has seen.
+
+Servers differ in what they make of a target that is not a path (RFC 9112, 3.2): some reduce a whole
+URI to its path, some pass it on, some answer 400. Behind all of them bridge passes on the path that
+the server has set, or answers 400, and never searches the text for another path.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+import pytest
+from h2.exceptions import ProtocolError
+
+from tests.apps.guard import mount_of
+from tests.conftest import LiveServer
+from tests.harness.http import Aborted, Response
+from tests.harness.servers import ASGI_SERVERS, SERVERS, serve
+from tests.harness.wsgi_servers import WSGI
+
+ROOT = "/api"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A request target, as sent.
+
+    :ivar paths: what a server may make of it, besides decoding it.
+    """
+
+    text: str
+    paths: Sequence[str] = ()
+    method: str = "GET"
+
+    @property
+    def is_ordinary(self) -> bool:
+        """Whether no server may refuse it."""
+        return self.text[0] == "/" and "%" not in self.text
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.text}"
+
+
+TARGETS = [
+    Target("/"),
+    Target("/admin"),
+    Target("/admin/files/x"),
+    Target("/administrator"),
+    Target("/api"),
+    Target("/api/"),
+    Target("/api/admin"),
+    Target("/api//admin"),
+    Target("/apix"),
+    Target("/apix://h/admin"),
+    Target("/apihttp://h/admin"),
+    Target("/apihttp%3a%2f%2fh%2fadmin"),
+    Target("/http://h/admin"),
+    Target("//h/admin", ["/h/admin"]),
+    Target("///admin", ["/admin", "//admin"]),
+    Target("/./admin"),
+    Target("/x/../admin"),
+    Target("/%61dmin"),
+    Target("/%2fadmin", ["/admin"]),
+    Target("/%252fadmin"),
+    Target("/admin%2ffiles"),
+    Target("/caf%C3%A9/x"),
+    Target("/caf%E9/x"),
+    Target("/*"),
+    # Not in the form of a path.
+    Target("http://h/admin", ["/admin"]),
+    Target("HTTP://h/admin", ["/admin"]),
+    Target("x://h/admin", ["/admin"]),
+    Target("http://h/api/admin", ["/api/admin"]),
+    Target("http://u@h:80//admin", ["//admin", "/admin"]),
+    Target("http://h", ["/", ""]),
+    Target("%68ttp://h/admin"),
+    Target("http%3a%2f%2fh%2fadmin"),
+    Target("://h/admin", ["/admin"]),
+    Target("admin", [""]),
+    Target("admin/files"),
+    Target("%2fadmin"),
+    Target("?/admin", [""]),
+    Target("h:80", ["80", ""]),
+    Target("\\admin"),
+    Target("*"),
+    Target("*", method="OPTIONS"),
+]
+
+ROOTS = [None, ROOT, f"{ROOT}/", "/"]
+"""What the guard sets as root path or ``SCRIPT_NAME``; None: nothing."""
+
+HOSTS: list[str] = [
+    *ASGI_SERVERS,
+    *(f"{name} {ROOT}" for name in ASGI_SERVERS if SERVERS[name].root_path),
+    *(name for name in WSGI if name != "gunicorn-preload"),
+]
+
+
+@pytest.fixture(scope="module", params=HOSTS)
+def guarded(request: pytest.FixtureRequest) -> Iterator[LiveServer]:
+    """The guard on each server; if it has an option for a root path, also with one."""
+    name, _, root = request.param.partition(" ")
+    spec = WSGI[name].spec if name in WSGI else SERVERS[name]
+    args = spec.root_path(root) if root and spec.root_path else []
+    with serve(spec, f"tests.apps.guard_targets:{spec.kind}", args=args) as server:
+        live_server = LiveServer.of(server)
+        yield live_server
+        live_server.client.close()
+
+
+@pytest.mark.parametrize("through", ["adapter", "router", "django"])
+def test_the_app_sees_the_path_that_the_guard_has_seen(guarded: LiveServer, through: str) -> None:
+    wrong = []
+    for target in TARGETS:
+        for root in ROOTS:
+            fields = [("x-through", through), *([("x-root", root)] if root is not None else [])]
+            try:
+                response = guarded.client.fetch(target.method, target.text, fields)
+            except (Aborted, ProtocolError):
+                response = Response(400, ())  # the server has refused it
+            problem = problem_of(guarded.server.spec.kind, target, through, response)
+            if problem is not None:
+                wrong.append(f"{target}, root {root}: {response.status} {problem}")
+    assert not wrong, "\n".join(wrong)
+
+
+def problem_of(kind: str, target: Target, through: str, response: Response) -> str | None:
+    """Why this is not a response to the target; None if it is."""
+    guard = response.header("x-guard")
+    if guard is None:
+        refused = response.status in range(400, 500) and not target.is_ordinary
+        return None if refused else "the request did not reach the guard"
+    path, root, route = json.loads(guard)
+    known = {*target.paths, unquote(target.text)}
+    if path not in known | {f"{ROOT}{each}" for each in known}:
+        return f"the guard saw {path!r}"
+    if response.status != status_of(kind, path, through):
+        return f"for {path!r}"
+    if response.status != 200:
+        return None
+    name, app_root, app_route = response.json()
+    mount = mount_of(route) if through == "router" else ""
+    if app_root != root + mount or (mount + app_route or "/") != (route or "/"):
+        return f"{name!r} saw {app_root!r} {app_route!r} where the guard saw {root!r} {route!r}"
+    return None if through != "router" or name == mount else f"{route!r} reached {name!r}"
+
+
+def status_of(kind: str, path: str, through: str) -> int:
+    """The status for a path. In WSGI it may be empty."""
+    if path[:1] != "/" and path != "*" and not (kind == "wsgi" and not path):
+        return 400
+    return 404 if path == "*" and through == "django" else 200
