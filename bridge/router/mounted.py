@@ -1,4 +1,4 @@
-"""What a mounted app sees of its prefix. Pure; on the event loop, or on the thread that runs the app.
+"""What a mounted app sees of its prefix. Pure; on the event loop, or on the thread of a WSGI app.
 
 Input: an app and its prefix. Output: an app that takes the scopes or environs that a Router has
 chosen for the prefix, and passes each on as the app has to see it.

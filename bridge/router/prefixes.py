@@ -20,6 +20,7 @@ __all__ = ["PrefixTable", "normal_prefix"]
 T = TypeVar("T")
 
 _ENCODED = re.compile("%[0-9A-Fa-f]{2}")
+_NOT_UTF_8 = re.compile("[\ufffd\ud800-\udfff]")
 _PATTERN = re.compile(r"[*{}<>]")
 _ALLOWED = "a path that begins with a slash, such as '/api' ('/' matches all)"
 
@@ -41,6 +42,8 @@ def normal_prefix(text: object) -> str:
 def _mistake_in(prefix: str) -> str | None:
     if "?" in prefix or "#" in prefix:
         return "a prefix has no query and no fragment"
+    if _NOT_UTF_8.search(prefix):
+        return "servers put such a character in place of bytes that are not UTF-8"
     if _ENCODED.search(prefix):
         return "write it decoded, as '/café' for '/caf%C3%A9'"
     if _PATTERN.search(prefix):

@@ -16,6 +16,7 @@ from starlette._utils import get_route_path
 
 import bridge
 from bridge.types import AsgiApp, Environ, Message, Receive, Scope, Send, StartResponse, WsgiApp
+from tests.harness.http import Response
 
 MOUNTS = ("", "/admin", "/admin/files", "/api", "/caf\xe9")
 """Of the Router: every second app is ASGI."""
@@ -30,14 +31,16 @@ def mount_of(path: str) -> str:
 
 def asgi_seen(scope: Scope) -> tuple[str, str]:
     """The root path and the path below it, as Starlette computes them."""
-    root: str = (scope.get("root_path") or "").rstrip("/")
+    root: str = (scope.get("root_path") or "").strip("/")
+    root = f"/{root}" if root else ""
     return root, get_route_path({**scope, "root_path": root})
 
 
 def wsgi_seen(environ: Environ) -> tuple[str, str]:
     """``SCRIPT_NAME`` and ``PATH_INFO``, decoded."""
     script_name, path_info = environ.get("SCRIPT_NAME", ""), environ.get("PATH_INFO", "")
-    return _decoded(script_name).rstrip("/"), _decoded(path_info)
+    root = _decoded(script_name).strip("/")
+    return f"/{root}" if root else "", _decoded(path_info)
 
 
 def _decoded(text: str) -> str:
@@ -112,7 +115,7 @@ def wsgi_guard(apps: Mapping[str, WsgiApp]) -> WsgiApp:
     """The guard in front of each of ``apps``."""
 
     def guard(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        path = "".join(wsgi_seen(environ))
+        _, path = wsgi_seen(environ)
         if "HTTP_X_ROOT" in environ:
             environ["SCRIPT_NAME"] = environ["HTTP_X_ROOT"]
         seen = json.dumps([path, *wsgi_seen(environ)])
@@ -123,3 +126,23 @@ def wsgi_guard(apps: Mapping[str, WsgiApp]) -> WsgiApp:
         return apps[environ.get("HTTP_X_THROUGH", "adapter")](environ, report)
 
     return guard
+
+
+# -- what both must agree on -----------------------------------------------------------------------
+
+
+def problem_behind_guard(kind: str, through: str, response: Response) -> str | None:
+    """How the app's path, or that no app was called, differs from what the guard saw.
+
+    :param kind: of the server: ``"asgi"`` or ``"wsgi"``. In WSGI a path may be empty.
+    :param through: ``"router"``, or an adapter of one app.
+    """
+    path, root, route = json.loads(response.header("x-guard") or "null")
+    is_path = path[:1] == "/" or path == "*" or (kind == "wsgi" and not path)
+    if not is_path or response.status != 200:
+        return None if response.status == (200 if is_path else 400) else f"for {path!r}"
+    name, app_root, app_route = response.json()
+    mount = mount_of(route) if through == "router" else ""
+    if app_root != root + mount or (mount + app_route or "/") != (route or "/"):
+        return f"{name!r} saw {app_root!r} {app_route!r} where the guard saw {root!r} {route!r}"
+    return None if through != "router" or name == mount else f"{route!r} reached {name!r}"

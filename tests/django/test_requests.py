@@ -28,14 +28,27 @@ def test_the_servers_mount_point_is_not_part_of_path_info(project: Projects, pat
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_force_script_name_is_the_mount_point(project: Projects, path: str) -> None:
+@pytest.mark.parametrize("script_name", ["/shop", "/shop/"])
+def test_force_script_name_is_the_mount_point(
+    project: Projects, script_name: str, path: str
+) -> None:
     """Whether or not the proxy strips it from the path."""
-    site = project({"FORCE_SCRIPT_NAME": "/shop"})
+    site = project({"FORCE_SCRIPT_NAME": script_name})
 
     for requested in (path, f"/shop{path}"):
         seen = ask(site, requested)
         assert (seen["path"], seen["path_info"]) == (f"/shop{path}", path)
         assert seen["kind"] in path
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_an_empty_force_script_name_is_no_mount_point(project: Projects, path: str) -> None:
+    site = project({"FORCE_SCRIPT_NAME": ""}, args=("--root-path", "/shop"))
+
+    seen = ask(site, path)
+
+    assert (seen["path"], seen["path_info"]) == (path, path)
+    assert seen["kind"] in path
 
 
 def test_a_body_without_a_length_arrives(site: LiveServer, control: Control, key: str) -> None:

@@ -115,7 +115,7 @@ class DjangoHandlers(Universal):
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
         if kind == "http":
-            if self._script_name:
+            if self._script_name is not None:
                 scope = _mounted_at(self._script_name, scope)
             choice = self._choice
             if not choice.is_known():
@@ -192,5 +192,5 @@ def _mounted_at(script_name: str, scope: Scope) -> Scope:
     path = path_info(scope)
     script_name = normal_root(script_name)
     is_removed = path != scope["path"]
-    path = script_name + path if is_removed else with_root(script_name, path)
+    path = script_name + path or "/" if is_removed else with_root(script_name, path)
     return {**scope, "root_path": script_name, "path": path}

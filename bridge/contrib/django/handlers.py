@@ -10,8 +10,8 @@ Input: an environ, on a worker thread, or a scope, on the event loop. Output: Dj
     streams what a sync iterator yields, or a file (Django collects all of it first), on the thread
     where `sync_to_async` runs the request's sync code. It closes the request's database connections
     on that thread, which ends with the request: whatever ``CONN_MAX_AGE`` is, no other request
-    could use them. Trusted keys are added to ``request.META``, and headers with a ``_`` in their
-    name are not, on every version of Django.
+    could use them. Requests have the same ``path_info`` as on the WSGI side. Trusted keys are added
+    to ``request.META``, and headers with a ``_`` in their name are not, on every version of Django.
 
 Both report the URLconf that a middleware has set.
 """
@@ -28,7 +28,7 @@ from django.core.signals import request_finished
 from django.db import connections
 
 from bridge._frameworks.django_request import StreamedRequest
-from bridge._http.paths import include_root_path
+from bridge._http.paths import below_root, include_root_path
 from bridge._http.rules import HOP_BY_HOP
 from bridge._http.silent import revealed
 from bridge.contrib.django.chain import ChainRecorder
@@ -96,15 +96,14 @@ class AsgiSide(ChainRecorder, ASGIHandler):
         self._on_urlconf = on_urlconf
         self._keeps_underscores = keeps_underscores
         super().__init__()
-        if trusted_environ is not None:
-            self.request_class = partial(_request_with, trusted_environ)  # type: ignore[assignment]  # Django only calls it
+        self.request_class = partial(_make_request, trusted_environ)  # type: ignore[assignment]  # Django only calls it
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """ASGI 3, for ``http``."""
         if not self._keeps_underscores and has_underscores(scope):
             headers = [field for field in scope["headers"] if b"_" not in field[0]]
             scope = {**scope, "headers": headers}
-        if scope.get("root_path"):  # Django removes it from the path, also in the middle of a name
+        if scope.get("root_path"):
             scope = {**scope}
             include_root_path(scope)
         await super().__call__(scope, receive, send)
@@ -129,9 +128,19 @@ def has_underscores(scope: Scope) -> bool:
     return any(b"_" in name for name, _ in scope["headers"])
 
 
-def _request_with(trusted_environ: TrustedEnviron, scope: Scope, body_file: Any) -> ASGIRequest:
+def _make_request(
+    trusted_environ: TrustedEnviron | None, scope: Scope, body_file: Any
+) -> ASGIRequest:
+    """The request of an async view, with the ``path_info`` that a sync view would get.
+
+    Django removes the mount point from the path also where no segment ends, and removes too much if
+    ``FORCE_SCRIPT_NAME`` ends in a slash.
+    """
     request = ASGIRequest(scope, body_file)
-    request.META.update(trusted_environ(scope))
+    request.path_info = below_root(request.script_name, request.path) or "/"
+    request.META["PATH_INFO"] = request.path_info
+    if trusted_environ is not None:
+        request.META.update(trusted_environ(scope))
     return request
 
 

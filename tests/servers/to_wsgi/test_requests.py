@@ -193,3 +193,17 @@ def test_a_websocket_handshake_is_refused_with_426_and_advice(wsgi_server: LiveW
 
     assert response.status == 426
     assert b"ASGI server" in response.body
+
+
+@pytest.mark.parametrize("connection", ["close", "close, upgrade"])
+def test_an_upgrade_that_is_not_a_handshake_is_ignored(
+    wsgi_server: LiveWsgiServer, connection: str
+) -> None:
+    """On another method, or without ``Connection: upgrade`` (RFC 9110, 7.8)."""
+    method = "PUT" if "upgrade" in connection else "GET"
+    fields = [("connection", connection), ("upgrade", "websocket")]
+
+    response = wsgi_server.client.fetch(method, "/echo", fields, b"" if method == "PUT" else None)
+
+    assert response.status == 200
+    assert response.json()["scope"]["method"] == method

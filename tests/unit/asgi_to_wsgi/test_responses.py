@@ -569,6 +569,14 @@ def test_a_websocket_handshake_is_refused_with_426_and_advice(to_wsgi: ToWsgi) -
     assert response.header("upgrade") is None, "PEP 3333 forbids hop-by-hop headers of an app"
 
 
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+def test_an_upgrade_that_is_not_a_handshake_reaches_the_app(to_wsgi: ToWsgi, method: str) -> None:
+    headers = (("Upgrade", "websocket"), ("Connection", "close" if method == "GET" else "Upgrade"))
+    app = to_wsgi(sends(start(), piece(more=False)))
+
+    assert call(app, environ_of(method, headers=headers)).status == 200
+
+
 @pytest.mark.parametrize(
     ("keys", "status"),
     [

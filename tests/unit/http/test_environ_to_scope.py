@@ -147,10 +147,40 @@ def test_an_empty_path_is_the_root(keys: dict[str, Any]) -> None:
     assert (scope["path"], scope["raw_path"]) == ("/", b"/")
 
 
-def test_options_for_the_whole_server_has_the_path_asterisk() -> None:
-    scope = scope_of(method="OPTIONS", path="", RAW_URI="*")
+@pytest.mark.parametrize("script_name", ["", "/app", "/"])
+@pytest.mark.parametrize("keys", [{}, {"RAW_URI": "*"}])
+def test_the_asterisk_of_options_is_a_path(script_name: str, keys: dict[str, Any]) -> None:
+    scope = scope_of(method="OPTIONS", path="*", SCRIPT_NAME=script_name, **keys)
 
     assert (scope["path"], scope["raw_path"]) == ("*", b"*")
+
+
+@pytest.mark.parametrize("path", ["p", "http://a.example/p", "://a.example/p", "**", "\xff"])
+@pytest.mark.parametrize("script_name", ["", "/app"])
+def test_a_request_target_that_is_not_a_path_is_refused(path: str, script_name: str) -> None:
+    with pytest.raises(BadRequest, match="has to begin with a slash"):
+        scope_of(path=path, SCRIPT_NAME=script_name)
+
+
+@pytest.mark.parametrize(
+    ("script_name", "path_info", "root_path", "path"),
+    [
+        ("/app", "/p", "/app", "/app/p"),
+        ("/app/", "/p", "/app", "/app/p"),
+        ("app", "/p", "/app", "/app/p"),
+        ("/", "/p", "", "/p"),
+        ("/", "", "", "/"),
+        ("/app", "", "/app", "/app"),
+        ("/app/", "", "/app", "/app"),
+    ],
+)
+def test_script_name_becomes_a_normal_root_path(
+    script_name: str, path_info: str, root_path: str, path: str
+) -> None:
+    scope = scope_of(path=path_info, SCRIPT_NAME=script_name)
+
+    assert (scope["root_path"], scope["path"]) == (root_path, path)
+    assert scope["raw_path"] == path.encode()
 
 
 @given(st.binary(max_size=40))
@@ -246,11 +276,38 @@ def test_an_invalid_content_length_is_refused(length: str) -> None:
         body_length(environ_of(CONTENT_LENGTH=length))
 
 
-@pytest.mark.parametrize("upgrade", ["websocket", "WebSocket"])
-def test_a_websocket_handshake_is_recognised(upgrade: str) -> None:
-    assert is_websocket(environ_of(headers=(("Upgrade", upgrade),)))
-    assert not is_websocket(environ_of(headers=(("Upgrade", "h2c"),)))
-    assert not is_websocket(environ_of())
+HANDSHAKE = {"HTTP_UPGRADE": "websocket", "HTTP_CONNECTION": "Upgrade"}
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {},
+        {"HTTP_UPGRADE": "WebSocket"},
+        {"HTTP_CONNECTION": "upgrade"},
+        {"HTTP_CONNECTION": "keep-alive,\tUpgrade"},
+    ],
+)
+def test_a_websocket_handshake_is_recognised(keys: dict[str, str]) -> None:
+    assert is_websocket(environ_of(**{**HANDSHAKE, **keys}))
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"HTTP_UPGRADE": "h2c"},
+        {"HTTP_UPGRADE": ""},
+        {"HTTP_CONNECTION": ""},
+        {"HTTP_CONNECTION": "close"},
+        {"HTTP_CONNECTION": "keep-alive, upgraded"},
+        {"REQUEST_METHOD": "PUT"},
+        {"REQUEST_METHOD": "POST"},
+        {"SERVER_PROTOCOL": "HTTP/1.0"},
+    ],
+)
+def test_an_upgrade_that_is_not_a_handshake_is_ignored(keys: dict[str, str]) -> None:
+    """RFC 9110, 7.8; RFC 6455, 4.1."""
+    assert not is_websocket(environ_of(**{**HANDSHAKE, **keys}))
 
 
 # -- round trips: scope -> environ -> scope --------------------------------------------------------

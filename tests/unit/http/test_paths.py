@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from bridge._http.paths import below, native, normal_root, path_of_target, quoted, shown
+from bridge._http.paths import (
+    below,
+    below_root,
+    include_root_path,
+    is_path,
+    native,
+    normal_root,
+    quoted,
+    shown,
+)
 
 
 @pytest.mark.parametrize(
@@ -99,20 +108,59 @@ def test_a_path_is_percent_encoded(path: str | bytes, encoded: str) -> None:
     assert quoted(path) == encoded
 
 
+@pytest.mark.parametrize("path", ["/", "/a", "//", "//h/a", "/a://h/b", "/*", "/%2f", "*"])
+def test_a_path_begins_with_a_slash_or_is_the_asterisk(path: str) -> None:
+    assert is_path(path)
+
+
 @pytest.mark.parametrize(
-    ("target", "path"),
+    "path",
+    ["", "a", "a/b", "*/", "**", "http://a.example/p", "://h/p", "\\a", " /a", "?", "\ufffd"],
+)
+def test_other_request_targets_are_no_path(path: str) -> None:
+    assert not is_path(path)
+
+
+@pytest.mark.parametrize(
+    ("root_path", "path", "rest"),
     [
-        ("http://a.example", "/"),
-        ("http://a.example/", "/"),
-        ("HTTPS://a.example:8443/p/q", "/p/q"),
-        ("http://user@a.example//p", "//p"),
-        ("*", ""),
+        ("", "/a", "/a"),
+        ("/", "/a", "/a"),
+        ("/app", "/app/a", "/a"),
+        ("/app/", "/app/a", "/a"),
+        ("/app", "/app", ""),
+        ("/app", "/app//a", "//a"),
+        # The server has removed it.
+        ("/app", "/a", "/a"),
+        ("/app", "/apple", "/apple"),
+        ("/app", "/appx://h/a", "/appx://h/a"),
+        ("/app", "/apphttp://h/a", "/apphttp://h/a"),
+        ("/app", "/app*", "/app*"),
+        ("/app", "*", "*"),
     ],
 )
-def test_the_path_of_a_uri_and_of_the_whole_server(target: str, path: str) -> None:
-    assert path_of_target(target) == path
+def test_an_app_routes_by_what_follows_the_root_path(root_path: str, path: str, rest: str) -> None:
+    assert below_root(root_path, path) == rest
 
 
-@pytest.mark.parametrize("target", ["", "/", "/p", "/*", "/http://a.example/p", "://p", "p"])
-def test_a_path_is_its_own_target(target: str) -> None:
-    assert path_of_target(target) == target
+@pytest.mark.parametrize(
+    ("path", "raw_path", "whole", "raw_whole"),
+    [
+        ("/a", b"/a", "/my app/a", b"/my%20app/a"),
+        ("/a/b", b"/a%2Fb", "/my app/a/b", b"/my%20app/a%2Fb"),
+        ("/a", None, "/my app/a", None),
+        ("/my app/a", b"/my%20app/a", "/my app/a", b"/my%20app/a"),
+        ("/my apple", b"/my%20apple", "/my app/my apple", b"/my%20app/my%20apple"),
+        ("*", b"*", "*", b"*"),
+        ("", b"", "", b""),
+        ("http://h/a", b"http://h/a", "http://h/a", b"http://h/a"),
+    ],
+)
+def test_a_root_path_is_included_in_paths_only(
+    path: str, raw_path: bytes | None, whole: str, raw_whole: bytes | None
+) -> None:
+    scope = {"root_path": "/my app/", "path": path, "raw_path": raw_path}
+
+    include_root_path(scope)
+
+    assert scope == {"root_path": "/my app", "path": whole, "raw_path": raw_whole}

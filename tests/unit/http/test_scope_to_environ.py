@@ -100,23 +100,36 @@ def test_a_unix_socket_has_no_host_and_no_port(server: Any, client: Any) -> None
 @pytest.mark.parametrize(
     ("path", "root_path", "expected"),
     [
-        ("http://a.example/p/q", "", ("", "/p/q")),
-        ("https://a.example", "", ("", "/")),
-        ("http://a.example/app/q", "/app", ("/app", "/q")),
-        ("/apphttp://a.example/p", "/app", ("/app", "/p")),
         ("/apple", "/app", ("/app", "/apple")),
+        ("/appx://h/p", "/app", ("/app", "/appx://h/p")),
+        ("/apphttp://h/p", "/app", ("/app", "/apphttp://h/p")),
+        ("/http://h/p", "", ("", "/http://h/p")),
+        ("//h/p", "/app", ("/app", "//h/p")),
         ("/app*", "/app", ("/app", "/app*")),
-        ("*", "", ("", "")),
-        ("/http://a.example/p", "", ("", "/http://a.example/p")),
+        ("*", "", ("", "*")),
+        ("*", "/app/", ("/app", "*")),
     ],
 )
-def test_an_absolute_request_target_is_reduced_to_its_path(
+def test_nothing_but_the_root_path_is_removed_from_the_path(
     path: str, root_path: str, expected: tuple[str, str]
 ) -> None:
-    environ = EnvironBuilder().build(http_scope(path=path, root_path=root_path))
+    environ = EnvironBuilder().build(http_scope("OPTIONS", path=path, root_path=root_path))
     assert (environ["SCRIPT_NAME"], environ["PATH_INFO"]) == expected
 
 
-def test_options_for_the_whole_server_has_no_path_below_a_root_path() -> None:
-    environ = EnvironBuilder().build(http_scope("OPTIONS", path="/app*", root_path="/app"))
-    assert (environ["SCRIPT_NAME"], environ["PATH_INFO"]) == ("/app", "")
+@pytest.mark.parametrize("path", ["", "p", "http://a.example/p", "https://a.example", "://a/p"])
+@pytest.mark.parametrize("root_path", ["", "/", "/app"])
+def test_a_request_target_that_is_not_a_path_is_refused(path: str, root_path: str) -> None:
+    with pytest.raises(BadRequest, match="has to begin with a slash"):
+        EnvironBuilder().build(http_scope(path=path, root_path=root_path))
+
+
+def test_bytes_that_are_not_utf_8_may_be_in_the_root_path() -> None:
+    """A route may mount the app at a part of the path: ``Mount("/{tenant}", app)``."""
+    scope = http_scope(
+        path="/caf\ufffd/a/\ufffd", raw_path=b"/caf%E9/a%2F%FF", root_path="/caf\ufffd"
+    )
+
+    environ = EnvironBuilder().build(scope)
+
+    assert (environ["SCRIPT_NAME"], environ["PATH_INFO"]) == ("/caf\xe9", "/a/\xff")

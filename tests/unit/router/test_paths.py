@@ -69,8 +69,6 @@ SEEN = [
     ("/api", "/api", "/api/api/x", "/api/api", "/api/api/x"),
     # Servers that take the root path off: it is put back.
     ("/api", "/proxy", "/api/x", "/proxy/api", "/proxy/api/x"),
-    # A whole URI, as hypercorn and daphne pass it on, is its path.
-    ("/api", "", "http://a.example/api/x", "/api", "/api/x"),
     # At the root nothing is touched, whatever the server does.
     ("/", "/proxy", "/x", "/proxy", "/x"),
     ("/", "/proxy", "/proxy/x", "/proxy", "/proxy/x"),
@@ -154,6 +152,35 @@ def test_a_path_that_only_begins_like_a_prefix_is_not_found(path: str) -> None:
 
     assert asgi.call(app, http_scope(path=path)).status == 404
     assert wsgi.call(app, environ_of(path=path)).status == 404
+
+
+@pytest.mark.parametrize("path", ["app", "app/x", "http://a.example/app/x", "://a.example/app"])
+@pytest.mark.parametrize("at", ["/app", "/"])
+def test_a_target_that_is_not_a_path_is_below_no_prefix(at: str, path: str) -> None:
+    """hypercorn and daphne pass on a whole URI, waitress what has no slash."""
+    native, crossed = AsgiSpy(), WsgiSpy()
+    for app in (router({at: native}), router({at: crossed})):
+        assert asgi.call(app, http_scope(path=path)).status == 400
+        assert wsgi.call(app, environ_of(path=path), validate=False).status == 400
+
+    assert native.scopes == crossed.environs == []
+
+
+@pytest.mark.parametrize("root", ["", "/proxy", "/proxy/"])
+@pytest.mark.parametrize("visible", ["whole", "below"])
+def test_the_asterisk_of_options_goes_to_the_root_as_it_is(root: str, visible: Any) -> None:
+    native, crossed = AsgiSpy(), WsgiSpy()
+    scope = http_scope("OPTIONS", path="*", root_path=root)
+    environ = environ_of("OPTIONS", path="*", SCRIPT_NAME=root)
+
+    for app in (native, crossed):
+        mounted = router({"/": bridge.Mount(http=app, path=visible)})
+        assert asgi.call(mounted, scope).status == 200
+        assert wsgi.call(mounted, {**environ}, validate=False).status == 200
+
+    assert {(scope["path"], scope["raw_path"]) for scope in native.scopes} == {("*", b"*")}
+    assert {environ["PATH_INFO"] for environ in crossed.environs} == {"*"}
+    assert asgi.call(router({"/app": native}), scope).status == 404
 
 
 def test_not_found_has_a_body_except_for_head() -> None:

@@ -15,7 +15,14 @@ MOUNTED = ["", "/api", "/api/v1", "/app", "/a/b/c"]
 
 @pytest.mark.parametrize(
     ("text", "normal"),
-    [("/", ""), ("/api", "/api"), ("/api/", "/api"), ("/a/b/", "/a/b"), ("/café", "/café")],
+    [
+        ("/", ""),
+        ("/api", "/api"),
+        ("/api/", "/api"),
+        ("/a/b/", "/a/b"),
+        ("/café", "/café"),
+        ("/\u200d", "/\u200d"),
+    ],
 )
 def test_a_slash_at_the_end_is_ignored(text: str, normal: str) -> None:
     assert normal_prefix(text) == normal
@@ -38,6 +45,8 @@ def test_a_slash_at_the_end_is_ignored(text: str, normal: str) -> None:
         ("/api/*", "patterns are not supported"),
         ("/{user}", "patterns are not supported"),
         ("/<user>", "patterns are not supported"),
+        ("/caf\ufffd", "not UTF-8"),
+        ("/b\udce9", "not UTF-8"),
     ],
 )
 def test_an_invalid_prefix_is_an_error_that_names_the_reason(text: object, reason: str) -> None:
