@@ -4,7 +4,12 @@ Input: scopes, from an ASGI server; or from the adapter that the WSGI side uses,
 mount that the WSGI side has chosen. Output: a call of the mounted ASGI app with its own scope, or
 of the adapter for WSGI apps, with the chosen app. Runs on: the event loop thread.
 
-No coroutine of bridge runs between the server and an ASGI app.
+ASGI HTTP specification 2.3: ``root_path`` is where the app is mounted, and ``path`` includes it. If
+a server has removed it from ``path``, it is added again for mounted apps. ``raw_path`` is what the
+client has sent, and changes only together with ``path``.
+
+An app that is mounted at ``/`` and has stored nothing in the lifespan's state gets the server's own
+scope: nothing has to be changed. No coroutine of bridge runs between the server and an app.
 """
 
 from __future__ import annotations
@@ -13,18 +18,20 @@ import logging
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from functools import partial
 from http import HTTPStatus
-from typing import cast
+from typing import Any, cast
+from urllib.parse import unquote_to_bytes
 
+from bridge._frameworks.facts import ROUTING_KEYS
 from bridge._http.answers import NOT_FOUND, asgi_answer, close_websocket, refused_websocket
-from bridge._http.paths import NO_PATH, below_root, is_path, shown
+from bridge._http.paths import NO_PATH, below, below_root, include_root_path, is_path, quoted, shown
 from bridge._lifespan.many import AppState
 from bridge._lifespan.runner import app_name
 from bridge._lifespan.shared import SharedLifespan
 from bridge.errors import ServerProtocolError
-from bridge.router.mounted import mounted_asgi, mounted_wsgi
 from bridge.router.mounts import Place, Plan, identity
 from bridge.router.options import RouterOptions
 from bridge.router.prefixes import PrefixTable
+from bridge.router.wsgi_side import mounted_wsgi
 from bridge.types import AsgiApp, Receive, Scope, Send, WsgiApp
 
 __all__ = ["AsgiSide", "refuse_websockets"]
@@ -32,6 +39,36 @@ __all__ = ["AsgiSide", "refuse_websockets"]
 CallWsgi = Callable[[WsgiApp, Scope, Receive, Send], Awaitable[None]]
 
 logger = logging.getLogger("bridge.router")
+
+
+class _Route:
+    """An app, and how its scope differs from the server's.
+
+    :ivar state: what the app has stored in its state; None if it gets the server's own scope.
+    :ivar sees_below: its ``path`` begins after the prefix.
+    """
+
+    __slots__ = ("app", "prefix", "sees_below", "state")
+
+    def __init__(
+        self,
+        app: AsgiApp,
+        prefix: str = "",
+        state: AppState | None = None,
+        *,
+        sees_below: bool = False,
+    ) -> None:
+        self.app = app
+        self.prefix = prefix
+        self.state = state
+        self.sees_below = sees_below
+
+    def serve(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """ASGI 3, for scopes that have been chosen for this app."""
+        state = self.state
+        if state is not None:
+            scope = _scope_for(self, state, scope)
+        return self.app(scope, receive, send)
 
 
 class AsgiSide:
@@ -53,39 +90,40 @@ class AsgiSide:
         self._lifespan = lifespan
         self._call_wsgi = call_wsgi
         self._states = states
-        sockets = {p: self._websocket_app(place) for p, place in plan.websocket.items()}
-        self.http_apps = {prefix: self._http_app(place) for prefix, place in plan.http.items()}
-        self._find_http = PrefixTable(self.http_apps).find
+        http = {prefix: self._http_route(place) for prefix, place in plan.http.items()}
+        sockets = {p: self._websocket_route(place) for p, place in plan.websocket.items()}
+        self.http_apps = {prefix: route.serve for prefix, route in http.items()}
+        self._find_http = PrefixTable(http).find
         self._find_websocket = PrefixTable(sockets).find
 
-    def _http_app(self, place: Place) -> AsgiApp:
+    def _http_route(self, place: Place) -> _Route:
         if place.app is None:
-            return _not_found
-        if place.asgi is not None:
-            return self._native_app(place, place.asgi)
-        return self._wsgi_app(place)
+            return _Route(_not_found)
+        if place.asgi is None:
+            return self._wsgi_route(place)
+        return self._native_route(place, place.asgi)
 
-    def _websocket_app(self, place: Place) -> AsgiApp:
+    def _websocket_route(self, place: Place) -> _Route:
         if place.app is None:
-            return _not_found
+            return _Route(_not_found)
         if place.asgi is not None:
-            return self._native_app(place, place.asgi)
+            return self._native_route(place, place.asgi)
         if place.options.to_asgi.websocket_threads:
-            return self._wsgi_app(place)
+            return self._wsgi_route(place)
         at = shown(place.prefix)
         reason = (
             f"the app mounted at {at!r}, {app_name(place.app)}, is a WSGI app, which cannot serve "
             f"WebSockets. Mount an ASGI app for them with websocket={{{at!r}: app}}"
         )
-        return refuse_websockets(reason, logger)
+        return _Route(refuse_websockets(reason, logger))
 
-    def _native_app(self, place: Place, app: AsgiApp) -> AsgiApp:
+    def _native_route(self, place: Place, app: AsgiApp) -> _Route:
         state = self._states.get(identity(app)) or AppState()
-        return mounted_asgi(place.prefix, app, state, sees_below=place.sees_below)
+        return _Route(app, place.prefix, state, sees_below=place.sees_below)
 
-    def _wsgi_app(self, place: Place) -> AsgiApp:
+    def _wsgi_route(self, place: Place) -> _Route:
         app = mounted_wsgi(place.prefix, cast("WsgiApp", place.wsgi))
-        return partial(self._call_wsgi[place.pool], app)
+        return _Route(partial(self._call_wsgi[place.pool], app))  # it changes the environ
 
     def serve(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """ASGI 3, for the server: ``http``, ``websocket`` and ``lifespan``.
@@ -107,10 +145,15 @@ class AsgiSide:
             return _bad_request(scope, receive, send)
         if scope.get("root_path"):
             path = below_root(scope["root_path"], path)
-        app = find(path)
-        if app is None:
+        route = find(path)
+        if route is None:
             return _not_found(scope, receive, send)
-        return app(scope, receive, send)
+        state = route.state
+        if state is not None and (
+            state.namespace or route.prefix or route.sees_below or "router" in scope
+        ):
+            scope = _scope_for(route, state, scope)
+        return route.app(scope, receive, send)
 
     async def serve_on_wsgi(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI 3, for the adapter that the WSGI side uses: only ``lifespan``. Requests go from the
@@ -130,6 +173,46 @@ class AsgiSide:
     async def _start_and_serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._lifespan.start_for_requests()
         await self.serve(scope, receive, send)
+
+
+# -- the scope of a mounted app --------------------------------------------------------------------
+
+
+def _scope_for(route: _Route, state: AppState, scope: Scope) -> Scope:
+    """The scope for the app: the server's own if nothing differs, or a copy (ASGI specification,
+    "Middleware": never change the server's)."""
+    added = state.namespace and state.added()
+    if not (route.prefix or added or route.sees_below or "router" in scope):
+        return scope
+    copy = {**scope}
+    if added:
+        copy["state"] = {**(scope.get("state") or {}), **added}
+    if "router" in copy:
+        for key in ROUTING_KEYS:
+            copy.pop(key, None)
+    if route.prefix or route.sees_below:
+        if copy.get("root_path"):
+            include_root_path(copy)
+        copy["root_path"] = (copy.get("root_path") or "") + route.prefix
+    if route.sees_below:
+        _strip_root_path(copy)
+    return copy
+
+
+def _strip_root_path(copy: dict[str, Any]) -> None:
+    """Remove ``root_path`` from ``path`` and ``raw_path``."""
+    root = copy["root_path"]
+    rest = below(root, copy["path"])
+    if rest is None:  # the * of OPTIONS *
+        return
+    copy["path"] = rest or "/"
+    raw_path = copy.get("raw_path")
+    if raw_path is not None:
+        raw_root = b"/".join(raw_path.split(b"/", root.count("/") + 1)[: root.count("/") + 1])
+        if unquote_to_bytes(raw_root) == root.encode("utf-8"):
+            copy["raw_path"] = raw_path[len(raw_root) :] or b"/"
+        else:  # an encoded slash in the prefix itself
+            copy["raw_path"] = quoted(copy["path"]).encode("ascii")
 
 
 # -- where there is no app -------------------------------------------------------------------------

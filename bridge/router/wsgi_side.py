@@ -3,7 +3,9 @@
 Input: environs, on the server thread. Output: the response of the mounted WSGI app, which is called
 on the same thread, or of the adapter for ASGI apps, with the app that is chosen here.
 
-``PATH_INFO`` is latin-1 decoded bytes, so the prefixes here are, too.
+PEP 3333 ("environ Variables"): ``SCRIPT_NAME`` is where the app is mounted, ``PATH_INFO`` the rest.
+Both are latin-1 decoded bytes, so the prefixes here are, too. ``RAW_URI`` stays what the client has
+sent.
 """
 
 from __future__ import annotations
@@ -13,13 +15,12 @@ from functools import partial
 
 from bridge._http.answers import NO_WEBSOCKET, not_found, wsgi_answer
 from bridge._http.environ_to_scope import is_websocket
-from bridge._http.paths import NO_PATH, is_path, native
-from bridge.router.mounted import mounted_wsgi
+from bridge._http.paths import NO_PATH, below, is_path, native, normal_root
 from bridge.router.mounts import Place, Plan
 from bridge.router.prefixes import PrefixTable
 from bridge.types import AsgiApp, Environ, StartResponse, WsgiApp
 
-__all__ = ["WsgiSide"]
+__all__ = ["WsgiSide", "mounted_wsgi"]
 
 CallAsgi = Callable[[AsgiApp, Environ, StartResponse], Iterable[bytes]]
 
@@ -60,3 +61,19 @@ class WsgiSide:
         if app is None:
             return not_found(environ, start_response)
         return app(environ, start_response)
+
+
+def mounted_wsgi(prefix: str, app: WsgiApp) -> WsgiApp:
+    """``app``, for environs that have been chosen for ``prefix``."""
+    return partial(_call_below, native(prefix), app) if prefix else app
+
+
+def _call_below(
+    prefix: str, app: WsgiApp, environ: Environ, start_response: StartResponse
+) -> Iterable[bytes]:
+    rest = below(prefix, environ.get("PATH_INFO", ""))
+    if rest is None:  # trusted_environ has replaced the path
+        return not_found(environ, start_response)
+    environ["SCRIPT_NAME"] = normal_root(environ.get("SCRIPT_NAME", "")) + prefix
+    environ["PATH_INFO"] = rest
+    return app(environ, start_response)

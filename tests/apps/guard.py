@@ -2,8 +2,8 @@
 
 The guard is middleware as users write it: it reads the path, where the app is mounted and the path
 below that, and reports them in the header ``x-guard``. The apps report the same in the body, with
-their name. The request header ``x-root`` makes the guard set a root path, as
-``FastAPI(root_path=...)`` does; ``x-through`` names the app behind it.
+their name; in a WebSocket both send it as a message. The request header ``x-root`` makes the guard
+set a root path, as ``FastAPI(root_path=...)`` does; ``x-through`` names the app behind it.
 """
 
 from __future__ import annotations
@@ -54,8 +54,11 @@ def asgi_app(name: str) -> AsgiApp:
     """An ASGI app that reports its name and what it sees."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        assert scope["type"] == "http"
         body = json.dumps([name, *asgi_seen(scope)]).encode()
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.accept"})
+            await send({"type": "websocket.send", "text": body.decode()})
+            return
         fields = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": 200, "headers": fields})
         await send({"type": "http.response.body", "body": body})
@@ -82,7 +85,8 @@ def router(**options: Any) -> bridge.Router:
     mounts: dict[str, Any] = {at or "/": app for at, app in apps.items()}
     inner = {"/": mounts.pop("/admin"), "/files": mounts.pop("/admin/files")}
     nested = bridge.Router(inner, lifespan="off")
-    return bridge.Router({**mounts, "/admin": nested}, lifespan="off", **options)
+    sockets = {at or "/": asgi_app(at) for at in MOUNTS}
+    return bridge.Router({**mounts, "/admin": nested}, websocket=sockets, lifespan="off", **options)
 
 
 # -- the guard -------------------------------------------------------------------------------------
@@ -92,8 +96,8 @@ def asgi_guard(apps: Mapping[str, AsgiApp]) -> AsgiApp:
     """The guard in front of each of ``apps``."""
 
     async def guard(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await apps["adapter"](scope, receive, send)
+        if scope["type"] == "lifespan":
+            await apps["router"](scope, receive, send)
             return
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
         path = scope["path"]
@@ -105,6 +109,8 @@ def asgi_guard(apps: Mapping[str, AsgiApp]) -> AsgiApp:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], (b"x-guard", seen)]
             await send(message)
+            if message["type"] == "websocket.accept":
+                await send({"type": "websocket.send", "text": seen.decode()})
 
         await apps[headers.get("x-through", "adapter")](scope, receive, report)
 
@@ -139,8 +145,8 @@ def problem_behind_guard(kind: str, through: str, response: Response) -> str | N
     """
     path, root, route = json.loads(response.header("x-guard") or "null")
     is_path = path[:1] == "/" or path == "*" or (kind == "wsgi" and not path)
-    if not is_path or response.status != 200:
-        return None if response.status == (200 if is_path else 400) else f"for {path!r}"
+    if not is_path or response.status >= 400:
+        return None if response.status == 400 and not is_path else f"for {path!r}"
     name, app_root, app_route = response.json()
     mount = mount_of(route) if through == "router" else ""
     if app_root != root + mount or (mount + app_route or "/") != (route or "/"):

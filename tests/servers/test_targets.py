@@ -17,7 +17,7 @@ from h2.exceptions import ProtocolError
 
 from tests.apps.guard import problem_behind_guard
 from tests.conftest import LiveServer
-from tests.harness.http import Aborted, Response
+from tests.harness.http import Aborted, Response, Stream, request_head
 from tests.harness.servers import ASGI_SERVERS, SERVERS, serve
 from tests.harness.wsgi_servers import WSGI
 
@@ -58,7 +58,7 @@ TARGETS = [
     Target("/apihttp://h/admin"),
     Target("/apihttp%3a%2f%2fh%2fadmin"),
     Target("/http://h/admin"),
-    Target("//h/admin", ["/h/admin"]),
+    Target("//h/admin", ["/h/admin", "/admin"]),
     Target("///admin", ["/admin", "//admin"]),
     Target("/./admin"),
     Target("/x/../admin"),
@@ -125,6 +125,51 @@ def test_the_app_sees_the_path_that_the_guard_has_seen(guarded: LiveServer, thro
             if problem is not None:
                 wrong.append(f"{target}, root {root}: {response.status} {problem}")
     assert not wrong, "\n".join(wrong)
+
+
+def test_the_app_of_a_websocket_sees_the_path_that_the_guard_has_seen(guarded: LiveServer) -> None:
+    spec = guarded.server.spec
+    if spec.kind == "wsgi" or spec.http == "2":
+        pytest.skip("no WebSocket over HTTP/1.1")
+    wrong = []
+    for target in TARGETS:
+        if target.method == "GET":
+            response = handshake(guarded.port, target.text)
+            problem = problem_with("asgi", target, "router", response)
+            if problem is not None:
+                wrong.append(f"{target}: {response.status} {problem}")
+    assert not wrong, "\n".join(wrong)
+
+
+HANDSHAKE = [
+    ("connection", "Upgrade"),
+    ("upgrade", "websocket"),
+    ("sec-websocket-key", "AAAAAAAAAAAAAAAAAAAAAA=="),
+    ("sec-websocket-version", "13"),
+    ("x-through", "router"),
+]
+
+
+def handshake(port: int, target: str) -> Response:
+    """The response to the handshake of a WebSocket; if it is accepted, with the two messages."""
+    stream = Stream(port)
+    try:
+        stream.send(request_head("GET", target, HANDSHAKE, port))
+        status = int(stream.until(b"\r\n\r\n").split(b" ")[1])
+        if status != 101:
+            return Response(status, ())
+        return Response(200, (("x-guard", message_from(stream).decode()),), message_from(stream))
+    except EOFError:
+        return Response(400, ())  # the server has refused it
+    finally:
+        stream.close()
+
+
+def message_from(stream: Stream) -> bytes:
+    """The next message, which the server sends in one frame without a mask (RFC 6455, 5.2)."""
+    opcode, size = stream.exactly(2)
+    assert opcode == 0x81
+    return stream.exactly(int.from_bytes(stream.exactly(2)) if size == 126 else size)
 
 
 def problem_with(kind: str, target: Target, through: str, response: Response) -> str | None:
