@@ -76,23 +76,26 @@ def with_root(root: str, path: str) -> str:
     return root + path if path[:1] == "/" and below(root, path) is None else path
 
 
-def include_root(scope: Scope, root: str) -> None:
-    """Put ``root`` in front of ``path`` and ``raw_path`` of a scope of one's own: see
-    :func:`with_root`.
+def include_root(copy: Scope, root: str) -> None:
+    """Change ``path`` and ``raw_path`` so that they include ``root``: see :func:`with_root`.
+
+    :param copy: of a scope; the server's own must not be changed.
     """
-    path = scope["path"]
-    scope["path"] = with_root(root, path)
-    raw_path: bytes | None = scope.get("raw_path")
-    if raw_path is not None and scope["path"] != path:
-        scope["raw_path"] = quoted(root).encode("ascii") + raw_path
+    path = copy["path"]
+    copy["path"] = with_root(root, path)
+    raw_path: bytes | None = copy.get("raw_path")
+    if raw_path is not None and copy["path"] != path:
+        copy["raw_path"] = quoted(root).encode("ascii") + raw_path
 
 
-def include_root_path(scope: Scope) -> None:
-    """Make ``root_path`` of a scope of one's own normal, and make ``path`` include it (ASGI HTTP
-    specification 2.3), as it does on most servers.
+def include_root_path(copy: Scope) -> None:
+    """Make ``root_path`` normal, and make ``path`` include it (ASGI HTTP specification 2.3): again,
+    if the server has removed it.
+
+    :param copy: of a scope.
     """
-    scope["root_path"] = root = normal_root(scope["root_path"])
-    include_root(scope, root)
+    copy["root_path"] = root = normal_root(copy["root_path"])
+    include_root(copy, root)
 
 
 def normal_root(root_path: str) -> str:

@@ -176,7 +176,7 @@ class WsgiToAsgi:
                 f"unsupported scope type {kind!r}; supported: 'http', 'websocket' and 'lifespan'"
             )
         elif self._websockets is None:
-            await self._refuse_websocket(scope, receive, send)
+            await self._refuse_websocket(app, scope, receive, send)
         else:
             await self._websockets.serve(app, scope, receive, send, *self._bind_loop())
 
@@ -194,13 +194,15 @@ class WsgiToAsgi:
             bound = self._loop_and_inbox = (loop, inbox_of(loop))
         return bound
 
-    async def _refuse_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _refuse_websocket(
+        self, app: WsgiApp, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         await receive()  # websocket.connect
         logger.warning(
             "refused the WebSocket %s: %r is a WSGI app, which cannot serve WebSockets. "
             "Serve this path with an ASGI app",
             scope["path"],
-            self.app,
+            app,
         )
         await send(close_websocket("not a WebSocket"))
 

@@ -137,7 +137,7 @@ def _make_request(
     ``FORCE_SCRIPT_NAME`` ends in a slash.
     """
     request = ASGIRequest(scope, body_file)
-    request.path_info = below_root(request.script_name, request.path) or "/"
+    request.path_info = below_root(request.script_name or "", request.path) or "/"
     request.META["PATH_INFO"] = request.path_info
     if trusted_environ is not None:
         request.META.update(trusted_environ(scope))

@@ -289,7 +289,7 @@ HANDSHAKE = {"HTTP_UPGRADE": "websocket", "HTTP_CONNECTION": "Upgrade"}
     ],
 )
 def test_a_websocket_handshake_is_recognised(keys: dict[str, str]) -> None:
-    assert is_websocket(environ_of(**{**HANDSHAKE, **keys}))
+    assert is_websocket(environ_of(keys={**HANDSHAKE, **keys}))
 
 
 @pytest.mark.parametrize(
@@ -307,7 +307,7 @@ def test_a_websocket_handshake_is_recognised(keys: dict[str, str]) -> None:
 )
 def test_an_upgrade_that_is_not_a_handshake_is_ignored(keys: dict[str, str]) -> None:
     """RFC 9110, 7.8; RFC 6455, 4.1."""
-    assert not is_websocket(environ_of(**{**HANDSHAKE, **keys}))
+    assert not is_websocket(environ_of(keys={**HANDSHAKE, **keys}))
 
 
 # -- round trips: scope -> environ -> scope --------------------------------------------------------
