@@ -104,8 +104,17 @@ def test_the_scope_of_the_server_is_not_changed() -> None:
     assert scope == {"type": "http", "path": "/x", "root_path": ""}
 
 
-def test_the_asterisk_form_is_unchanged() -> None:
-    assert _environ_seen("/shop", RAW_URI="*")["RAW_URI"] == "*"
+@pytest.mark.parametrize("target", ["*", "", "x", "http://a.example/x", "http://a.example/shop/x"])
+def test_a_target_that_does_not_begin_with_a_slash_is_unchanged(target: str) -> None:
+    scope = _scope_seen("/shop", path=target, raw_path=target.encode())
+    assert (scope["path"], scope["raw_path"]) == (target, target.encode())
+    environ = _environ_seen("/shop", PATH_INFO=target, RAW_URI=target)
+    assert (environ["PATH_INFO"], environ["RAW_URI"]) == (target, target)
+
+
+def test_raw_path_includes_the_root_where_path_does() -> None:
+    scope = _scope_seen("/shop", path="/shop/x", raw_path=b"/%73hop/x")
+    assert (scope["path"], scope["raw_path"]) == ("/shop/x", b"/%73hop/x")
 
 
 def test_without_a_root_path_the_app_itself_is_returned() -> None:
