@@ -90,23 +90,19 @@ class AsgiToWsgi:
     def __repr__(self) -> str:
         return f"AsgiToWsgi({self.app!r})"
 
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    def __call__(
+        self, environ: Environ, start_response: StartResponse, *, app: AsgiApp | None = None
+    ) -> Iterable[bytes]:
         """PEP 3333. Blocks until the response begins; an ordinary one is complete by then.
 
+        :param app: is called in place of :attr:`app`, on the same loop, where the lifespan of
+            :attr:`app` has run: the one that a Router has chosen. Servers do not pass it.
         :raises LifespanFailed: the app could not be started. So does every later request, until
             the process is replaced: a failed startup is not tried again.
         :raises AppProtocolError: the app broke the ASGI spec before its response began.
         :raises DeadlockError: called on the thread of the app's own event loop, or by the app's
             own startup or shutdown.
         :raises Exception: what the app raised before its response began.
-        """
-        return self.call(self.app, environ, start_response)
-
-    def call(
-        self, app: AsgiApp, environ: Environ, start_response: StartResponse
-    ) -> Iterable[bytes]:
-        """Serve one request with another app than :attr:`app`: one that shares its loop and its
-        lifespan, such as an app in a Router. Otherwise the same as calling the adapter.
         """
         running = self._running
         if running is None:
@@ -124,7 +120,7 @@ class AsgiToWsgi:
         window = self.options.body_window
         body = None if length == 0 else RequestBody(environ, length, window)
         context = copy_context()
-        loop_side = LoopSide(running, app, scope, body, context)
+        loop_side = LoopSide(running, running.app if app is None else app, scope, body, context)
         del scope  # error reports print the local variables of each frame of a traceback
         try:
             running.inbox.post(loop_side.start)

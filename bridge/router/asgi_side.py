@@ -15,10 +15,10 @@ scope: nothing has to be changed. No coroutine of bridge runs between the server
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import Awaitable, Hashable, Mapping
 from functools import partial
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any, Protocol, cast
 from urllib.parse import unquote_to_bytes
 
 from bridge._frameworks.facts import ROUTING_KEYS
@@ -36,7 +36,14 @@ from bridge.types import AsgiApp, Receive, Scope, Send, WsgiApp
 
 __all__ = ["AsgiSide", "refuse_websockets"]
 
-CallWsgi = Callable[[WsgiApp, Scope, Receive, Send], Awaitable[None]]
+
+class CallWsgi(Protocol):
+    """Calls a WSGI app: :class:`~bridge.WsgiToAsgi`."""
+
+    def __call__(
+        self, scope: Scope, receive: Receive, send: Send, *, app: WsgiApp
+    ) -> Awaitable[None]: ...
+
 
 logger = logging.getLogger("bridge.router")
 
@@ -75,7 +82,7 @@ class AsgiSide:
     """Finds the app of a scope, and calls it.
 
     :param lifespan: of the mounted apps.
-    :param call_wsgi: calls a WSGI app on the threads of a pool, by the pool's options.
+    :param adapters: for WSGI apps: one for each pool, by the pool's options.
     :param states: what apps have stored in their state, by the identity of the app.
     :ivar http_apps: what the WSGI side calls in the adapter for ASGI apps, by prefix.
     """
@@ -84,11 +91,11 @@ class AsgiSide:
         self,
         plan: Plan,
         lifespan: SharedLifespan,
-        call_wsgi: Mapping[RouterOptions, CallWsgi],
+        adapters: Mapping[RouterOptions, CallWsgi],
         states: Mapping[Hashable, AppState],
     ) -> None:
         self._lifespan = lifespan
-        self._call_wsgi = call_wsgi
+        self._adapters = adapters
         self._states = states
         http = {prefix: self._http_route(place) for prefix, place in plan.http.items()}
         sockets = {p: self._websocket_route(place) for p, place in plan.websocket.items()}
@@ -123,7 +130,7 @@ class AsgiSide:
 
     def _wsgi_route(self, place: Place) -> _Route:
         app = mounted_wsgi(place.prefix, cast("WsgiApp", place.wsgi))
-        return _Route(partial(self._call_wsgi[place.pool], app))  # it changes the environ
+        return _Route(partial(self._adapters[place.pool], app=app))  # it changes the environ
 
     def serve(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """ASGI 3, for the server: ``http``, ``websocket`` and ``lifespan``.

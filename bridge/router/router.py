@@ -91,8 +91,7 @@ class Router(Universal):
             shares_state=sum(place.wsgi is None for place in self.plan.asgi_apps) <= 1,
         )
         states = {identity(app.app): app.state for app in apps}
-        call_wsgi = {options: adapter.call for options, adapter in self._pools.items()}
-        self._asgi_side = AsgiSide(self.plan, self._lifespan, call_wsgi, states)
+        self._asgi_side = AsgiSide(self.plan, self._lifespan, self._pools, states)
         self._wsgi_side = WsgiSide(self.plan, self._call_asgi, self._asgi_side.http_apps)
         super().__init__(self._asgi_side.serve, self._start_and_serve)
         self._lock = Lock()
@@ -186,9 +185,9 @@ class Router(Universal):
             adapter.close()
 
     def _call_asgi(
-        self, app: AsgiApp, environ: Environ, start_response: StartResponse
+        self, environ: Environ, start_response: StartResponse, *, app: AsgiApp
     ) -> Iterable[bytes]:
-        return self._asgi_adapter().call(app, environ, start_response)
+        return self._asgi_adapter()(environ, start_response, app=app)
 
     def _asgi_adapter(self) -> AsgiToWsgi:
         """The adapter for all ASGI apps, made when a WSGI server first needs it."""

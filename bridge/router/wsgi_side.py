@@ -10,8 +10,9 @@ sent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
+from typing import Protocol
 
 from bridge._http.answers import NO_WEBSOCKET, not_found, wsgi_answer
 from bridge._http.environ_to_scope import is_websocket
@@ -22,18 +23,24 @@ from bridge.types import AsgiApp, Environ, StartResponse, WsgiApp
 
 __all__ = ["WsgiSide", "mounted_wsgi"]
 
-CallAsgi = Callable[[AsgiApp, Environ, StartResponse], Iterable[bytes]]
+
+class CallAsgi(Protocol):
+    """Calls an ASGI app: :class:`~bridge.AsgiToWsgi`."""
+
+    def __call__(
+        self, environ: Environ, start_response: StartResponse, *, app: AsgiApp
+    ) -> Iterable[bytes]: ...
 
 
 class WsgiSide:
     """Finds the app of an environ, and calls it.
 
-    :param call_asgi: calls an ASGI app on the loop of the adapter.
+    :param adapter: for ASGI apps.
     :param http_apps: the ASGI side's, by prefix. They get the environ unchanged.
     """
 
-    def __init__(self, plan: Plan, call_asgi: CallAsgi, http_apps: Mapping[str, AsgiApp]) -> None:
-        self._call_asgi = call_asgi
+    def __init__(self, plan: Plan, adapter: CallAsgi, http_apps: Mapping[str, AsgiApp]) -> None:
+        self._adapter = adapter
         self._find = PrefixTable(
             {native(p): self._app(place, http_apps[p]) for p, place in plan.http.items()}
         ).find
@@ -45,7 +52,7 @@ class WsgiSide:
         if place.app is None:
             return not_found
         if place.wsgi is None:
-            return partial(self._call_asgi, asgi)
+            return partial(self._adapter, app=asgi)
         return mounted_wsgi(place.prefix, place.wsgi)
 
     def serve(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:

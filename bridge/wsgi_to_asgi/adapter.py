@@ -120,14 +120,16 @@ class WsgiToAsgi:
     def __repr__(self) -> str:
         return f"WsgiToAsgi({self.app!r})"
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI 3. Any exception of the app is raised here, for the server to log and answer."""
-        await self.call(self.app, scope, receive, send)
+    async def __call__(
+        self, scope: Scope, receive: Receive, send: Send, *, app: WsgiApp | None = None
+    ) -> None:
+        """ASGI 3. Any exception of the app is raised here, for the server to log and answer.
 
-    async def call(self, app: WsgiApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one scope with another app than :attr:`app`, on the same threads and with the same
-        options: an app in a Router. Otherwise the same as calling the adapter.
+        :param app: is called in place of :attr:`app`, on the same threads and with the same
+            options: the one that a Router has chosen. Servers do not pass it.
         """
+        if app is None:
+            app = self.app
         if scope["type"] != "http":
             await self._serve_other(app, scope, receive, send)
             return
