@@ -14,8 +14,10 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from bridge._http.header_names import KNOWN_NAMES
+from bridge._http.learning_table import LearningTable
 from bridge._http.paths import NO_PATH, is_path, normal_root, quoted
-from bridge._http.rules import CACHE_SIZE, BadRequest, LengthRequired, parse_length
+from bridge._http.rules import BadRequest, LengthRequired, parse_length
 from bridge._http.silent import SilentMapping
 from bridge.types import Environ, RawHeaders, Scope
 
@@ -45,8 +47,15 @@ _OWN_KEYS = frozenset(
 )
 # Only the keys without HTTP_ belong to the request; a client could contradict them with these.
 _NO_HEADERS = ("HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH")
-
-_names: dict[str, bytes | None] = {}
+_OTHER_KEYS = """
+AUTH_TYPE DOCUMENT_ROOT GATEWAY_INTERFACE HTTPS PATH_INFO PATH_TRANSLATED QUERY_STRING RAW_URI
+REMOTE_ADDR REMOTE_HOST REMOTE_IDENT REMOTE_PORT REMOTE_USER REQUEST_METHOD REQUEST_SCHEME
+REQUEST_URI SCRIPT_FILENAME SCRIPT_NAME SERVER_ADDR SERVER_ADMIN SERVER_NAME SERVER_PORT
+SERVER_PROTOCOL SERVER_SIGNATURE SERVER_SOFTWARE asgi.scope gunicorn.socket
+waitress.client_disconnected werkzeug.socket wsgi.early_hints wsgi.errors wsgi.file_wrapper
+wsgi.input wsgi.input_terminated wsgi.multiprocess wsgi.multithread wsgi.run_once wsgi.url_scheme
+wsgi.version
+"""
 
 
 def build_scope(environ: Environ, state: Mapping[str, Any]) -> Scope:
@@ -197,15 +206,28 @@ def _headers(environ: Environ) -> RawHeaders:
 
 def _name(key: str) -> bytes | None:
     """The header name of an environ key; None for any other key."""
-    if key == "CONTENT_TYPE" or key == "CONTENT_LENGTH":
-        name: bytes | None = key.lower().replace("_", "-").encode("latin-1")
-    elif key.startswith("HTTP_") and key not in _NO_HEADERS:
-        name = key[5:].lower().replace("_", "-").encode("latin-1")
-    else:
-        name = None
-    if len(_names) < CACHE_SIZE:  # names come from clients: bounded
-        _names[key] = name
+    name = _header_name(key)
+    _learned_names.learn(key, name, len(key))
     return name
+
+
+def _header_name(key: str) -> bytes | None:
+    if key == "CONTENT_TYPE" or key == "CONTENT_LENGTH":
+        return key.lower().replace("_", "-").encode("latin-1")
+    if key.startswith("HTTP_") and key not in _NO_HEADERS:
+        return key[5:].lower().replace("_", "-").encode("latin-1")
+    return None
+
+
+_KNOWN_KEYS = (
+    *("HTTP_" + name.upper().replace("-", "_") for name in KNOWN_NAMES),
+    *("CONTENT_TYPE", "CONTENT_LENGTH"),
+    *_OTHER_KEYS.split(),
+)
+_learned_names: LearningTable[str, bytes | None] = LearningTable(
+    {key: _header_name(key) for key in _KNOWN_KEYS}
+)
+_names = _learned_names.entries  # None: no header
 
 
 def _restore_lines(headers: RawHeaders, originals: RawHeaders) -> RawHeaders:

@@ -18,9 +18,9 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any, Generic, TypeAlias, TypeVar
 
+from bridge._http.learning_table import LearningTable
 from bridge._http.rules import (
     BODYLESS,
-    CACHE_SIZE,
     HOP_BY_HOP,
     has_line_break,
     is_token,
@@ -41,7 +41,6 @@ __all__ = [
 StatusT = TypeVar("StatusT", int, str)
 TextT = TypeVar("TextT", bytes, str)
 
-CACHED_VALUE = 64
 _STATUS = re.compile(r"([2-9][0-9][0-9])(?: .*)?", re.DOTALL)
 _CLASSES = {2: "Success", 3: "Redirection", 4: "Client Error", 5: "Server Error"}
 _TOKEN_CHARACTERS = "RFC 9110 allows letters, digits and !#$%&'*+-.^_`|~"
@@ -77,9 +76,13 @@ _lines: dict[int, str] = {status.value: f"{status.value} {status.phrase}" for st
 
 # -- start_response -> http.response.start ---------------------------------------------------------
 
-_raw_names: dict[str, bytes] = {}
-_fields: dict[tuple[str, str], tuple[bytes, bytes]] = {}  # most responses repeat most of these
-_statuses: dict[str, int] = {}
+# Apps choose these texts, and may take them from the client.
+_learned_names: LearningTable[str, bytes] = LearningTable()
+_learned_fields: LearningTable[tuple[str, str], tuple[bytes, bytes]] = LearningTable()
+_learned_statuses: LearningTable[str, int] = LearningTable()
+_raw_names = _learned_names.entries
+_fields = _learned_fields.entries  # most responses repeat most of these
+_statuses = _learned_statuses.entries
 
 
 def head_for_asgi(status: str, response_headers: ResponseHeaders) -> AsgiHead:
@@ -126,8 +129,8 @@ def _parse_status(status: object) -> int:
             'and a reason, such as "200 OK"'
         )
     code = int(match[1])
-    if len(_statuses) < CACHE_SIZE:
-        _statuses[status] = code
+    if type(status) is str:
+        _learned_statuses.learn(status, code, len(status))
     return code
 
 
@@ -142,8 +145,8 @@ def _encode_field(item: Any) -> tuple[bytes, bytes]:
         _check_native_value(raw_name, value)
     # RFC 9110, 5.5: space around a value is not part of it. Django up to 5.2 sets cookies so.
     field = (raw_name, value.strip(" \t").encode("latin-1"))
-    if len(value) <= CACHED_VALUE and raw_name != b"set-cookie" and len(_fields) < CACHE_SIZE:
-        _fields[name, value] = field
+    if type(name) is type(value) is str and raw_name != b"set-cookie":
+        _learned_fields.learn((name, value), field, len(name) + len(value))
     return field
 
 
@@ -164,8 +167,8 @@ def _parse_name(item: object) -> tuple[str, bytes, str]:
             f"start_response(): header {name!r} is hop-by-hop. It belongs to the server, and "
             "PEP 3333 forbids an app to set it. Leave it out"
         )
-    if len(_raw_names) < CACHE_SIZE:
-        _raw_names[name] = raw_name
+    if type(name) is str:
+        _learned_names.learn(name, raw_name, len(name))
     return name, raw_name, value
 
 
@@ -188,7 +191,8 @@ def _kind(value: object) -> str:
 
 # -- http.response.start -> start_response ---------------------------------------------------------
 
-_names: dict[bytes, str | None] = {}  # None: hop-by-hop
+_learned_raw_names: LearningTable[bytes, str | None] = LearningTable()
+_names = _learned_raw_names.entries  # None: hop-by-hop
 
 
 def head_for_wsgi(message: Message) -> WsgiHead:
@@ -295,8 +299,7 @@ def _decode_field(item: object) -> tuple[str | None, str]:
         name = None
     elif raw_name.lower() == b"content-length":
         name = "content-length"
-    if len(_names) < CACHE_SIZE:
-        _names[raw_name] = name
+    _learned_raw_names.learn(bytes(raw_name), name, len(raw_name))
     return name, raw_value.decode("latin-1").strip(" \t")
 
 

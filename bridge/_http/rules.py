@@ -13,7 +13,6 @@ from bridge.errors import AppProtocolError, BridgeError
 
 __all__ = [
     "BODYLESS",
-    "CACHE_SIZE",
     "HOP_BY_HOP",
     "BadRequest",
     "LengthRequired",
@@ -23,9 +22,6 @@ __all__ = [
     "parse_length",
     "too_short",
 ]
-
-CACHE_SIZE = 1024
-"""How many names, fields or statuses a cache holds. They come from clients and apps: bounded."""
 
 BODYLESS = (204, 304)
 """Statuses without a body, whatever the app sends (RFC 9110, 6.4.1)."""

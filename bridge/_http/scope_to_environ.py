@@ -14,8 +14,10 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from bridge._http.header_names import KNOWN_NAMES
+from bridge._http.learning_table import LearningTable
 from bridge._http.paths import NO_PATH, below, is_path, normal_root, quoted
-from bridge._http.rules import CACHE_SIZE, BadRequest, parse_length
+from bridge._http.rules import BadRequest, parse_length
 from bridge._http.sendfile import FileWrapper
 from bridge._http.silent import SilentMapping
 from bridge._version import __version__
@@ -24,7 +26,9 @@ from bridge.types import Environ, Scope, TrustedEnviron, UnderscoreHeaders
 
 __all__ = ["EnvironBuilder", "split_path"]
 
-PROTOTYPES = 64
+ADDRESSES = 64
+"""How many addresses of the server, with scheme and version, are remembered at a time. Behind a
+proxy all three may come from the client."""
 _RENEWED = ("HTTP_", "CONTENT_", "wsgi.")  # set anew from the scope
 TLS_VERSIONS = {0x0300: "SSLv3", 0x0301: "TLSv1", 0x0302: "TLSv1.1", 0x0303: "TLSv1.2"}
 TLS_VERSIONS[0x0304] = "TLSv1.3"
@@ -49,8 +53,12 @@ class EnvironBuilder:
         self._underscore_headers = underscore_headers
         self._duplicate_header_limit = duplicate_header_limit
         self._trusted_environ = trusted_environ
-        self._keys: dict[bytes, str] = {}
-        self._prototypes: dict[tuple[Any, str, str], Environ] = {}
+        self._learned_keys = LearningTable(_KNOWN_KEYS)
+        self._keys = self._learned_keys.entries
+        self._addresses: LearningTable[tuple[Any, str, str], Environ] = LearningTable(
+            most=ADDRESSES
+        )
+        self._prototypes = self._addresses.entries
 
     def build(self, scope: Scope) -> Environ:
         """The environ of ``scope``, without ``wsgi.input``.
@@ -102,8 +110,9 @@ class EnvironBuilder:
             return self._prototypes[server, scheme, version]
         except (KeyError, TypeError):  # daphne gives a list
             prototype = _make_prototype(server, scheme, version)
-        if type(server) is tuple and len(self._prototypes) < PROTOTYPES:
-            self._prototypes[server, scheme, version] = prototype
+        if type(server) is tuple:
+            length = len(str(server)) + len(scheme) + len(version)
+            self._addresses.learn((server, scheme, version), prototype, length)
         return prototype
 
     def _add_headers(self, environ: Environ, headers: list[tuple[bytes, bytes]]) -> None:
@@ -141,11 +150,8 @@ class EnvironBuilder:
             if self._underscore_headers == "refuse":
                 raise BadRequest(f"the header name {name.decode('latin-1')!r} has an underscore")
             return None
-        key = name.upper().replace(b"-", b"_").decode("latin-1")
-        if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-            key = "HTTP_" + key
-        if len(self._keys) < CACHE_SIZE:  # names come from clients: bounded
-            self._keys[bytes(name)] = key
+        key = _environ_key(name)
+        self._learned_keys.learn(bytes(name), key, len(name))
         return key
 
     def _joined(self, key: str, lines: list[str]) -> str:
@@ -163,6 +169,13 @@ class EnvironBuilder:
             return "; ".join(lines)  # RFC 6265, 5.4; RFC 9113, 8.2.3
         return ",".join(lines)  # RFC 9110, 5.2
 
+
+def _environ_key(name: bytes) -> str:
+    key = name.upper().replace(b"-", b"_").decode("latin-1")
+    return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else "HTTP_" + key
+
+
+_KNOWN_KEYS = {name.encode("ascii"): _environ_key(name.encode("ascii")) for name in KNOWN_NAMES}
 
 _SINGLE = {"CONTENT_LENGTH": "Content-Length", "HTTP_HOST": "Host"}
 """Headers in which proxy and app must not see two values (RFC 9110, 8.6; RFC 9112, 3.2)."""
