@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from bridge._http.client_text import literal
 from bridge._http.header_names import KNOWN_NAMES
 from bridge._http.learning_table import LearningTable
 from bridge._http.paths import NO_PATH, is_path, normal_root, quoted
@@ -148,7 +149,7 @@ def body_length(environ: Environ) -> int | None:
 def _length(text: str) -> int:
     length = parse_length(text)
     if length is None:
-        raise BadRequest(f"Content-Length {text!r} is not a number of bytes")
+        raise BadRequest(f"Content-Length {literal(text)} is not a number of bytes")
     return length
 
 

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from bridge._http.client_text import ClientText
 from bridge.errors import AppProtocolError, ProtocolError, ServerProtocolError
 
 __all__ = ["HTTP_RESPONSE", "LIFESPAN", "Conversation", "State"]
@@ -105,7 +106,7 @@ def _event(message: Mapping[str, Any]) -> str:
     kind: str = message["type"]
     split = _SPLIT.get(kind)
     if split is None:
-        return kind
+        return str(ClientText(kind))
     return split[2] if message.get(split[0]) else split[1]
 
 

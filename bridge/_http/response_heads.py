@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any, Generic, TypeAlias, TypeVar
 
+from bridge._http.client_text import literal
 from bridge._http.learning_table import LearningTable
 from bridge._http.rules import (
     BODYLESS,
@@ -125,8 +126,8 @@ def _parse_status(status: object) -> int:
     match = _STATUS.fullmatch(status)
     if match is None or not (status.isprintable() or not has_line_break(status)):
         raise AppProtocolError(
-            f"start_response(): status {status!r}; PEP 3333 asks for a number from 200 to 999 "
-            'and a reason, such as "200 OK"'
+            f"start_response(): status {literal(status)}; PEP 3333 asks for a number from 200 to "
+            '999 and a reason, such as "200 OK"'
         )
     code = int(match[1])
     if type(status) is str:
@@ -158,14 +159,18 @@ def _parse_name(item: object) -> tuple[str, bytes, str]:
         )
     name, value = item
     if not isinstance(name, str):
-        raise AppProtocolError(f"start_response(): header name {name!r}; PEP 3333 asks for str")
+        raise AppProtocolError(
+            f"start_response(): header name {literal(name)}; PEP 3333 asks for str"
+        )
     if not is_token(name):
-        raise AppProtocolError(f"start_response(): header name {name!r}; {_TOKEN_CHARACTERS}")
+        raise AppProtocolError(
+            f"start_response(): header name {literal(name)}; {_TOKEN_CHARACTERS}"
+        )
     raw_name = name.lower().encode("latin-1")
     if raw_name in HOP_BY_HOP:
         raise AppProtocolError(
-            f"start_response(): header {name!r} is hop-by-hop. It belongs to the server, and "
-            "PEP 3333 forbids an app to set it. Leave it out"
+            f"start_response(): header {literal(name)} is hop-by-hop. It belongs to the server, "
+            "and PEP 3333 forbids an app to set it. Leave it out"
         )
     if type(name) is str:
         _learned_names.learn(name, raw_name, len(name))
@@ -173,7 +178,7 @@ def _parse_name(item: object) -> tuple[str, bytes, str]:
 
 
 def _check_native_value(raw_name: bytes, value: object) -> None:
-    where = f"start_response(): value of header {raw_name.decode('latin-1')!r}"
+    where = f"start_response(): value of header {literal(raw_name.decode('latin-1'))}"
     if not isinstance(value, str):
         raise AppProtocolError(f"{where} is {type(value).__name__}; PEP 3333 asks for str")
     _check_value(where, value)
@@ -181,12 +186,12 @@ def _check_native_value(raw_name: bytes, value: object) -> None:
         value.encode("latin-1")
     except UnicodeEncodeError as error:
         raise AppProtocolError(
-            f"{where} is {value!r}; PEP 3333 allows only latin-1 characters"
+            f"{where} is {literal(value)}; PEP 3333 allows only latin-1 characters"
         ) from error
 
 
 def _kind(value: object) -> str:
-    return f"{value!r}, {type(value).__name__}"
+    return f"{literal(value)}, {type(value).__name__}"
 
 
 # -- http.response.start -> start_response ---------------------------------------------------------
@@ -218,7 +223,7 @@ def head_for_wsgi(message: Message) -> WsgiHead:
         if name is None:
             continue
         if not value.isprintable():
-            _check_value(f"http.response.start: value of header {name!r}", value)
+            _check_value(f"http.response.start: value of header {literal(name)}", value)
         if name == "content-length":
             seen, length = length, _content_length("http.response.start", value, length)
             if seen is not None:
@@ -251,7 +256,8 @@ def early_hints_for_wsgi(message: Message) -> ResponseHeaders:
 
 def _not_links(links: object) -> AppProtocolError:
     return AppProtocolError(
-        f"http.response.early_hint: links is {links!r}; the ASGI spec asks for an iterable of bytes"
+        f"http.response.early_hint: links is {literal(links)}; the ASGI spec asks for an "
+        "iterable of bytes"
     )
 
 
@@ -259,7 +265,8 @@ def _check_status(code: object) -> int:
     if isinstance(code, int) and not isinstance(code, bool) and 200 <= code <= 999:
         return int(code)  # http.HTTPStatus
     raise AppProtocolError(
-        f"http.response.start: status is {code!r}; the ASGI spec asks for an int from 200 to 999"
+        f"http.response.start: status is {literal(code)}; the ASGI spec asks for an int from 200 "
+        "to 999"
     )
 
 
@@ -286,14 +293,14 @@ def _decode_field(item: object) -> tuple[str | None, str]:
     )
     if not isinstance(raw_name, bytes) or not isinstance(raw_value, bytes):
         raise AppProtocolError(
-            f"http.response.start: header {raw_name!r} is {type(raw_name).__name__} and its value "
-            f"{type(raw_value).__name__}; the ASGI spec asks for bytes, "
+            f"http.response.start: header {literal(raw_name)} is {type(raw_name).__name__} and its "
+            f"value {type(raw_value).__name__}; the ASGI spec asks for bytes, "
             "such as (b'content-type', b'text/plain')"
         )
     name: str | None = raw_name.decode("latin-1")
     if not is_token(name or ""):
         raise AppProtocolError(
-            f"http.response.start: header name {raw_name!r}; {_TOKEN_CHARACTERS}"
+            f"http.response.start: header name {literal(raw_name)}; {_TOKEN_CHARACTERS}"
         )
     if raw_name.lower() in HOP_BY_HOP:
         name = None
@@ -314,7 +321,7 @@ def _shape(item: object) -> str:
 
 def _check_value(where: str, value: str) -> None:
     if has_line_break(value):
-        raise AppProtocolError(f"{where} is {value!r}; CR, LF and NUL are not allowed in it")
+        raise AppProtocolError(f"{where} is {literal(value)}; CR, LF and NUL are not allowed in it")
 
 
 def _content_length(where: str, value: str | bytes, seen: int | None) -> int:
@@ -324,7 +331,7 @@ def _content_length(where: str, value: str | bytes, seen: int | None) -> int:
     length = parse_length(value)
     if length is None:
         text = value if isinstance(value, str) else value.decode("latin-1")
-        raise AppProtocolError(f"{where}: Content-Length {text!r} is not a number")
+        raise AppProtocolError(f"{where}: Content-Length {literal(text)} is not a number")
     if seen is not None and seen != length:
         raise AppProtocolError(f"{where}: Content-Length is both {seen} and {length}")
     return length

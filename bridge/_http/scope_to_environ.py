@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from bridge._http.client_text import ClientText, literal
 from bridge._http.header_names import KNOWN_NAMES
 from bridge._http.learning_table import LearningTable
 from bridge._http.paths import NO_PATH, below, is_path, normal_root, quoted
@@ -129,7 +130,7 @@ class EnvironBuilder:
         if "CONTENT_LENGTH" in environ:
             if parse_length(environ["CONTENT_LENGTH"]) is None:
                 raise BadRequest(
-                    f"Content-Length {environ['CONTENT_LENGTH']!r} is not a number of bytes"
+                    f"Content-Length {literal(environ['CONTENT_LENGTH'])} is not a number of bytes"
                 )
             if "HTTP_TRANSFER_ENCODING" in environ:  # RFC 9112, 6.1: an attempt at smuggling
                 raise BadRequest("both Content-Length and Transfer-Encoding")
@@ -148,7 +149,9 @@ class EnvironBuilder:
         """The environ key of a header name; None where the header is dropped."""
         if b"_" in name and self._underscore_headers != "keep":
             if self._underscore_headers == "refuse":
-                raise BadRequest(f"the header name {name.decode('latin-1')!r} has an underscore")
+                raise BadRequest(
+                    f"the header name {literal(name.decode('latin-1'))} has an underscore"
+                )
             return None
         key = _environ_key(name)
         self._learned_keys.learn(bytes(name), key, len(name))
@@ -158,12 +161,15 @@ class EnvironBuilder:
         """The value of a header that has several lines."""
         if len(lines) > self._duplicate_header_limit:
             raise BadRequest(
-                f"{len(lines)} lines of one header ({key}); "
+                f"{len(lines)} lines of one header ({ClientText(key)}); "
                 f"at most {self._duplicate_header_limit} are accepted"
             )
         if key in _SINGLE:
             if len(set(lines)) > 1:
-                raise BadRequest(f"conflicting {_SINGLE[key]}: {', '.join(lines)}")
+                one, other = list(dict.fromkeys(lines))[:2]
+                raise BadRequest(
+                    f"conflicting {_SINGLE[key]}: {ClientText(one)}, {ClientText(other)}"
+                )
             return lines[0]
         if key == "HTTP_COOKIE":
             return "; ".join(lines)  # RFC 6265, 5.4; RFC 9113, 8.2.3
@@ -226,8 +232,8 @@ def _checked(trusted: Mapping[str, str]) -> Mapping[str, str]:
     for key, value in trusted.items():
         if type(key) is not str or type(value) is not str:
             raise AppProtocolError(
-                f"trusted_environ returned {key!r} with a value of type {type(value).__name__}; "
-                "keys and values must be str"
+                f"trusted_environ returned {literal(key)} with a value of type "
+                f"{type(value).__name__}; keys and values must be str"
             )
     return trusted
 

@@ -30,6 +30,7 @@ from functools import partial
 from threading import Lock
 from typing import TypeVar
 
+from bridge._http.client_text import literal
 from bridge._http.messages import HTTP_RESPONSE, State
 from bridge._http.response_heads import WsgiHead, early_hints_for_wsgi, head_for_wsgi
 from bridge._http.rules import left_after, too_short
@@ -367,7 +368,7 @@ class LoopSide:
         path = message.get("path")
         if not isinstance(path, str):
             raise AppProtocolError(
-                f"{message['type']}: path is {path!r}; the ASGI spec asks for a str"
+                f"{message['type']}: path is {literal(path)}; the ASGI spec asks for a str"
             )
         if not self.head.bodyless:  # opened for HEAD, too
             before, self._state = self._state, state  # no other message follows meanwhile

@@ -9,6 +9,7 @@ import logging
 from asyncio import CancelledError
 from dataclasses import dataclass
 
+from bridge._http.client_text import literal
 from bridge._http.messages import HTTP_RESPONSE, State
 from bridge.asgi_to_wsgi.client_watch import client_disconnected
 from bridge.errors import AppProtocolError, BridgeError, ClientDisconnected, PoolClosed
@@ -58,7 +59,7 @@ def error_for_server(error: BaseException | None, outcome: Outcome) -> BaseExcep
         return error
     if not isinstance(error, CancelledError):
         # waitress, for one, leaves the client of such a request waiting forever.
-        return _caused_by(error, f"{where} raised {error!r}, which is not an Exception")
+        return _caused_by(error, f"{where} raised {literal(error)}, which is not an Exception")
     if outcome.timed_out_s is not None:
         option = f"task_timeout_s={outcome.timed_out_s:g}"
         return AppProtocolError(f"{where} took longer than {option}, when {outcome.state}")

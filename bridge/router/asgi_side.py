@@ -23,6 +23,7 @@ from urllib.parse import unquote_to_bytes
 
 from bridge._frameworks.facts import ROUTING_KEYS
 from bridge._http.answers import NOT_FOUND, asgi_answer, close_websocket, refused_websocket
+from bridge._http.client_text import ClientText, literal
 from bridge._http.paths import NO_PATH, below, below_root, include_root_path, is_path, quoted, shown
 from bridge._lifespan.many import AppState
 from bridge._lifespan.runner import app_name
@@ -173,7 +174,8 @@ class AsgiSide:
     async def _serve_lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
             raise ServerProtocolError(
-                f"scope type {scope['type']!r}; a Router takes 'http', 'websocket' and 'lifespan'"
+                f"scope type {literal(scope['type'])}; a Router takes 'http', 'websocket' "
+                "and 'lifespan'"
             )
         await self._lifespan.serve(scope, receive, send)
 
@@ -255,7 +257,7 @@ def refuse_websockets(reason: str, log: logging.Logger) -> AsgiApp:
 
     async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
-        log.warning("refused the WebSocket %s: %s", scope["path"], reason)
+        log.warning("refused the WebSocket %s: %s", ClientText(scope["path"]), reason)
         await send(close_websocket("not a WebSocket"))
 
     return refuse

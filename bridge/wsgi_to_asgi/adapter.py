@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from bridge._frameworks.django import read_chunked_bodies
 from bridge._http.answers import asgi_answer, close_websocket
+from bridge._http.client_text import ClientText, literal
 from bridge._http.rules import BadRequest
 from bridge._http.scope_to_environ import EnvironBuilder
 from bridge._threads.borrowed import BorrowedPool
@@ -154,7 +155,8 @@ class WsgiToAsgi:
             self._pool.post(job, loop)
         except (PoolSaturated, PoolClosed) as error:
             request.drop()
-            logger.warning("503 for %s %s: %s", scope["method"], scope["path"], error)
+            method, path = ClientText(scope["method"]), ClientText(scope["path"])
+            logger.warning("503 for %s %s: %s", method, path, error)
             busy = "The server is busy. Please try again."
             await _send_all(send, asgi_answer(503, busy, retry_after_s=1))
             return
@@ -175,7 +177,8 @@ class WsgiToAsgi:
             await self._serve_lifespan(receive, send)
         elif kind != "websocket":
             raise ServerProtocolError(
-                f"unsupported scope type {kind!r}; supported: 'http', 'websocket' and 'lifespan'"
+                f"unsupported scope type {literal(kind)}; supported: 'http', 'websocket' "
+                "and 'lifespan'"
             )
         elif self._websockets is None:
             await self._refuse_websocket(app, scope, receive, send)

@@ -12,6 +12,7 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
+from bridge._http.client_text import literal
 from bridge._threads.context import adopt
 from bridge._threads.loop_inbox import LoopInbox
 from bridge.config import ToAsgiOptions
@@ -272,6 +273,8 @@ class LoopSide:
             elif isinstance(error, Exception):
                 raise error
             else:  # SystemExit and the like would end the event loop, CancelledError mislead it
-                raise AppProtocolError(f"the app raised {error!r}, not an Exception") from error
+                raise AppProtocolError(
+                    f"the app raised {literal(error)}, not an Exception"
+                ) from error
         finally:
             del error  # its traceback holds this frame

@@ -24,6 +24,7 @@ from time import monotonic
 from typing import Any
 
 from bridge._frameworks.werkzeug import wrapper_of_range
+from bridge._http.client_text import literal
 from bridge._http.response_heads import AsgiHead, head_for_asgi
 from bridge._http.rules import left_after, too_short
 from bridge._http.sendfile import PATHSEND, FileWrapper, is_at, plan_file
@@ -164,7 +165,7 @@ class ThreadSide(Job):
                 exc_info = None  # PEP 3333: avoid a reference cycle
         elif self._proposed is not None:
             raise AppProtocolError(
-                f"start_response({status!r}) after start_response({self._proposed.status}): "
+                f"start_response({literal(status)}) after start_response({self._proposed.status}): "
                 "a second call needs exc_info"
             )
         self._proposed = head = head_for_asgi(status, response_headers)

@@ -45,6 +45,7 @@ from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from bridge._http.answers import refused_websocket
+from bridge._http.client_text import ClientText, literal
 from bridge._http.rules import BadRequest
 from bridge._http.scope_to_environ import EnvironBuilder
 from bridge._threads.context import adopt
@@ -123,7 +124,7 @@ class RawWebSockets:
         if self._slots.taken >= self._threads:
             logger.warning(
                 "503 for the WebSocket %s: all %d websocket_threads are in use",
-                scope["path"],
+                ClientText(scope["path"]),
                 self._slots.taken,
             )
             await _deny(scope, send, 503, [(b"retry-after", b"1")], b"")
@@ -134,7 +135,7 @@ class RawWebSockets:
         except BadRequest as error:
             await _deny(scope, send, 400, [], str(error).encode())
         except PoolClosed as error:
-            logger.warning("503 for the WebSocket %s: %s", scope["path"], error)
+            logger.warning("503 for the WebSocket %s: %s", ClientText(scope["path"]), error)
             await _deny(scope, send, 503, [], b"")
 
     def _post(self, job: ThreadSide, loop: AbstractEventLoop, inbox: LoopInbox) -> None:
@@ -251,7 +252,9 @@ class _RawWebSocket:
             if isinstance(error, Exception):
                 raise error
             if error is not None:  # SystemExit and the like would end the event loop
-                raise AppProtocolError(f"the app raised {error!r}, not an Exception") from error
+                raise AppProtocolError(
+                    f"the app raised {literal(error)}, not an Exception"
+                ) from error
         finally:
             del error  # its traceback holds this frame
 
