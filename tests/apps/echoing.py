@@ -1,8 +1,8 @@
 """Apps that send back what the client has sent: status, names and values of headers.
 
 ``GET /held?MARKER`` responds with what the server's process still has in memory of requests with
-this marker: see :mod:`tests.harness.memory`. ``app`` is for ASGI servers, ``wsgi_app`` for WSGI
-servers.
+this marker: see :mod:`tests.harness.memory`. ``app`` and ``router`` are for ASGI servers,
+``wsgi_app`` for WSGI servers.
 """
 
 from __future__ import annotations
@@ -40,3 +40,4 @@ async def echo_asgi(scope: Scope, receive: Receive, send: Send) -> None:
 
 app = bridge.to_asgi(echo_wsgi)
 wsgi_app = bridge.to_wsgi(echo_asgi, lifespan="off")
+router = bridge.Router({"/": echo_wsgi}, lifespan="off")
