@@ -155,8 +155,9 @@ class WsgiToAsgi:
             self._pool.post(job, loop)
         except (PoolSaturated, PoolClosed) as error:
             request.drop()
-            method, path = ClientText(scope["method"]), ClientText(scope["path"])
-            logger.warning("503 for %s %s: %s", method, path, error)
+            logger.warning(
+                "503 for %s %s: %s", ClientText(scope["method"]), ClientText(scope["path"]), error
+            )
             busy = "The server is busy. Please try again."
             await _send_all(send, asgi_answer(503, busy, retry_after_s=1))
             return
