@@ -16,6 +16,7 @@ from typing import Any
 from asgiref.sync import iscoroutinefunction
 
 from bridge.asgi_to_wsgi.adapter import AsgiToWsgi
+from bridge.cli.access_log import escape_lines
 from bridge.cli.options import RequestedApp
 from bridge.cli.root_path import mount_asgi, mount_wsgi
 from bridge.cli.served_apps import ServedApps, load_apps
@@ -81,6 +82,8 @@ def build_app(spec: AppSpec) -> Any:
     """
     _show_log(spec.log_level)
     server = SERVERS[spec.server]
+    if server.access_logger is not None:
+        escape_lines(server.access_logger)
     app = _adapt(spec.load(), spec, server)
     if server.interface == "wsgi":
         return mount_wsgi(app, spec.root_path)
