@@ -16,10 +16,10 @@ from typing import Any
 from asgiref.sync import iscoroutinefunction
 
 from bridge.asgi_to_wsgi.adapter import AsgiToWsgi
-from bridge.cli.access_log import escape_lines
 from bridge.cli.options import RequestedApp
 from bridge.cli.root_path import mount_asgi, mount_wsgi
 from bridge.cli.served_apps import ServedApps, load_apps
+from bridge.cli.server_log import escape_lines
 from bridge.cli.servers.registry import SERVERS
 from bridge.cli.servers.spec import ServerSpec
 from bridge.cli.shutdown import EXIT_S, exit_after_lifespan
@@ -82,8 +82,8 @@ def build_app(spec: AppSpec) -> Any:
     """
     _show_log(spec.log_level)
     server = SERVERS[spec.server]
-    if server.access_logger is not None:
-        escape_lines(server.access_logger)
+    if server.raw_logger is not None:
+        escape_lines(server.raw_logger)
     app = _adapt(spec.load(), spec, server)
     if server.interface == "wsgi":
         return mount_wsgi(app, spec.root_path)

@@ -141,7 +141,7 @@ SPEC = ServerSpec(
     requirement="granian",
     command_line=_command_line,
     option_requirements={"--reload": ("watchfiles", "granian[reload]")},
-    access_logger="granian.access",
+    raw_logger="granian.access",
     prepare_master=_prepare_master,
     make_graceful=_make_graceful,
 )

@@ -76,5 +76,5 @@ SPEC = ServerSpec(
     interface="wsgi",
     requirement="wsgi-asgi-bridge[gunicorn]",
     command_line=_command_line,
-    access_logger="gunicorn.access",
+    raw_logger="gunicorn.access",
 )

@@ -74,6 +74,6 @@ SPEC = ServerSpec(
     command_line=_command_line,
     serves_in_process=lambda options: options.is_single_process,
     hides_failed_workers=True,
-    access_logger="hypercorn.access",
+    raw_logger="hypercorn.access",
     make_graceful=_make_graceful,
 )

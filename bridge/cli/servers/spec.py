@@ -43,8 +43,8 @@ class ServerSpec:
         ``pip install`` for it.
     :ivar ignores_lifespan: whether it is an ASGI server that does not run the app's lifespan.
     :ivar hides_failed_workers: whether its master exits with 0 although no worker could start.
-    :ivar access_logger: the logger of its access log, if that writes what clients have sent without
-        escaping control characters.
+    :ivar raw_logger: the logger with which it writes what clients have sent, with control
+        characters; None if it escapes them.
     :ivar prepare_master: called in the process that becomes the master of its workers, before the
         server starts.
     :ivar make_graceful: called where the app is imported, with the app and the grace period in
@@ -62,7 +62,7 @@ class ServerSpec:
     option_requirements: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     ignores_lifespan: bool = False
     hides_failed_workers: bool = False
-    access_logger: str | None = None
+    raw_logger: str | None = None
     prepare_master: Callable[[], None] = lambda: None
     make_graceful: Callable[[AsgiApp, float], AsgiApp] = lambda app, grace_s: app
 

@@ -122,6 +122,7 @@ SPEC = ServerSpec(
     requirement="waitress",
     command_line=_command_line,
     main=_main,
+    raw_logger="waitress",
     serves_in_process=lambda options: options.is_single_process,
     unsupported={
         "--workers": "it runs as a single process",

@@ -1,7 +1,7 @@
-"""The access logs of servers that write a client's path and headers as they are.
+"""The logs of servers that write a client's path or headers as they are.
 
-Input: the name of a server's logger. Output: the same lines, without control characters. Runs in
-each process that serves, on the thread that logs.
+Input: the name of a server's logger. Output: the same lines, without control characters; tracebacks
+stay as they are. Runs in each process that serves, on the thread that logs.
 """
 
 from __future__ import annotations
