@@ -12,10 +12,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
-from rich.text import Text
 
 from bridge.cli.address import url_of
 from bridge.cli.options import RunOptions
+from bridge.cli.plain_text import plain_text
 from bridge.cli.served_apps import ServedApp, ServedApps
 from bridge.cli.servers.spec import ServerSpec
 from bridge.wsgi_to_asgi.adapter import WsgiToAsgi
@@ -122,7 +122,7 @@ def show(facts: Mapping[str, str], notes: Iterable[str], *, console: Console | N
         console.print(_box(facts, notes))
         return
     for name, value in [*facts.items(), *(("note", note) for note in notes)]:
-        console.print(Text(f"bridge: {name}: {value}"))
+        console.print(plain_text(f"bridge: {name}: {value}"))
 
 
 def _box(facts: Mapping[str, str], notes: Iterable[str]) -> Panel:
@@ -130,7 +130,8 @@ def _box(facts: Mapping[str, str], notes: Iterable[str]) -> Panel:
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in facts.items():
-        table.add_row(name, Text(value, style="bold cyan" if name == "URL" else ""))
+        style = "bold cyan" if name == "URL" else ""
+        table.add_row(plain_text(name), plain_text(value, style=style))
     for note in notes:
-        table.add_row("note", Text(note, style="italic"))
+        table.add_row("note", plain_text(note, style="italic"))
     return Panel(table, title="bridge run", title_align="left", expand=False, padding=(0, 1))

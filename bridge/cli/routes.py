@@ -19,6 +19,7 @@ from rich.table import Table
 
 from bridge._http.paths import shown
 from bridge._lifespan.runner import app_name
+from bridge.cli.plain_text import plain_text
 from bridge.cli.served_apps import ServedApps
 from bridge.dual import Universal
 from bridge.router.mounts import ImplicitMount, Mount, Place, Plan, identity
@@ -156,7 +157,7 @@ def show(rows: list[Row], *, console: Console | None = None) -> None:
     widths = [max(len(cells[column]) for cells in table) for column in range(len(HEAD))]
     for cells in table:
         padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
-        console.print("  ".join(padded).rstrip(), markup=False)
+        console.print(plain_text("  ".join(padded).rstrip()))
 
 
 def _boxed(rows: list[Row]) -> Table:
@@ -164,5 +165,6 @@ def _boxed(rows: list[Row]) -> Table:
     for name in HEAD:
         table.add_column(name, no_wrap=name == "prefix")
     for row in rows:
-        table.add_row(*row.cells, style="bold" if row.interface == "Router" else "")
+        cells = map(plain_text, row.cells)
+        table.add_row(*cells, style="bold" if row.interface == "Router" else "")
     return table

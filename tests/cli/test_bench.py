@@ -182,6 +182,15 @@ def test_a_server_that_exits_is_reported_with_its_last_line() -> None:
         measure([setup], BenchOptions(target="main:app"))
 
 
+def test_the_last_line_of_a_server_is_shown_without_control_characters() -> None:
+    setup = Setup("broken", "stay", ("-c", r"raise SystemExit('a\x1b]0;b\x07\x9b')"), "plain")
+
+    with pytest.raises(NothingMeasured) as caught:
+        measure([setup], BenchOptions(target="main:app"))
+
+    assert str(caught.value) == r"broken: did not start: a\x1b]0;b\x07\x9b"
+
+
 def test_the_generator_requests_paths_in_turn(tmp_path: Path) -> None:
     (tmp_path / "here").write_bytes(b"ok")
     command = ("-m", "http.server", PORT, "--bind", HOST, "--protocol", "HTTP/1.1")
@@ -220,6 +229,17 @@ def test_every_measurement_and_problem_is_shown(capsys: pytest.CaptureFixture[st
         "Stay.",
         "note: no wrk",
     ]
+
+
+def test_the_report_shows_a_path_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    broken = Measurement("a2wsgi", "other", problem="[/b]\x1b[31m")
+    options = BenchOptions(target="main:app", path="/[/b]")
+
+    report.show([given("bridge", "bridge", 100), broken], [], [], options)
+
+    shown = capsys.readouterr().out
+    assert "main:app, /[/b], 32 connections" in shown
+    assert r"a2wsgi: not measured: [/b]\x1b[31m" in shown
 
 
 def test_the_json_has_every_round(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from bridge import Router, to_asgi
-from bridge.cli.routes import rows_of, show
+from bridge.cli.routes import Row, rows_of, show
 from bridge.cli.served_apps import ServedApps, load_apps
 from bridge.cli.targets import parse_targets
 from tests.cli.running import bridge
@@ -76,6 +76,21 @@ def test_routes_draws_a_table_on_a_terminal(here: None) -> None:
 
     assert "───" in shown.getvalue()
     assert "flask_site:app" in shown.getvalue()
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_routes_shows_names_with_markup_or_control_characters_as_they_are(
+    is_terminal: bool,
+) -> None:
+    shown = io.StringIO()
+    row = Row(0, "/[/b]", "HTTP", "a\x1b]0;x\x07", "WSGI")
+
+    show(
+        [row], console=Console(file=shown, force_terminal=is_terminal, width=120, color_system=None)
+    )
+
+    assert "/[/b]" in shown.getvalue()
+    assert r"a\x1b]0;x\x07" in shown.getvalue()
 
 
 @pytest.mark.parametrize("app", ["unclear", "site.unclear"])

@@ -15,6 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from bridge._http.client_text import one_line
 from bridge.cli.bench.load import LoadFailed, run_load
 from bridge.cli.bench.options import BenchOptions
 from bridge.cli.bench.processes import HOST, RunningServer, StartFailed, run_server
@@ -123,4 +124,5 @@ def _read_usage(server: RunningServer, measurement: Measurement) -> None:
 
 
 def _last_line(text: str) -> str:
-    return text.strip().rpartition("\n")[2].strip()
+    """As a part of a message: a server's log may have control characters."""
+    return one_line(text.strip().rpartition("\n")[2].strip())

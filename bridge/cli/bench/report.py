@@ -10,11 +10,11 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from bridge.cli.bench.options import BenchOptions
 from bridge.cli.bench.results import Measurement, ratio
 from bridge.cli.bench.svg import Bar, bars, number
+from bridge.cli.plain_text import plain_text
 
 __all__ = ["show", "write_json", "write_svg"]
 
@@ -38,11 +38,11 @@ def show(
     console.print(_table(ranked))
     for each in measurements:
         if each.problem:
-            console.print(Text(f"{each.name}: not measured: {each.problem}"))
+            console.print(plain_text(f"{each.name}: not measured: {each.problem}"))
     for sentence in verdict:
-        console.print(Text(sentence, style="bold"))
+        console.print(plain_text(sentence, style="bold"))
     for note in notes:
-        console.print(Text(f"note: {note}", style="italic"))
+        console.print(plain_text(f"note: {note}", style="italic"))
 
 
 def _fastest_first(measurements: Sequence[Measurement]) -> list[Measurement]:
@@ -52,7 +52,13 @@ def _fastest_first(measurements: Sequence[Measurement]) -> list[Measurement]:
 
 
 def _grid(title: str = "") -> Table:
-    return Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1))
+    return Table(
+        title=plain_text(title, style="table.title") if title else None,
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+        padding=(0, 1),
+    )
 
 
 def _bars(ranked: Sequence[Measurement], options: BenchOptions) -> Table:

@@ -52,6 +52,20 @@ def test_no_color_removes_the_colours_from_the_box(monkeypatch: pytest.MonkeyPat
     assert "36m" not in shown
 
 
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_names_with_markup_or_control_characters_are_shown_as_they_are(is_terminal: bool) -> None:
+    text = io.StringIO()
+    console = Console(file=text, width=80, force_terminal=is_terminal, color_system=None)
+
+    panel.show({"/[/b]\x1b]0;x\x07": "main\n:app"}, ["a\x9bb"], console=console)
+
+    shown = text.getvalue()
+    assert r"/[/b]\x1b]0;x\x07" in shown
+    assert r"main\n:app" in shown
+    assert r"a\x9bb" in shown
+    assert not {"\x1b", "\x07", "\x9b"} & set(shown)
+
+
 def test_a_dumb_terminal_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "dumb")
     assert _shown(force_terminal=True).startswith("bridge: app: main:app\n")
