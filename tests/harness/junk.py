@@ -13,7 +13,7 @@ from bridge.types import AsgiApp, Environ, Message, Scope, WsgiApp
 from tests.harness.asgi import body_message, http_scope
 from tests.harness.wsgi import call, environ_of
 
-__all__ = ["KINDS", "MOST", "send_junk", "send_junk_to_wsgi", "texts"]
+__all__ = ["KINDS", "MOST", "send_junk", "send_junk_handshakes", "send_junk_to_wsgi"]
 
 KINDS = {"few and long": (100, 100_000), "many and short": (3000, 10)}
 """How many requests, and how long each of their texts is, without its marker and number."""
@@ -22,7 +22,7 @@ MOST = 300_000
 request of ``many and short``."""
 
 
-def texts(marker: str, kind: str) -> Iterator[str]:
+def _texts(marker: str, kind: str) -> Iterator[str]:
     """One text for each request."""
     count, length = KINDS[kind]
     return (f"{marker}{number}{'a' * length}" for number in range(count))
@@ -32,7 +32,7 @@ async def send_junk(app: AsgiApp, marker: str, kind: str, paths: tuple[str, ...]
     """Send all requests to paths below ``paths``, in turn, and return their statuses."""
     return [
         await _status_of(app, _scope(text, paths[number % len(paths)]))
-        for number, text in enumerate(texts(marker, kind))
+        for number, text in enumerate(_texts(marker, kind))
     ]
 
 
@@ -40,8 +40,24 @@ def send_junk_to_wsgi(app: WsgiApp, marker: str, kind: str, paths: tuple[str, ..
     """The same for a WSGI app."""
     return [
         call(app, _environ(text, paths[number % len(paths)]), validate=False).status
-        for number, text in enumerate(texts(marker, kind))
+        for number, text in enumerate(_texts(marker, kind))
     ]
+
+
+async def send_junk_handshakes(app: AsgiApp, marker: str, kind: str) -> set[str]:
+    """Open WebSockets that the app refuses, and return the types of its messages."""
+    types = set()
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Message) -> None:
+        types.add(message["type"])
+
+    for text in _texts(marker, kind):
+        scope = {**_scope(text, "/"), "type": "websocket", "subprotocols": [text]}
+        await app(scope, receive, send)
+    return types
 
 
 async def _status_of(app: AsgiApp, scope: Scope) -> int:

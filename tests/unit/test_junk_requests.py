@@ -8,6 +8,7 @@ and cannot make later requests of others slower.
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import uuid
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from bridge._http.response_heads import head_for_asgi, head_for_wsgi
 from bridge._http.scope_to_environ import EnvironBuilder
 from tests.apps.echoing import echo_asgi, echo_wsgi
 from tests.harness.asgi import http_scope
-from tests.harness.junk import KINDS, MOST, send_junk, send_junk_to_wsgi
+from tests.harness.junk import KINDS, MOST, send_junk, send_junk_handshakes, send_junk_to_wsgi
 from tests.harness.memory import held
 
 PATHS = ("/", "/wsgi/", "/asgi/")
@@ -35,6 +36,13 @@ ASGI_APPS: dict[str, Callable[[], Any]] = {
 WSGI_APPS: dict[str, Callable[[], Any]] = {
     "to_wsgi": lambda: bridge.to_wsgi(echo_asgi, lifespan="off"),
     "to_wsgi of to_asgi": lambda: bridge.to_wsgi(bridge.to_asgi(echo_wsgi), lifespan="off"),
+    "Router": lambda: bridge.Router(MIXED, lifespan="off"),
+}
+
+
+SOCKET_APPS: dict[str, Callable[[], Any]] = {
+    "to_asgi": lambda: bridge.to_asgi(echo_wsgi),
+    "to_asgi, raw sockets": lambda: bridge.to_asgi(echo_wsgi, websocket_threads=2),
     "Router": lambda: bridge.Router(MIXED, lifespan="off"),
 }
 
@@ -63,6 +71,19 @@ def test_little_is_kept_of_junk_on_wsgi_servers(arrangement: str, kind: str, mar
     statuses = send_junk_to_wsgi(app, marker, kind, PATHS)
 
     assert set(statuses) == {200}
+    assert held(marker).size < MOST
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("arrangement", SOCKET_APPS)
+def test_little_is_kept_of_junk_websockets(
+    arrangement: str, kind: str, marker: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = SOCKET_APPS[arrangement]()
+    with caplog.at_level(logging.CRITICAL, "bridge"):  # pytest keeps what is logged
+        types = asyncio.run(send_junk_handshakes(app, marker, kind))
+
+    assert types == {"websocket.close"}
     assert held(marker).size < MOST
 
 
