@@ -30,6 +30,8 @@ __all__ = ["EnvironBuilder", "split_path"]
 ADDRESSES = 64
 """How many addresses of the server, with scheme and version, are remembered at a time. Behind a
 proxy all three may come from the client."""
+LONGEST_ADDRESS = 300
+"""Room for a host name, or for the path of a socket."""
 _RENEWED = ("HTTP_", "CONTENT_", "wsgi.")  # set anew from the scope
 TLS_VERSIONS = {0x0300: "SSLv3", 0x0301: "TLSv1", 0x0302: "TLSv1.1", 0x0303: "TLSv1.2"}
 TLS_VERSIONS[0x0304] = "TLSv1.3"
@@ -57,7 +59,7 @@ class EnvironBuilder:
         self._learned_keys = LearningTable(_KNOWN_KEYS)
         self._keys = self._learned_keys.entries
         self._addresses: LearningTable[tuple[Any, str, str], Environ] = LearningTable(
-            most=ADDRESSES
+            most=ADDRESSES, longest=LONGEST_ADDRESS
         )
         self._prototypes = self._addresses.entries
 

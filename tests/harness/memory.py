@@ -7,6 +7,7 @@ does not depend on the size of the process.
 
 from __future__ import annotations
 
+import asyncio  # noqa: F401  # imports _asyncio
 import gc
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 __all__ = ["Held", "held"]
+
+_asyncio = sys.modules.get("_asyncio")
+"""Its referents are left out: on Python 3.12 these include objects that it has freed and keeps for
+later, and a reference to one of them breaks the collector."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,10 @@ def _texts() -> Iterator[str | bytes]:
     seen = {id(pending)}
     seen.update(map(id, pending))
     while pending:
-        for each in gc.get_referents(pending.pop()):
+        container = pending.pop()
+        if container is _asyncio:
+            continue
+        for each in gc.get_referents(container):
             if id(each) in seen:
                 continue
             seen.add(id(each))
