@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from bridge._http.client_text import ClientText
+from bridge._http.client_text import ClientText, one_line
 from bridge.errors import AppProtocolError, ProtocolError, ServerProtocolError
 
 __all__ = ["HTTP_RESPONSE", "LIFESPAN", "Conversation", "State"]
@@ -98,7 +98,8 @@ class Conversation:
 def _shape(message: object) -> str:
     """What was sent in place of a message. Not its values: its headers may contain cookies."""
     if isinstance(message, Mapping):
-        return f"a dict with the keys {', '.join(map(str, message)) or '(none)'}"
+        keys = ", ".join(map(str, message)) or "(none)"
+        return f"a dict with the keys {one_line(keys)}"
     return type(message).__name__
 
 

@@ -15,6 +15,7 @@ import os
 import stat
 from typing import Any
 
+from bridge._http.client_text import ClientText
 from bridge.errors import AppProtocolError
 
 __all__ = ["FileOpening", "ResponseFile"]
@@ -37,7 +38,8 @@ class ResponseFile(io.FileIO):
         if length is not None and size < length:
             self.close()
             raise AppProtocolError(
-                f"{path} is shorter than its Content-Length: {length - size} bytes are missing"
+                f"{ClientText(path)} is shorter than its Content-Length: {length - size} bytes "
+                "are missing"
             )
 
     def is_empty(self) -> bool:
