@@ -53,9 +53,9 @@ LOGGED = {
     "sync/calls.py": {"self._func"},
     "sync/iterate_threads.py": {"self._iterable"},
     "wsgi_to_asgi/adapter.py": {
+        "app",
         "error",
         "pool.stats().running",
-        "self.app",
         "self.options.shutdown_timeout_s",
     },
     "wsgi_to_asgi/loop_side.py": {"error"},

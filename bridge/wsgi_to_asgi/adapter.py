@@ -207,7 +207,7 @@ class WsgiToAsgi:
         logger.warning(
             "refused the WebSocket %s: %r is a WSGI app, which cannot serve WebSockets. "
             "Serve this path with an ASGI app",
-            scope["path"],
+            ClientText(scope["path"]),
             app,
         )
         await send(close_websocket("not a WebSocket"))
