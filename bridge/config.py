@@ -47,8 +47,12 @@ def positive_number(option: str, value: object) -> None:
 
 def optional_positive_number(option: str, value: object) -> None:
     """:raises ConfigError: unless ``value`` is None or a number above 0."""
-    if value is not None:
+    if value is None:
+        return
+    try:
         positive_number(option, value)
+    except ConfigError as error:
+        raise ConfigError(option, value, f"None or {error.takes}") from None
 
 
 def optional_callable(option: str, value: object, shape: str) -> None:
@@ -70,6 +74,8 @@ class ToAsgiKeywords(TypedDict, total=False):
     executor: Executor | None
     backlog: int
     body_window: int
+    buffer_request_bytes: int
+    body_timeout_s: float | None
     response_window: int
     underscore_headers: UnderscoreHeaders
     duplicate_header_limit: int
@@ -86,6 +92,8 @@ class ToAsgiOptions:
     executor: Executor | None = None
     backlog: int = 2048
     body_window: int = 65536
+    buffer_request_bytes: int = 65536
+    body_timeout_s: float | None = 60
     response_window: int = 262144
     underscore_headers: UnderscoreHeaders = "drop"
     duplicate_header_limit: int = 100
@@ -94,7 +102,9 @@ class ToAsgiOptions:
     websocket_threads: int = 0
 
     def __post_init__(self) -> None:
-        zero_or_more("websocket_threads", self.websocket_threads)
+        for option in ("websocket_threads", "buffer_request_bytes"):
+            zero_or_more(option, getattr(self, option))
+        optional_positive_number("body_timeout_s", self.body_timeout_s)
         for option in ("threads", "backlog", "body_window", "response_window"):
             positive_int(option, getattr(self, option))
         positive_int("duplicate_header_limit", self.duplicate_header_limit)

@@ -10,6 +10,7 @@
      │   ├─ AppProtocolError      the app broke PEP 3333 or the ASGI spec
      │   └─ ServerProtocolError   the server did
      ├─ ClientDisconnected     the client disconnected too early (also a ConnectionError)
+     │   └─ BodyTimeout           it is connected, but has stopped sending its body
      ├─ PoolSaturated          the backlog is full
      ├─ PoolClosed             the pool is shut down (also a RuntimeError)
      ├─ LifespanFailed         an app's startup or shutdown failed, or took too long
@@ -27,6 +28,7 @@ __all__ = [
     "AmbiguousApp",
     "AppLoadError",
     "AppProtocolError",
+    "BodyTimeout",
     "BridgeError",
     "ClientDisconnected",
     "ConfigError",
@@ -87,6 +89,17 @@ class ClientDisconnected(BridgeError, ConnectionError):
     Raised by reads of ``wsgi.input`` when the body is cut short, and by ``write()`` and ``send()``
     when no more of the response is read. An app need not catch it: it is not logged as an error.
     """
+
+
+class BodyTimeout(ClientDisconnected):
+    """The client is connected, but the request body has made no progress for ``body_timeout_s``.
+
+    Raised by reads of ``wsgi.input``. If the response has not begun, the client gets 408, and what
+    the app returns is dropped, as after a disconnect.
+    """
+
+    def __init__(self, timeout_s: float) -> None:
+        super().__init__(f"no more of the request body has arrived for {timeout_s} s")
 
 
 class PoolSaturated(BridgeError):

@@ -36,6 +36,8 @@ CONFORMANCE = "tests.apps.wsgi_targets:app"
 LOG_TIMEOUT_S = 30.0
 THREADS = 4
 """Worker threads of the servers that the tests share."""
+BUFFERED = 65536
+"""How many bytes of a request body are read before the app runs: ``buffer_request_bytes``."""
 
 
 @dataclass(frozen=True)

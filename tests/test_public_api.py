@@ -13,6 +13,7 @@ PUBLIC = [
     "AppLoadError",
     "AppProtocolError",
     "AsgiToWsgi",
+    "BodyTimeout",
     "BridgeError",
     "ClientDisconnected",
     "ConfigError",

@@ -29,11 +29,18 @@ _TYPE = "text/plain; charset=utf-8"
 
 
 def asgi_answer(
-    status: int, text: str, *, retry_after_s: int | None = None, method: str = "GET"
+    status: int,
+    text: str,
+    *,
+    retry_after_s: int | None = None,
+    method: str = "GET",
+    closes: bool = False,
 ) -> list[Message]:
     """The messages of a whole response.
 
     :param method: of the request; HEAD gets no body.
+    :param closes: whether the server closes the connection after it. Only HTTP/1 has a header for
+        that (RFC 9113, 8.2.2).
     """
     body = text.encode("utf-8")
     headers = [
@@ -42,6 +49,8 @@ def asgi_answer(
     ]
     if retry_after_s is not None:
         headers.append((b"retry-after", b"%d" % retry_after_s))
+    if closes:
+        headers.append((b"connection", b"close"))
     return [
         {"type": "http.response.start", "status": status, "headers": headers},
         {

@@ -26,7 +26,7 @@ from bridge._threads.borrowed import BorrowedPool
 from bridge._threads.loop_inbox import LoopInbox, inbox_of
 from bridge._threads.pool import WorkerPool
 from bridge.config import ToAsgiOptions
-from bridge.errors import ConfigError, PoolClosed, PoolSaturated, ServerProtocolError
+from bridge.errors import BodyTimeout, ConfigError, PoolClosed, PoolSaturated, ServerProtocolError
 from bridge.types import (
     Environ,
     Message,
@@ -40,6 +40,7 @@ from bridge.types import (
 )
 from bridge.wsgi_to_asgi.bodies import ResponseBody
 from bridge.wsgi_to_asgi.loop_side import LoopSide
+from bridge.wsgi_to_asgi.request_buffer import RequestBuffer, announces_body
 from bridge.wsgi_to_asgi.thread_side import ThreadSide
 
 if TYPE_CHECKING:
@@ -64,6 +65,14 @@ class WsgiToAsgi:
     :param body_window: how many bytes of a request body are read ahead of the app. If the app has
         begun its response and has not read for a second, up to 1 MiB more is read: a disconnect is
         noticed only after the bytes that the client sent before.
+    :param buffer_request_bytes: how many bytes of a request body are read, or up to its end, before
+        the request takes a thread: a client that sends a small body slowly takes none. 0: the app
+        runs as soon as the first bytes are there, which an app needs that answers a client before
+        it has sent all of a small body. At most ``backlog`` bodies are read at once; one more is
+        answered with 503.
+    :param body_timeout_s: how long a request body may make no progress while the adapter or the app
+        waits for it, in seconds. Then the client gets 408, if the response has not begun, and reads
+        of ``wsgi.input`` raise :exc:`~bridge.BodyTimeout`. None: for ever.
     :param response_window: how many bytes of a response the app may be ahead of the server.
     :param underscore_headers: what happens to request headers with a ``_`` in their name, which CGI
         names cannot distinguish from ``-``: ``"drop"``, ``"keep"`` or ``"refuse"`` (400).
@@ -88,6 +97,8 @@ class WsgiToAsgi:
         executor: Executor | None = None,
         backlog: int = 2048,
         body_window: int = 65536,
+        buffer_request_bytes: int = 65536,
+        body_timeout_s: float | None = 60,
         response_window: int = 262144,
         underscore_headers: UnderscoreHeaders = "drop",
         duplicate_header_limit: int = 100,
@@ -102,6 +113,8 @@ class WsgiToAsgi:
             executor=executor,
             backlog=backlog,
             body_window=body_window,
+            buffer_request_bytes=buffer_request_bytes,
+            body_timeout_s=body_timeout_s,
             response_window=response_window,
             underscore_headers=underscore_headers,
             duplicate_header_limit=duplicate_header_limit,
@@ -115,6 +128,7 @@ class WsgiToAsgi:
             trusted_environ=trusted_environ,
         )
         self._pool = self._make_pool()
+        self._buffer = RequestBuffer(buffer_request_bytes, self._pool.backlog)
         self._websockets = self._make_websockets()
         self._loop_and_inbox: tuple[AbstractEventLoop, LoopInbox] | None = None
 
@@ -142,17 +156,22 @@ class WsgiToAsgi:
             return
         response = ResponseBody(inbox, self.options.response_window)
         request = LoopSide(receive, send, inbox, response, self.options)
-        if "HTTP_EXPECT" in environ and _expects_continue(environ):
-            request.open_body(environ)
-        else:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return
-            request.open_body(environ, message)
-        job = ThreadSide(app, environ, scope, loop, response)
-        del environ  # error reports print the local variables of each frame of a traceback
         try:
+            if "HTTP_EXPECT" in environ and self._leaves_body_to_app(environ):
+                request.open_body(environ)
+            else:
+                message = await request.next_message(environ)
+                if message.get("more_body", False):
+                    message = await self._buffer.fill(message, request.next_message)
+                if message["type"] == "http.disconnect":
+                    return
+                request.open_body(environ, message)
+            job = ThreadSide(app, environ, scope, loop, response)
+            del environ  # error reports print the local variables of each frame of a traceback
             self._pool.post(job, loop)
+        except BodyTimeout as error:
+            await request.answer_timeout(scope, error)
+            return
         except (PoolSaturated, PoolClosed) as error:
             request.drop()
             logger.warning(
@@ -161,10 +180,27 @@ class WsgiToAsgi:
             busy = "The server is busy. Please try again."
             await _send_all(send, asgi_answer(503, busy, retry_after_s=1))
             return
-        except BaseException:  # no thread can be started
+        except BaseException:  # cancelled, or no thread can be started
             request.drop()
             raise
         await request.respond(job)
+
+    def _leaves_body_to_app(self, environ: Environ) -> bool:
+        """Whether the app runs before its client is asked for the body.
+
+        It can refuse the body then, but its thread waits for the client if it does not. So half of
+        the threads are kept for other requests: the client is asked here once they are needed,
+        which RFC 9110, 10.1.1 allows at any time.
+        """
+        if not _expects_continue(environ):
+            return False
+        if not self.options.buffer_request_bytes:
+            return True
+        pool = self._pool
+        if not isinstance(pool, WorkerPool):
+            return False  # how many threads there are is not known
+        stats = pool.stats()
+        return stats.running + stats.waiting < pool.max_threads // 2
 
     def stats(self) -> PoolStats:
         """Threads, queue and waits of the pool this app runs on, at this moment."""
@@ -271,13 +307,9 @@ class WsgiToAsgi:
 
 
 def _expects_continue(environ: Environ) -> bool:
-    """Whether the client waits for the app to read the body (RFC 9110, 10.1.1).
-
-    Any other client sends its body anyway, so a thread is taken only once some of it is there.
-    """
+    """Whether the client waits to be asked for the body (RFC 9110, 10.1.1)."""
     expectation: str = environ.get("HTTP_EXPECT", "")
-    has_body = "HTTP_TRANSFER_ENCODING" in environ or environ.get("CONTENT_LENGTH", "0") != "0"
-    return has_body and expectation.lower() == "100-continue"
+    return expectation.lower() == "100-continue" and announces_body(environ)
 
 
 async def _send_all(send: Send, messages: list[Message]) -> None:

@@ -8,7 +8,8 @@ Rule 3. The loop is never blocked: it waits for a future, which the worker sets 
         A worker thread sleeps on a lock that is held meanwhile; everything that can end its wait
         releases the lock: data or room, the end of the stream, a disconnect.
 Rule 4. Neither pipe is ever more than its window ahead, give or take the chunk that crosses it.
-        A request body may be ``SPARE_BYTES`` more: see :meth:`RequestBody.response_started`.
+        A request body may be ``SPARE_BYTES`` more: see :meth:`RequestBody.response_started`. So
+        may the first chunk of one that was read before a thread was taken.
 Rule 5. A pipe is never part of a reference cycle: a request is freed when it ends, not by the
         garbage collector.
 """
@@ -20,12 +21,12 @@ import io
 import threading
 from asyncio import Future, get_running_loop
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from bridge._threads.loop_inbox import LoopInbox
-from bridge.errors import AppProtocolError, ClientDisconnected
+from bridge.errors import AppProtocolError, BodyTimeout, ClientDisconnected
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -46,12 +47,24 @@ class RequestBody(io.RawIOBase):
 
     :param inbox: of the loop that feeds it.
     :param window: how many bytes may be ahead of the app.
+    :param timeout_s: how long a read waits for the client, in seconds; None: for ever.
+    :param on_stall: called on the worker thread when a read has waited for that long.
+    :ivar stalled: what that read raises. Set before ``on_stall`` is called.
     """
 
-    def __init__(self, inbox: LoopInbox, window: int) -> None:
+    def __init__(
+        self,
+        inbox: LoopInbox,
+        window: int,
+        timeout_s: float | None = None,
+        on_stall: Callable[[], object] | None = None,
+    ) -> None:
         super().__init__()
         self._inbox = inbox
         self._window = window
+        self._timeout_s = timeout_s
+        self._on_stall = on_stall
+        self.stalled: BodyTimeout | None = None
         self._lock = threading.Lock()
         self._sleep_lock = threading.Lock()
         self._sleep_lock.acquire()
@@ -68,9 +81,12 @@ class RequestBody(io.RawIOBase):
     # -- on the loop ----------------------------------------------------------------------------
 
     def feed(self, chunk: bytes) -> None:
-        """Add bytes. Before the next ones, wait for :meth:`wait_for_room`."""
+        """Add bytes. Before the next ones, wait for :meth:`wait_for_room`.
+
+        After a failure they are dropped: no later read may continue where one has raised.
+        """
         with self._lock:
-            if chunk:
+            if chunk and self._error is None:
                 self._chunks.append(chunk)
                 self._ahead += len(chunk)
             self._paused = self._ahead >= self._window
@@ -117,10 +133,11 @@ class RequestBody(io.RawIOBase):
             self._room.set_result(None)
 
     def end(self) -> None:
-        """The body is complete."""
+        """The body is complete. Without effect after a failure: then it is not."""
         with self._lock:
-            self._ended = True
-            self._wake_reader()
+            if self._error is None:
+                self._ended = True
+                self._wake_reader()
 
     def fail(self, reason: str) -> None:
         """The body is cut short: reads raise :class:`ClientDisconnected`, and never return EOF.
@@ -146,6 +163,7 @@ class RequestBody(io.RawIOBase):
         """Read at least one byte, waiting for it; 0 only at the clean end of the body.
 
         :raises ClientDisconnected: the client disconnected before it had sent everything.
+        :raises BodyTimeout: the client has sent nothing for ``timeout_s``.
         """
         view = memoryview(buffer).cast("B")
         if not view:
@@ -165,7 +183,24 @@ class RequestBody(io.RawIOBase):
                 self._inbox.post(self._make_room)
             if count or ended:
                 return count
+            self._sleep()
+
+    def _sleep(self) -> None:
+        """Sleep until the loop wakes this thread, or the client has had ``timeout_s``."""
+        timeout_s = self._timeout_s
+        if timeout_s is None:
             self._sleep_lock.acquire()
+            return
+        if self._sleep_lock.acquire(timeout=min(timeout_s, threading.TIMEOUT_MAX)):
+            return
+        with self._lock:
+            if self._sleeping:
+                self._sleeping = False
+                self._error = self.stalled = BodyTimeout(timeout_s)
+        if self.stalled is None:
+            self._sleep_lock.acquire()  # the loop has released it in the meantime
+        elif self._on_stall is not None:
+            self._on_stall()
 
     def _take(self, view: memoryview) -> int:
         count = 0

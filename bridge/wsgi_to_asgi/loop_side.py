@@ -10,15 +10,17 @@ import asyncio
 import io
 import logging
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from bridge._http.client_text import literal
+from bridge._http.answers import asgi_answer
+from bridge._http.client_text import ClientText, literal
 from bridge._threads.context import adopt
 from bridge._threads.loop_inbox import LoopInbox
 from bridge.config import ToAsgiOptions
-from bridge.errors import AppProtocolError
-from bridge.types import Environ, Message, Receive, Send
+from bridge.errors import AppProtocolError, BodyTimeout, ClientDisconnected
+from bridge.types import Environ, Message, Receive, Scope, Send
 from bridge.wsgi_to_asgi.bodies import RequestBody, ResponseBody
+from bridge.wsgi_to_asgi.request_buffer import announces_body, finish, finish_in_time
 
 if TYPE_CHECKING:
     from bridge.wsgi_to_asgi.thread_side import ThreadSide
@@ -28,6 +30,8 @@ __all__ = ["LoopSide"]
 logger = logging.getLogger("bridge.wsgi_to_asgi")
 
 READ_BUFFER = 16384
+CANCEL_S = 1.0
+BODY_TOO_SLOW = "The request body did not arrive in time.\n"
 
 
 class LoopSide:
@@ -46,6 +50,7 @@ class LoopSide:
         "_receive",
         "_received",
         "_response",
+        "_scope",
         "_send",
         "_started",
     )
@@ -72,6 +77,24 @@ class LoopSide:
 
     # -- the request body -----------------------------------------------------------------------
 
+    async def next_message(self, environ: Environ | None = None) -> Message:
+        """The server's next message. Time counts only if it is not there yet.
+
+        :param environ: of a request of which nothing has been received. If it announces no body,
+            the message may come at any time.
+        :raises BodyTimeout: it has not come within ``body_timeout_s``.
+        """
+        steps: Any = self._receive().__await__()
+        try:
+            wait = next(steps)
+        except StopIteration as done:
+            message: Message = done.value
+            return message
+        timeout_s = self._options.body_timeout_s
+        if timeout_s is None or not (environ is None or announces_body(environ)):
+            return await finish(steps, wait)
+        return await finish_in_time(steps, wait, timeout_s)
+
     def open_body(self, environ: Environ, message: Message | None = None) -> None:
         """Set ``wsgi.input``.
 
@@ -90,7 +113,11 @@ class LoopSide:
             if declared is None or self._declared == len(whole):
                 environ["wsgi.input"] = io.BytesIO(whole)
                 return
-        self._body = body = RequestBody(self._inbox, self._options.body_window)
+        options = self._options
+        self._scope = environ["asgi.scope"]
+        self._body = body = RequestBody(
+            self._inbox, options.body_window, options.body_timeout_s, self._response.flush
+        )
         environ["wsgi.input"] = io.BufferedReader(body, READ_BUFFER)
         if message is None:
             body.pause()
@@ -171,7 +198,7 @@ class LoopSide:
                 if self._complete or response.disconnected:
                     continue
                 body = response.take()
-                if body or ended:
+                if body or ended or self._has_stalled():
                     await self._send_part(job, body, ended)
                 if not ended:
                     self._listen()  # it takes longer: notice a disconnect
@@ -184,6 +211,27 @@ class LoopSide:
             adopt(job.context)
         if job.error is not None:
             self._report(job)
+
+    def _has_stalled(self) -> bool:
+        """Whether the app has waited in vain for the body, and has not begun its response."""
+        return self._body is not None and self._body.stalled is not None and not self._started
+
+    async def answer_timeout(self, scope: Scope, error: BodyTimeout) -> None:
+        """Answer 408 (RFC 9110, 15.5.9). From now on the client is disconnected for the app."""
+        logger.info(
+            "408 for %s %s: %s", ClientText(scope["method"]), ClientText(scope["path"]), error
+        )
+        if self._listener is not None:  # granian keeps the connection open for a receive()
+            self._listener.cancel()
+            await asyncio.wait((self._listener,), timeout=CANCEL_S)
+        closes = scope.get("http_version", "1.1").startswith("1")
+        try:
+            for message in asgi_answer(408, BODY_TOO_SLOW, method=scope["method"], closes=closes):
+                await self._send(message)
+        except OSError as gone:  # as in _send_part
+            logger.debug("send() raised: %r", gone)
+        self._complete = True
+        self.disconnect()
 
     def _stop_listening(self) -> None:
         if self._listener is not None:
@@ -211,6 +259,9 @@ class LoopSide:
         try:
             if not self._started:
                 self._started = True
+                if self._body is not None and self._body.stalled is not None:
+                    await self.answer_timeout(self._scope, self._body.stalled)
+                    return
                 head = job.head or job.require_head()
                 await send(
                     {"type": "http.response.start", "status": head.status, "headers": head.headers}
@@ -268,7 +319,9 @@ class LoopSide:
         try:
             if error is None:
                 return
-            if self._complete:
+            if isinstance(error, ClientDisconnected) and self._response.disconnected:
+                logger.debug("the client did not send the whole body: %s", error)
+            elif self._complete:
                 logger.error("the app failed after its response was complete", exc_info=error)
             elif isinstance(error, Exception):
                 raise error

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from bridge.types import Environ, StartResponse
-from tests.apps.wsgi_routes import as_json, query, route
+from tests.apps.wsgi_routes import PLAIN, as_json, query, route
 from tests.harness import control
 
 
@@ -88,6 +88,22 @@ def upload_cut(environ: Environ, start_response: StartResponse) -> Iterable[byte
         raise
     control.report(key, "ended", error=None, length=length)
     return as_json(start_response, {"length": length})
+
+
+@route("/upload/answered")
+def upload_answered(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
+    """Begin the response, then read a body that stops. With ``then=continue``, end the response."""
+    params = query(environ)
+    start_response("200 OK", PLAIN)
+    yield b"begun"
+    try:
+        for _ in _read_sized(environ["wsgi.input"], 1024):
+            pass
+    except OSError as error:
+        control.report(params["key"], "ended", error=type(error).__name__)
+        if params.get("then") != "continue":
+            raise
+    yield b", and ended"
 
 
 def digest(environ: Environ, how: str) -> dict[str, object]:

@@ -54,7 +54,7 @@ def test_a_body_in_several_messages_is_a_buffered_reader(to_asgi: ToAsgi) -> Non
         start_response("200 OK", PLAIN)
         return [source.readline(), source.peek(1)[:1], source.read1(2), source.read()]
 
-    response = call(to_asgi(app), http_scope("POST"), b"line\nre", b"st")
+    response = call(to_asgi(app, buffer_request_bytes=0), http_scope("POST"), b"line\nre", b"st")
 
     assert response.body == b"line\nrrest"
 
@@ -81,7 +81,7 @@ def test_the_app_starts_before_the_body_ends(to_asgi: ToAsgi) -> None:
         return [first + environ["wsgi.input"].read()]
 
     async def run() -> bytes:
-        async with Exchange(to_asgi(app), http_scope("POST")) as exchange:
+        async with Exchange(to_asgi(app, buffer_request_bytes=0), http_scope("POST")) as exchange:
             exchange.feed(b"first", more=True)
             assert await asyncio.to_thread(started.wait, WAIT_S)
             exchange.feed(b" and rest")
@@ -116,7 +116,7 @@ def test_receive_is_not_called_beyond_the_window(to_asgi: ToAsgi) -> None:
         async def send(message: Message) -> None:
             sent.append(message)
 
-        adapter = to_asgi(app, body_window=WINDOW)
+        adapter = to_asgi(app, body_window=WINDOW, buffer_request_bytes=0)
         task = asyncio.ensure_future(adapter(http_scope("POST"), receive, send))
         for _ in range(100):  # more iterations than the window has messages
             await asyncio.sleep(0)
@@ -152,7 +152,7 @@ def test_a_truncated_body_raises_in_read(
         headers = length_header(100) if declared else []
         scope = http_scope("POST", headers=headers)
         async with Exchange(
-            to_asgi(app), scope, send_after_disconnect=send_after_disconnect
+            to_asgi(app, buffer_request_bytes=0), scope, send_after_disconnect=send_after_disconnect
         ) as exchange:
             exchange.feed(b"part", more=True)
             assert await asyncio.to_thread(started.wait, WAIT_S)

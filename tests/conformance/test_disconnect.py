@@ -291,7 +291,7 @@ def test_a_refused_request_leaves_no_task(to_asgi: ToAsgi) -> None:
         async def send(message: Message) -> None:
             sent.append(message)
 
-        adapter = to_asgi(blocked.app, threads=1, backlog=1)
+        adapter = to_asgi(blocked.app, threads=1, backlog=1, buffer_request_bytes=0)
         async with (
             Exchange(adapter, http_scope()) as first,
             Exchange(adapter, http_scope()) as second,
@@ -356,7 +356,7 @@ def test_reading_the_body_after_the_request_raises(to_asgi: ToAsgi) -> None:
         return [b"ok"]
 
     async def run() -> None:
-        async with Exchange(to_asgi(app), http_scope("POST")) as exchange:
+        async with Exchange(to_asgi(app, buffer_request_bytes=0), http_scope("POST")) as exchange:
             exchange.feed(b"part", more=True)
             await exchange.response()
             await asyncio.to_thread(threads[0].join, WAIT_S)
@@ -397,7 +397,7 @@ def test_cancelling_the_task_wakes_an_app_that_reads(to_asgi: ToAsgi) -> None:
         return []
 
     async def run() -> None:
-        async with Exchange(to_asgi(app), http_scope("POST")) as exchange:
+        async with Exchange(to_asgi(app, buffer_request_bytes=0), http_scope("POST")) as exchange:
             exchange.feed(b"part", more=True)
             assert await asyncio.to_thread(reading.wait, WAIT_S)
             exchange.task.cancel()

@@ -1,4 +1,7 @@
-"""The project of :mod:`tests.django.project` behind Django's own WSGI handler, adapted."""
+"""The project of :mod:`tests.django.project` behind Django's own WSGI handler, adapted.
+
+Its views run with the first bytes of a request body.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,6 @@ from tests.django.project import app as project
 
 __all__ = ["adapted", "project", "routed", "with_static_files"]
 
-adapted = bridge.to_asgi(WSGIHandler())
-routed = bridge.Router({"/": WSGIHandler(), "/other": project})
-with_static_files = bridge.to_asgi(StaticFilesHandler(WSGIHandler()))
+adapted = bridge.to_asgi(WSGIHandler(), buffer_request_bytes=0)
+routed = bridge.Router({"/": WSGIHandler(), "/other": project}, buffer_request_bytes=0)
+with_static_files = bridge.to_asgi(StaticFilesHandler(WSGIHandler()), buffer_request_bytes=0)

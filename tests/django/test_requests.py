@@ -51,8 +51,16 @@ def test_an_empty_force_script_name_is_no_mount_point(project: Projects, path: s
     assert seen["kind"] in path
 
 
-def test_a_body_without_a_length_arrives(site: LiveServer, control: Control, key: str) -> None:
-    exchange = site.client.open("POST", "/echo/", [("x-key", key)], has_body=True)
+@pytest.fixture
+def reading_site(project: Projects) -> LiveServer:
+    """The project, with views that run with the first bytes of a request body."""
+    return project(options={"buffer_request_bytes": 0})
+
+
+def test_a_body_without_a_length_arrives(
+    reading_site: LiveServer, control: Control, key: str
+) -> None:
+    exchange = reading_site.client.open("POST", "/echo/", [("x-key", key)], has_body=True)
     exchange.send(b"in ")
     control.expect(key, "reading")  # so the rest cannot have arrived with the first piece
     exchange.send(b"pieces")
@@ -62,10 +70,10 @@ def test_a_body_without_a_length_arrives(site: LiveServer, control: Control, key
 
 
 def test_a_body_without_a_length_has_the_usual_limit(
-    site: LiveServer, control: Control, key: str
+    reading_site: LiveServer, control: Control, key: str
 ) -> None:
-    announced = site.client.fetch("POST", "/echo/", body=b"x" * 1001)
-    exchange = site.client.open("POST", "/echo/", [("x-key", key)], has_body=True)
+    announced = reading_site.client.fetch("POST", "/echo/", body=b"x" * 1001)
+    exchange = reading_site.client.open("POST", "/echo/", [("x-key", key)], has_body=True)
     exchange.send(b"x" * 500)
     control.expect(key, "reading")
     exchange.send(b"x" * 501)
@@ -93,10 +101,10 @@ def in_pieces(
 
 
 def test_a_body_without_a_length_can_be_read_as_a_file_of_any_size(
-    site: LiveServer, control: Control, key: str
+    reading_site: LiveServer, control: Control, key: str
 ) -> None:
     """``DATA_UPLOAD_MAX_MEMORY_SIZE`` limits only ``request.body`` and forms."""
-    answer = in_pieces(site, control, key, "/read/", (b"x" * 600, b"x" * 600))
+    answer = in_pieces(reading_site, control, key, "/read/", (b"x" * 600, b"x" * 600))
 
     assert (answer.status, answer.json()) == (200, {"length": 1200})
 
@@ -109,21 +117,35 @@ FORM = (
 
 @pytest.mark.parametrize("fields", [[], [("x-body-first", "yes")]], ids=["", "after its body"])
 def test_an_upload_without_a_length_arrives(
-    site: LiveServer, control: Control, key: str, fields: list[tuple[str, str]]
+    reading_site: LiveServer, control: Control, key: str, fields: list[tuple[str, str]]
 ) -> None:
     form = ("content-type", "multipart/form-data; boundary=b")
-    answer = in_pieces(site, control, key, "/upload/", (FORM[:50], FORM[50:]), form, *fields)
+    answer = in_pieces(
+        reading_site, control, key, "/upload/", (FORM[:50], FORM[50:]), form, *fields
+    )
 
     assert answer.json() == {"fields": {"cargo": "tea"}, "files": {"log": "calm"}}
 
 
 def test_an_upload_without_a_length_can_be_empty(
-    site: LiveServer, control: Control, key: str
+    reading_site: LiveServer, control: Control, key: str
 ) -> None:
     form = ("content-type", "multipart/form-data; boundary=b")
-    answer = in_pieces(site, control, key, "/upload/", (b"--b--\r\n", b""), form)
+    answer = in_pieces(reading_site, control, key, "/upload/", (b"--b--\r\n", b""), form)
 
     assert answer.json() == {"fields": {}, "files": {}}
+
+
+@pytest.mark.parametrize("options", [{}, {"buffer_request_bytes": 0}], ids=["buffered", "read"])
+def test_a_body_that_stops_is_answered_with_408_instead_of_a_500(
+    project: Projects, control: Control, key: str, options: dict[str, int]
+) -> None:
+    site = project(options={"body_timeout_s": 1, **options})
+    exchange = site.client.open("POST", "/echo/", [("x-key", key)], has_body=True)
+    exchange.send(b"in ")
+
+    assert exchange.read().status == 408
+    assert len(control.reports(key, "reading")) == len(options)
 
 
 @pytest.mark.parametrize("name", ["adapted", "routed", "with_static_files"])

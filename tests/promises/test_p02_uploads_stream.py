@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 
-from tests.conftest import LiveServer
+from tests.conftest import BUFFERED, LiveServer
 from tests.harness.control import Control
 
 GIGABYTE = 1 << 30
@@ -20,13 +20,13 @@ def test_the_app_starts_before_the_body_ends(
     uploading_server: LiveServer, control: Control, key: str
 ) -> None:
     exchange = uploading_server.client.open("POST", f"/upload/watched?key={key}", has_body=True)
-    exchange.send(b"first")
+    exchange.send(b"x" * BUFFERED)
     control.expect(key, "first")
     control.open(key, "read-on")
     exchange.send(b" and last")
     exchange.end()
 
-    assert exchange.read().json()["length"] == len(b"first and last")
+    assert exchange.read().json()["length"] == BUFFERED + len(b" and last")
 
 
 def test_an_upload_of_a_gigabyte_needs_little_memory(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conftest import THREADS, LiveServer
+from tests.conftest import BUFFERED, THREADS, LiveServer
 from tests.harness.control import Control
 from tests.harness.http import Exchange
 
@@ -110,7 +110,7 @@ def test_a_disconnect_during_an_upload_frees_its_thread(
         return
     for _ in range(2 * THREADS):
         exchange = live_server.client.open("POST", f"/upload/cut?key={key}", has_body=True)
-        exchange.send(b"x" * 10)
+        exchange.send(b"x" * BUFFERED)
         exchange.disconnect()
 
     control.expect(key, "ended", count=len(control.reports(key, "reading")))

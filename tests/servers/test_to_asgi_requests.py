@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.apps.wsgi_uploads import READERS
-from tests.conftest import LiveServer
+from tests.conftest import BUFFERED, LiveServer
 from tests.harness.control import Control
 from tests.harness.http import Aborted, Fields, exchange_raw, split_responses
 
@@ -161,9 +161,9 @@ def test_a_truncated_body_is_not_a_clean_end(
         check_that_daphne_does_not_call_the_app(live_server, control, key)
         return
     exchange = live_server.client.open(
-        "POST", f"/upload/cut?key={key}", [("content-length", "1000")], has_body=True
+        "POST", f"/upload/cut?key={key}", [("content-length", "100000")], has_body=True
     )
-    exchange.send(b"x" * 10)
+    exchange.send(b"x" * BUFFERED)
     control.expect(key, "reading")
     exchange.disconnect()
 
@@ -195,7 +195,7 @@ def test_a_truncated_chunked_body_is_not_a_clean_end(
         check_that_daphne_does_not_call_the_app(live_server, control, key)
         return
     exchange = live_server.client.open("POST", f"/upload/cut?key={key}", has_body=True)
-    exchange.send(b"x" * 10)
+    exchange.send(b"x" * BUFFERED)
     control.expect(key, "reading")
     exchange.disconnect()
 
@@ -210,7 +210,7 @@ def test_a_truncated_body_is_not_logged_as_an_error(
         check_that_daphne_does_not_call_the_app(http1_server, control, key)
         return
     exchange = http1_server.client.open("POST", f"/upload/cut?key={key}", has_body=True)
-    exchange.send(b"x" * 10)
+    exchange.send(b"x" * BUFFERED)
     control.expect(key, "reading")
     exchange.disconnect()
     control.expect(key, "ended")

@@ -49,7 +49,9 @@ def get_asgi_application(
         makes it an error if the app has none, ``"off"`` does not run it. Django itself has none.
     :param startup_timeout_s: how long the startup of that app may take, in seconds.
     :param options: those of :class:`~bridge.WsgiToAsgi`: ``threads``, ``backlog``,
-        ``trusted_environ`` and so on. ``trusted_environ`` applies to async views, too.
+        ``trusted_environ`` and so on. ``trusted_environ`` applies to async views, too;
+        ``buffer_request_bytes`` and ``body_timeout_s`` do not, because Django's ASGI handler reads
+        the whole body on the event loop before an async view runs.
     :raises ConfigError: an option is wrong.
     :raises ImproperlyConfigured: Django's, for wrong settings.
     """

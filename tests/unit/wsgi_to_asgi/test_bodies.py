@@ -6,13 +6,14 @@ import asyncio
 import hashlib
 import io
 import random
+import threading
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import pytest
 
 from bridge._threads.loop_inbox import inbox_of
-from bridge.errors import ClientDisconnected
+from bridge.errors import BodyTimeout, ClientDisconnected
 from bridge.wsgi_to_asgi import bodies
 from bridge.wsgi_to_asgi.bodies import RequestBody, ResponseBody
 
@@ -185,6 +186,45 @@ async def test_a_long_body_arrives_byte_for_byte() -> None:
         assert body._ahead < 4096 + 3000
     body.end()
     assert await reading == hashlib.sha256(b"".join(chunks)).hexdigest()
+
+
+async def test_a_read_that_waits_too_long_raises_and_reports_it() -> None:
+    stalled: list[BodyTimeout | None] = []
+    inbox = inbox_of(asyncio.get_running_loop())
+    body = RequestBody(inbox, 10, 0.01, lambda: stalled.append(body.stalled))
+    body.feed(b"part")
+    stream = io.BufferedReader(body)
+
+    with pytest.raises(BodyTimeout, match=r"for 0\.01 s") as raised:
+        await in_thread(lambda: stream.read(5))
+
+    assert stalled == [raised.value]
+    body.end()
+    with pytest.raises(BodyTimeout):
+        await in_thread(lambda: stream.read(5))
+
+
+async def test_data_that_arrives_as_a_read_gives_up_is_read() -> None:
+    """The loop has released the lock by the time that the worker marks the body as stalled."""
+    inbox = inbox_of(asyncio.get_running_loop())
+    body = RequestBody(inbox, 10, 0.01)
+    lock = body._sleep_lock
+
+    class LateLock:
+        def acquire(self, timeout: float = -1) -> bool:
+            if timeout < 0:
+                return lock.acquire()
+            body.feed(b"late")
+            return False
+
+        def release(self) -> None:
+            lock.release()
+
+    body._sleep_lock = cast("threading.Lock", LateLock())
+
+    assert await in_thread(lambda: body.read(10)) == b"late"
+    assert body.stalled is None
+    assert lock.locked()
 
 
 # -- response body ------------------------------------------------------------
