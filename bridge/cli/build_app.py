@@ -16,7 +16,7 @@ from typing import Any
 from asgiref.sync import iscoroutinefunction
 
 from bridge.asgi_to_wsgi.adapter import AsgiToWsgi
-from bridge.cli.options import RequestedApp
+from bridge.cli.options import RequestedApp, WsgiOptions
 from bridge.cli.root_path import mount_asgi, mount_wsgi
 from bridge.cli.served_apps import ServedApps, load_apps
 from bridge.cli.server_log import escape_lines
@@ -38,7 +38,7 @@ class AppSpec:
 
     :ivar apps: a single app without a prefix is served alone, others are mounted in a Router.
     :ivar server: the server's name.
-    :ivar threads: threads of the adapter's pool, for WSGI apps on an ASGI server.
+    :ivar wsgi: how WSGI apps run on an ASGI server.
     :ivar root_path: where the app is mounted, such as ``/shop``; may be empty.
     :ivar grace_s: seconds that the adapter's shutdown may take.
     """
@@ -46,7 +46,7 @@ class AppSpec:
     apps: tuple[RequestedApp, ...]
     server: str
     app_dir: str | None
-    threads: int
+    wsgi: WsgiOptions
     root_path: str
     grace_s: int
     log_level: str
@@ -67,11 +67,12 @@ class AppSpec:
             )
         stored = json.loads(os.environ[_VARIABLE])
         stored["apps"] = tuple(RequestedApp(**each) for each in stored["apps"])
+        stored["wsgi"] = WsgiOptions(**stored["wsgi"])
         return cls(**stored)
 
     def load(self) -> ServedApps:
         """The loaded apps. See :func:`~bridge.cli.served_apps.load_apps`."""
-        return load_apps(self.apps, self.app_dir, self.threads, self.grace_s)
+        return load_apps(self.apps, self.app_dir, self.wsgi, self.grace_s)
 
 
 def build_app(spec: AppSpec) -> Any:
@@ -102,7 +103,7 @@ def _adapt(served: ServedApps, spec: AppSpec, server: ServerSpec) -> Any:
             return universal(part.mountable, shutdown_timeout_s=spec.grace_s)
         return served.app
     if server.interface == "asgi":
-        return WsgiToAsgi(served.app, threads=spec.threads, shutdown_timeout_s=spec.grace_s)
+        return WsgiToAsgi(served.app, shutdown_timeout_s=spec.grace_s, **spec.wsgi.keywords)
     return AsgiToWsgi(served.app, shutdown_timeout_s=spec.grace_s)
 
 

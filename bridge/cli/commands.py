@@ -16,7 +16,7 @@ from bridge.cli.bench.command import bench_command
 from bridge.cli.command_help import Group, option
 from bridge.cli.exit_errors import exit_on_error
 from bridge.cli.migrate import migrate_group
-from bridge.cli.options import DEFAULT_GRACE_S, DEFAULT_THREADS, LogLevel, RunOptions
+from bridge.cli.options import DEFAULT_GRACE_S, LogLevel, RunOptions, WsgiOptions
 from bridge.cli.root_path import normal_root_path
 from bridge.cli.servers.registry import SERVERS
 from bridge.cli.targets import parse_targets, takes_apps
@@ -33,6 +33,7 @@ def app() -> None:
 # -- bridge run ------------------------------------------------------------------------------------
 
 _ADDRESS, _SERVER = "Address", "Server"
+_WSGI = WsgiOptions()
 
 RUN_EPILOG = """\b
 Examples:
@@ -71,7 +72,23 @@ Exit code: 0 after Ctrl-C or SIGTERM, 1 if the app or the server failed, 2 for a
     metavar="N",
     section=_SERVER,
     help="The number of threads per process, for WSGI apps and for WSGI servers. Default: "
-    f"{DEFAULT_THREADS}.",
+    f"{_WSGI.threads}.",
+)
+@option(
+    "--buffer-request-bytes",
+    type=click.IntRange(0),
+    metavar="N",
+    section=_SERVER,
+    help="How many bytes of a request body are read before a WSGI app gets a thread for it, on "
+    f"ASGI servers. 0: none. Default: {_WSGI.buffer_request_bytes}.",
+)
+@option(
+    "--body-timeout-s",
+    type=click.FloatRange(0),
+    metavar="N",
+    section=_SERVER,
+    help="How long a request body for a WSGI app may make no progress, in seconds, on ASGI servers. "
+    f"Then the answer is 408. 0: for ever. Default: {_WSGI.body_timeout_s:g}.",
 )
 @option(
     "--reload",
@@ -137,6 +154,8 @@ def run_command(
     server: str | None,
     workers: int,
     threads: int | None,
+    buffer_request_bytes: int | None,
+    body_timeout_s: float | None,
     reload: bool,
     grace_s: int,
     log_level: str,
@@ -158,6 +177,8 @@ def run_command(
             uds=uds,
             workers=workers,
             threads=threads,
+            buffer_request_bytes=buffer_request_bytes,
+            body_timeout_s=body_timeout_s,
             reload=reload,
             root_path=normal_root_path(root_path),
             log_level=LogLevel(log_level),
@@ -197,7 +218,7 @@ def routes_command(
         from bridge.cli.served_apps import load_apps
 
         folder = None if app_dir is None else str(app_dir)
-        routes.show(routes.rows_of(load_apps(apps, folder, DEFAULT_THREADS, DEFAULT_GRACE_S)))
+        routes.show(routes.rows_of(load_apps(apps, folder, WsgiOptions(), DEFAULT_GRACE_S)))
 
 
 # -- bridge bench, bridge migrate ------------------------------------------------------------------

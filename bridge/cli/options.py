@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from bridge._http.paths import shown
+from bridge.config import ToAsgiOptions
 from bridge.errors import BridgeError
 from bridge.types import Interface
 
@@ -17,10 +19,12 @@ __all__ = [
     "RequestedApp",
     "RunOptions",
     "UsageError",
+    "WsgiOptions",
 ]
 
 DEFAULT_GRACE_S = 10
 DEFAULT_THREADS = 40
+_DEFAULTS = ToAsgiOptions()
 
 
 class UsageError(BridgeError):
@@ -59,10 +63,32 @@ class RequestedApp:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WsgiOptions:
+    """How WSGI apps run on an ASGI server, in each worker. See :class:`~bridge.WsgiToAsgi`.
+
+    :ivar body_timeout_s: 0: none.
+    """
+
+    threads: int = DEFAULT_THREADS
+    buffer_request_bytes: int = _DEFAULTS.buffer_request_bytes
+    body_timeout_s: float = _DEFAULTS.body_timeout_s or 0
+
+    @property
+    def keywords(self) -> dict[str, Any]:
+        """These options as those of the adapter."""
+        return {
+            "threads": self.threads,
+            "buffer_request_bytes": self.buffer_request_bytes,
+            "body_timeout_s": self.body_timeout_s or None,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunOptions:
     """The options of ``bridge run``. None where an option was not given.
 
     :ivar apps: the requested apps.
+    :ivar body_timeout_s: 0: none.
     :ivar grace_s: seconds that open requests get to finish after SIGTERM or Ctrl-C.
     :ivar app_dir: where modules are imported from; None for the current directory.
     :ivar watched: the folders to watch when reloading; empty for the current directory alone.
@@ -74,6 +100,8 @@ class RunOptions:
     uds: Path | None = None
     workers: int = 1
     threads: int | None = None
+    buffer_request_bytes: int | None = None
+    body_timeout_s: float | None = None
     reload: bool = False
     root_path: str = ""
     log_level: LogLevel = LogLevel.INFO
@@ -85,6 +113,22 @@ class RunOptions:
     def thread_count(self) -> int:
         """How many threads run WSGI code in each worker, the default included."""
         return DEFAULT_THREADS if self.threads is None else self.threads
+
+    @property
+    def given_for_wsgi(self) -> dict[str, float | None]:
+        """What was given for WSGI apps on ASGI servers, by the option as it is typed."""
+        return {
+            "--threads": self.threads,
+            "--buffer-request-bytes": self.buffer_request_bytes,
+            "--body-timeout-s": self.body_timeout_s,
+        }
+
+    @property
+    def wsgi(self) -> WsgiOptions:
+        """The options for WSGI apps on ASGI servers, the defaults included."""
+        names = [field.name for field in fields(WsgiOptions)]
+        given = {name: getattr(self, name) for name in names}
+        return WsgiOptions(**{name: value for name, value in given.items() if value is not None})
 
     @property
     def is_single_process(self) -> bool:

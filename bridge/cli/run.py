@@ -21,12 +21,13 @@ from typing import NoReturn
 from bridge.cli import panel
 from bridge.cli.address import free_path, free_port
 from bridge.cli.build_app import AppSpec
-from bridge.cli.options import RunOptions, UsageError
+from bridge.cli.options import RunOptions, UsageError, WsgiOptions
 from bridge.cli.served_apps import ServedApps
 from bridge.cli.servers.process import run_server
 from bridge.cli.servers.registry import SERVERS, check_options, choose_server
 from bridge.cli.servers.spec import ServerSpec
 from bridge.cli.shutdown import EXIT_S
+from bridge.types import Interface
 
 __all__ = ["run"]
 
@@ -44,43 +45,63 @@ def run(options: RunOptions, server_name: str | None) -> int:
     check_options(spec, options)
     app_spec = _app_spec(spec, options)
     served = app_spec.load()
-    _check_threads(spec, options, served)
+    _check_wsgi_options(spec, options, served)
     options = _with_free_address(options)
     app_spec.to_environment()
     panel.show(panel.facts_of(spec, options, served), panel.notes_of(spec, served))
     return _start(spec, options, served)
 
 
-def _check_threads(spec: ServerSpec, options: RunOptions, served: ServedApps) -> None:
-    """Reject ``--threads`` where it would have no effect.
+def _check_wsgi_options(spec: ServerSpec, options: RunOptions, served: ServedApps) -> None:
+    """Reject options for WSGI apps where they would have no effect.
 
     Interfaces are detected here, so that a failure comes before the check of the address.
     """
-    interfaces = [part.interface for part in served.parts]
-    if options.threads is None or spec.interface == "wsgi" or "wsgi" in interfaces:
+    for option, given in options.given_for_wsgi.items():
+        if given is not None:
+            _check_wsgi_option(option, spec, served)
+
+
+def _check_wsgi_option(option: str, spec: ServerSpec, served: ServedApps) -> None:
+    is_threads = option == "--threads"
+    if spec.interface == "wsgi":
+        if not is_threads:
+            raise UsageError(
+                f"{option}: {spec.name} is a WSGI server, which reads request bodies itself. "
+                f"This is for WSGI apps on ASGI servers: {_servers('asgi')}"
+            )
+        return
+    if "wsgi" in [part.interface for part in served.parts]:
         return
     single = served.single
     if single is None:
         apps = "all of these are ASGI apps, which run"
     elif single.interface is None or single.own_adapter is not None:
+        it = "the number" if is_threads else "it"
         raise UsageError(
-            f"--threads: {single.requested.target} is a {type(single.loaded.app).__name__}, which "
-            f"sets the number itself: {_threads_option(single.loaded.app)}"
+            f"{option}: {single.requested.target} is a {type(single.loaded.app).__name__}, which "
+            f"sets {it} itself: {_in_code(single.loaded.app, option)}"
         )
     else:
         apps = f"{single.requested.target} is an ASGI app, which runs"
-    wsgi_servers = ", ".join(each.name for each in SERVERS.values() if each.interface == "wsgi")
+    use = f"Threads are for WSGI apps, and for WSGI servers: {_servers('wsgi')}"
     raise UsageError(
-        f"--threads: {apps} on the event loop of {spec.name}. "
-        f"Threads are for WSGI apps, and for WSGI servers: {wsgi_servers}"
+        f"{option}: {apps} on the event loop of {spec.name}. "
+        f"{use if is_threads else 'This is for WSGI apps'}"
     )
 
 
-def _threads_option(app: object) -> str:
-    """How the app's own code sets the number of threads."""
+def _servers(interface: Interface) -> str:
+    return ", ".join(each.name for each in SERVERS.values() if each.interface == interface)
+
+
+def _in_code(app: object, option: str) -> str:
+    """How the app's own code sets an option."""
     name = type(app).__name__
     made_by = {"DjangoApplication": "get_asgi_application", "WsgiToAsgi": "to_asgi"}
-    return f"{made_by.get(name, name)}(..., threads=8)"
+    keyword = option.removeprefix("--").replace("-", "_")
+    value = 8 if option == "--threads" else WsgiOptions().keywords[keyword]
+    return f"{made_by.get(name, name)}(..., {keyword}={value})"
 
 
 def _with_free_address(options: RunOptions) -> RunOptions:
@@ -95,7 +116,7 @@ def _app_spec(spec: ServerSpec, options: RunOptions) -> AppSpec:
         apps=options.apps,
         server=spec.name,
         app_dir=None if options.app_dir is None else str(options.app_dir),
-        threads=options.thread_count,
+        wsgi=options.wsgi,
         root_path=options.root_path,
         grace_s=options.grace_s,
         log_level=options.log_level.value,

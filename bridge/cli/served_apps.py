@@ -17,7 +17,7 @@ from typing import Any
 
 from bridge.asgi_to_wsgi.adapter import AsgiToWsgi
 from bridge.cli.load.target import LoadedApp, load
-from bridge.cli.options import RequestedApp
+from bridge.cli.options import RequestedApp, WsgiOptions
 from bridge.dual import Universal
 from bridge.errors import AmbiguousApp
 from bridge.router.router import Router
@@ -102,12 +102,12 @@ class ServedApps:
 def load_apps(
     requested: tuple[RequestedApp, ...],
     app_dir: str | None,
-    threads: int,
+    wsgi: WsgiOptions,
     shutdown_timeout_s: float,
 ) -> ServedApps:
     """Load the apps. Cached: a server in this process must not call a factory twice.
 
-    :param threads: for the WSGI apps of a Router made here.
+    :param wsgi: for the WSGI apps of a Router made here.
     :param shutdown_timeout_s: for all apps of a Router made here.
     :raises AppLoadError: see :func:`bridge.cli.load.target.load`.
     :raises AmbiguousApp: see :func:`bridge.interface_of`.
@@ -122,7 +122,7 @@ def load_apps(
         table = websockets if part.requested.websocket else mounts
         table[part.requested.mount_path] = part.mountable
     router = Router(
-        mounts, websocket=websockets, threads=threads, shutdown_timeout_s=shutdown_timeout_s
+        mounts, websocket=websockets, shutdown_timeout_s=shutdown_timeout_s, **wsgi.keywords
     )
     return ServedApps(router, parts)
 

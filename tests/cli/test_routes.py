@@ -8,7 +8,9 @@ import pytest
 from rich.console import Console
 
 from bridge import Router, to_asgi
+from bridge.cli.options import WsgiOptions
 from bridge.cli.routes import Row, rows_of, show
+from bridge.cli.routes import rows_of, show
 from bridge.cli.served_apps import ServedApps, load_apps
 from bridge.cli.targets import parse_targets
 from tests.cli.running import bridge
@@ -31,7 +33,10 @@ def test_routes_indents_nested_routers() -> None:
 
 
 def cells(*targets: str, websockets: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    return [row.cells for row in rows_of(load_apps(parse_targets(targets, websockets), None, 1, 1))]
+    return [
+        row.cells
+        for row in rows_of(load_apps(parse_targets(targets, websockets), None, WsgiOptions(), 1))
+    ]
 
 
 def test_routes_shows_what_run_would_mount(here: None) -> None:
@@ -69,7 +74,7 @@ def test_routes_shows_a_single_app(here: None) -> None:
 
 
 def test_routes_draws_a_table_on_a_terminal(here: None) -> None:
-    rows = rows_of(load_apps(parse_targets(["flask_site:app"]), None, 1, 1))
+    rows = rows_of(load_apps(parse_targets(["flask_site:app"]), None, WsgiOptions(), 1))
     shown = io.StringIO()
 
     show(rows, console=Console(file=shown, force_terminal=True, width=120, color_system=None))
@@ -99,7 +104,7 @@ def test_routes_names_an_app_by_its_target_even_with_an_interface_given(
 ) -> None:
     apps = parse_targets([f"mixed_site:{app}"], interfaces=["wsgi"])
 
-    [row] = rows_of(load_apps(apps, None, 1, 1))
+    [row] = rows_of(load_apps(apps, None, WsgiOptions(), 1))
 
     assert row.app == f"mixed_site:{app}"
 

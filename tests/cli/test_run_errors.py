@@ -107,6 +107,22 @@ def test_threads_are_rejected_for_an_asgi_app_on_an_asgi_server(server: str) -> 
     )
 
 
+@pytest.mark.parametrize("option", ["--buffer-request-bytes", "--body-timeout-s"])
+@pytest.mark.parametrize(
+    ("server", "app", "message"),
+    [
+        ("uvicorn", "fastapi", "fastapi_site:app is an ASGI app, which runs on the event loop of "),
+        ("gunicorn", "flask", "gunicorn is a WSGI server, which reads request bodies itself. "),
+        ("waitress", "fastapi", "waitress is a WSGI server, which reads request bodies itself. "),
+    ],
+)
+def test_options_for_request_bodies_are_rejected_where_they_have_no_effect(
+    server: str, app: str, message: str, option: str
+) -> None:
+    line = _one_line("run", TARGETS[app], "--server", server, option, "1", code=2)
+    assert line.startswith(f"{option}: {message}")
+
+
 @pytest.mark.parametrize(
     "path",
     ["http://site.example/shop", "/shop?x", "/shop#x", "../shop", "/shop//tea", "/caf%C3%A9"],
@@ -248,7 +264,10 @@ def test_help_and_version(module: str) -> None:
 
 def test_the_help_of_run_shows_every_option_and_examples() -> None:
     done = bridge("run", "--help", env={"COLUMNS": "100"})
-    options = "server host port workers threads reload root-path uds log-level interface grace-s"
+    options = (
+        "server host port workers threads buffer-request-bytes body-timeout-s reload root-path uds "
+        "log-level interface grace-s"
+    )
     for option in options.split():
         assert f"--{option} " in done.out
     assert "bridge run main:app" in done.out
@@ -264,6 +283,8 @@ def test_the_help_of_run_shows_every_option_and_examples() -> None:
         (["run", FLASK, "--port", "70000"], "--port"),
         (["run", FLASK, "--workers", "0"], "--workers"),
         (["run", FLASK, "--grace-s", "0"], "--grace-s"),
+        (["run", FLASK, "--buffer-request-bytes", "-1"], "--buffer-request-bytes"),
+        (["run", FLASK, "--body-timeout-s", "-1"], "--body-timeout-s"),
         (["run", FLASK, "--no-such-option"], "--no-such-option"),
         (["walk"], "walk"),
     ],

@@ -97,6 +97,10 @@ CHANGING = (
             ("mixed_site:app", "--threads", "2"),
             "mixed_site:app is a Router, which sets the number itself: Router(..., threads=8)",
         ),
+        (
+            ("mixed_site:app", "--body-timeout-s", "2"),
+            "mixed_site:app is a Router, which sets it itself: Router(..., body_timeout_s=60)",
+        ),
         (("flask_site:app", "/api=nowhere:app"), "cannot load 'nowhere:app': there is no module"),
         ((), "no app given. Pass a target, for example main:app"),
     ],
@@ -112,7 +116,7 @@ def test_apps_that_cannot_be_served_together_are_rejected(
 
 def _options(args: tuple[str, ...]) -> RunOptions:
     """Parse the few options that are used here."""
-    names = ("--websocket", "--interface", "--threads", "")
+    names = ("--websocket", "--interface", "--threads", "--body-timeout-s", "")
     words: dict[str, list[str]] = {name: [] for name in names}
     option = ""
     for word in args:
@@ -123,7 +127,8 @@ def _options(args: tuple[str, ...]) -> RunOptions:
             option = ""
     threads = int(words["--threads"][0]) if words["--threads"] else None
     apps = parse_targets(words[""], words["--websocket"], words["--interface"])
-    return RunOptions(apps=apps, port=0, threads=threads)
+    timeout_s = float(words["--body-timeout-s"][0]) if words["--body-timeout-s"] else None
+    return RunOptions(apps=apps, port=0, threads=threads, body_timeout_s=timeout_s)
 
 
 def test_reload_watches_the_folders_of_all(tmp_path: Path) -> None:

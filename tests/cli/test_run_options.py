@@ -132,6 +132,29 @@ def _assert_two_at_once(site: Server, control: Control, key: str) -> None:
         exchange.close()
 
 
+# daphne collects the whole body before it calls an app
+@pytest.mark.parametrize("server", [name for name in ASGI_SERVERS if name != "daphne"])
+@pytest.mark.parametrize(
+    "target", [[TARGETS["flask"]], ["/=flask_site:app", "/f=fastapi_site:app"]]
+)
+def test_the_options_for_request_bodies_reach_the_adapter(
+    server: str, target: list[str], control: Control, key: str
+) -> None:
+    options = ["--buffer-request-bytes", "2", "--body-timeout-s", "1"]
+    with running(server, target[0], *target[1:], *options) as site:
+        client = client_of(site)
+        stalled = client.open("POST", f"/read/{key}", has_body=True)
+        stalled.send(b"x")
+        assert stalled.read().status == 408
+        assert control.reports(key, "reading") == []
+
+        upload = client.open("POST", f"/read/{key}", has_body=True)
+        upload.send(b"xx")
+        control.expect(key, "reading")
+        assert upload.read().status == 408
+        client.close()
+
+
 @pytest.mark.parametrize("server", MULTI)
 def test_workers_are_processes(server: str, control: Control, key: str) -> None:
     with running(

@@ -43,6 +43,13 @@ def gated(key: str) -> str:
     return "finished"
 
 
+@app.post("/read/<key>")
+def read(key: str) -> dict[str, int]:
+    """Read the body, and report that before."""
+    report(key, "reading")
+    return {"length": len(request.get_data())}
+
+
 @app.get("/endless/<key>")
 def endless(key: str) -> Iterator[bytes]:
     """Stream without an end."""
