@@ -87,8 +87,8 @@ Exit code: 0 after Ctrl-C or SIGTERM, 1 if the app or the server failed, 2 for a
     type=click.FloatRange(0),
     metavar="N",
     section=_SERVER,
-    help="How long a request body for a WSGI app may make no progress, in seconds, on ASGI servers. "
-    f"Then the answer is 408. 0: for ever. Default: {_WSGI.body_timeout_s:g}.",
+    help="How long a request body for a WSGI app may make no progress, in seconds, on ASGI servers."
+    f" Then the answer is 408. 0: for ever. Default: {_WSGI.body_timeout_s:g}.",
 )
 @option(
     "--reload",

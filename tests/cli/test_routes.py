@@ -10,7 +10,6 @@ from rich.console import Console
 from bridge import Router, to_asgi
 from bridge.cli.options import WsgiOptions
 from bridge.cli.routes import Row, rows_of, show
-from bridge.cli.routes import rows_of, show
 from bridge.cli.served_apps import ServedApps, load_apps
 from bridge.cli.targets import parse_targets
 from tests.cli.running import bridge

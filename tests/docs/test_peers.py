@@ -28,6 +28,8 @@ PAGE = ROOT / "docs" / "explanation" / "peers.md"
 VERSIONS = {"a2wsgi": "1.10.10", "asgiref": "3.13.0", "uvicorn": "0.54.0", "hypercorn": "0.18.0"}
 CHUNKS = 200
 DEADLINE_S = 30
+LONG_HALF = b"x" * 65536
+"""Half of a body that is longer than ``buffer_request_bytes``."""
 NEVER_S = 1
 """How long to wait for an event that the adapter never causes; others have ``DEADLINE_S``."""
 
@@ -150,11 +152,11 @@ def early_start(adapt: Adapt) -> str:
 
     async def feed_in_two() -> None:
         async with Exchange(adapt(app), http_scope("POST")) as exchange:
-            exchange.feed(b"first half", more=True)
+            exchange.feed(LONG_HALF, more=True)
             timeout_s = NEVER_S if adapt in WHOLE_BODY_FIRST else DEADLINE_S
             await asyncio.to_thread(called.wait, timeout_s)
             body_ended.set()
-            exchange.feed(b"second half")
+            exchange.feed(LONG_HALF)
             await exchange.wait()
 
     asyncio.run(feed_in_two())
@@ -176,9 +178,9 @@ def truncated_body(adapt: Adapt) -> str:
         return [b""]
 
     async def disconnect_in_the_body() -> None:
-        scope = http_scope("POST", headers=[(b"content-length", b"100")])
+        scope = http_scope("POST", headers=[(b"content-length", b"1000000")])
         async with Exchange(adapt(app), scope, send_after_disconnect="silent") as exchange:
-            exchange.feed(b"part", more=True)
+            exchange.feed(LONG_HALF, more=True)
             if adapt not in WHOLE_BODY_FIRST:
                 assert await asyncio.to_thread(begun.wait, DEADLINE_S)
             exchange.disconnect()
