@@ -200,7 +200,7 @@ class LoopSide:
                 body = response.take()
                 if body or ended or self._has_stalled():
                     await self._send_part(job, body, ended)
-                if not ended:
+                if not (ended or self._complete):
                     self._listen()  # it takes longer: notice a disconnect
         except BaseException:
             self._abandon(job)  # cancelled, or the server refused what the app sent
@@ -221,9 +221,10 @@ class LoopSide:
         logger.info(
             "408 for %s %s: %s", ClientText(scope["method"]), ClientText(scope["path"]), error
         )
-        if self._listener is not None:  # granian keeps the connection open for a receive()
+        if self._listener is not None:  # granian keeps the connection open while there is one
             self._listener.cancel()
             await asyncio.wait((self._listener,), timeout=CANCEL_S)
+            self._listener = None
         closes = scope.get("http_version", "1.1").startswith("1")
         try:
             for message in asgi_answer(408, BODY_TOO_SLOW, method=scope["method"], closes=closes):
