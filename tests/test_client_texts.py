@@ -58,7 +58,7 @@ LOGGED = {
         "pool.stats().running",
         "self.options.shutdown_timeout_s",
     },
-    "wsgi_to_asgi/loop_side.py": {"error"},
+    "wsgi_to_asgi/loop_side.py": {"error", "gone"},
     "wsgi_to_asgi/thread_side.py": {"error"},
     "wsgi_to_asgi/websocket.py": {"error", "self._slots.taken"},
 }
@@ -176,6 +176,7 @@ IN_MESSAGES = {
     "wsgi_to_asgi/adapter.py": {"error.name", "self.app"},
     "wsgi_to_asgi/bodies.py": {"hint", "type(chunk).__name__"},
     "wsgi_to_asgi/loop_side.py": {"self._declared", "self._received"},
+    "wsgi_to_asgi/request_buffer.py": {"self._most"},
     "wsgi_to_asgi/thread_side.py": {
         "head.content_length",
         "kind.__name__",
