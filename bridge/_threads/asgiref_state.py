@@ -54,7 +54,6 @@ __all__ = [
     "current_call",
     "executor_serving",
     "executor_waiting_here",
-    "has_exited",
     "holds_locals",
     "is_waiting",
     "isolated",
@@ -62,6 +61,7 @@ __all__ = [
     "outer_executor",
     "owned",
     "queue_length",
+    "refuse_exited",
     "rehome",
     "set_executor_waiting_here",
     "set_loop_of_this_thread",
@@ -220,8 +220,10 @@ OCCUPIED = cast("ContextVar[Any]", SyncToAsync.deadlock_context)
 """True in code that the single thread waits for: asgiref refuses a thread-sensitive call there."""
 
 
-def has_exited(context: Any) -> bool:
-    """Whether a task has outlived its ``ThreadSensitiveContext``. It gets no new thread then.
+def refuse_exited(context: Any) -> None:
+    """Refuse a call of a task that has outlived its ``ThreadSensitiveContext(executor=...)``.
+
+    One without an executor gets a new one, as in asgiref, which ends with the context object.
 
     :raises RuntimeError: the context had an executor; asgiref promises this error.
     """
@@ -230,7 +232,6 @@ def has_exited(context: Any) -> bool:
             "ThreadSensitiveContext has exited. Tasks created inside a context with an executor "
             "must finish before it exits."
         )
-    return getattr(context, "token", None) is None
 
 
 def single_thread_executor() -> ThreadPoolExecutor:

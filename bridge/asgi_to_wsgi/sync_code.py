@@ -68,9 +68,6 @@ class _ServerThreads(Executor):
 
 
 _on_server_threads = ThreadSensitiveContext()
-# Without a token it would count as exited.
-_on_server_threads.token = THREAD_SENSITIVE_CONTEXT.set(_on_server_threads)
-THREAD_SENSITIVE_CONTEXT.reset(_on_server_threads.token)
 context_executors[_on_server_threads] = _ServerThreads()
 
 HIDDEN = frozenset((_request, THREAD_SENSITIVE_CONTEXT))

@@ -6,7 +6,8 @@ it. The thread is the first of these that exists:
 
 1. the thread that waits in ``async_to_sync`` for the coroutine that makes the call, or the nearest
    one further out that still waits;
-2. the thread of the ``ThreadSensitiveContext`` that the coroutine has entered;
+2. the thread of the ``ThreadSensitiveContext`` that the coroutine has entered; a task that outlives
+   the context gets another thread, which ends with the context object;
 3. the thread that waits for this event loop, if asgiref or ``force_new_loop`` made the loop for it;
 4. asgiref's single thread for the whole process.
 
@@ -34,9 +35,9 @@ from bridge._threads.asgiref_state import (
     context_executors,
     executor_serving,
     executor_waiting_here,
-    has_exited,
     is_waiting,
     queue_length,
+    refuse_exited,
     set_executor_waiting_here,
     shows_its_queue,
     single_thread_executor,
@@ -76,7 +77,8 @@ def post_thread_sensitive(call: Call) -> None:
     if waiting is not None and _post_to_waiting(call, waiting):
         return
     context = THREAD_SENSITIVE_CONTEXT.get(None)
-    if context is not None and not has_exited(context):
+    if context is not None:
+        refuse_exited(context)
         executor = _executor_of(context)
         _refuse_own_thread(executor)
         post_in_order(call, executor)

@@ -155,18 +155,29 @@ async def test_a_task_that_outlives_its_context_with_an_executor_gets_an_error()
             await task
 
 
-async def test_a_task_that_outlives_its_context_uses_the_single_thread() -> None:
+@pytest.mark.parametrize("first", [bridge.sync_to_async, asgiref.sync.sync_to_async])
+@pytest.mark.parametrize("context", [ThreadSensitiveContext, asgiref.sync.ThreadSensitiveContext])
+async def test_a_task_that_outlives_its_context_gets_another_thread(
+    context: Any, first: Any
+) -> None:
+    """As with asgiref, whichever of the two makes the first call."""
     exited = asyncio.Event()
 
-    async def later() -> threading.Thread:
+    async def later() -> list[threading.Thread]:
         await exited.wait()
-        return await sync_to_async(here)()
+        helpers = (first, bridge.sync_to_async, asgiref.sync.sync_to_async)
+        return [await helper(here)() for helper in helpers]
 
-    async with ThreadSensitiveContext():
+    async with context() as entered:
+        inside = await sync_to_async(here)()
         task = asyncio.create_task(later())
     exited.set()
 
-    assert await task is await sync_to_async(here)()
+    outlived = await task
+    assert len(set(outlived)) == 1
+    assert outlived[0] not in (inside, await sync_to_async(here)())
+    kept: Any = SyncToAsync.context_to_thread_executor[entered]
+    assert kept._threads == {outlived[0]}
 
 
 # -- what would deadlock --------------------------------------------------------------------------
