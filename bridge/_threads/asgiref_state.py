@@ -11,7 +11,8 @@ tests of the sync helpers on each. What came after 3.8 is used where it exists a
 3.9       an executor of a waiting thread knows the one further out (``_old_executor``)
 3.10      ``AsyncSingleThreadContext``
 3.12      the data of a ``Local`` is tagged with the thread that owns it
-3.13      ``ThreadSensitiveContext(executor=...)``, which can be entered once
+3.13      ``ThreadSensitiveContext(executor=...)``, which can be entered once; the values of
+          context variables are compared by identity
 ========  ==========================================================================================
 
 Rule 1. What sync code on a thread was called from is kept in one ``threading.local``
@@ -20,22 +21,24 @@ Rule 2. The executor of the thread that waits for async code is kept in one ``Lo
         (``AsyncToSync.executors.current``), so in the context of that code.
 Rule 3. Moving a context to another thread on purpose means moving the ownership of the ``Local``
         data in it (:func:`rehome`).
+Rule 4. Two functions of asgiref are replaced in the whole process: one that lets a thread wait
+        forever, and before asgiref 3.13 one that evaluates lazy objects on the event loop.
 """
 
 from __future__ import annotations
 
 import os
-from asyncio import AbstractEventLoop, Task
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from asyncio import AbstractEventLoop, CancelledError, Task
+from collections.abc import Callable, Coroutine, Generator, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import Context, ContextVar
 from threading import Thread
 from typing import Any, TypeVar, cast
 
-from asgiref import local
+from asgiref import local, sync
 from asgiref.current_thread_executor import CurrentThreadExecutor
-from asgiref.sync import AsyncToSync, SyncToAsync
+from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext
 
 from bridge._threads import process
 from bridge._threads.real_threads import refuse_greenlets
@@ -49,6 +52,7 @@ __all__ = [
     "THREAD_SENSITIVE_CONTEXT",
     "WAITING_VARIABLE",
     "CurrentThreadExecutor",
+    "adopt_with",
     "calls_for",
     "context_executors",
     "current_call",
@@ -293,3 +297,70 @@ def rehome(context: Context) -> None:
     for variable, value in context.items():
         if isinstance(value, _storage):
             variable.set(_rehome(value))
+
+
+# -- what is replaced (rule 4) ---------------------------------------------------------------------
+
+_main_wrap: Callable[..., Coroutine[Any, Any, None]] = AsyncToSync.main_wrap
+
+
+class _CallThatEnds(Coroutine[Any, Any, None]):
+    """The coroutine of one call of asgiref's ``async_to_sync``; the call ends if its task does.
+
+    The thread waits for ``call_result``, which asgiref sets only once the user's coroutine has
+    begun. A task that is cancelled before its first step, or fails in it, would leave the thread
+    waiting forever.
+    """
+
+    __slots__ = ("_call_result", "_coroutine")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, None], call_result: Future[Any]) -> None:
+        self._coroutine = coroutine
+        self._call_result = call_result
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._coroutine, name)  # for debuggers and the repr of the task
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return self._coroutine.__await__()
+
+    def send(self, value: Any) -> Any:
+        try:
+            return self._coroutine.send(value)
+        except BaseException as error:
+            self._end(error)
+            raise
+
+    def throw(self, *exc_info: Any) -> Any:
+        try:
+            return self._coroutine.throw(*exc_info)
+        except BaseException as error:
+            self._end(error)
+            raise
+
+    def close(self) -> None:
+        self._coroutine.close()
+        self._end(CancelledError())
+
+    def _end(self, error: BaseException) -> None:
+        if not self._call_result.done():
+            self._call_result.set_exception(error)
+
+
+def _main_wrap_that_ends(
+    self: Any, call_result: Future[Any], *args: Any, **kwargs: Any
+) -> _CallThatEnds:
+    return _CallThatEnds(_main_wrap(self, call_result, *args, **kwargs), call_result)
+
+
+AsyncToSync.main_wrap = _main_wrap_that_ends  # type: ignore[method-assign]  # rule 4
+
+
+def adopt_with(adopt: Callable[[Context], None]) -> None:
+    """Let asgiref copy the variables of a context into the current one with ``adopt``.
+
+    Before 3.13 it compares the values with ``!=``. That evaluates Django's lazy objects, and where
+    it runs on the event loop a database query in one of them fails the request.
+    """
+    if not hasattr(ThreadSensitiveContext(), "_exited"):  # before 3.13
+        sync._restore_context = adopt  # type: ignore[assignment]  # rule 4

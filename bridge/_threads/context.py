@@ -12,7 +12,7 @@ from contextvars import Context, ContextVar, Token
 from functools import partial
 from typing import Any
 
-from bridge._threads.asgiref_state import holds_locals, owned, rehome
+from bridge._threads.asgiref_state import adopt_with, holds_locals, owned, rehome
 
 __all__ = ["ContextOverlay", "ManagerContext", "adopt"]
 
@@ -30,6 +30,9 @@ def adopt(context: Context, *, but: ContextVar[Any] | None = None) -> None:
         value = owned(value)
         if variable.get(_missing) is not value:
             variable.set(value)
+
+
+adopt_with(adopt)
 
 
 class ManagerContext:
