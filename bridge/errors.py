@@ -19,10 +19,12 @@
 
 The subclass of `ProtocolError` shows whether the app or the server is at fault. A message names the
 state, what was sent and what was allowed. Exceptions of the app are not wrapped in these: they are
-raised unchanged on the other side.
+raised unchanged on the other side, except those that :func:`interrupts` names.
 """
 
 from __future__ import annotations
+
+from asyncio import CancelledError
 
 __all__ = [
     "AmbiguousApp",
@@ -39,6 +41,7 @@ __all__ = [
     "PoolSaturated",
     "ProtocolError",
     "ServerProtocolError",
+    "interrupts",
 ]
 
 
@@ -120,3 +123,13 @@ class DeadlockError(BridgeError, RuntimeError):
 
 class MigrationError(BridgeError):
     """`bridge migrate` cannot continue. The message says where, and what to do."""
+
+
+def interrupts(error: BaseException) -> bool:
+    """Whether an exception of an app would interrupt the code that it is raised to.
+
+    SystemExit and KeyboardInterrupt end an event loop, which other requests share. To the code that
+    awaits an app, CancelledError means that it is cancelled itself, and GeneratorExit that it is
+    closed. Such an exception is the cause of an :class:`AppProtocolError` on the other side.
+    """
+    return isinstance(error, (SystemExit, KeyboardInterrupt, CancelledError, GeneratorExit))

@@ -12,13 +12,24 @@ from dataclasses import dataclass
 from bridge._http.client_text import literal
 from bridge._http.messages import HTTP_RESPONSE, State
 from bridge.asgi_to_wsgi.client_watch import client_disconnected
-from bridge.errors import AppProtocolError, BridgeError, ClientDisconnected, PoolClosed
+from bridge.errors import (
+    AppProtocolError,
+    BridgeError,
+    ClientDisconnected,
+    PoolClosed,
+    interrupts,
+)
+from bridge.types import Environ
 
-__all__ = ["CutByShutdown", "Outcome", "error_for_server", "log_error", "without_os_error"]
+__all__ = ["CutByShutdown", "Outcome", "error_for_server", "log_error", "raised_to_server"]
 
 logger = logging.getLogger("bridge.asgi_to_wsgi")
 
 MAX_CAUSES = 20
+
+_ONLY_EXCEPTIONS = ("gunicorn.socket", "waitress.client_disconnected", "werkzeug.socket")
+"""Keys of servers that answer a request only if what is raised is an Exception. For anything else
+gunicorn's gthread worker exits, waitress leaves the client waiting, and Werkzeug's server ends."""
 
 
 class CutByShutdown(PoolClosed):
@@ -55,11 +66,10 @@ def error_for_server(error: BaseException | None, outcome: Outcome) -> BaseExcep
         return client_disconnected()
     if error is None:
         return AppProtocolError(f"{where} returned when {outcome.state}")
-    if isinstance(error, Exception):
+    if not interrupts(error):
         return error
     if not isinstance(error, CancelledError):
-        # waitress, for one, leaves the client of such a request waiting forever.
-        return _caused_by(error, f"{where} raised {literal(error)}, which is not an Exception")
+        return _caused_by(error, f"{where} raised {literal(error)}")
     if outcome.timed_out_s is not None:
         option = f"task_timeout_s={outcome.timed_out_s:g}"
         return AppProtocolError(f"{where} took longer than {option}, when {outcome.state}")
@@ -83,21 +93,26 @@ def log_error(error: BaseException, outcome: Outcome) -> None:
         logger.error("%s failed after %s", name, when, exc_info=error)
 
 
-def without_os_error(error: BaseException, name: str) -> BaseException:
-    """What to raise in place of an error of the app.
+def raised_to_server(error: BaseException, name: str, environ: Environ) -> BaseException:
+    """The error itself, or what a server handles that would not handle the error.
 
-    A server treats an OSError as one of its own sockets': it closes the connection without a 500,
-    and often without a line in its log.
+    :param name: of the app that raised it.
     """
-    if not isinstance(error, OSError) or isinstance(error, ClientDisconnected):
+    if isinstance(error, ClientDisconnected) or "asgi.scope" in environ:  # our own adapter's
         return error
-    wrapped = BridgeError(f"{name} raised {type(error).__name__}: {error}")
-    wrapped.__cause__ = error
-    return wrapped
+    if isinstance(error, OSError):
+        # A server treats it as an error of one of its own sockets: it closes the connection without
+        # a 500, and often without a line in its log.
+        return _caused_by(error, f"{name} raised {type(error).__name__}: {error}", BridgeError)
+    if not isinstance(error, Exception) and any(key in environ for key in _ONLY_EXCEPTIONS):
+        return _caused_by(error, f"{name} raised {literal(error)}, which is not an Exception")
+    return error
 
 
-def _caused_by(cause: BaseException, text: str) -> AppProtocolError:
-    error = AppProtocolError(text)
+def _caused_by(
+    cause: BaseException, text: str, kind: type[BridgeError] = AppProtocolError
+) -> BridgeError:
+    error = kind(text)
     error.__cause__ = cause
     return error
 

@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Any
 from bridge._http.sendfile import FileWrapper
 from bridge._threads.context import ContextOverlay
 from bridge.asgi_to_wsgi.client_watch import watch_client
-from bridge.asgi_to_wsgi.outcome import CutByShutdown, without_os_error
+from bridge.asgi_to_wsgi.outcome import CutByShutdown, raised_to_server
 from bridge.asgi_to_wsgi.response_file import FileOpening, ResponseFile
 from bridge.asgi_to_wsgi.sync_code import HIDDEN, SyncJobs
 from bridge.errors import ClientDisconnected, PoolClosed
@@ -277,7 +277,7 @@ class ThreadSide:
         )
         if is_quiet and self._watch is not None:
             return self._watch.make_error()
-        return without_os_error(error, self._app.name)
+        return raised_to_server(error, self._app.name, self._environ)
 
 
 def sets_nothing(context: Context) -> bool:

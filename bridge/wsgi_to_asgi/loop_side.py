@@ -17,7 +17,7 @@ from bridge._http.client_text import ClientText, literal
 from bridge._threads.context import adopt
 from bridge._threads.loop_inbox import LoopInbox
 from bridge.config import ToAsgiOptions
-from bridge.errors import AppProtocolError, BodyTimeout, ClientDisconnected
+from bridge.errors import AppProtocolError, BodyTimeout, ClientDisconnected, interrupts
 from bridge.types import Environ, Message, Receive, Scope, Send
 from bridge.wsgi_to_asgi.bodies import RequestBody, ResponseBody
 from bridge.wsgi_to_asgi.request_buffer import announces_body, finish, finish_in_time
@@ -324,11 +324,9 @@ class LoopSide:
                 logger.debug("the client did not send the whole body: %s", error)
             elif self._complete:
                 logger.error("the app failed after its response was complete", exc_info=error)
-            elif isinstance(error, Exception):
+            elif interrupts(error):
+                raise AppProtocolError(f"the app raised {literal(error)}") from error
+            else:
                 raise error
-            else:  # SystemExit and the like would end the event loop, CancelledError mislead it
-                raise AppProtocolError(
-                    f"the app raised {literal(error)}, not an Exception"
-                ) from error
         finally:
             del error  # its traceback holds this frame

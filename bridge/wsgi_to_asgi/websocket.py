@@ -52,7 +52,7 @@ from bridge._threads.context import adopt
 from bridge._threads.job import JobWithEnd
 from bridge._threads.loop_inbox import LoopInbox
 from bridge._threads.pool import WorkerPool
-from bridge.errors import AppProtocolError, PoolClosed
+from bridge.errors import AppProtocolError, PoolClosed, interrupts
 from bridge.types import Message, RawHeaders, Receive, Scope, Send, WsgiApp
 from bridge.wsgi_to_asgi.bodies import ResponseBody
 from bridge.wsgi_to_asgi.thread_side import ThreadSide
@@ -249,12 +249,10 @@ class _RawWebSocket:
                 await self._deny(self._rejected or 500, [], b"")
             else:
                 await self._deny(head.status, head.headers, body)
-            if isinstance(error, Exception):
+            if error is not None and interrupts(error):
+                raise AppProtocolError(f"the app raised {literal(error)}") from error
+            if error is not None:
                 raise error
-            if error is not None:  # SystemExit and the like would end the event loop
-                raise AppProtocolError(
-                    f"the app raised {literal(error)}, not an Exception"
-                ) from error
         finally:
             del error  # its traceback holds this frame
 

@@ -13,6 +13,7 @@ import os
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -305,7 +306,12 @@ async def error(scope: Scope, receive: Receive, send: Send) -> None:
     """Raises at ``/error/before``, ``start``, ``middle`` or ``after``, as ``kind``."""
     params = query(scope)
     step = scope["path"].rpartition("/")[2]
-    kinds = {"os": OSError, "reset": ConnectionResetError, "boom": Boom}
+    kinds: dict[str, Callable[[str], BaseException]] = {
+        "os": OSError,
+        "reset": ConnectionResetError,
+        "boom": Boom,
+        "group": lambda key: BaseExceptionGroup(key, [asyncio.CancelledError()]),
+    }
     broken = kinds[params.get("kind", "boom")](params["key"])
     if step == "before":
         raise broken

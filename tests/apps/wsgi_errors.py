@@ -7,6 +7,7 @@ an error page.
 from __future__ import annotations
 
 import sys
+from asyncio import CancelledError
 from collections.abc import Iterable, Iterator
 
 from bridge.types import Environ, ExcInfo, StartResponse
@@ -17,6 +18,12 @@ from tests.harness import control
 @route("/error")
 def error_at_once(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     raise Boom(query(environ)["key"])
+
+
+@route("/error/group")
+def error_group(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """What a task group raises whose tasks were cancelled: not an Exception."""
+    raise BaseExceptionGroup(query(environ)["key"], [CancelledError()])
 
 
 @route("/error/after-head")

@@ -51,6 +51,21 @@ def test_an_exception_before_the_first_byte_is_a_500(
     assert tracebacks(live_server.log(wait_for=f"Boom: {key}"), f"Boom: {key}") == 1
 
 
+def test_a_base_exception_group_is_a_500(live_server: LiveServer, key: str) -> None:
+    """It is no Exception. The log has it as it was raised, once."""
+    if live_server.name == "gunicorn-asgi":  # as for a native app: it closes, and logs nothing
+        with pytest.raises(Aborted):
+            live_server.client.fetch("GET", f"/error/group?key={key}")
+        assert_the_server_still_works(live_server)
+        return
+    response = live_server.client.fetch("GET", f"/error/group?key={key}")
+
+    assert response.status == 500
+    assert_the_server_still_works(live_server)
+    error = f"BaseExceptionGroup: {key}"
+    assert tracebacks(live_server.log(wait_for=error), error) == 1
+
+
 @pytest.mark.parametrize("path", AFTER)
 def test_an_exception_after_the_first_byte_aborts_the_response(
     aborting_server: LiveServer, control: Control, key: str, path: str

@@ -165,3 +165,16 @@ def test_gunicorn_aborts_a_hung_worker_and_starts_another(
     assert exchange.read().status == 500
     assert still_serves(live_server)
     live_server.server.wait_for_log("WORKER TIMEOUT")
+
+
+def test_a_base_exception_group_before_the_response_is_a_500(
+    wsgi_server: LiveWsgiServer, key: str
+) -> None:
+    """It is no Exception: waitress alone would never answer, Werkzeug only close the connection."""
+    response = wsgi_server.client.fetch("GET", f"/error/before?key={key}&kind=group")
+
+    assert response.status == 500
+    assert still_serves(wsgi_server)
+    if wsgi_server.name != "granian-wsgi":  # it does not log exceptions of an app
+        error = f"BaseExceptionGroup: {key} (1 sub-exception)\n"
+        assert wsgi_server.log(wait_for=error).count(error) == 1

@@ -10,6 +10,7 @@ import gc
 import logging
 import os
 import signal
+import socket
 import threading
 import weakref
 from collections.abc import Callable
@@ -149,9 +150,43 @@ def test_an_exception_before_the_body_is_raised(
 
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit()])
 def test_system_exit_is_wrapped_in_an_exception(to_wsgi: ToWsgi, error: BaseException) -> None:
-    """It must neither stop the loop nor propagate into a server that handles only exceptions."""
-    with pytest.raises(bridge.AppProtocolError, match="which is not an Exception") as caught:
+    """It would stop the loop, or mislead the code that awaits the app."""
+    with pytest.raises(bridge.AppProtocolError, match=f"raised {type(error).__name__}") as caught:
         Background(call, to_wsgi(raises(error)), environ_of()).result()
+
+    assert caught.value.__cause__ is error
+
+
+class Abandon(BaseException):
+    """As gevent's Timeout: not an Exception, and no end of the loop."""
+
+
+NOT_EXCEPTIONS = [Abandon("tide"), BaseExceptionGroup("tasks", [asyncio.CancelledError()])]
+
+
+@pytest.mark.parametrize("error", NOT_EXCEPTIONS)
+def test_another_base_exception_is_raised_as_it_is(
+    to_wsgi: ToWsgi, error: BaseException
+) -> None:
+    with pytest.raises(BaseException) as caught:
+        call(to_wsgi(raises(error)), environ_of())
+
+    assert caught.value is error
+
+
+@pytest.mark.parametrize("error", NOT_EXCEPTIONS)
+@pytest.mark.parametrize(
+    "key", ["gunicorn.socket", "waitress.client_disconnected", "werkzeug.socket"]
+)
+def test_it_is_wrapped_for_servers_that_answer_only_exceptions(
+    to_wsgi: ToWsgi, error: BaseException, key: str
+) -> None:
+    """gunicorn's gthread worker exits, and waitress never answers."""
+    connection, client = socket.socketpair()
+    with connection, client:
+        value = connection if key.endswith("socket") else bool
+        with pytest.raises(bridge.AppProtocolError, match="not an Exception") as caught:
+            call(to_wsgi(raises(error)), {**environ_of(), key: value}, validate=False)
 
     assert caught.value.__cause__ is error
 
