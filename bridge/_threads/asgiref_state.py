@@ -11,8 +11,7 @@ tests of the sync helpers on each. What came after 3.8 is used where it exists a
 3.9       an executor of a waiting thread knows the one further out (``_old_executor``)
 3.10      ``AsyncSingleThreadContext``
 3.12      the data of a ``Local`` is tagged with the thread that owns it
-3.13      ``ThreadSensitiveContext(executor=...)``, which can be entered once; the values of
-          context variables are compared by identity
+3.13      ``ThreadSensitiveContext(executor=...)``, which can be entered once
 ========  ==========================================================================================
 
 Rule 1. What sync code on a thread was called from is kept in one ``threading.local``
@@ -22,7 +21,8 @@ Rule 2. The executor of the thread that waits for async code is kept in one ``Lo
 Rule 3. Moving a context to another thread on purpose means moving the ownership of the ``Local``
         data in it (:func:`rehome`).
 Rule 4. Two functions of asgiref are replaced in the whole process: one that lets a thread wait
-        forever, and before asgiref 3.13 one that evaluates lazy objects on the event loop.
+        forever, and one that evaluates lazy objects on the event loop. The value of a variable may
+        be such an object: it is compared by identity, and its type is read with ``type()``.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from typing import Any, TypeVar, cast
 
 from asgiref import local, sync
 from asgiref.current_thread_executor import CurrentThreadExecutor
-from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext
+from asgiref.sync import AsyncToSync, SyncToAsync
 
 from bridge._threads import process
 from bridge._threads.real_threads import refuse_greenlets
@@ -277,7 +277,7 @@ TAGS_LOCALS = _storage is not None and _rehome is not None
 
 def owned(value: Any) -> Any:
     """The value of a context variable, for the current thread."""
-    if _storage is not None and _rehome is not None and isinstance(value, _storage):
+    if type(value) is _storage and _rehome is not None:
         return _rehome(value)
     return value
 
@@ -295,7 +295,7 @@ def rehome(context: Context) -> None:
     if _storage is None or _rehome is None:
         return
     for variable, value in context.items():
-        if isinstance(value, _storage):
+        if type(value) is _storage:
             variable.set(_rehome(value))
 
 
@@ -359,8 +359,7 @@ AsyncToSync.main_wrap = _main_wrap_that_ends  # type: ignore[method-assign]  # r
 def adopt_with(adopt: Callable[[Context], None]) -> None:
     """Let asgiref copy the variables of a context into the current one with ``adopt``.
 
-    Before 3.13 it compares the values with ``!=``. That evaluates Django's lazy objects, and where
-    it runs on the event loop a database query in one of them fails the request.
+    asgiref compares the values with ``!=`` before 3.13, and looks at their class since 3.12. Either
+    evaluates a lazy object of Django's, and on the event loop its database query fails the request.
     """
-    if not hasattr(ThreadSensitiveContext(), "_exited"):  # before 3.13
-        sync._restore_context = adopt  # type: ignore[assignment]  # rule 4
+    sync._restore_context = adopt  # type: ignore[assignment]  # rule 4

@@ -1,4 +1,4 @@
-"""The project of :mod:`tests.django.project` behind Django's own WSGI handler, adapted.
+"""The project of :mod:`tests.django.project` behind Django's own handlers, bare and adapted.
 
 Its views run with the first bytes of a request body.
 """
@@ -6,13 +6,16 @@ Its views run with the first bytes of a request body.
 from __future__ import annotations
 
 from django.contrib.staticfiles.handlers import StaticFilesHandler
+from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 
 import bridge
 from tests.django.project import app as project
 
-__all__ = ["adapted", "project", "routed", "with_static_files"]
+__all__ = ["adapted", "native_asgi", "native_wsgi", "project", "routed", "with_static_files"]
 
+native_asgi = ASGIHandler()
+native_wsgi = WSGIHandler()
 adapted = bridge.to_asgi(WSGIHandler(), buffer_request_bytes=0)
 routed = bridge.Router({"/": WSGIHandler(), "/other": project}, buffer_request_bytes=0)
 with_static_files = bridge.to_asgi(StaticFilesHandler(WSGIHandler()), buffer_request_bytes=0)

@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 import threading
+from contextvars import ContextVar
 from functools import partial, wraps
 from io import BytesIO
 from typing import Any
@@ -64,16 +65,21 @@ from django.core.files.storage import default_storage  # noqa: E402
 from django.db import connection  # noqa: E402
 from django.http import (  # noqa: E402
     FileResponse,
+    Http404,
     HttpRequest,
     JsonResponse,
     StreamingHttpResponse,
 )
 from django.templatetags.static import static  # noqa: E402
 from django.utils.deprecation import MiddlewareMixin  # noqa: E402
+from django.utils.functional import SimpleLazyObject  # noqa: E402
 from django.views import View  # noqa: E402
 
 from bridge.contrib.django import get_asgi_application  # noqa: E402
 from tests.harness.control import gate, report  # noqa: E402
+
+tenant: ContextVar[str] = ContextVar("tenant")
+lazy: ContextVar[SimpleLazyObject] = ContextVar("lazy")
 
 # -- views -----------------------------------------------------------------------------------------
 
@@ -94,6 +100,7 @@ def facts(request: Any, **more: Any) -> dict[str, Any]:
         "remote_user": request.META.get("REMOTE_USER"),
         "spoofed": request.META.get("HTTP_X_SPOOFED"),
         "urlconf": str(getattr(request, "urlconf", None)),
+        "tenant": tenant.get("-"),
         **more,
     }
 
@@ -240,6 +247,22 @@ async def mixed_stream(request: HttpRequest, key: str) -> StreamingHttpResponse:
     return StreamingHttpResponse(chunks())
 
 
+async def short_stream(request: HttpRequest) -> StreamingHttpResponse:
+    """Three chunks from an async generator."""
+
+    async def chunks() -> Any:
+        for number in range(3):
+            await asyncio.sleep(0)
+            yield f"{number};"
+
+    return StreamingHttpResponse(chunks())
+
+
+async def missing(request: HttpRequest) -> JsonResponse:
+    """Raises what becomes a 404."""
+    raise Http404("no such tide")
+
+
 class Reported(BytesIO):
     """A file that reports when it is closed, and how much of it was read by then."""
 
@@ -307,6 +330,47 @@ class OwnCall(MiddlewareMixin):
         response: Any = self.get_response(request)
         response["x-own-call"] = "passed"
         return response
+
+
+class Scoped(MiddlewareMixin):
+    """Sets a variable before the view, and resets it by its token after."""
+
+    def process_request(self, request: Any) -> None:
+        request.before = tenant.get("-")
+        request.token = tenant.set(request.headers.get("x-tenant", "nobody"))
+
+    def process_response(self, request: Any, response: Any) -> Any:
+        response["x-before"] = request.before
+        response["x-within"] = tenant.get("-")
+        tenant.reset(request.token)
+        response["x-after"] = tenant.get("-")
+        return response
+
+
+class SeesScoped(MiddlewareMixin):
+    """Around the former: its variable is reset here."""
+
+    def process_request(self, request: Any) -> None:
+        request.outer = tenant.get("-")
+
+    def process_response(self, request: Any, response: Any) -> Any:
+        response["x-outer"] = f"{request.outer}{tenant.get('-')}"
+        return response
+
+
+class Evaluated(Exception):
+    pass
+
+
+def fail_to_evaluate() -> None:
+    raise Evaluated
+
+
+class Lazy(MiddlewareMixin):
+    """Sets a variable to a lazy object whose evaluation fails."""
+
+    def process_request(self, request: Any) -> None:
+        lazy.set(SimpleLazyObject(fail_to_evaluate))
 
 
 class ForgetsSuper(MiddlewareMixin):

@@ -125,3 +125,51 @@ def test_async_views_on_the_loop_see_the_user_of_a_trusted_source(project: Proje
     seen = ask(site, "/async/", ("x-proxy-user", "ann"))
 
     assert (seen["request"], seen["remote_user"]) == ("ASGIRequest", "ann")
+
+
+# -- context variables -----------------------------------------------------------------------------
+
+SCOPED = [f"{HERE}.SeesScoped", f"{HERE}.Scoped"]
+VIEWS = {
+    "/sync/": (200, None),
+    "/async/": (200, None),
+    "/stream/short/": (200, b"0;1;2;"),
+    "/missing/async/": (404, None),
+}
+
+
+@pytest.mark.parametrize("path", VIEWS)
+def test_a_variable_set_before_the_view_is_reset_after_it(project: Projects, path: str) -> None:
+    """Both hooks run in one context: a token can be reset only in its own.
+
+    Django's WSGI handler does that, too; its ASGI handler answers with 500.
+    """
+    settings = {"MIDDLEWARE": [*STARTPROJECT, *SCOPED]}
+    wsgi, asgi = "tests.django.handlers:native_wsgi", "tests.django.handlers:native_asgi"
+    ours, native_wsgi = project(settings), project(settings, server="gunicorn-gthread", target=wsgi)
+    native_asgi = project(settings, target=asgi)
+
+    for site in (ours, native_wsgi):
+        for number in range(3):
+            response = site.client.fetch("GET", path, headers=[("x-tenant", f"tenant{number}")])
+            body = VIEWS[path][1]
+            assert response.status == VIEWS[path][0], site.log()
+            assert body is None or response.body == body
+            seen = [response.header(f"x-{when}") for when in ("before", "within", "after", "outer")]
+            assert seen == ["-", f"tenant{number}", "-", "--"]
+            if path in ("/sync/", "/async/"):
+                assert response.json()["tenant"] == f"tenant{number}"
+    assert native_asgi.client.fetch("GET", path).status == 500
+
+
+@pytest.mark.parametrize("more", [[], [f"{HERE}.sync_only"]], ids=["loop", "workers"])
+@pytest.mark.parametrize("target", ["project:app", "handlers:adapted"])
+def test_a_lazy_object_in_a_variable_is_not_evaluated(
+    project: Projects, target: str, more: list[str]
+) -> None:
+    """asgiref looks at its class on the event loop, which evaluates it."""
+    settings = {"MIDDLEWARE": [*STARTPROJECT, f"{HERE}.Lazy", *more]}
+    site = project(settings, target=f"tests.django.{target}")
+
+    for path in ("/sync/", "/async/", "/stream/short/"):
+        assert site.client.fetch("GET", path).status == 200, site.log()

@@ -109,6 +109,8 @@ urlpatterns: list[Any] = [
     path("stream/async/<str:key>/", project.async_stream),
     path("stream/mixed/<str:key>/", project.mixed_stream),
     path("stream/file/<str:key>/", project.async_file),
+    path("stream/short/", project.short_stream),
+    path("missing/async/", project.missing),
     path("contested/", async_view),
     *static(settings.MEDIA_URL, document_root="media"),
     *i18n_patterns(path("language/", async_view), path("language/sync/", sync_view)),

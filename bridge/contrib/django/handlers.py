@@ -10,8 +10,9 @@ Input: an environ, on a worker thread, or a scope, on the event loop. Output: Dj
     streams what a sync iterator yields, or a file (Django collects all of it first), on the thread
     where `sync_to_async` runs the request's sync code. It closes the request's database connections
     on that thread, which ends with the request: whatever ``CONN_MAX_AGE`` is, no other request
-    could use them. Requests have the same ``path_info`` as on the WSGI side. Trusted keys are added
-    to ``request.META``, and headers with a ``_`` in their name are not, on every version of Django.
+    could use them. Both hooks of a middleware run in one context. Requests have the same
+    ``path_info`` as on the WSGI side. Trusted keys are added to ``request.META``, and headers with
+    a ``_`` in their name are not, on every version of Django.
 
 Both report the URLconf that a middleware has set.
 """
@@ -32,6 +33,7 @@ from bridge._http.paths import below_root, include_root_path
 from bridge._http.rules import HOP_BY_HOP
 from bridge._http.silent import revealed
 from bridge.contrib.django.chain import ChainRecorder
+from bridge.contrib.django.hooks import share_context
 from bridge.sync.iterate_loop import iterate_in_loop
 from bridge.sync.iterate_threads import iterate_in_threads
 from bridge.types import Scope, TrustedEnviron
@@ -97,6 +99,12 @@ class AsgiSide(ChainRecorder, ASGIHandler):
         self._keeps_underscores = keeps_underscores
         super().__init__()
         self.request_class = partial(_make_request, trusted_environ)  # type: ignore[assignment]  # Django only calls it
+
+    def load_middleware(self, is_async: bool = False) -> None:
+        """As in Django; both hooks of a sync middleware run in one context."""
+        super().load_middleware(is_async)
+        for link in self.links():
+            share_context(link.made)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """ASGI 3, for ``http``."""

@@ -165,9 +165,7 @@ NOT_EXCEPTIONS = [Abandon("tide"), BaseExceptionGroup("tasks", [asyncio.Cancelle
 
 
 @pytest.mark.parametrize("error", NOT_EXCEPTIONS)
-def test_another_base_exception_is_raised_as_it_is(
-    to_wsgi: ToWsgi, error: BaseException
-) -> None:
+def test_another_base_exception_is_raised_as_it_is(to_wsgi: ToWsgi, error: BaseException) -> None:
     with pytest.raises(BaseException) as caught:
         call(to_wsgi(raises(error)), environ_of())
 
