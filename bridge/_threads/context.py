@@ -6,15 +6,15 @@ Everything here runs on the thread, and in the context, that is to see the value
 from __future__ import annotations
 
 import threading
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from contextlib import suppress
 from contextvars import Context, ContextVar, Token
 from functools import partial
 from typing import Any
 
-from bridge._threads.asgiref_state import adopt_with, holds_locals, owned, rehome
+from bridge._threads.asgiref_state import adopt_with, owned
 
-__all__ = ["ContextOverlay", "ManagerContext", "adopt"]
+__all__ = ["ContextOverlay", "ManagerContext", "adopt", "adopt_changes", "has_changed"]
 
 _missing = object()
 
@@ -33,6 +33,24 @@ def adopt(context: Context, *, but: ContextVar[Any] | None = None) -> None:
 
 
 adopt_with(adopt)
+
+
+def adopt_changes(context: Context, since: Context) -> None:
+    """Set those variables of ``context`` in the current context that ``since`` has not, or not so.
+
+    Both contexts go on from ``since``: what was set only in the current one is kept.
+    """
+    for variable, value in context.items():
+        if since.get(variable, _missing) is not value:
+            variable.set(owned(value))
+
+
+def has_changed(context: Context, since: Context) -> bool:
+    """Whether a variable has been set in ``context`` since it was copied to ``since``."""
+    for variable, value in context.items():  # noqa: SIM110  # any() would cost a generator
+        if since.get(variable, _missing) is not value:
+            return True
+    return False
 
 
 class ManagerContext:
@@ -79,24 +97,30 @@ class ContextOverlay:
     """Values of another context, set in the current one until :meth:`end`.
 
     Several may be active on a thread, and end in any order. One that ends below a later one hands
-    its undo over to it: undone at once, the value would come back when the later one ends.
+    its undo over to it: undone at once, the value would come back when the later one ends. A
+    variable that other code has set in the meantime is left alone.
 
+    :param since: the current context when the other one was copied from it.
     :param but: variables that are never set.
     """
 
-    __slots__ = ("_but", "_steps")
+    __slots__ = ("_but", "_since", "_steps")
 
-    def __init__(self, *, but: Container[object]) -> None:
+    def __init__(self, since: Context, *, but: Container[object] = ()) -> None:
+        self._since = since
         self._but = but
         self._steps: list[_Step] = []
 
     def apply(self, context: Context) -> None:
-        """Set every variable of ``context`` in the current one."""
-        if holds_locals(context):
-            context = context.copy()
-            context.run(rehome, context)
+        """Set every variable in the current context that was set in ``context`` since the last
+        call."""
+        context, since = context.copy(), self._since
+        self._since = context
         for variable, value in context.items():
-            if variable not in self._but and variable.get(_missing) is not value:
+            if variable in self._but or since.get(variable, _missing) is value:
+                continue
+            value = owned(value)
+            if variable.get(_missing) is not value:
                 self._steps.append(_Step(variable, value))
 
     def end(self, *, undo: bool = True) -> None:
@@ -111,11 +135,11 @@ class ContextOverlay:
 class _Step:
     """One variable set to one value, on the current thread."""
 
-    __slots__ = ("_order", "_token", "_value", "_variable")
+    __slots__ = ("_order", "_token", "_values", "_variable")
 
     def __init__(self, variable: ContextVar[Any], value: Any) -> None:
         self._variable = variable
-        self._value = value
+        self._values: tuple[Any, ...] = (value,)  # those that are undone; another one was set by other code
         self._token: Token[Any] = variable.set(value)
         self._order = _here.steps
         self._order.append(self)
@@ -123,19 +147,33 @@ class _Step:
     def end(self, *, undo: bool) -> None:
         order = self._order.copy()  # its own thread, or a finalizer, may change it meanwhile
         self._order.remove(self)
-        if undo and not self._hand_undo_to(order[order.index(self) + 1 :]):
+        index = order.index(self)
+        if not undo or self._hand_undo_to(order[index + 1 :]):
+            return
+        if self._order is _here.steps:
             self._undo()
+        else:  # on another thread: the value stays until an earlier step is undone
+            self._hand_values_to(reversed(order[:index]))
 
     def _hand_undo_to(self, later: list[_Step]) -> bool:
         """Hand the undo over to the later step that would restore this value, if there is one."""
         for step in later:
-            if step._variable is self._variable and step._token.old_value is self._value:
+            if step._variable is self._variable and self._has(step._token.old_value):
                 step._token = self._token
                 return True
         return False
 
+    def _has(self, value: Any) -> bool:
+        return any(value is own for own in self._values)
+
+    def _hand_values_to(self, earlier: Iterable[_Step]) -> None:
+        for step in earlier:
+            if step._variable is self._variable:
+                step._values += self._values
+                return
+
     def _undo(self) -> None:
-        if self._order is _here.steps:  # not on another thread, which never had the value
+        if self._has(self._variable.get(_missing)):
             with suppress(ValueError):  # ended in another context, which never had it
                 self._variable.reset(self._token)
 

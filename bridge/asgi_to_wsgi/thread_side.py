@@ -11,7 +11,8 @@ Rule 2. Each turn looks for something to do for the app before it sleeps, becaus
         client, whatever else has kept it awake.
 Rule 3. Context variables that the app has set are visible on this thread until ``close()``, and
         undone then: the thread goes on to another request. A response that is dropped counts as
-        closed.
+        closed. What a layer around the adapter has set in the meantime, in its ``start_response``
+        for example, is kept.
 Rule 4. A file is passed to the server together with ``start_response``, and everything else is over
         by then: a server may close the file on another thread (waitress does, on the thread of its
         sockets), which has no variables to undo and must run no sync code. An empty file is not
@@ -26,7 +27,7 @@ Rule 5. What the app does right after its response may need this thread, so ``cl
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextvars import Context
+from contextvars import Context, copy_context
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -68,7 +69,7 @@ class ThreadSide:
         self._loop_side = loop_side
         self._environ = environ
         self._context = context
-        self._overlay = ContextOverlay(but=HIDDEN)
+        self._overlay = ContextOverlay(copy_context(), but=HIDDEN)
         self._closed = False
         self._started = False
         self._file: ResponseFile | None = None  # until the server has it

@@ -18,6 +18,7 @@ from bridge._http.answers import NO_WEBSOCKET, not_found, wsgi_answer
 from bridge._http.environ_to_scope import is_websocket
 from bridge._http.paths import NO_PATH, below, is_path, native, normal_root
 from bridge.router.mounts import Place, Plan
+from bridge.router.own_context import call_in_own_context
 from bridge.router.prefixes import PrefixTable
 from bridge.types import AsgiApp, Environ, StartResponse, WsgiApp
 
@@ -53,7 +54,7 @@ class WsgiSide:
             return not_found
         if place.wsgi is None:
             return partial(self._adapter, app=asgi)
-        return mounted_wsgi(place.prefix, place.wsgi)
+        return partial(call_in_own_context, mounted_wsgi(place.prefix, place.wsgi))
 
     def serve(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """PEP 3333, for the server."""

@@ -38,7 +38,7 @@ from bridge.types import (
     UnderscoreHeaders,
     WsgiApp,
 )
-from bridge.wsgi_to_asgi.bodies import ResponseBody
+from bridge.wsgi_to_asgi.bodies import ResponseBody, SendHabits
 from bridge.wsgi_to_asgi.loop_side import LoopSide
 from bridge.wsgi_to_asgi.request_buffer import RequestBuffer, announces_body
 from bridge.wsgi_to_asgi.thread_side import ThreadSide
@@ -127,6 +127,7 @@ class WsgiToAsgi:
             duplicate_header_limit=duplicate_header_limit,
             trusted_environ=trusted_environ,
         )
+        self._send_habits = SendHabits()
         self._pool = self._make_pool()
         self._buffer = RequestBuffer(buffer_request_bytes, self._pool.backlog)
         self._websockets = self._make_websockets()
@@ -154,7 +155,7 @@ class WsgiToAsgi:
         except BadRequest as error:
             await _send_all(send, asgi_answer(400, str(error)))
             return
-        response = ResponseBody(inbox, self.options.response_window)
+        response = ResponseBody(inbox, self.options.response_window, self._send_habits)
         request = LoopSide(receive, send, inbox, response, self.options)
         try:
             if "HTTP_EXPECT" in environ and self._leaves_body_to_app(environ):

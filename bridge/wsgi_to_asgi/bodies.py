@@ -22,9 +22,11 @@ import threading
 from asyncio import Future, get_running_loop
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextvars import Context, copy_context
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from bridge._threads.context import adopt_changes
 from bridge._threads.loop_inbox import LoopInbox
 from bridge.errors import AppProtocolError, BodyTimeout, ClientDisconnected
 
@@ -218,6 +220,26 @@ class RequestBody(io.RawIOBase):
         return count
 
 
+class SendHabits:
+    """Whether ``send`` sets context variables, as middleware around an adapter may do.
+
+    :ivar in_step: the app waits until each chunk is sent, and then sees what ``send`` has set. True
+        until the first response that streams has shown whether it sets any.
+    """
+
+    __slots__ = ("_known", "in_step")
+
+    def __init__(self, *, in_step: bool = True) -> None:
+        self._known = False
+        self.in_step = in_step
+
+    def learn(self, sets_variables: bool) -> None:
+        """On the loop, after a call of ``send``."""
+        if sets_variables or not self._known:
+            self._known = True
+            self.in_step = sets_variables
+
+
 class ResponseBody:
     """The response body: the worker thread writes it, the loop takes all that is pending at once.
 
@@ -227,8 +249,14 @@ class ResponseBody:
     Rule 7. The loop clears ``notified`` before it reads anything that the worker sets. So a change
             that comes too late to be read is notified once more.
 
+    Rule 8. Context variables that ``send`` sets are published before the bytes are accepted. The
+            worker adopts them between two chunks.
+
     :param inbox: of the loop that takes.
     :param window: how many bytes the app may be ahead of what the server has accepted.
+    :param habits: of the ``send`` that it is sent with; None: the app never goes in step with it.
+    :ivar published: the context of the loop's task, after what ``send`` has set in it.
+    :ivar seen: what the worker has adopted of that.
     :ivar notified: the loop is about to poll. Set by either side, cleared by the loop.
     :ivar disconnected: no more is read. Set on the loop, seen by the worker at its next chunk.
     :ivar waiting: how many chunks the last :meth:`take` has left.
@@ -249,14 +277,19 @@ class ResponseBody:
         "_whole",
         "_written",
         "disconnected",
+        "habits",
         "notified",
+        "published",
+        "seen",
         "waiting",
         "window",
     )
 
-    def __init__(self, inbox: LoopInbox, window: int) -> None:
+    def __init__(self, inbox: LoopInbox, window: int, habits: SendHabits | None = None) -> None:
         self._inbox = inbox
         self.window = window
+        self.habits = SendHabits(in_step=False) if habits is None else habits
+        self.published = self.seen = copy_context()
         self.notified = False
         self.disconnected = False
         self.waiting = 0
@@ -292,7 +325,8 @@ class ResponseBody:
         return True
 
     def write_each(self, chunks: Iterator[bytes]) -> None:
-        """Write every chunk as it is yielded, and notify, until the client disconnects.
+        """Write every chunk as it is yielded, and notify, until the client disconnects, or the app
+        has to go on in step.
 
         :raises AppProtocolError: a chunk is not ``bytes``.
         """
@@ -315,6 +349,9 @@ class ResponseBody:
                 written += size
                 if not self.notified:
                     self.notify()
+                    if self.published is not self.seen:
+                        self._adopt()
+                        break
         self._written = written
 
     def write_whole(self, whole: bytes) -> None:
@@ -327,6 +364,22 @@ class ResponseBody:
         if not self.notified:
             self.notified = True
             self._inbox.post(self._wake)
+
+    def step(self, *, wait: bool) -> None:
+        """Notify. In step, sleep until all is sent. Then adopt what ``send`` has set.
+
+        :param wait: False after the last chunk, which the loop does not accept.
+        """
+        self.notify()
+        if wait and self.habits.in_step:
+            self._sleep_until_room(self.window)
+        if self.published is not self.seen:
+            self._adopt()
+
+    def _adopt(self) -> None:
+        published = self.published
+        adopt_changes(published, self.seen)
+        self.seen = published
 
     def flush(self) -> None:
         """Wake the loop now, even if it is going to poll a moment later."""
@@ -365,7 +418,7 @@ class ResponseBody:
         if self._pending_wake:
             self._pending_wake = False
             self._wake()
-        elif self._in_burst:
+        elif self._in_burst and self.published is self.seen:
             self.notified = self._polls = True
             self._in_burst = False  # until more is taken
             loop.call_later(BURST_S, self._wake)
@@ -399,6 +452,11 @@ class ResponseBody:
             piece = b"".join([chunks.popleft() for _ in range(len(chunks))])
         self.waiting = len(chunks)
         return piece
+
+    def publish(self, context: Context) -> None:
+        """``send`` has set variables in ``context``: let the worker notice at its next chunk."""
+        self.published = context
+        self.notified = False
 
     def accept(self, count: int) -> None:
         """The server has accepted ``count`` bytes: make room."""

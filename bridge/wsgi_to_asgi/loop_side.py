@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
+from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bridge._http.answers import asgi_answer
 from bridge._http.client_text import ClientText, literal
-from bridge._threads.context import adopt
+from bridge._threads.context import adopt_changes, has_changed
 from bridge._threads.loop_inbox import LoopInbox
 from bridge.config import ToAsgiOptions
 from bridge.errors import AppProtocolError, BodyTimeout, ClientDisconnected, interrupts
@@ -208,7 +209,7 @@ class LoopSide:
         finally:
             self._stop_listening()
         if job.context:
-            adopt(job.context)
+            adopt_changes(job.context, response.seen)
         if job.error is not None:
             self._report(job)
 
@@ -279,6 +280,7 @@ class LoopSide:
                     body = await self._send_pieces(body)
                 await send({"type": "http.response.body", "body": body, "more_body": not ended})
                 if not ended:  # else no thread waits for room
+                    self._publish()
                     response.accept(len(body))
             self._complete = ended
         except OSError as error:  # ASGI HTTP spec, "Disconnected Client": send() may raise it
@@ -308,7 +310,16 @@ class LoopSide:
 
     async def _send_more(self, body: bytes) -> None:
         await self._send({"type": "http.response.body", "body": body, "more_body": True})
+        self._publish()
         self._response.accept(len(body))
+
+    def _publish(self) -> None:
+        """Let the app see the context variables that ``send`` has set."""
+        context = copy_context()
+        changed = has_changed(context, self._response.published)
+        self._response.habits.learn(changed)  # first: the worker then goes on in step
+        if changed:
+            self._response.publish(context)
 
     def _report(self, job: ThreadSide) -> None:
         """Raise the app's error to the server, or log it if the response is complete.

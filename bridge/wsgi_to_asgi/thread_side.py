@@ -179,7 +179,7 @@ class ThreadSide(Job):
         """
         if not self._emit(check_chunk(chunk)) and self.body.disconnected:
             raise ClientDisconnected("the client disconnected before the response was complete")
-        self.body.notify()
+        self.body.step(wait=not self.ended)
 
     # -- the result -----------------------------------------------------------------------------
 
@@ -231,6 +231,7 @@ class ThreadSide(Job):
             )
 
     def _send_iterable(self, chunks: Iterable[bytes]) -> None:
+        body = self.body
         try:
             iterator = iter(chunks)
         except TypeError:
@@ -242,10 +243,11 @@ class ThreadSide(Job):
             if check_chunk(chunk):
                 if not self._emit(chunk):
                     break
-                self.body.notify()
-                if self._left is None:  # nothing to count from now on
-                    self.body.write_each(iterator)
-                    break
+                body.step(wait=not self.ended)
+                if self._left is None and not body.habits.in_step:  # nothing to count from now on
+                    body.write_each(iterator)
+                    if not body.habits.in_step or body.disconnected:
+                        break
             elif self._drops_body and self._proposed is not None:
                 break
         if not self.body.disconnected:

@@ -22,6 +22,7 @@ from tests.harness.asgi import (
     SendAfterDisconnect,
     body_message,
     call,
+    call_async,
     http_scope,
     raw_headers,
 )
@@ -262,7 +263,10 @@ def test_waiting_chunks_are_sent_together(to_asgi: ToAsgi) -> None:
         all_made.set()
 
     async def run() -> Exchange:
-        async with Exchange(to_asgi(app), http_scope()) as exchange:
+        adapter = to_asgi(app)
+        await call_async(adapter, http_scope())  # the first one that streams goes in step with send
+        all_made.clear()
+        async with Exchange(adapter, http_scope()) as exchange:
             exchange.pause_reading()
             exchange.feed()
             assert await asyncio.to_thread(all_made.wait, WAIT_S)

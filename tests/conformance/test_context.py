@@ -7,10 +7,11 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 
+import pytest
 from asgiref.local import Local
 from asgiref.sync import async_to_sync
 
-from bridge.types import Environ, Receive, Scope, Send, StartResponse
+from bridge.types import AsgiApp, Environ, Message, Receive, Scope, Send, StartResponse
 from tests.apps.wsgi_routes import PLAIN
 from tests.conformance.conftest import ToAsgi
 from tests.harness.asgi import Exchange, call, call_async, http_scope
@@ -64,6 +65,114 @@ def test_variables_set_during_iteration_are_visible_in_the_caller(to_asgi: ToAsg
 
     call(middleware, http_scope())
     assert seen == ["late"]
+
+
+class SetsInSend:
+    """A middleware that sets a variable whenever it sends, and signals when the adapter goes on.
+
+    :param to: the values: one for each message, the last one for the rest.
+    """
+
+    def __init__(self, app: AsgiApp, *to: str) -> None:
+        self._app = app
+        self._to = to
+        self.sent = threading.Semaphore(0)
+        self.seen_after = ""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        values = iter(self._to)
+
+        async def set_and_send(message: Message) -> None:
+            user.set(next(values, self._to[-1]))
+            await send(message)
+            asyncio.get_running_loop().call_soon(self.sent.release)
+
+        user.set("before")
+        await self._app(scope, receive, set_and_send)
+        self.seen_after = user.get()
+
+
+@pytest.mark.parametrize("writes", [False, True])
+def test_a_variable_set_in_send_is_visible_in_the_app_afterwards(
+    to_asgi: ToAsgi, writes: bool
+) -> None:
+    """From the first response on, whichever chunk it is."""
+    seen: list[str] = []
+
+    def yields(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
+        start_response("200 OK", PLAIN)
+        for _ in range(3):
+            seen.append(user.get())
+            yield b"x"
+        seen.append(user.get())
+
+    def calls_write(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        write = start_response("200 OK", PLAIN)
+        for _ in range(3):
+            seen.append(user.get())
+            write(b"x")
+        seen.append(user.get())
+        return []
+
+    middleware = SetsInSend(to_asgi(calls_write if writes else yields), "head", "1", "2", "3")
+
+    for _ in range(3):
+        assert call(middleware, http_scope()).body == b"xxx"
+        assert (seen, middleware.seen_after) == (["before", "1", "2", "3"], "3")
+        seen.clear()
+
+
+def test_a_variable_first_set_in_a_later_send_is_visible_from_the_next_chunk_on(
+    to_asgi: ToAsgi,
+) -> None:
+    """The app is not paused for middleware that has never set a variable."""
+    seen: list[str] = []
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
+        start_response("200 OK", PLAIN)
+        yield b"1"
+        yield b"2"
+        for _ in range(3):  # the head and two chunks are sent: perhaps in fewer messages
+            middleware.sent.acquire(timeout=1)
+        yield b"3"
+        seen.append(user.get())
+        yield b"4"
+
+    middleware = SetsInSend(to_asgi(app), "before", "before", "later")
+    assert call(middleware, http_scope()).body == b"1234"
+    assert seen == ["later"]
+
+
+def test_the_app_does_not_undo_what_send_has_set(to_asgi: ToAsgi) -> None:
+    """Not even if the app has set something else."""
+    other: ContextVar[str] = ContextVar("other")
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        other.set("app")
+        start_response("200 OK", PLAIN)
+        return [b"whole"]
+
+    adapter = SetsInSend(to_asgi(app), "head", "body")
+    seen: list[str] = []
+
+    async def outer(scope: Scope, receive: Receive, send: Send) -> None:
+        await adapter(scope, receive, send)
+        seen.append(other.get("-"))
+
+    assert call(outer, http_scope()).body == b"whole"
+    assert (adapter.seen_after, seen) == ("body", ["app"])
+
+
+def test_what_the_app_has_set_itself_wins_over_an_earlier_send(to_asgi: ToAsgi) -> None:
+    def app(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
+        start_response("200 OK", PLAIN)
+        yield b"x"
+        user.set(f"{user.get()} and app")
+        yield b"y"
+
+    middleware = SetsInSend(to_asgi(app), "send")
+    assert call(middleware, http_scope()).body == b"xy"
+    assert middleware.seen_after == "send and app"
 
 
 def test_variables_do_not_leak_into_the_next_request_on_a_thread(to_asgi: ToAsgi) -> None:

@@ -25,7 +25,7 @@ class Abandon(BaseException):
     """Not an Exception, and no end of the loop: as gevent's Timeout."""
 
 
-_adapters: list[Any] = []
+_adapters: list[bridge.AsgiToWsgi] = []
 
 
 @pytest.fixture(autouse=True)
@@ -35,9 +35,10 @@ def _close_adapters() -> Iterator[None]:
         _adapters.pop().close()
 
 
-def double(app: AsgiApp) -> Any:
-    _adapters.append(bridge.to_wsgi(app))
-    return bridge.to_asgi(_adapters[-1])
+def double(app: AsgiApp) -> AsgiApp:
+    adapter = bridge.AsgiToWsgi(app)
+    _adapters.append(adapter)
+    return bridge.WsgiToAsgi(adapter)
 
 
 def wsgi_that_raises(error: BaseException) -> AsgiApp:
@@ -110,7 +111,7 @@ fastapi_app = FastAPI()
 
 
 async def abandon() -> None:
-    await anyio.sleep(0)
+    await asyncio.sleep(0)
     raise Abandon("tide")
 
 

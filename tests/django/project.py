@@ -79,7 +79,7 @@ from bridge.contrib.django import get_asgi_application  # noqa: E402
 from tests.harness.control import gate, report  # noqa: E402
 
 tenant: ContextVar[str] = ContextVar("tenant")
-lazy: ContextVar[SimpleLazyObject] = ContextVar("lazy")
+lazy: ContextVar[Any] = ContextVar("lazy")
 
 # -- views -----------------------------------------------------------------------------------------
 

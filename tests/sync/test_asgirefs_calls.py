@@ -109,7 +109,7 @@ async def test_asgirefs_call_fails_if_its_first_step_does(
 class Lazy:
     """Like Django's SimpleLazyObject: evaluated by a comparison, and by a look at its class."""
 
-    @property
+    @property  # type: ignore[misc]  # not writable
     def __class__(self) -> Any:
         raise RuntimeError("evaluated")
 

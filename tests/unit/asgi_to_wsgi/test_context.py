@@ -285,6 +285,61 @@ def test_asgiref_locals_are_shared_with_the_server_thread(to_wsgi: ToWsgi) -> No
     in_new_context(serve)
 
 
+# -- variables of the layers around the adapter ----------------------------------------------------
+
+
+@http_app
+async def streams(scope: Scope, receive: Receive, send: Send) -> None:
+    await send(start())
+    await send(piece(b"first"))
+    await asyncio.sleep(0)
+    await send(piece(b"second", more=False))
+
+
+@http_app
+async def sets_and_streams(scope: Scope, receive: Receive, send: Send) -> None:
+    user.set("app")
+    other.set("app")
+    await streams(scope, receive, send)
+
+
+other: ContextVar[str] = ContextVar("other")
+
+
+@pytest.mark.parametrize("before", [None, "server"])
+@pytest.mark.parametrize("app", [streams, sets_and_streams])
+def test_a_variable_set_in_start_response_is_kept(
+    to_wsgi: ToWsgi, app: Any, before: str | None
+) -> None:
+    """At the end of a streamed response, and after it: it belongs to the layer that has set it."""
+    adapter = to_wsgi(app)
+    seen: list[str] = []
+
+    def start_response(*head: Any) -> Any:
+        seen.append(user.get())
+        user.set("start_response")
+
+    def serve() -> None:
+        if before is not None:
+            user.set(before)
+        result: Any = adapter(environ_of(), start_response)
+        chunks = []
+        for chunk in result:
+            seen.append(user.get())
+            chunks.append(chunk)
+        seen.append(user.get())
+        if hasattr(result, "close"):  # else it was complete at once
+            result.close()
+        seen.append(user.get())
+        assert b"".join(chunks) == b"firstsecond"
+        assert other not in copy_context()
+
+    in_new_context(serve)
+    at_first = "app" if app is sets_and_streams else before or "-"
+    assert seen[0] == at_first
+    assert set(seen[1:]) == {"start_response"}
+
+
 # -- thread-sensitive code -------------------------------------------------------------------------
 
 
