@@ -139,7 +139,9 @@ class _Step:
 
     def __init__(self, variable: ContextVar[Any], value: Any) -> None:
         self._variable = variable
-        self._values: tuple[Any, ...] = (value,)  # those that are undone; another one was set by other code
+        self._values: tuple[Any, ...] = (
+            value,
+        )  # those that are undone; another one was set by other code
         self._token: Token[Any] = variable.set(value)
         self._order = _here.steps
         self._order.append(self)

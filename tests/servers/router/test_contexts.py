@@ -18,9 +18,7 @@ def test_a_request_starts_without_the_variables_of_others(servers: Servers, name
     """Neither with those of the same app, nor with those of another one in the Router."""
     site = LiveServer.of(servers.get(name, ROUTER))
 
-    found = [
-        (path, site.client.fetch("GET", path).body) for _ in range(REQUESTS) for path in FOUND
-    ]
+    found = [(path, site.client.fetch("GET", path).body) for _ in range(REQUESTS) for path in FOUND]
 
     assert found == [*FOUND.items()] * REQUESTS
     site.client.close()

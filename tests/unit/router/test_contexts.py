@@ -10,13 +10,17 @@ from typing import Any
 import pytest
 
 import bridge
-from bridge.types import Environ, StartResponse
+from bridge.types import Environ, ResponseHeaders, StartResponse
 from tests.apps.router_contexts import make_router, sets, streams, user
 from tests.harness.wsgi import WsgiExchange, call, environ_of
 
 pytestmark = pytest.mark.usefixtures("close_apps")
 
 Serve = Callable[[], None]
+
+
+def ignore(status: str, headers: ResponseHeaders, exc_info: Any = None, /) -> Any:
+    return None
 
 
 def on_a_server_thread(serve: Serve) -> None:
@@ -102,9 +106,6 @@ def test_a_response_that_sets_nothing_is_passed_on_as_it_is() -> None:
             return file
         return [b"whole"]
 
-    def ignore(*head: Any) -> Any:
-        return None
-
     def serve() -> None:
         served = bridge.universal(site)
         assert served(environ_of(), ignore) == [b"whole"]
@@ -117,10 +118,10 @@ def test_a_response_that_sets_nothing_is_passed_on_as_it_is() -> None:
 
 def test_a_list_keeps_its_length() -> None:
     def serve() -> None:
-        result: Any = bridge.universal(sets)(environ_of(), lambda *head: None)
+        result: Any = bridge.universal(sets)(environ_of(), ignore)
         assert len(result) == 1
         result.close()
-        generated: Any = bridge.universal(streams)(environ_of(), lambda *head: None)
+        generated: Any = bridge.universal(streams)(environ_of(), ignore)
         assert not hasattr(generated, "__len__")
         generated.close()
 
@@ -129,7 +130,7 @@ def test_a_list_keeps_its_length() -> None:
 
 def test_a_response_that_is_dropped_leaves_no_variable() -> None:
     def serve() -> None:
-        result = bridge.universal(sets)(environ_of(), lambda *head: None)
+        result = bridge.universal(sets)(environ_of(), ignore)
         assert user.get() == "wsgi"
         del result
         assert user not in copy_context()
