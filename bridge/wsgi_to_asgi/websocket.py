@@ -48,7 +48,7 @@ from bridge._http.answers import refused_websocket
 from bridge._http.client_text import ClientText, literal
 from bridge._http.rules import BadRequest
 from bridge._http.scope_to_environ import EnvironBuilder
-from bridge._threads.context import adopt
+from bridge._threads.context import adopt_changes
 from bridge._threads.job import JobWithEnd
 from bridge._threads.loop_inbox import LoopInbox
 from bridge._threads.pool import WorkerPool
@@ -232,7 +232,7 @@ class _RawWebSocket:
             await sending
         finally:
             await _stop(sending, self._receiving, self._pong)
-        adopt(job.context)
+        adopt_changes(job.context, response.seen)
         await self._end(job, body)
 
     async def _end(self, job: ThreadSide, body: bytes) -> None:
