@@ -45,6 +45,7 @@ from bridge._threads.real_threads import refuse_greenlets
 
 __all__ = [
     "CALL",
+    "LOCAL_VARIABLES",
     "LOOP",
     "LOOP_PID",
     "OCCUPIED",
@@ -273,6 +274,16 @@ _storage: type | None = getattr(local, "_Storage", None)
 _rehome: Callable[[Any], Any] | None = getattr(local, "_rehome", None)
 TAGS_LOCALS = _storage is not None and _rehome is not None
 """Whether the data of a ``Local`` is tagged with its thread, and hidden from others."""
+
+
+class _LocalVariables:
+    """The variables in which the instances of ``Local`` keep their data."""
+
+    def __contains__(self, variable: object) -> bool:
+        return isinstance(variable, ContextVar) and variable.name == "asgiref.local"
+
+
+LOCAL_VARIABLES = _LocalVariables()
 
 
 def owned(value: Any) -> Any:

@@ -45,10 +45,13 @@ def adopt_changes(context: Context, since: Context) -> None:
             variable.set(owned(value))
 
 
-def has_changed(context: Context, since: Context) -> bool:
-    """Whether a variable has been set in ``context`` since it was copied to ``since``."""
-    for variable, value in context.items():  # noqa: SIM110  # any() would cost a generator
-        if since.get(variable, _missing) is not value:
+def has_changed(context: Context, since: Context, but: Container[object] = ()) -> bool:
+    """Whether a variable has been set in ``context`` since it was copied to ``since``.
+
+    :param but: variables that do not count.
+    """
+    for variable, value in context.items():
+        if since.get(variable, _missing) is not value and variable not in but:
             return True
     return False
 

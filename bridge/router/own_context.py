@@ -8,6 +8,8 @@ Rule 1. The context is a copy of the thread's: the app sees what the layers arou
 Rule 2. Those layers see what the app has set, until ``close()``.
 Rule 3. A list that goes with no variable is returned as it is. So is a ``wsgi.file_wrapper``, which
         the server recognises by its type; what the app has set is not visible outside then.
+Rule 4. The data of asgiref's ``Local`` stays on the thread, as it does without bridge: Django keeps
+        the connections of its caches there.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from collections.abc import Iterable, Iterator
 from contextvars import Context, copy_context
 from typing import Any
 
+from bridge._threads.asgiref_state import LOCAL_VARIABLES
 from bridge._threads.context import ContextOverlay, has_changed
 from bridge.types import Environ, StartResponse, WsgiApp
 
@@ -28,13 +31,20 @@ def call_in_own_context(
     """Call a PEP 3333 app. Raises what it raises."""
     since, context = copy_context(), copy_context()
     result = context.run(app, environ, start_response)
+    _keep_locals(context, since)
     kind = type(result)
     if kind is environ.get("wsgi.file_wrapper"):
         return result
-    if (kind is list or kind is tuple) and not has_changed(context, since):
+    if (kind is list or kind is tuple) and not has_changed(context, since, LOCAL_VARIABLES):
         return result
     response = _Sized if hasattr(result, "__len__") else _Response
     return response(result, context, since)
+
+
+def _keep_locals(context: Context, since: Context) -> None:
+    for variable, value in context.items():
+        if since.get(variable) is not value and variable in LOCAL_VARIABLES:
+            variable.set(value)
 
 
 class _Response:
@@ -44,7 +54,8 @@ class _Response:
         self._result = result
         self._context = context
         self._chunks: Iterator[bytes] | None = None
-        self._overlay = ContextOverlay(since)
+        self._since = since
+        self._overlay = ContextOverlay(since, but=LOCAL_VARIABLES)
         self._overlay.apply(context)
 
     def __iter__(self) -> Iterator[bytes]:
@@ -67,6 +78,7 @@ class _Response:
             if close is not None:
                 self._context.run(close)
         finally:
+            _keep_locals(self._context, self._since)
             self._overlay.end()
 
     def __del__(self) -> None:

@@ -8,6 +8,7 @@ from contextvars import Context, copy_context
 from typing import Any
 
 import pytest
+from asgiref.local import Local
 
 import bridge
 from bridge.types import Environ, ResponseHeaders, StartResponse
@@ -38,6 +39,28 @@ def test_a_request_does_not_see_the_variables_of_the_last_one(first: str, second
         assert call(app, environ_of(path=second)).body.startswith(b"-")
 
     on_a_server_thread(serve)
+
+
+@pytest.mark.parametrize("chunks", [list, iter], ids=["list", "iterator"])
+def test_the_data_of_a_local_stays_on_the_thread(chunks: Callable[[list[bytes]], Any]) -> None:
+    """Django keeps the connections of its caches there: each request would open new ones."""
+    connections: Any = Local()
+    opened: list[object] = []
+
+    def django(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        if not hasattr(connections, "default"):
+            connections.default = object()
+            opened.append(connections.default)
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return chunks([b""])  # type: ignore[no-any-return]
+
+    def serve() -> None:
+        app = bridge.Router({"/": django})
+        for _ in range(3):
+            call(app, environ_of())
+
+    on_a_server_thread(serve)
+    assert len(opened) == 1
 
 
 def test_the_app_sees_the_variables_of_the_server() -> None:
