@@ -23,7 +23,7 @@ from bridge._http.learning_table import LearningTable
 from bridge._http.rules import (
     BODYLESS,
     HOP_BY_HOP,
-    has_line_break,
+    has_control_character,
     is_token,
     parse_length,
 )
@@ -44,6 +44,7 @@ TextT = TypeVar("TextT", bytes, str)
 
 _STATUS = re.compile(r"([2-9][0-9][0-9])(?: .*)?", re.DOTALL)
 _CLASSES = {2: "Success", 3: "Redirection", 4: "Client Error", 5: "Server Error"}
+_NO_CONTROL = "control characters other than HTAB are not allowed in it (RFC 9110, 5.5)"
 _TOKEN_CHARACTERS = "RFC 9110 allows letters, digits and !#$%&'*+-.^_`|~"
 
 
@@ -124,11 +125,13 @@ def _parse_status(status: object) -> int:
             f"start_response(): status is {_kind(status)}; PEP 3333 asks for str"
         )
     match = _STATUS.fullmatch(status)
-    if match is None or not (status.isprintable() or not has_line_break(status)):
+    if match is None:
         raise AppProtocolError(
             f"start_response(): status {literal(status)}; PEP 3333 asks for a number from 200 to "
             '999 and a reason, such as "200 OK"'
         )
+    if has_control_character(status):
+        raise AppProtocolError(f"start_response(): status {literal(status)}; {_NO_CONTROL}")
     code = int(match[1])
     if type(status) is str:
         _learned_statuses.learn(status, code, len(status))
@@ -320,8 +323,8 @@ def _shape(item: object) -> str:
 
 
 def _check_value(where: str, value: str) -> None:
-    if has_line_break(value):
-        raise AppProtocolError(f"{where} is {literal(value)}; CR, LF and NUL are not allowed in it")
+    if has_control_character(value):
+        raise AppProtocolError(f"{where} is {literal(value)}; {_NO_CONTROL}")
 
 
 def _content_length(where: str, value: str | bytes, seen: int | None) -> int:

@@ -16,10 +16,11 @@ __all__ = [
     "HOP_BY_HOP",
     "BadRequest",
     "LengthRequired",
-    "has_line_break",
+    "has_control_character",
     "is_token",
     "left_after",
     "parse_length",
+    "too_long",
     "too_short",
 ]
 
@@ -43,6 +44,7 @@ HOP_BY_HOP = frozenset(
 Features")."""
 
 _MAX_DIGITS = 19  # of 2**63
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
@@ -68,10 +70,15 @@ def left_after(size: int, left: int) -> int:
     :raises AppProtocolError: the body is longer.
     """
     if size > left:
-        raise AppProtocolError(
-            f"the body is longer than its Content-Length: got {size} bytes where {left} were left"
-        )
+        raise too_long(size, left)
     return left - size
+
+
+def too_long(size: int, left: int) -> AppProtocolError:
+    """The error of ``size`` bytes of a body where its Content-Length has room for ``left``."""
+    return AppProtocolError(
+        f"the body is longer than its Content-Length: got {size} bytes where {left} were left"
+    )
 
 
 def too_short(left: int) -> AppProtocolError:
@@ -86,6 +93,10 @@ def is_token(name: str) -> bool:
     return _TOKEN.fullmatch(name) is not None
 
 
-def has_line_break(value: str) -> bool:
-    """Whether ``value`` has a CR, LF or NUL, which could split a response (RFC 9110, 5.5)."""
-    return "\r" in value or "\n" in value or "\0" in value
+def has_control_character(value: str) -> bool:
+    """Whether ``value`` has a control character other than HTAB (RFC 9110, 5.5).
+
+    CR, LF and NUL could split a response. Some servers refuse the others only when they write the
+    head, and close the connection without an answer.
+    """
+    return _CONTROL.search(value) is not None

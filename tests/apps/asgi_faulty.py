@@ -29,7 +29,11 @@ BEFORE: dict[str, tuple[list[Any], str]] = {
     "text_header": ([{**START, "headers": [("a", "b")]}], "the ASGI spec asks for bytes"),
     "split_header": (
         [{**START, "headers": [(b"a", b"b\r\nc: d")]}],
-        r"is 'b\r\nc: d'; CR, LF and NUL",
+        r"is 'b\r\nc: d'; control characters",
+    ),
+    "control_header": (
+        [{**START, "headers": [(b"x-bad", b"a\x01b")]}],
+        r"value of header 'x-bad' is 'a\x01b'; control characters",
     ),
     "no_status": ([{"type": "http.response.start"}], "status is None"),
     "too_long": ([sized(2), BODY], "longer than its Content-Length"),
