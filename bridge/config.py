@@ -18,6 +18,7 @@ __all__ = [
     "ToAsgiOptions",
     "ToWsgiKeywords",
     "ToWsgiOptions",
+    "boolean",
     "one_of",
     "optional_callable",
     "optional_positive_number",
@@ -61,6 +62,12 @@ def optional_callable(option: str, value: object, shape: str) -> None:
         raise ConfigError(option, value, f"None or a callable {shape}")
 
 
+def boolean(option: str, value: object) -> None:
+    """:raises ConfigError: unless ``value`` is True or False."""
+    if type(value) is not bool:
+        raise ConfigError(option, value, "True or False")
+
+
 def one_of(option: str, value: object, choices: tuple[Any, ...]) -> None:
     """:raises ConfigError: unless ``value`` is one of ``choices``."""
     if value not in choices:
@@ -82,6 +89,7 @@ class ToAsgiKeywords(TypedDict, total=False):
     trusted_environ: TrustedEnviron | None
     shutdown_timeout_s: float
     websocket_threads: int
+    strict: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +108,7 @@ class ToAsgiOptions:
     trusted_environ: TrustedEnviron | None = None
     shutdown_timeout_s: float = 30
     websocket_threads: int = 0
+    strict: bool = False
 
     def __post_init__(self) -> None:
         for option in ("websocket_threads", "buffer_request_bytes"):
@@ -109,6 +118,7 @@ class ToAsgiOptions:
             positive_int(option, getattr(self, option))
         positive_int("duplicate_header_limit", self.duplicate_header_limit)
         positive_number("shutdown_timeout_s", self.shutdown_timeout_s)
+        boolean("strict", self.strict)
         one_of("underscore_headers", self.underscore_headers, ("drop", "keep", "refuse"))
         optional_callable("trusted_environ", self.trusted_environ, "(scope) -> {str: str}")
         if self.executor is not None and not isinstance(self.executor, Executor):

@@ -84,6 +84,9 @@ class WsgiToAsgi:
     :param websocket_threads: how many WebSockets the app may have open at once, each on a thread of
         its own: for apps that take the raw socket from the environ, as those of flask-sock and
         simple-websocket do. 0: WebSockets are refused. Needs the extra ``websocket``.
+    :param strict: raise an :class:`~bridge.AppProtocolError` if the app sends more body than its
+        Content-Length. By default the rest is not sent, ``close()`` is called, and a warning names
+        the app and the path, as on most WSGI servers. A body that is too short is always an error.
     :raises ConfigError: an option is wrong.
     """
 
@@ -105,6 +108,7 @@ class WsgiToAsgi:
         trusted_environ: TrustedEnviron | None = None,
         shutdown_timeout_s: float = 30,
         websocket_threads: int = 0,
+        strict: bool = False,
     ) -> None:
         read_chunked_bodies(app)
         self.app = app
@@ -121,6 +125,7 @@ class WsgiToAsgi:
             trusted_environ=trusted_environ,
             shutdown_timeout_s=shutdown_timeout_s,
             websocket_threads=websocket_threads,
+            strict=strict,
         )
         self._environs = EnvironBuilder(
             underscore_headers=underscore_headers,
@@ -167,7 +172,7 @@ class WsgiToAsgi:
                 if message["type"] == "http.disconnect":
                     return
                 request.open_body(environ, message)
-            job = ThreadSide(app, environ, scope, loop, response)
+            job = ThreadSide(app, environ, scope, loop, response, self.options.strict)
             del environ  # error reports print the local variables of each frame of a traceback
             self._pool.post(job, loop)
         except BodyTimeout as error:
@@ -280,7 +285,7 @@ class WsgiToAsgi:
                 f"0, because {error.name} is not installed: "
                 "pip install 'wsgi-asgi-bridge[websocket]'",
             ) from error
-        return RawWebSockets(self._environs, threads)
+        return RawWebSockets(self._environs, threads, self.options.strict)
 
     async def _drain(self) -> None:
         """End our own threads after the running requests. A borrowed pool is left alone."""

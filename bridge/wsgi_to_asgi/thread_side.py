@@ -11,7 +11,8 @@ Rule 2. The worker writes its slots in the order head, chunks, ``ended``, ``erro
         of them set, it also sees what was written before.
 Rule 3. Every promise about the response is kept where the bytes are written: nothing before the
         head, no body where none is allowed, never more than Content-Length, never a clean end with
-        less.
+        less. What an app sends beyond its Content-Length is dropped with a warning, as on most WSGI
+        servers; with the option ``strict`` it is an error.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from typing import Any
 from bridge._frameworks.werkzeug import wrapper_of_range
 from bridge._http.client_text import literal
 from bridge._http.response_heads import AsgiHead, head_for_asgi
-from bridge._http.rules import left_after, too_short
+from bridge._http.rules import too_long, too_short
 from bridge._http.sendfile import PATHSEND, FileWrapper, is_at, plan_file
 from bridge._threads.asgiref_state import (
     LOOP,
@@ -50,6 +51,7 @@ FILE_BLOCK = 262144
 class ThreadSide(Job):
     """One HTTP request, as a job of the pool: calls the app and writes its response.
 
+    :param strict: a body that is longer than its Content-Length is an error.
     :ivar head: of the response, once the app cannot change it any more.
     :ivar ended: the body is complete.
     :ivar error: what the app raised, or what it did wrong.
@@ -59,12 +61,14 @@ class ThreadSide(Job):
 
     __slots__ = (
         "_app",
+        "_cut",
         "_drops_body",
         "_environ",
         "_left",
         "_loop",
         "_proposed",
         "_scope",
+        "_strict",
         "body",
         "context",
         "done",
@@ -81,11 +85,14 @@ class ThreadSide(Job):
         scope: Scope,
         loop: AbstractEventLoop,
         body: ResponseBody,
+        strict: bool,
     ) -> None:
         self._app = app
         self._environ = environ
         self._scope = scope
         self._loop = loop
+        self._strict = strict
+        self._cut = False  # the app has sent more than its Content-Length
         self._drops_body = False
         self._left: int | None = None  # bytes of Content-Length not yet written
         self._proposed: AsgiHead | None = None
@@ -151,9 +158,12 @@ class ThreadSide(Job):
             logger.error("close() raised after another error", exc_info=error)
 
     def start_response(
-        self, status: str, response_headers: ResponseHeaders, exc_info: OptExcInfo = None, /
+        self, status: str, response_headers: ResponseHeaders, exc_info: OptExcInfo = None
     ) -> Callable[[bytes], None]:
         """PEP 3333's ``start_response``. The head is not sent before the first non-empty chunk.
+
+        The parameters have the names of the PEP: it asks apps to pass positions, but some pass
+        ``exc_info`` by name, which other servers allow.
 
         :raises AppProtocolError: called twice without ``exc_info``, or with what cannot be sent.
         """
@@ -172,12 +182,12 @@ class ThreadSide(Job):
         self._drops_body = head.bodyless or self._scope["method"] == "HEAD"
         return self.write
 
-    def write(self, chunk: bytes) -> None:
+    def write(self, data: bytes) -> None:
         """PEP 3333's ``write``, for apps that cannot return an iterable.
 
         :raises ClientDisconnected: the client has disconnected.
         """
-        if not self._emit(check_chunk(chunk)) and self.body.disconnected:
+        if not self._emit(check_chunk(data)) and self.body.disconnected:
             raise ClientDisconnected("the client disconnected before the response was complete")
         self.body.step(wait=not self.ended)
 
@@ -213,22 +223,30 @@ class ThreadSide(Job):
             return
         head = self._proposed or self.require_head()
         if len(whole) != head.content_length and not head.bodyless:
-            self._check_length(head, len(whole))
+            whole = self._fit(head, whole)
         self.head = head
         if whole and not self._drops_body:
             self.body.write_whole(whole)
         self.ended = True
 
-    def _check_length(self, head: AsgiHead, length: int) -> None:
-        """Compare the length of a complete body with Content-Length, or set that (PEP 3333)."""
+    def _fit(self, head: AsgiHead, whole: bytes) -> bytes:
+        """Compare the length of a complete body with Content-Length, or set that (PEP 3333).
+
+        :returns: the part of the body to send.
+        """
+        length = len(whole)
         if head.content_length is None:
             if length or not self._drops_body:  # HEAD: the app may have left the body out
                 head.headers.append((b"content-length", b"%d" % length))
                 head.content_length = length
-        elif length != head.content_length and not self._drops_body:
-            raise AppProtocolError(
-                f"the body has {length} bytes, but its Content-Length is {head.content_length}"
-            )
+        elif not self._drops_body:
+            if length < head.content_length or self._strict:
+                raise AppProtocolError(
+                    f"the body has {length} bytes, but its Content-Length is {head.content_length}"
+                )
+            self._warn_of_cut()
+            return whole[: head.content_length]
+        return whole
 
     def _send_iterable(self, chunks: Iterable[bytes]) -> None:
         body = self.body
@@ -293,13 +311,37 @@ class ThreadSide(Job):
             self._commit(len(chunk))
         if self._drops_body:
             return False
-        if self._left is None:
+        left = self._left
+        if left is None:
             return self.body.write(chunk)
-        self._left = left_after(len(chunk), self._left)
-        if not self.body.write(chunk):
+        too_much = len(chunk) > left
+        if too_much:
+            chunk = self._cut_to(left, chunk)
+        self._left = left - len(chunk)
+        if chunk and not self.body.write(chunk):
             return False
         self.ended = not self._left  # the last chunk takes the end along
-        return True
+        return not too_much
+
+    def _cut_to(self, left: int, chunk: bytes) -> bytes:
+        """The part of a chunk that Content-Length has room for.
+
+        :raises AppProtocolError: with ``strict``.
+        """
+        if self._strict:
+            raise too_long(len(chunk), left)
+        self._warn_of_cut()
+        return chunk[:left]
+
+    def _warn_of_cut(self) -> None:
+        if not self._cut:
+            self._cut = True
+            logger.warning(
+                "%r sent more than its Content-Length of %s bytes for %r; the rest is dropped",
+                self._app,
+                self.require_head().content_length,
+                self._scope["path"],
+            )
 
     def _commit(self, size: int) -> None:
         """From here on the head cannot be replaced. ``size``: of the first chunk, in bytes."""
@@ -308,9 +350,10 @@ class ThreadSide(Job):
             self.head = head
             self.ended = True
             return
-        if head.content_length is not None:
-            left_after(size, head.content_length)  # now it can still become a clean 500
-        self._left = head.content_length
+        length = head.content_length
+        if self._strict and length is not None and size > length:
+            raise too_long(size, length)  # now it can still become a clean 500
+        self._left = length
         self.head = head
 
     def _end(self) -> None:

@@ -84,12 +84,15 @@ class RawWebSockets:
     """All the WebSockets of one adapter. On the loop thread.
 
     :param threads: how many WebSockets may be open at once. One more is refused with 503.
+    :param strict: of the response of an app that refuses a WebSocket, see
+        :class:`~bridge.WsgiToAsgi`.
     :ivar pool: its threads run the app, one for each WebSocket.
     """
 
-    def __init__(self, environs: EnvironBuilder, threads: int) -> None:
+    def __init__(self, environs: EnvironBuilder, threads: int, strict: bool) -> None:
         self._environs = environs
         self._threads = threads
+        self._strict = strict
         self.pool = self._make_pool()
         self._slots = _Slots()
 
@@ -131,7 +134,7 @@ class RawWebSockets:
             return
         try:
             websocket = _RawWebSocket(scope, receive, send, loop)
-            await websocket.serve(app, self._environs, self._post, inbox)
+            await websocket.serve(app, self._environs, self._post, inbox, strict=self._strict)
         except BadRequest as error:
             await _deny(scope, send, 400, [], str(error).encode())
         except PoolClosed as error:
@@ -182,7 +185,13 @@ class _RawWebSocket:
         self._fault: Exception | None = None
 
     async def serve(
-        self, app: WsgiApp, environs: EnvironBuilder, post: Post, inbox: LoopInbox
+        self,
+        app: WsgiApp,
+        environs: EnvironBuilder,
+        post: Post,
+        inbox: LoopInbox,
+        *,
+        strict: bool,
     ) -> None:
         """Run the app, and pass messages on in both directions."""
         request = self._request()
@@ -195,7 +204,7 @@ class _RawWebSocket:
             self._our_end.setblocking(False)
             app_end.setblocking(True)  # whatever socket.setdefaulttimeout() says
             environ["werkzeug.socket"] = app_end
-            job = ThreadSide(app, environ, request, self._loop, response)
+            job = ThreadSide(app, environ, request, self._loop, response, strict)
             try:
                 post(job, self._loop, inbox)
                 await self._run(job, response, handle)

@@ -14,6 +14,7 @@ from bridge.types import Environ, StartResponse
 from tests.apps import (  # noqa: F401 (imported for their routes)
     wsgi_errors,
     wsgi_files,
+    wsgi_long,
     wsgi_responses,
     wsgi_streams,
     wsgi_uploads,

@@ -12,6 +12,7 @@ from typing import Any, cast
 from wsgiref.validate import check_environ  # type: ignore[attr-defined]  # not in typeshed
 
 from bridge.types import Environ, StartResponse, WsgiApp
+from tests.apps.wsgi_errors import caught
 from tests.apps.wsgi_routes import PLAIN, Boom, query, where
 from tests.harness import control
 
@@ -122,6 +123,18 @@ def status_with_newline(environ: Environ, start_response: StartResponse) -> Iter
     return [b"body"]
 
 
+def status_with_control(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    start_response("200 \x01OK", PLAIN)
+    return [b"body"]
+
+
+def replaced_with_control(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """The head that replaces the first one cannot be sent."""
+    start_response("200 OK", PLAIN)
+    start_response("500 Replaced", [("X-Bad", "a\x01b")], caught(Boom("why")))
+    return [b"body"]
+
+
 def _with_field(name: object, value: object) -> WsgiApp:
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         start_response("200 OK", [*PLAIN, cast(Any, (name, value))])
@@ -138,19 +151,6 @@ def fields_not_a_list(environ: Environ, start_response: StartResponse) -> Iterab
 def field_not_a_pair(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     start_response("200 OK", cast(Any, [("X-Alone",)]))
     return [b"body"]
-
-
-def too_long_at_once(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """The first chunk is longer than its Content-Length. Nothing has been sent: a 500."""
-    start_response("200 OK", [*PLAIN, ("Content-Length", "4")])
-    return [b"longer than four"]
-
-
-def too_long_later(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
-    start_response("200 OK", [*PLAIN, ("Content-Length", "8")])
-    yield b"a part"
-    control.gate(query(environ)["key"], "fail")
-    yield b" and more than that"
 
 
 def too_short(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
@@ -201,13 +201,19 @@ FAULTS: dict[str, Fault] = {
     "status-number": Fault(status_number),
     "status-bytes": Fault(status_bytes),
     "status-with-newline": Fault(status_with_newline),
+    "status-with-control": Fault(status_with_control),
+    "replaced-with-control": Fault(replaced_with_control),
     "field-value-with-cr": Fault(_with_field("X-Bad", "a\rb")),
     "field-value-with-lf": Fault(_with_field("X-Bad", "a\nSet-Cookie: stolen=1")),
     "field-value-with-nul": Fault(_with_field("X-Bad", "a\0b")),
+    "field-value-with-control": Fault(_with_field("X-Bad", "a\x01b")),
+    "field-value-with-escape": Fault(_with_field("X-Bad", "\x1b[0m")),
+    "field-value-with-del": Fault(_with_field("X-Bad", "a\x7f")),
     "field-value-not-latin-1": Fault(_with_field("X-Bad", "\u20ac")),
     "field-value-bytes": Fault(_with_field("X-Bad", b"bytes")),
     "field-value-number": Fault(_with_field("X-Bad", 7)),
     "field-name-with-lf": Fault(_with_field("X-Bad\nSet-Cookie", "stolen=1")),
+    "field-name-with-control": Fault(_with_field("X-\x01Bad", "a")),
     "field-name-with-space": Fault(_with_field("X Bad", "a")),
     "field-name-with-colon": Fault(_with_field("X-Bad:", "a")),
     "field-name-empty": Fault(_with_field("", "a")),
@@ -223,8 +229,6 @@ FAULTS: dict[str, Fault] = {
     "field-content-length-negative": Fault(_with_field("Content-Length", "-4")),
     "fields-not-a-list": Fault(fields_not_a_list),
     "field-not-a-pair": Fault(field_not_a_pair),
-    "too-long-at-once": Fault(too_long_at_once),
-    "too-long-later": Fault(too_long_later, aborts=True),
     "too-short": Fault(too_short, aborts=True),
 }
 

@@ -6,10 +6,12 @@ import asyncio
 import io
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 from wsgiref.validate import validator
 
 import pytest
 
+from bridge.errors import AppProtocolError
 from bridge.types import Environ, StartResponse, WsgiApp
 from tests.apps.wsgi_errors import caught
 from tests.apps.wsgi_routes import PLAIN, Boom
@@ -306,6 +308,40 @@ def test_exc_info_replaces_the_head(to_asgi: ToAsgi) -> None:
     assert (response.status, response.body) == (500, b"error page")
     assert response.header("x-first") is None
     assert response.header("x-second") == "2"
+
+
+def test_start_response_and_write_take_the_names_of_pep_3333(to_asgi: ToAsgi) -> None:
+    """PEP 3333 asks apps to pass positions, but its own server and all others take these names."""
+
+    def app(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        start_response(status="200 OK", response_headers=[*PLAIN, ("X-First", "1")])
+        write = start_response("500 Replaced", PLAIN, exc_info=caught(Boom("why")))
+        write(data=b"error ")
+        return [b"page"]
+
+    response = call(to_asgi(app), http_scope())
+
+    assert (response.status, response.body) == (500, b"error page")
+    assert response.header("x-first") is None
+
+
+def test_the_file_wrapper_takes_the_names_of_pep_3333(to_asgi: ToAsgi) -> None:
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", PLAIN)
+        wrap: Callable[..., Iterable[bytes]] = environ["wsgi.file_wrapper"]
+        return wrap(filelike=io.BytesIO(b"content"), blksize=4)
+
+    assert call(to_asgi(app), http_scope()).body == b"content"
+
+
+def test_exc_info_with_a_header_that_cannot_be_sent_is_refused(to_asgi: ToAsgi) -> None:
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", PLAIN)
+        start_response("500 Replaced", [("X-Bad", "a\x01b")], caught(Boom("why")))
+        return [b"error page"]
+
+    with pytest.raises(AppProtocolError, match="'x-bad'"):
+        call(to_asgi(app), http_scope())
 
 
 def test_an_empty_write_does_not_send_the_head(to_asgi: ToAsgi) -> None:

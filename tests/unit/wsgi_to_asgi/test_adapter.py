@@ -308,7 +308,7 @@ async def test_an_end_during_a_poll_is_not_lost(
     options, inbox = WsgiToAsgi(hello).options, inbox_of(loop)
     response = ResponseBody(inbox, options.response_window)
     loop_side = LoopSide(receive, send, inbox, response, options)
-    thread_side = LateThreadSide(hello, {}, http_scope(), loop, response)
+    thread_side = LateThreadSide(hello, {}, http_scope(), loop, response, strict=False)
     thread_side.start_response("200 OK", [])
     thread_side.write(b"one")
     async with asyncio.timeout(DEADLINE_S):
@@ -331,7 +331,7 @@ async def test_only_small_waiting_chunks_are_joined(size: int, pieces: int) -> N
     options, inbox = WsgiToAsgi(hello).options, inbox_of(loop)
     response = ResponseBody(inbox, options.response_window)
     loop_side = LoopSide(receive, send, inbox, response, options)
-    thread_side = ThreadSide(hello, {}, http_scope(), loop, response)
+    thread_side = ThreadSide(hello, {}, http_scope(), loop, response, strict=False)
     thread_side.start_response("200 OK", [])
     for letter in (b"a", b"b", b"c"):  # on the loop's thread, so all of them wait
         thread_side.write(letter * size)
