@@ -18,7 +18,7 @@ from bridge._http.client_text import literal
 from bridge._http.header_names import KNOWN_NAMES
 from bridge._http.learning_table import LearningTable
 from bridge._http.paths import NO_PATH, is_path, normal_root, quoted
-from bridge._http.rules import BadRequest, LengthRequired, parse_length
+from bridge._http.rules import OWS, BadRequest, LengthRequired, parse_length, request_length
 from bridge._http.silent import SilentMapping
 from bridge.types import Environ, RawHeaders, Scope
 
@@ -128,7 +128,7 @@ def body_length(environ: Environ) -> int | None:
         if length == "0":
             return 0
         if length:
-            return _length(length)
+            return _length(environ)
         if environ["SERVER_PROTOCOL"] in ("HTTP/1.1", "HTTP/1.0"):
             return 0  # RFC 9112, 6.3: without either header there is none
     if environ.get("wsgi.input_terminated"):
@@ -137,7 +137,7 @@ def body_length(environ: Environ) -> int | None:
         # The length of the decoded body (RFC 3875, 4.1.2): nginx's uwsgi_pass decodes it and keeps
         # the header. wsgiref passes on what the client sends, which must not be both (RFC 9112,
         # 6.2); the two cases look the same here.
-        return _length(length)
+        return _length(environ)
     if coding is None:
         return 0
     raise LengthRequired(
@@ -146,10 +146,11 @@ def body_length(environ: Environ) -> int | None:
     )
 
 
-def _length(text: str) -> int:
-    length = parse_length(text)
+def _length(environ: Environ) -> int:
+    length = parse_length(environ["CONTENT_LENGTH"])
     if length is None:
-        raise BadRequest(f"Content-Length {literal(text)} is not a number of bytes")
+        length = request_length(environ["CONTENT_LENGTH"])
+        environ["CONTENT_LENGTH"] = str(length)  # the app gets it without the space around it
     return length
 
 
@@ -235,7 +236,7 @@ def _restore_lines(headers: RawHeaders, originals: RawHeaders) -> RawHeaders:
     """The lines that were joined for the environ, where its value is still theirs."""
     lines: dict[bytes, list[bytes]] = {}
     for name, value in originals:
-        lines.setdefault(bytes(name).lower(), []).append(bytes(value))
+        lines.setdefault(bytes(name).lower(), []).append(bytes(value).strip(_OWS))
     unchanged = {
         name
         for name, value in headers

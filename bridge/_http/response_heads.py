@@ -23,6 +23,7 @@ from bridge._http.learning_table import LearningTable
 from bridge._http.rules import (
     BODYLESS,
     HOP_BY_HOP,
+    OWS,
     has_control_character,
     is_token,
     parse_length,
@@ -148,7 +149,7 @@ def _encode_field(item: Any) -> tuple[bytes, bytes]:
     if type(value) is not str or not (value.isascii() and value.isprintable()):
         _check_native_value(raw_name, value)
     # RFC 9110, 5.5: space around a value is not part of it. Django up to 5.2 sets cookies so.
-    field = (raw_name, value.strip(" \t").encode("latin-1"))
+    field = (raw_name, value.strip(OWS).encode("latin-1"))
     if type(name) is type(value) is str and raw_name != b"set-cookie":
         _learned_fields.learn((name, value), field, len(name) + len(value))
     return field
@@ -220,7 +221,7 @@ def head_for_wsgi(message: Message) -> WsgiHead:
         try:
             raw_name, raw_value = item
             name = _names[raw_name]
-            value = raw_value.decode("latin-1").strip(" \t")
+            value = raw_value.decode("latin-1").strip(OWS)
         except (KeyError, TypeError, ValueError, AttributeError):
             name, value = _decode_field(item)
         if name is None:
@@ -251,7 +252,7 @@ def early_hints_for_wsgi(message: Message) -> ResponseHeaders:
     for link in links:
         if not isinstance(link, (bytes, bytearray, memoryview)):
             raise _not_links(links)
-        value = bytes(link).decode("latin-1").strip(" \t")
+        value = bytes(link).decode("latin-1").strip(OWS)
         _check_value(f"{message['type']}: value of header 'link'", value)
         headers.append(("Link", value))
     return headers
@@ -310,7 +311,7 @@ def _decode_field(item: object) -> tuple[str | None, str]:
     elif raw_name.lower() == b"content-length":
         name = "content-length"
     _learned_raw_names.learn(bytes(raw_name), name, len(raw_name))
-    return name, raw_value.decode("latin-1").strip(" \t")
+    return name, raw_value.decode("latin-1").strip(OWS)
 
 
 # -- both ------------------------------------------------------------------------------------------

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import re
 
+from bridge._http.client_text import literal
 from bridge.errors import AppProtocolError, BridgeError
 
 __all__ = [
     "BODYLESS",
     "HOP_BY_HOP",
+    "OWS",
     "BadRequest",
     "LengthRequired",
     "has_control_character",
     "is_token",
     "left_after",
     "parse_length",
+    "request_length",
     "too_long",
     "too_short",
 ]
@@ -43,6 +46,10 @@ HOP_BY_HOP = frozenset(
 """RFC 9110, 7.6.1: these belong to one connection, so to the server (PEP 3333, "Other HTTP
 Features")."""
 
+OWS = " \t"
+"""Optional whitespace around the value of a header, which is not part of it (RFC 9110, 5.5). Some
+servers pass it on."""
+
 _MAX_DIGITS = 19  # of 2**63
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -61,6 +68,17 @@ def parse_length(value: str | bytes) -> int | None:
     if value.isascii() and value.isdigit() and len(value) <= _MAX_DIGITS:
         return int(value)
     return None
+
+
+def request_length(value: str) -> int:
+    """The number of bytes in the Content-Length of a request, with or without space around it.
+
+    :raises BadRequest: it is not a plain decimal number.
+    """
+    length = parse_length(value.strip(OWS))
+    if length is None:
+        raise BadRequest(f"Content-Length {literal(value)} is not a number of bytes")
+    return length
 
 
 def left_after(size: int, left: int) -> int:

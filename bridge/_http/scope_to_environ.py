@@ -18,12 +18,12 @@ from bridge._http.client_text import ClientText, literal
 from bridge._http.header_names import KNOWN_NAMES
 from bridge._http.learning_table import LearningTable
 from bridge._http.paths import NO_PATH, below, is_path, normal_root, quoted
-from bridge._http.rules import BadRequest, parse_length
+from bridge._http.rules import OWS, BadRequest, parse_length, request_length
 from bridge._http.sendfile import FileWrapper
 from bridge._http.silent import SilentMapping
 from bridge._version import __version__
 from bridge.errors import AppProtocolError
-from bridge.types import Environ, Scope, TrustedEnviron, UnderscoreHeaders
+from bridge.types import Environ, RawHeaders, Scope, TrustedEnviron, UnderscoreHeaders
 
 __all__ = ["EnvironBuilder", "split_path"]
 
@@ -118,7 +118,7 @@ class EnvironBuilder:
             self._addresses.learn((server, scheme, version), prototype, length)
         return prototype
 
-    def _add_headers(self, environ: Environ, headers: list[tuple[bytes, bytes]]) -> None:
+    def _add_headers(self, environ: Environ, headers: RawHeaders) -> None:
         keys = self._keys
         before = len(environ)
         try:
@@ -131,13 +131,31 @@ class EnvironBuilder:
                 self._add_unusual_headers(environ, headers)
         if "CONTENT_LENGTH" in environ:
             if parse_length(environ["CONTENT_LENGTH"]) is None:
-                raise BadRequest(
-                    f"Content-Length {literal(environ['CONTENT_LENGTH'])} is not a number of bytes"
-                )
+                environ["CONTENT_LENGTH"] = str(request_length(environ["CONTENT_LENGTH"]))
             if "HTTP_TRANSFER_ENCODING" in environ:  # RFC 9112, 6.1: an attempt at smuggling
                 raise BadRequest("both Content-Length and Transfer-Encoding")
 
-    def _add_unusual_headers(self, environ: Environ, headers: list[tuple[bytes, bytes]]) -> None:
+    def filtered(self, headers: RawHeaders) -> RawHeaders:
+        """The headers for an app that gets a scope, under the rules of :meth:`build`.
+
+        :returns: all but those that :meth:`build` leaves out: names with a ``_``, unless they are
+            kept, and repetitions of a header that must have one value.
+        :raises BadRequest: as :meth:`build`.
+        """
+        environ: Environ = {}
+        self._add_headers(environ, headers)
+        if len(environ) == len(headers):
+            return headers
+        seen: set[str] = set()
+        kept: RawHeaders = []
+        for name, value in headers:
+            key = self._keys.get(name) or self._key(name)
+            if key is not None and not (key in _SINGLE and key in seen):
+                seen.add(key)
+                kept.append((name, value))
+        return kept
+
+    def _add_unusual_headers(self, environ: Environ, headers: RawHeaders) -> None:
         """Headers whose names are new, or repeated, or dropped."""
         values: dict[str, list[str]] = {}
         for name, value in headers:
@@ -166,6 +184,7 @@ class EnvironBuilder:
                 f"{len(lines)} lines of one header ({ClientText(key)}); "
                 f"at most {self._duplicate_header_limit} are accepted"
             )
+        lines = [line.strip(OWS) for line in lines]
         if key in _SINGLE:
             if len(set(lines)) > 1:
                 one, other = list(dict.fromkeys(lines))[:2]

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from bridge._frameworks.django import read_chunked_bodies
 from bridge._http.answers import asgi_answer, close_websocket
 from bridge._http.client_text import ClientText, literal
-from bridge._http.rules import BadRequest
+from bridge._http.rules import OWS, BadRequest
 from bridge._http.scope_to_environ import EnvironBuilder
 from bridge._threads.borrowed import BorrowedPool
 from bridge._threads.loop_inbox import LoopInbox, inbox_of
@@ -31,6 +31,7 @@ from bridge.types import (
     Environ,
     Message,
     PoolStats,
+    RawHeaders,
     Receive,
     Scope,
     Send,
@@ -208,6 +209,13 @@ class WsgiToAsgi:
         stats = pool.stats()
         return stats.running + stats.waiting < pool.max_threads // 2
 
+    def headers_of(self, scope: Scope) -> RawHeaders:
+        """The headers of a request that another app gets, under the rules of this one.
+
+        :raises BadRequest: this app answers such a request with 400.
+        """
+        return self._environs.filtered(scope["headers"])
+
     def stats(self) -> PoolStats:
         """Threads, queue and waits of the pool this app runs on, at this moment."""
         return self._pool.stats()
@@ -315,7 +323,7 @@ class WsgiToAsgi:
 def _expects_continue(environ: Environ) -> bool:
     """Whether the client waits to be asked for the body (RFC 9110, 10.1.1)."""
     expectation: str = environ.get("HTTP_EXPECT", "")
-    return expectation.lower() == "100-continue" and announces_body(environ)
+    return expectation.strip(OWS).lower() == "100-continue" and announces_body(environ)
 
 
 async def _send_all(send: Send, messages: list[Message]) -> None:

@@ -154,6 +154,15 @@ def test_an_empty_body_without_content_length_is_empty(live_server: LiveServer) 
     assert exchange.read().json()["length"] == 0
 
 
+def test_space_around_a_content_length_is_ignored(http1_server: LiveServer) -> None:
+    fields = b"content-length: \t5 \t\r\nexpect: 100-continue \r\nconnection: close"
+    request = b"POST /upload HTTP/1.1\r\nhost: x\r\n" + fields + b"\r\n\r\nhello"
+
+    (response,) = split_responses(exchange_raw(http1_server.port, request), ["POST"])
+
+    assert (response.status, response.json()["length"]) == (200, 5)
+
+
 def test_a_truncated_body_is_not_a_clean_end(
     live_server: LiveServer, control: Control, key: str
 ) -> None:

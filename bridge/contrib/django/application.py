@@ -21,11 +21,12 @@ from typing import Any, Unpack, cast
 from django.conf import settings
 
 from bridge._http.paths import below_root, normal_root, with_root
+from bridge._http.rules import BadRequest
 from bridge.config import ToAsgiKeywords
 from bridge.contrib.django import static
 from bridge.contrib.django.chain import why_not_async
 from bridge.contrib.django.choice import Choice
-from bridge.contrib.django.handlers import AsgiSide, WsgiSide, has_underscores
+from bridge.contrib.django.handlers import AsgiSide, WsgiSide
 from bridge.contrib.django.hops import thread_hops
 from bridge.dual import Universal
 from bridge.router.asgi_side import refuse_websockets
@@ -120,8 +121,10 @@ class DjangoHandlers(Universal):
             choice = self._choice
             if not choice.is_known():
                 await choice.learn()
-            app = self._async_handler(scope) if choice.any_async else None
-            await (app or self.adapter)(scope, receive, send)
+            if choice.any_async and self._wants_asgi(scope):
+                await self._serve_async(scope, receive, send)
+            else:
+                await self.adapter(scope, receive, send)
         elif kind == "websocket":
             await self._websockets(scope, receive, send)
         else:  # the adapter ends its threads at the lifespan's shutdown
@@ -129,17 +132,25 @@ class DjangoHandlers(Universal):
                 await self._choice.learn()
             await self.adapter(scope, receive, send)
 
-    def _async_handler(self, scope: Scope) -> AsgiApp | None:
-        """Django's ASGI handler, if it should serve this request."""
+    def _wants_asgi(self, scope: Scope) -> bool:
+        """Whether Django's ASGI handler should serve this request."""
         path = path_info(scope)
         if not self._choice.wants_asgi(path):
-            return None
+            return False
         files = self._files
-        if files is not None and files.below(scope.get("root_path") or "", path) is not None:
-            return None
-        if self.adapter.options.underscore_headers == "refuse" and has_underscores(scope):
-            return None  # the adapter answers 400
-        return cast("AsgiApp", self._asgi_side)
+        return files is None or files.below(scope.get("root_path") or "", path) is None
+
+    async def _serve_async(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve an async view, under the adapter's rules for headers."""
+        app = cast("AsgiApp", self._asgi_side)
+        try:
+            headers = self.adapter.headers_of(scope)
+        except BadRequest:
+            app = self.adapter  # answers 400
+        else:
+            if headers is not scope["headers"]:
+                scope = {**scope, "headers": headers}
+        await app(scope, receive, send)
 
     def _add_urlconf(self, urlconf: Any) -> None:
         self._choice.add(urlconf)
@@ -154,7 +165,6 @@ class DjangoHandlers(Universal):
         self._asgi_side = AsgiSide(
             self._add_urlconf,
             trusted_environ=options.trusted_environ,
-            keeps_underscores=options.underscore_headers == "keep",
         )
         return True
 

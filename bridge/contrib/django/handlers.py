@@ -11,8 +11,7 @@ Input: an environ, on a worker thread, or a scope, on the event loop. Output: Dj
     where `sync_to_async` runs the request's sync code. It closes the request's database connections
     on that thread, which ends with the request: whatever ``CONN_MAX_AGE`` is, no other request
     could use them. Both hooks of a middleware run in one context. Requests have the same
-    ``path_info`` as on the WSGI side. Trusted keys are added to ``request.META``, and headers with
-    a ``_`` in their name are not, on every version of Django.
+    ``path_info`` as on the WSGI side. Trusted keys are added to ``request.META``.
 
 Both report the URLconf that a middleware has set.
 """
@@ -38,7 +37,7 @@ from bridge.sync.iterate_loop import iterate_in_loop
 from bridge.sync.iterate_threads import iterate_in_threads
 from bridge.types import Scope, TrustedEnviron
 
-__all__ = ["AsgiSide", "WsgiSide", "has_underscores"]
+__all__ = ["AsgiSide", "WsgiSide"]
 
 STREAM_WINDOW = 4
 """How many items a sync iterator may be ahead of the client. Four blocks of a file are 256 KiB, the
@@ -86,17 +85,19 @@ class WsgiSide(ChainRecorder, WSGIHandler):
 
 
 class AsgiSide(ChainRecorder, ASGIHandler):
-    """Django's ASGI handler."""
+    """Django's ASGI handler.
+
+    It gets the headers that the adapter of :class:`WsgiSide` accepts, so that no request is refused
+    for one kind of view only.
+    """
 
     def __init__(
         self,
         on_urlconf: OnUrlconf,
         *,
         trusted_environ: TrustedEnviron | None,
-        keeps_underscores: bool,
     ) -> None:
         self._on_urlconf = on_urlconf
-        self._keeps_underscores = keeps_underscores
         super().__init__()
         self.request_class = partial(_make_request, trusted_environ)  # type: ignore[assignment]  # Django only calls it
 
@@ -108,9 +109,6 @@ class AsgiSide(ChainRecorder, ASGIHandler):
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """ASGI 3, for ``http``."""
-        if not self._keeps_underscores and has_underscores(scope):
-            headers = [field for field in scope["headers"] if b"_" not in field[0]]
-            scope = {**scope, "headers": headers}
         if scope.get("root_path"):
             scope = {**scope}
             include_root_path(scope)
@@ -129,11 +127,6 @@ class AsgiSide(ChainRecorder, ASGIHandler):
         match = super().resolve_request(request)
         _report(request, self._on_urlconf)
         return match
-
-
-def has_underscores(scope: Scope) -> bool:
-    """Whether a header has a ``_`` in its name, which CGI names cannot distinguish from ``-``."""
-    return any(b"_" in name for name, _ in scope["headers"])
 
 
 def _make_request(

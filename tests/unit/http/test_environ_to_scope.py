@@ -270,7 +270,23 @@ def test_a_chunked_body_that_the_server_does_not_decode_requires_a_length() -> N
         body_length(environ_of(HTTP_TRANSFER_ENCODING="chunked"))
 
 
-@pytest.mark.parametrize("length", ["-1", "+1", "1_0", "x", "\u0661", "9" * 20])
+@pytest.mark.parametrize("length", ["5 ", "\t5", " \t 5 \t"])
+def test_space_around_a_content_length_is_not_part_of_it(length: str) -> None:
+    """RFC 9110, 5.5. wsgiref passes on what follows the value."""
+    environ = environ_of(CONTENT_LENGTH=length)
+    assert body_length(environ) == 5
+    assert (b"content-length", b"5") in build_scope(environ, {})["headers"]
+
+
+def test_lines_with_space_around_their_values_are_restored() -> None:
+    lines = [(b"x-list", b"1 "), (b"x-list", b"\t2"), (b"cookie", b"a=1 "), (b"cookie", b"b=2")]
+    restored = build_scope(environ_from(http_scope(headers=lines)), {})["headers"]
+    assert [field for field in restored if field[0] != b"host"] == lines
+
+
+@pytest.mark.parametrize(
+    "length", ["-1", "+1", "1_0", "x", "\u0661", "9" * 20, "5 5", "5\x0b", " "]
+)
 def test_an_invalid_content_length_is_refused(length: str) -> None:
     with pytest.raises(BadRequest, match="not a number of bytes"):
         body_length(environ_of(CONTENT_LENGTH=length))

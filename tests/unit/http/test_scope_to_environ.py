@@ -75,6 +75,33 @@ def test_content_length_with_transfer_encoding_is_refused() -> None:
         EnvironBuilder().build(http_scope("POST", headers=headers))
 
 
+@pytest.mark.parametrize("value", [b"5 ", b"\t5", b" \t 5 \t"])
+def test_space_around_a_content_length_is_not_part_of_it(value: bytes) -> None:
+    """RFC 9110, 5.5. uvicorn with httptools passes on what follows the value."""
+    headers = [(b"content-length", value)]
+    assert EnvironBuilder().build(http_scope("POST", headers=headers))["CONTENT_LENGTH"] == "5"
+
+
+@pytest.mark.parametrize("value", [b"", b" ", b"5 5", b"5\n", b"5\x0b", b"\xa05"])
+def test_other_space_in_a_content_length_is_refused(value: bytes) -> None:
+    headers = [(b"content-length", value)]
+    with pytest.raises(BadRequest, match="is not a number of bytes"):
+        EnvironBuilder().build(http_scope("POST", headers=headers))
+
+
+def test_space_around_repeated_values_is_not_part_of_them() -> None:
+    headers = [
+        *((b"host", b" a.example"), (b"host", b"a.example\t"), (b"content-length", b"5")),
+        *((b"content-length", b"5 "), (b"cookie", b"a=1 "), (b"cookie", b" b=2")),
+        *((b"x-list", b"1\t"), (b"x-list", b" 2 ")),
+    ]
+    environ = EnvironBuilder().build({**http_scope(), "headers": headers})
+    assert environ["HTTP_HOST"] == "a.example"
+    assert environ["CONTENT_LENGTH"] == "5"
+    assert environ["HTTP_COOKIE"] == "a=1; b=2"
+    assert environ["HTTP_X_LIST"] == "1,2"
+
+
 def test_conflicting_host_headers_are_refused() -> None:
     builder = EnvironBuilder()
     twice = [(b"host", b"a.example"), (b"host", b"a.example")]
