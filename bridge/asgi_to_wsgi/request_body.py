@@ -13,6 +13,9 @@ Rule 3. A body that is in memory already is read before the app starts: reading 
         answers without reading does not wait for a slow client, and the body of a client that
         expects ``100 Continue`` is not requested.
 Rule 4. A body that ends before its Content-Length, or whose input raises, has no clean end.
+Rule 5. An OSError of the input is the end of the connection. Any other error says more: gunicorn
+        raises one of its own for a malformed chunk, and middleware for a body that it limits. It is
+        kept for the server, which may have an answer to it, or logged.
 """
 
 from __future__ import annotations
@@ -35,6 +38,7 @@ class RequestBody:
     :param window: how many bytes to read at a time.
     :ivar wanted: the server thread is to read. Set by the loop, cleared by the server thread.
     :ivar is_read: no more bytes will follow. Set by the server thread.
+    :ivar error: what the input has raised, if it is no OSError. For the server thread.
     """
 
     def __init__(self, environ: Environ, length: int | None, window: int) -> None:
@@ -46,6 +50,7 @@ class RequestBody:
         self._message: Message | None = None
         self.wanted = False
         self.is_read = False
+        self.error: Exception | None = None
 
         if type(self._stream) is BytesIO:  # Rule 3
             data, more = self.read()
@@ -83,11 +88,11 @@ class RequestBody:
         left = self._left
         try:
             data = self._read_some(self._window if left is None else min(self._window, left))
+        except OSError as error:
+            logger.debug("reading wsgi.input raised %r", error)
+            return None, False
         except Exception as error:
-            # An OSError is the end of the connection. Anything else, such as the limit of a
-            # middleware or a bug in it, is reported here, because it is raised nowhere else.
-            level = logging.DEBUG if isinstance(error, OSError) else logging.WARNING
-            logger.log(level, "reading wsgi.input raised %r", error, exc_info=error)
+            self.error = error
             return None, False
         if left is None:
             self.is_read = not data

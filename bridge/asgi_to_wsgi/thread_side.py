@@ -22,10 +22,13 @@ Rule 4. A file is passed to the server together with ``start_response``, and eve
 Rule 5. What the app does right after its response may need this thread, so ``close()`` waits for
         the end of that step; but not longer than ``LAST_STEP_S``, because the server's connection
         is finished only after it. What the app does later runs elsewhere.
+Rule 6. An error of ``wsgi.input`` is raised to the server if the app does not answer: gunicorn
+        answers 400 to its own errors. Else it is a line in the log. Never both.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from contextvars import Context, copy_context
 from functools import partial
@@ -46,6 +49,8 @@ if TYPE_CHECKING:
     from bridge.asgi_to_wsgi.running_app import RunningApp
 
 __all__ = ["POLL_S", "ThreadSide", "sets_nothing"]
+
+logger = logging.getLogger("bridge.asgi_to_wsgi")
 
 POLL_S = 1.0
 """How often a thread with nothing to send checks that the loop runs and the client is there."""
@@ -233,6 +238,9 @@ class ThreadSide:
                 self._run_last_jobs(self._loop_side.sync_jobs)
         finally:
             self._release()
+            error = self._take_input_error()
+            if error is not None:  # Rule 6
+                logger.warning("%s: reading wsgi.input raised %r", self._app.name, error)
 
     def _run_last_jobs(self, jobs: SyncJobs) -> None:
         """Run the sync code of the step that completes the response, too.
@@ -273,12 +281,24 @@ class ThreadSide:
         not log, also for a response that the app's shutdown has cut."""
         error, self._loop_side.error = self._loop_side.error, None
         assert error is not None  # every call follows a check
+        if isinstance(error, ClientDisconnected) and not self._started:
+            input_error = self._take_input_error()
+            if input_error is not None:
+                return input_error
         is_quiet = isinstance(error, ClientDisconnected) or (
             self._started and isinstance(error, CutByShutdown)
         )
         if is_quiet and self._watch is not None:
             return self._watch.make_error()
         return raised_to_server(error, self._app.name, self._environ)
+
+    def _take_input_error(self) -> Exception | None:
+        """What ``wsgi.input`` has raised, once."""
+        body = self._loop_side.body
+        if body is None:
+            return None
+        error, body.error = body.error, None
+        return error
 
 
 def sets_nothing(context: Context) -> bool:

@@ -171,6 +171,8 @@ class WsgiToAsgi:
                 if message.get("more_body", False):
                     message = await self._buffer.fill(message, request.next_message)
                 if message["type"] == "http.disconnect":
+                    if announces_body(environ):
+                        await request.refuse_cut_body()
                     return
                 request.open_body(environ, message)
             job = ThreadSide(app, environ, scope, loop, response, self.options.strict)

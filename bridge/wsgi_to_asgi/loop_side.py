@@ -43,6 +43,7 @@ class LoopSide:
 
     __slots__ = (
         "_body",
+        "_body_cut",
         "_complete",
         "_declared",
         "_inbox",
@@ -71,6 +72,7 @@ class LoopSide:
         self._options = options
         self._listener: asyncio.Task[None] | None = None
         self._body: RequestBody | None = None  # only if it takes more than one message
+        self._body_cut = False
         self._declared: int | None = None
         self._received = 0
         self._started = False
@@ -152,6 +154,8 @@ class LoopSide:
             if message["type"] == "http.request":
                 return  # a server with more body than it announced: nothing follows from it
         self.disconnect()
+        if self._body_cut:
+            self._response.notify()
 
     async def _receive_body(self, body: RequestBody | None) -> Message:
         """Feed the body; returns the first message that is not part of it."""
@@ -160,6 +164,7 @@ class LoopSide:
                 await body.wait_for_room()
             message = await self._receive()
             if body is None or message["type"] != "http.request":
+                self._body_cut = body is not None
                 return message
             if not self._feed(body, message):
                 body = None
@@ -197,6 +202,8 @@ class LoopSide:
                 response.poll()
                 done, ended = job.done, job.ended
                 if self._complete or response.disconnected:
+                    if self._body_cut and not self._started:
+                        await self.refuse_cut_body()
                     continue
                 body = response.take()
                 if body or ended or self._has_stalled():
@@ -227,13 +234,25 @@ class LoopSide:
             await asyncio.wait((self._listener,), timeout=CANCEL_S)
             self._listener = None
         closes = scope.get("http_version", "1.1").startswith("1")
-        try:
-            for message in asgi_answer(408, BODY_TOO_SLOW, method=scope["method"], closes=closes):
-                await self._send(message)
-        except OSError as gone:  # as in _send_part
-            logger.debug("send() raised: %r", gone)
+        await self._answer(asgi_answer(408, BODY_TOO_SLOW, method=scope["method"], closes=closes))
         self._complete = True
         self.disconnect()
+
+    async def refuse_cut_body(self) -> None:
+        """Answer 400: the server has reported a disconnect in place of the rest of the body.
+
+        Usually nobody reads that, and servers drop it. But granian reports a malformed chunk so,
+        to a client that is still there, and answers 500 if the app does not.
+        """
+        self._started = True
+        await self._answer(asgi_answer(400, "The request body is incomplete or malformed"))
+
+    async def _answer(self, messages: list[Message]) -> None:
+        try:
+            for message in messages:
+                await self._send(message)
+        except OSError as error:  # as in _send_part
+            logger.debug("send() raised: %r", error)
 
     def _stop_listening(self) -> None:
         if self._listener is not None:

@@ -92,6 +92,14 @@ async def upload(scope: Scope, receive: Receive, send: Send) -> None:
         await as_json(send, facts)
 
 
+@route("/upload/any")
+async def upload_any(scope: Scope, receive: Receive, send: Send) -> None:
+    """Reads the body, and responds even if it is cut short."""
+    while (message := await receive())["type"] == "http.request" and message["more_body"]:
+        pass
+    await respond(send, str(message["type"]).encode())
+
+
 @route("/duplex")
 async def duplex(scope: Scope, receive: Receive, send: Send) -> None:
     """Sends each part of the body back at once, in upper case."""

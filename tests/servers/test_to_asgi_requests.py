@@ -11,7 +11,7 @@ import pytest
 from tests.apps.wsgi_uploads import READERS
 from tests.conftest import BUFFERED, LiveServer
 from tests.harness.control import Control
-from tests.harness.http import Aborted, Fields, exchange_raw, split_responses
+from tests.harness.http import Aborted, Fields, Stream, exchange_raw, split_responses
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 BIG = bytes(range(256)) * 81920  # 20 MiB
@@ -210,6 +210,40 @@ def test_a_truncated_chunked_body_is_not_a_clean_end(
 
     (ended,) = control.expect(key, "ended")
     assert ended["error"], f"the app read {ended['length']} bytes and a clean end"
+
+
+BROKEN_CHUNKS = {
+    "size": [b"ZZ\r\nhello\r\n0\r\n\r\n"],
+    "later size": [b"5\r\nhello\r\n", b"ZZ\r\nhello\r\n0\r\n\r\n"],
+    "end": [b"5\r\nhelloXX3\r\nabc\r\n0\r\n\r\n"],
+    "later end": [b"5\r\nhello", b"XX3\r\nabc\r\n0\r\n\r\n"],
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN_CHUNKS)
+@pytest.mark.parametrize("how", ["cut", "unread"])
+def test_a_broken_chunk_is_answered_once_with_400(
+    http1_server: LiveServer, control: Control, key: str, broken: str, how: str
+) -> None:
+    """By the server; by bridge on granian, which reports a disconnect and takes an answer."""
+    path = f"/upload/{how}?key={key}" if how == "cut" else f"/hold?key={key}"
+    head = f"POST {path} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n".encode()
+    first, *rest = BROKEN_CHUNKS[broken]
+    stream = Stream(http1_server.port)
+    stream.send(head + first)
+    if rest and how == "cut" and http1_server.name != "daphne":
+        control.expect(key, "reading")
+    for part in rest:
+        stream.send(part)
+
+    data = stream.rest()
+    control.open(key, "hold")
+    stream.close()
+
+    assert data.startswith(b"HTTP/1.1 400 "), data
+    assert data.count(b"HTTP/1.1 ") == 1
+    assert http1_server.client.fetch("GET", "/").status == 200
+    assert "Traceback" not in http1_server.log()
 
 
 def test_a_truncated_body_is_not_logged_as_an_error(

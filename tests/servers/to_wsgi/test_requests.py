@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.harness.control import Control
-from tests.harness.http import Fields
-from tests.servers.to_wsgi.conftest import BODY_WINDOW, LiveWsgiServer
+from tests.harness.http import Fields, exchange_raw, split_responses
+from tests.servers.to_wsgi.conftest import BODY_WINDOW, LiveWsgiServer, WsgiServers
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 BIG = bytes(range(256)) * 20480  # 5 MiB
@@ -125,6 +125,58 @@ def test_a_chunked_body_is_a_411_on_servers_that_do_not_decode_it(
     response = exchange.read()  # does not wait for the body
     assert response.status == 411
     assert b"Content-Length" in response.body
+
+
+def test_space_around_a_content_length_is_ignored(wsgi_server: LiveWsgiServer) -> None:
+    fields = b"content-length: \t5 \t\r\nconnection: close"
+    request = b"POST /upload HTTP/1.1\r\nhost: x\r\n" + fields + b"\r\n\r\nhello"
+
+    (response,) = split_responses(exchange_raw(wsgi_server.port, request), ["POST"])
+
+    assert (response.status, response.json()["length"]) == (200, 5)
+
+
+BROKEN_CHUNKS = {
+    "size": b"ZZ\r\nhello\r\n0\r\n\r\n",
+    "second size": b"5\r\nhello\r\nZZ\r\nhello\r\n0\r\n\r\n",
+    "end": b"5\r\nhelloXX3\r\nabc\r\n0\r\n\r\n",
+}
+
+
+def send_broken_chunk(live_server: LiveWsgiServer, path: str, broken: str) -> bytes:
+    head = f"POST {path} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+    return exchange_raw(live_server.port, head.encode() + BROKEN_CHUNKS[broken])
+
+
+@pytest.mark.parametrize("name", ["gunicorn-sync", "gunicorn-gthread", "waitress"])
+@pytest.mark.parametrize("broken", BROKEN_CHUNKS)
+def test_a_broken_chunk_is_a_400_and_at_most_one_line_in_the_log(
+    wsgi_servers: WsgiServers, name: str, broken: str
+) -> None:
+    """The answer and the line are gunicorn's own, as for a native app. waitress logs nothing.
+
+    Not on granian, whose ``wsgi.input`` ends there as if the body were complete, nor on the
+    development servers: wsgiref decodes no chunks, and Werkzeug's reports an ``OSError``, as for a
+    disconnect.
+    """
+    live_server = wsgi_servers.get(name)
+    data = send_broken_chunk(live_server, "/upload", broken)
+
+    assert data.startswith(b"HTTP/1.1 400 "), data
+    assert data.count(b"HTTP/1.1 ") == 1
+    assert live_server.client.fetch("GET", "/").status == 200
+    lines = live_server.log().splitlines()
+    assert len(lines) == (name != "waitress"), lines
+    assert "Traceback" not in live_server.log()
+
+
+@pytest.mark.parametrize("broken", BROKEN_CHUNKS)
+def test_an_app_may_answer_to_a_broken_chunk(gthread_server: LiveWsgiServer, broken: str) -> None:
+    data = send_broken_chunk(gthread_server, "/upload/any", broken)
+
+    assert data.startswith(b"HTTP/1.1 200 "), data
+    (line,) = gthread_server.log(wait_for="reading wsgi.input raised").splitlines()
+    assert "reading wsgi.input raised" in line
 
 
 def test_the_app_starts_before_the_body_ends(

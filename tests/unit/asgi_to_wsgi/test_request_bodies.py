@@ -15,6 +15,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 import bridge
+from bridge.errors import ClientDisconnected
 from bridge.types import Message, Receive, Scope, Send
 from tests.harness.wsgi import TIMEOUT_S, Background, FedInput, call, environ_of
 from tests.unit.asgi_to_wsgi.apps import http_app, piece, read_all, respond, start
@@ -197,7 +198,9 @@ def test_a_truncated_body_is_a_disconnect(to_wsgi: ToWsgi, arrived: bytes) -> No
 def test_an_error_of_the_input_is_a_disconnect(
     to_wsgi: ToWsgi, caplog: pytest.LogCaptureFixture, error: Exception, level: str
 ) -> None:
-    """Middleware that limits uploads raises an error of its own, which must be logged."""
+    """Middleware that limits uploads raises an error of its own, which must be logged: in a line,
+    because a client can cause it.
+    """
     caplog.set_level("DEBUG", logger="bridge")
     stream = FedInput()
     stream.feed(b"four", error)
@@ -206,7 +209,53 @@ def test_an_error_of_the_input_is_a_disconnect(
     response = call(to_wsgi(return_messages), environ, validate=False)
 
     assert response.body == b"four http.request http.disconnect http.disconnect"
-    assert [r.levelname for r in caplog.records if "reading wsgi.input" in r.message] == [level]
+    lines = [record for record in caplog.records if "reading wsgi.input" in record.message]
+    assert [(line.levelname, line.exc_info) for line in lines] == [(level, None)]
+    assert repr(error) in lines[0].message
+
+
+async def gives_up(scope: Scope, receive: Receive, send: Send) -> None:
+    """Reads the body, and returns at a disconnect, as Starlette does."""
+    while (await receive())["type"] == "http.request":
+        pass
+
+
+async def gives_up_late(scope: Scope, receive: Receive, send: Send) -> None:
+    """The same, after the beginning of its response."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"part", "more_body": True})
+    await gives_up(scope, receive, send)
+
+
+def test_an_error_of_the_input_is_raised_to_the_server_if_the_app_does_not_answer(
+    to_wsgi: ToWsgi, caplog: pytest.LogCaptureFixture
+) -> None:
+    """gunicorn answers 400 to its own error for a malformed chunk, as for a native app."""
+    error = ValueError("malformed chunk")
+    stream = FedInput()
+    stream.feed(b"four", error)
+    environ = environ_of("POST", keys={**CHUNKED, "wsgi.input": stream})
+
+    with pytest.raises(ValueError, match="malformed chunk") as raised:
+        call(to_wsgi(gives_up, lifespan="off"), environ, validate=False)
+
+    assert raised.value is error
+    assert caplog.records == []
+
+
+def test_after_the_beginning_of_the_response_it_is_logged_in_a_line(
+    to_wsgi: ToWsgi, caplog: pytest.LogCaptureFixture
+) -> None:
+    stream = FedInput()
+    stream.feed(b"four", ValueError("malformed chunk"))
+    environ = environ_of("POST", keys={**CHUNKED, "wsgi.input": stream})
+
+    with pytest.raises(ClientDisconnected):
+        call(to_wsgi(gives_up_late, lifespan="off"), environ, validate=False)
+
+    (line,) = caplog.records
+    assert "gives_up_late: reading wsgi.input raised ValueError('malformed chunk')" in line.message
+    assert line.exc_info is None
 
 
 def test_no_response_to_a_truncated_request_is_not_an_error_of_the_app(
