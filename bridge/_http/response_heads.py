@@ -34,6 +34,7 @@ from bridge.types import Message, RawHeaders, ResponseHeaders
 __all__ = [
     "AsgiHead",
     "WsgiHead",
+    "check_websocket_headers",
     "early_hints_for_wsgi",
     "head_for_asgi",
     "head_for_wsgi",
@@ -312,6 +313,23 @@ def _decode_field(item: object) -> tuple[str | None, str]:
         name = "content-length"
     _learned_raw_names.learn(bytes(raw_name), name, len(raw_name))
     return name, raw_value.decode("latin-1").strip(OWS)
+
+
+# -- the handshake of a WebSocket ------------------------------------------------------------------
+
+
+def check_websocket_headers(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
+    """Check the headers with which an app accepts a WebSocket on its socket. They are parsed, so
+    the names are tokens.
+
+    :raises AppProtocolError: a value has a control character.
+    """
+    checked: RawHeaders = []
+    for name, value in headers:
+        where = f"WebSocket handshake of the app: value of header {name.decode('latin-1')!r}"
+        _check_value(where, value.decode("latin-1"))
+        checked.append((bytes(name), bytes(value)))
+    return checked
 
 
 # -- both ------------------------------------------------------------------------------------------

@@ -46,7 +46,8 @@ from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from bridge._http.answers import refused_websocket
 from bridge._http.client_text import ClientText, literal
-from bridge._http.rules import BadRequest
+from bridge._http.response_heads import check_websocket_headers
+from bridge._http.rules import BadRequest, is_token
 from bridge._http.scope_to_environ import EnvironBuilder
 from bridge._threads.context import adopt_changes
 from bridge._threads.job import JobWithEnd
@@ -215,9 +216,10 @@ class _RawWebSocket:
 
     def _request(self) -> Scope:
         """The handshake as an HTTP request: wsproto's, with the other headers of the client."""
-        handshake = self._protocol.send(
-            Request(host="app", target="/", subprotocols=self._scope.get("subprotocols") or [])
-        )
+        offered = self._scope.get("subprotocols") or []
+        # hypercorn passes on what is between two commas, and wsproto cannot send just anything.
+        subprotocols = [name for name in offered if is_token(name)]
+        handshake = self._protocol.send(Request(host="app", target="/", subprotocols=subprotocols))
         lines = [line.partition(b": ") for line in handshake.split(b"\r\n")[1:] if line]
         own: RawHeaders = [(name.lower(), value) for name, _, value in lines]
         others = [(name, value) for name, value in self._scope["headers"] if name not in _HANDSHAKE]
@@ -285,13 +287,24 @@ class _RawWebSocket:
                 self._protocol.receive_data(data)
                 for event in self._protocol.events():
                     await self._pass_on(event)
+            except AppProtocolError as error:
+                await self._refuse_app(error)
             except RemoteProtocolError as error:
-                self._fault = AppProtocolError(f"the app broke RFC 6455 on its socket: {error}")
-                await self._close(INTERNAL_ERROR, "")
-                self._ended = True
+                broken = f"the app broke RFC 6455 on its socket: {error}"
+                await self._refuse_app(AppProtocolError(broken))
             except Exception as error:
                 self._fault = error  # the server's send() failed; raised to it at the end
                 self._ended = True
+
+    async def _refuse_app(self, fault: AppProtocolError) -> None:
+        """End the WebSocket of an app that has broken a rule. Its socket ends, too."""
+        self._fault = fault
+        with suppress(OSError):
+            self._our_end.shutdown(socket.SHUT_WR)
+        if self._accepted:
+            await self._close(INTERNAL_ERROR, "")
+        else:
+            await self._deny(500, [], b"")
 
     async def _pass_on(self, event: Event) -> None:
         if isinstance(event, (TextMessage, BytesMessage)):
@@ -307,7 +320,7 @@ class _RawWebSocket:
             self._pong = asyncio.create_task(self._write(event.response()))
 
     async def _accept(self, event: AcceptConnection) -> None:
-        headers = [(bytes(name), bytes(value)) for name, value in event.extra_headers]
+        headers = check_websocket_headers(event.extra_headers)
         self._accepted = True
         await self._send_to_client(
             {"type": "websocket.accept", "subprotocol": event.subprotocol, "headers": headers}
