@@ -9,15 +9,17 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import pytest
 
+import bridge
 from bridge.errors import AppProtocolError
 from bridge.types import Environ, StartResponse
 from tests.apps.wsgi_routes import PLAIN
 from tests.conformance.conftest import ToAsgi
 from tests.conformance.test_pep3333 import Body
-from tests.harness.asgi import Exchange, call, http_scope
+from tests.harness.asgi import Exchange, call, http_scope, lifespan
 
 Logged = Callable[[], list[str]]
 WAYS = ["list", "parts", "iterator", "write", "write-and-list"]
@@ -157,6 +159,25 @@ def test_a_body_that_is_too_short_stays_an_error(to_asgi: ToAsgi, how: str, stri
 
     with pytest.raises(AppProtocolError, match="Content-Length"):
         call(to_asgi(app, strict=strict), http_scope())
+
+
+@pytest.mark.parametrize(
+    "make", [bridge.universal, lambda app, **o: bridge.Router({"/": app}, **o)]
+)
+def test_routers_and_universal_apps_pass_the_option_on(make: Any, logged: Logged) -> None:
+    async def status(strict: bool) -> list[Any]:
+        site = make(LongApp("list", 3, [b"0123"]), strict=strict)
+        async with lifespan(site), Exchange(site, http_scope()) as exchange:
+            exchange.feed()
+            return [await asyncio.gather(exchange.wait(), return_exceptions=True), exchange.sent]
+
+    (error,), sent = asyncio.run(status(True))
+    assert isinstance(error, AppProtocolError)
+    assert sent == []
+    (error,), sent = asyncio.run(status(False))
+    assert error is None
+    assert sent[-1]["body"] == b"012"
+    assert len(logged()) == 1
 
 
 @pytest.mark.parametrize("how", WAYS)

@@ -67,6 +67,7 @@ from django.http import (  # noqa: E402
     FileResponse,
     Http404,
     HttpRequest,
+    HttpResponse,
     JsonResponse,
     StreamingHttpResponse,
 )
@@ -167,6 +168,11 @@ def echo(request: HttpRequest) -> JsonResponse:
     if "x-key" in request.headers:
         report(request.headers["x-key"], "reading")
     return JsonResponse(facts(request, kind="sync", body=request.body.decode()))
+
+
+def too_long(request: HttpRequest) -> HttpResponse:
+    """A body that is longer than its Content-Length."""
+    return HttpResponse(b"0123456789", headers={"Content-Length": "4"})
 
 
 def read(request: HttpRequest) -> JsonResponse:

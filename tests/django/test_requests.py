@@ -306,3 +306,18 @@ def test_a_header_with_an_underscore_can_be_refused(project: Projects, path: str
 
     assert site.client.fetch("GET", path, [("x_spoofed", "yes")]).status == 400
     assert ask(site, path)["kind"] in path
+
+
+def test_a_body_longer_than_its_length_is_cut_with_a_warning(project: Projects) -> None:
+    site = project()
+
+    assert site.client.fetch("GET", "/too-long/").body == b"0123"
+    log = site.log(wait_for="sent more than its Content-Length of 4 bytes for '/too-long/'")
+    assert "Traceback" not in log
+
+
+def test_a_body_longer_than_its_length_is_an_error_with_strict(project: Projects) -> None:
+    site = project(options={"strict": True})
+
+    assert site.client.fetch("GET", "/too-long/").status == 500
+    assert "longer than its Content-Length" in site.log(wait_for="AppProtocolError")

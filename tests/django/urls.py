@@ -96,6 +96,7 @@ urlpatterns: list[Any] = [
     path("static/shadowed/", async_view),
     path("echo/", csrf_exempt(project.echo)),
     path("read/", csrf_exempt(project.read)),
+    path("too-long/", project.too_long),
     path("upload/", csrf_exempt(project.upload)),
     path("kept-alive/sync/", project.kept_alive),
     path("kept-alive/async/", project.async_kept_alive),

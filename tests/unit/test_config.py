@@ -35,6 +35,8 @@ def app(environ: Any, start_response: Any) -> list[bytes]:
         ("shutdown_timeout_s", float("nan"), "a number above 0"),
         ("underscore_headers", "dorp", "one of 'drop', 'keep', 'refuse'"),
         ("trusted_environ", {"REMOTE_USER": "x"}, "None or a callable"),
+        ("strict", 1, "True or False"),
+        ("strict", None, "True or False"),
         ("executor", 5, "None or a concurrent.futures.Executor"),
     ],
 )

@@ -99,6 +99,15 @@ def test_a_violation_before_the_body_is_a_500_and_logged(
     assert still_serves(gthread_server)
 
 
+def test_a_control_character_in_a_header_is_a_500_that_names_it(
+    wsgi_server: LiveWsgiServer,
+) -> None:
+    assert wsgi_server.client.fetch("GET", "/faulty/control_header").status == 500
+    if wsgi_server.name != "granian-wsgi":  # it does not log exceptions of an app
+        assert logged(wsgi_server, BEFORE["control_header"][1]) == 1
+    assert still_serves(wsgi_server)
+
+
 @pytest.mark.parametrize("name", MIDDLE)
 def test_a_violation_after_the_first_chunk_aborts_the_response(
     gthread_server: LiveWsgiServer, name: str

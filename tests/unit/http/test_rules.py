@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from bridge._http.rules import (
+    BadRequest,
     has_control_character,
     is_token,
     left_after,
     parse_length,
+    request_length,
     too_short,
 )
 from bridge.errors import AppProtocolError
@@ -56,6 +58,17 @@ def test_a_decimal_number_is_a_length(value: str | bytes, length: int) -> None:
 )
 def test_anything_else_is_not_a_length(value: str | bytes) -> None:
     assert parse_length(value) is None
+
+
+@pytest.mark.parametrize("value", ["5", " 5", "5\t", "\t 5 \t", "05 "])
+def test_the_length_of_a_request_may_have_space_around_it(value: str) -> None:
+    assert request_length(value) == 5
+
+
+@pytest.mark.parametrize("value", ["", " ", "5 5", "5\n", "\x0b5", "\xa05", "-5", "5,5"])
+def test_another_length_of_a_request_is_a_bad_request(value: str) -> None:
+    with pytest.raises(BadRequest, match="is not a number of bytes"):
+        request_length(value)
 
 
 @pytest.mark.parametrize(("size", "left", "rest"), [(0, 0, 0), (3, 10, 7), (10, 10, 0)])

@@ -55,7 +55,10 @@ async def connect(app: RawApp, subprotocols: list[str] | None = None) -> list[Me
         "scheme": "ws",
         "subprotocols": subprotocols or [],
     }
-    messages = [{"type": "websocket.connect"}, {"type": "websocket.disconnect", "code": 1001}]
+    messages: list[Message] = [
+        {"type": "websocket.connect"},
+        {"type": "websocket.disconnect", "code": 1001},
+    ]
 
     async def receive() -> Message:
         return messages.pop(0)
