@@ -22,8 +22,9 @@ Rule 4. A file is passed to the server together with ``start_response``, and eve
 Rule 5. What the app does right after its response may need this thread, so ``close()`` waits for
         the end of that step; but not longer than ``LAST_STEP_S``, because the server's connection
         is finished only after it. What the app does later runs elsewhere.
-Rule 6. An error of ``wsgi.input`` is raised to the server if the app does not answer: gunicorn
-        answers 400 to its own errors. Else it is a line in the log. Never both.
+Rule 6. An error of ``wsgi.input`` that is no OSError is raised to the server, unless the app has
+        begun to answer: gunicorn answers 400 to its own error for a malformed chunk, and logs a
+        line. The app is disconnected. Else the error is a line in the log. Never both.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ class ThreadSide:
     def respond(self, start_response: StartResponse) -> Iterable[bytes]:
         """Wait for the beginning of the response.
 
-        :raises Exception: what the app raised, if it has not begun one.
+        :raises Exception: what the app or ``wsgi.input`` raised, if there is none.
         """
         loop_side = self._loop_side
         try:
@@ -141,7 +142,12 @@ class ThreadSide:
             return
         body = loop_side.body
         if body is not None and body.wanted:
-            self._app.inbox.post(partial(loop_side.feed_body, *body.read()))
+            piece = body.read()
+            error = body.error
+            if error is not None and not (self._started or loop_side.finished or loop_side.chunks):
+                body.error = None  # raised instead of logged: Rule 6
+                raise error
+            self._app.inbox.post(partial(loop_side.feed_body, *piece))
         else:
             loop_side.wakeup.acquire(timeout=left_s)
 
@@ -238,8 +244,9 @@ class ThreadSide:
                 self._run_last_jobs(self._loop_side.sync_jobs)
         finally:
             self._release()
-            error = self._take_input_error()
-            if error is not None:  # Rule 6
+            body = self._loop_side.body
+            if body is not None and body.error is not None:  # Rule 6
+                error, body.error = body.error, None
                 logger.warning("%s: reading wsgi.input raised %r", self._app.name, error)
 
     def _run_last_jobs(self, jobs: SyncJobs) -> None:
@@ -281,24 +288,12 @@ class ThreadSide:
         not log, also for a response that the app's shutdown has cut."""
         error, self._loop_side.error = self._loop_side.error, None
         assert error is not None  # every call follows a check
-        if isinstance(error, ClientDisconnected) and not self._started:
-            input_error = self._take_input_error()
-            if input_error is not None:
-                return input_error
         is_quiet = isinstance(error, ClientDisconnected) or (
             self._started and isinstance(error, CutByShutdown)
         )
         if is_quiet and self._watch is not None:
             return self._watch.make_error()
         return raised_to_server(error, self._app.name, self._environ)
-
-    def _take_input_error(self) -> Exception | None:
-        """What ``wsgi.input`` has raised, once."""
-        body = self._loop_side.body
-        if body is None:
-            return None
-        error, body.error = body.error, None
-        return error
 
 
 def sets_nothing(context: Context) -> bool:
