@@ -236,7 +236,7 @@ def _restore_lines(headers: RawHeaders, originals: RawHeaders) -> RawHeaders:
     """The lines that were joined for the environ, where its value is still theirs."""
     lines: dict[bytes, list[bytes]] = {}
     for name, value in originals:
-        lines.setdefault(bytes(name).lower(), []).append(bytes(value).strip(_OWS))
+        lines.setdefault(bytes(name).lower(), []).append(bytes(value))
     unchanged = {
         name
         for name, value in headers

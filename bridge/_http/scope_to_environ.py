@@ -184,14 +184,13 @@ class EnvironBuilder:
                 f"{len(lines)} lines of one header ({ClientText(key)}); "
                 f"at most {self._duplicate_header_limit} are accepted"
             )
-        lines = [line.strip(OWS) for line in lines]
         if key in _SINGLE:
-            if len(set(lines)) > 1:
-                one, other = list(dict.fromkeys(lines))[:2]
+            one, *others = dict.fromkeys(line.strip(OWS) for line in lines)
+            if others:
                 raise BadRequest(
-                    f"conflicting {_SINGLE[key]}: {ClientText(one)}, {ClientText(other)}"
+                    f"conflicting {_SINGLE[key]}: {ClientText(one)}, {ClientText(others[0])}"
                 )
-            return lines[0]
+            return one
         if key == "HTTP_COOKIE":
             return "; ".join(lines)  # RFC 6265, 5.4; RFC 9113, 8.2.3
         return ",".join(lines)  # RFC 9110, 5.2

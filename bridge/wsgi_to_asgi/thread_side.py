@@ -277,7 +277,8 @@ class ThreadSide(Job):
         if self.head is None and not self._drops_body:
             message = self._plan_file(wrapper, head.content_length)
         if message is None:
-            wrapper.left = head.content_length  # PEP 3333: a file is sent up to there
+            # PEP 3333: a file is sent up to there
+            wrapper.left = head.content_length if self.head is None else self._left
             wrapper.blksize = max(wrapper.blksize, min(self.body.window, FILE_BLOCK))
             self._send_iterable(wrapper)
             return

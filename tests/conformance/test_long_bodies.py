@@ -143,6 +143,18 @@ def test_a_wrapped_file_may_be_longer(to_asgi: ToAsgi, logged: Logged, strict: b
     assert logged() == []
 
 
+def test_a_wrapped_file_may_be_longer_than_what_write_has_left(
+    to_asgi: ToAsgi, logged: Logged
+) -> None:
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", [*PLAIN, ("Content-Length", "5")])(b"ab")
+        wrapped: Iterable[bytes] = environ["wsgi.file_wrapper"](io.BytesIO(b"0123456789"))
+        return wrapped
+
+    assert call(to_asgi(app), http_scope()).body == b"ab012"
+    assert logged() == []
+
+
 def test_a_wrapped_file_inside_another_iterable_is_cut(to_asgi: ToAsgi, logged: Logged) -> None:
     def app(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
         start_response("200 OK", [*PLAIN, ("Content-Length", "5")])

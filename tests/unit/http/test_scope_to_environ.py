@@ -89,17 +89,12 @@ def test_other_space_in_a_content_length_is_refused(value: bytes) -> None:
         EnvironBuilder().build(http_scope("POST", headers=headers))
 
 
-def test_space_around_repeated_values_is_not_part_of_them() -> None:
-    headers = [
-        *((b"host", b" a.example"), (b"host", b"a.example\t"), (b"content-length", b"5")),
-        *((b"content-length", b"5 "), (b"cookie", b"a=1 "), (b"cookie", b" b=2")),
-        *((b"x-list", b"1\t"), (b"x-list", b" 2 ")),
-    ]
-    environ = EnvironBuilder().build({**http_scope(), "headers": headers})
+def test_values_that_differ_in_the_space_around_them_do_not_conflict() -> None:
+    hosts = [(b"host", b" a.example"), (b"host", b"a.example\t")]
+    lengths = [(b"content-length", b"5"), (b"content-length", b"5 ")]
+    environ = EnvironBuilder().build({**http_scope(), "headers": hosts + lengths})
     assert environ["HTTP_HOST"] == "a.example"
     assert environ["CONTENT_LENGTH"] == "5"
-    assert environ["HTTP_COOKIE"] == "a=1; b=2"
-    assert environ["HTTP_X_LIST"] == "1,2"
 
 
 def test_conflicting_host_headers_are_refused() -> None:
