@@ -109,10 +109,10 @@ def is_websocket(environ: Environ) -> bool:
     ignored (RFC 9110, 7.8), as ASGI servers do: the request is an ordinary one.
     """
     upgrade: str = environ.get("HTTP_UPGRADE", "")
-    if upgrade.lower() != "websocket" or environ["REQUEST_METHOD"] != "GET":
+    if upgrade.strip(OWS).lower() != "websocket" or environ["REQUEST_METHOD"] != "GET":
         return False
     options: str = environ.get("HTTP_CONNECTION", "")
-    asks = "upgrade" in [option.strip(" \t").lower() for option in options.split(",")]
+    asks = "upgrade" in [option.strip(OWS).lower() for option in options.split(",")]
     return asks and environ.get("SERVER_PROTOCOL") != "HTTP/1.0"
 
 

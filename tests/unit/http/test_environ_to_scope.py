@@ -294,6 +294,7 @@ HANDSHAKE = {"HTTP_UPGRADE": "websocket", "HTTP_CONNECTION": "Upgrade"}
     [
         {},
         {"HTTP_UPGRADE": "WebSocket"},
+        {"HTTP_UPGRADE": " websocket\t"},
         {"HTTP_CONNECTION": "upgrade"},
         {"HTTP_CONNECTION": "keep-alive,\tUpgrade"},
     ],
