@@ -40,6 +40,7 @@ LOGGED = {
         "self.options.shutdown_timeout_s",
         "self.thread.stack()",
     },
+    "asgi_to_wsgi/thread_side.py": {"self._app.name"},
     "cli/servers/waitress.py": {"dispatcher.active_count", "grace_s"},
     "contrib/django/application.py": {
         "len(links)",
@@ -58,8 +59,12 @@ LOGGED = {
         "pool.stats().running",
         "self.options.shutdown_timeout_s",
     },
-    "wsgi_to_asgi/loop_side.py": {"error", "gone"},
-    "wsgi_to_asgi/thread_side.py": {"error"},
+    "wsgi_to_asgi/loop_side.py": {"error"},
+    "wsgi_to_asgi/thread_side.py": {
+        "error",
+        "self._app",
+        "self.require_head().content_length",
+    },
     "wsgi_to_asgi/websocket.py": {"error", "self._slots.taken"},
 }
 """What log calls may format as it is: names, numbers and options of bridge and of the app, and
@@ -89,6 +94,7 @@ IN_MESSAGES = {
     "_http/paths.py": {"root"},
     "_http/response_heads.py": {
         "_CLASSES.get(code // 100, 'Unknown')",
+        "_NO_CONTROL",
         "_TOKEN_CHARACTERS",
         "_kind(status)",
         "_shape(item)",

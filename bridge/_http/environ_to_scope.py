@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from bridge._http.client_text import literal
 from bridge._http.header_names import KNOWN_NAMES
 from bridge._http.learning_table import LearningTable
 from bridge._http.paths import NO_PATH, is_path, normal_root, quoted

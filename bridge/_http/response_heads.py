@@ -326,7 +326,7 @@ def check_websocket_headers(headers: Iterable[tuple[bytes, bytes]]) -> RawHeader
     """
     checked: RawHeaders = []
     for name, value in headers:
-        where = f"WebSocket handshake of the app: value of header {name.decode('latin-1')!r}"
+        where = f"WebSocket handshake of the app: value of header {literal(name.decode('latin-1'))}"
         _check_value(where, value.decode("latin-1"))
         checked.append((bytes(name), bytes(value)))
     return checked

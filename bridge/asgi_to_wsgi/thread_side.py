@@ -36,6 +36,7 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from bridge._http.client_text import literal
 from bridge._http.sendfile import FileWrapper
 from bridge._threads.context import ContextOverlay
 from bridge.asgi_to_wsgi.client_watch import watch_client
@@ -247,7 +248,7 @@ class ThreadSide:
             body = self._loop_side.body
             if body is not None and body.error is not None:  # Rule 6
                 error, body.error = body.error, None
-                logger.warning("%s: reading wsgi.input raised %r", self._app.name, error)
+                logger.warning("%s: reading wsgi.input raised %s", self._app.name, literal(error))
 
     def _run_last_jobs(self, jobs: SyncJobs) -> None:
         """Run the sync code of the step that completes the response, too.

@@ -25,7 +25,7 @@ from time import monotonic
 from typing import Any
 
 from bridge._frameworks.werkzeug import wrapper_of_range
-from bridge._http.client_text import literal
+from bridge._http.client_text import ClientText, literal
 from bridge._http.response_heads import AsgiHead, head_for_asgi
 from bridge._http.rules import too_long, too_short
 from bridge._http.sendfile import PATHSEND, FileWrapper, is_at, plan_file
@@ -338,10 +338,10 @@ class ThreadSide(Job):
         if not self._cut:
             self._cut = True
             logger.warning(
-                "%r sent more than its Content-Length of %s bytes for %r; the rest is dropped",
+                "%r sent more than its Content-Length of %s bytes for %s; the rest is dropped",
                 self._app,
                 self.require_head().content_length,
-                self._scope["path"],
+                ClientText(self._scope["path"]),
             )
 
     def _commit(self, size: int) -> None:

@@ -63,7 +63,7 @@ def test_the_rest_is_not_sent_and_one_warning_is_logged(
     assert response.header_values("content-length") == [str(length)]
     (warning,) = logged()
     assert "<the long app>" in warning
-    assert "'/the/path'" in warning
+    assert "for /the/path;" in warning
     assert f"Content-Length of {length} bytes" in warning
     assert all(record.exc_info is None for record in caplog.records)
 

@@ -14,7 +14,7 @@ from tests.harness.control import Control
 from tests.harness.http import Aborted, exchange_raw, split_responses
 
 LENGTH = 6
-REST = "sent more than its Content-Length of 6 bytes for '/long'; the rest is dropped"
+REST = "sent more than its Content-Length of 6 bytes for /long; the rest is dropped"
 
 
 def test_the_rest_is_dropped_and_logged_once(
