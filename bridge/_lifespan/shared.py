@@ -18,7 +18,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import threading
 import traceback
 from asyncio import AbstractEventLoop, Task
 from collections.abc import Awaitable, Callable, Sequence
@@ -29,6 +28,7 @@ from weakref import WeakSet
 
 from bridge._lifespan.many import Lifespans, MountedApp
 from bridge._threads import process
+from bridge._threads.locks import GreenletMutex
 from bridge.errors import LifespanFailed
 from bridge.types import Receive, Scope, Send
 
@@ -64,7 +64,7 @@ class SharedLifespan:
         _all.add(self)
 
     def _reset(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = GreenletMutex()
         self._lifespans = Lifespans()
         self._users = 0
         self._started: Future[None] | None = None

@@ -7,12 +7,12 @@ job is run or discarded, whatever the executor does with it.
 from __future__ import annotations
 
 import asyncio
-import threading
 from concurrent.futures import Executor, Future
 from functools import partial
 from typing import Any
 
 from bridge._threads.job import Job, drop_error
+from bridge._threads.locks import RealMutex
 from bridge._threads.pool import LateJobs, Meter
 from bridge.errors import PoolClosed, PoolSaturated
 from bridge.types import PoolStats
@@ -30,7 +30,7 @@ class BorrowedPool:
     def __init__(self, executor: Executor, *, backlog: int) -> None:
         self.executor = executor
         self.backlog = backlog
-        self._lock = threading.Lock()
+        self._lock = RealMutex()
         self._jobs: set[Job] = set()  # those that wait
         self._meter = Meter()
         self._late_jobs = LateJobs(self._jobs)

@@ -25,7 +25,7 @@ from collections.abc import Callable
 from contextvars import Context
 from weakref import WeakKeyDictionary, ref
 
-from bridge._threads.real_threads import RealLock
+from bridge._threads.locks import RealMutex
 
 __all__ = ["LoopInbox", "inbox_of"]
 
@@ -49,7 +49,7 @@ class LoopInbox:
         self._awake = False
         self._fd = -1  # the eventfd
         self._has_no_eventfd = False
-        self.lock = RealLock()
+        self.lock = RealMutex()
         self.wakeups = 0
 
     def __del__(self) -> None:

@@ -29,6 +29,7 @@ from time import monotonic
 from typing import Any, TypeVar
 
 from bridge._threads import process
+from bridge._threads.locks import GreenletMutex
 from bridge._threads.loop_inbox import LoopInbox, inbox_of
 from bridge._threads.real_threads import RealThread
 from bridge.errors import DeadlockError
@@ -43,7 +44,7 @@ T = TypeVar("T")
 WIND_DOWN_S = 5.0
 STALL_S = 1.0
 
-_lock = threading.Lock()
+_lock = GreenletMutex()
 _threads: dict[LoopFactory | None, LoopThread] = {}
 _inherited: list[LoopThread] = []
 
@@ -71,8 +72,13 @@ class LoopThread(RealThread):
 
         :raises BaseException: whatever the loop factory raised.
         """
-        self.start()
-        self._loop_made.result()  # ends as soon as the factory returns or raises
+        try:
+            self.start()
+            self._loop_made.result()  # ends as soon as the factory returns or raises
+        except BaseException:  # of the factory, or of a signal handler: nothing will use the loop
+            self._stopping = True
+            self._loop_made.add_done_callback(self._stop_unused)
+            raise
 
     def run(self) -> None:
         try:
@@ -104,6 +110,10 @@ class LoopThread(RealThread):
             if _threads.get(self.factory) is self:
                 del _threads[self.factory]
         self.inbox.post(self._stop_loop)
+
+    def _stop_unused(self, loop_made: Future[None]) -> None:
+        if loop_made.exception() is None:
+            self.inbox.post(self._stop_loop)
 
     def _stop_loop(self) -> None:
         self._stopping = True
@@ -249,7 +259,7 @@ else:
 
 def _forget_loops() -> None:
     global _lock
-    _lock = threading.Lock()  # another thread may have held it
+    _lock = GreenletMutex()  # another thread may have held it
     _inherited.extend(_threads.values())
     _threads.clear()
 

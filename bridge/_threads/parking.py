@@ -17,7 +17,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-from bridge._threads.real_threads import RealLock
+from bridge._threads.locks import RealLock
 
 __all__ = ["EventfdParking", "LockParking", "Parking"]
 

@@ -38,8 +38,9 @@ from weakref import WeakSet, ref
 
 from bridge._threads import process
 from bridge._threads.job import Job, SubmittedCall
+from bridge._threads.locks import RealMutex
 from bridge._threads.parking import LockParking, Parking
-from bridge._threads.real_threads import RealLock, RealThread
+from bridge._threads.real_threads import RealThread
 from bridge.errors import PoolClosed, PoolSaturated
 from bridge.types import PoolStats
 
@@ -143,7 +144,7 @@ class WorkerPool(Executor):
             worker.parking.unpark()
 
     def _reset(self) -> None:
-        self._lock = RealLock()
+        self._lock = RealMutex()
         self._jobs: deque[Job] = deque()
         self._idle: list[_Worker] = []
         self._workers: dict[_Worker, None] = {}

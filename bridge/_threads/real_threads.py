@@ -5,28 +5,23 @@ or a blocking function in such a "thread" blocks every other; and asyncio, which
 loop for each thread, would find the same loop in all of them. So under gevent :class:`RealThread`
 takes a thread of gevent's own thread pool, which are real. eventlet is not supported: its
 thread pool cannot wake a greenlet.
-
-A lock that one of our threads waits for, or that is held for a few bytecodes between two threads,
-is a :data:`RealLock`. Only a lock that a user's greenlet may wait for is ``threading.Lock``.
 """
 
 from __future__ import annotations
 
-import _thread
 import select
 import sys
 import threading
 import time
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
+from bridge._threads.locks import original
 from bridge.errors import DeadlockError
 
 POLL_S = 0.002
 
 __all__ = [
-    "RealLock",
     "RealThread",
     "patched_by",
     "real_poll",
@@ -34,18 +29,7 @@ __all__ = [
 ]
 
 
-def _original(module: ModuleType, name: str) -> Any:
-    """What ``module`` had under this name before gevent replaced it; None if it had nothing."""
-    gevent = sys.modules.get("gevent.monkey")
-    if gevent is not None and hasattr(module, name):
-        return gevent.get_original(module.__name__, name)
-    return getattr(module, name, None)
-
-
-RealLock: Any = _original(_thread, "allocate_lock")
-"""Makes a lock of the interpreter, whether or not ``threading`` is patched, now or later."""
-
-real_poll: Callable[[], Any] | None = _original(select, "poll")
+real_poll: Callable[[], Any] | None = original(select, "poll")
 """The system's ``select.poll``, to poll without waiting: gevent's knows fewer events."""
 
 

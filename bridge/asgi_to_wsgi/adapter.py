@@ -14,13 +14,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from contextvars import copy_context
-from threading import Lock, get_ident
+from threading import get_ident
 from weakref import WeakSet, finalize
 
 from bridge._http.answers import NO_WEBSOCKET, wsgi_answer
 from bridge._http.environ_to_scope import body_length, build_scope, is_websocket
 from bridge._http.rules import BadRequest, LengthRequired
 from bridge._threads import process
+from bridge._threads.locks import GreenletMutex
 from bridge.asgi_to_wsgi.loop_side import LoopSide
 from bridge.asgi_to_wsgi.request_body import RequestBody
 from bridge.asgi_to_wsgi.running_app import RunningApp
@@ -79,7 +80,7 @@ class AsgiToWsgi:
             shutdown_timeout_s=shutdown_timeout_s,
             task_timeout_s=task_timeout_s,
         )
-        self._lock = Lock()
+        self._lock = GreenletMutex()
         self._running: RunningApp | None = None
         self._starting: RunningApp | None = None
         self._closing: RunningApp | None = None
@@ -199,7 +200,7 @@ class AsgiToWsgi:
         The parent's app stays in memory: if it were freed, its open context managers would exit
         here, and close what the parent still uses.
         """
-        self._lock = Lock()
+        self._lock = GreenletMutex()
         apps = (self._running, self._starting, self._closing)
         _inherited.extend(app for app in apps if app is not None)
         self._running = self._starting = self._closing = None

@@ -27,11 +27,11 @@ from concurrent.futures import Future, wait
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextvars import ContextVar
 from functools import partial
-from threading import Lock
 from typing import Any, Protocol
 
 from bridge._lifespan.runner import LifespanRunner, app_name
 from bridge._threads import process
+from bridge._threads.locks import RealMutex
 from bridge._threads.loop_inbox import LoopInbox
 from bridge._threads.loop_thread import LoopThread, acquire_loop
 from bridge.config import ToWsgiOptions
@@ -90,7 +90,7 @@ class RunningApp:
         self.cancels_at: float | None = None
         self.lifespan_ends_at: float | None = None
         self._grace_s = options.shutdown_timeout_s
-        self.lock = Lock()
+        self.lock = RealMutex()
         self._lifespan = LifespanRunner(
             app, options.lifespan, startup_timeout_s=options.startup_timeout_s
         )

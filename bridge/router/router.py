@@ -17,7 +17,6 @@ other interface, the adapter gets it together with the request.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from threading import Lock
 from typing import Any, Unpack
 from weakref import WeakSet
 
@@ -25,6 +24,7 @@ from bridge._frameworks.django import read_chunked_bodies
 from bridge._lifespan.many import MountedApp
 from bridge._lifespan.shared import SharedLifespan
 from bridge._threads import process
+from bridge._threads.locks import GreenletMutex
 from bridge.asgi_to_wsgi.adapter import AsgiToWsgi, start_adapters
 from bridge.config import ToWsgiOptions
 from bridge.dual import Universal
@@ -94,7 +94,7 @@ class Router(Universal):
         self._asgi_side = AsgiSide(self.plan, self._lifespan, self._pools, states)
         self._wsgi_side = WsgiSide(self.plan, self._call_asgi, self._asgi_side.http_apps)
         super().__init__(self._asgi_side.serve, self._start_and_serve)
-        self._lock = Lock()
+        self._lock = GreenletMutex()
         self._adapter: AsgiToWsgi | None = None
         _routers.add(self)
         self._is_mounted = False
@@ -206,7 +206,7 @@ class Router(Universal):
         return AsgiToWsgi(self._asgi_side.serve_on_wsgi, **options)
 
     def _after_fork(self) -> None:
-        self._lock = Lock()  # another thread may have held it
+        self._lock = GreenletMutex()  # another thread may have held it
 
 
 def _open_adapter(app: AnyApp) -> Contents | None:

@@ -42,8 +42,8 @@ from bridge._threads.asgiref_state import (
 )
 from bridge._threads.context import adopt
 from bridge._threads.job import Job
+from bridge._threads.locks import RealLock
 from bridge._threads.loop_inbox import inbox_of
-from bridge._threads.real_threads import RealLock
 from bridge.errors import PoolClosed
 
 __all__ = ["Call", "cancelled", "clear_pending_cancellation"]

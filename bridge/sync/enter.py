@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from bridge._threads.context import ManagerContext
-from bridge._threads.real_threads import RealLock
+from bridge._threads.locks import RealMutex
 from bridge.sync.calls import Call, clear_pending_cancellation
 from bridge.sync.loop_task import LoopTask, refuse_on_loop
 from bridge.sync.reserved_thread import ReservedThread
@@ -81,7 +81,7 @@ class _InThreads(AbstractAsyncContextManager[T, bool | None]):
         self._reserved: ReservedThread | None = None
         # Below: both sides, under the lock. The later of the two, the thread that has entered and
         # the caller that is cancelled, starts the exit.
-        self._lock = RealLock()
+        self._lock = RealMutex()
         self._entered = False
         self._abandoned = False
 

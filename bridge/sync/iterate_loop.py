@@ -21,7 +21,7 @@ from collections.abc import AsyncIterable, Generator, Iterator
 from functools import partial
 from typing import Generic, TypeVar
 
-from bridge._threads.real_threads import RealLock
+from bridge._threads.locks import RealMutex
 from bridge.config import positive_int
 from bridge.sync.loop_task import LoopTask, refuse_on_loop
 
@@ -76,7 +76,7 @@ class _Pump(Generic[T]):
         self._window = window
         self._task = LoopTask(self._on_loop())
         # Below: used by both sides, under the lock.
-        self._lock = RealLock()
+        self._lock = RealMutex()
         self._buffer: deque[T] = deque()
         self._produced = 0
         self._consumed = 0

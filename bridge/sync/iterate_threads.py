@@ -25,8 +25,8 @@ from contextvars import copy_context
 from time import monotonic
 from typing import Generic, TypeVar
 
+from bridge._threads.locks import RealMutex
 from bridge._threads.loop_inbox import inbox_of
-from bridge._threads.real_threads import RealLock
 from bridge.config import positive_int
 from bridge.sync.calls import Call
 from bridge.sync.reserved_thread import ReservedThread
@@ -125,7 +125,7 @@ class _Source(Generic[T]):
         self._waiter: asyncio.Future[None] | None = None
         self._is_closed = False
         # Below: used by both sides, under the lock.
-        self._lock = RealLock()
+        self._lock = RealMutex()
         self._buffer: deque[T] = deque()
         self._is_waiting = False
         # Below: used by the thread while a batch runs, and by the loop otherwise.

@@ -37,9 +37,10 @@ from bridge._threads.asgiref_state import (
     this_thread,
 )
 from bridge._threads.context import ManagerContext, adopt
+from bridge._threads.locks import GreenletMutex, RealLock
 from bridge._threads.loop_inbox import inbox_of
 from bridge._threads.loop_thread import LoopThread, acquire_loop, start_task
-from bridge._threads.real_threads import RealLock, RealThread
+from bridge._threads.real_threads import RealThread
 from bridge.errors import DeadlockError
 from bridge.sync.calls import Call
 from bridge.sync.waiting_thread import WaitingThread
@@ -370,7 +371,7 @@ class LoopTask:
 
 # -- the kept loop: see ADR 3 ----------------------------------------------------------------------
 
-_lock = threading.Lock()
+_lock = GreenletMutex()
 _kept: LoopThread | None = None
 
 
@@ -404,7 +405,7 @@ def _stop_kept_loop() -> None:
 
 def _forget_kept_loop() -> None:
     global _lock, _kept
-    _lock = threading.Lock()
+    _lock = GreenletMutex()
     _kept = None
 
 

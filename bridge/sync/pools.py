@@ -39,9 +39,9 @@ from bridge._threads.asgiref_state import (
     thread_of,
 )
 from bridge._threads.job import Job, JobWithEnd, SubmittedCall, submit_or_discard
+from bridge._threads.locks import RealMutex
 from bridge._threads.parking import EventfdParking
 from bridge._threads.pool import Meter, WorkerPool
-from bridge._threads.real_threads import RealLock
 from bridge.config import positive_int
 from bridge.errors import ConfigError, PoolSaturated
 from bridge.sync.calls import Call
@@ -60,7 +60,7 @@ DEFAULT = "bridge-sync"
 RESERVATION = "bridge-iterate"
 RESERVATION_THREADS = 128
 
-_lock = RealLock()
+_lock = RealMutex()
 _pools: dict[str, ElasticPool] = {}
 _limits: WeakSet[Limit] = WeakSet()
 
@@ -344,7 +344,7 @@ class Limit(Executor):
         _limits.add(self)
 
     def _reset(self) -> None:
-        self._lock = RealLock()
+        self._lock = RealMutex()
         self._slots = 0  # in use
         self._threads: set[threading.Thread] = set()
         self._waits = _WaitCounter()
@@ -491,7 +491,7 @@ def stats() -> dict[str, PoolStats]:
 def _forget_slots() -> None:
     """In a forked child: the threads that used them are not there."""
     global _lock
-    _lock = RealLock()
+    _lock = RealMutex()
     for limit in list(_limits):
         limit._reset()
 

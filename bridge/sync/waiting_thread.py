@@ -28,7 +28,7 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from bridge._threads.asgiref_state import CurrentThreadExecutor, isolated
 from bridge._threads.job import Job, SubmittedCall
-from bridge._threads.real_threads import RealLock
+from bridge._threads.locks import RealMutex
 from bridge.errors import DeadlockError
 
 __all__ = ["OWN_THREAD", "WaitingThread"]
@@ -59,20 +59,23 @@ class _Condition:
     behind, however it ended, cannot affect the next: a signal handler may raise at any moment.
     """
 
-    __slots__ = ("_is_waited_for", "_wakeup", "delegate", "has_delegated_job", "lock")
+    __slots__ = (
+        "__enter__",
+        "__exit__",
+        "_is_waited_for",
+        "_wakeup",
+        "delegate",
+        "has_delegated_job",
+        "lock",
+    )
 
     def __init__(self) -> None:
-        self.lock = RealLock()
+        self.lock = lock = RealMutex()
+        self.__enter__, self.__exit__ = lock.__enter__, lock.__exit__  # asgiref enters it
         self._wakeup = threading.Lock()  # the waiting thread may be a greenlet
         self._is_waited_for = False
         self.has_delegated_job = False
         self.delegate: _Condition | None = None
-
-    def __enter__(self) -> None:
-        self.lock.acquire()
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.lock.release()
 
     def notify(self) -> None:
         """Under the lock."""

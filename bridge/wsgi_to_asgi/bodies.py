@@ -27,6 +27,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from bridge._threads.context import adopt_changes
+from bridge._threads.locks import RealMutex
 from bridge._threads.loop_inbox import LoopInbox
 from bridge.errors import AppProtocolError, BodyTimeout, ClientDisconnected
 
@@ -67,7 +68,7 @@ class RequestBody(io.RawIOBase):
         self._timeout_s = timeout_s
         self._on_stall = on_stall
         self.stalled: BodyTimeout | None = None
-        self._lock = threading.Lock()
+        self._lock = RealMutex()
         self._sleep_lock = threading.Lock()
         self._sleep_lock.acquire()
         self._chunks: deque[bytes] = deque()

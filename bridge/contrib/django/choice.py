@@ -26,7 +26,8 @@ from django.conf import settings
 from django.db import connections
 from django.urls import URLResolver, get_resolver
 
-from bridge._threads.real_threads import RealLock, RealThread
+from bridge._threads.locks import RealMutex
+from bridge._threads.real_threads import RealThread
 from bridge.contrib.django.mount_point import mount_point_unknown
 from bridge.contrib.django.routes import Tree, walk
 
@@ -55,7 +56,7 @@ class Choice:
         self._has_walked = False
         self._trees: dict[Hashable, Tree] = {}
         self._walking: Future[None] | None = None
-        self._lock = RealLock()
+        self._lock = RealMutex()
         self._cached: Callable[[str], bool] = self._decide
         self.any_async = False
         self._too_many = False

@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import logging
 import os
+import signal
 import threading
 import time
 from asyncio import AbstractEventLoop
@@ -102,6 +103,32 @@ def test_an_exception_of_the_loop_factory_is_raised_and_no_thread_remains() -> N
         acquire_loop(broken)
 
     assert set(threading.enumerate()) <= before
+
+
+@pytest.mark.parametrize("made", ["before the interrupt", "after it"])
+def test_an_interrupted_start_leaves_no_loop_running(factory: Factory, made: str) -> None:
+    """The handler raises while the first user waits for the loop, which nobody else knows."""
+    interrupted = threading.Event()
+    loops: list[AbstractEventLoop] = []
+
+    def make() -> AbstractEventLoop:
+        if made == "before the interrupt":
+            loops.append(factory())
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        assert interrupted.wait(TIMEOUT_S)
+        loops.extend([] if loops else [factory()])
+        return loops[0]
+
+    before = set(threading.enumerate())
+    with pytest.raises(KeyboardInterrupt):
+        acquire_loop(make)
+    started = set(threading.enumerate()) - before
+    interrupted.set()
+
+    for thread in started:
+        thread.join(TIMEOUT_S)
+    assert set(threading.enumerate()) <= before
+    assert loops[0].is_closed()
 
 
 def test_concurrent_first_users_start_one_loop(factory: Factory) -> None:
