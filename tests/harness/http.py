@@ -12,6 +12,7 @@ caller's thread, and every read times out after ``timeout_s``.
 from __future__ import annotations
 
 import json
+import re
 import socket
 import struct
 from collections.abc import Iterable, Sequence
@@ -21,6 +22,8 @@ from typing import Any, Protocol
 HOST = "127.0.0.1"
 TIMEOUT_S = 15.0
 READ_SIZE = 65536
+
+_HEAD_END = re.compile(rb"\r\n\r?\n")
 
 Fields = Sequence[tuple[str, str]]
 
@@ -131,6 +134,17 @@ class Stream:
         self._take(len(separator))
         return found
 
+    def until_empty_line(self) -> bytes:
+        """Read a head up to the empty line that ends it, and drop that line.
+
+        A client may accept a bare LF there (RFC 9112, section 2.2). gunicorn 27 sends one in its
+        own error pages on Python 3.14, whose ``textwrap.dedent`` removes the CR of an empty line.
+        """
+        while (end := _HEAD_END.search(self._received)) is None:
+            self._receive()
+        start, stop = end.span()
+        return self._take(stop)[:start]
+
     def exactly(self, size: int) -> bytes:
         while len(self._received) < size:
             self._receive()
@@ -207,7 +221,7 @@ class Http1Exchange:
 
     def _read_head(self) -> Response:
         while True:
-            status_line, *lines = self.stream.until(b"\r\n\r\n").decode("latin-1").split("\r\n")
+            status_line, *lines = self.stream.until_empty_line().decode("latin-1").split("\r\n")
             status = int(status_line.split(" ")[1])
             if status >= 200:
                 break
