@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import nox
 
-PYTHONS = ["3.11", "3.12", "3.13"]
+PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 
 nox.options.sessions = ["lint", "typing", "core", "docs"]
 

@@ -51,9 +51,8 @@ def test_no_count_is_worse_than_recorded(module: str) -> None:
 def test_every_case_is_recorded_for_each_python(module: str) -> None:
     baseline, cases = BASELINES[module]
 
-    assert {version: set(counts) for version, counts in baseline.read().items()} == {
-        version: set(cases) for version in ("3.11", "3.12", "3.13")
-    }
+    for version, counts in baseline.read().items():
+        assert set(counts) == set(cases), version
 
 
 @pytest.mark.parametrize(
