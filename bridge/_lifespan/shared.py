@@ -24,10 +24,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from contextvars import Context
 from typing import Any
-from weakref import WeakSet
 
 from bridge._lifespan.many import Lifespans, MountedApp
 from bridge._threads import process
+from bridge._threads.instances import Instances
 from bridge._threads.locks import GreenletMutex
 from bridge.errors import LifespanFailed
 from bridge.types import Receive, Scope, Send
@@ -272,7 +272,7 @@ class _Holder:
         return sum(app.options.shutdown_timeout_s for app in apps) + MARGIN_S
 
 
-_all: WeakSet[SharedLifespan] = WeakSet()
+_all: Instances[SharedLifespan] = Instances()
 _holders: set[_Holder] = set()
 _inherited: list[object] = []
 
@@ -288,7 +288,7 @@ def _stop_at_exit() -> None:
 def _after_fork() -> None:
     _inherited.extend(_holders)
     _holders.clear()
-    for lifespan in list(_all):
+    for lifespan in _all.alive():
         _inherited.append(lifespan._lifespans)
         lifespan._reset()
 

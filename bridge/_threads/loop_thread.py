@@ -29,7 +29,7 @@ from time import monotonic
 from typing import Any, TypeVar
 
 from bridge._threads import process
-from bridge._threads.locks import GreenletMutex
+from bridge._threads.locks import GreenletMutex, RealMutex
 from bridge._threads.loop_inbox import LoopInbox, inbox_of
 from bridge._threads.real_threads import RealThread
 from bridge.errors import DeadlockError
@@ -65,6 +65,7 @@ class LoopThread(RealThread):
         self.inbox: LoopInbox
         self._stopping = False
         self._loop_made: Future[None] = Future()
+        self._probe_lock = RealMutex()
         self._probed_at: float | None = None
 
     def start_loop(self) -> None:
@@ -154,12 +155,16 @@ class LoopThread(RealThread):
         in its next turn; a probe that is still open at the next call means that a callback has not
         returned for ``STALL_S``. Logged once for each time.
         """
-        sent_at = self._probed_at
+        with self._probe_lock:
+            sent_at, now = self._probed_at, monotonic()
+            is_blocked = sent_at is not None and 0 < sent_at < now - STALL_S
+            if sent_at is None:
+                self._probed_at = now
+            elif is_blocked:
+                self._probed_at = 0.0  # reported
         if sent_at is None:
-            self._probed_at = monotonic()
             self.inbox.post(self._answer_probe)
-        elif 0 < sent_at < monotonic() - STALL_S:
-            self._probed_at = 0.0  # reported
+        elif is_blocked:
             logger.warning(
                 "the event loop has been blocked for more than %g s, with every request on it, "
                 "by\n%s",
@@ -168,7 +173,8 @@ class LoopThread(RealThread):
             )
 
     def _answer_probe(self) -> None:
-        self._probed_at = None
+        with self._probe_lock:
+            self._probed_at = None
 
     def stack(self) -> str:
         """What the loop's thread is doing, as lines of a traceback."""

@@ -34,9 +34,10 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, Future
 from typing import Any, ParamSpec, TypeVar
-from weakref import WeakSet, ref
+from weakref import ref
 
 from bridge._threads import process
+from bridge._threads.instances import Instances
 from bridge._threads.job import Job, SubmittedCall
 from bridge._threads.locks import RealMutex
 from bridge._threads.parking import LockParking, Parking
@@ -493,27 +494,32 @@ class LateJobs:
             loop.call_later(REMIND_S, self._remind, loop)
 
     def _remind(self, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            jobs = self._jobs.copy()
+        except RuntimeError:  # without the interpreter lock: a thread took one at this moment
+            loop.call_soon(self._remind, loop)
+            return
         self._armed_until = 0.0
         last, self._reminded_until = self._reminded_until, time.monotonic() - REMIND_S
-        for job in self._jobs.copy():
+        for job in jobs:
             if last < job.posted_at <= self._reminded_until:
                 job.remind()
         if self._jobs:
             self.arm(loop)
 
 
-_pools: WeakSet[WorkerPool] = WeakSet()
+_pools: Instances[WorkerPool] = Instances()
 
 
 def _forget_threads() -> None:
-    for pool in list(_pools):
+    for pool in _pools.alive():
         pool._reset()
 
 
 def _end_threads() -> None:
     """At exit: wait for the running jobs, for a bounded time."""
     deadline = time.monotonic() + EXIT_JOIN_S
-    pools = list(_pools)
+    pools = _pools.alive()
     for pool in pools:
         pool.close(cancel_futures=True)
     for pool in pools:

@@ -15,12 +15,13 @@ import logging
 from collections.abc import Callable, Iterable
 from contextvars import copy_context
 from threading import get_ident
-from weakref import WeakSet, finalize
+from weakref import finalize
 
 from bridge._http.answers import NO_WEBSOCKET, wsgi_answer
 from bridge._http.environ_to_scope import body_length, build_scope, is_websocket
 from bridge._http.rules import BadRequest, LengthRequired
 from bridge._threads import process
+from bridge._threads.instances import Instances
 from bridge._threads.locks import GreenletMutex
 from bridge.asgi_to_wsgi.loop_side import LoopSide
 from bridge.asgi_to_wsgi.request_body import RequestBody
@@ -209,7 +210,7 @@ class AsgiToWsgi:
             self._finalizer.detach()
 
 
-_adapters: WeakSet[AsgiToWsgi] = WeakSet()
+_adapters: Instances[AsgiToWsgi] = Instances()
 _inherited: list[RunningApp] = []
 
 
@@ -219,13 +220,13 @@ def start_adapters(but: Callable[[AsgiToWsgi], bool] | None = None) -> None:
     :param but: returns whether to leave an adapter to its first request.
     :raises LifespanFailed: an app's startup failed.
     """
-    for adapter in list(_adapters):
+    for adapter in _adapters.alive():
         if but is None or not but(adapter):
             adapter.start()
 
 
 def _after_fork() -> None:
-    for adapter in list(_adapters):
+    for adapter in _adapters.alive():
         adapter._after_fork()
 
 

@@ -267,7 +267,7 @@ _lifespan_of: ContextVar[RunningApp | None] = ContextVar("bridge_lifespan_of", d
 def _running_here() -> list[RunningApp]:
     """The apps that run in this process. Other threads may start or end one meanwhile."""
     pid = os.getpid()
-    return [app for app in tuple(_running_apps) if app.pid == pid and not app.closed]
+    return [app for app in _running_apps.copy() if app.pid == pid and not app.closed]
 
 
 def announce_close(within_s: float, *, requests_s: float) -> None:

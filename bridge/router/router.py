@@ -18,12 +18,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any, Unpack
-from weakref import WeakSet
 
 from bridge._frameworks.django import read_chunked_bodies
 from bridge._lifespan.many import MountedApp
 from bridge._lifespan.shared import SharedLifespan
 from bridge._threads import process
+from bridge._threads.instances import Instances
 from bridge._threads.locks import GreenletMutex
 from bridge.asgi_to_wsgi.adapter import AsgiToWsgi, start_adapters
 from bridge.config import ToWsgiOptions
@@ -252,7 +252,7 @@ def universal(app: AnyApp, **options: Unpack[RouterKeywords]) -> Universal:
     return Router({"/": app}, **options)
 
 
-_routers: WeakSet[Router] = WeakSet()
+_routers: Instances[Router] = Instances()
 
 
 def start_apps(served: object, *, sends_lifespan: bool = False) -> None:
@@ -282,11 +282,11 @@ def _routers_in(served: object) -> list[Router]:
         return [served]
     if isinstance(served, AsgiToWsgi):
         return []  # a Router inside is on its loop: it gets the lifespan there
-    return [router for router in list(_routers) if not router._is_mounted]  # outermost ones
+    return [router for router in _routers.alive() if not router._is_mounted]  # outermost ones
 
 
 def _after_fork() -> None:
-    for router in list(_routers):
+    for router in _routers.alive():
         router._after_fork()
 
 

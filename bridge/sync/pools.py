@@ -29,7 +29,6 @@ from functools import partial
 from heapq import heappop, heappush
 from itertools import count
 from typing import Any, ParamSpec, TypeVar
-from weakref import WeakSet
 
 from bridge._threads import process
 from bridge._threads.asgiref_state import (
@@ -38,6 +37,7 @@ from bridge._threads.asgiref_state import (
     outer_executor,
     thread_of,
 )
+from bridge._threads.instances import Instances
 from bridge._threads.job import Job, JobWithEnd, SubmittedCall, submit_or_discard
 from bridge._threads.locks import RealMutex
 from bridge._threads.parking import EventfdParking
@@ -62,7 +62,7 @@ RESERVATION_THREADS = 128
 
 _lock = RealMutex()
 _pools: dict[str, ElasticPool] = {}
-_limits: WeakSet[Limit] = WeakSet()
+_limits: Instances[Limit] = Instances()
 
 
 # -- which threads wait ----------------------------------------------------------------------------
@@ -484,7 +484,7 @@ def stats() -> dict[str, PoolStats]:
     with _lock:
         pools = dict(_pools)
     found = {name: pool.stats() for name, pool in pools.items()}
-    found.update({limit.name: limit.stats() for limit in list(_limits)})
+    found.update({limit.name: limit.stats() for limit in _limits.alive()})
     return found
 
 
@@ -492,7 +492,7 @@ def _forget_slots() -> None:
     """In a forked child: the threads that used them are not there."""
     global _lock
     _lock = RealMutex()
-    for limit in list(_limits):
+    for limit in _limits.alive():
         limit._reset()
 
 

@@ -24,9 +24,10 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, ParamSpec, TypeVar
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary
 
 from bridge._threads.asgiref_state import CurrentThreadExecutor, isolated
+from bridge._threads.instances import Instances
 from bridge._threads.job import Job, SubmittedCall
 from bridge._threads.locks import RealMutex
 from bridge.errors import DeadlockError
@@ -44,7 +45,7 @@ T = TypeVar("T")
 
 # No lock: a thread adds only executors of its own, and a finalizer anywhere only removes one. Weak:
 # a manager or an iteration may be dropped without being closed, and its thread may have ended.
-_paused: WeakKeyDictionary[threading.Thread, WeakSet[WaitingThread]] = WeakKeyDictionary()
+_paused: WeakKeyDictionary[threading.Thread, Instances[WaitingThread]] = WeakKeyDictionary()
 
 
 class _Condition:
@@ -224,21 +225,22 @@ class WaitingThread(CurrentThreadExecutor):
 
     def _pause(self) -> None:
         self._is_paused = True
-        _paused.setdefault(self._work_thread, WeakSet()).add(self)
+        _paused.setdefault(self._work_thread, Instances()).add(self)
 
     def _resume(self) -> None:
         with self._lock:
             self._work_ready.delegate = None
-        _paused.get(self._work_thread, WeakSet()).discard(self)
+        _paused.get(self._work_thread, Instances()).discard(self)
         self._is_paused = False
 
     def _run_paused_job(self) -> bool:
         """Run a job of a paused executor of this thread; if there is none, delegate the next."""
         here = threading.current_thread()
-        executors = _paused.get(here) if here is self._work_thread else None
-        if executors is None:
+        paused = _paused.get(here) if here is self._work_thread else None
+        if paused is None:
             return False
-        for executor in tuple(executors):
+        executors = paused.alive()
+        for executor in executors:
             job = executor._pop_for(self)
             if job is not None:
                 job.run()  # which may serve or pause another executor: start over

@@ -13,7 +13,6 @@ from contextlib import asynccontextmanager
 from contextvars import Context, copy_context
 from types import SimpleNamespace
 from typing import Any
-from weakref import WeakSet
 
 import pytest
 from starlette.applications import Starlette
@@ -22,6 +21,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 import bridge
+from bridge._threads.instances import Instances
 from bridge._threads.loop_thread import LoopThread
 from bridge.asgi_to_wsgi import running_app
 from bridge.asgi_to_wsgi.adapter import start_adapters
@@ -108,7 +108,7 @@ def test_concurrent_first_requests_start_the_app_once(to_wsgi: ToWsgi) -> None:
 @pytest.fixture
 def no_other_adapters(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hide the adapters of other tests, which may not be garbage collected yet."""
-    monkeypatch.setattr("bridge.asgi_to_wsgi.adapter._adapters", WeakSet())
+    monkeypatch.setattr("bridge.asgi_to_wsgi.adapter._adapters", Instances())
 
 
 @pytest.mark.usefixtures("no_other_adapters")

@@ -7,6 +7,7 @@ import contextvars
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from asyncio import AbstractEventLoop
@@ -239,6 +240,36 @@ def test_a_blocked_loop_is_logged_once_with_the_blocking_line(
     on_loop(thread, lambda: None)
     thread.probe()
     assert len(caplog.records) == 1, "a loop that answers its probes must not be reported"
+    thread.release()
+    assert has_ended(thread)
+
+
+def test_threads_that_notice_a_blocked_loop_together_log_it_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, factory: Factory
+) -> None:
+    monkeypatch.setattr(loop_module, "STALL_S", 0.0)
+    caplog.set_level(logging.WARNING)
+    thread = acquire_loop(factory)
+    released = threading.Event()
+    together = threading.Barrier(8)
+
+    def probe() -> None:
+        for _ in range(20):
+            together.wait(TIMEOUT_S)
+            thread.probe()
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    thread.inbox.post(lambda: released.wait(TIMEOUT_S))
+    probing = [threading.Thread(target=probe) for _ in range(8)]
+    for each in probing:
+        each.start()
+    for each in probing:
+        each.join(TIMEOUT_S)
+    sys.setswitchinterval(before)
+    released.set()
+
+    assert len(caplog.records) == 1
     thread.release()
     assert has_ended(thread)
 

@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, NoReturn
@@ -19,7 +20,7 @@ from bridge._threads import pool as pool_module
 from bridge._threads.borrowed import BorrowedPool
 from bridge._threads.job import Job
 from bridge._threads.parking import EventfdParking
-from bridge._threads.pool import WorkerPool
+from bridge._threads.pool import LateJobs, WorkerPool
 from bridge.errors import PoolClosed, PoolSaturated
 from bridge.sync.pools import ElasticPool
 
@@ -268,6 +269,32 @@ async def test_a_job_that_waits_long_is_reminded_once(
         assert [job.reminders for job in jobs] == [1, 1, 1]
         blocker.release()
     executor.shutdown()
+
+
+class ChangingJobs(deque[Job]):
+    """Jobs that a thread takes while they are copied, as it can without the interpreter lock."""
+
+    refusals = 3
+
+    def copy(self) -> deque[Job]:
+        if self.refusals:
+            self.refusals -= 1
+            raise RuntimeError("deque mutated during iteration")
+        return super().copy()
+
+
+async def test_jobs_that_change_while_they_are_gone_through_are_reminded_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pool_module, "REMIND_S", 0.01)
+    jobs = ChangingJobs()
+    job = Reminded()
+    jobs.append(job)
+
+    LateJobs(jobs).arm(asyncio.get_running_loop())
+    await asyncio.wait_for(job.is_reminded.wait(), DEADLINE_S)
+
+    assert (jobs.refusals, job.reminders) == (0, 1)
 
 
 def test_the_most_recently_idle_worker_is_woken_first(pool: WorkerPool) -> None:
