@@ -77,7 +77,6 @@ class LoopThread(RealThread):
             self.start()
             self._loop_made.result()  # ends as soon as the factory returns or raises
         except BaseException:  # of the factory, or of a signal handler: nothing will use the loop
-            self._stopping = True
             self._loop_made.add_done_callback(self._stop_unused)
             raise
 

@@ -10,11 +10,9 @@ from typing import Any
 
 import asgiref.sync
 import pytest
-import uvloop
 
 import bridge.sync
-
-RUNNERS: dict[str, Callable[..., Any]] = {"asyncio": asyncio.run, "uvloop": uvloop.run}
+from tests.harness.loops import RUNNERS
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -14,12 +14,11 @@ from functools import partial
 from typing import Any
 
 import pytest
-import uvloop
 
 from bridge._threads.loop_inbox import LoopInbox, inbox_of
+from tests.harness.loops import RUNNERS
 
 variable: ContextVar[int] = ContextVar("variable", default=0)
-RUNNERS: list[Callable[..., Any]] = [asyncio.run, uvloop.run]
 
 
 def test_many_posts_wake_the_loop_once() -> None:
@@ -189,7 +188,7 @@ async def post_from_threads(inbox: LoopInbox, posts: int) -> int:
     return ran
 
 
-@pytest.mark.parametrize("run", RUNNERS)
+@pytest.mark.parametrize("run", RUNNERS.values(), ids=RUNNERS)
 def test_every_callback_posted_by_a_thread_runs(run: Callable[..., Any]) -> None:
     async def main() -> tuple[int, int]:
         inbox = inbox_of(asyncio.get_running_loop())
@@ -198,7 +197,7 @@ def test_every_callback_posted_by_a_thread_runs(run: Callable[..., Any]) -> None
     assert run(main()) == (20, 20)
 
 
-@pytest.mark.parametrize("run", RUNNERS)
+@pytest.mark.parametrize("run", RUNNERS.values(), ids=RUNNERS)
 def test_callbacks_run_in_an_empty_context(run: Callable[..., Any]) -> None:
     """The loop would keep the context of the first post for all later callbacks."""
 
@@ -221,7 +220,7 @@ def test_callbacks_run_in_an_empty_context(run: Callable[..., Any]) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "eventfd"), reason="Linux only")
-@pytest.mark.parametrize("run", RUNNERS)
+@pytest.mark.parametrize("run", RUNNERS.values(), ids=RUNNERS)
 def test_closed_loops_leave_no_descriptor_open(run: Callable[..., Any]) -> None:
     async def main() -> None:
         inbox = inbox_of(asyncio.get_running_loop())

@@ -11,18 +11,19 @@ import sys
 import threading
 import time
 from asyncio import AbstractEventLoop
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any, TypeAlias
 
 import pytest
-import uvloop
 
 from bridge._threads import loop_thread as loop_module
 from bridge._threads.loop_thread import LoopThread, acquire_loop, start_task
 from bridge.errors import DeadlockError
+from tests.harness.loops import FACTORIES
 
 TIMEOUT_S = 15
+DEFAULT_FACTORY = FACTORIES.get("uvloop", FACTORIES["asyncio"])
 
 Factory: TypeAlias = Callable[[], AbstractEventLoop]
 
@@ -78,8 +79,9 @@ def test_a_loop_acquired_after_the_last_release_is_new(factory: Factory) -> None
 
 
 def test_uvloop_is_used_if_it_is_installed() -> None:
-    thread = acquire_loop()
-    assert isinstance(thread.loop, uvloop.Loop)
+    thread, default = acquire_loop(), DEFAULT_FACTORY()
+    default.close()
+    assert type(thread.loop) is type(default)
     thread.release()
 
 
@@ -88,7 +90,7 @@ def test_users_of_the_same_loop_factory_share_a_loop(factory: Factory) -> None:
 
     assert first is second
     assert first is not default
-    assert not isinstance(first.loop, uvloop.Loop)
+    assert isinstance(first.loop, asyncio.SelectorEventLoop)
 
     for thread in (default, first, second):
         thread.release()
@@ -106,17 +108,35 @@ def test_an_exception_of_the_loop_factory_is_raised_and_no_thread_remains() -> N
     assert set(threading.enumerate()) <= before
 
 
-@pytest.mark.parametrize("made", ["before the interrupt", "after it"])
-def test_an_interrupted_start_leaves_no_loop_running(factory: Factory, made: str) -> None:
-    """The handler raises while the first user waits for the loop, which nobody else knows."""
+@pytest.fixture
+def interrupted() -> Iterator[threading.Event]:
+    """Set by SIGUSR1, whose handler raises ``KeyboardInterrupt`` the first time."""
     interrupted = threading.Event()
+
+    def interrupt(*_: object) -> None:
+        if not interrupted.is_set():
+            interrupted.set()
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    yield interrupted
+    signal.signal(signal.SIGUSR1, before)
+
+
+@pytest.mark.parametrize("made", ["before the interrupt", "after it"])
+def test_an_interrupted_start_leaves_no_loop_running(
+    factory: Factory, interrupted: threading.Event, made: str
+) -> None:
+    """The handler raises while the first user waits for the loop, which nobody else knows."""
+    raised = threading.Event()
     loops: list[AbstractEventLoop] = []
 
     def make() -> AbstractEventLoop:
         if made == "before the interrupt":
             loops.append(factory())
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-        assert interrupted.wait(TIMEOUT_S)
+        while not interrupted.wait(0.01):  # one that comes just before the wait does not end it
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+        assert raised.wait(TIMEOUT_S)
         loops.extend([] if loops else [factory()])
         return loops[0]
 
@@ -124,7 +144,7 @@ def test_an_interrupted_start_leaves_no_loop_running(factory: Factory, made: str
     with pytest.raises(KeyboardInterrupt):
         acquire_loop(make)
     started = set(threading.enumerate()) - before
-    interrupted.set()
+    raised.set()
 
     for thread in started:
         thread.join(TIMEOUT_S)
@@ -299,7 +319,7 @@ def test_a_forked_child_starts_its_own_loop(factory: Factory) -> None:
 # -- the first step of a task ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("loop_factory", [uvloop.new_event_loop, asyncio.new_event_loop])
+@pytest.mark.parametrize("loop_factory", FACTORIES.values(), ids=FACTORIES)
 def test_a_started_task_runs_its_first_step_at_once_in_its_context(
     loop_factory: Factory,
 ) -> None:
@@ -335,7 +355,7 @@ def test_a_started_task_runs_its_first_step_at_once_in_its_context(
     assert has_ended(thread)
 
 
-@pytest.mark.parametrize("loop_factory", [uvloop.new_event_loop, asyncio.new_event_loop])
+@pytest.mark.parametrize("loop_factory", FACTORIES.values(), ids=FACTORIES)
 def test_a_task_that_finishes_in_its_first_step_is_done(
     loop_factory: Factory,
 ) -> None:
