@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from benchmarks import report
+from benchmarks.free_threading import send_many
 from benchmarks.inline import inline
 from benchmarks.machine import facts
 from benchmarks.requests_in_process import asgi_requests, make_scope
@@ -125,3 +126,7 @@ def test_the_inline_limit_builds_the_same_environ_as_bridge() -> None:
     assert {k: v for k, v in seen[0].items() if k not in differ} == {
         k: v for k, v in ours.items() if k not in differ | {"wsgi.file_wrapper"}
     }
+
+
+def test_the_requests_that_must_not_fail_without_the_interpreter_lock_do_not_fail_with_it() -> None:
+    assert not send_many(400)
