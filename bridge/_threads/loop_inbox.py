@@ -52,9 +52,9 @@ class LoopInbox:
         self.lock = RealMutex()
         self.wakeups = 0
 
-    def __del__(self) -> None:
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:  # at exit, os may be gone
         if self._fd >= 0:
-            os.close(self._fd)
+            close(self._fd)
 
     # -- from any thread ------------------------------------------------------------------------
 

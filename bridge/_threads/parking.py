@@ -65,6 +65,6 @@ class EventfdParking:
             self.park = partial(os.read, self._fd, 8)  # not eventfd_read, which a signal interrupts
             self.unpark = partial(os.eventfd_write, self._fd, 1)
 
-    def __del__(self) -> None:
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:  # at exit, os may be gone
         if self._fd >= 0:
-            os.close(self._fd)
+            close(self._fd)

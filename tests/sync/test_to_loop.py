@@ -21,6 +21,7 @@ import pytest
 from asgiref.local import Local
 
 from bridge import DeadlockError, async_to_sync, sync_to_async
+from tests.harness.builds import frees_at_once
 
 DEADLINE_S = 30
 
@@ -444,6 +445,7 @@ def test_it_is_a_decorator_with_and_without_arguments() -> None:
     assert repr(Thing.__dict__["plain"]).startswith("async_to_sync(")
 
 
+@frees_at_once
 def test_a_call_keeps_no_references() -> None:
     class Thing:
         pass

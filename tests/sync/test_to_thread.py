@@ -21,6 +21,7 @@ from asgiref.sync import iscoroutinefunction
 
 import bridge
 from bridge import ConfigError, WorkerPool, sync_to_async
+from tests.harness.builds import frees_at_once
 
 DEADLINE_S = 30
 
@@ -332,6 +333,7 @@ async def test_a_bare_raise_inside_raises_what_is_being_handled() -> None:
             await sync_to_async(reraise)()
 
 
+@frees_at_once
 async def test_a_call_keeps_no_references() -> None:
     class Thing:
         pass

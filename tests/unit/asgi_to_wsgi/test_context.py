@@ -197,10 +197,11 @@ def test_a_response_that_ends_on_another_thread_does_not_affect_others(
 def test_a_file_response_sets_no_variables_on_the_closing_thread(to_wsgi: ToWsgi) -> None:
     """waitress closes it on the thread of its sockets, which must not run sync code either."""
     seen: list[Any] = []
+    ran_on: list[threading.Thread] = []
     closed = threading.Event()
 
     def close() -> None:
-        seen.append(threading.current_thread())
+        ran_on.append(threading.current_thread())
         closed.set()
 
     @http_app
@@ -218,7 +219,7 @@ def test_a_file_response_sets_no_variables_on_the_closing_thread(to_wsgi: ToWsgi
 
     def serve() -> Any:
         result = adapter(environ_of(), start_response)
-        assert seen[0] == "app", "middleware can read variables in start_response"
+        assert seen == ["app"], "middleware can read variables in start_response"
         assert user not in copy_context()
         assert closed.wait(TIMEOUT_S), "the app does not wait for close()"
         return result
@@ -226,7 +227,7 @@ def test_a_file_response_sets_no_variables_on_the_closing_thread(to_wsgi: ToWsgi
     result = in_new_context(serve)
     closing = Background(result.close)
     closing.result()
-    assert seen[1] is not closing.thread
+    assert closing.thread not in ran_on
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2), (1, 2, 0)])

@@ -20,6 +20,7 @@ from bridge.wsgi_to_asgi.bodies import BIG_BYTES, ResponseBody
 from bridge.wsgi_to_asgi.loop_side import LoopSide
 from bridge.wsgi_to_asgi.thread_side import ThreadSide
 from tests.harness.asgi import http_scope
+from tests.harness.builds import frees_at_once
 
 DEADLINE_S = 30
 
@@ -80,6 +81,7 @@ async def test_sequential_requests_use_one_thread() -> None:
     assert app.stats().threads == 1
 
 
+@frees_at_once
 async def test_a_finished_request_is_freed_without_garbage_collection() -> None:
     freed: list[str] = []
 
