@@ -2,9 +2,43 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import nox
 
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
+FREE_THREADED = "3.13"
+WITH_FREE_THREADED_WHEELS = [
+    "a2wsgi",
+    "bottle",
+    "click",
+    "django",
+    "falcon",
+    "fastapi",
+    "flask-sock",
+    "flask[async]",
+    "gunicorn",
+    "h2",
+    "httpx",
+    "hypercorn",
+    "hypothesis",
+    "libcst",
+    "pytest",
+    "pytest-timeout",
+    "python-multipart",
+    "quart",
+    "rich",
+    "starlette",
+    "uvicorn",
+    "waitress",
+    "websockets",
+    "wsproto",
+]
+WITHOUT_FREE_THREADED_WHEELS = [  # tests that import packages without one, such as uvloop
+    "tests/sync/test_django_orm.py",
+    "tests/sync/test_flask_views.py",
+    "tests/unit/test_interface.py",
+]
 
 nox.options.sessions = ["lint", "typing", "core", "docs"]
 
@@ -114,6 +148,30 @@ def bench(session: nox.Session) -> None:
     session.install("-e", ".[test]")
     arguments = session.posargs or ["--out", "docs/explanation/results"]
     session.run("python", "-m", "benchmarks", *arguments)
+
+
+@nox.session(python=False)
+def free_threading(session: nox.Session) -> None:
+    """Run tests, and a million requests, on a free-threaded Python; measure what two threads gain.
+
+    Builds that Python from Debian's source package, as root, which takes some minutes the first
+    time. The packages are those that have a wheel for it.
+    """
+    folder = Path(session.create_tmp()).resolve()
+    build = [".ci/python-without-gil", FREE_THREADED, str(folder / f"python-{FREE_THREADED}t")]
+    built = (session.run(*build, external=True, silent=True) or "").split()[-1]
+    venv = folder / "venv"
+    session.run(built, "-m", "venv", str(venv), external=True)
+    python = str(venv / "bin" / "python")
+    install = [python, "-m", "pip", "install", "--quiet", "--only-binary", ":all:"]
+    session.run(*install, "--editable", ".", *WITH_FREE_THREADED_WHEELS, external=True)
+    env = {"PYTHON_GIL": "0"}
+    marks = ["-m", "not full and not browser"]
+    folders = ["tests/unit", "tests/sync", "tests/conformance"]
+    left_out = [f"--ignore={path}" for path in WITHOUT_FREE_THREADED_WHEELS]
+    session.run(python, "-m", "pytest", *marks, *left_out, *folders, external=True, env=env)
+    benchmark = [python, "-m", "benchmarks.free_threading"]
+    session.run(*benchmark, *session.posargs, external=True, env=env)
 
 
 @nox.session
