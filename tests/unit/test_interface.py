@@ -443,7 +443,7 @@ def _two_or_three(a: Any, b: Any, c: Any = None) -> None: ...
         (_too_few, r"it takes \(receive, send\)"),
         (_keyword, "it cannot be called without the keyword 'db'"),
         (_two_or_three, r"it takes \(a, b, c=None\)"),
-        (print, r"it takes \(\*args"),
+        (print, r"it takes \(\*(args|objects)"),
     ],
 )
 def test_the_error_for_an_ambiguous_app_shows_how_to_choose(app: object, message: str) -> None:

@@ -22,6 +22,7 @@ from bridge._http.response_heads import head_for_asgi, head_for_wsgi
 from bridge._http.scope_to_environ import EnvironBuilder
 from tests.apps.echoing import echo_asgi, echo_wsgi
 from tests.harness.asgi import http_scope
+from tests.harness.builds import frees_at_once
 from tests.harness.junk import KINDS, MOST, send_junk, send_junk_handshakes, send_junk_to_wsgi
 from tests.harness.memory import held
 
@@ -65,6 +66,7 @@ def test_little_is_kept_of_junk_on_asgi_servers(arrangement: str, kind: str, mar
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("arrangement", WSGI_APPS)
+@frees_at_once
 def test_little_is_kept_of_junk_on_wsgi_servers(arrangement: str, kind: str, marker: str) -> None:
     app = WSGI_APPS[arrangement]()
 

@@ -29,6 +29,7 @@ import bridge
 from bridge._threads import loop_thread as loop_module
 from bridge.asgi_to_wsgi import loop_side, thread_side
 from bridge.types import Receive, Scope, Send
+from tests.harness.builds import frees_at_once
 from tests.harness.wsgi import TIMEOUT_S, Background, FedInput, WsgiExchange, call, environ_of
 from tests.unit.asgi_to_wsgi.apps import http_app, piece, respond, sends, start
 from tests.unit.asgi_to_wsgi.conftest import ToWsgi
@@ -260,6 +261,7 @@ def test_the_next_request_is_served_after_system_exit(to_wsgi: ToWsgi) -> None:
     assert call(adapter, environ_of()).body == b"fine"
 
 
+@frees_at_once
 def test_an_exception_does_not_keep_its_request_in_memory(to_wsgi: ToWsgi) -> None:
     """A traceback must not keep a request in memory, which may hold a whole upload."""
 

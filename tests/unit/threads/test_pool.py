@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 import pytest
 
@@ -276,7 +276,7 @@ class ChangingJobs(deque[Job]):
 
     refusals = 3
 
-    def copy(self) -> deque[Job]:
+    def copy(self) -> Self:
         if self.refusals:
             self.refusals -= 1
             raise RuntimeError("deque mutated during iteration")
