@@ -9,6 +9,7 @@ thread pool cannot wake a greenlet.
 
 from __future__ import annotations
 
+import _thread
 import select
 import sys
 import threading
@@ -16,7 +17,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from bridge._threads.locks import original
+from bridge._threads.locks import RealLock, original
 from bridge.errors import DeadlockError
 
 POLL_S = 0.002
@@ -72,7 +73,10 @@ class RealThread(threading.Thread):
     def start(self) -> None:
         patcher = patched_by()
         if patcher is None:
-            super().start()
+            if threading.current_thread() is threading.main_thread():
+                self._start_from_another_thread()
+            else:
+                super().start()
             return
         if patcher != "gevent":
             refuse_greenlets(f"thread {self.name!r}")
@@ -81,6 +85,30 @@ class RealThread(threading.Thread):
         self._is_real = True
         self._real_ident = 0
         ThreadPool(1).spawn(self._run_real)
+
+    def _start_from_another_thread(self) -> None:
+        """Signal handlers run on the main thread. One that raises inside ``Thread.start`` may leave
+        a lock of ``threading`` locked, after which no thread of the process can start.
+
+        :raises RuntimeError: no thread can be started.
+        """
+        started = RealLock()
+        started.acquire()
+        errors: list[BaseException] = []
+        start = super().start
+
+        def run() -> None:
+            try:
+                start()
+            except BaseException as error:
+                errors.append(error)
+            finally:
+                started.release()
+
+        _thread.start_new_thread(run, ())
+        started.acquire()
+        if errors:
+            raise errors.pop()
 
     def _run_real(self) -> None:
         self._real_ident = threading.get_ident()
