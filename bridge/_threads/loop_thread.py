@@ -29,7 +29,7 @@ from time import monotonic
 from typing import Any, TypeVar
 
 from bridge._threads import process
-from bridge._threads.locks import GreenletMutex, RealMutex
+from bridge._threads.locks import GreenletMutex, RealLock, RealMutex
 from bridge._threads.loop_inbox import LoopInbox, inbox_of
 from bridge._threads.real_threads import RealThread
 from bridge.errors import DeadlockError
@@ -64,7 +64,11 @@ class LoopThread(RealThread):
         self.loop: AbstractEventLoop
         self.inbox: LoopInbox
         self._stopping = False
-        self._loop_made: Future[None] = Future()
+        self._made = RealLock()  # not a future, whose condition a signal handler can break
+        self._made.acquire()
+        self._is_made = False
+        self._is_unused = False
+        self._error: BaseException | None = None
         self._probe_lock = RealMutex()
         self._probed_at: float | None = None
 
@@ -75,19 +79,31 @@ class LoopThread(RealThread):
         """
         try:
             self.start()
-            self._loop_made.result()  # ends as soon as the factory returns or raises
-        except BaseException:  # of the factory, or of a signal handler: nothing will use the loop
-            self._loop_made.add_done_callback(self._stop_unused)
+            self._made.acquire()  # as soon as the factory has returned or raised
+        except BaseException:  # of a signal handler: nothing will use the loop
+            self._is_unused = True
+            if self._is_made:
+                self.inbox.post(self._stop_loop)
             raise
+        error, self._error = self._error, None
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error  # its traceback holds this frame: break the cycle
 
     def run(self) -> None:
         try:
             self.loop = (self.factory or _new_loop)()
             self.inbox = inbox_of(self.loop)
         except BaseException as error:
-            self._loop_made.set_exception(error)
+            self._error = error
             return
-        self._loop_made.set_result(None)
+        finally:
+            self._made.release()
+        self._is_made = True
+        if self._is_unused:  # read after the other is set: one side of the two notices
+            self.inbox.post(self._stop_loop)
         try:
             while not self._stopping:
                 self._run_until_stopped()
@@ -111,13 +127,10 @@ class LoopThread(RealThread):
                 del _threads[self.factory]
         self.inbox.post(self._stop_loop)
 
-    def _stop_unused(self, loop_made: Future[None]) -> None:
-        if loop_made.exception() is None:
-            self.inbox.post(self._stop_loop)
-
     def _stop_loop(self) -> None:
-        self._stopping = True
-        self.loop.stop()
+        if not self._stopping:
+            self._stopping = True
+            self.loop.stop()
 
     # -- from other threads ---------------------------------------------------------------------
 
