@@ -325,6 +325,8 @@ def serve(
     cwd: Path = ROOT,
     ready_path: str | None = "/",
     log_dir: Path | None = None,
+    python: str | Path = sys.executable,
+    start_timeout_s: float = START_TIMEOUT_S,
 ) -> Iterator[Server]:
     """Run ``target`` on ``server`` for the block.
 
@@ -334,15 +336,17 @@ def serve(
     :param ready_path: the path to request until the server responds; None to wait only for a
         connection.
     :param log_dir: the directory of the log; a temporary directory by default.
-    :raises ServerFailed: the server exited or did not respond within a minute. The message includes
+    :param python: the interpreter, of another environment if need be.
+    :param start_timeout_s: how long to wait for the first response.
+    :raises ServerFailed: the server exited or did not respond in that time. The message includes
         its log.
     """
     spec = SERVERS[server] if isinstance(server, str) else server
     with tempfile.TemporaryDirectory(prefix="bridge-server-") as temporary, held_port() as holder:
         log_path = Path(log_dir or temporary) / f"{spec.name}.log"
-        running = _Launch(spec, target, env or {}, args, cwd, log_path).at(holder)
+        running = _Launch(spec, target, env or {}, args, cwd, log_path, python).at(holder)
         try:
-            _wait_until_ready(running, ready_path)
+            _wait_until_ready(running, ready_path, start_timeout_s)
             yield running
             running.terminate()
         finally:
@@ -357,6 +361,7 @@ class _Launch:
     args: Sequence[str]
     cwd: Path
     log_path: Path
+    python: str | Path
 
     def at(self, holder: socket.socket) -> Server:
         """Start the server on the reserved port. A server that inherits the socket owns it then."""
@@ -369,7 +374,7 @@ class _Launch:
             return self._spawn(Address(port, holder.fileno()), (holder.fileno(),))
 
     def _spawn(self, at: Address, pass_fds: Sequence[int]) -> Server:
-        command = [sys.executable, "-m", *self.spec.command(at, self.target), *self.args]
+        command = [str(self.python), "-m", *self.spec.command(at, self.target), *self.args]
         with self.log_path.open("ab") as log:
             process = subprocess.Popen(
                 command,
@@ -393,8 +398,8 @@ class _Launch:
         return {**os.environ, **extra, **self.env}
 
 
-def _wait_until_ready(running: Server, ready_path: str | None) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
+def _wait_until_ready(running: Server, ready_path: str | None, timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         if running.process.poll() is not None:
             raise ServerFailed(
@@ -404,9 +409,7 @@ def _wait_until_ready(running: Server, ready_path: str | None) -> None:
         if _answers(running.port, ready_path, deadline):
             return
         time.sleep(POLL_S)  # poll with a deadline: a port offers no event to wait for
-    raise ServerFailed(
-        f"{running.spec.name} did not answer within {START_TIMEOUT_S} s:\n{running.log()}"
-    )
+    raise ServerFailed(f"{running.spec.name} did not answer within {timeout_s} s:\n{running.log()}")
 
 
 def _answers(port: int, path: str | None, deadline: float) -> bool:
