@@ -179,3 +179,14 @@ def beside(session: nox.Session) -> None:
     """Send 10,000 HTTP requests beside 500 open WebSockets: none lost, p99 at most 1.5 times."""
     session.install("-e", ".[test]")
     session.run("python", "-m", "benchmarks.websockets_beside", *session.posargs)
+
+
+@nox.session(python="3.12")
+def incumbents(session: nox.Session) -> None:
+    """Serve MLflow, Airflow, Dash and others as today and through bridge, and compare.
+
+    ``nox -s incumbents -- mlflow dash`` runs only these; without names it takes half an hour.
+    ``--write`` updates the documentation.
+    """
+    folder = session.create_tmp()
+    session.run("python", "-m", "tests.incumbents", "--folder", folder, *session.posargs)
