@@ -11,7 +11,7 @@ PYTEST_ARGS ?=
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 CORE := -m "not full and not browser"
 
-.PHONY: help demo test core check docs bench clean
+.PHONY: help demo test core check docs peers bench clean
 
 help:
 	@echo "make demo    serve all examples on one port (PORT=$(PORT))"
@@ -19,6 +19,7 @@ help:
 	@echo "make core    run the core tests: one ASGI and one WSGI server, no browser, no long runs"
 	@echo "make check   check lint rules, format and types"
 	@echo "make docs    build the documentation into docs/_build/html"
+	@echo "make peers   run the tests of asgiref and Flask through bridge"
 	@echo "make bench   measure bridge and its peers, with rough results"
 	@echo "make clean   remove all generated files and environments"
 	@echo "JOBS=4 runs 4 tests in parallel; JOBS=0 runs all tests in one process"
@@ -58,6 +59,9 @@ check: $(VENV)/.dev
 
 docs: $(VENV)/.dev
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
+peers: $(BIN)/python
+	$(BIN)/python -m tests.suites asgiref flask
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks --quick

@@ -190,3 +190,13 @@ def incumbents(session: nox.Session) -> None:
     """
     folder = session.create_tmp()
     session.run("python", "-m", "tests.incumbents", "--folder", folder, *session.posargs)
+
+
+@nox.session
+def peers(session: nox.Session) -> None:
+    """Run other projects' test suites through bridge: ``nox -s peers -- flask starlette``.
+
+    Without names all of them, which takes half an hour. ``--write`` updates the documentation.
+    """
+    folder = ["--folder", session.create_tmp()]
+    session.run("python", "-m", "tests.suites", *folder, *session.posargs)

@@ -246,6 +246,7 @@ def _pass_on(environ: Environ, earlier: SilentMapping) -> None:
     for key, value in earlier.items():
         if not key.startswith(_RENEWED):
             environ.setdefault(key, value)
+    environ["wsgi.errors"] = earlier.get("wsgi.errors", sys.stderr)
 
 
 def _checked(trusted: Mapping[str, str]) -> Mapping[str, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import Context, ContextVar
@@ -462,3 +463,17 @@ def test_context_variables_pass_both_adapters_from_asgi(wrapped: Wrapped) -> Non
 
     assert wrapped.request(server, http_scope()).body == b"server"
     assert seen == ["app"]
+
+
+def test_an_app_writes_to_the_error_stream_of_the_server_that_got_the_request(
+    wrapped: Wrapped,
+) -> None:
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        environ["wsgi.errors"].write("a line")
+        start_response("204 No Content", [])
+        return []
+
+    errors = io.StringIO()
+    call(wrapped.wsgi(app), environ_of(keys={"wsgi.errors": errors}))
+
+    assert errors.getvalue() == "a line"

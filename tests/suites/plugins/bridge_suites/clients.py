@@ -1,0 +1,96 @@
+"""Where each project's test client calls the app: the crossing is put in there.
+
+Each function changes one library, before any of its tests is imported.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from bridge_suites.adapters import asgi_crossing, counted, through, wsgi_crossing, wsgi_to_asgi
+
+__all__ = ["CLIENTS"]
+
+
+def cross_asgiref() -> None:
+    """asgiref's functions and its ``WsgiToAsgi`` are replaced by ours."""
+    import asgiref.sync
+    import asgiref.wsgi
+
+    if through() == "bridge":
+        import bridge
+
+        asgiref.sync.sync_to_async = counted(bridge.sync_to_async)
+        asgiref.sync.async_to_sync = counted(bridge.async_to_sync)
+    asgiref.wsgi.WsgiToAsgi = wsgi_to_asgi
+
+
+def cross_werkzeug() -> None:
+    """``werkzeug.test.Client`` and Flask's, and tests that call ``run_wsgi_app``.
+
+    Werkzeug calls that function within a request, too, to make a response of an app's: no client's
+    call, so it gets no crossing.
+    """
+    import werkzeug.test
+
+    run_wsgi_app = werkzeug.test.run_wsgi_app
+
+    @functools.wraps(run_wsgi_app)
+    def cross(app: Any, environ: Any, buffered: bool = False) -> Any:
+        if sys._getframe(1).f_globals["__name__"] != "werkzeug.wrappers.response":
+            app = wsgi_crossing(app)
+        return run_wsgi_app(app, environ, buffered)
+
+    werkzeug.test.run_wsgi_app = cross
+
+
+def cross_starlette() -> None:
+    """``starlette.testclient.TestClient``, which FastAPI has under its own name."""
+    import starlette.testclient
+
+    transport = starlette.testclient._TestClientTransport
+    init = transport.__init__
+
+    @functools.wraps(init)
+    def cross(self: Any, app: Any, *args: Any, **kwargs: Any) -> None:
+        init(self, asgi_crossing(app), *args, **kwargs)
+
+    transport.__init__ = cross
+
+
+def cross_bottle() -> None:
+    """The base class of Bottle's tests: it calls ``self.wsgiapp``."""
+    import test.tools
+
+    setup = test.tools.ServerTestBase.setUp
+
+    @functools.wraps(setup)
+    def cross(self: Any) -> None:
+        setup(self)
+        self.wsgiapp = wsgi_crossing(self.wsgiapp)
+
+    test.tools.ServerTestBase.setUp = cross
+
+
+def cross_webtest() -> None:
+    """``webtest.TestApp``, which Pyramid's functional tests use."""
+    import webtest
+
+    init = webtest.TestApp.__init__
+
+    @functools.wraps(init)
+    def cross(self: Any, app: Any, *args: Any, **kwargs: Any) -> None:
+        init(self, wsgi_crossing(app) if callable(app) else app, *args, **kwargs)
+
+    webtest.TestApp.__init__ = cross
+
+
+CLIENTS: dict[str, Callable[[], None]] = {
+    name.removeprefix("cross_"): function
+    for name, function in sorted(vars(sys.modules[__name__]).items())
+    if name.startswith("cross_")
+}
+"""Library -> the function that puts the crossing into its client."""
