@@ -232,17 +232,26 @@ _names = _learned_names.entries  # None: no header
 
 
 def _restore_lines(headers: RawHeaders, originals: RawHeaders) -> RawHeaders:
-    """The lines that were joined for the environ, where its value is still theirs."""
-    lines: dict[bytes, list[bytes]] = {}
-    for name, value in originals:
-        lines.setdefault(bytes(name).lower(), []).append(bytes(value))
-    unchanged = {
-        name
-        for name, value in headers
-        if value in (b",".join(lines.get(name, ())), b"; ".join(lines.get(name, ())))
-    }
-    kept = [(name, value) for name, value in originals if bytes(name).lower() in unchanged]
-    return kept + [(name, value) for name, value in headers if name not in unchanged]
+    """The lines that were joined for the environ, where its value is still theirs.
+
+    Lines with a ``_`` in their name were either joined with the others, or dropped.
+    """
+    lines: dict[bytes, list[int]] = {}
+    for index, (name, _) in enumerate(originals):
+        lines.setdefault(bytes(name).lower().replace(b"_", b"-"), []).append(index)
+    kept: list[int] = []
+    changed: RawHeaders = []
+    for name, value in headers:
+        found = lines.get(name, [])
+        without_underscore = [index for index in found if b"_" not in originals[index][0]]
+        for indexes in (without_underscore, found):
+            values = [bytes(originals[index][1]) for index in indexes]
+            if values and value in (b",".join(values), b"; ".join(values)):
+                kept += indexes
+                break
+        else:
+            changed.append((name, value))
+    return [originals[index] for index in sorted(kept)] + changed
 
 
 # -- peers -----------------------------------------------------------------------------------------

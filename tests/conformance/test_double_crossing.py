@@ -12,9 +12,10 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from contextvars import Context, ContextVar
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote, quote_from_bytes
 
 import bottle  # type: ignore[import-untyped]  # no stubs
@@ -30,6 +31,7 @@ from starlette.routing import Route
 import bridge
 from bridge.types import AsgiApp, Environ, Message, Receive, Scope, Send, StartResponse, WsgiApp
 from tests.apps import asgi_conformance, wsgi_conformance, wsgi_faulty  # noqa: F401 (its routes)
+from tests.harness.asgi import call as call_asgi
 from tests.harness.asgi import call_async, http_scope, lifespan
 from tests.harness.http import Response
 from tests.harness.wsgi import WsgiExchange, call, environ_of
@@ -477,3 +479,30 @@ def test_an_app_writes_to_the_error_stream_of_the_server_that_got_the_request(
     call(wrapped.wsgi(app), environ_of(keys={"wsgi.errors": errors}))
 
     assert errors.getvalue() == "a line"
+
+
+UNDERSCORES = [
+    [(b"x_user", b"ada")],
+    [(b"x_tag", b"a"), (b"x_tag", b"b")],
+    [(b"x_user", b"ada"), (b"x-user", b"eve")],
+    [(b"x-user", b"ada"), (b"x-tag", b"a"), (b"x_tag", b"b"), (b"x-tag", b"c")],
+]
+
+
+@pytest.mark.parametrize("fields", UNDERSCORES)
+@pytest.mark.parametrize("option", ["keep", "drop"])
+def test_header_names_with_underscores_stay_as_they_are_or_are_dropped(
+    option: Literal["keep", "drop"], fields: list[tuple[bytes, bytes]]
+) -> None:
+    seen: list[tuple[bytes, bytes]] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.extend(field for field in scope["headers"] if field[0].startswith(b"x"))
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    with closing(bridge.AsgiToWsgi(app, lifespan="off")) as inner:
+        call_asgi(bridge.WsgiToAsgi(inner, underscore_headers=option), http_scope(headers=fields))
+
+    kept = [field for field in fields if option == "keep" or b"_" not in field[0]]
+    assert sorted(seen) == sorted(kept)
