@@ -99,5 +99,5 @@ def _options(project: Project) -> list[str]:
         *("-p", "bridge_suites.pytest_plugin"),
         *("-p", "no:cacheprovider"),
         *("--timeout", str(TEST_TIMEOUT_S), "--timeout-method", "thread"),
-        "-q",
+        *("-q", "--tb=native"),
     ]

@@ -10,6 +10,7 @@ import functools
 import os
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 __all__ = [
@@ -47,12 +48,14 @@ def wsgi_crossing(app: Any) -> Any:
     return cross
 
 
-def asgi_crossing(app: Any) -> Any:
+def asgi_crossing(app: Any, *, before: Callable[[], None] | None = None) -> Any:
     """An ASGI app whose HTTP requests reach an ASGI app through a WSGI app.
 
     The app's lifespan with its state, and its WebSockets, for which WSGI has no words, reach it
     directly. As without a crossing, a call returns when the app's own call has ended: test clients
     wait for that, where a server sends the response.
+
+    :param before: called on the thread of the WSGI app, before each request.
     """
     state: dict[str, Any] = {}
 
@@ -65,7 +68,16 @@ def asgi_crossing(app: Any) -> Any:
         finally:
             call.ended.set()
 
-    crossed = _wsgi_to_asgi(_asgi_to_wsgi(inner))
+    # a2wsgi passes names with underscores on; bridge does so on request.
+    options = {"underscore_headers": "keep"} if through() == "bridge" else {}
+    wsgi_app = _asgi_to_wsgi(inner)
+
+    def middle(environ: Any, start_response: Any) -> Any:
+        if before is not None:
+            before()
+        return wsgi_app(environ, start_response)
+
+    crossed = _wsgi_to_asgi(middle, **options)
 
     async def cross(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
