@@ -12,7 +12,7 @@ class Project:
     """One suite.
 
     :ivar requirement: the release, for pip. Its sdist has the tests.
-    :ivar client: the library whose test client gets the crossing: a key of ``CLIENTS`` in
+    :ivar client: the library whose test client gets the crossing: as in
         ``plugins/bridge_suites/clients.py``.
     :ivar crossing: in one phrase, what a request of the suite goes through.
     :ivar needs: what the tests import besides, for pip. Its releases are held by
@@ -130,7 +130,7 @@ PROJECTS: dict[str, Project] = {
         ),
         Project(
             "Django==5.2.19",
-            client="",
+            client="django",
             crossing=f"{_TO_ASGI_AND_BACK} for `Client`, {_TO_WSGI_AND_BACK} for `AsyncClient`",
             needs=("jinja2", "tblib", "docutils", "pyyaml"),
             arguments=("--parallel=1", "--noinput", *_DJANGO_LABELS),

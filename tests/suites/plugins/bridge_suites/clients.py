@@ -6,13 +6,14 @@ Each function changes one library, before any of its tests is imported.
 from __future__ import annotations
 
 import functools
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
 
 from bridge_suites.adapters import asgi_crossing, counted, through, wsgi_crossing, wsgi_to_asgi
 
-__all__ = ["CLIENTS"]
+__all__ = ["cross_client"]
 
 
 def cross_asgiref() -> None:
@@ -88,9 +89,24 @@ def cross_webtest() -> None:
     webtest.TestApp.__init__ = cross
 
 
-CLIENTS: dict[str, Callable[[], None]] = {
-    name.removeprefix("cross_"): function
-    for name, function in sorted(vars(sys.modules[__name__]).items())
-    if name.startswith("cross_")
+def cross_django() -> None:
+    """``django.test.Client`` and ``AsyncClient``."""
+    from bridge_suites.django_client import cross_clients
+
+    cross_clients()
+
+
+_CLIENTS: dict[str, Callable[[], None]] = {
+    "asgiref": cross_asgiref,
+    "bottle": cross_bottle,
+    "django": cross_django,
+    "starlette": cross_starlette,
+    "webtest": cross_webtest,
+    "werkzeug": cross_werkzeug,
 }
-"""Library -> the function that puts the crossing into its client."""
+
+
+def cross_client() -> None:
+    """Put the crossing into the client that ``BRIDGE_SUITES_CLIENT`` names, unless run bare."""
+    if through() != "nothing":
+        _CLIENTS[os.environ["BRIDGE_SUITES_CLIENT"]]()

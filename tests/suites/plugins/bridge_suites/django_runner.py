@@ -12,8 +12,7 @@ import runpy
 import unittest
 from typing import Any
 
-from bridge_suites.adapters import through
-from bridge_suites.django_client import cross_clients
+from bridge_suites.clients import cross_client
 from bridge_suites.recording import Recorder, finished_tests
 
 TEST_TIMEOUT_S = 60
@@ -61,6 +60,5 @@ def record() -> None:
 
 if __name__ == "__main__":
     record()
-    if through() != "nothing":
-        cross_clients()
+    cross_client()
     runpy.run_path("runtests.py", run_name="__main__")

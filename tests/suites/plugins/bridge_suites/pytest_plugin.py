@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from contextvars import copy_context
 
 import pytest
 from _pytest.runner import pytest_runtest_protocol as run_protocol
 
-from bridge_suites.adapters import through
-from bridge_suites.clients import CLIENTS
+from bridge_suites.clients import cross_client
 from bridge_suites.recording import Recorder, finished_tests
-
-CLIENT = "BRIDGE_SUITES_CLIENT"
-
 
 class Recording:
     """Hooks for each test."""
@@ -44,5 +39,4 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Recording(), "bridge-suites-recording")
 
 
-if through() != "nothing":
-    CLIENTS[os.environ[CLIENT]]()
+cross_client()
