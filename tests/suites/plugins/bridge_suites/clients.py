@@ -9,24 +9,23 @@ import functools
 import os
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
-from bridge_suites.adapters import asgi_crossing, counted, through, wsgi_crossing, wsgi_to_asgi
+from .adapters import asgi_crossing, counted, through, wsgi_crossing, wsgi_to_asgi
 
 __all__ = ["cross_client"]
 
 
 def cross_asgiref() -> None:
     """asgiref's functions and its ``WsgiToAsgi`` are replaced by ours."""
-    import asgiref.sync
-    import asgiref.wsgi
-
     if through() == "bridge":
         import bridge
 
-        asgiref.sync.sync_to_async = counted(bridge.sync_to_async)
-        asgiref.sync.async_to_sync = counted(bridge.async_to_sync)
-    asgiref.wsgi.WsgiToAsgi = wsgi_to_asgi
+        functions = _module("asgiref.sync")
+        functions.sync_to_async = counted(bridge.sync_to_async)
+        functions.async_to_sync = counted(bridge.async_to_sync)
+    _module("asgiref.wsgi").WsgiToAsgi = wsgi_to_asgi
 
 
 def cross_werkzeug() -> None:
@@ -35,9 +34,8 @@ def cross_werkzeug() -> None:
     Werkzeug calls that function within a request, too, to make a response of an app's: no client's
     call, so it gets no crossing.
     """
-    import werkzeug.test
-
-    run_wsgi_app = werkzeug.test.run_wsgi_app
+    module = _module("werkzeug.test")
+    run_wsgi_app = module.run_wsgi_app
 
     @functools.wraps(run_wsgi_app)
     def cross(app: Any, environ: Any, buffered: bool = False) -> Any:
@@ -45,14 +43,12 @@ def cross_werkzeug() -> None:
             app = wsgi_crossing(app)
         return run_wsgi_app(app, environ, buffered)
 
-    werkzeug.test.run_wsgi_app = cross
+    module.run_wsgi_app = cross
 
 
 def cross_starlette() -> None:
     """``starlette.testclient.TestClient``, which FastAPI has under its own name."""
-    import starlette.testclient
-
-    transport = starlette.testclient._TestClientTransport
+    transport = _module("starlette.testclient")._TestClientTransport
     init = transport.__init__
 
     @functools.wraps(init)
@@ -64,34 +60,37 @@ def cross_starlette() -> None:
 
 def cross_bottle() -> None:
     """The base class of Bottle's tests: it calls ``self.wsgiapp``."""
-    import test.tools
+    base = _module("test.tools").ServerTestBase
+    set_up = base.setUp
 
-    setup = test.tools.ServerTestBase.setUp
-
-    @functools.wraps(setup)
+    @functools.wraps(set_up)
     def cross(self: Any) -> None:
-        setup(self)
+        set_up(self)
         self.wsgiapp = wsgi_crossing(self.wsgiapp)
 
-    test.tools.ServerTestBase.setUp = cross
+    base.setUp = cross
 
 
 def cross_webtest() -> None:
     """``webtest.TestApp``, which Pyramid's functional tests use."""
-    import webtest
-
-    init = webtest.TestApp.__init__
+    client = _module("webtest").TestApp
+    init = client.__init__
 
     @functools.wraps(init)
     def cross(self: Any, app: Any, *args: Any, **kwargs: Any) -> None:
         init(self, wsgi_crossing(app) if callable(app) else app, *args, **kwargs)
 
-    webtest.TestApp.__init__ = cross
+    client.__init__ = cross
+
+
+def _module(name: str) -> Any:
+    """A module of the suite's environment, for changes."""
+    return import_module(name)
 
 
 def cross_django() -> None:
     """``django.test.Client`` and ``AsyncClient``."""
-    from bridge_suites.django_client import cross_clients
+    from .django_client import cross_clients
 
     cross_clients()
 

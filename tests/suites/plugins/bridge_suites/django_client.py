@@ -13,18 +13,18 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
-from bridge_suites.adapters import asgi_crossing, wsgi_crossing
+from .adapters import asgi_crossing, wsgi_crossing
 
 __all__ = ["cross_clients"]
 
 
 def cross_clients() -> None:
     """Put the crossing into both clients' handlers."""
-    from django.test.client import AsyncClientHandler, ClientHandler
-
-    handle, handle_async = ClientHandler.__call__, AsyncClientHandler.__call__
+    client: Any = import_module("django.test.client")
+    handle, handle_async = client.ClientHandler.__call__, client.AsyncClientHandler.__call__
 
     @functools.wraps(handle)
     def cross(self: Any, environ: Any) -> Any:
@@ -34,8 +34,8 @@ def cross_clients() -> None:
     async def cross_async(self: Any, scope: Any) -> Any:
         return await _cross_async(functools.partial(handle_async, self), scope)
 
-    ClientHandler.__call__ = cross
-    AsyncClientHandler.__call__ = cross_async
+    client.ClientHandler.__call__ = cross
+    client.AsyncClientHandler.__call__ = cross_async
 
 
 def _cross(handle: Any, environ: Any) -> Any:

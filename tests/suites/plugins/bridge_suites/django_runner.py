@@ -12,8 +12,8 @@ import runpy
 import unittest
 from typing import Any
 
-from bridge_suites.clients import cross_client
-from bridge_suites.recording import Recorder, finished_tests
+from .clients import cross_client
+from .recording import Recorder, finished_tests
 
 TEST_TIMEOUT_S = 60
 
@@ -36,6 +36,10 @@ def record() -> None:
         faulthandler.dump_traceback_later(TEST_TIMEOUT_S, exit=True)
         recorder.begin(test.id())
 
+    def end_subtest(error: Any) -> None:
+        if error is not None:
+            recorder.failed()
+
     def stop(test: Any) -> None:
         faulthandler.cancel_dump_traceback_later()
         recorder.end()
@@ -44,7 +48,7 @@ def record() -> None:
     before("stopTest", stop)
     before("addError", lambda test, error: recorder.failed())
     before("addFailure", lambda test, error: recorder.failed())
-    before("addSubTest", lambda test, subtest, error: error and recorder.failed())
+    before("addSubTest", lambda test, subtest, error: end_subtest(error))
     before("addSkip", lambda test, reason: recorder.skipped())
     before("addExpectedFailure", lambda test, error: recorder.skipped())
     before("addUnexpectedSuccess", lambda test: recorder.failed())

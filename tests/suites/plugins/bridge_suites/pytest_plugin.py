@@ -7,8 +7,9 @@ from contextvars import copy_context
 import pytest
 from _pytest.runner import pytest_runtest_protocol as run_protocol
 
-from bridge_suites.clients import cross_client
-from bridge_suites.recording import Recorder, finished_tests
+from .clients import cross_client
+from .recording import Recorder, finished_tests
+
 
 class Recording:
     """Hooks for each test."""

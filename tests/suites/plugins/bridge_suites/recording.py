@@ -10,7 +10,7 @@ import json
 import os
 from pathlib import Path
 
-from bridge_suites.adapters import crossings
+from .adapters import crossings
 
 __all__ = ["OUTCOMES", "Recorder", "finished_tests"]
 
