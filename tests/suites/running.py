@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -74,16 +76,21 @@ def _run_once(project: Project, suite: Suite, through: Through, records: Path, o
         "BRIDGE_SUITES_CLIENT": project.client,
         "BRIDGE_SUITES_OUTCOMES": str(records),
     }
-    subprocess.run(
+    process = subprocess.Popen(
         [suite.python, "-m", project.runner, *_options(project), *project.arguments],
         cwd=suite.folder / project.folder,
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,
-        timeout=SUITE_TIMEOUT_S,
-        check=False,  # the records say what has failed
+        start_new_session=True,
     )
+    try:
+        process.wait(SUITE_TIMEOUT_S)  # the records say what has failed
+    finally:
+        with suppress(ProcessLookupError):  # also servers that a test has left behind
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _read(records: Path) -> dict[str, Outcome]:
