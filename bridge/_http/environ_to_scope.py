@@ -18,6 +18,7 @@ from bridge._http.header_names import KNOWN_NAMES
 from bridge._http.learning_table import LearningTable
 from bridge._http.paths import NO_PATH, is_path, normal_root, quoted
 from bridge._http.rules import OWS, BadRequest, LengthRequired, parse_length, request_length
+from bridge._http.scope_to_environ import server_name_and_port
 from bridge._http.silent import SilentMapping
 from bridge.types import Environ, RawHeaders, Scope
 
@@ -97,7 +98,7 @@ def build_scope(environ: Environ, state: Mapping[str, Any]) -> Scope:
         "wsgi_environ": silent,
     }
     if "asgi.scope" in environ:
-        _pass_on(scope, environ["asgi.scope"])
+        _pass_on(scope, environ["asgi.scope"], environ)
     return scope
 
 
@@ -296,14 +297,19 @@ def _extensions(environ: Environ) -> dict[str, Any]:
     return {"http.response.pathsend": {}}
 
 
-def _pass_on(scope: Scope, earlier: SilentMapping) -> None:
+def _pass_on(scope: Scope, earlier: SilentMapping, environ: Environ) -> None:
     """Keys and extensions that CGI has no names for, from the scope before the crossing.
 
-    Extensions that are messages to the server are left out: it is not this app's server.
+    Among them is the address of a Unix socket. Extensions that are messages to the server are left
+    out: it is not this app's server.
     """
     for key, value in earlier.items():
         if key not in _OWN_KEYS:
             scope[key] = value
+    server = earlier.get("server")
+    address = environ.get("SERVER_NAME"), environ.get("SERVER_PORT")
+    if address == server_name_and_port(server, earlier.get("scheme", "http")):
+        scope["server"] = server
     for name, value in (earlier.get("extensions") or {}).items():
         if not name.startswith(("http.response.", "websocket.")):
             scope["extensions"][name] = value

@@ -25,7 +25,7 @@ from bridge._version import __version__
 from bridge.errors import AppProtocolError
 from bridge.types import Environ, RawHeaders, Scope, TrustedEnviron, UnderscoreHeaders
 
-__all__ = ["EnvironBuilder", "split_path"]
+__all__ = ["EnvironBuilder", "server_name_and_port", "split_path"]
 
 ADDRESSES = 64
 """How many addresses of the server, with scheme and version, are remembered at a time. Behind a
@@ -207,10 +207,16 @@ _SINGLE = {"CONTENT_LENGTH": "Content-Length", "HTTP_HOST": "Host"}
 """Headers in which proxy and app must not see two values (RFC 9110, 8.6; RFC 9112, 3.2)."""
 
 
-def _make_prototype(server: Any, scheme: str, version: str) -> Environ:
+def server_name_and_port(server: Any, scheme: str) -> tuple[str, str]:
+    """``SERVER_NAME`` and ``SERVER_PORT`` for the ``server`` and the ``scheme`` of a scope."""
     host, port = server or ("localhost", None)
     if not port or port == "0":  # a unix socket: its path is no host name
         host, port = "localhost", 443 if scheme == "https" else 80
+    return host or "localhost", str(port)
+
+
+def _make_prototype(server: Any, scheme: str, version: str) -> Environ:
+    name, port = server_name_and_port(server, scheme)
     # All keys of a request exist already: a copy of this dict has room for its headers, too.
     prototype: Environ = {
         "REQUEST_METHOD": "",
@@ -220,8 +226,8 @@ def _make_prototype(server: Any, scheme: str, version: str) -> Environ:
         "RAW_URI": "",
         "REQUEST_URI": "",
         "SERVER_SOFTWARE": f"bridge/{__version__}",
-        "SERVER_NAME": host or "localhost",
-        "SERVER_PORT": str(port),
+        "SERVER_NAME": name,
+        "SERVER_PORT": port,
         "SERVER_PROTOCOL": "HTTP/1.0" if version == "1" else f"HTTP/{version}",  # "1": granian
         "REMOTE_ADDR": "",
         "REMOTE_PORT": "",

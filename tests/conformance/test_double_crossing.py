@@ -506,3 +506,32 @@ def test_header_names_with_underscores_stay_as_they_are_or_are_dropped(
 
     kept = [field for field in fields if option == "keep" or b"_" not in field[0]]
     assert sorted(seen) == sorted(kept)
+
+
+class MovedServer:
+    """WSGI middleware that changes the address, as one that trusts a proxy does."""
+
+    def __init__(self, app: WsgiApp) -> None:
+        self.app = app
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        return self.app({**environ, "SERVER_NAME": "moved", "SERVER_PORT": "81"}, start_response)
+
+
+SERVERS: list[Any] = [("::1", 8000), ("/run/app.sock", None), ("", 0), ["testserver", 80], None]
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_an_asgi_app_gets_the_address_of_the_server_that_got_the_request(server: Any) -> None:
+    seen: list[Any] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope["server"])
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    with closing(bridge.AsgiToWsgi(app, lifespan="off")) as inner:
+        call_asgi(bridge.WsgiToAsgi(inner), http_scope(server=server))
+        call_asgi(bridge.WsgiToAsgi(MovedServer(inner)), http_scope(server=server))
+
+    assert seen == [server, ("moved", 81)]
