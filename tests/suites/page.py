@@ -42,7 +42,7 @@ def _table() -> Iterator[str]:
 def _sections() -> Iterator[str]:
     for name in read_results():
         project = PROJECTS[name]
-        yield f"### {project.title}"
+        yield f"## {project.title}"
         yield ""
         yield f"Goes through {project.crossing}."
         yield ""
