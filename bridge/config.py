@@ -6,6 +6,7 @@ its value and what it accepts.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, TypedDict
@@ -46,12 +47,21 @@ def positive_number(option: str, value: object) -> None:
         raise ConfigError(option, value, "a number above 0")
 
 
+def optional_positive_int(option: str, value: object) -> None:
+    """:raises ConfigError: unless ``value`` is None or an int of 1 or more."""
+    _optional(positive_int, option, value)
+
+
 def optional_positive_number(option: str, value: object) -> None:
     """:raises ConfigError: unless ``value`` is None or a number above 0."""
+    _optional(positive_number, option, value)
+
+
+def _optional(check: Callable[[str, object], None], option: str, value: object) -> None:
     if value is None:
         return
     try:
-        positive_number(option, value)
+        check(option, value)
     except ConfigError as error:
         raise ConfigError(option, value, f"None or {error.takes}") from None
 
@@ -85,7 +95,7 @@ class ToAsgiKeywords(TypedDict, total=False):
     body_timeout_s: float | None
     response_window: int
     underscore_headers: UnderscoreHeaders
-    duplicate_header_limit: int
+    duplicate_header_limit: int | None
     trusted_environ: TrustedEnviron | None
     shutdown_timeout_s: float
     websocket_threads: int
@@ -104,7 +114,7 @@ class ToAsgiOptions:
     body_timeout_s: float | None = 60
     response_window: int = 262144
     underscore_headers: UnderscoreHeaders = "drop"
-    duplicate_header_limit: int = 100
+    duplicate_header_limit: int | None = 100
     trusted_environ: TrustedEnviron | None = None
     shutdown_timeout_s: float = 30
     websocket_threads: int = 0
@@ -116,7 +126,7 @@ class ToAsgiOptions:
         optional_positive_number("body_timeout_s", self.body_timeout_s)
         for option in ("threads", "backlog", "body_window", "response_window"):
             positive_int(option, getattr(self, option))
-        positive_int("duplicate_header_limit", self.duplicate_header_limit)
+        optional_positive_int("duplicate_header_limit", self.duplicate_header_limit)
         positive_number("shutdown_timeout_s", self.shutdown_timeout_s)
         boolean("strict", self.strict)
         one_of("underscore_headers", self.underscore_headers, ("drop", "keep", "refuse"))

@@ -122,7 +122,7 @@ IN_MESSAGES = {
         "len(lines)",
         "number - 1",
         "query",
-        "self._duplicate_header_limit",
+        "limit",
         "type(value).__name__",
         "uri",
         "version",

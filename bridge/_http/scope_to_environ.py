@@ -42,7 +42,7 @@ class EnvironBuilder:
 
     :param underscore_headers: what happens to header names with a ``_``: ``x_remote_user`` would
         become the same ``HTTP_X_REMOTE_USER`` as ``x-remote-user``.
-    :param duplicate_header_limit: how many lines of one header are accepted.
+    :param duplicate_header_limit: how many lines of one header are accepted; None: any number.
     :param trusted_environ: given the scope, returns keys to add, such as ``REMOTE_USER``.
     """
 
@@ -50,7 +50,7 @@ class EnvironBuilder:
         self,
         *,
         underscore_headers: UnderscoreHeaders = "drop",
-        duplicate_header_limit: int = 100,
+        duplicate_header_limit: int | None = 100,
         trusted_environ: TrustedEnviron | None = None,
     ) -> None:
         self._underscore_headers = underscore_headers
@@ -179,10 +179,11 @@ class EnvironBuilder:
 
     def _joined(self, key: str, lines: list[str]) -> str:
         """The value of a header that has several lines."""
-        if len(lines) > self._duplicate_header_limit:
+        limit = self._duplicate_header_limit
+        if limit is not None and len(lines) > limit:
             raise BadRequest(
                 f"{len(lines)} lines of one header ({ClientText(key)}); "
-                f"at most {self._duplicate_header_limit} are accepted"
+                f"at most {limit} are accepted"
             )
         if key in _SINGLE:
             one, *others = dict.fromkeys(line.strip(OWS) for line in lines)

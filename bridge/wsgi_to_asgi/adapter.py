@@ -78,6 +78,7 @@ class WsgiToAsgi:
     :param underscore_headers: what happens to request headers with a ``_`` in their name, which CGI
         names cannot distinguish from ``-``: ``"drop"``, ``"keep"`` or ``"refuse"`` (400).
     :param duplicate_header_limit: how many lines of one request header are accepted; more is 400.
+        None: any number.
     :param trusted_environ: ``(scope) -> {key: value}``: keys to add to the environ that no client
         may set, such as ``REMOTE_USER``. Called on the event loop thread: it must not block.
     :param shutdown_timeout_s: how long the lifespan's shutdown waits for running requests, in
@@ -105,7 +106,7 @@ class WsgiToAsgi:
         body_timeout_s: float | None = 60,
         response_window: int = 262144,
         underscore_headers: UnderscoreHeaders = "drop",
-        duplicate_header_limit: int = 100,
+        duplicate_header_limit: int | None = 100,
         trusted_environ: TrustedEnviron | None = None,
         shutdown_timeout_s: float = 30,
         websocket_threads: int = 0,

@@ -204,6 +204,14 @@ def test_as_many_headers_as_the_limit_are_accepted(to_asgi: ToAsgi) -> None:
     assert environ["HTTP_X_MANY"] == "1,1,1"
 
 
+def test_without_a_limit_any_number_of_headers_of_one_name_is_accepted(to_asgi: ToAsgi) -> None:
+    scope = http_scope(path="/echo", headers=raw_headers(*[("x-many", "1")] * 1000))
+
+    environ = environ_of(to_asgi, scope, duplicate_header_limit=None)
+
+    assert environ["HTTP_X_MANY"] == ",".join("1" * 1000)
+
+
 @pytest.mark.parametrize(
     "values", [["5", "6"], ["5", "05"], ["-1"], ["+1"], ["1e3"], ["5, 5"], ["\xb2"], [""]]
 )

@@ -30,7 +30,7 @@ def app(environ: Any, start_response: Any) -> list[bytes]:
         ("body_timeout_s", float("nan"), "None or a number above 0"),
         ("body_timeout_s", "60", "None or a number above 0"),
         ("response_window", 1.5, "an int of 1 or more"),
-        ("duplicate_header_limit", None, "an int of 1 or more"),
+        ("duplicate_header_limit", 0, "None or an int of 1 or more"),
         ("shutdown_timeout_s", 0, "a number above 0"),
         ("shutdown_timeout_s", float("nan"), "a number above 0"),
         ("underscore_headers", "dorp", "one of 'drop', 'keep', 'refuse'"),
