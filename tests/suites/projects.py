@@ -44,6 +44,17 @@ class Project:
 _TO_ASGI_AND_BACK = "`to_wsgi(to_asgi(app))`"
 _TO_WSGI_AND_BACK = '`to_asgi(to_wsgi(app), underscore_headers="keep")`'
 
+_DJANGO_LABELS = (
+    *("admin_docs", "admin_views", "asgi", "auth_tests", "conditional_processing"),
+    *("context_processors", "csrf_tests", "file_uploads", "flatpages_tests", "generic_views"),
+    *("handlers", "httpwrappers", "logging_tests", "messages_tests", "middleware"),
+    *("middleware_exceptions", "redirects_tests", "requests_tests", "responses", "servers"),
+    *("sessions_tests", "shortcuts", "signed_cookies_tests", "sitemaps_tests", "staticfiles_tests"),
+    *("syndication_tests", "test_client", "test_client_regress", "urlpatterns"),
+    *("urlpatterns_reverse", "view_tests", "wsgi"),
+)
+"""The parts of Django's suite that use its test clients, and those about handlers."""
+
 PROJECTS: dict[str, Project] = {
     project.title.lower(): project
     for project in (
@@ -84,6 +95,35 @@ PROJECTS: dict[str, Project] = {
             crossing=_TO_WSGI_AND_BACK,
             needs=("starlette[full]", "httpx2[zstd]", "anyio[trio]", "opentelemetry-sdk"),
             arguments=("tests", "-k", "not trio"),  # bridge runs on asyncio only
+        ),
+        Project(
+            "FastAPI==0.165.0",
+            client="starlette",
+            crossing=_TO_WSGI_AND_BACK,
+            needs=(
+                "fastapi[all]",
+                "anyio[trio]",
+                "dirty-equals",
+                "flask",
+                "httpx2",
+                "inline-snapshot",
+                "pwdlib[argon2]",
+                "pyjwt",
+                "pyyaml",
+                "sqlmodel",
+                "strawberry-graphql",
+            ),
+            # Its telemetry is tested in processes of their own, where no client has a crossing.
+            arguments=("tests", "--ignore=tests/test_telemetry"),
+        ),
+        Project(
+            "Django==5.2.19",
+            client="django",
+            crossing=f"{_TO_ASGI_AND_BACK} for `Client`, {_TO_WSGI_AND_BACK} for `AsyncClient`",
+            needs=("jinja2", "tblib", "docutils", "pyyaml"),
+            arguments=("--parallel=1", "--noinput", *_DJANGO_LABELS),
+            runner="bridge_suites.django_runner",
+            folder="tests",
         ),
     )
 }

@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
+from asgiref.sync import sync_to_async
+
 from .adapters import asgi_crossing, wsgi_crossing
 
 __all__ = ["cross_clients"]
@@ -40,19 +42,19 @@ def cross_clients() -> None:
 
 def _cross(handle: Any, environ: Any) -> Any:
     responses: list[Any] = []
-    with _shared_connections() as lend:
+    if isinstance(environ.get("CONTENT_LENGTH"), int):  # some tests'; PEP 3333 asks for str
+        environ["CONTENT_LENGTH"] = str(environ["CONTENT_LENGTH"])
+    connections = _connections()
 
-        def app(environ: Any, start_response: Any) -> list[bytes]:
-            lend()
-            response = handle(environ)
-            responses.append(response)
-            fields = [
-                *response.items(),
-                *(("Set-Cookie", c.OutputString()) for c in response.cookies.values()),
-            ]
-            start_response(f"{response.status_code} {response.reason_phrase}", fields)
-            return [] if response.streaming else [response.content]
+    def app(environ: Any, start_response: Any) -> Any:
+        _lend(connections)
+        response = handle(environ)
+        responses.append(response)
+        fields = _fields(response)
+        start_response(f"{response.status_code} {response.reason_phrase}", fields)
+        return _sync_content(response)
 
+    with _shared(connections):
         result = wsgi_crossing(app)(environ, lambda status, headers, exc_info=None: None)
         try:
             body = b"".join(result)
@@ -80,10 +82,10 @@ async def _cross_async(handle: Any, scope: Any) -> Any:
             more = message.get("more_body", False)
         response = await handle({**scope, "_body_file": FakePayload(body)})
         responses.append(response)
-        headers = [(name.encode(), value.encode("latin-1")) for name, value in response.items()]
+        headers = [(n.encode(), v.encode("latin-1")) for n, v in _fields(response)]
         head = {"type": "http.response.start", "status": response.status_code, "headers": headers}
         await send(head)
-        content = b"" if response.streaming else response.content
+        content = b"".join(_sync_content(response))
         await send({"type": "http.response.body", "body": content})
 
     async def receive() -> Any:
@@ -92,32 +94,65 @@ async def _cross_async(handle: Any, scope: Any) -> Any:
     async def send(message: Any) -> None:
         received.append(message.get("body", b""))
 
-    with _shared_connections() as lend:
-        await asgi_crossing(app, before=lend)(scope, receive, send)
+    connections = await sync_to_async(_connections)()  # the test's are on its sync thread
+    with _shared(connections):
+        crossing = asgi_crossing(app, before=functools.partial(_lend, connections))
+        await crossing(scope, receive, send)
     return _with_body(responses[0], b"".join(received))
 
 
+def _fields(response: Any) -> list[tuple[str, str]]:
+    """The header of a response. A body that does not cross has no length."""
+    left_out = "content-length" if _is_async_stream(response) else ""
+    return [
+        *((name, value) for name, value in response.items() if name.lower() != left_out),
+        *(("Set-Cookie", cookie.OutputString()) for cookie in response.cookies.values()),
+    ]
+
+
+def _sync_content(response: Any) -> list[bytes]:
+    """The chunks of a response. An async stream belongs to the loop of the test: it stays there."""
+    if _is_async_stream(response):
+        return []
+    return list(response.streaming_content) if response.streaming else [response.content]
+
+
+def _is_async_stream(response: Any) -> bool:
+    return bool(response.streaming and response.is_async)
+
+
 def _with_body(response: Any, body: bytes) -> Any:
-    if not response.streaming and body != response.content:
+    """The response, with the body that has crossed. An empty one of a HEAD request stays."""
+    if response.streaming:
+        if not response.is_async:
+            response.streaming_content = iter([body])
+    elif body and body != response.content:
         response.content = body
     return response
 
 
-@contextmanager
-def _shared_connections() -> Iterator[Any]:
-    """Yields a function that gives its thread this thread's connections."""
+def _connections() -> dict[str, Any]:
+    """The database connections of this thread."""
     from django.db import connections
 
-    mine = {connection.alias: connection for connection in connections.all(initialized_only=True)}
-    for connection in mine.values():
+    return {each.alias: each for each in connections.all(initialized_only=True)}
+
+
+def _lend(lent: dict[str, Any]) -> None:
+    """Give this thread the connections of another."""
+    from django.db import connections
+
+    for alias, connection in lent.items():
+        connections[alias] = connection
+
+
+@contextmanager
+def _shared(lent: dict[str, Any]) -> Iterator[None]:
+    """Allow the connections on other threads."""
+    for connection in lent.values():
         connection.inc_thread_sharing()
-
-    def lend() -> None:
-        for alias, connection in mine.items():
-            connections[alias] = connection
-
     try:
-        yield lend
+        yield
     finally:
-        for connection in mine.values():
+        for connection in lent.values():
             connection.dec_thread_sharing()
