@@ -198,6 +198,23 @@ class Call(Job):
         if self.settles and self.ended:
             self._inbox.post(self._arrive)
 
+    def run_in_executor(self) -> None:
+        """As :meth:`run`, for an executor that may have a use for the exception, too: one that is
+        not an ``Exception`` may come from a signal handler, and be meant for the thread.
+
+        :raises BaseException: it, once the loop will wake the caller.
+        """
+        self.settles = True  # the caller must not take the exception before this method has
+        self.run()
+        error = self.error
+        self.settle()
+        if error is None or isinstance(error, Exception):
+            return
+        try:
+            raise error
+        finally:
+            del error  # its traceback holds this frame: break the cycle
+
     def discard(self, error: BaseException | None = None) -> None:
         """Fail the call: the pool was shut down, or dropped it because of ``error``."""
         if self._ticket.acquire(False):

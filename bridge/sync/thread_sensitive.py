@@ -149,7 +149,7 @@ def post_in_order(call: Call, executor: Executor) -> None:
     queue = _queues.get(executor)
     if queue is None:
         if not shows_its_queue(executor):
-            submit_or_discard(executor, call.run, call.discard)
+            submit_or_discard(executor, call.run_in_executor, call.discard)
             return
         queue = _queues.setdefault(executor, SerialQueue())
     queue.post(call, executor)

@@ -13,13 +13,14 @@ import signal
 import socket
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import Context, ContextVar, copy_context
 from typing import Any
 
 import pytest
 import waitress.channel  # type: ignore[import-untyped]  # no stubs
-from asgiref.sync import sync_to_async
+from asgiref.sync import async_to_sync, sync_to_async
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
@@ -727,8 +728,9 @@ def exit_process(*args: Any) -> None:
     ("handler", "error"),
     [(exit_process, SystemExit), (signal.default_int_handler, KeyboardInterrupt)],
 )
+@pytest.mark.parametrize("helper", [sync_to_async, bridge.sync_to_async])
 def test_a_signal_interrupts_a_main_thread_that_runs_sync_code(
-    to_wsgi: ToWsgi, handler: Any, error: type[BaseException]
+    to_wsgi: ToWsgi, helper: Any, handler: Any, error: type[BaseException]
 ) -> None:
     """The exception is meant for the server. It is raised in the app as well, for cleanup."""
     received: list[BaseException] = []
@@ -737,7 +739,7 @@ def test_a_signal_interrupts_a_main_thread_that_runs_sync_code(
     @http_app
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await sync_to_async(os.kill)(os.getpid(), signal.SIGUSR1)
+            await helper(os.kill)(os.getpid(), signal.SIGUSR1)
             await asyncio.Event().wait()
         except BaseException as raised:
             received.append(raised)
@@ -756,13 +758,58 @@ def test_a_signal_interrupts_a_main_thread_that_runs_sync_code(
     assert isinstance(received[0], error)
 
 
-def test_system_exit_in_sync_code_is_raised_in_the_app(to_wsgi: ToWsgi) -> None:
-    """The same as with asgiref."""
+@pytest.mark.parametrize("to_sync", [async_to_sync, bridge.async_to_sync])
+@pytest.mark.parametrize("helper", [sync_to_async, bridge.sync_to_async])
+def test_a_signal_interrupts_sync_code_that_waits_for_async_code(
+    to_wsgi: ToWsgi, helper: Any, to_sync: Any
+) -> None:
+    """The server gets the exception, although the app goes on to respond."""
+
+    async def waits() -> None:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        await asyncio.sleep(0.05)  # asgiref's helper raises it only once the coroutine has ended
+
+    @http_app
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        with pytest.raises(KeyboardInterrupt):
+            await helper(lambda: to_sync(waits)())()
+        await respond(send)
+
+    before = signal.signal(signal.SIGUSR1, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            call(to_wsgi(app), environ_of())
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_a_signal_interrupts_a_sync_context_manager_of_the_app(to_wsgi: ToWsgi) -> None:
+    @contextmanager
+    def manager() -> Iterator[None]:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        yield
+
+    @http_app
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        async with bridge.enter_in_threads(manager()):
+            pass
+
+    before = signal.signal(signal.SIGUSR1, exit_process)
+    try:
+        with pytest.raises(SystemExit):
+            call(to_wsgi(app), environ_of())
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+@pytest.mark.parametrize("helper", [sync_to_async, bridge.sync_to_async])
+def test_system_exit_in_sync_code_is_raised_in_the_app(to_wsgi: ToWsgi, helper: Any) -> None:
+    """The server does not get it: no signal handler has raised it."""
 
     @http_app
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         with pytest.raises(SystemExit):
-            await sync_to_async(exit_process)()
+            await helper(exit_process)()
         await respond(send)
 
     assert call(to_wsgi(app), environ_of()).body == b"fine"
