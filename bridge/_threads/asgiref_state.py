@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import os
 from asyncio import AbstractEventLoop, CancelledError, Task
-from collections.abc import Callable, Coroutine, Generator, Iterator
+from collections.abc import Callable, Container, Coroutine, Generator, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import Context, ContextVar
@@ -59,6 +59,7 @@ __all__ = [
     "current_call",
     "executor_serving",
     "executor_waiting_here",
+    "executors_waiting_on",
     "holds_locals",
     "is_waiting",
     "isolated",
@@ -182,6 +183,22 @@ def thread_of(executor: Any) -> Thread | None:
 def outer_executor(executor: Any) -> Any:
     """The executor of the waiting thread further out; None if there is none, or asgiref < 3.9."""
     return getattr(executor, "_old_executor", None)
+
+
+def executors_waiting_on(threads: Container[Thread]) -> Sequence[Any]:
+    """The executors on ``threads``, ours or asgiref's, that wait for the code that runs here.
+
+    The innermost comes first; with asgiref < 3.9, and its own helper, it is the only one.
+    """
+    executor = executor_waiting_here()
+    if executor is None:  # mostly
+        return ()
+    found = []
+    while executor is not None:
+        if is_waiting(executor) and thread_of(executor) in threads:
+            found.append(executor)
+        executor = outer_executor(executor)
+    return found
 
 
 def executor_serving(loop: AbstractEventLoop) -> Any:

@@ -41,8 +41,8 @@ from bridge.asgi_to_wsgi.outcome import CutByShutdown, Outcome, error_for_server
 from bridge.asgi_to_wsgi.request_body import RequestBody
 from bridge.asgi_to_wsgi.response_file import FileOpening, ResponseFile
 from bridge.asgi_to_wsgi.running_app import RunningApp
-from bridge.asgi_to_wsgi.sync_code import SyncJobs, enter_request, move_to_loop_thread
-from bridge.errors import AppProtocolError, ClientDisconnected, PoolClosed
+from bridge.asgi_to_wsgi.sync_code import ServerThread, SyncJobs, enter_request, move_to_loop_thread
+from bridge.errors import AppProtocolError, ClientDisconnected, DeadlockError, PoolClosed
 from bridge.types import AsgiApp, Message, ResponseHeaders, Scope
 
 __all__ = ["LoopSide"]
@@ -122,6 +122,12 @@ class LoopSide:
     def _wake_thread(self) -> None:
         if self.wakeup.locked():  # Rule 3
             self.wakeup.release()
+
+    def _call_thread(self) -> None:
+        """Have the server thread do what the app needs, also if it waits for that in sync code."""
+        jobs = self.sync_jobs
+        if jobs is None or jobs.submit_within_wait(_serve) is None:
+            self._wake_thread()
 
     @property
     def is_whole(self) -> bool:
@@ -276,7 +282,7 @@ class LoopSide:
                 if message is not None:
                     return message
                 if not self._body_cut and body.request_more():
-                    self._wake_thread()
+                    self._call_thread()
             if self._body_cut:
                 break
             await self._changed()
@@ -288,6 +294,8 @@ class LoopSide:
         """A message of the response.
 
         :raises AppProtocolError: it is not allowed now, or not in this form.
+        :raises DeadlockError: the window is full, and the thread that would empty it waits for
+            this, and cannot write.
         :raises ClientDisconnected: no more of the response is read (ASGI HTTP spec, "Disconnected
             Client").
         """
@@ -327,7 +335,7 @@ class LoopSide:
                 self.chunks.append(body)
                 self._written += len(body)
         if more:
-            self._wake_thread()
+            self._call_thread()
         else:
             self._end_response()
 
@@ -355,6 +363,12 @@ class LoopSide:
                 if self._written - self.accepted <= window:
                     return
                 self.stalled = True
+            if self.sync_jobs is not None and self.sync_jobs.must_not_wait():
+                raise DeadlockError(
+                    f"{self._app.name}: response_window={window} is full, and the server thread "
+                    "cannot empty it: it runs the sync code that waits for this send(). Await "
+                    "send() in async code, or send the body in one message"
+                )
             await self._changed()
         if self._disconnected:
             raise ClientDisconnected("the client disconnected before the response was complete")
@@ -382,7 +396,7 @@ class LoopSide:
     async def _wait_for_file(self, path: str) -> ResponseFile | None:
         """The file, opened by the server thread."""
         opening = FileOpening(path, self.head.content_length)
-        if self.sync_jobs is not None and self.sync_jobs.running:
+        if self.sync_jobs is not None and self.sync_jobs.running_on is not None:
             opening.open()  # here: that thread may be what waits for this send()
         else:
             self.opening = opening
@@ -419,9 +433,7 @@ class LoopSide:
         if hint is None or self.finished:
             return
         try:
-            await asyncio.wrap_future(
-                self.run_on_server_thread(partial(self._write_hints, hint, links))
-            )
+            await asyncio.wrap_future(self._submit(lambda: self._write_hints(hint, links)))
         except OSError as error:
             self.client_closed()
             raise ClientDisconnected("the client disconnected before the response began") from error
@@ -431,6 +443,12 @@ class LoopSide:
         connection, this runs elsewhere, and is too late."""
         if self.sync_jobs is not None and not self.sync_jobs.closed:
             hint(links)
+
+    def _submit(self, call: Callable[[], T]) -> ThreadFuture[T]:
+        """Run ``call`` on the server thread, also if it waits for that in sync code."""
+        jobs = self.sync_jobs
+        within = None if jobs is None else jobs.submit_within_wait(lambda server: call())
+        return self.run_on_server_thread(call) if within is None else within
 
     # -- sync code on the server thread ---------------------------------------------------------
 
@@ -461,3 +479,7 @@ def _as_bytes(body: object) -> bytes:
     raise AppProtocolError(
         f"http.response.body: body is {type(body).__name__}; the ASGI spec asks for bytes"
     )
+
+
+def _serve(server: ServerThread) -> None:
+    server.serve()

@@ -13,7 +13,10 @@ Rule 2. Both variables belong to the app's task: the server thread never sees th
 Rule 3. What a signal handler raises while sync code runs is meant for the thread: Ctrl-C, or the
         exit that gunicorn's worker is told to make. The app gets it as the outcome of that code,
         and the server gets it, too. A SystemExit of the code's own goes to the app alone.
-Rule 4. The loop decides when the server thread takes no more (:meth:`SyncJobs.close`), on the
+Rule 4. Sync code that waits for the app's ``send`` or ``receive`` (in ``async_to_sync``) occupies
+        the thread that they need. So it does what they need within that wait
+        (:meth:`SyncJobs.submit_within_wait`).
+Rule 5. The loop decides when the server thread takes no more (:meth:`SyncJobs.close`), on the
         thread on which it posts. So no job is ever left behind.
 """
 
@@ -25,7 +28,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextvars import Context, ContextVar
 from functools import partial
-from threading import current_thread, main_thread
+from threading import Thread, current_thread, main_thread
 from traceback import walk_tb
 from typing import Any, ParamSpec, Protocol, TypeVar
 
@@ -35,6 +38,7 @@ from bridge._threads.asgiref_state import (
     THREAD_SENSITIVE_CONTEXT,
     context_executors,
     executor_waiting_here,
+    executors_waiting_on,
     isolated,
     rehome,
     set_executor_waiting_here,
@@ -42,7 +46,7 @@ from bridge._threads.asgiref_state import (
 )
 from bridge._threads.job import SubmittedCall
 
-__all__ = ["HIDDEN", "Request", "SyncJobs", "enter_request", "move_to_loop_thread"]
+__all__ = ["HIDDEN", "Request", "ServerThread", "SyncJobs", "enter_request", "move_to_loop_thread"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -91,19 +95,33 @@ def move_to_loop_thread(context: Context) -> None:
         set_executor_waiting_here(None)
 
 
+class ServerThread(Protocol):
+    """What a server thread does for the app, also while it runs sync code.
+
+    :ivar thread: that thread.
+    :ivar can_write: whether it can pass data to the server from within sync code.
+    """
+
+    thread: Thread
+    can_write: bool
+
+    def serve(self) -> None:
+        """Do what the app needs, except run sync code. On the thread; does not raise."""
+
+
 class SyncJobs:
     """The sync code of one request: the loop posts it, the server thread runs it.
 
     :ivar closed: the server thread takes no more.
-    :ivar running: the server thread runs one now. Set by that thread.
+    :ivar running_on: the server thread, while it runs one. Set by that thread.
     """
 
-    __slots__ = ("_elsewhere", "_jobs", "closed", "running")
+    __slots__ = ("_elsewhere", "_jobs", "closed", "running_on")
 
     def __init__(self, *, closed: bool) -> None:
         self._jobs: deque[SubmittedCall] = deque()
         self.closed = closed
-        self.running = False
+        self.running_on: ServerThread | None = None
         self._elsewhere: Executor | None = None
 
     # On the loop thread
@@ -123,10 +141,35 @@ class SyncJobs:
         while self._jobs:
             self.post(self._jobs.popleft())
 
+    def submit_within_wait(self, call: Callable[[ServerThread], T]) -> Future[T] | None:
+        """Run ``call`` on the server thread if that waits, in sync code, for what runs here.
+
+        :returns: None if it does not wait.
+        """
+        server = self.running_on
+        if server is None:
+            return None
+        for executor in executors_waiting_on((server.thread,)):
+            try:
+                future: Future[T] = executor.submit(call, server)
+            except RuntimeError:  # it has stopped waiting meanwhile
+                continue
+            return future
+        return None
+
+    def must_not_wait(self) -> bool:
+        """Whether the server thread waits for what runs here, and cannot pass data on meanwhile."""
+        server = self.running_on
+        if server is None or server.can_write:
+            return False
+        return bool(executors_waiting_on((server.thread,)))
+
     # On the server thread
 
-    def run(self) -> bool:
+    def run(self, server: ServerThread) -> bool:
         """Run the pending jobs. False: there were none.
+
+        :param server: this thread.
 
         :raises BaseException: what a signal handler has raised: Rule 3.
         """
@@ -135,9 +178,9 @@ class SyncJobs:
             return False
         while jobs:
             job = jobs.popleft()
-            self.running = True
+            self.running_on = server
             job.run()
-            self.running = False
+            self.running_on = None
             if current_thread() is main_thread():  # where signal handlers run
                 _raise_interrupt(job.future)
         return True

@@ -19,10 +19,13 @@ Rule 4. A file is passed to the server together with ``start_response``, and eve
         passed on: gunicorn would end a chunked response twice. Nor is one in answer to HEAD; but it
         is opened, so that the head is that of a GET. Until the server has it, a file is closed
         here, however the request ends.
-Rule 5. What the app does right after its response may need this thread, so ``close()`` waits for
+Rule 5. Sync code of the app may wait for something that this thread does. The thread does it within
+        that wait (:meth:`ThreadSide.serve`). It sends with the ``write()`` of PEP 3333 then, which
+        may be called only before the iterable is returned, and which some servers do not have.
+Rule 6. What the app does right after its response may need this thread, so ``close()`` waits for
         the end of that step; but not longer than ``LAST_STEP_S``, because the server's connection
         is finished only after it. What the app does later runs elsewhere.
-Rule 6. An error of ``wsgi.input`` that is no OSError is raised to the server, unless the app has
+Rule 7. An error of ``wsgi.input`` that is no OSError is raised to the server, unless the app has
         begun to answer: gunicorn answers 400 to its own error for a malformed chunk, and logs a
         line. The app is disconnected. Else the error is a line in the log. Never both.
 """
@@ -33,6 +36,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from contextvars import Context, copy_context
 from functools import partial
+from threading import current_thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +48,7 @@ from bridge.asgi_to_wsgi.outcome import CutByShutdown, raised_to_server
 from bridge.asgi_to_wsgi.response_file import FileOpening, ResponseFile
 from bridge.asgi_to_wsgi.sync_code import HIDDEN, SyncJobs
 from bridge.errors import ClientDisconnected, PoolClosed
-from bridge.types import Environ, StartResponse
+from bridge.types import Environ, StartResponse, Write
 
 if TYPE_CHECKING:
     from bridge.asgi_to_wsgi.loop_side import LoopSide
@@ -67,6 +71,8 @@ class ThreadSide:
     """A response that took more than one hand-over: PEP 3333's iterable.
 
     :param context: the one that the app runs in.
+    :ivar thread: the server thread.
+    :ivar can_write: whether sync code may pass data to the server: Rule 5.
     """
 
     def __init__(
@@ -79,6 +85,11 @@ class ThreadSide:
         self._overlay = ContextOverlay(copy_context(), but=HIDDEN)
         self._closed = False
         self._started = False
+        self._start_response: StartResponse | None = None  # until the iterable is returned
+        self._write: Write | None = None
+        self._serve_error: BaseException | None = None
+        self.thread = current_thread()
+        self.can_write = False
         self._file: ResponseFile | None = None  # until the server has it
         self._taken = 0  # bytes that the server is sending
         self._poll_at = monotonic() + POLL_S
@@ -92,6 +103,8 @@ class ThreadSide:
         :raises Exception: what the app or ``wsgi.input`` raised, if there is none.
         """
         loop_side = self._loop_side
+        self._start_response = start_response
+        self.can_write = True
         try:
             while not (loop_side.finished or loop_side.chunks):
                 self._wait()
@@ -101,11 +114,16 @@ class ThreadSide:
         except BaseException:
             self.close()  # the server has nothing to close
             raise
+        finally:
+            self.can_write = False
+            self._start_response = self._write = None
 
     def _start(self, start_response: StartResponse) -> Iterable[bytes]:
         loop_side = self._loop_side
         head = loop_side.head
         self._overlay.apply(self._context)
+        if self._started:  # by sync code
+            return self
         self._started = True
         file = loop_side.file
         if file is None:
@@ -135,22 +153,60 @@ class ThreadSide:
             self._poll()
             self._poll_at = monotonic() + POLL_S
             return
-        if loop_side.sync_jobs is not None and loop_side.sync_jobs.run():
+        if loop_side.sync_jobs is not None and loop_side.sync_jobs.run(self):
+            if self._serve_error is not None:
+                raise self._taken_serve_error()
             return
         opening = loop_side.opening
         if opening is not None:
             self._open_file(opening)
-            return
-        body = loop_side.body
-        if body is not None and body.wanted:
-            piece = body.read()
-            error = body.error
-            if error is not None and not (self._started or loop_side.finished or loop_side.chunks):
-                body.error = None  # raised instead of logged: Rule 6
-                raise error
-            self._app.inbox.post(partial(loop_side.feed_body, *piece))
-        else:
+        elif not self._read_body():
             loop_side.wakeup.acquire(timeout=left_s)
+
+    def _read_body(self) -> bool:
+        """Read the piece of the body that the app waits for. False: it does not.
+
+        :raises Exception: an error of ``wsgi.input``: Rule 7.
+        """
+        loop_side = self._loop_side
+        body = loop_side.body
+        if body is None or not body.wanted:
+            return False
+        piece = body.read()
+        error = body.error
+        if error is not None and not (self._started or loop_side.finished or loop_side.chunks):
+            body.error = None  # raised instead of logged: Rule 7
+            raise error
+        self._app.inbox.post(partial(loop_side.feed_body, *piece))
+        return True
+
+    def serve(self) -> None:
+        """Do what sync code on this thread waits for: Rule 5. Called within that wait."""
+        try:
+            self._read_body()
+            if self.can_write and self._loop_side.chunks:
+                self._write_chunks()
+        except BaseException as error:  # for the server; the app gets a disconnect
+            self.can_write = False
+            self._serve_error = error
+            self._app.inbox.post(self._loop_side.disconnect)
+
+    def _taken_serve_error(self) -> BaseException:
+        error, self._serve_error = self._serve_error, None
+        assert error is not None  # every call follows a check
+        return error
+
+    def _write_chunks(self) -> None:
+        if not self._started and self._start_response is not None:
+            head = self._loop_side.head
+            self._started = True
+            self._write = self._start_response(head.status, head.headers)
+        if self._write is None:  # granian's start_response() returns nothing
+            self.can_write = False
+            self._app.inbox.post(self._loop_side.resume)
+            return
+        self._write(self._take())
+        self._accept()
 
     def _open_file(self, opening: FileOpening) -> None:
         """Open the file that ``send()`` waits for."""
@@ -254,7 +310,7 @@ class ThreadSide:
         """Run the sync code of the step that completes the response, too.
 
         The loop may still be within that step: it has ended once the loop runs a callback that is
-        posted now (Rule 5).
+        posted now (Rule 6).
         """
         loop_side, app = self._loop_side, self._app
         is_complete = loop_side.finished and loop_side.error is None
@@ -262,8 +318,8 @@ class ThreadSide:
             until = monotonic() + LAST_STEP_S
             while not loop_side.last_step_ended and (left_s := until - monotonic()) > 0:
                 loop_side.wakeup.acquire(timeout=left_s)
-                jobs.run()
-        jobs.run()
+                jobs.run(self)
+        jobs.run(self)
 
     def __del__(self) -> None:
         """The response was dropped without being closed. On any thread, at any moment: nothing is

@@ -23,7 +23,7 @@ import os
 import threading
 from asyncio import AbstractEventLoop
 from collections import Counter
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from functools import partial
 from heapq import heappop, heappush
@@ -31,12 +31,7 @@ from itertools import count
 from typing import Any, ParamSpec, TypeVar
 
 from bridge._threads import process
-from bridge._threads.asgiref_state import (
-    executor_waiting_here,
-    is_waiting,
-    outer_executor,
-    thread_of,
-)
+from bridge._threads.asgiref_state import executors_waiting_on, is_waiting, thread_of
 from bridge._threads.instances import Instances
 from bridge._threads.job import Job, JobWithEnd, SubmittedCall, submit_or_discard
 from bridge._threads.locks import RealMutex
@@ -69,19 +64,6 @@ _limits: Instances[Limit] = Instances()
 
 Waiting = Any
 """The executor of a thread that waits in ``async_to_sync``: a ``WaitingThread``, or asgiref's."""
-
-
-def _waiting_on(threads: Container[threading.Thread]) -> Sequence[Waiting]:
-    """The executors on ``threads``, ours or asgiref's, that wait for the code that runs here."""
-    executor: Waiting = executor_waiting_here()
-    if executor is None:  # mostly
-        return ()
-    found = []
-    while executor is not None:
-        if is_waiting(executor) and thread_of(executor) in threads:
-            found.append(executor)
-        executor = outer_executor(executor)
-    return found
 
 
 class _WaitCounter:
@@ -137,7 +119,7 @@ class ElasticPool(WorkerPool):
 
     def post(self, job: Job, loop: AbstractEventLoop) -> None:
         """As :meth:`WorkerPool.post`, in the context that waits for ``job``."""
-        waiting = _waiting_on(self._workers)
+        waiting = executors_waiting_on(self._workers)
         if waiting:
             self._post_nested(job, waiting)
         else:
@@ -148,7 +130,7 @@ class ElasticPool(WorkerPool):
 
         Called by asgiref's ``sync_to_async(executor=...)`` and ``loop.run_in_executor``.
         """
-        waiting = _waiting_on(self._workers)
+        waiting = executors_waiting_on(self._workers)
         if not waiting:
             return super().submit(fn, *args, **kwargs)
         call = SubmittedCall(lambda: fn(*args, **kwargs))
@@ -160,7 +142,7 @@ class ElasticPool(WorkerPool):
 
         :returns: the job to run in its place: threads of this pool that wait for it do not count.
         """
-        waiting = _waiting_on(self._workers)
+        waiting = executors_waiting_on(self._workers)
         if not waiting:
             return job
         nested = self._nested(job, waiting)
@@ -391,7 +373,7 @@ class Limit(Executor):
                 raise PoolSaturated(
                     f"limit {self.name!r}: {self.n} calls run and {BACKLOG} wait for their turn"
                 )
-        waiting = _waiting_on(self._threads)
+        waiting = executors_waiting_on(self._threads)
         if waiting:
             job = JobWithEnd(job, partial(self._end_wait, waiting))
         pool = self._pool

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import async_to_sync, sync_to_async
 
 from bridge.types import RawHeaders, Receive, Scope, Send
 from tests.apps.asgi_routes import (
@@ -154,6 +154,40 @@ async def large(scope: Scope, receive: Receive, send: Send) -> None:
     finally:
         if "key" in params:
             await report(params["key"], "ended")
+
+
+@route("/large/sync")
+async def large_in_sync_code(scope: Scope, receive: Receive, send: Send) -> None:
+    """Sends ``blocks`` of 64 KiB from sync code."""
+
+    def send_all() -> None:
+        for _ in range(int(query(scope)["blocks"])):
+            async_to_sync(more)(send, BLOCK)
+
+    await start(send)
+    await sync_to_async(send_all)()
+    await end(send)
+
+
+@route("/endless/sync")
+async def endless_in_sync_code(scope: Scope, receive: Receive, send: Send) -> None:
+    """Sends events from sync code until the client disconnects. Reports ``closed``."""
+    key = query(scope)["key"]
+
+    def send_all() -> None:
+        while True:
+            async_to_sync(more)(send, b"data: tick\n\n")
+            time.sleep(0.02)  # simulates work; not used for synchronisation
+
+    await start(send, EVENTS)
+    reason = "?"
+    try:
+        await sync_to_async(send_all)()
+    except BaseException as error:
+        reason = type(error).__name__
+        raise
+    finally:
+        await report(key, "closed", reason=reason, **where())
 
 
 @route("/endless")

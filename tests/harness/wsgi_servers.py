@@ -39,6 +39,7 @@ class WsgiServer:
     :ivar detects_disconnect: lets an app detect a disconnect without writing.
     :ivar response_buffer: how many bytes of a response it buffers, beside the socket buffers, for a
         client that does not read.
+    :ivar has_write: its ``start_response`` returns PEP 3333's ``write()``.
     """
 
     spec: ServerSpec
@@ -49,6 +50,7 @@ class WsgiServer:
     latin_1: bool = True
     detects_disconnect: bool = True
     response_buffer: int = 0
+    has_write: bool = True
 
     @property
     def name(self) -> str:
@@ -85,7 +87,13 @@ _ALL = [
         streams_bodies=False,
         response_buffer=16 << 20,
     ),
-    WsgiServer(SERVERS["granian-wsgi"], read_size=65536, latin_1=False, detects_disconnect=False),
+    WsgiServer(
+        SERVERS["granian-wsgi"],
+        read_size=65536,
+        latin_1=False,
+        detects_disconnect=False,
+        has_write=False,
+    ),
     WsgiServer(
         _development_server("wsgiref"), concurrent=False, dechunks=False, detects_disconnect=False
     ),

@@ -39,6 +39,21 @@ def test_a_disconnect_ends_a_streaming_app(
     assert "Traceback" not in wsgi_server.log()
 
 
+def test_a_disconnect_ends_sync_code_that_streams(
+    wsgi_server: LiveWsgiServer, control: Control, key: str
+) -> None:
+    """Its first event arrives, although the code that sends it occupies the server thread."""
+    if not wsgi_server.can.has_write:
+        pytest.skip("sync code cannot stream on this server")
+    exchange = wsgi_server.client.open("GET", f"/endless/sync?key={key}")
+    assert exchange.chunk().startswith(b"data: tick")
+    exchange.disconnect()
+
+    (closed,) = control.expect(key, "closed")
+    assert closed["reason"] == "ClientDisconnected"
+    assert wsgi_server.client.fetch("GET", "/").status == 200
+
+
 @pytest.mark.parametrize("path", ["/silent", "/silent/working", "/silent/listening"])
 def test_a_disconnect_ends_a_silent_app(
     wsgi_server: LiveWsgiServer, control: Control, key: str, path: str

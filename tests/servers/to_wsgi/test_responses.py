@@ -10,7 +10,7 @@ import pytest
 
 from tests.apps.asgi_conformance import BLOCK
 from tests.harness.control import Control
-from tests.harness.http import Response
+from tests.harness.http import Aborted, Response
 from tests.servers.to_wsgi.conftest import LiveWsgiServer, WsgiServers
 
 AHEAD = 12 << 20
@@ -80,6 +80,19 @@ def test_each_chunk_is_sent_before_the_next_is_produced(
 
 def test_a_large_response_arrives_whole(wsgi_server: LiveWsgiServer) -> None:
     assert wsgi_server.client.fetch("GET", "/large?blocks=160").body == BLOCK * 160
+
+
+def test_a_large_response_of_sync_code_arrives_whole(wsgi_server: LiveWsgiServer) -> None:
+    """The sync code runs on the thread that passes the response to the server."""
+    if not wsgi_server.can.has_write:
+        with pytest.raises(Aborted):
+            wsgi_server.client.fetch("GET", "/large/sync?blocks=160")
+        assert "response_window=262144 is full" in wsgi_server.log(wait_for="is full")
+        return
+
+    response = wsgi_server.client.fetch("GET", "/large/sync?blocks=160")
+
+    assert response.body == BLOCK * 160
 
 
 def test_a_file_arrives_whole(wsgi_server: LiveWsgiServer) -> None:
