@@ -59,6 +59,7 @@ __all__ = [
     "current_call",
     "executor_serving",
     "executor_waiting_here",
+    "executors_waiting",
     "executors_waiting_on",
     "holds_locals",
     "is_waiting",
@@ -185,8 +186,8 @@ def outer_executor(executor: Any) -> Any:
     return getattr(executor, "_old_executor", None)
 
 
-def executors_waiting_on(threads: Container[Thread]) -> Sequence[Any]:
-    """The executors on ``threads``, ours or asgiref's, that wait for the code that runs here.
+def executors_waiting() -> Sequence[Any]:
+    """The executors, ours or asgiref's, that wait for the code that runs here.
 
     The innermost comes first; with asgiref < 3.9, and its own helper, it is the only one.
     """
@@ -195,10 +196,16 @@ def executors_waiting_on(threads: Container[Thread]) -> Sequence[Any]:
         return ()
     found = []
     while executor is not None:
-        if is_waiting(executor) and thread_of(executor) in threads:
+        if is_waiting(executor):
             found.append(executor)
         executor = outer_executor(executor)
     return found
+
+
+def executors_waiting_on(threads: Container[Thread]) -> Sequence[Any]:
+    """Those of :func:`executors_waiting` that are on ``threads``."""
+    waiting = executors_waiting()
+    return [each for each in waiting if thread_of(each) in threads] if waiting else ()
 
 
 def executor_serving(loop: AbstractEventLoop) -> Any:

@@ -38,6 +38,16 @@ class Job:
     def remind(self) -> None:
         """Called when the job has waited for long, on the thread of some event loop."""
 
+    def is_pending(self) -> bool:
+        """Whether anything waits for this job to start. Called while it is in a queue."""
+        return True
+
+    def fail(self, error: BaseException) -> None:
+        """Called while it is in a queue: it would never start. A pool still calls :meth:`run` or
+        :meth:`discard` when its turn comes, which has no effect then.
+        """
+        self.discard(error)
+
     def discard(self, error: BaseException | None = None) -> None:
         """Called instead of :meth:`run`: the pool was shut down, or dropped the job.
 
@@ -59,8 +69,8 @@ class SubmittedCall(Job):
         self.posted_at = time.monotonic()
 
     def run(self) -> None:
-        if not self.future.set_running_or_notify_cancel():
-            return
+        if self.future.done() or not self.future.set_running_or_notify_cancel():
+            return  # failed, or cancelled
         try:
             result = self._call()
         except BaseException as error:
@@ -68,6 +78,13 @@ class SubmittedCall(Job):
             del self  # the exception's traceback holds this frame: break the cycle
         else:
             self.future.set_result(result)
+
+    def is_pending(self) -> bool:
+        return not self.future.done()
+
+    def fail(self, error: BaseException) -> None:
+        if self.future.set_running_or_notify_cancel():
+            self.future.set_exception(error)
 
     def discard(self, error: BaseException | None = None) -> None:
         self.future.cancel()
@@ -98,6 +115,12 @@ class JobWithEnd(Job):
 
     def remind(self) -> None:
         self._job.remind()
+
+    def is_pending(self) -> bool:
+        return self._job.is_pending()
+
+    def fail(self, error: BaseException) -> None:
+        self._job.fail(error)
 
     def discard(self, error: BaseException | None = None) -> None:
         self._job.discard(error)

@@ -191,15 +191,22 @@ class WorkerPool(Executor):
         :raises RuntimeError: it has no thread, and none can be started.
         """
         call = SubmittedCall(lambda: fn(*args, **kwargs))
+        self.submit_job(call)
+        return call.future
+
+    def submit_job(self, job: Job) -> None:
+        """Run ``job`` on a worker thread. From any thread; never blocks.
+
+        :raises Exception: as :meth:`submit`.
+        """
         if not (self._workers or self._closed):
             self._start_first()
         with self._lock:
             self._check_open()
-            self._jobs.append(call)
+            self._jobs.append(job)
             worker = self._claim() if len(self._jobs) > self._waking else None
         if worker is not None:
             self._wake_worker(worker)
-        return call.future
 
     def stats(self) -> PoolStats:
         """The current state of the pool. From any thread."""
@@ -207,6 +214,14 @@ class WorkerPool(Executor):
             return self._total().stats(
                 threads=len(self._workers), idle=len(self._idle), waiting=len(self._jobs)
             )
+
+    def occupants(self) -> list[threading.Thread] | None:
+        """The threads that keep a new job waiting; None if there is room. From any thread."""
+        with self._lock:
+            if self._has_spare():
+                return None
+            idle = set(self._idle)
+            return [worker for worker in self._workers if worker not in idle]
 
     # -- shutdown -------------------------------------------------------------------------------
 

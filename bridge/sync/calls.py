@@ -215,6 +215,10 @@ class Call(Job):
         finally:
             del error  # its traceback holds this frame: break the cycle
 
+    def is_pending(self) -> bool:
+        """Whether its caller still waits for it to start."""
+        return not self._ticket.locked()
+
     def discard(self, error: BaseException | None = None) -> None:
         """Fail the call: the pool was shut down, or dropped it because of ``error``."""
         if self._ticket.acquire(False):

@@ -31,7 +31,12 @@ from itertools import count
 from typing import Any, ParamSpec, TypeVar
 
 from bridge._threads import process
-from bridge._threads.asgiref_state import executors_waiting_on, is_waiting, thread_of
+from bridge._threads.asgiref_state import (
+    executors_waiting,
+    executors_waiting_on,
+    is_waiting,
+    thread_of,
+)
 from bridge._threads.instances import Instances
 from bridge._threads.job import Job, JobWithEnd, SubmittedCall, submit_or_discard
 from bridge._threads.locks import RealMutex
@@ -40,6 +45,7 @@ from bridge._threads.pool import Meter, WorkerPool
 from bridge.config import positive_int
 from bridge.errors import ConfigError, PoolSaturated
 from bridge.sync.calls import Call
+from bridge.sync.deadlocks import Occupant, queued
 from bridge.sync.waiting_thread import WaitingThread
 from bridge.types import PoolStats
 
@@ -119,23 +125,24 @@ class ElasticPool(WorkerPool):
 
     def post(self, job: Job, loop: AbstractEventLoop) -> None:
         """As :meth:`WorkerPool.post`, in the context that waits for ``job``."""
-        waiting = executors_waiting_on(self._workers)
-        if waiting:
-            self._post_nested(job, waiting)
-        else:
+        waiting = executors_waiting()
+        if not waiting:  # mostly
             super().post(job, loop)
+        elif not self._post_nested(job, waiting):
+            with queued(job, self, waiting) as job:
+                super().post(job, loop)
 
-    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """As :meth:`WorkerPool.submit`, in the context that waits for the future, if any does.
+    def submit_job(self, job: Job) -> None:
+        """As :meth:`WorkerPool.submit_job`, in the context that waits for the job, if any does.
 
         Called by asgiref's ``sync_to_async(executor=...)`` and ``loop.run_in_executor``.
         """
-        waiting = executors_waiting_on(self._workers)
+        waiting = executors_waiting()
         if not waiting:
-            return super().submit(fn, *args, **kwargs)
-        call = SubmittedCall(lambda: fn(*args, **kwargs))
-        self._post_nested(call, waiting)
-        return call.future
+            super().submit_job(job)
+        elif not self._post_nested(job, waiting):
+            with queued(job, self, waiting) as job:
+                super().submit_job(job)
 
     def nested(self, job: Job) -> Job:
         """Count ``job`` as nested although another group runs it. In the context that waits for it.
@@ -149,7 +156,11 @@ class ElasticPool(WorkerPool):
         self._wake_for_waiting()
         return nested
 
-    def _post_nested(self, job: Job, waiting: Sequence[Waiting]) -> None:
+    def _post_nested(self, job: Job, executors: Sequence[Waiting]) -> bool:
+        """Post ``job`` if threads of this pool are among those that wait for it: rule 1."""
+        waiting = [each for each in executors if thread_of(each) in self._workers]
+        if not waiting:
+            return False
         nested = self._nested(job, waiting)
         try:
             with self._lock:
@@ -159,6 +170,7 @@ class ElasticPool(WorkerPool):
             self._end_wait(waiting)
             raise
         self._wake_for_waiting()
+        return True
 
     def _nested(self, job: Job, waiting: Sequence[Waiting]) -> Job:
         with self._lock:
@@ -269,7 +281,17 @@ def _post_to_default_pool(call: Call) -> None:
 
 def _post_to_pool(pool: WorkerPool, call: Call) -> None:
     call.settles = True
-    pool.post(call, call.loop)
+    _post(pool, call, call.loop)
+
+
+def _post(pool: WorkerPool, job: Job, loop: AbstractEventLoop) -> None:
+    """Post to a pool that may not be elastic: a thread of such a pool counts while it waits."""
+    waiting = () if isinstance(pool, ElasticPool) else executors_waiting()
+    if waiting:
+        with queued(job, pool, waiting) as job:
+            pool.post(job, loop)
+    else:
+        pool.post(job, loop)
 
 
 def _post_to_limit(limit: Limit, call: Call) -> None:
@@ -341,7 +363,7 @@ class Limit(Executor):
         """
         slot = self._acquire_slot(job)
         if slot is not None:
-            self._start_slot(slot, lambda pool: pool.post(slot, loop))
+            self._start_slot(slot, lambda pool: _post(pool, slot, loop))
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Run ``fn(*args, **kwargs)`` in a slot. From any thread; never blocks.
@@ -351,7 +373,7 @@ class Limit(Executor):
         job = SubmittedCall(lambda: fn(*args, **kwargs))
         slot = self._acquire_slot(job)
         if slot is not None:
-            self._start_slot(slot, lambda pool: submit_or_discard(pool, slot.run, slot.discard))
+            self._start_slot(slot, lambda pool: pool.submit_job(slot))
         return job.future
 
     def stats(self) -> PoolStats:
@@ -373,12 +395,15 @@ class Limit(Executor):
                 raise PoolSaturated(
                     f"limit {self.name!r}: {self.n} calls run and {BACKLOG} wait for their turn"
                 )
-        waiting = executors_waiting_on(self._threads)
+        executors = executors_waiting()
+        waiting = [each for each in executors if thread_of(each) in self._threads]
         if waiting:
             job = JobWithEnd(job, partial(self._end_wait, waiting))
         pool = self._pool
         if isinstance(pool, ElasticPool):  # a slot may wait there behind a job that waits for it
             job = pool.nested(job)
+        if executors and not waiting:
+            job = queued(job, self, executors)
         with self._lock:
             self._waits.add(waiting)
             if self._slots < self._max_slots():
@@ -386,6 +411,16 @@ class Limit(Executor):
                 return _Slot(self, job)
             heappush(self._waiting, (-len(waiting), next(self._sequence), job))
             return None
+
+    def occupants(self) -> list[Occupant] | None:
+        """What keeps a new job waiting; None if there is a slot. From any thread."""
+        with self._lock:
+            if self._slots < self._max_slots():
+                return None
+            occupants: list[Occupant] = list(self._threads)
+            if self._slots > len(occupants):  # a slot waits for a thread of the pool
+                occupants.append(self._pool)
+            return occupants
 
     def _max_slots(self) -> int:
         return self.n + self._waits.threads()
@@ -434,6 +469,12 @@ class _Slot(Job):
         self._limit = limit
         self._job = job
         self.posted_at = job.posted_at
+
+    def is_pending(self) -> bool:
+        return self._job.is_pending()
+
+    def fail(self, error: BaseException) -> None:
+        self._job.fail(error)  # the slot is used for the next job
 
     def run(self) -> None:
         job: Job | None = self._job

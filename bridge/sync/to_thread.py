@@ -140,7 +140,8 @@ def sync_to_async(
     :raises TypeError: ``func`` is async or not callable, or ``executor`` is set although
         ``thread_sensitive`` is True.
     :raises ConfigError: the workers of ``executor`` are processes.
-    :raises DeadlockError: from a call: the thread that would run it waits for it.
+    :raises DeadlockError: from a call: the thread that would run it waits for it, maybe through
+        calls on other pools.
     :raises PoolSaturated: from a call: too many calls wait for the pool.
     :raises PoolClosed: from a call: the pool is shut down.
     """

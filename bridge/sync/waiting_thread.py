@@ -102,6 +102,7 @@ class WaitingThread(CurrentThreadExecutor):
     """A thread during one ``async_to_sync`` call. The thread may have others, nested or paused.
 
     :param outer: the executor of the thread that waits further out, ours or asgiref's.
+    :ivar is_paused: the thread does something else meanwhile: rule 3.
     """
 
     _work_items: deque[Any]
@@ -118,7 +119,7 @@ class WaitingThread(CurrentThreadExecutor):
         self._lock = ready.lock
         self._is_notified = False
         self._has_ended = False
-        self._is_paused = False
+        self.is_paused = False
         self._close_callbacks: set[Callable[[], object]] | None = None
 
     @property
@@ -190,7 +191,7 @@ class WaitingThread(CurrentThreadExecutor):
         :returns: whether it was notified.
         :raises BaseException: an exception of a signal handler, such as ``KeyboardInterrupt``.
         """
-        if self._is_paused:
+        if self.is_paused:
             self._resume()
         woken = True
         while True:
@@ -224,14 +225,14 @@ class WaitingThread(CurrentThreadExecutor):
     # last, so an executor never delegates to itself.
 
     def _pause(self) -> None:
-        self._is_paused = True
+        self.is_paused = True
         _paused.setdefault(self._work_thread, Instances()).add(self)
 
     def _resume(self) -> None:
         with self._lock:
             self._work_ready.delegate = None
         _paused.get(self._work_thread, Instances()).discard(self)
-        self._is_paused = False
+        self.is_paused = False
 
     def _run_paused_job(self) -> bool:
         """Run a job of a paused executor of this thread; if there is none, delegate the next."""
@@ -257,7 +258,7 @@ class WaitingThread(CurrentThreadExecutor):
 
     def close(self) -> None:
         """Accept no more jobs before the coroutine has ended; pass the waiting ones further out."""
-        if self._is_paused:
+        if self.is_paused:
             self._resume()
         with self._lock:
             self._broken = True
