@@ -28,6 +28,7 @@ Rule 4. Two functions of asgiref are replaced in the whole process: one that let
 from __future__ import annotations
 
 import os
+import sys
 from asyncio import AbstractEventLoop, CancelledError, Task
 from collections.abc import Callable, Container, Coroutine, Generator, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -57,7 +58,9 @@ __all__ = [
     "calls_for",
     "context_executors",
     "current_call",
+    "executor_served_by",
     "executor_serving",
+    "executor_that_runs",
     "executor_waiting_here",
     "executors_waiting",
     "executors_waiting_on",
@@ -206,6 +209,36 @@ def executors_waiting_on(threads: Container[Thread]) -> Sequence[Any]:
     """Those of :func:`executors_waiting` that are on ``threads``."""
     waiting = executors_waiting()
     return [each for each in waiting if thread_of(each) in threads] if waiting else ()
+
+
+_SERVING = CurrentThreadExecutor.run_until_future.__code__
+
+
+def executor_served_by(thread: Thread) -> Any:
+    """The executor of asgiref's whose jobs ``thread`` runs, now or once its current one has ended.
+
+    asgiref keeps no record of it but the frames of that thread.
+
+    :returns: None if the thread is in none of asgiref's ``async_to_sync``.
+    """
+    frame = sys._current_frames().get(thread.ident or 0)
+    while frame is not None:
+        if frame.f_code is _SERVING:
+            return frame.f_locals.get("self")
+        frame = frame.f_back
+    return None
+
+
+def executor_that_runs(thread: Thread) -> Any:
+    """The executor that ``thread`` belongs to, if it may be the one of the current context.
+
+    A job for the thread may reach another one: it has to look.
+    """
+    context = THREAD_SENSITIVE_CONTEXT.get(None)
+    if context is not None and context in context_executors:
+        return context_executors[context]
+    single = single_thread_executor()
+    return single if thread in single._threads else None
 
 
 def executor_serving(loop: AbstractEventLoop) -> Any:

@@ -302,7 +302,7 @@ class ThreadSide:
         finally:
             self._release()
             body = self._loop_side.body
-            if body is not None and body.error is not None:  # Rule 6
+            if body is not None and body.error is not None:  # Rule 7
                 error, body.error = body.error, None
                 logger.warning("%s: reading wsgi.input raised %s", self._app.name, literal(error))
 

@@ -174,8 +174,8 @@ def enter_in_loop(
     the body. An exception of the body is passed to ``__aexit__``, which may suppress it.
 
     This thread runs the thread-sensitive sync code that the manager calls: while it is entered or
-    exited and, if a task of the manager calls it in between, while the body waits in one of
-    bridge's helpers.
+    exited and, if a task of the manager calls it in between, while the body waits in
+    ``async_to_sync``, ours or asgiref's, or while the thread has nothing else to do.
 
     :param manager: an async context manager, such as an HTTP client.
     :raises TypeError: ``manager`` is not an async context manager.

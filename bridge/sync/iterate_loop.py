@@ -37,8 +37,8 @@ def iterate_in_loop(iterable: AsyncIterable[T], *, window: int = 64) -> Generato
     ...     print(event)
 
     The source runs in one task, at most a window ahead of the consumer. While the consumer waits
-    for an item, or in another of bridge's helpers, its thread runs the thread-sensitive sync code
-    that the source calls. An exception of the source is raised after the items before it.
+    for an item, or in ``async_to_sync``, ours or asgiref's, its thread runs the thread-sensitive
+    sync code that the source calls. An exception of the source is raised after the items before it.
 
     Leaving the ``for`` loop early (or closing the returned generator) cancels the task, closes the
     source in it (with ``aclose()``, if it has one) and waits for both.

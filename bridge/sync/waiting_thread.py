@@ -14,19 +14,28 @@ Rule 2. It closes (``_broken``), under that lock, when the coroutine has ended a
         later job is refused, and the code that posts it tries the executor further out.
 Rule 3. While the thread does something else and the coroutine continues (in the body of an entered
         manager, between two items of an iteration), it is *paused*. It still accepts jobs, because
-        they belong to this thread: the next executor that the thread serves runs them, too.
+        they belong to this thread: the next executor of ours that the thread serves runs them, too.
+        An executor of asgiref's does not know of them, so it gets a job that runs them. The thread
+        may enter one at any time: as long as jobs wait, they are looked after from time to time.
 """
 
 from __future__ import annotations
 
+import asyncio
 import threading
+from asyncio import AbstractEventLoop
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
-from bridge._threads.asgiref_state import CurrentThreadExecutor, isolated
+from bridge._threads.asgiref_state import (
+    CurrentThreadExecutor,
+    executor_served_by,
+    executor_that_runs,
+    isolated,
+)
 from bridge._threads.instances import Instances
 from bridge._threads.job import Job, SubmittedCall
 from bridge._threads.locks import RealMutex
@@ -41,6 +50,8 @@ OWN_THREAD = (
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+LOOK_AFTER_S = 0.05
 
 
 # No lock: a thread adds only executors of its own, and a finalizer anywhere only removes one. Weak:
@@ -120,6 +131,7 @@ class WaitingThread(CurrentThreadExecutor):
         self._is_notified = False
         self._has_ended = False
         self.is_paused = False
+        self._is_looked_after = False
         self._close_callbacks: set[Callable[[], object]] | None = None
 
     @property
@@ -142,7 +154,32 @@ class WaitingThread(CurrentThreadExecutor):
                 raise DeadlockError(OWN_THREAD)
             self._work_items.append(job)
             self._work_ready.notify()
+            is_paused = self.is_paused
+        if is_paused:
+            self._call_thread(executor_that_runs(self._work_thread))
+            if not self._is_looked_after:
+                self._is_looked_after = True
+                self._look_after(None, asyncio._get_running_loop())
         return True
+
+    def _call_thread(self, executor: Any) -> None:
+        """Have an executor of asgiref's run the jobs of this paused one."""
+        if executor is not None:
+            try:
+                executor.submit(self._run_while_paused)
+            except RuntimeError:  # it accepts no jobs any more
+                pass
+
+    def _look_after(self, before: Any, loop: AbstractEventLoop | None) -> None:
+        """Call the thread if it has entered another executor of asgiref's than ``before``."""
+        with self._lock:
+            self._is_looked_after = waits = bool(self.is_paused and self._work_items)
+        if waits:
+            executor = executor_served_by(self._work_thread)
+            if executor is not before:
+                self._call_thread(executor)
+            if loop is not None:
+                loop.call_later(LOOK_AFTER_S, self._look_after, executor, loop)
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """``concurrent.futures.Executor.submit``, which asgiref calls.
@@ -203,6 +240,7 @@ class WaitingThread(CurrentThreadExecutor):
                     if self._is_notified:
                         self._is_notified = False
                         self._broken = self._has_ended
+                        self.is_paused = not self._broken
                         break
                     if self._work_ready.has_delegated_job:
                         self._work_ready.has_delegated_job = False
@@ -225,7 +263,6 @@ class WaitingThread(CurrentThreadExecutor):
     # last, so an executor never delegates to itself.
 
     def _pause(self) -> None:
-        self.is_paused = True
         _paused.setdefault(self._work_thread, Instances()).add(self)
 
     def _resume(self) -> None:
@@ -249,6 +286,15 @@ class WaitingThread(CurrentThreadExecutor):
         if not executors:
             del _paused[here]
         return False
+
+    def _run_while_paused(self) -> None:
+        """A job of another executor, which may be on another thread, or run late."""
+        while threading.current_thread() is self._work_thread:
+            with self._lock:
+                job = self._work_items.popleft() if self.is_paused and self._work_items else None
+            if job is None:
+                return
+            job.run()
 
     def _pop_for(self, executor: WaitingThread) -> Any:
         """The next job of this paused executor. Later ones notify ``executor``."""

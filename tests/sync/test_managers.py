@@ -10,8 +10,10 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
+import asgiref.sync
 import pytest
 
+import bridge
 from bridge import (
     DeadlockError,
     WorkerPool,
@@ -21,6 +23,7 @@ from bridge import (
     sync_to_async,
 )
 from bridge.sync import loop_task
+from tests.harness.wsgi import call, environ_of
 
 DEADLINE_S = 30
 
@@ -449,6 +452,18 @@ def test_a_task_of_an_async_manager_calls_sync_code_while_the_body_waits() -> No
             assert async_to_sync(client.request)() is here()
 
 
+@pytest.mark.parametrize("thread_sensitive", [True, False])
+async def test_the_body_may_wait_in_asgirefs_helper(thread_sensitive: bool) -> None:
+    """Whose executor does not know the paused one of the manager."""
+
+    def body() -> None:
+        with enter_in_loop(Client()) as outer, enter_in_loop(Client()) as inner:
+            for client in (outer, inner, outer):
+                assert asgiref.sync.async_to_sync(client.request)() is here()
+
+    await sync_to_async(body, thread_sensitive=thread_sensitive)()
+
+
 def test_sync_code_called_by_a_task_of_an_async_manager_runs_before_the_exit() -> None:
     ran_on = []
 
@@ -468,6 +483,73 @@ def test_sync_code_called_by_a_task_of_an_async_manager_runs_before_the_exit() -
         pass
 
     assert ran_on == [here()]
+
+
+def in_asgirefs_context(main: Any) -> Any:
+    async def inside() -> Any:
+        async with asgiref.sync.ThreadSensitiveContext():
+            return await main()
+
+    return asyncio.run(inside())
+
+
+def on_a_server_thread(main: Any) -> Any:
+    """In an ASGI app behind ``to_wsgi``."""
+    found: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        assert scope["type"] == "http"
+        found.append(await main())
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    adapter = bridge.AsgiToWsgi(app)
+    try:
+        call(adapter, environ_of())
+    finally:
+        adapter.close()
+    return found[0]
+
+
+@pytest.mark.parametrize(
+    "outer",
+    [
+        pytest.param(lambda main: async_to_sync(main)(), id="bridge"),
+        pytest.param(lambda main: asgiref.sync.async_to_sync(main)(), id="asgiref"),
+        pytest.param(lambda main: asyncio.run(main()), id="single-thread"),
+        pytest.param(in_asgirefs_context, id="context"),
+        pytest.param(on_a_server_thread, id="server-thread"),
+    ],
+)
+@pytest.mark.parametrize("helper", [sync_to_async, asgiref.sync.sync_to_async])
+def test_a_task_of_a_manager_calls_sync_code_while_the_thread_is_free(
+    outer: Any, helper: Any
+) -> None:
+    """The manager is entered by one call of sync code and exited by another."""
+    threads: list[threading.Thread] = []
+
+    @contextlib.asynccontextmanager
+    async def manager() -> AsyncIterator[tuple[asyncio.Event, asyncio.Task[None]]]:
+        is_entered = asyncio.Event()
+
+        async def task() -> None:
+            await is_entered.wait()
+            threads.append(await helper(here)())
+
+        yield is_entered, asyncio.create_task(task())
+
+    async def main() -> None:
+        threads.append(await helper(here)())
+        entered = enter_in_loop(manager())
+        is_entered, task = await helper(entered.__enter__)()
+        is_entered.set()
+        await asyncio.wait_for(task, DEADLINE_S)
+        await helper(entered.__exit__)(None, None, None)
+
+    # In a context of its own: with asgiref 3.8, all that copy it share the data of a Local.
+    contextvars.copy_context().run(outer, main)
+
+    assert threads[0] is threads[1]
 
 
 def test_the_body_sees_context_variables_of_an_async_manager() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from typing import Any
 
 import asgiref.sync
@@ -22,7 +24,10 @@ DEADLINE_S = 30
 def nothing_stays_registered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(deadlocks, "CONFIRM_S", 0.1)
     yield
-    assert deadlocks._jobs == {}
+    deadline = time.monotonic() + DEADLINE_S
+    while deadlocks._jobs:  # a cancelled call leaves the queue when its turn comes
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
 
 
 def on(executor: Any, call: Callable[[], Any], helper: Any = sync_to_async) -> Any:
@@ -52,7 +57,7 @@ async def circle(groups: list[Any], each: int, helper: Any = sync_to_async) -> l
         return nested(following, lambda: "done", helper)
 
     calls = [
-        on(group, lambda number=number: body(number), helper)
+        on(group, partial(body, number), helper)
         for number, group in enumerate(groups)
         for _ in range(each)
     ]
@@ -148,7 +153,7 @@ async def test_a_call_waits_while_another_thread_can_go_on() -> None:
         DEADLINE_S,
     )
 
-    assert outcomes == ["done", "worked", "done"]
+    assert list(outcomes) == ["done", "worked", "done"]
 
 
 async def test_a_call_that_was_cancelled_in_the_queue_does_not_count() -> None:
@@ -185,7 +190,7 @@ async def test_a_call_that_was_cancelled_in_the_queue_does_not_count() -> None:
         asyncio.gather(on(first, in_first), on(second, in_second)), DEADLINE_S
     )
 
-    assert outcomes == ["gave up", "done"]
+    assert list(outcomes) == ["gave up", "done"]
 
 
 async def test_a_thread_in_the_body_of_a_manager_does_not_wait() -> None:
@@ -242,4 +247,4 @@ async def test_a_circle_with_a_timeout_ends_by_itself(monkeypatch: pytest.Monkey
     calls = on(groups[0], in_first), on(groups[1], in_second)
     outcomes = await asyncio.wait_for(asyncio.gather(*calls), DEADLINE_S)
 
-    assert outcomes == ["gave up", "done"]
+    assert list(outcomes) == ["gave up", "done"]
