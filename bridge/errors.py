@@ -99,10 +99,18 @@ class BodyTimeout(ClientDisconnected):
 
     Raised by reads of ``wsgi.input``. If the response has not begun, the client gets 408, and what
     the app returns is dropped, as after a disconnect.
+
+    Also raised if it is the app that has read nothing, for minutes in which it sent its response:
+    what had not arrived by then is dropped.
     """
 
-    def __init__(self, timeout_s: float) -> None:
-        super().__init__(f"no more of the request body has arrived for {timeout_s} s")
+    def __init__(self, timeout_s: float, *, unread: bool = False) -> None:
+        super().__init__(
+            f"the app has sent its response for {timeout_s:g} s without reading the request body, "
+            "so the rest of the body was dropped"
+            if unread
+            else f"no more of the request body has arrived for {timeout_s} s"
+        )
 
 
 class PoolSaturated(BridgeError):

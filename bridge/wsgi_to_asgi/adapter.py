@@ -64,8 +64,9 @@ class WsgiToAsgi:
         shuts it down, and ``threads`` has no effect.
     :param backlog: how many requests may wait for a thread. One more is answered with 503.
     :param body_window: how many bytes of a request body are read ahead of the app. If the app has
-        begun its response and has not read for a second, up to 1 MiB more is read: a disconnect is
-        noticed only after the bytes that the client sent before.
+        begun its response and does not read, up to 4 MiB more is read in steps, because a
+        disconnect is noticed only after the bytes that the client sent before; after four minutes
+        of that the rest of the body is dropped.
     :param buffer_request_bytes: how many bytes of a request body are read, or up to its end, before
         the request takes a thread: a client that sends a small body slowly takes none. 0: the app
         runs as soon as the first bytes are there, which an app needs that answers a client before

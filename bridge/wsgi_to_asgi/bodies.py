@@ -8,8 +8,8 @@ Rule 3. The loop is never blocked: it waits for a future, which the worker sets 
         A worker thread sleeps on a lock that is held meanwhile; everything that can end its wait
         releases the lock: data or room, the end of the stream, a disconnect.
 Rule 4. Neither pipe is ever more than its window ahead, give or take the chunk that crosses it.
-        A request body may be ``SPARE_BYTES`` more: see :meth:`RequestBody.response_started`. So
-        may the first chunk of one that was read before a thread was taken.
+        A request body may be ``SPARE_BYTES`` more for each of ``WIDEN_AFTER_S``: rule 8. So may
+        the first chunk of one that was read before a thread was taken.
 Rule 5. A pipe is never part of a reference cycle: a request is freed when it ends, not by the
         garbage collector.
 """
@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 __all__ = ["RequestBody", "ResponseBody", "check_chunk"]
 
 BURST_S = 0.001
-WIDEN_AFTER_S = 1.0
+UNREAD_TICK_S = 1.0
+WIDEN_AFTER_S = 1, 4, 16, 64
+DROP_AFTER_S = 256
 SPARE_BYTES = 1 << 20
 BIG_BYTES = 16384
 """Chunks of this size and more are not joined: copying costs more than another message."""
@@ -45,6 +47,15 @@ BIG_BYTES = 16384
 
 class RequestBody(io.RawIOBase):
     """The request body: the loop feeds it, the worker thread reads it as a raw binary stream.
+
+    Rule 8. A server reports a disconnect only after the part of the body that it has received
+            before, and an app that streams its response may never read that. hypercorn, which
+            queues most, has up to 11 messages of 64 KiB. So while the app sends and does not read,
+            the window is widened, less and less often; each time is enough to reach the disconnect
+            of a client that has left in between. An app that has sent for ``DROP_AFTER_S`` without
+            a read gets no more: the rest is dropped, which bounds memory, and a later read raises.
+            Time in which the app does not send either does not count: its thread is not lost, and
+            could not be stopped.
 
     Wrapped in an :class:`io.BufferedReader` it is a complete ``wsgi.input``.
 
@@ -75,7 +86,10 @@ class RequestBody(io.RawIOBase):
         self._offset = 0  # of the first chunk: how much of it has been read
         self._ahead = 0
         self._paused = False
-        self._response_started = False
+        self._response: ResponseBody | None = None  # once it has begun
+        self._unread_s = 0  # since the last read, while the app sends
+        self._widened = 0
+        self._accepted = 0  # of the response, in bytes
         self._sleeping = False
         self._ended = False
         self._error: ClientDisconnected | None = None
@@ -92,7 +106,7 @@ class RequestBody(io.RawIOBase):
             if chunk and self._error is None:
                 self._chunks.append(chunk)
                 self._ahead += len(chunk)
-            self._paused = self._ahead >= self._window
+            self._paused = self._ahead >= self._window and self._error is None
             self._wake_reader()
 
     def pause(self) -> None:
@@ -106,30 +120,35 @@ class RequestBody(io.RawIOBase):
                 if not self._paused:
                     return
                 self._room = room = get_running_loop().create_future()
-            if not self._response_started:
+            if self._response is None:
                 await room
-            elif not (await asyncio.wait((room,), timeout=WIDEN_AFTER_S))[0]:
-                self._widen()
+            elif not (await asyncio.wait((room,), timeout=UNREAD_TICK_S))[0]:
+                self._count_unread(self._response)
 
-    def response_started(self) -> None:
-        """The response has begun.
-
-        A server reports a disconnect only after the part of the body that it has already received,
-        and an app that has begun to answer may never read it. So what :meth:`pause` held back is
-        read now; and if the app has not read for ``WIDEN_AFTER_S``, the window is ``SPARE_BYTES``
-        wider from then on.
-        """
-        self._response_started = True
+    def response_started(self, response: ResponseBody) -> None:
+        """The response has begun. What :meth:`pause` held back is read now; see rule 8."""
+        self._response = response
         with self._lock:
             if not self._ahead:
                 self._paused = False
         self._make_room()
 
-    def _widen(self) -> None:
+    def _count_unread(self, response: ResponseBody) -> None:
+        """The window has been full for a tick: widen it, or drop the rest, if it is time to."""
+        written, accepted = response.progress()
+        before, self._accepted = self._accepted, accepted
+        if self._widened and accepted == before == written:
+            return  # the app sends nothing
         with self._lock:
-            self._response_started = False  # once
-            self._window += SPARE_BYTES
-            self._paused = self._ahead >= self._window
+            self._unread_s += 1
+            if self._widened < len(WIDEN_AFTER_S):
+                if self._unread_s >= WIDEN_AFTER_S[self._widened]:
+                    self._widened += 1
+                    self._window += SPARE_BYTES
+                    self._paused = self._ahead >= self._window
+            elif self._unread_s >= DROP_AFTER_S and self._error is None:
+                self._error = BodyTimeout(DROP_AFTER_S, unread=True)
+                self._paused = False
 
     def _make_room(self) -> None:
         if self._room is not None and not self._room.done():
@@ -174,6 +193,7 @@ class RequestBody(io.RawIOBase):
         while True:
             with self._lock:  # all decisions below follow from the state at this point
                 count = self._take(view)
+                self._unread_s = 0
                 ended = self._ended
                 if not count and not ended:
                     if self._error is not None:
@@ -464,6 +484,10 @@ class ResponseBody:
         with self._lock:
             self._accepted += count
             self._wake_writer()
+
+    def progress(self) -> tuple[int, int]:
+        """How many bytes the app has written, and how many of them the server has accepted."""
+        return self._written, self._accepted
 
     def disconnect(self) -> None:
         """No more is read: the worker stops at its next chunk, or right now if it sleeps."""

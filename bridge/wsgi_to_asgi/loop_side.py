@@ -288,7 +288,7 @@ class LoopSide:
                     {"type": "http.response.start", "status": head.status, "headers": head.headers}
                 )
                 if self._body is not None and not ended:
-                    self._body.response_started()
+                    self._body.response_started(response)
             if job.file is not None:
                 await send(job.file)
                 response.accept(1)

@@ -6,11 +6,18 @@ gunicorn raise in ``send``. Over HTTP/2 only the stream ends, and the connection
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
 import pytest
 
 from tests.conftest import BUFFERED, THREADS, LiveServer
 from tests.harness.control import Control
-from tests.harness.http import Exchange
+from tests.harness.http import Exchange, Http1Client
+
+LEAVING = 10
+BLOCKED_S = 1.5
+"""Longer than the adapter takes to read more of a body that the app does not read."""
 
 EXPECT = ("expect", "100-continue")
 ENDLESS = ["/endless", "/endless/generator"]
@@ -131,6 +138,33 @@ def test_a_disconnect_after_an_unread_body_frees_its_thread(
 
     control.expect(key, "closed", count=THREADS)
     assert_all_threads_serve(live_server, control, key)
+
+
+def test_a_disconnect_after_more_than_the_spare_window_frees_its_thread(
+    http1_server: LiveServer, control: Control, key: str
+) -> None:
+    """The client stays until the adapter has read all that it reads ahead for a start."""
+    if http1_server.name == "daphne":  # passes only whole bodies to an app
+        return
+
+    def send_and_leave(number: int) -> None:
+        head = [("content-length", str(90_000_000))]
+        exchange = Http1Client(http1_server.port).open(
+            "POST", f"/endless?key={key}", head, has_body=True
+        )
+        exchange.send(b"x" * BUFFERED)
+        assert exchange.chunk().startswith(b"data: ")
+        exchange.stream.socket.settimeout(BLOCKED_S)
+        with suppress(TimeoutError):
+            while True:
+                exchange.send(b"x" * BUFFERED)
+        exchange.disconnect()
+
+    with ThreadPoolExecutor(LEAVING) as clients:
+        list(clients.map(send_and_leave, range(LEAVING)))
+
+    control.expect(key, "closed", count=LEAVING)
+    assert_all_threads_serve(http1_server, control, key)
 
 
 def test_a_disconnect_before_100_continue_frees_its_thread(

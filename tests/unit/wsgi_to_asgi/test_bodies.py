@@ -132,33 +132,84 @@ async def test_a_paused_body_has_room_once_the_response_starts() -> None:
     body.pause()
     room = asyncio.create_task(body.wait_for_room())
     await asyncio.sleep(0)
-    body.response_started()
+    body.response_started(response_body())
     await asyncio.wait_for(room, DEADLINE_S)
 
 
-async def test_a_response_without_reads_widens_the_window_once(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(bodies, "WIDEN_AFTER_S", 0.0)
+@pytest.fixture
+def no_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ticks follow each other at once; the window is 20 bytes wider after 1 and after 3 of them."""
+    monkeypatch.setattr(bodies, "UNREAD_TICK_S", 0.0)
+    monkeypatch.setattr(bodies, "WIDEN_AFTER_S", (1, 3))
+    monkeypatch.setattr(bodies, "DROP_AFTER_S", 9)
     monkeypatch.setattr(bodies, "SPARE_BYTES", 20)
-    body = request_body(window=10)
+
+
+@pytest.mark.usefixtures("no_ticks")
+async def test_the_window_is_widened_only_as_long_as_the_app_sends() -> None:
+    body, response = request_body(window=10), response_body()
     body.feed(b"x" * 10)
     room = asyncio.create_task(body.wait_for_room())
     await asyncio.sleep(0)
-    body.response_started()
+    body.response_started(response)
     await asyncio.wait_for(room, DEADLINE_S)
     body.feed(b"x" * 20)  # fills the wider window
     room = asyncio.create_task(body.wait_for_room())
     await run_ready_callbacks()
-    assert not room.done()
-    assert await in_thread(lambda: body.read(30)) == b"x" * 30
+    assert not room.done(), "the app sends nothing: it computes, or waits for something else"
+    response.write(b"tick")  # the server has not accepted it yet
     await asyncio.wait_for(room, DEADLINE_S)
+
+
+async def fill_until_dropped(body: RequestBody) -> int:
+    """Feed a body until the adapter drops what is fed. Returns how much was kept."""
+    kept = body._ahead
+    while body._error is None:
+        await asyncio.wait_for(body.wait_for_room(), DEADLINE_S)
+        body.feed(b"x" * 10)
+        kept = max(kept, body._ahead)
+    return kept
+
+
+@pytest.mark.usefixtures("no_ticks")
+async def test_a_body_that_is_never_read_is_dropped_in_the_end() -> None:
+    """Memory is bounded, the disconnect is reached, and what was kept can be read."""
+    body, response = request_body(window=10), response_body()
+    response.write(b"tick")
+    body.response_started(response)
+
+    kept = await asyncio.wait_for(fill_until_dropped(body), DEADLINE_S)
+    for _ in range(100):  # nothing pauses the receiver any more
+        await asyncio.wait_for(body.wait_for_room(), DEADLINE_S)
+        body.feed(b"y" * 10)
+    body.end()
+
+    assert kept == 50
+    assert body._ahead == 50
+    assert await in_thread(lambda: body.read(50)) == b"x" * 50
+    with pytest.raises(BodyTimeout, match="for 9 s without reading the request body"):
+        await in_thread(lambda: body.read(1))
+
+
+@pytest.mark.usefixtures("no_ticks")
+async def test_an_app_that_reads_slowly_loses_nothing() -> None:
+    """Each read starts the count anew, however little it reads."""
+    body, response = request_body(window=10), response_body()
+    response.write(b"tick")
+    body.response_started(response)
+    body.feed(b"x" * 10)
+    for _ in range(10):
+        for _ in range(8):  # one tick more would drop the rest
+            body._count_unread(response)
+        assert await in_thread(lambda: body.read(1)) == b"x"
+
+    assert body._error is None
 
 
 async def test_the_window_is_not_widened_before_the_response_starts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(bodies, "WIDEN_AFTER_S", 0.0)
+    monkeypatch.setattr(bodies, "UNREAD_TICK_S", 0.0)
     body = request_body(window=10)
     body.feed(b"x" * 10)
     room = asyncio.create_task(body.wait_for_room())
