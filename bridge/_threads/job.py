@@ -9,7 +9,9 @@ from concurrent.futures import CancelledError, Executor, Future
 from functools import partial
 from typing import Any
 
-__all__ = ["Job", "JobWithEnd", "SubmittedCall", "drop_error", "submit_or_discard"]
+from bridge._threads.locks import RealLock
+
+__all__ = ["Job", "JobInPlace", "JobWithEnd", "SubmittedCall", "drop_error", "submit_or_discard"]
 
 
 class Job:
@@ -61,15 +63,16 @@ class SubmittedCall(Job):
     :ivar future: its outcome. Cancelling it before the job's turn means the callable never runs.
     """
 
-    __slots__ = ("_call", "future")
+    __slots__ = ("_call", "_ticket", "future")
 
     def __init__(self, call: Callable[[], Any]) -> None:
         self._call = call
+        self._ticket = RealLock()  # acquired by the thread that runs it, or that lets it fail
         self.future: Future[Any] = Future()
         self.posted_at = time.monotonic()
 
     def run(self) -> None:
-        if self.future.done() or not self.future.set_running_or_notify_cancel():
+        if not (self._ticket.acquire(False) and self.future.set_running_or_notify_cancel()):
             return  # failed, or cancelled
         try:
             result = self._call()
@@ -83,32 +86,22 @@ class SubmittedCall(Job):
         return not self.future.done()
 
     def fail(self, error: BaseException) -> None:
-        if self.future.set_running_or_notify_cancel():
+        if self._ticket.acquire(False) and self.future.set_running_or_notify_cancel():
             self.future.set_exception(error)
 
     def discard(self, error: BaseException | None = None) -> None:
         self.future.cancel()
 
 
-class JobWithEnd(Job):
-    """A job, and a callback for when the pool has finished with it.
+class JobInPlace(Job):
+    """A job in the place of another: the base of those that do something besides."""
 
-    :param on_end: called once, after the job has run or been discarded, on the thread that did so.
-    """
+    __slots__ = ("_job", "settles")
 
-    __slots__ = ("_job", "_on_end", "settles")
-
-    def __init__(self, job: Job, on_end: Callable[[], object]) -> None:
+    def __init__(self, job: Job) -> None:
         self._job = job
-        self._on_end = on_end
         self.posted_at = job.posted_at
         self.settles = job.settles
-
-    def run(self) -> None:
-        try:
-            self._job.run()
-        finally:
-            self._on_end()
 
     def settle(self) -> None:
         self._job.settle()
@@ -121,6 +114,25 @@ class JobWithEnd(Job):
 
     def fail(self, error: BaseException) -> None:
         self._job.fail(error)
+
+
+class JobWithEnd(JobInPlace):
+    """A job, and a callback for when the pool has finished with it.
+
+    :param on_end: called once, after the job has run or been discarded, on the thread that did so.
+    """
+
+    __slots__ = ("_on_end",)
+
+    def __init__(self, job: Job, on_end: Callable[[], object]) -> None:
+        super().__init__(job)
+        self._on_end = on_end
+
+    def run(self) -> None:
+        try:
+            self._job.run()
+        finally:
+            self._on_end()
 
     def discard(self, error: BaseException | None = None) -> None:
         self._job.discard(error)

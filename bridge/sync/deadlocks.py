@@ -30,7 +30,7 @@ from typing import Any, Protocol, TypeAlias
 
 from bridge._threads import process
 from bridge._threads.asgiref_state import is_waiting, thread_of
-from bridge._threads.job import Job
+from bridge._threads.job import Job, JobInPlace
 from bridge._threads.locks import RealMutex
 from bridge.errors import DeadlockError
 from bridge.sync.waiting_thread import WaitingThread
@@ -73,17 +73,15 @@ def queued(job: Job, group: Group, executors: Iterable[Any]) -> QueuedJob:
     return waiting
 
 
-class QueuedJob(Job):
+class QueuedJob(JobInPlace):
     """A job in the queue of a group, and the threads that wait for it."""
 
-    __slots__ = ("_executors", "_job", "group", "settles")
+    __slots__ = ("_executors", "group")
 
     def __init__(self, job: Job, group: Group, executors: tuple[Any, ...]) -> None:
-        self._job = job
+        super().__init__(job)
         self._executors = executors
         self.group = group
-        self.posted_at = job.posted_at
-        self.settles = job.settles
 
     # Under the lock
 
@@ -152,18 +150,6 @@ class QueuedJob(Job):
         with _lock:
             self.unregister()
         self._job.run()
-
-    def settle(self) -> None:
-        self._job.settle()
-
-    def remind(self) -> None:
-        self._job.remind()
-
-    def is_pending(self) -> bool:
-        return self._job.is_pending()
-
-    def fail(self, error: BaseException) -> None:
-        self._job.fail(error)
 
     def discard(self, error: BaseException | None = None) -> None:
         with _lock:

@@ -694,6 +694,15 @@ def test_a_first_call_on_the_loop_thread_is_a_deadlock_error(to_wsgi: ToWsgi) ->
         call(to_wsgi(calls_another), environ_of())
 
 
+@contextmanager
+def handling_usr1(handler: Any) -> Iterator[None]:
+    before = signal.signal(signal.SIGUSR1, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
 def test_a_signal_interrupts_a_waiting_main_thread(to_wsgi: ToWsgi) -> None:
     """gunicorn aborts its sync worker by a signal whose handler exits."""
     ended = threading.Event()
@@ -709,12 +718,8 @@ def test_a_signal_interrupts_a_waiting_main_thread(to_wsgi: ToWsgi) -> None:
     def abort(*args: Any) -> None:
         raise SystemExit(1)
 
-    before = signal.signal(signal.SIGUSR1, abort)
-    try:
-        with pytest.raises(SystemExit):
-            call(to_wsgi(hangs), environ_of())
-    finally:
-        signal.signal(signal.SIGUSR1, before)
+    with handling_usr1(abort), pytest.raises(SystemExit):
+        call(to_wsgi(hangs), environ_of())
 
     assert ended.wait(TIMEOUT_S), "the app must be cancelled: no thread waits for it"
 
@@ -747,12 +752,8 @@ def test_a_signal_interrupts_a_main_thread_that_runs_sync_code(
         finally:
             ended.set()
 
-    before = signal.signal(signal.SIGUSR1, handler)
-    try:
-        with pytest.raises(error):
-            call(to_wsgi(app), environ_of())
-    finally:
-        signal.signal(signal.SIGUSR1, before)
+    with handling_usr1(handler), pytest.raises(error):
+        call(to_wsgi(app), environ_of())
 
     assert ended.wait(TIMEOUT_S)
     assert isinstance(received[0], error)
@@ -775,12 +776,8 @@ def test_a_signal_interrupts_sync_code_that_waits_for_async_code(
             await helper(lambda: to_sync(waits)())()
         await respond(send)
 
-    before = signal.signal(signal.SIGUSR1, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            call(to_wsgi(app), environ_of())
-    finally:
-        signal.signal(signal.SIGUSR1, before)
+    with handling_usr1(signal.default_int_handler), pytest.raises(KeyboardInterrupt):
+        call(to_wsgi(app), environ_of())
 
 
 def test_a_signal_interrupts_a_sync_context_manager_of_the_app(to_wsgi: ToWsgi) -> None:
@@ -794,12 +791,8 @@ def test_a_signal_interrupts_a_sync_context_manager_of_the_app(to_wsgi: ToWsgi) 
         async with bridge.enter_in_threads(manager()):
             pass
 
-    before = signal.signal(signal.SIGUSR1, exit_process)
-    try:
-        with pytest.raises(SystemExit):
-            call(to_wsgi(app), environ_of())
-    finally:
-        signal.signal(signal.SIGUSR1, before)
+    with handling_usr1(exit_process), pytest.raises(SystemExit):
+        call(to_wsgi(app), environ_of())
 
 
 @pytest.mark.parametrize("helper", [sync_to_async, bridge.sync_to_async])

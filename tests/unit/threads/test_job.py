@@ -20,6 +20,7 @@ from bridge._threads.job import (
     drop_error,
     submit_or_discard,
 )
+from bridge.errors import DeadlockError
 
 TIMEOUT_S = 30
 
@@ -226,3 +227,24 @@ def test_the_error_of_a_dropped_job_is_found_in_its_future() -> None:
     assert drop_error(ran) is None
     assert drop_error(failed) is error
     assert type(drop_error(cancelled)) is TaskCancelledError
+
+
+def test_a_submitted_call_that_fails_in_its_queue_never_runs() -> None:
+    ran: list[int] = []
+    call = SubmittedCall(lambda: ran.append(1))
+
+    call.fail(DeadlockError("it would never start"))
+    call.run()
+    call.discard()
+
+    with pytest.raises(DeadlockError):
+        call.future.result(0)
+    assert ran == []
+
+
+def test_a_submitted_call_that_runs_cannot_fail() -> None:
+    call = SubmittedCall(lambda: call.fail(DeadlockError("too late")))
+
+    call.run()
+
+    assert call.future.result(0) is None
