@@ -6,7 +6,8 @@ Input: an ASGI app and a mode. Output: :attr:`LifespanRunner.state`, which the a
 Rule 1. The app's lifespan is one task from startup to shutdown: frameworks enter a context manager
         in it, and the task that enters an anyio cancel scope must be the one that exits it.
 Rule 2. ``"auto"`` treats an app that raises, or returns, before it answers ``lifespan.startup`` as
-        an app without a lifespan. ``"on"`` makes that an error, ``"off"`` never calls the app.
+        an app without a lifespan; also one that sends an ``http.`` or ``websocket.`` message, which
+        ignores ``scope["type"]``. ``"on"`` makes that an error, ``"off"`` never calls the app.
         ``lifespan.startup.failed`` is always an error. (The same modes as uvicorn's.)
 Rule 3. No wait is longer than its timeout. An app that ignores its cancellation is abandoned.
 Rule 4. An error is raised to the caller that waits for it, or logged if none does; never both.
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from bridge._http.messages import LIFESPAN, State
@@ -66,6 +67,7 @@ class LifespanRunner:
         self.has_started = False
         self._is_awaited = False  # an error now is for the caller of startup() or shutdown()
         self._failure: str | None = None
+        self._not_lifespan: AppProtocolError | None = None  # a message of another protocol: Rule 2
         self._late_failure: str | None = None
         self._error: BaseException | None = None
         self._task: asyncio.Task[None] | None = None
@@ -90,7 +92,7 @@ class LifespanRunner:
             await self._end_task(grace_s=0)
             raise
         if not self.has_started:
-            await self._end_task(grace_s=GRACE_S)
+            await self._end_task(grace_s=0 if self._not_lifespan else GRACE_S)
             self._check_why_ended()
 
     async def shutdown(self, timeout_s: float) -> None:
@@ -158,7 +160,13 @@ class LifespanRunner:
                     raise  # else Rule 5
 
     async def _send(self, message: Message) -> None:
-        self._protocol = LIFESPAN.after(self._protocol, message)
+        try:
+            self._protocol = LIFESPAN.after(self._protocol, message)
+        except AppProtocolError as error:
+            if not self.has_started and _is_of_a_request(message):
+                self._not_lifespan = error
+                self._answered.set()
+            raise
         kind: str = message["type"]
         if kind == "lifespan.startup.complete":
             self.has_started = True
@@ -203,6 +211,7 @@ class LifespanRunner:
 
     def _check_why_ended(self) -> None:
         """Accept the end of the task without a startup, or raise: Rule 2."""
+        self._error = self._not_lifespan or self._error
         if self._failure is not None or self._mode == "on":
             raise self._make_error("startup")
         error = self._error
@@ -231,6 +240,12 @@ class LifespanRunner:
         failed = LifespanFailed(f"{phase} of {app_name(self._app)} failed: {reason}")
         failed.__cause__ = self._error
         return failed
+
+
+def _is_of_a_request(message: object) -> bool:
+    """Whether it belongs to an HTTP request or a WebSocket."""
+    kind = message.get("type") if isinstance(message, Mapping) else None
+    return isinstance(kind, str) and kind.startswith(("http.", "websocket."))
 
 
 def app_name(app: object) -> str:

@@ -136,6 +136,70 @@ def test_on_rejects_an_app_without_a_lifespan(app: AsgiApp, cause: type[Exceptio
     assert isinstance(caught.value.__cause__, cause or type(None))
 
 
+def answers_every_scope_as_http(react: Callable[[Receive, Send], Awaitable[None]]) -> AsgiApp:
+    """An app that ignores ``scope["type"]``, with what it does once ``send`` has raised."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        except AppProtocolError:
+            await react(receive, send)
+
+    return app
+
+
+async def waits_for_a_disconnect(receive: Receive, send: Send) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def answers_500(receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 500, "headers": []})
+
+
+async def raises_another_error(receive: Receive, send: Send) -> None:
+    raise RuntimeError("cannot send")
+
+
+REACTIONS = [waits_for_a_disconnect, answers_500, raises_another_error]
+
+
+@pytest.mark.parametrize("react", REACTIONS)
+def test_auto_takes_an_http_message_as_having_no_lifespan(
+    react: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "bridge.lifespan")
+
+    async def run() -> None:
+        runner = runner_of(answers_every_scope_as_http(react), startup_timeout_s=15)
+        await runner.startup()
+        assert len(asyncio.all_tasks()) == 1, "the app still runs"
+        await runner.shutdown(15)
+
+    asyncio.run(run())
+
+    (record,) = caplog.records
+    assert record.levelno == logging.DEBUG
+    assert "has no lifespan" in record.getMessage()
+    assert "http.response.start" in record.getMessage()
+
+
+def test_a_websocket_message_from_another_task_has_the_same_meaning() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.gather(
+            send({"type": "websocket.accept"}), asyncio.Event().wait(), return_exceptions=True
+        )
+
+    asyncio.run(runner_of(app).startup())
+
+
+@pytest.mark.parametrize("react", REACTIONS)
+def test_on_rejects_an_http_message_and_names_it(react: Any) -> None:
+    with pytest.raises(LifespanFailed, match=r"http\.response\.start when the app is starting up"):
+        asyncio.run(runner_of(answers_every_scope_as_http(react), "on").startup())
+
+
 def test_auto_warns_if_the_app_raises_on_startup(caplog: pytest.LogCaptureFixture) -> None:
     @lifespan_app
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
