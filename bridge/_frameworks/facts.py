@@ -18,7 +18,13 @@ from __future__ import annotations
 
 from bridge.types import Interface
 
-__all__ = ["APP_ATTRIBUTES", "OPAQUE_WRAPPERS", "ROUTING_KEYS", "ignores_root_path"]
+__all__ = [
+    "APP_ATTRIBUTES",
+    "OPAQUE_WRAPPERS",
+    "ROUTING_KEYS",
+    "ignores_root_path",
+    "logs_failures_twice",
+]
 
 _IGNORE_ROOT_PATH = frozenset({"falcon.asgi.app.App", "sanic.app.Sanic"})
 """Frameworks that route by the whole ``path``, or ``raw_path``, and ignore ``root_path``."""
@@ -52,3 +58,9 @@ def ignores_root_path(app: object) -> bool:
     return any(
         f"{each.__module__}.{each.__qualname__}" in _IGNORE_ROOT_PATH for each in type(app).__mro__
     )
+
+
+def logs_failures_twice(send: object) -> bool:
+    """Whether the server that has made this ``send`` of a lifespan logs a failed startup twice if
+    the app raises after the message: granian 2.8 does."""
+    return type(getattr(send, "__self__", None)).__module__ == "granian.asgi"

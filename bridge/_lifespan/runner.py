@@ -20,6 +20,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from itertools import takewhile
 from typing import Any
 
 from bridge._http.messages import LIFESPAN, State
@@ -171,7 +172,7 @@ class LifespanRunner:
         if kind == "lifespan.startup.complete":
             self.has_started = True
         elif kind.endswith(".failed"):
-            reason = str(message.get("message") or "no reason given")
+            reason = str(message.get("message") or "no reason given").strip()
             if self._is_awaited:
                 self._failure = reason
             else:  # while the app should be running
@@ -229,13 +230,13 @@ class LifespanRunner:
     def _make_error(self, phase: str) -> LifespanFailed:
         if isinstance(self._error, LifespanFailed):  # from bridge: names the app and the reason
             return self._error
-        if self._failure is not None:
+        reason = self._failure
+        if self._error is not None:
             # Starlette sends a whole traceback, and raises the exception as well: one is enough.
-            reason = self._failure.strip()
-            reason = reason if self._error is None else reason.rpartition("\n")[2]
-        elif self._error is not None:
-            reason = f"{type(self._error).__name__}: {self._error}"
-        else:
+            reason = (
+                _before_traceback(reason or "") or f"{type(self._error).__name__}: {self._error}"
+            )
+        elif reason is None:
             reason = f"it returned without answering 'lifespan.{phase}'"
         failed = LifespanFailed(f"{phase} of {app_name(self._app)} failed: {reason}")
         failed.__cause__ = self._error
@@ -246,6 +247,14 @@ def _is_of_a_request(message: object) -> bool:
     """Whether it belongs to an HTTP request or a WebSocket."""
     kind = message.get("type") if isinstance(message, Mapping) else None
     return isinstance(kind, str) and kind.startswith(("http.", "websocket."))
+
+
+def _before_traceback(text: str) -> str:
+    """The lines before a traceback, all of them if there is none."""
+    lines = takewhile(
+        lambda line: "Traceback (most recent call last):" not in line, text.splitlines()
+    )
+    return "\n".join(lines).strip()
 
 
 def app_name(app: object) -> str:

@@ -25,11 +25,12 @@ from concurrent.futures import Future
 from contextvars import Context
 from typing import Any
 
+from bridge._frameworks.facts import logs_failures_twice
 from bridge._lifespan.many import Lifespans, MountedApp
 from bridge._threads import process
 from bridge._threads.instances import Instances
 from bridge._threads.locks import GreenletMutex
-from bridge.errors import LifespanFailed
+from bridge.errors import LifespanFailed, interrupts
 from bridge.types import Receive, Scope, Send
 
 __all__ = ["SharedLifespan"]
@@ -89,17 +90,19 @@ class SharedLifespan:
     ) -> None:
         """ASGI 3, for a ``lifespan`` scope.
 
-        :param on_wsgi: the scope is from an adapter on a WSGI server. It gets failures as
-            exceptions instead of messages.
-        :raises LifespanFailed: a startup or shutdown failed, ``on_wsgi``.
+        A failure is sent as a message, and then raised as well, as Starlette does: servers log the
+        message, a test client waits for the exception. It is the app's own, unless that would end
+        the server's loop.
+
+        :param on_wsgi: the scope is from an adapter on a WSGI server. It gets failures only as
+            exceptions.
+        :raises LifespanFailed: a startup or shutdown failed, ``on_wsgi`` or without an exception of
+            the app.
         """
         await receive()  # lifespan.startup
-        try:
-            await self._acquire(scope.get("state"), on_wsgi)
-        except LifespanFailed as error:
-            if on_wsgi:
-                raise
-            await send({"type": "lifespan.startup.failed", "message": _describe(error)})
+        failed = await _failure_of(self._acquire(scope.get("state"), on_wsgi))
+        if failed is not None:
+            await _report("lifespan.startup.failed", failed, None if on_wsgi else send)
             return
         try:
             await send({"type": "lifespan.startup.complete"})
@@ -108,14 +111,11 @@ class SharedLifespan:
         except (Exception, asyncio.CancelledError):
             await self._release(self._lifespans.cancel)
             raise
-        try:
-            await self._release(self._lifespans.stop)
-        except LifespanFailed as error:
-            if on_wsgi:
-                raise
-            await send({"type": "lifespan.shutdown.failed", "message": _describe(error)})
-        else:
-            await send({"type": "lifespan.shutdown.complete"})
+        failed = await _failure_of(self._release(self._lifespans.stop))
+        if failed is not None:
+            await _report("lifespan.shutdown.failed", failed, None if on_wsgi else send)
+            return
+        await send({"type": "lifespan.shutdown.complete"})
 
     # -- for requests ---------------------------------------------------------------------------
 
@@ -199,6 +199,25 @@ class SharedLifespan:
 async def _wait(started: Future[None]) -> None:
     """Wait for a startup that another user runs; cancelling the caller does not cancel it."""
     await asyncio.shield(asyncio.wrap_future(started))
+
+
+async def _failure_of(phase: Awaitable[None]) -> LifespanFailed | None:
+    try:
+        await phase
+    except LifespanFailed as error:
+        return error
+    return None
+
+
+async def _report(kind: str, failed: LifespanFailed, send: Send | None) -> None:
+    """Send the failure, if there is a ``send`` for it, and raise it."""
+    if send is None:
+        raise failed
+    await send({"type": kind, "message": _describe(failed)})
+    if logs_failures_twice(send):
+        return
+    cause = failed.__cause__
+    raise failed if cause is None or interrupts(cause) else cause
 
 
 def _describe(error: LifespanFailed) -> str:

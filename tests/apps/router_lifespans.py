@@ -2,7 +2,8 @@
 
 The ASGI apps log lines such as ``lifespan of two: up, pid 7`` on stderr, and respond with
 ``root_path`` and state. ``BRIDGE_TEST_FAILS`` names an app whose startup fails,
-``BRIDGE_TEST_HANGS`` one whose startup never ends.
+``BRIDGE_TEST_HANGS`` one whose startup never ends, ``BRIDGE_TEST_FAILS_TO_STOP`` one whose shutdown
+fails.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ def app_with_lifespan(name: str) -> Starlette:
         log(f"lifespan of {name}: up")
         yield {name: "up"}
         log(f"lifespan of {name}: down")
+        if os.environ.get("BRIDGE_TEST_FAILS_TO_STOP") == name:
+            raise RuntimeError(f"{name} cannot stop")
 
     async def show(request: Request) -> JSONResponse:
         state = {key: value for key, value in request.scope["state"].items() if value == "up"}

@@ -242,6 +242,40 @@ def test_a_failed_lifespan_startup_exits_with_1(
     assert "no database" in done.err + done.out
 
 
+RAISES_AT_STARTUP = """
+import contextlib
+import bridge
+from starlette.applications import Starlette
+
+@contextlib.asynccontextmanager
+async def lifespan(app):
+    raise OSError("no database")
+    yield
+
+app = Starlette(lifespan=lifespan)
+router = bridge.Router({"/api": app})
+"""
+
+
+# Starlette alone chains its exception to hypercorn's, which prints both.
+@pytest.mark.parametrize(
+    ("server", "attribute"),
+    [
+        ("uvicorn", "app"),
+        ("uvicorn", "router"),
+        ("hypercorn", "router"),
+        ("granian", "app"),
+        ("granian", "router"),
+    ],
+)
+def test_a_startup_that_raises_is_logged_once(server: str, attribute: str, tmp_path: Path) -> None:
+    (tmp_path / "raising.py").write_text(RAISES_AT_STARTUP)
+    target = f"raising:{attribute}"
+    done = bridge("run", target, "--server", server, "--port", "0", cwd=tmp_path)
+    assert done.code == 1
+    assert (done.err + done.out).count('raise OSError("no database")') == 1
+
+
 def test_an_unexpected_error_keeps_its_traceback(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text("import socket\nsocket.getaddrinfo = None\n")
     done = bridge("run", FLASK, env={"PYTHONPATH": f"{tmp_path}:{ROOT}"})

@@ -156,10 +156,41 @@ def test_a_failed_startup_stops_the_server_and_names_the_app(
         assert lines == ["one up", "one down"]
 
 
+@pytest.mark.parametrize("case", ["uvicorn", "hypercorn", "granian"])
+@pytest.mark.parametrize("target", [APP, SINGLE])
+def test_a_failed_startup_is_logged_once(case: str, target: str, tmp_path: Path) -> None:
+    spec, args, _ = CASES[case]
+    name = "two" if target == APP else "one"
+    with pytest.raises(ServerFailed):
+        _serve_to_the_end(spec, {"BRIDGE_TEST_FAILS": name}, args, tmp_path, target)
+
+    log = (tmp_path / f"{spec.name}.log").read_text()
+    assert log.count(": startup of starlette.applications.Starlette failed: ") == 1, log
+    assert log.count('raise RuntimeError(f"{name} has no database")') == 1, log
+
+
+@pytest.mark.parametrize("case", ["uvicorn", "hypercorn", "granian"])
+@pytest.mark.parametrize("target", [APP, SINGLE])
+def test_a_failed_shutdown_is_logged_once(case: str, target: str, tmp_path: Path) -> None:
+    spec, args, _ = CASES[case]
+    name = "two" if target == APP else "one"
+    env = {"BRIDGE_TEST_FAILS_TO_STOP": name}
+    with serve(spec, target, env=env, args=args, log_dir=tmp_path) as server:
+        server.terminate()
+        log = server.log()
+
+    assert log.count(": shutdown of starlette.applications.Starlette failed: ") == 1, log
+    assert log.count('raise RuntimeError(f"{name} cannot stop")') == 1, log
+
+
 def _serve_to_the_end(
-    spec: ServerSpec, env: dict[str, str], args: tuple[str, ...], log_dir: Path
+    spec: ServerSpec,
+    env: dict[str, str],
+    args: tuple[str, ...],
+    log_dir: Path,
+    target: str = APP,
 ) -> None:
-    with serve(spec, APP, env=env, args=args, log_dir=log_dir, ready_path="/never") as server:
+    with serve(spec, target, env=env, args=args, log_dir=log_dir, ready_path="/never") as server:
         server.process.wait(TIMEOUT_S)
         raise ServerFailed("it listened for a moment")  # gunicorn binds first
 

@@ -97,15 +97,20 @@ class _CancelAfterGrace:
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         loop = asyncio.get_running_loop()
         self._install_handlers(loop)
+        has_failed = False
 
         async def watched_send(message: Message) -> None:
+            nonlocal has_failed
+            has_failed = message["type"].endswith(".failed")
             loop.call_later(SERVES_AFTER_S, self._raise_missed_signal)
             await send(message)
 
         try:
             await self._app(scope, receive, watched_send)
-        except BaseException:  # the app may have no lifespan: granian serves it anyway
+        except BaseException as error:  # the app may have no lifespan: granian serves it anyway
             loop.call_later(SERVES_AFTER_S, self._raise_missed_signal)
+            if has_failed and isinstance(error, Exception):
+                return  # granian has logged the message, and would log this as well
             raise
 
     def _install_handlers(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -12,6 +12,7 @@ import anyio
 import pytest
 from fastapi import FastAPI
 
+import bridge
 from bridge._lifespan.runner import LifespanRunner
 from bridge.errors import AppProtocolError, LifespanFailed
 from bridge.types import AsgiApp, Receive, Scope, Send
@@ -243,6 +244,32 @@ def test_a_framework_that_fails_to_start_is_an_error(mode: Any) -> None:
         asyncio.run(runner_of(FastAPI(lifespan=lifespan), mode).startup())
 
     assert isinstance(caught.value.__cause__, OSError)
+
+
+def test_the_reason_of_a_router_names_the_app_in_it() -> None:
+    """A Router sends its own words before the traceback, and raises the app's exception."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        raise OSError("no database")
+        yield
+
+    app = bridge.Router({"/api": FastAPI(lifespan=lifespan)})
+    reason = (
+        r"Router failed: the app mounted at '/api': startup of .* failed: OSError: no database$"
+    )
+    with pytest.raises(LifespanFailed, match=reason):
+        asyncio.run(runner_of(app).startup())
+
+
+def test_the_reason_of_an_exception_group_is_its_message() -> None:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        raise ExceptionGroup("no services", [OSError("no database")])
+        yield
+
+    with pytest.raises(LifespanFailed, match=r"FastAPI failed: ExceptionGroup: no services \("):
+        asyncio.run(runner_of(FastAPI(lifespan=lifespan)).startup())
 
 
 @pytest.mark.parametrize("mode", ["auto", "on"])

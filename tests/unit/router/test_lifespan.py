@@ -176,7 +176,7 @@ async def test_both_mounts_of_one_app_have_its_state(log: list[str]) -> None:
 
 
 async def start_and_fail(app: AsgiApp, state: dict[str, Any] | None = None) -> list[Message]:
-    """Send a startup as a server does. Returns once the app has reported the failure."""
+    """Send a startup as a server does. Returns once the app has reported its failure and raised."""
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -185,7 +185,8 @@ async def start_and_fail(app: AsgiApp, state: dict[str, Any] | None = None) -> l
     async def send(message: Message) -> None:
         sent.append(message)
 
-    await asyncio.wait_for(app({**LIFESPAN, "state": state or {}}, receive, send), TIMEOUT_S)
+    with pytest.raises((RuntimeError, bridge.LifespanFailed)):
+        await asyncio.wait_for(app({**LIFESPAN, "state": state or {}}, receive, send), TIMEOUT_S)
     return sent
 
 
@@ -229,7 +230,8 @@ async def test_the_other_apps_shut_down_after_a_failed_shutdown(
 
     inbox.put_nowait({"type": "lifespan.startup"})
     inbox.put_nowait({"type": "lifespan.shutdown"})
-    await mounted(three)({**LIFESPAN, "state": {}}, inbox.get, send)
+    with pytest.raises(RuntimeError, match="no database"):
+        await mounted(three)({**LIFESPAN, "state": {}}, inbox.get, send)
 
     assert [message["type"] for message in sent] == [
         "lifespan.startup.complete",
