@@ -24,6 +24,7 @@ from itertools import takewhile
 from typing import Any
 
 from bridge._http.messages import LIFESPAN, State
+from bridge._threads.own_tasks import own_task
 from bridge.errors import AppProtocolError, LifespanFailed
 from bridge.types import AsgiApp, LifespanMode, Message, Scope
 
@@ -81,7 +82,7 @@ class LifespanRunner:
         """
         if self._mode == "off":
             return
-        self._task = asyncio.create_task(self._run(), name="bridge-lifespan")
+        self._task = own_task(self._run(), asyncio.get_running_loop(), name="bridge-lifespan")
         try:
             if not await self._request("lifespan.startup", self._startup_timeout_s):
                 raise LifespanFailed(

@@ -30,6 +30,7 @@ from bridge._lifespan.many import Lifespans, MountedApp
 from bridge._threads import process
 from bridge._threads.instances import Instances
 from bridge._threads.locks import GreenletMutex
+from bridge._threads.own_tasks import own_task, run_threadsafe
 from bridge.errors import LifespanFailed, interrupts
 from bridge.types import Receive, Scope, Send
 
@@ -240,8 +241,8 @@ class _Holder:
         self._loop: AbstractEventLoop = asyncio.get_running_loop()
         self._exiting = asyncio.Event()
         # In an empty context: that of the first request is not for all later ones.
-        self._task: Task[None] = self._loop.create_task(
-            self._hold(), name="bridge-lifespans", context=Context()
+        self._task: Task[None] = own_task(
+            self._hold(), self._loop, name="bridge-lifespans", context=Context()
         )
 
     async def _hold(self) -> None:
@@ -276,9 +277,10 @@ class _Holder:
                 "without ending the tasks on it"
             )
         elif self._loop.is_running():
-            stopping = asyncio.run_coroutine_threadsafe(self._stop(), self._loop)
+            stopping = run_threadsafe(self._stop(), self._loop)
             stopping.result(self._shutdown_timeout_s)
         else:
+            self._loop.set_task_factory(None)
             self._loop.run_until_complete(self._stop())
 
     async def _stop(self) -> None:

@@ -10,7 +10,9 @@ Rule 2. A loop belongs to one process. A fork leaves threads behind, so the chil
         parent still uses.
 Rule 3. A finalizer may run anywhere, also in a thread that holds ``_lock``. So it only posts to a
         loop, and the loop's thread releases the loop.
-Rule 4. Neither SystemExit nor KeyboardInterrupt ends the loop when a task lets one escape: other
+Rule 4. The task factory of a loop is the app's, and may raise. Tasks of bridge are made without it,
+        by :mod:`bridge._threads.own_tasks`; a loop without users has none.
+Rule 5. Neither SystemExit nor KeyboardInterrupt ends the loop when a task lets one escape: other
         requests are running on it.
 """
 
@@ -31,6 +33,7 @@ from typing import Any, TypeVar
 from bridge._threads import process
 from bridge._threads.locks import GreenletMutex, RealLock, RealMutex
 from bridge._threads.loop_inbox import LoopInbox, inbox_of
+from bridge._threads.own_tasks import run_threadsafe
 from bridge._threads.real_threads import RealThread
 from bridge.errors import DeadlockError
 from bridge.types import LoopFactory
@@ -107,6 +110,7 @@ class LoopThread(RealThread):
         try:
             while not self._stopping:
                 self._run_until_stopped()
+            self.loop.set_task_factory(None)
             self.loop.run_until_complete(_wind_down(self.loop))
         finally:
             self.loop.close()
@@ -158,7 +162,7 @@ class LoopThread(RealThread):
         For what is done once, not per request: it runs in an empty context, so that it does not
         keep the first request's variables.
         """
-        return Context().run(asyncio.run_coroutine_threadsafe, coroutine, self.loop)
+        return run_threadsafe(coroutine, self.loop)
 
     def probe(self) -> None:
         """Log a warning with the blocking line if the loop is blocked.

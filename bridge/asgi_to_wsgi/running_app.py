@@ -34,6 +34,7 @@ from bridge._threads import process
 from bridge._threads.locks import RealMutex
 from bridge._threads.loop_inbox import LoopInbox
 from bridge._threads.loop_thread import LoopThread, acquire_loop
+from bridge._threads.own_tasks import own_task
 from bridge.config import ToWsgiOptions
 from bridge.errors import DeadlockError, LifespanFailed
 from bridge.types import AsgiApp
@@ -171,7 +172,7 @@ class RunningApp:
 
     def _begin_cancelling(self) -> None:
         if not self.closing:
-            self._canceller = self.loop.create_task(self._cancel_requests(), name="bridge-cancel")
+            self._canceller = own_task(self._cancel_requests(), self.loop, name="bridge-cancel")
 
     def begin_close(self) -> None:
         """Start closing. From any thread, also as a finalizer: never blocks, takes no lock."""
@@ -207,7 +208,7 @@ class RunningApp:
             longest_at = self.loop.time() + self.options.shutdown_timeout_s
             self.cancels_at = _earlier(self.cancels_at, longest_at)
             self.lifespan_ends_at = _earlier(self.lifespan_ends_at, longest_at)
-            self._closer = self.loop.create_task(self._close(), name="bridge-close")
+            self._closer = own_task(self._close(), self.loop, name="bridge-close")
 
     async def _close(self) -> None:
         failure: Exception | None = None

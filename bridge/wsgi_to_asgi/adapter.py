@@ -313,7 +313,8 @@ class WsgiToAsgi:
         empty = asyncio.Event()
         pool.close(on_empty=lambda: inbox.post(empty.set))
         try:
-            await asyncio.wait_for(empty.wait(), self.options.shutdown_timeout_s)
+            async with asyncio.timeout(self.options.shutdown_timeout_s):
+                await empty.wait()
         except TimeoutError:
             logger.warning(
                 "%d requests still run after shutdown_timeout_s=%s; their threads are abandoned",

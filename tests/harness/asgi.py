@@ -261,6 +261,12 @@ async def lifespan(app: AsgiApp) -> AsyncIterator[dict[str, Any]]:
         task.cancel()
 
 
+def raising_task_factory(loop: Any, coroutine: Any, **options: Any) -> Any:
+    """For ``loop.set_task_factory``: raises, as ``asyncio.eager_task_factory`` on some uvloops."""
+    coroutine.close()
+    raise TypeError("the task factory of the app")
+
+
 def raw_headers(*fields: tuple[str, str]) -> RawHeaders:
     """Headers in the form of a scope: lower-case names, bytes."""
     return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in fields]

@@ -12,6 +12,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
+from bridge._threads.own_tasks import own_task
 from bridge.cli.options import LogLevel, RunOptions
 from bridge.cli.servers.spec import SERVED_APP, ServerSpec
 
@@ -71,7 +72,8 @@ class _Draining:
         """
         from twisted.internet.defer import Deferred
 
-        return Deferred.fromFuture(asyncio.ensure_future(self._drain()))
+        draining = own_task(self._drain(), asyncio.get_running_loop(), name="bridge-drain")
+        return Deferred.fromFuture(draining)
 
     async def _drain(self) -> None:
         deadline = time.monotonic() + self.grace_s

@@ -221,3 +221,19 @@ def wait_for_response(server: Server) -> None:
             assert time.monotonic() < deadline
         else:
             return
+
+
+@pytest.mark.parametrize("attribute", ["app", "router"])
+@pytest.mark.parametrize("hooks", [(), HOOKS], ids=["plain", "hooks"])
+def test_a_task_factory_that_raises_does_not_prevent_the_shutdown(
+    hooks: tuple[str, ...], attribute: str
+) -> None:
+    target = f"tests.apps.asgi_task_factory:{attribute}"
+    with serve(WSGI["gunicorn-gthread"].spec, target, args=hooks) as server:
+        assert Http1Client(server.port).fetch("GET", "/").body == b"fine"
+        result = server.terminate()
+        log = server.log()
+
+    assert result.exit_code == 0
+    assert log.count("lifespan: down") == 1
+    assert "TypeError" not in log

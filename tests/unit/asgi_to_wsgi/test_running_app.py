@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import uvloop
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
@@ -28,6 +29,7 @@ from bridge.asgi_to_wsgi.adapter import start_adapters
 from bridge.asgi_to_wsgi.running_app import RunningApp, announce_close, close_running_apps
 from bridge.contrib import gunicorn
 from bridge.types import AsgiApp, Receive, Scope, Send
+from tests.harness.asgi import raising_task_factory
 from tests.harness.wsgi import TIMEOUT_S, Background, call, environ_of
 from tests.unit.asgi_to_wsgi.apps import http_app, respond, sends
 from tests.unit.asgi_to_wsgi.conftest import ToWsgi, loop_users
@@ -518,6 +520,73 @@ def test_gunicorn_hooks_start_and_stop_every_app() -> None:
     assert loop_users() == before
     with pytest.raises(bridge.PoolClosed, match="is shut down"):
         call(adapter, environ_of())
+
+
+# -- with a task factory of the app that raises ----------------------------------------------------
+
+
+def sets_factory(events: list[str]) -> AsgiApp:
+    """An app that sets it at startup. ``/wait`` responds, and then runs until it is cancelled."""
+
+    async def left_open() -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            events.append("generator closed")
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        asyncio.get_running_loop().set_task_factory(raising_task_factory)
+        app.state.generator = left_open()
+        await anext(app.state.generator)
+        yield
+        events.append("shutdown")
+
+    starlette = Starlette(lifespan=lifespan)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await starlette(scope, receive, send)
+            return
+        await respond(send)
+        if scope["path"] == "/wait":
+            try:
+                await asyncio.Event().wait()
+            finally:
+                events.append("cancelled")
+
+    return app
+
+
+@pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_task_factory_that_raises_does_not_prevent_the_shutdown(
+    to_wsgi: ToWsgi, bridge_log: Log, factory: Any
+) -> None:
+    events: list[str] = []
+    app = sets_factory(events)
+    adapter = to_wsgi(app, loop_factory=factory)
+    for _ in range(2):  # it can start again
+        assert call(adapter, environ_of()).body == b"fine"
+        adapter.close()
+
+    assert events == ["shutdown", "generator closed"] * 2
+    assert bridge_log() == []
+
+
+def test_with_it_requests_are_cancelled_and_other_apps_start_and_stop(to_wsgi: ToWsgi) -> None:
+    events: list[str] = []
+    adapter = to_wsgi(sets_factory(events), shutdown_timeout_s=0.01)
+    assert call(adapter, environ_of(path="/wait")).body == b"fine"
+    other, other_events = lifespan_app()
+    second = to_wsgi(other)
+    assert call(second, environ_of()).status == 200
+
+    announce_close(15, requests_s=0.01)
+    second.close()
+    adapter.close()
+
+    assert other_events == ["startup", "request", "shutdown"]
+    assert events[:2] == ["cancelled", "shutdown"]
 
 
 def test_an_app_can_start_while_a_close_is_announced(to_wsgi: ToWsgi) -> None:

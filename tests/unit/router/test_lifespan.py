@@ -519,6 +519,45 @@ def test_apps_on_a_stopped_loop_shut_down_when_the_process_exits() -> None:
     assert output == ["a starts", "b starts", "served", "b stops", "a stops"]
 
 
+RAISING_FACTORY = """
+from tests.harness.asgi import raising_task_factory
+
+loop.set_task_factory(raising_task_factory)
+"""
+RUN_IN_A_THREAD = """
+import threading
+
+threading.Thread(target=loop.run_forever, daemon=True).start()
+"""
+
+
+@pytest.mark.parametrize("running", ["", RUN_IN_A_THREAD], ids=["stopped", "running"])
+def test_a_task_factory_that_raises_does_not_prevent_that_shutdown(running: str) -> None:
+    output = run_python(SERVE_AND_EXIT + RAISING_FACTORY + running).splitlines()
+
+    assert output == ["a starts", "b starts", "served", "b stops", "a stops"]
+
+
+async def test_with_it_a_server_can_start_and_stop_them(three: list[App], log: list[str]) -> None:
+    inbox: asyncio.Queue[Message] = asyncio.Queue()
+    sent: list[str] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message["type"])
+
+    inbox.put_nowait({"type": "lifespan.startup"})
+    inbox.put_nowait({"type": "lifespan.shutdown"})
+    loop = asyncio.get_running_loop()
+    loop.set_task_factory(asgi.raising_task_factory)
+    try:
+        await mounted(three)({**LIFESPAN, "state": {}}, inbox.get, send)
+    finally:
+        loop.set_task_factory(None)
+
+    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert log == IN_ORDER
+
+
 def test_apps_on_a_closed_loop_cannot_shut_down_and_a_warning_is_logged() -> None:
     output = run_python(SERVE_AND_EXIT + "import logging; logging.basicConfig(); loop.close()")
 
