@@ -31,7 +31,8 @@ from bridge._threads import process
 from bridge._threads.instances import Instances
 from bridge._threads.locks import GreenletMutex
 from bridge._threads.own_tasks import own_task, run_threadsafe
-from bridge.errors import LifespanFailed, interrupts
+from bridge._threads.server_loop import server_loop
+from bridge.errors import BridgeError, LifespanFailed, ServerProtocolError, interrupts
 from bridge.types import Receive, Scope, Send
 
 __all__ = ["SharedLifespan"]
@@ -99,6 +100,7 @@ class SharedLifespan:
             exceptions.
         :raises LifespanFailed: a startup or shutdown failed, ``on_wsgi`` or without an exception of
             the app.
+        :raises ServerProtocolError: the server runs no asyncio event loop.
         """
         await receive()  # lifespan.startup
         failed = await _failure_of(self._acquire(scope.get("state"), on_wsgi))
@@ -124,7 +126,9 @@ class SharedLifespan:
         """Start the apps, if they have not been started, and wait until all of them have started.
 
         :raises LifespanFailed: an app did not start, now or before.
+        :raises ServerProtocolError: the server runs no asyncio event loop.
         """
+        server_loop()
         error = self._error
         if error is not None:
             raise LifespanFailed(str(error)) from error.__cause__
@@ -139,13 +143,15 @@ class SharedLifespan:
 
     async def _acquire(self, state: dict[str, Any] | None, on_wsgi: bool) -> None:
         """Start the apps, or wait until the first user has started them."""
+        apps = self._apps_on_wsgi if on_wsgi else self._apps + self._adapters
+        if apps:
+            server_loop()
         with self._lock:
             started, is_first = self._claim_start()
             self._users += 1
         if not is_first:
             await _wait(started)
             return
-        apps = self._apps_on_wsgi if on_wsgi else self._apps + self._adapters
         await self._start(started, state, apps)
 
     async def _release(self, stop: Callable[[], Awaitable[None]]) -> None:
@@ -202,15 +208,15 @@ async def _wait(started: Future[None]) -> None:
     await asyncio.shield(asyncio.wrap_future(started))
 
 
-async def _failure_of(phase: Awaitable[None]) -> LifespanFailed | None:
+async def _failure_of(phase: Awaitable[None]) -> BridgeError | None:
     try:
         await phase
-    except LifespanFailed as error:
+    except (LifespanFailed, ServerProtocolError) as error:
         return error
     return None
 
 
-async def _report(kind: str, failed: LifespanFailed, send: Send | None) -> None:
+async def _report(kind: str, failed: BridgeError, send: Send | None) -> None:
     """Send the failure, if there is a ``send`` for it, and raise it."""
     if send is None:
         raise failed
@@ -221,7 +227,7 @@ async def _report(kind: str, failed: LifespanFailed, send: Send | None) -> None:
     raise failed if cause is None or interrupts(cause) else cause
 
 
-def _describe(error: LifespanFailed) -> str:
+def _describe(error: BridgeError) -> str:
     """The error for the server's log, with the traceback: servers log only the message."""
     if error.__cause__ is None:
         return str(error)

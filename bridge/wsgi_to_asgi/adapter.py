@@ -25,6 +25,7 @@ from bridge._http.scope_to_environ import EnvironBuilder
 from bridge._threads.borrowed import BorrowedPool
 from bridge._threads.loop_inbox import LoopInbox, inbox_of
 from bridge._threads.pool import WorkerPool
+from bridge._threads.server_loop import no_asyncio_loop, server_loop
 from bridge.config import ToAsgiOptions
 from bridge.errors import BodyTimeout, ConfigError, PoolClosed, PoolSaturated, ServerProtocolError
 from bridge.types import (
@@ -244,11 +245,8 @@ class WsgiToAsgi:
         """The running loop, and its inbox."""
         try:
             loop = get_running_loop()
-        except RuntimeError as error:
-            raise ServerProtocolError(
-                "no asyncio event loop is running here; start the server on asyncio or uvloop, "
-                "not trio"
-            ) from error
+        except RuntimeError:
+            raise no_asyncio_loop() from None
         bound = self._loop_and_inbox
         if bound is None or bound[0] is not loop:
             bound = self._loop_and_inbox = (loop, inbox_of(loop))
@@ -270,6 +268,7 @@ class WsgiToAsgi:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
+                await _check_loop(send)
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
                 await self._drain()
@@ -323,6 +322,18 @@ class WsgiToAsgi:
             )
         else:
             pool.join(timeout_s=1)  # they are past their last job
+
+
+async def _check_loop(send: Send) -> None:
+    """Fail the startup where no request could be served.
+
+    :raises ServerProtocolError: the server runs no asyncio event loop.
+    """
+    try:
+        server_loop()
+    except ServerProtocolError as error:
+        await send({"type": "lifespan.startup.failed", "message": str(error)})
+        raise
 
 
 def _expects_continue(environ: Environ) -> bool:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from tests.conftest import LiveServer
 from tests.django.conftest import Projects
 from tests.django.test_servers import ASGI
 from tests.harness.http import exchange_raw, split_responses
+from tests.harness.servers import ROOT
 
 BROKEN = {
     "two hosts": "host: a.example\r\nhost: b.example\r\n",
@@ -61,3 +65,51 @@ def test_the_same_host_twice_is_one_host(project: Projects, path: str) -> None:
     status, _ = answer(site, path, "host: a.example\r\nhost: a.example \r\n", "GET")
 
     assert status == 200
+
+
+RUN_WITHOUT_ASYNCIO = """
+from tests.django.project import app
+from tests.harness.asgi import http_scope
+
+def run(scope, message):
+    async def receive():
+        return message
+
+    async def send(sent):
+        print(sent["type"], sent.get("message"))
+
+    async def serve():
+        try:
+            await app(scope, receive, send)
+        except Exception as error:
+            print(type(error).__name__, error)
+
+    try:
+        serve().send(None)
+    except StopIteration:
+        pass
+
+run({"type": "lifespan"}, {"type": "lifespan.startup"})
+for path in ("/sync/", "/async/"):
+    run(http_scope(path=path), {"type": "http.request"})
+"""
+
+
+def test_a_server_without_asyncio_is_named() -> None:
+    """As ``hypercorn -k trio``."""
+    ran = subprocess.run(
+        [sys.executable, "-c", RUN_WITHOUT_ASYNCIO],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        cwd=ROOT,
+    )
+
+    sentence = (
+        "no asyncio event loop is running here; start the server on asyncio or uvloop, not trio"
+    )
+    assert ran.stdout.splitlines() == [
+        f"lifespan.startup.failed {sentence}",
+        *[f"ServerProtocolError {sentence}"] * 3,
+    ]

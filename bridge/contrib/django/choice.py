@@ -28,6 +28,7 @@ from django.urls import URLResolver, get_resolver
 
 from bridge._threads.locks import RealMutex
 from bridge._threads.real_threads import RealThread
+from bridge._threads.server_loop import server_loop
 from bridge.contrib.django.mount_point import mount_point_unknown
 from bridge.contrib.django.routes import Tree, walk
 
@@ -82,7 +83,11 @@ class Choice:
         return self._cached(path) if len(path) <= LONGEST_CACHED_PATH else self._decide(path)
 
     async def learn(self) -> None:
-        """Walk the URLconf, on another thread. Concurrent calls wait for the same walk."""
+        """Walk the URLconf, on another thread. Concurrent calls wait for the same walk.
+
+        :raises ServerProtocolError: the server runs no asyncio event loop.
+        """
+        server_loop()
         with self._lock:
             walking = self._walking
             if walking is None:
