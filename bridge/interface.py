@@ -32,7 +32,7 @@ from bridge._frameworks.facts import APP_ATTRIBUTES, OPAQUE_WRAPPERS
 from bridge.errors import AmbiguousApp
 from bridge.types import Interface
 
-__all__ = ["MARKER", "interface_of"]
+__all__ = ["MARKER", "app_inside", "interface_of"]
 
 MARKER = "__bridge_interface__"
 
@@ -317,10 +317,20 @@ def _suggestion(app: Any, shape: _Shape | None) -> str | None:
 
 
 def _app_inside(app: object, attributes: Iterable[str] = APP_ATTRIBUTES) -> str | None:
-    """The attribute that contains the app, of an object that is not an app."""
+    inside = app_inside(app, attributes)
+    return inside and f"Did you mean {inside.format(_name(app))}?"
+
+
+def app_inside(app: object, attributes: Iterable[str] = APP_ATTRIBUTES) -> str | None:
+    """Where the app is in an object that is not one.
+
+    :param attributes: to look at.
+    :returns: Python code such as ``{}.server``, with braces for the object's name; None if none of
+        the attributes can be called.
+    """
     for attribute in attributes:
         if callable(getattr(app, attribute, None)):
-            return f"Did you mean {APP_ATTRIBUTES[attribute].format(_name(app))}?"
+            return APP_ATTRIBUTES[attribute]
     return None
 
 

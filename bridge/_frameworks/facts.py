@@ -49,6 +49,7 @@ APP_ATTRIBUTES = {
     "asgi_app": "{}.asgi_app",  # Quart, and python-socketio
     "app": "{}.app",
     "application": "{}.application",
+    "server": "{}.server",  # Dash
 }
 """Attributes of an object that is not an app but has one: how to write the app in Python."""
 

@@ -486,6 +486,23 @@ def test_the_error_for_a_non_callable_names_its_kind(thing: object, message: str
         interface_of(thing)
 
 
+class Dash:
+    """As ``dash.Dash``: since Dash 4 it passes calls on to the app of its backend."""
+
+    server = flask.Flask("x")
+
+
+class CallableDash(Dash):
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.server(*args, **kwargs)
+
+
+@pytest.mark.parametrize("app", [Dash(), CallableDash()])
+def test_the_error_names_the_server_of_a_dash_app(app: object) -> None:
+    with pytest.raises(AmbiguousApp, match=r"Did you mean app\.server\?"):
+        interface_of(app)
+
+
 def test_a_coroutine_is_refused_and_closed() -> None:
     coroutine: Any = _factory_coroutine()
     with pytest.raises(AmbiguousApp, match="await the factory that returned it"):

@@ -37,7 +37,7 @@ from bridge.cli.load.django_project import load_project, project_folder
 from bridge.cli.load.errors import app_failed, cannot_load, did_you_mean, suggestions
 from bridge.cli.load.module import file_of, import_module
 from bridge.errors import AmbiguousApp, AppLoadError
-from bridge.interface import interface_of
+from bridge.interface import app_inside, interface_of
 from bridge.types import Interface
 
 __all__ = ["LoadedApp", "load"]
@@ -184,15 +184,38 @@ def _conventional(target: str, module: ModuleType, root: Path) -> tuple[Any, str
         raise _not_a_target(
             target, f"the folder {module.__path__[0]} has neither a manage.py nor an app"
         )
-    none_of = f"{_describe(module)} has none of {', '.join(_CONVENTIONAL)}."
-    raise cannot_load(target, none_of + (_likely(module) or " Name the app, as in module:attr"))
+    raise cannot_load(
+        target, _no_app(module) + (_likely(module) or " Name the app, as in module:attr")
+    )
+
+
+def _no_app(module: ModuleType) -> str:
+    present = {name: getattr(module, name) for name in _CONVENTIONAL if hasattr(module, name)}
+    if not present:
+        return f"{_describe(module)} has none of {', '.join(_CONVENTIONAL)}."
+    kinds = " and ".join(f"its {name!r} is {_kind(value)}" for name, value in present.items())
+    return f"{_describe(module)} has no app: {kinds}, which cannot be called."
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, ModuleType):
+        return f"the module {value.__name__!r}"
+    return "None" if value is None else f"of type {type(value).__name__}"
 
 
 def _likely(module: ModuleType) -> str:
-    """A question with the names that look like an app, or a function that creates one."""
+    """A question with the targets that look like an app, or a function that creates one."""
+    targets, inside = [], []
+    for name in _CONVENTIONAL:
+        value = getattr(module, name, None)
+        if isinstance(value, ModuleType):
+            is_app = any(callable(getattr(value, each, None)) for each in _CONVENTIONAL)
+            targets += [value.__name__] if is_app else []
+        elif not callable(value) and (place := app_inside(value)):
+            inside.append(place.format(name))
     names = [name for name, value in vars(module).items() if _looks_like_app(name, value)]
     names += [f"{name}()" for name in _FACTORIES if callable(getattr(module, name, None))]
-    return did_you_mean(f"{module.__name__}:{name}" for name in names)
+    return did_you_mean([*targets, *(f"{module.__name__}:{name}" for name in inside + names)])
 
 
 def _looks_like_app(name: str, value: object) -> bool:

@@ -196,6 +196,41 @@ def test_a_module_without_anything_like_an_app(write: Write) -> None:
     assert error.endswith("Name the app, as in module:attr")
 
 
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("app = 'hello'", "its 'app' is of type str"),
+        ("application = None", "its 'application' is None"),
+        ("app = 1\nwsgi = {}", "its 'app' is of type int and its 'wsgi' is of type dict"),
+        ("import json as app", "its 'app' is the module 'json'"),
+    ],
+)
+def test_a_usual_name_that_is_not_an_app_is_named(write: Write, source: str, found: str) -> None:
+    folder = write({"main.py": source})
+    assert str(_fails("main")).endswith(
+        f"the module 'main' ({folder / 'main.py'}) has no app: {found}, which cannot be called. "
+        "Name the app, as in module:attr"
+    )
+
+
+def test_a_submodule_with_a_usual_name_is_suggested_if_it_has_an_app(write: Write) -> None:
+    write({"pkg/__init__.py": "from pkg import app", "pkg/app.py": "app = len"})
+    assert str(_fails("pkg")).endswith(
+        "its 'app' is the module 'pkg.app', which cannot be called. Did you mean 'pkg.app'?"
+    )
+
+
+def test_the_app_inside_of_what_a_usual_name_is_is_suggested(write: Write) -> None:
+    """Such as a ``dash.Dash`` before Dash 4."""
+    write(
+        {
+            "main.py": "import flask\nclass Dash:\n    server = flask.Flask('x')\n"
+            "app = Dash()\nsite = flask.Flask('y')",
+        }
+    )
+    assert "Did you mean 'main:app.server' or 'main:site'?" in str(_fails("main"))
+
+
 # -- files -----------------------------------------------------------------------------------------
 
 
