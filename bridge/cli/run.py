@@ -26,6 +26,7 @@ from bridge.cli.served_apps import ServedApps
 from bridge.cli.servers.process import run_server
 from bridge.cli.servers.registry import SERVERS, check_options, choose_server
 from bridge.cli.servers.spec import ServerSpec
+from bridge.cli.servers.variables import ignored_variables
 from bridge.cli.shutdown import EXIT_S
 from bridge.types import Interface
 
@@ -48,7 +49,8 @@ def run(options: RunOptions, server_name: str | None) -> int:
     _check_wsgi_options(spec, options, served)
     options = _with_free_address(options)
     app_spec.to_environment()
-    panel.show(panel.facts_of(spec, options, served), panel.notes_of(spec, served))
+    notes = panel.notes_of(spec, served) + ignored_variables(spec.name, spec.variables())
+    panel.show(panel.facts_of(spec, options, served), notes)
     return _start(spec, options, served)
 
 

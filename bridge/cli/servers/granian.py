@@ -16,6 +16,7 @@ from typing import Any
 
 from bridge.cli.options import RunOptions
 from bridge.cli.servers.spec import SERVED_APP, ServerSpec, host_options
+from bridge.cli.servers.variables import click_variables
 from bridge.types import AsgiApp, Message, Receive, Scope, Send
 
 __all__ = ["SPEC"]
@@ -35,6 +36,13 @@ def _command_line(options: RunOptions) -> list[str]:
     fixed = ["--interface", "asgi", "--workers", str(options.workers)]
     kill = ["--workers-kill-timeout", str(options.grace_s + KILL_AFTER_S)]
     return [SERVED_APP, *host_options(options), *fixed, *reload, *logs, *kill]
+
+
+def _main() -> None:
+    """Run granian's own command, which reads its options from no variables then."""
+    from granian.cli import cli
+
+    cli(auto_envvar_prefix=None)
 
 
 def _prepare_master() -> None:
@@ -145,6 +153,14 @@ SPEC = ServerSpec(
     interface="asgi",
     requirement="granian",
     command_line=_command_line,
+    main=_main,
+    variables=functools.partial(
+        click_variables,
+        "granian",
+        "granian.cli",
+        "cli",
+        {"--workers-kill-timeout": "--grace-s", "--url-path-prefix": "--root-path"},
+    ),
     option_requirements={"--reload": ("watchfiles", "granian[reload]")},
     raw_logger="granian.access",
     prepare_master=_prepare_master,

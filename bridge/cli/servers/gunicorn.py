@@ -7,6 +7,7 @@ calls the hooks on their main threads.
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable
 from types import FrameType
@@ -27,6 +28,26 @@ def _command_line(options: RunOptions) -> list[str]:
     grace = ["--graceful-timeout", str(options.grace_s)]
     bind = ["--bind", bind_address(options)]
     return [SERVED_APP, *bind, *fixed, *workers, *threads, *reload, *logs, *grace]
+
+
+def _variables() -> dict[str, str]:
+    variables = dict.fromkeys(("GUNICORN_CMD_ARGS", "GUNICORN_FD", "GUNICORN_PID"), "")
+    if os.environ.get("LISTEN_PID") == str(os.getpid()):  # sockets that systemd has opened
+        variables["LISTEN_FDS"] = "--host, --port or --uds"
+    return variables
+
+
+def _main() -> None:
+    """Run gunicorn's own command, without the variables that it would read."""
+    for name in _variables():
+        os.environ.pop(name, None)
+    # Only a default, and --workers is given; but its import fails if this is not a number.
+    concurrency = os.environ.pop("WEB_CONCURRENCY", None)
+    from gunicorn.app.wsgiapp import run  # type: ignore[import-untyped]  # no stubs
+
+    if concurrency is not None:
+        os.environ["WEB_CONCURRENCY"] = concurrency
+    run(prog="gunicorn")
 
 
 # -- gunicorn's hooks ------------------------------------------------------------------------------
@@ -76,5 +97,7 @@ SPEC = ServerSpec(
     interface="wsgi",
     requirement="wsgi-asgi-bridge[gunicorn]",
     command_line=_command_line,
+    main=_main,
+    variables=_variables,
     raw_logger="gunicorn.access",
 )

@@ -45,6 +45,8 @@ class ServerSpec:
     :ivar hides_failed_workers: whether its master exits with 0 although no worker could start.
     :ivar raw_logger: the logger with which it writes what clients have sent, with control
         characters; None if it escapes them.
+    :ivar variables: the environment variables that configure it by themselves, which ``main`` keeps
+        it from reading: our option for each, or an empty string. May import the server.
     :ivar prepare_master: called in the process that becomes the master of its workers, before the
         server starts.
     :ivar make_graceful: called where the app is imported, with the app and the grace period in
@@ -63,6 +65,7 @@ class ServerSpec:
     ignores_lifespan: bool = False
     hides_failed_workers: bool = False
     raw_logger: str | None = None
+    variables: Callable[[], Mapping[str, str]] = dict
     prepare_master: Callable[[], None] = lambda: None
     make_graceful: Callable[[AsgiApp, float], AsgiApp] = lambda app, grace_s: app
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from bridge.cli.options import RunOptions
 from bridge.cli.servers.spec import SERVED_APP, ServerSpec, host_options
+from bridge.cli.servers.variables import click_variables
 
 __all__ = ["SPEC"]
 
@@ -19,11 +22,26 @@ def _command_line(options: RunOptions) -> list[str]:
     return [SERVED_APP, *host_options(options), *workers, *reload, *fixed, *grace]
 
 
+def _main() -> None:
+    """Run uvicorn's own command, which reads its options from no variables then."""
+    from uvicorn.main import main
+
+    main(auto_envvar_prefix=None)
+
+
 SPEC = ServerSpec(
     name="uvicorn",
     interface="asgi",
     requirement="wsgi-asgi-bridge[uvicorn]",
     command_line=_command_line,
+    main=_main,
+    variables=partial(
+        click_variables,
+        "uvicorn",
+        "uvicorn.main",
+        "main",
+        {"--timeout-graceful-shutdown": "--grace-s"},
+    ),
     serves_in_process=lambda options: options.is_single_process,
     hides_failed_workers=True,
 )
