@@ -136,6 +136,7 @@ IN_MESSAGES = {
         "self._app.name",
         "self._state",
         "type(body).__name__",
+        "window",
     },
     "asgi_to_wsgi/outcome.py": {
         "HTTP_RESPONSE.name",
