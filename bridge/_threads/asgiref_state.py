@@ -22,7 +22,8 @@ Rule 3. Moving a context to another thread on purpose means moving the ownership
         data in it (:func:`rehome`).
 Rule 4. Two functions of asgiref are replaced in the whole process: one that lets a thread wait
         forever, and one that evaluates lazy objects on the event loop. The value of a variable may
-        be such an object: it is compared by identity, and its type is read with ``type()``.
+        be such an object: it is compared by identity, and its type is read with ``type()``. Neither
+        is replaced where it does not exist, or has other parameters.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from collections.abc import Callable, Container, Coroutine, Generator, Iterator,
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import Context, ContextVar
+from inspect import signature
 from threading import Thread
 from typing import Any, TypeVar, cast
 
@@ -369,7 +371,13 @@ def rehome(context: Context) -> None:
 
 # -- what is replaced (rule 4) ---------------------------------------------------------------------
 
-_main_wrap: Callable[..., Coroutine[Any, Any, None]] = AsyncToSync.main_wrap
+
+def _parameters(function: Any) -> list[str]:
+    """Their names; none if asgiref has no such function."""
+    return [*signature(function).parameters] if callable(function) else []
+
+
+_main_wrap: Any = getattr(AsyncToSync, "main_wrap", None)
 
 
 class _CallThatEnds(Coroutine[Any, Any, None]):
@@ -421,7 +429,8 @@ def _main_wrap_that_ends(
     return _CallThatEnds(_main_wrap(self, call_result, *args, **kwargs), call_result)
 
 
-AsyncToSync.main_wrap = _main_wrap_that_ends  # type: ignore[method-assign]  # rule 4
+if _parameters(_main_wrap)[:2] == ["self", "call_result"]:
+    AsyncToSync.main_wrap = _main_wrap_that_ends  # type: ignore[method-assign]  # rule 4
 
 
 def adopt_with(adopt: Callable[[Context], None]) -> None:
@@ -430,4 +439,5 @@ def adopt_with(adopt: Callable[[Context], None]) -> None:
     asgiref compares the values with ``!=`` before 3.13, and looks at their class since 3.12. Either
     evaluates a lazy object of Django's, and on the event loop its database query fails the request.
     """
-    sync._restore_context = adopt  # type: ignore[assignment]  # rule 4
+    if _parameters(getattr(sync, "_restore_context", None)) == ["context"]:
+        sync._restore_context = adopt  # type: ignore[assignment]  # rule 4

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Coroutine, Generator, Iterable
 from contextvars import Context, ContextVar
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import asgiref.sync
@@ -148,3 +154,67 @@ async def test_no_helper_evaluates_the_values_of_variables(
         await thread(view)
 
     assert [each is value for each in seen] == [True] * 4
+
+
+# -- versions of asgiref that do not exist yet -----------------------------------------------------
+
+CALLS_BOTH = """
+import asyncio
+from contextvars import ContextVar
+
+import asgiref.sync
+import bridge
+
+seen = ContextVar("seen", default=())
+
+
+async def inner(name):
+    seen.set((*seen.get(), name))
+
+
+def view():
+    asgiref.sync.async_to_sync(inner)("asgiref")
+    bridge.async_to_sync(inner)("bridge")
+    return " ".join(seen.get())
+
+
+async def main():
+    print(await asyncio.wait_for(asgiref.sync.sync_to_async(view)(), 30))
+    print(await asyncio.wait_for(bridge.sync_to_async(view)(), 30))
+
+
+asyncio.run(main())
+"""
+
+RENAMED = [("main_wrap", "wrap_call"), ("_restore_context", "_copy_context_back")]
+OTHER_ARGUMENTS = [
+    (r"def main_wrap\(\s+self,", "def main_wrap(self, name: str,"),
+    (r"self\.main_wrap\(", "self.main_wrap('name', "),
+    (r"(?<=def )_restore_context\(", "_restore_context(thread: None, "),
+    (r"(?<!def )_restore_context\(", "_restore_context(None, "),
+]
+
+
+@pytest.mark.parametrize("changes", [RENAMED, OTHER_ARGUMENTS], ids=["renamed", "arguments"])
+def test_an_asgiref_whose_private_functions_differ_works(
+    changes: list[tuple[str, str]], tmp_path: Path
+) -> None:
+    """Two of them are replaced. Another version may lack them, or call them differently."""
+    package = tmp_path / "asgiref"
+    shutil.copytree(Path(asgiref.sync.__file__).parent, package)
+    source = (package / "sync.py").read_text()
+    for old, new in changes:
+        source, count = re.subn(old, new, source)
+        assert count
+    (package / "sync.py").write_text(source)
+
+    done = subprocess.run(
+        [sys.executable, "-c", CALLS_BOTH],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S * 3,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
+    )
+
+    assert done.stderr == ""
+    assert done.stdout.split("\n") == ["asgiref bridge", "asgiref bridge", ""]
