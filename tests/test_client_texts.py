@@ -183,7 +183,11 @@ IN_MESSAGES = {
     "wsgi_to_asgi/adapter.py": {"error.name", "self.app"},
     "wsgi_to_asgi/bodies.py": {"hint", "type(chunk).__name__"},
     "wsgi_to_asgi/loop_side.py": {"self._declared", "self._received"},
-    "wsgi_to_asgi/request_buffer.py": {"self._most"},
+    "wsgi_to_asgi/request_buffer.py": {
+        "len(self._filling)",
+        "self._backlog",
+        "self._threads or 'unknown'",
+    },
     "wsgi_to_asgi/thread_side.py": {
         "head.content_length",
         "kind.__name__",

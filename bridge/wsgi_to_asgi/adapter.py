@@ -71,8 +71,8 @@ class WsgiToAsgi:
     :param buffer_request_bytes: how many bytes of a request body are read, or up to its end, before
         the request takes a thread: a client that sends a small body slowly takes none. 0: the app
         runs as soon as the first bytes are there, which an app needs that answers a client before
-        it has sent all of a small body. At most ``backlog`` bodies are read at once; one more is
-        answered with 503.
+        it has sent all of a small body. At most as many bodies are read at once as requests may run
+        and wait, ``threads`` and ``backlog`` together; one more is answered with 503.
     :param body_timeout_s: how long a request body may make no progress while the adapter or the app
         waits for it, in seconds. Then the client gets 408, if the response has not begun, and reads
         of ``wsgi.input`` raise :exc:`~bridge.BodyTimeout`. None: for ever.
@@ -138,7 +138,11 @@ class WsgiToAsgi:
         )
         self._send_habits = SendHabits()
         self._pool = self._make_pool()
-        self._buffer = RequestBuffer(buffer_request_bytes, self._pool.backlog)
+        self._buffer = RequestBuffer(
+            buffer_request_bytes,
+            threads=self._pool.max_threads if isinstance(self._pool, WorkerPool) else 0,
+            backlog=self._pool.backlog,
+        )
         self._websockets = self._make_websockets()
         self._loop_and_inbox: tuple[AbstractEventLoop, LoopInbox] | None = None
 

@@ -30,12 +30,15 @@ class RequestBuffer:
     """The bodies that one adapter reads before it takes threads for them.
 
     :param size: how many bytes of each body to read; 0 reads none.
-    :param most: how many bodies may be read at once.
+    :param threads: how many requests may run at once; 0: that is not known.
+    :param backlog: how many may wait for a thread. So many bodies, and one for each thread, may be
+        read at once: no request is refused here for which the pool has room.
     """
 
-    def __init__(self, size: int, most: int) -> None:
+    def __init__(self, size: int, *, threads: int, backlog: int) -> None:
         self._size = size
-        self._most = most
+        self._threads = threads
+        self._backlog = backlog
         self._filling: set[object] = set()  # no counter: loops on several threads may use it
 
     async def fill(self, message: Message, receive: Receive) -> Message:
@@ -49,10 +52,10 @@ class RequestBuffer:
         first: bytes = message.get("body", b"")
         if len(first) >= self._size:
             return message
-        if len(self._filling) >= self._most:
+        if len(self._filling) >= self._threads + self._backlog:
             raise PoolSaturated(
-                f"the bodies of {self._most} other requests are still arriving "
-                f"(backlog={self._most})"
+                f"the bodies of {len(self._filling)} other requests are still arriving "
+                f"(threads={self._threads or 'unknown'}, backlog={self._backlog})"
             )
         body = bytearray(first)  # a list of tiny chunks would take far more memory
         entry = object()

@@ -281,11 +281,13 @@ def test_a_request_that_the_server_cancels_before_the_app_runs_is_dropped(
 # -- how many bodies -------------------------------------------------------------------------------
 
 
-def test_at_most_backlog_bodies_are_read_at_once(to_asgi: ToAsgi, logged: Logged) -> None:
+def test_as_many_bodies_are_read_at_once_as_requests_may_run_and_wait(
+    to_asgi: ToAsgi, logged: Logged
+) -> None:
     """The memory for them is bounded. Requests that need no buffer are served."""
 
     async def run() -> None:
-        adapter = to_asgi(Recorder(), backlog=2)
+        adapter = to_asgi(Recorder(), threads=1, backlog=1)
         async with (
             Exchange(adapter, post(2)) as first,
             Exchange(adapter, post(2)) as second,
@@ -309,7 +311,26 @@ def test_at_most_backlog_bodies_are_read_at_once(to_asgi: ToAsgi, logged: Logged
 
     asyncio.run(run())
     (line,) = logged()
-    assert "2 other requests are still arriving (backlog=2)" in line
+    assert "2 other requests are still arriving (threads=1, backlog=1)" in line
+
+
+def test_with_an_executor_as_many_bodies_are_read_at_once_as_requests_may_wait(
+    logged: Logged,
+) -> None:
+    async def run() -> None:
+        with ThreadPoolExecutor(4) as executor:
+            adapter = bridge.WsgiToAsgi(Recorder(), executor=executor, backlog=1)
+            async with Exchange(adapter, post(2)) as first, Exchange(adapter, post(2)) as second:
+                for exchange in (first, second):
+                    exchange.feed(b"a", more=True)
+                    await until_idle()
+                assert (await second.response()).status == 503
+                first.feed(b"b")
+                assert (await first.response()).status == 200
+
+    asyncio.run(run())
+    (line,) = logged()
+    assert "1 other requests are still arriving (threads=unknown, backlog=1)" in line
 
 
 def test_a_buffer_of_tiny_messages_takes_no_more_memory_than_its_bytes(to_asgi: ToAsgi) -> None:
