@@ -47,6 +47,9 @@ class SilentMapping:
     def __iter__(self) -> Iterator[str]:
         return iter(self.mapping)
 
+    def __reversed__(self) -> Iterator[str]:
+        return reversed([*self.mapping])
+
     def __len__(self) -> int:
         return len(self.mapping)
 
@@ -59,9 +62,15 @@ class SilentMapping:
     def __ror__(self, other: Any) -> dict[str, Any]:
         return {**other, **self.mapping}
 
+    def __ior__(self, other: Any) -> SilentMapping:
+        self.mapping.update(other)
+        return self
+
     def copy(self) -> dict[str, Any]:
         """A shallow copy, as a plain ``dict``."""
         return {**self.mapping}
+
+    __copy__ = copy
 
     def get(self, key: str, default: Any = None) -> Any:
         return self.mapping.get(key, default)
@@ -77,6 +86,12 @@ class SilentMapping:
 
     def pop(self, key: str, *default: Any) -> Any:
         return self.mapping.pop(key, *default)
+
+    def popitem(self) -> tuple[str, Any]:
+        return self.mapping.popitem()
+
+    def clear(self) -> None:
+        self.mapping.clear()
 
     def setdefault(self, key: str, default: Any = None) -> Any:
         return self.mapping.setdefault(key, default)

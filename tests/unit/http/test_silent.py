@@ -34,6 +34,7 @@ def test_it_is_read_like_a_dict(silent: SilentMapping, scope: dict[str, Any]) ->
     assert [*silent] == [*silent.keys()] == ["type", "headers"]
     assert [*silent.items()] == [*scope.items()]
     assert [*silent.values()] == [*scope.values()]
+    assert [*reversed(silent)] == ["headers", "type"]
     assert silent == scope
     assert silent != {}
     with pytest.raises(KeyError, match="path"):
@@ -41,7 +42,15 @@ def test_it_is_read_like_a_dict(silent: SilentMapping, scope: dict[str, Any]) ->
 
 
 def test_it_becomes_a_dict(silent: SilentMapping, scope: dict[str, Any]) -> None:
-    for made in (dict(silent), {**silent}, silent.copy(), silent | {}, {} | silent):
+    made: Any
+    for made in (
+        dict(silent),
+        {**silent},
+        silent.copy(),
+        copy.copy(silent),
+        silent | {},
+        {} | silent,
+    ):
         assert type(made) is dict
         assert made == scope
         assert made is not scope
@@ -59,6 +68,14 @@ def test_changing_it_changes_the_mapping(silent: SilentMapping, scope: dict[str,
 
     assert scope == {"user": "ann", "path": "/"}
 
+    before = silent
+    silent |= {"type": "http"}
+    assert silent is before
+    assert silent.popitem() == ("type", "http")
+    assert scope == {"user": "ann", "path": "/"}
+    silent.clear()
+    assert scope == {}
+
 
 def test_it_prints_no_value(silent: SilentMapping) -> None:
     for text in (repr(silent), str(silent), f"{silent}", pprint.pformat({"asgi.scope": silent})):
@@ -70,8 +87,13 @@ def test_nothing_takes_it_for_a_mapping(silent: SilentMapping) -> None:
     assert not isinstance(silent, (dict, Mapping))
 
 
-def test_it_can_be_copied(silent: SilentMapping, scope: dict[str, Any]) -> None:
-    assert copy.copy(silent).mapping is scope
+def test_a_change_of_a_copy_does_not_change_the_mapping(
+    silent: SilentMapping, scope: dict[str, Any]
+) -> None:
+    before = copy.deepcopy(scope)
+    copy.copy(silent)["type"] = copy.deepcopy(silent)["type"] = "websocket"
+    copy.deepcopy(silent)["headers"].clear()
+    assert scope == before
     deep = copy.deepcopy(silent)
     assert deep == silent
     assert deep.mapping is not scope
