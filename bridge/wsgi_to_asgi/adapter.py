@@ -42,7 +42,7 @@ from bridge.types import (
 )
 from bridge.wsgi_to_asgi.bodies import ResponseBody, SendHabits
 from bridge.wsgi_to_asgi.loop_side import LoopSide
-from bridge.wsgi_to_asgi.request_buffer import RequestBuffer, announces_body
+from bridge.wsgi_to_asgi.request_buffer import RequestBuffer
 from bridge.wsgi_to_asgi.thread_side import ThreadSide
 
 if TYPE_CHECKING:
@@ -170,15 +170,21 @@ class WsgiToAsgi:
             return
         response = ResponseBody(inbox, self.options.response_window, self._send_habits)
         request = LoopSide(receive, send, inbox, response, self.options)
+        # Whether there is a body (RFC 9112, 6.3): else the first message may come at any time.
+        announced = (
+            "HTTP_TRANSFER_ENCODING" in environ
+            or environ.get("CONTENT_LENGTH", "0") != "0"
+            or environ["SERVER_PROTOCOL"][:6] != "HTTP/1"  # HTTP/2 need not announce it
+        )
         try:
-            if "HTTP_EXPECT" in environ and self._leaves_body_to_app(environ):
+            if announced and "HTTP_EXPECT" in environ and self._leaves_body_to_app(environ):
                 request.open_body(environ)
             else:
-                message = await request.next_message(environ)
+                message = await (request.next_message() if announced else receive())
                 if message.get("more_body", False):
                     message = await self._buffer.fill(message, request.next_message)
                 if message["type"] == "http.disconnect":
-                    if announces_body(environ):
+                    if announced:
                         await request.refuse_cut_body()
                     return
                 request.open_body(environ, message)
@@ -341,9 +347,9 @@ async def _check_loop(send: Send) -> None:
 
 
 def _expects_continue(environ: Environ) -> bool:
-    """Whether the client waits to be asked for the body (RFC 9110, 10.1.1)."""
-    expectation: str = environ.get("HTTP_EXPECT", "")
-    return expectation.strip(OWS).lower() == "100-continue" and announces_body(environ)
+    """Whether the client waits to be asked for the body (RFC 9110, 10.1.1), if there is one."""
+    expectation: str = environ["HTTP_EXPECT"]
+    return expectation.strip(OWS).lower() == "100-continue"
 
 
 async def _send_all(send: Send, messages: list[Message]) -> None:

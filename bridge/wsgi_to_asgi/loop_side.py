@@ -21,7 +21,7 @@ from bridge.config import ToAsgiOptions
 from bridge.errors import AppProtocolError, BodyTimeout, ClientDisconnected, interrupts
 from bridge.types import Environ, Message, Receive, Scope, Send
 from bridge.wsgi_to_asgi.bodies import RequestBody, ResponseBody
-from bridge.wsgi_to_asgi.request_buffer import announces_body, finish, finish_in_time
+from bridge.wsgi_to_asgi.request_buffer import finish, finish_in_time
 
 if TYPE_CHECKING:
     from bridge.wsgi_to_asgi.thread_side import ThreadSide
@@ -80,11 +80,9 @@ class LoopSide:
 
     # -- the request body -----------------------------------------------------------------------
 
-    async def next_message(self, environ: Environ | None = None) -> Message:
-        """The server's next message. Time counts only if it is not there yet.
+    async def next_message(self) -> Message:
+        """The server's next message of the body. Time counts only if it is not there yet.
 
-        :param environ: of a request of which nothing has been received. If it announces no body,
-            the message may come at any time.
         :raises BodyTimeout: it has not come within ``body_timeout_s``.
         """
         steps: Any = self._receive().__await__()
@@ -94,7 +92,7 @@ class LoopSide:
             message: Message = done.value
             return message
         timeout_s = self._options.body_timeout_s
-        if timeout_s is None or not (environ is None or announces_body(environ)):
+        if timeout_s is None:
             return await finish(steps, wait)
         return await finish_in_time(steps, wait, timeout_s)
 

@@ -21,9 +21,9 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from bridge.errors import BodyTimeout, PoolSaturated
-from bridge.types import Environ, Message, Receive
+from bridge.types import Message, Receive
 
-__all__ = ["RequestBuffer", "announces_body", "finish", "finish_in_time"]
+__all__ = ["RequestBuffer", "finish", "finish_in_time"]
 
 
 class RequestBuffer:
@@ -69,15 +69,6 @@ class RequestBuffer:
         finally:
             self._filling.discard(entry)
         return {**message, "body": bytes(body)}
-
-
-def announces_body(environ: Environ) -> bool:
-    """Whether the head of a request announces a body (RFC 9112, 6.3). HTTP/2 need not do so."""
-    return (
-        "HTTP_TRANSFER_ENCODING" in environ
-        or environ.get("CONTENT_LENGTH", "0") != "0"
-        or not environ["SERVER_PROTOCOL"].startswith("HTTP/1")
-    )
 
 
 # -- waits with a timeout --------------------------------------------------------------------------
