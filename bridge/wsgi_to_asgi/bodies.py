@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["RequestBody", "ResponseBody", "check_chunk"]
 
 BURST_S = 0.001
+FEED_S = 0.01
+"""Enough turns of the loop to feed what has arrived while it was blocked."""
 UNREAD_TICK_S = 1.0
 WIDEN_AFTER_S = 1, 4, 16, 64
 DROP_AFTER_S = 256
@@ -91,6 +93,7 @@ class RequestBody(io.RawIOBase):
         self._widened = 0
         self._accepted = 0  # of the response, in bytes
         self._sleeping = False
+        self._sleeps = 0
         self._ended = False
         self._error: ClientDisconnected | None = None
         self._room: Future[None] | None = None
@@ -199,6 +202,7 @@ class RequestBody(io.RawIOBase):
                     if self._error is not None:
                         raise self._error
                     self._sleeping = True
+                    self._sleeps += 1
                 room = self._paused and self._ahead <= self._window // 2 and not ended
                 if room:
                     self._paused = False
@@ -209,21 +213,32 @@ class RequestBody(io.RawIOBase):
             self._sleep()
 
     def _sleep(self) -> None:
-        """Sleep until the loop wakes this thread, or the client has had ``timeout_s``."""
+        """Sleep until the loop wakes this thread, or the client has had ``timeout_s``.
+
+        Twice that if the loop does not run.
+        """
         timeout_s = self._timeout_s
         if timeout_s is None:
             self._sleep_lock.acquire()
             return
-        if self._sleep_lock.acquire(timeout=min(timeout_s, threading.TIMEOUT_MAX)):
+        limit_s = min(timeout_s, threading.TIMEOUT_MAX)
+        if self._sleep_lock.acquire(timeout=limit_s):
             return
-        with self._lock:
-            if self._sleeping:
-                self._sleeping = False
-                self._error = self.stalled = BodyTimeout(timeout_s)
-        if self.stalled is None:
-            self._sleep_lock.acquire()  # the loop has released it in the meantime
-        elif self._on_stall is not None:
+        # The loop may have been blocked, or starved by other threads: let it feed what has arrived.
+        sleep = self._sleeps
+        posted = self._inbox.post(lambda: get_running_loop().call_later(FEED_S, self._stall, sleep))
+        if not (posted and self._sleep_lock.acquire(timeout=limit_s)):  # it has stopped
+            self._stall(sleep)
+            self._sleep_lock.acquire()
+        if self.stalled is not None and self._on_stall is not None:
             self._on_stall()
+
+    def _stall(self, sleep: int) -> None:
+        """End this sleep, unless it has ended. On the loop, or on the worker thread."""
+        with self._lock:
+            if self._sleeping and self._sleeps == sleep and self._timeout_s is not None:
+                self._error = self.stalled = BodyTimeout(self._timeout_s)
+                self._wake_reader()
 
     def _take(self, view: memoryview) -> int:
         count = 0

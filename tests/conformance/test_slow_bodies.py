@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import socket
 import threading
 import tracemalloc
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
@@ -681,6 +682,39 @@ def test_an_app_that_does_not_read_is_no_timeout_of_the_client(to_asgi: ToAsgi) 
             assert (await exchange.response()).body == b"half"
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("size", [0, 100])
+def test_a_body_that_arrives_while_the_loop_is_blocked_is_in_time(
+    to_asgi: ToAsgi, size: int
+) -> None:
+    """The loop learns of it late, but the client has sent it."""
+    app = Recorder()
+    timeout_s = 0.5
+
+    async def run() -> None:
+        ours, clients = socket.socketpair()
+        ours.setblocking(False)
+        first = iter([body_message(b"a", more=True)])
+
+        async def receive() -> Message:
+            for message in first:
+                return message
+            loop = asyncio.get_running_loop()
+            loop.call_soon(block)  # once this waits
+            data = await loop.sock_recv(ours, 100)
+            return body_message(data)
+
+        def block() -> None:
+            clients.send(b"b")
+            threading.Event().wait(1.3 * timeout_s)
+
+        with ours, clients:
+            adapter = to_asgi(app, buffer_request_bytes=size, body_timeout_s=timeout_s)
+            assert await status_of(adapter, receive, post()) == 200
+
+    asyncio.run(run())
+    assert app.bodies == [b"ab"]
 
 
 @pytest.mark.parametrize("timeout_s", [1e12, float("inf")])
