@@ -1,0 +1,303 @@
+"""What must hold between a request to a native app and the same request to an app behind bridge.
+
+- The app sees the same method, path, query, header fields and body: at most :data:`REFUSALS` and
+  :func:`expected` may change them.
+- The client gets a well-formed response with the same status and framing.
+- The next request on the connection is answered if and only if it is natively, by its own response.
+- Every call ends. The server logs no traceback that it does not log natively, and what bridge logs
+  has no control characters.
+
+Where an app responds before the body has arrived, servers close the connection or not, as it
+happens: only the first response counts there.
+
+The rules are written here a second time, in another way than in bridge: from the native app's
+point of view. Input: two :class:`~tests.fuzz.observed.Observed`. Output: the differences, as text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from tests.fuzz.exchange import Reply
+from tests.fuzz.observed import Observed, Seen
+from tests.fuzz.requests import SECOND
+
+__all__ = ["REFUSALS", "Kind", "Refusal", "differences", "expected"]
+
+Kind = Literal["asgi", "wsgi"]
+OWS = " \t"
+MOST_REPETITIONS = 100
+
+
+# -- what bridge refuses ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A request that bridge answers itself, although the server has passed it on.
+
+    :ivar kind: of the server.
+    :ivar applies: whether it does, given what the native app sees.
+    """
+
+    kind: Kind
+    statuses: tuple[int, ...]
+    reason: str
+    applies: Callable[[Seen], bool]
+
+
+def _is_no_path(seen: Seen) -> bool:
+    return seen.path[:1] != "/" and seen.path != "*"
+
+
+def _has_bad_length(seen: Seen) -> bool:
+    values = [value.strip(OWS) for value in seen.values("content-length")]
+    return any(not _is_number(value) for value in values)
+
+
+def _is_number(value: str) -> bool:
+    return value.isascii() and value.isdigit() and len(value) <= 19
+
+
+def _has_two(name: str) -> Callable[[Seen], bool]:
+    return lambda seen: len({value.strip(OWS) for value in seen.values(name)}) > 1
+
+
+def _is_framed_twice(seen: Seen) -> bool:
+    return bool(seen.values("content-length") and seen.values("transfer-encoding"))
+
+
+def _repeats_too_often(seen: Seen) -> bool:
+    names = [name for name, _ in seen.headers if "_" not in name]
+    return any(names.count(name) > MOST_REPETITIONS for name in {*names})
+
+
+REFUSALS = (
+    Refusal("asgi", (400,), "the target is not a path", _is_no_path),
+    Refusal("asgi", (400,), "Content-Length is not a number", _has_bad_length),
+    Refusal("asgi", (400,), "two values of Content-Length", _has_two("content-length")),
+    Refusal("asgi", (400,), "two values of Host", _has_two("host")),
+    Refusal("asgi", (400,), "Content-Length and Transfer-Encoding", _is_framed_twice),
+    Refusal("asgi", (400,), "too many lines of one header", _repeats_too_often),
+    Refusal("wsgi", (400,), "the target is not a path", lambda s: bool(s.path) and _is_no_path(s)),
+    Refusal("wsgi", (400,), "Content-Length is not a number", _has_bad_length),
+)
+"""The requests that no app behind bridge gets."""
+
+
+# -- what an app behind bridge sees ----------------------------------------------------------------
+
+
+def expected(seen: Seen, kind: Kind) -> Mapping[str, object]:
+    """What an app behind bridge sees, given what the native app does.
+
+    :param kind: of the server.
+    """
+    return {
+        "method": seen.method,
+        "path": seen.path or "/",
+        "query": seen.query,
+        "headers": _joined(seen, kind),
+    }
+
+
+def _joined(seen: Seen, kind: Kind) -> dict[str, str]:
+    """One value for each header that an environ can have."""
+    joined: dict[str, str] = {}
+    for name, value in seen.headers:
+        if "_" in name and kind == "asgi":
+            continue
+        value = value.strip(OWS)
+        if name not in joined or name in ("content-length", "host"):
+            joined[name] = value
+        else:
+            joined[name] += ("; " if name == "cookie" else ",") + value
+    joined.pop("x-through", None)
+    return joined
+
+
+def _normal(seen: Seen, kind: Kind) -> dict[str, object]:
+    """What an app has seen, in the form of :func:`expected`."""
+    return {**expected(seen, kind), "path": seen.path}
+
+
+# -- the relation ----------------------------------------------------------------------------------
+
+
+def differences(native: Observed, bridged: Observed, kind: Kind) -> Iterator[str]:
+    """Each way in which the relation does not hold."""
+    yield from _seen_differences(native, bridged, kind)
+    yield from _answer_differences(native, bridged, kind)
+    yield from _side_effects(native, bridged)
+
+
+def _refusal(seen: Seen, kind: Kind) -> Refusal | None:
+    return next((each for each in REFUSALS if each.kind == kind and each.applies(seen)), None)
+
+
+def _seen_differences(native: Observed, bridged: Observed, kind: Kind) -> Iterator[str]:
+    rest = list(bridged.seen)
+    for each in native.seen:
+        refusal = _refusal(each, kind)
+        wanted = expected(each, kind)
+        if rest and _same_place(each, rest[0]):
+            found = rest.pop(0)
+            if refusal is not None:
+                yield f"the app got what bridge refuses, because {refusal.reason}"
+            yield from _fact_differences(found, wanted, kind)
+            if native.request.mode != "n" or _is_second(each):
+                yield from _body_differences(each, found)
+        elif refusal is None and not _is_cut(each) and not _may_be_lost(each, native):
+            yield f"the app did not get {each.method!r} {each.path!r}"
+    for each in rest:
+        if _is_second(each) and (_has_failed(native) or native.request.leaves_body):
+            continue
+        yield f"the app got {each.method!r} {each.path!r}, and the native app did not"
+
+
+def _has_failed(native: Observed) -> bool:
+    """Whether the native app has raised an error. Servers close the connection then; if bridge or
+    Django has answered the first request, the second is answered, too."""
+    return native.answer.statuses[-1:] == [500]
+
+
+def _may_be_lost(seen: Seen, native: Observed) -> bool:
+    """Whether the server may not get as far as the second request: see :func:`_after_the_first`."""
+    return _is_second(seen) and native.request.leaves_body
+
+
+def _is_cut(seen: Seen) -> bool:
+    """Whether a body that was read is shorter than announced, whatever the server says of it."""
+    lengths = [value.strip(OWS) for value in seen.values("content-length")]
+    is_short = len(lengths) == 1 and _is_number(lengths[0]) and len(seen.body) < int(lengths[0])
+    return seen.cut or is_short
+
+
+def _same_place(one: Seen, other: Seen) -> bool:
+    """Whether both are the first request, or both the second."""
+    return _is_second(one) == _is_second(other)
+
+
+def _is_second(seen: Seen) -> bool:
+    return seen.path == SECOND.decode()
+
+
+def _fact_differences(
+    found: Seen, wanted: Mapping[str, object], kind: Kind
+) -> Iterator[str]:
+    seen = _normal(found, kind)
+    for name, value in wanted.items():
+        if name == "headers":
+            yield from _header_differences(wanted, seen, found.body)
+        elif seen[name] != value:
+            yield f"{name} is {_short(seen[name])} instead of {_short(value)}"
+
+
+def _body_differences(native: Seen, found: Seen) -> Iterator[str]:
+    if _is_cut(native):
+        if not _is_cut(found):
+            yield "the app does not know that its body is cut short"
+    elif found.cut:
+        yield "the app got an error instead of its body"
+    elif _without_letter(found.body) != _without_letter(native.body):
+        yield f"body is {_short(found.body)} instead of {_short(native.body)}"
+
+
+def _header_differences(
+    wanted: Mapping[str, object], seen: Mapping[str, object], body: str
+) -> Iterator[str]:
+    expected_fields, fields = wanted["headers"], seen["headers"]
+    assert isinstance(expected_fields, dict)
+    assert isinstance(fields, dict)
+    for name in sorted({*expected_fields, *fields}):
+        value, found = expected_fields.get(name), fields.get(name)
+        if value == found:
+            continue
+        if name == "content-length" and value is None and "transfer-encoding" in fields:
+            if found == str(len(body)) or not body:
+                continue  # of a chunked body that was there at once, whether it was read or not
+        yield f"header {name!r} is {_short(found)} instead of {_short(value)}"
+
+
+def _without_letter(body: str) -> str:
+    """A body without the letter of the app, which it has if it contains the second request."""
+    before, marker, after = body.partition("X-Through: ")
+    return before + marker + after[1:]
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) < 200 else f"{text[:100]}...{text[-80:]} ({len(text)} characters)"
+
+
+def _answer_differences(native: Observed, bridged: Observed, kind: Kind) -> Iterator[str]:
+    one, other = native.answer, bridged.answer
+    if other.fault is not None and one.fault is None:
+        yield f"no well-formed response: {other.fault}"
+        return
+    first = next((each for each in native.seen if not _is_second(each)), None)
+    refusal = _refusal(first, kind) if first is not None else None
+    if refusal is not None:
+        yield from _refused_differences(native, bridged, refusal)
+        return
+    yield from _reply_list_differences(native, bridged)
+
+
+def _reply_list_differences(native: Observed, bridged: Observed) -> Iterator[str]:
+    one, other = native.answer, bridged.answer
+    is_free = native.request.leaves_body
+    most = 1 if is_free else None
+    if other.statuses[:most] != one.statuses[:most]:
+        yield f"statuses {other.statuses} instead of {one.statuses}"
+        return
+    for number, (wanted, found) in enumerate(zip(one.replies, other.replies, strict=False)):
+        yield from _reply_differences(number, wanted, found, is_free)
+    if other.cut != one.cut:
+        yield "the response is cut short" if other.cut else "the response is not cut short"
+    if other.closed != one.closed and not is_free:
+        yield f"the connection is {'closed' if other.closed else 'open'}"
+
+
+def _refused_differences(native: Observed, bridged: Observed, refusal: Refusal) -> Iterator[str]:
+    statuses = bridged.answer.statuses
+    if not statuses or statuses[0] not in refusal.statuses:
+        yield f"statuses {statuses}, although {refusal.reason}"
+    wanted = native.answer.replies[1:]
+    for number, found in enumerate(bridged.answer.replies[1:], 1):
+        if _has_failed(native):
+            continue
+        if not wanted:
+            yield "the second request is answered"
+        else:
+            yield from _reply_differences(number, wanted[0], found)
+
+
+def _reply_differences(
+    number: int, wanted: Reply, found: Reply, may_close: bool = True
+) -> Iterator[str]:
+    which = ("first", "second")[number]
+    if found.status == 200 and found.body != wanted.body:
+        yield f"the {which} response is {found.body!r} instead of {wanted.body!r}"
+    if found.status < 400 and found.framing != wanted.framing:
+        yield f"the {which} response is framed by {found.framing} instead of {wanted.framing}"
+    if found.status < 400 and found.closes != wanted.closes and not may_close:
+        yield f"the {which} response {'has' if found.closes else 'lacks'} Connection: close"
+
+
+def _side_effects(native: Observed, bridged: Observed) -> Iterator[str]:
+    if bridged.busy:
+        yield f"{bridged.busy} calls do not end"
+    has_raised = native.request.mode == "e" and native.seen
+    if bridged.tracebacks > native.tracebacks and not has_raised:
+        yield f"{bridged.tracebacks} tracebacks instead of {native.tracebacks}"
+    for message in bridged.logged:
+        if not message.isprintable():
+            yield f"control characters in the log message {message!r}"
+    if _controls(bridged.log) - _controls(native.log):
+        yield f"control characters in the log: {bridged.log[-300:]!r}"
+
+
+def _controls(log: str) -> set[str]:
+    return {each for each in log if not (each.isprintable() or each == "\n")}

@@ -1,0 +1,147 @@
+"""Runs seeds against a server: finds differences, confirms them and reduces their requests."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from tests.fuzz.known import Case, is_known
+from tests.fuzz.observed import Observed, Observer
+from tests.fuzz.relation import differences
+from tests.fuzz.requests import FuzzedRequest, request_of
+from tests.harness.servers import ASGI_SERVERS, SERVERS, ServerSpec, serve
+from tests.harness.wsgi_servers import WSGI
+
+__all__ = ["APPS", "FUZZED", "Failure", "Outcome", "fuzz", "observing"]
+
+FUZZED: dict[str, ServerSpec] = {
+    **{name: SERVERS[name] for name in ASGI_SERVERS if SERVERS[name].http == "1.1"},
+    **{name: WSGI[name].spec for name in WSGI if name != "gunicorn-preload"},
+}
+"""The servers by name."""
+
+APPS = {"a": "an adapter", "r": "a Router", "d": "Django", "t": "two adapters"}
+"""The apps behind bridge, by the letter that chooses them (:mod:`tests.apps.fuzzed`)."""
+
+NATIVE = "n"
+SLOW = {("daphne", "e"): "l"}
+"""A mode in place of one that takes long: daphne looks for failed apps once a second."""
+QUIET_S = 0.25
+CONFIRMED_S = 2.0
+MOST_REDUCTIONS = 60
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A request for which the relation does not hold, twice in a row."""
+
+    server: str
+    through: str
+    request: FuzzedRequest
+    found: tuple[str, ...]
+    log: str = ""
+
+    def __str__(self) -> str:
+        facts = "\n".join(f"  - {each}" for each in self.found)
+        return (
+            f"{self.server}, {APPS[self.through]}, seed {self.request.seed}:\n{facts}\n"
+            f"  {self.request.raw(self.through)[:2000]!r}\n"
+            f"  repeat: python -m tests.fuzz --server {self.server} --seed {self.request.seed}"
+        )
+
+
+@dataclass
+class Outcome:
+    """Of the seeds that were run on a server.
+
+    :ivar seeds: how many.
+    :ivar unconfirmed: differences that were not there the second time.
+    """
+
+    server: str
+    seeds: int = 0
+    failures: list[Failure] = field(default_factory=list)
+    unconfirmed: int = 0
+
+
+@contextmanager
+def observing(name: str) -> Iterator[Observer]:
+    """Run the apps on a server."""
+    spec = FUZZED[name]
+    with tempfile.TemporaryDirectory(prefix="bridge-fuzz-") as folder:
+        reports = Path(folder, "reports")
+        env = {"BRIDGE_FUZZ_REPORTS": str(reports)}
+        target = f"tests.apps.fuzzed:{spec.kind}_app"
+        with serve(spec, target, env=env, ready_path="/ready") as server:
+            yield Observer(server, reports)
+
+
+def fuzz(
+    name: str, seeds: Iterable[int], *, until: float = float("inf"), most_failures: int = 10
+) -> Outcome:
+    """Run seeds on a server.
+
+    :param until: when to stop, by ``time.monotonic()``.
+    :param most_failures: stop after so many.
+    """
+    outcome = Outcome(name)
+    with observing(name) as observer:
+        for seed in seeds:
+            if time.monotonic() > until or len(outcome.failures) >= most_failures:
+                break
+            request = request_of(seed)
+            mode = SLOW.get((name, request.mode), request.mode)
+            _run_seed(observer, replace(request, mode=mode), outcome)
+            outcome.seeds += 1
+    return outcome
+
+
+def _run_seed(observer: Observer, request: FuzzedRequest, outcome: Outcome) -> None:
+    native = observer.observe(request, NATIVE, quiet_s=QUIET_S)
+    for through in APPS:
+        bridged = observer.observe(request, through, quiet_s=QUIET_S)
+        if not _found(observer, native, bridged, request, through):
+            continue
+        again = _compare(observer, request, through)
+        if again is None:
+            outcome.unconfirmed += 1
+        else:
+            outcome.failures.append(_reduced(observer, again))
+
+
+def _compare(observer: Observer, request: FuzzedRequest, through: str) -> Failure | None:
+    """Send a request again, to both apps, with more patience."""
+    native = observer.observe(request, NATIVE, 1, CONFIRMED_S)
+    bridged = observer.observe(request, through, 1, CONFIRMED_S)
+    found = _found(observer, native, bridged, request, through)
+    if not found:
+        return None
+    return Failure(observer.server.spec.name, through, request, found, bridged.log[-3000:])
+
+
+def _found(
+    observer: Observer, native: Observed, bridged: Observed, request: FuzzedRequest, through: str
+) -> tuple[str, ...]:
+    spec = observer.server.spec
+    return tuple(
+        each
+        for each in differences(native, bridged, spec.kind)
+        if not is_known(Case(each, spec.name, through, request, native, bridged))
+    )
+
+
+def _reduced(observer: Observer, failure: Failure) -> Failure:
+    """The same failure with as little of the request as possible."""
+    for _ in range(MOST_REDUCTIONS):
+        for smaller in failure.request.smaller():
+            again = _compare(observer, smaller, failure.through)
+            if again is not None:
+                failure = replace(again)
+                break
+        else:
+            break
+    return failure
