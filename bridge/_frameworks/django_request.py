@@ -11,6 +11,7 @@ Imports Django; see :mod:`bridge._frameworks.django`.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from io import BytesIO, IOBase
 from typing import Any
 
@@ -78,8 +79,7 @@ class _BodyOfUnknownLength(IOBase):
 
     def readline(self, size: int | None = -1, /) -> bytes:
         """A line, as from Django's ``LimitedStream``."""
-        line: bytes = self._stream.readline(-1 if size is None else size)
-        return line
+        return _read(self._stream.readline, size)
 
     def read(self, size: int | None = -1, /) -> bytes:
         """At most ``size`` bytes, or the whole body.
@@ -88,9 +88,24 @@ class _BodyOfUnknownLength(IOBase):
         """
         limit = self.limit
         if (size is not None and size >= 0) or limit is None:
-            part: bytes = self._stream.read(-1 if size is None else size)
-            return part
-        body: bytes = self._stream.read(limit + 1)
+            return _read(self._stream.read, size)
+        body = _read(self._stream.read, limit + 1)
         if len(body) > limit:
             raise RequestDataTooBig("Request body exceeded settings.DATA_UPLOAD_MAX_MEMORY_SIZE.")
         return body
+
+
+def _read(method: Callable[..., bytes], size: int | None) -> bytes:
+    """Call a method of a server's input.
+
+    :param size: None or negative: without a size, which PEP 3333 allows. granian's input takes no
+        negative one.
+    :raises OSError: Django makes it an ``UnreadablePostError``. gunicorn has an error of its own
+        for a malformed chunk.
+    """
+    try:
+        return method() if size is None or size < 0 else method(size)
+    except OSError:
+        raise
+    except Exception as error:
+        raise OSError(str(error)) from error

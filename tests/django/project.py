@@ -70,6 +70,7 @@ from django.http import (  # noqa: E402
     HttpResponse,
     JsonResponse,
     StreamingHttpResponse,
+    UnreadablePostError,
 )
 from django.templatetags.static import static  # noqa: E402
 from django.utils.deprecation import MiddlewareMixin  # noqa: E402
@@ -178,7 +179,10 @@ def too_long(request: HttpRequest) -> HttpResponse:
 def read(request: HttpRequest) -> JsonResponse:
     """The request's body, read as a file."""
     report(request.headers["x-key"], "reading")
-    return JsonResponse({"length": len(request.read())})
+    try:
+        return JsonResponse({"length": len(request.read())})
+    except UnreadablePostError as error:
+        return JsonResponse({"cause": str(error.__cause__)}, status=400)
 
 
 def upload(request: HttpRequest) -> JsonResponse:

@@ -45,6 +45,39 @@ def test_a_wsgi_server_serves_the_same_object(
     assert exchange.read().body == b"1;2;"
 
 
+@pytest.mark.parametrize("fields", [[], [("transfer-encoding", "chunked")]], ids=["no", "chunked"])
+@pytest.mark.parametrize(
+    "server", ["gunicorn-gthread", "gunicorn-sync", "waitress", "granian-wsgi"]
+)
+def test_a_body_can_be_read_as_a_file_on_a_wsgi_server(
+    project: Projects, key: str, server: str, fields: list[tuple[str, str]]
+) -> None:
+    """granian's input accepts no negative size."""
+    site = project(server=server)
+
+    exchange = site.client.open("POST", "/read/", [("x-key", key), *fields])
+    exchange.send(b"5\r\nahoy!\r\n0\r\n\r\n" if fields else b"")
+    answer = exchange.read()
+
+    assert (answer.status, answer.json()) == (200, {"length": 5 if fields else 0})
+
+
+@pytest.mark.parametrize("server", ["gunicorn-gthread", "gunicorn-sync"])
+def test_a_broken_chunk_is_djangos_error_of_an_unreadable_body(
+    project: Projects, key: str, server: str
+) -> None:
+    """gunicorn's own error is no ``OSError``, and views do not know it."""
+    site = project(server=server)
+
+    fields = [("x-key", key), ("transfer-encoding", "chunked")]
+    exchange = site.client.open("POST", "/read/", fields)
+    exchange.send(b"5\r\nahoy!XX0\r\n\r\n")
+    answer = exchange.read()
+
+    assert answer.status == 400
+    assert "Invalid chunk" in answer.json()["cause"]
+
+
 MOUNTED = "tests.django.mounted:app"
 
 
