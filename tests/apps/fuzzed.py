@@ -121,6 +121,8 @@ def _report_scope(id: str, scope: Scope, body: bytes, cut: bool) -> None:
         headers=headers,
         body=body.decode("latin-1"),
         cut=cut,
+        version=scope["http_version"],
+        terminated=True,
     )
 
 
@@ -150,7 +152,7 @@ def wsgi(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     _report_environ(id, environ, b"" if id[1:2] == "n" else None)
     status, fields, pieces = answer(id, _path(environ))
     start_response(_status_line(status), fields)
-    return iter(pieces)
+    return iter(() if environ["REQUEST_METHOD"] == "HEAD" else pieces)
 
 
 def _report_environ(
@@ -175,7 +177,8 @@ def _report_environ(
         headers=list(_wsgi_headers(environ)),
         body=body.decode("latin-1"),
         cut=cut,
-        keys=sorted(key for key in environ if not key.startswith(("HTTP_", "wsgi."))),
+        version=environ["SERVER_PROTOCOL"].partition("/")[2],
+        terminated=bool(environ.get("wsgi.input_terminated")),
     )
     if error is not None:
         raise error
@@ -201,6 +204,8 @@ def _wsgi_headers(environ: Environ) -> Iterator[tuple[str, str]]:
         if key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
             if value:
                 yield key.lower().replace("_", "-"), value
+        elif key in ("HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH"):
+            yield key.lower(), value  # of a name with an underscore: granian accepts that
         elif key.startswith("HTTP_"):
             yield key[5:].lower().replace("_", "-"), value
 

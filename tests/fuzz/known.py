@@ -55,19 +55,22 @@ def _broken_body_is_refused_first(case: Case) -> bool:
     )
 
 
-def _granian_refuses_broken_chunks(case: Case) -> bool:
-    first = case.native.seen[:1]
+def _hypercorn_refuses_what_follows_a_close(case: Case) -> bool:
     return (
-        case.server == "granian"
-        and bool(first)
-        and first[0].cut
-        and case.difference == "statuses [400] instead of [500]"
+        case.server.startswith("hypercorn")
+        and case.native.answer.statuses == case.bridged.answer.statuses
+        and case.bridged.answer.statuses in ([400], [501])
+        and case.difference.startswith(("the app did not get", "the app got"))
     )
 
 
-def _granian_frames_whole_bodies(case: Case) -> bool:
-    framed = "response is framed by length instead of chunked"
-    return case.server == "granian" and case.difference.endswith(framed)
+def _werkzeug_waits(case: Case) -> bool:
+    return case.server == "werkzeug" and case.difference.startswith("the connection is")
+
+
+def _granian_ends_broken_chunks(case: Case) -> bool:
+    is_chunked = any(seen.values("transfer-encoding") for seen in case.native.seen[:1])
+    return case.server == "granian-wsgi" and is_chunked and case.difference.startswith("body is")
 
 
 def _django_has_no_asterisk(case: Case) -> bool:
@@ -104,13 +107,19 @@ KNOWN = (
         _broken_body_is_refused_first,
     ),
     Known(
-        "granian reports a broken chunk as a disconnect and answers 500 where the app has nothing "
-        "to say. bridge answers 400 (docs/explanation/errors.md).",
-        _granian_refuses_broken_chunks,
+        "hypercorn answers 400 to what follows a request with Connection: close, and 501 to what "
+        "it cannot parse, whether the app has been called or not.",
+        _hypercorn_refuses_what_follows_a_close,
     ),
     Known(
-        "granian sends a body that it gets in one message with a Content-Length.",
-        _granian_frames_whole_bodies,
+        "werkzeug's server reads what the client still sends before it closes the connection, "
+        "unless its buffer has that already.",
+        _werkzeug_waits,
+    ),
+    Known(
+        "granian's WSGI mode reports a broken chunk as the end of the body; how much of the body "
+        "precedes it depends on the reads (docs/explanation/guarantees.md).",
+        _granian_ends_broken_chunks,
     ),
     Known("Django has no URL pattern that matches `*`: it answers 404.", _django_has_no_asterisk),
     Known(

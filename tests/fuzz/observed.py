@@ -30,6 +30,7 @@ class Seen:
     :ivar path: decoded as UTF-8, with the mount point.
     :ivar headers: name in lower case and value, in order.
     :ivar cut: the app noticed that the body is incomplete.
+    :ivar is_terminated: the server decodes chunked bodies.
     """
 
     method: str
@@ -38,7 +39,8 @@ class Seen:
     headers: tuple[tuple[str, str], ...]
     body: str
     cut: bool
-    keys: tuple[str, ...] = ()
+    is_http_10: bool = False
+    is_terminated: bool = True
 
     def values(self, name: str) -> list[str]:
         """All values of a header."""
@@ -136,5 +138,6 @@ def _seen(report: dict[str, Any]) -> Seen:
         tuple((name.lower(), value) for name, value in report["headers"]),
         report["body"],
         report["cut"],
-        tuple(report.get("keys", ())),
+        report["version"] == "1.0",
+        report["terminated"],
     )

@@ -1,7 +1,7 @@
 """What must hold between a request to a native app and the same request to an app behind bridge.
 
-- The app sees the same method, path, query, header fields and body: at most :data:`REFUSALS` and
-  :func:`expected` may change them.
+- The app sees the same method, path, query, header fields and body: only :data:`REFUSALS` and
+  :func:`expected` may change that.
 - The client gets a well-formed response with the same status and framing.
 - The next request on the connection is answered if and only if it is natively, by its own response.
 - Every call ends. The server logs no traceback that it does not log natively, and what bridge logs
@@ -16,6 +16,7 @@ point of view. Input: two :class:`~tests.fuzz.observed.Observed`. Output: the di
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -24,14 +25,28 @@ from tests.fuzz.exchange import Reply
 from tests.fuzz.observed import Observed, Seen
 from tests.fuzz.requests import SECOND
 
-__all__ = ["REFUSALS", "Kind", "Refusal", "differences", "expected"]
+__all__ = ["REFUSALS", "Kind", "Refusal", "crosses", "differences", "expected", "refusal_of"]
 
 Kind = Literal["asgi", "wsgi"]
 OWS = " \t"
+MAYBE_EMPTY = ("content-type", "content-length")
+"""Empty in the environ of some servers if the request has none."""
 MOST_REPETITIONS = 100
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 # -- what bridge refuses ---------------------------------------------------------------------------
+
+
+def crosses(kind: Kind, through: str, path: str) -> bool:
+    """Whether bridge converts a request for this app from one interface to the other.
+
+    :param through: the letter of the app.
+    """
+    if through == "r":
+        is_async = path == "/async" or path.startswith("/async/")
+        return is_async if kind == "wsgi" else not is_async
+    return through != "d" or kind == "asgi"
 
 
 @dataclass(frozen=True)
@@ -43,13 +58,13 @@ class Refusal:
     """
 
     kind: Kind
-    statuses: tuple[int, ...]
+    status: int
     reason: str
     applies: Callable[[Seen], bool]
 
 
 def _is_no_path(seen: Seen) -> bool:
-    return seen.path[:1] != "/" and seen.path != "*"
+    return bool(seen.path) and seen.path[0] != "/" and seen.path != "*"
 
 
 def _has_bad_length(seen: Seen) -> bool:
@@ -74,43 +89,69 @@ def _repeats_too_often(seen: Seen) -> bool:
     return any(names.count(name) > MOST_REPETITIONS for name in {*names})
 
 
+def _is_websocket(seen: Seen) -> bool:
+    upgrades = [value.strip(OWS).lower() for value in seen.values("upgrade")]
+    options = ",".join(seen.values("connection")).lower().split(",")
+    asks = upgrades == ["websocket"] and "upgrade" in [option.strip(OWS) for option in options]
+    return asks and seen.method == "GET" and not seen.is_http_10
+
+
+def _has_no_end(seen: Seen) -> bool:
+    coded, sized = seen.values("transfer-encoding"), seen.values("content-length")
+    return bool(coded) and not sized and not seen.is_terminated
+
+
+NO_PATH = Refusal("asgi", 400, "the target is not a path", _is_no_path)
+NO_PATH_WSGI = Refusal("wsgi", 400, "the target is not a path", _is_no_path)
 REFUSALS = (
-    Refusal("asgi", (400,), "the target is not a path", _is_no_path),
-    Refusal("asgi", (400,), "Content-Length is not a number", _has_bad_length),
-    Refusal("asgi", (400,), "two values of Content-Length", _has_two("content-length")),
-    Refusal("asgi", (400,), "two values of Host", _has_two("host")),
-    Refusal("asgi", (400,), "Content-Length and Transfer-Encoding", _is_framed_twice),
-    Refusal("asgi", (400,), "too many lines of one header", _repeats_too_often),
-    Refusal("wsgi", (400,), "the target is not a path", lambda s: bool(s.path) and _is_no_path(s)),
-    Refusal("wsgi", (400,), "Content-Length is not a number", _has_bad_length),
+    Refusal("wsgi", 426, "it asks for a WebSocket", _is_websocket),
+    NO_PATH,
+    Refusal("asgi", 400, "Content-Length is not a number", _has_bad_length),
+    Refusal("asgi", 400, "two values of Content-Length", _has_two("content-length")),
+    Refusal("asgi", 400, "two values of Host", _has_two("host")),
+    Refusal("asgi", 400, "Content-Length and Transfer-Encoding", _is_framed_twice),
+    Refusal("asgi", 400, "too many lines of one header", _repeats_too_often),
+    Refusal("wsgi", 411, "the server does not decode the chunked body", _has_no_end),
+    NO_PATH_WSGI,
+    Refusal("wsgi", 400, "Content-Length is not a number", _has_bad_length),
 )
-"""The requests that no app behind bridge gets."""
+"""The requests that no app behind an adapter gets. A Router and Django refuse only targets that are
+not paths for apps that they do not adapt."""
+
+
+def refusal_of(seen: Seen, kind: Kind, through: str) -> Refusal | None:
+    """Why bridge refuses a request, given what the native app sees; None if it does not."""
+    if not crosses(kind, through, seen.path):
+        refusals: tuple[Refusal, ...] = (NO_PATH, NO_PATH_WSGI)
+    else:
+        refusals = REFUSALS
+    return next((each for each in refusals if each.kind == kind and each.applies(seen)), None)
 
 
 # -- what an app behind bridge sees ----------------------------------------------------------------
 
 
-def expected(seen: Seen, kind: Kind) -> Mapping[str, object]:
+def expected(seen: Seen, crossed: bool) -> Mapping[str, object]:
     """What an app behind bridge sees, given what the native app does.
 
-    :param kind: of the server.
+    :param crossed: the interfaces of the server and the app differ.
     """
     return {
         "method": seen.method,
         "path": seen.path or "/",
         "query": seen.query,
-        "headers": _joined(seen, kind),
+        "headers": _joined(seen, crossed),
     }
 
 
-def _joined(seen: Seen, kind: Kind) -> dict[str, str]:
+def _joined(seen: Seen, crossed: bool) -> dict[str, str]:
     """One value for each header that an environ can have."""
     joined: dict[str, str] = {}
     for name, value in seen.headers:
-        if "_" in name and kind == "asgi":
-            continue
         value = value.strip(OWS)
-        if name not in joined or name in ("content-length", "host"):
+        if crossed and ("_" in name or (name in MAYBE_EMPTY and not value)):
+            continue
+        if name not in joined or (crossed and name in ("content-length", "host")):
             joined[name] = value
         else:
             joined[name] += ("; " if name == "cookie" else ",") + value
@@ -118,53 +159,65 @@ def _joined(seen: Seen, kind: Kind) -> dict[str, str]:
     return joined
 
 
-def _normal(seen: Seen, kind: Kind) -> dict[str, object]:
-    """What an app has seen, in the form of :func:`expected`."""
-    return {**expected(seen, kind), "path": seen.path}
-
-
 # -- the relation ----------------------------------------------------------------------------------
 
 
-def differences(native: Observed, bridged: Observed, kind: Kind) -> Iterator[str]:
-    """Each way in which the relation does not hold."""
-    yield from _seen_differences(native, bridged, kind)
-    yield from _answer_differences(native, bridged, kind)
+def differences(native: Observed, bridged: Observed, kind: Kind, through: str) -> Iterator[str]:
+    """Each way in which the relation does not hold.
+
+    :param kind: of the server.
+    :param through: the letter of the app.
+    """
+    first = next((each for each in native.seen if not _is_second(each)), None)
+    refusal = refusal_of(first, kind, through) if first is not None else None
+    yield from _seen_differences(native, bridged, kind, through)
+    if bridged.answer.fault is not None and native.answer.fault is None:
+        yield f"no well-formed response: {bridged.answer.fault}"
+    elif refusal is not None:
+        yield from _refused_differences(native, bridged, refusal)
+    else:
+        yield from _reply_list_differences(native, bridged)
     yield from _side_effects(native, bridged)
 
 
-def _refusal(seen: Seen, kind: Kind) -> Refusal | None:
-    return next((each for each in REFUSALS if each.kind == kind and each.applies(seen)), None)
-
-
-def _seen_differences(native: Observed, bridged: Observed, kind: Kind) -> Iterator[str]:
+def _seen_differences(
+    native: Observed, bridged: Observed, kind: Kind, through: str
+) -> Iterator[str]:
     rest = list(bridged.seen)
     for each in native.seen:
-        refusal = _refusal(each, kind)
-        wanted = expected(each, kind)
-        if rest and _same_place(each, rest[0]):
+        refusal = refusal_of(each, kind, through)
+        if rest and _is_second(each) == _is_second(rest[0]):
             found = rest.pop(0)
             if refusal is not None:
                 yield f"the app got what bridge refuses, because {refusal.reason}"
-            yield from _fact_differences(found, wanted, kind)
+            yield from _fact_differences(each, found, crosses(kind, through, each.path))
             if native.request.mode != "n" or _is_second(each):
                 yield from _body_differences(each, found)
         elif refusal is None and not _is_cut(each) and not _may_be_lost(each, native):
             yield f"the app did not get {each.method!r} {each.path!r}"
     for each in rest:
-        if _is_second(each) and (_has_failed(native) or native.request.leaves_body):
-            continue
-        yield f"the app got {each.method!r} {each.path!r}, and the native app did not"
+        if not (_is_second(each) and _may_continue(native)):
+            yield f"the app got {each.method!r} {each.path!r}, and the native app did not"
 
 
-def _has_failed(native: Observed) -> bool:
-    """Whether the native app has raised an error. Servers close the connection then; if bridge or
-    Django has answered the first request, the second is answered, too."""
-    return native.answer.statuses[-1:] == [500]
+def _is_second(seen: Seen) -> bool:
+    return seen.path == SECOND.decode()
+
+
+def _may_continue(native: Observed) -> bool:
+    """Whether the second request may be answered although it is not natively.
+
+    A server closes the connection after an app's error, after a response without a length, and, as
+    it happens, after one that did not wait for the body. If bridge or Django answers in place of
+    the app, there is no such reason.
+    """
+    first = native.answer.replies[:1]
+    ends = bool(first) and (first[0].status == 500 or first[0].closes or first[0].framing != "length")
+    return ends or native.request.leaves_body
 
 
 def _may_be_lost(seen: Seen, native: Observed) -> bool:
-    """Whether the server may not get as far as the second request: see :func:`_after_the_first`."""
+    """Whether the server may not get as far as the second request."""
     return _is_second(seen) and native.request.leaves_body
 
 
@@ -184,10 +237,8 @@ def _is_second(seen: Seen) -> bool:
     return seen.path == SECOND.decode()
 
 
-def _fact_differences(
-    found: Seen, wanted: Mapping[str, object], kind: Kind
-) -> Iterator[str]:
-    seen = _normal(found, kind)
+def _fact_differences(native: Seen, found: Seen, crossed: bool) -> Iterator[str]:
+    wanted, seen = expected(native, crossed), expected(found, crossed)
     for name, value in wanted.items():
         if name == "headers":
             yield from _header_differences(wanted, seen, found.body)
@@ -232,22 +283,14 @@ def _short(value: object) -> str:
     return text if len(text) < 200 else f"{text[:100]}...{text[-80:]} ({len(text)} characters)"
 
 
-def _answer_differences(native: Observed, bridged: Observed, kind: Kind) -> Iterator[str]:
-    one, other = native.answer, bridged.answer
-    if other.fault is not None and one.fault is None:
-        yield f"no well-formed response: {other.fault}"
-        return
-    first = next((each for each in native.seen if not _is_second(each)), None)
-    refusal = _refusal(first, kind) if first is not None else None
-    if refusal is not None:
-        yield from _refused_differences(native, bridged, refusal)
-        return
-    yield from _reply_list_differences(native, bridged)
-
-
 def _reply_list_differences(native: Observed, bridged: Observed) -> Iterator[str]:
     one, other = native.answer, bridged.answer
     is_free = native.request.leaves_body
+    is_cut = any(_is_cut(each) and not _is_second(each) for each in native.seen)
+    if is_cut and native.request.mode != "n":
+        if other.statuses[1:]:
+            yield f"statuses {other.statuses} after a body that was cut short"
+        return  # what is answered to nobody, or to a broken chunk, depends on the app's errors
     most = 1 if is_free else None
     if other.statuses[:most] != one.statuses[:most]:
         yield f"statuses {other.statuses} instead of {one.statuses}"
@@ -262,27 +305,26 @@ def _reply_list_differences(native: Observed, bridged: Observed) -> Iterator[str
 
 def _refused_differences(native: Observed, bridged: Observed, refusal: Refusal) -> Iterator[str]:
     statuses = bridged.answer.statuses
-    if not statuses or statuses[0] not in refusal.statuses:
+    if statuses[:1] != [refusal.status]:
         yield f"statuses {statuses}, although {refusal.reason}"
-    wanted = native.answer.replies[1:]
-    for number, found in enumerate(bridged.answer.replies[1:], 1):
-        if _has_failed(native):
-            continue
-        if not wanted:
+    for found in bridged.answer.replies[1:]:
+        if native.answer.replies[1:]:
+            yield from _reply_differences(1, native.answer.replies[1], found, True)
+        elif not _may_continue(native):
             yield "the second request is answered"
-        else:
-            yield from _reply_differences(number, wanted[0], found)
 
 
-def _reply_differences(
-    number: int, wanted: Reply, found: Reply, may_close: bool = True
-) -> Iterator[str]:
+def _reply_differences(number: int, wanted: Reply, found: Reply, may_close: bool) -> Iterator[str]:
     which = ("first", "second")[number]
     if found.status == 200 and found.body != wanted.body:
         yield f"the {which} response is {found.body!r} instead of {wanted.body!r}"
-    if found.status < 400 and found.framing != wanted.framing:
+    if found.status >= 400 or found.status == 204:
+        return
+    # A server that gets a whole body at once may add its length.
+    if found.framing not in (wanted.framing, "length"):
         yield f"the {which} response is framed by {found.framing} instead of {wanted.framing}"
-    if found.status < 400 and found.closes != wanted.closes and not may_close:
+    is_shorter = wanted.framing != found.framing
+    if found.closes != wanted.closes and not (may_close or is_shorter):
         yield f"the {which} response {'has' if found.closes else 'lacks'} Connection: close"
 
 
@@ -300,4 +342,5 @@ def _side_effects(native: Observed, bridged: Observed) -> Iterator[str]:
 
 
 def _controls(log: str) -> set[str]:
-    return {each for each in log if not (each.isprintable() or each == "\n")}
+    """The control characters in a log, without the colours of werkzeug's."""
+    return {each for each in COLOUR.sub("", log) if not (each.isprintable() or each == "\n")}

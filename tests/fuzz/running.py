@@ -129,7 +129,7 @@ def _found(
     spec = observer.server.spec
     return tuple(
         each
-        for each in differences(native, bridged, spec.kind)
+        for each in differences(native, bridged, spec.kind, through)
         if not is_known(Case(each, spec.name, through, request, native, bridged))
     )
 
