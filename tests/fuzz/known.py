@@ -94,6 +94,15 @@ def _replaced(path: str) -> str:
     return re.sub("(%[89A-F][0-9A-F]|\ufffd)+", "\ufffd", path)
 
 
+def _django_reads_lengths_itself(case: Case) -> bool:
+    lengths = [value for seen in case.native.seen[:1] for value in seen.values("content-length")]
+    return (
+        case.through == "d"
+        and case.server in ("wsgiref", "werkzeug")
+        and any(not (value.isascii() and value.isdigit()) for value in lengths)
+    )
+
+
 def _django_answers_errors(case: Case) -> bool:
     is_answered = case.bridged.answer.statuses[:1] == [500] == case.native.answer.statuses
     return case.through == "d" and is_answered and case.difference.startswith("statuses [500, ")
@@ -122,6 +131,11 @@ KNOWN = (
         _granian_ends_broken_chunks,
     ),
     Known("Django has no URL pattern that matches `*`: it answers 404.", _django_has_no_asterisk),
+    Known(
+        "On a WSGI server Django reads Content-Length itself, also one that is not a number: 500, "
+        "or what int() makes of it. Only development servers pass it on.",
+        _django_reads_lengths_itself,
+    ),
     Known(
         "Django encodes bytes of a path again that are not UTF-8, on every server.",
         _django_quotes_again,

@@ -269,7 +269,7 @@ _CODINGS = (
     *(b"chunked, identity", b"xchunked", b"", b"chunked\x0b", b"identity, chunked", b'"chunked"'),
 )
 _BAD_CHUNKS = (
-    b"5;ext=\"a\nb\"\r\nhello\r\n0\r\n\r\n",
+    b'5;ext="a\nb"\r\nhello\r\n0\r\n\r\n',
     b"5\nhello\n0\n\n",
     b"5 \r\nhello\r\n0\r\n\r\n",
     b"0x5\r\nhello\r\n0\r\n\r\n",

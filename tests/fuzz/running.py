@@ -13,10 +13,11 @@ from tests.fuzz.known import Case, is_known
 from tests.fuzz.observed import Observed, Observer
 from tests.fuzz.relation import differences
 from tests.fuzz.requests import FuzzedRequest, request_of
+from tests.fuzz.splitting import THROUGH, payload_request, splitting_differences
 from tests.harness.servers import ASGI_SERVERS, SERVERS, ServerSpec, serve
 from tests.harness.wsgi_servers import WSGI
 
-__all__ = ["APPS", "FUZZED", "Failure", "Outcome", "fuzz", "observing"]
+__all__ = ["APPS", "FUZZED", "Failure", "Outcome", "fuzz", "observing", "split"]
 
 FUZZED: dict[str, ServerSpec] = {
     **{name: SERVERS[name] for name in ASGI_SERVERS if SERVERS[name].http == "1.1"},
@@ -32,6 +33,8 @@ SLOW = {("daphne", "e"): "l"}
 """A mode in place of one that takes long: daphne looks for failed apps once a second."""
 QUIET_S = 0.25
 CONFIRMED_S = 2.0
+DEADLINE_S = 15.0
+ORDINARY = FuzzedRequest(0, b"GET / HTTP/1.1", (b"Host: h\r\n",))
 MOST_REDUCTIONS = 60
 
 
@@ -60,12 +63,14 @@ class Outcome:
 
     :ivar seeds: how many.
     :ivar unconfirmed: differences that were not there the second time.
+    :ivar threads: of the server's processes, at the end.
     """
 
     server: str
     seeds: int = 0
     failures: list[Failure] = field(default_factory=list)
     unconfirmed: int = 0
+    threads: int = 0
 
 
 @contextmanager
@@ -83,7 +88,7 @@ def observing(name: str) -> Iterator[Observer]:
 def fuzz(
     name: str, seeds: Iterable[int], *, until: float = float("inf"), most_failures: int = 10
 ) -> Outcome:
-    """Run seeds on a server.
+    """Run seeds on a server, and at the end an ordinary request to each app.
 
     :param until: when to stop, by ``time.monotonic()``.
     :param most_failures: stop after so many.
@@ -96,6 +101,28 @@ def fuzz(
             request = request_of(seed)
             mode = SLOW.get((name, request.mode), request.mode)
             _run_seed(observer, replace(request, mode=mode), outcome)
+            outcome.seeds += 1
+        for through in (NATIVE, *APPS):
+            answer = observer.observe(ORDINARY, through, quiet_s=DEADLINE_S).answer
+            if not set(answer.statuses) == {200}:
+                found = (f"at the end, an ordinary request got {answer.statuses}",)
+                outcome.failures.append(Failure(name, through, ORDINARY, found))
+        outcome.threads = observer.server.threads()
+    return outcome
+
+
+def split(name: str, numbers: Iterable[int], *, until: float = float("inf")) -> Outcome:
+    """Run payloads that could split a response on a server."""
+    outcome = Outcome(name)
+    with observing(name) as observer:
+        for number in numbers:
+            if time.monotonic() > until:
+                break
+            for through in THROUGH:
+                found = tuple(splitting_differences(observer, number, through, CONFIRMED_S))
+                if found:
+                    request = payload_request(number, observer.server.spec.kind)
+                    outcome.failures.append(Failure(name, through, request, found))
             outcome.seeds += 1
     return outcome
 
