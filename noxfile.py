@@ -118,6 +118,17 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """Send 3,000 malformed requests to each server, natively and through bridge, and compare.
+
+    Takes at most an hour, on loopback only; ``nox -s fuzz -- --server waitress --seed 7`` repeats
+    one request.
+    """
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "tests.fuzz", *session.posargs)
+
+
+@nox.session
 def typing(session: nox.Session) -> None:
     """Run mypy --strict on the package and the tests."""
     session.install("-e", ".[dev]")

@@ -19,7 +19,9 @@ from tests.harness.servers import Server
 
 __all__ = ["Observed", "Observer", "Seen"]
 
-IDLE_S = 20.0
+IDLE_PER_QUIET = 10
+"""How much longer than ``quiet_s`` the calls of a request may take to end."""
+LOG_DEADLINE_S = 20.0
 TRACEBACK = "Traceback (most recent call last)"
 
 
@@ -86,14 +88,20 @@ class Observer:
     def observe(
         self, request: FuzzedRequest, through: str, attempt: int = 0, quiet_s: float = 0.25
     ) -> Observed:
-        """Send the request to an app, and wait until its calls have ended."""
+        """Send the request to an app, and wait until its calls have ended.
+
+        :param attempt: above 0: wait for the log, too.
+        :param quiet_s: how long a server that sends nothing has to be waited for.
+        """
         log_start = self.server.log_size()
         self._update()
         self._events.clear()
         data = request.raw(through, attempt)
         answer = exchange(self.server.port, data, quiet_s, [request.is_head, False])
         id = request.id(through, attempt)
-        busy = self._wait_until_idle(id)
+        busy = self._wait_until_idle(id, quiet_s * IDLE_PER_QUIET)
+        if attempt:
+            self._wait_for_log(quiet_s)
         events = self._events_of(id)
         return Observed(
             request,
@@ -105,9 +113,9 @@ class Observer:
             self.server.log(log_start),
         )
 
-    def _wait_until_idle(self, id: str) -> int:
+    def _wait_until_idle(self, id: str, timeout_s: float) -> int:
         """The number of calls that still run after a while: zero, unless something is wrong."""
-        deadline = time.monotonic() + IDLE_S
+        deadline = time.monotonic() + timeout_s
         while True:
             self._update()
             events = [each["event"] for each in self._events_of(id)]
@@ -115,6 +123,12 @@ class Observer:
             if not busy or time.monotonic() > deadline:
                 return busy
             time.sleep(0.005)  # polling, with a deadline: a file has no event to wait for
+
+    def _wait_for_log(self, quiet_s: float) -> None:
+        """Wait until the server has logged nothing for a while: servers log after the response."""
+        size, deadline = -1, time.monotonic() + LOG_DEADLINE_S
+        while size != (size := self.server.log_size()) and time.monotonic() < deadline:
+            time.sleep(quiet_s)
 
     def _events_of(self, id: str) -> list[dict[str, Any]]:
         """What was reported about a request. Its id may have more text, from a folded line."""

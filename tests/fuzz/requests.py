@@ -90,8 +90,8 @@ def request_of(seed: int) -> FuzzedRequest:
     line = _request_line(random)
     body_fields, body = _body(random)
     fields = [*_hosts(random), *body_fields]
-    for _ in range(random.choice((0, 0, 1, 1, 2, 4))):
-        fields.append(random.choice(_ODD_FIELDS)(random))
+    odd = random.choices(_ODD_FIELDS, k=random.choice((0, 0, 1, 1, 2, 4)))
+    fields += [make(random) for make in odd]
     random.shuffle(fields)
     return FuzzedRequest(seed, line, tuple(fields), body, random.choice(MODES))
 
@@ -99,16 +99,17 @@ def request_of(seed: int) -> FuzzedRequest:
 # -- request lines ---------------------------------------------------------------------------------
 
 _METHODS = (b"GET POST PUT HEAD OPTIONS DELETE PATCH TRACE PROPFIND M-SEARCH QUERY").split()
-_ODD_METHODS = b"get gEt G@T CONNECT PRI X-$ GET\x00 G\xc9T".split() + [b"A" * 300, b""]
+_ODD_METHODS = [*b"get gEt G@T CONNECT PRI X-$ GET\x00 G\xc9T".split(), b"A" * 300, b""]
 _PIECES = (
     b"/ / / // a admin async files .. . %2e%2e %2f %2F %5c \\ ; = & ? ?x=1 ?? # %23 %3f http: "
     b"http:// :// //h @ : %00 %0a %0d%0a %1b %7f %85 %ff %c3%a9 %e2%80%a8 %zz % %u0041 + ~ * "
     b"%68ttp %3a%2f%2f caf\xc3\xa9 \xff \xe9 <> \" ' | ^ ` {} \x01 \x1b \x7f \x00 \t"
 ).split(b" ")
-_PREFIXES = (
-    b"/ / / / / / / /async /async/ /admin // /% /%2f http://h/ http://h http://h:80/async "
-    b"%68ttp://h/ https://u:p@h/x ftp://h/ //h/ /http://h/ *"
-).split() + [b"", b"/%0a2026-11-29 forged", b"/%0d%0aforged%1b]0;"]
+_PREFIXES = [
+    *b"/ / / / / / / /async /async/ /admin // /% /%2f http://h/ http://h".split(),
+    *b"http://h:80/async %68ttp://h/ https://u:p@h/x ftp://h/ //h/ /http://h/ *".split(),
+    *(b"", b"/%0a2026-11-29 forged", b"/%0d%0aforged%1b]0;"),
+]
 _ODD_VERSIONS = b"HTTP/1.0 HTTP/1.0 HTTP/0.9 HTTP/2.0 HTTP/1.2 http/1.1 HTTP/1.1x HTTP/11 X".split()
 
 
