@@ -41,7 +41,7 @@ _file = os.open(os.environ["BRIDGE_FUZZ_REPORTS"], os.O_WRONLY | os.O_APPEND | o
 
 
 def report(event: str, id: str, **facts: object) -> None:
-    """Add a line to the reports. One write, so that processes and threads do not mix their lines."""
+    """Add a line to the reports. One write: processes and threads do not mix their lines."""
     os.write(_file, json.dumps({"event": event, "id": id, **facts}).encode() + b"\n")
 
 

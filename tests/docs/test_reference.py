@@ -85,7 +85,7 @@ def test_guarantees_name_the_test_of_every_promise() -> None:
 def test_every_attack_has_a_test() -> None:
     page = (DOCS / "explanation" / "security.md").read_text("utf-8")
     entries = re.findall(r"^### (.+)\n((?:(?!^##).*\n)*)", page, re.MULTILINE)
-    table = re.findall(r"^\| \[(.+?)\]\(", page, re.MULTILINE)
+    table = re.findall(r"^\| \[(.+?)\]\(#", page, re.MULTILINE)
 
     assert sorted(title for title, _ in entries) == sorted(table)
     assert [title for title, text in entries if "\nTest: `tests/" not in text] == []

@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from tests.fuzz.payloads import PAYLOADS
 from tests.fuzz.running import FUZZED, Outcome, fuzz, split
@@ -31,27 +31,21 @@ def main(arguments: list[str] | None = None) -> int:
         else range(options.first, options.first + options.seeds)
     )
 
-    def run(name: str) -> tuple[Outcome, Outcome | None]:
-        outcome = fuzz(name, seeds, until=until)
-        return outcome, None if options.seed is not None else split(
-            name, range(len(PAYLOADS)), until=until
-        )
-
-    failed = False
+    names = options.server or list(FUZZED)
     with ThreadPoolExecutor(options.jobs) as pool:
-        for outcome, payloads in pool.map(run, options.server or FUZZED):
-            failed |= _show(outcome, "seeds", len(seeds))
-            if payloads is not None:
-                failed |= _show(payloads, "payloads", len(PAYLOADS))
-    return int(failed)
+        runs = [pool.submit(fuzz, name, seeds, until=until) for name in names]
+        if options.seed is None:
+            numbers = range(len(PAYLOADS))
+            runs += [pool.submit(split, name, numbers, until=until) for name in names]
+        failed = [_show(run.result()) for run in as_completed(runs)]
+    return int(any(failed))
 
 
-def _show(outcome: Outcome, what: str, wanted: int) -> bool:
+def _show(outcome: Outcome) -> bool:
     """Print an outcome. Returns whether there were failures."""
-    stopped = f" of {wanted}" if outcome.seeds < wanted else ""
     print(
-        f"{outcome.server}: {outcome.seeds}{stopped} {what}, {len(outcome.failures)} failures, "
-        f"{outcome.unconfirmed} not repeatable",
+        f"{outcome.server}: {outcome.runs} of {outcome.wanted} {outcome.what}, "
+        f"{len(outcome.failures)} failures, {outcome.unconfirmed} not repeatable",
         flush=True,
     )
     for failure in outcome.failures:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -34,10 +34,13 @@ SLOW = {("daphne", "e"): "l"}
 SLOW_PAYLOADS = {"daphne": 10}
 """For the same reason, only one in ten is sent."""
 QUIET_S = 0.25
-CONFIRMED_S = 2.0
+CONFIRMED_S = 1.0
 DEADLINE_S = 15.0
+PAYLOAD_S = 5.0
+"""daphne answers 500 a second later."""
 ORDINARY = FuzzedRequest(0, b"GET / HTTP/1.1", (b"Host: h\r\n",))
-MOST_REDUCTIONS = 60
+REDUCING_S = 15.0
+"""How long a failing request is made smaller."""
 
 
 @dataclass(frozen=True)
@@ -61,18 +64,19 @@ class Failure:
 
 @dataclass
 class Outcome:
-    """Of the seeds that were run on a server.
+    """What was run on a server.
 
-    :ivar seeds: how many.
+    :ivar what: ``seeds`` or ``payloads``.
+    :ivar wanted: how many of them were to be run, and ``runs`` how many were.
     :ivar unconfirmed: differences that were not there the second time.
-    :ivar threads: of the server's processes, at the end.
     """
 
     server: str
-    seeds: int = 0
+    what: str
+    wanted: int
+    runs: int = 0
     failures: list[Failure] = field(default_factory=list)
     unconfirmed: int = 0
-    threads: int = 0
 
 
 @contextmanager
@@ -84,18 +88,21 @@ def observing(name: str) -> Iterator[Observer]:
         env = {"BRIDGE_FUZZ_REPORTS": str(reports)}
         target = f"tests.apps.fuzzed:{spec.kind}_app"
         with serve(spec, target, env=env, ready_path="/ready") as server:
-            yield Observer(server, reports)
+            try:
+                yield Observer(server, reports)
+            finally:
+                server.kill()  # how servers shut down is tested elsewhere
 
 
 def fuzz(
-    name: str, seeds: Iterable[int], *, until: float = float("inf"), most_failures: int = 10
+    name: str, seeds: Sequence[int], *, until: float = float("inf"), most_failures: int = 10
 ) -> Outcome:
     """Run seeds on a server, and at the end an ordinary request to each app.
 
     :param until: when to stop, by ``time.monotonic()``.
     :param most_failures: stop after so many.
     """
-    outcome = Outcome(name)
+    outcome = Outcome(name, "seeds", len(seeds))
     with observing(name) as observer:
         for seed in seeds:
             if time.monotonic() > until or len(outcome.failures) >= most_failures:
@@ -103,29 +110,29 @@ def fuzz(
             request = request_of(seed)
             mode = SLOW.get((name, request.mode), request.mode)
             _run_seed(observer, replace(request, mode=mode), outcome)
-            outcome.seeds += 1
+            outcome.runs += 1
         for through in (NATIVE, *APPS):
             answer = observer.observe(ORDINARY, through, quiet_s=DEADLINE_S).answer
             if set(answer.statuses) != {200}:
                 found = (f"at the end, an ordinary request got {answer.statuses}",)
                 outcome.failures.append(Failure(name, through, ORDINARY, found))
-        outcome.threads = observer.server.threads()
     return outcome
 
 
-def split(name: str, numbers: Iterable[int], *, until: float = float("inf")) -> Outcome:
+def split(name: str, numbers: Sequence[int], *, until: float = float("inf")) -> Outcome:
     """Run payloads that could split a response on a server."""
-    outcome = Outcome(name)
+    chosen = numbers[:: SLOW_PAYLOADS.get(name, 1)]
+    outcome = Outcome(name, "payloads", len(chosen))
     with observing(name) as observer:
-        for number in [*numbers][:: SLOW_PAYLOADS.get(name, 1)]:
+        for number in chosen:
             if time.monotonic() > until:
                 break
             for through in THROUGH:
-                found = tuple(splitting_differences(observer, number, through, CONFIRMED_S))
+                found = tuple(splitting_differences(observer, number, through, PAYLOAD_S))
                 if found:
                     request = payload_request(number, observer.server.spec.kind)
                     outcome.failures.append(Failure(name, through, request, found))
-            outcome.seeds += 1
+            outcome.runs += 1
     return outcome
 
 
@@ -165,12 +172,11 @@ def _found(
 
 def _reduced(observer: Observer, failure: Failure) -> Failure:
     """The same failure with as little of the request as possible."""
-    for _ in range(MOST_REDUCTIONS):
-        for smaller in failure.request.smaller():
-            again = _compare(observer, smaller, failure.through)
-            if again is not None:
-                failure = replace(again)
-                break
-        else:
-            break
+    until = time.monotonic() + REDUCING_S
+    candidates = failure.request.smaller()
+    while time.monotonic() < until and (smaller := next(candidates, None)) is not None:
+        again = _compare(observer, smaller, failure.through)
+        if again is not None:
+            failure = again
+            candidates = again.request.smaller()
     return failure
