@@ -1,14 +1,16 @@
 """Responses that bridge gives itself: short plain texts, and refused WebSockets.
 
-Pure: messages for an ASGI server, or a ``start_response`` call on the thread of a WSGI server.
+Messages for an ASGI server, or a ``start_response`` call on the thread of a WSGI server.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 
+from bridge._http.client_text import literal
 from bridge._http.response_heads import status_line
-from bridge.types import Environ, Message, Scope, StartResponse
+from bridge.types import Environ, Message, Scope, Send, StartResponse
 
 __all__ = [
     "NOT_FOUND",
@@ -17,6 +19,7 @@ __all__ = [
     "close_websocket",
     "not_found",
     "refused_websocket",
+    "send_answer",
     "wsgi_answer",
 ]
 
@@ -59,6 +62,22 @@ def asgi_answer(
             "more_body": False,
         },
     ]
+
+
+async def send_answer(send: Send, messages: Iterable[Message], logger: logging.Logger) -> None:
+    """Send an answer that bridge gives itself.
+
+    A server may have nobody to send it to: the client has gone (``OSError``), or has sent a
+    malformed body, which the server has answered. uvicorn with h11 raises an error of h11 then. The
+    answer is of no interest any more, and neither is the error.
+
+    :param logger: gets the error, at debug level.
+    """
+    try:
+        for message in messages:
+            await send(message)
+    except Exception as error:
+        logger.debug("send() raised: %s", literal(error))
 
 
 def wsgi_answer(

@@ -22,7 +22,13 @@ from typing import Any, Protocol, cast
 from urllib.parse import unquote_to_bytes
 
 from bridge._frameworks.facts import ROUTING_KEYS
-from bridge._http.answers import NOT_FOUND, asgi_answer, close_websocket, refused_websocket
+from bridge._http.answers import (
+    NOT_FOUND,
+    asgi_answer,
+    close_websocket,
+    refused_websocket,
+    send_answer,
+)
 from bridge._http.client_text import ClientText, literal
 from bridge._http.paths import NO_PATH, below, below_root, include_root_path, is_path, quoted, shown
 from bridge._lifespan.many import AppState
@@ -245,8 +251,7 @@ async def _refuse(status: int, text: str, scope: Scope, receive: Receive, send: 
         messages = refused_websocket(scope, status, headers=fields, body=body, reason=reason)
     else:
         messages = asgi_answer(status, text, method=scope["method"])
-    for message in messages:
-        await send(message)
+    await send_answer(send, messages, logger)
 
 
 def refuse_websockets(reason: str, log: logging.Logger) -> AsgiApp:

@@ -18,7 +18,7 @@ from concurrent.futures import Executor
 from typing import TYPE_CHECKING
 
 from bridge._frameworks.django import read_chunked_bodies
-from bridge._http.answers import asgi_answer, close_websocket
+from bridge._http.answers import asgi_answer, close_websocket, send_answer
 from bridge._http.client_text import ClientText, literal
 from bridge._http.rules import OWS, BadRequest
 from bridge._http.scope_to_environ import EnvironBuilder
@@ -30,7 +30,6 @@ from bridge.config import ToAsgiOptions
 from bridge.errors import BodyTimeout, ConfigError, PoolClosed, PoolSaturated, ServerProtocolError
 from bridge.types import (
     Environ,
-    Message,
     PoolStats,
     RawHeaders,
     Receive,
@@ -166,7 +165,7 @@ class WsgiToAsgi:
         try:
             environ = self._environs.build(scope)
         except BadRequest as error:
-            await _send_all(send, asgi_answer(400, str(error)))
+            await send_answer(send, asgi_answer(400, str(error)), logger)
             return
         response = ResponseBody(inbox, self.options.response_window, self._send_habits)
         request = LoopSide(receive, send, inbox, response, self.options)
@@ -200,7 +199,7 @@ class WsgiToAsgi:
                 "503 for %s %s: %s", ClientText(scope["method"]), ClientText(scope["path"]), error
             )
             busy = "The server is busy. Please try again."
-            await _send_all(send, asgi_answer(503, busy, retry_after_s=1))
+            await send_answer(send, asgi_answer(503, busy, retry_after_s=1), logger)
             return
         except BaseException:  # cancelled, or no thread can be started
             request.drop()
@@ -350,8 +349,3 @@ def _expects_continue(environ: Environ) -> bool:
     """Whether the client waits to be asked for the body (RFC 9110, 10.1.1), if there is one."""
     expectation: str = environ["HTTP_EXPECT"]
     return expectation.strip(OWS).lower() == "100-continue"
-
-
-async def _send_all(send: Send, messages: list[Message]) -> None:
-    for message in messages:
-        await send(message)

@@ -13,7 +13,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bridge._http.answers import asgi_answer
+from bridge._http.answers import asgi_answer, send_answer
 from bridge._http.client_text import ClientText, literal
 from bridge._threads.context import adopt_changes, has_changed
 from bridge._threads.loop_inbox import LoopInbox
@@ -232,7 +232,8 @@ class LoopSide:
             await asyncio.wait((self._listener,), timeout=CANCEL_S)
             self._listener = None
         closes = scope.get("http_version", "1.1").startswith("1")
-        await self._answer(asgi_answer(408, BODY_TOO_SLOW, method=scope["method"], closes=closes))
+        answer = asgi_answer(408, BODY_TOO_SLOW, method=scope["method"], closes=closes)
+        await send_answer(self._send, answer, logger)
         self._complete = True
         self.disconnect()
 
@@ -243,14 +244,8 @@ class LoopSide:
         to a client that is still there, and answers 500 if the app does not.
         """
         self._started = True
-        await self._answer(asgi_answer(400, "The request body is incomplete or malformed"))
-
-    async def _answer(self, messages: list[Message]) -> None:
-        try:
-            for message in messages:
-                await self._send(message)
-        except OSError as error:  # as in _send_part
-            logger.debug("send() raised: %r", error)
+        answer = asgi_answer(400, "The request body is incomplete or malformed")
+        await send_answer(self._send, answer, logger)
 
     def _stop_listening(self) -> None:
         if self._listener is not None:

@@ -68,6 +68,35 @@ def _werkzeug_waits(case: Case) -> bool:
     return case.server == "werkzeug" and case.difference.startswith("the connection is")
 
 
+DEVELOPMENT = ("wsgiref", "werkzeug")
+
+
+def _development_servers_drop(case: Case) -> bool:
+    is_gone = case.bridged.answer.closed and not case.bridged.answer.data
+    lost = case.difference.startswith("statuses []") and is_gone
+    logged = case.server == "wsgiref" and "tracebacks instead of" in case.difference
+    return case.server in DEVELOPMENT and (lost or logged)
+
+
+def _has_no_head(case: Case) -> bool:
+    return case.server in DEVELOPMENT and case.request.line.endswith(b" HTTP/0.9")
+
+
+def _httptools_loses_bodies(case: Case) -> bool:
+    is_upgrade = any(b"upgrade:" in field.lower() for field in case.request.fields)
+    return (
+        case.server in ("uvicorn-httptools", "uvicorn-uvloop")
+        and is_upgrade
+        and case.request.may_have_body
+        and case.difference.startswith(("1 tracebacks", "statuses [500"))
+    )
+
+
+def _granian_logs_disconnects(case: Case) -> bool:
+    is_cut = any(seen.cut for seen in case.bridged.seen)
+    return case.server == "granian-wsgi" and is_cut and "tracebacks instead of" in case.difference
+
+
 def _granian_ends_broken_chunks(case: Case) -> bool:
     is_chunked = any(seen.values("transfer-encoding") for seen in case.native.seen[:1])
     return case.server == "granian-wsgi" and is_chunked and case.difference.startswith("body is")
@@ -124,6 +153,25 @@ KNOWN = (
         "werkzeug's server reads what the client still sends before it closes the connection, "
         "unless its buffer has that already.",
         _werkzeug_waits,
+    ),
+    Known(
+        "The servers of wsgiref and Werkzeug close the connection after each response. If bytes of "
+        "the client are left, it may be reset before the client has the response, and wsgiref logs "
+        "that.",
+        _development_servers_drop,
+    ),
+    Known(
+        "The servers of wsgiref and Werkzeug answer HTTP/0.9, which has no head.",
+        _has_no_head,
+    ),
+    Known(
+        "uvicorn with httptools reports an empty body for a request that asks for an upgrade. With "
+        "a Content-Length that is an error where the app reads the body, which may log it.",
+        _httptools_loses_bodies,
+    ),
+    Known(
+        "granian's WSGI mode logs every exception, also that of a client that has disconnected.",
+        _granian_logs_disconnects,
     ),
     Known(
         "granian's WSGI mode reports a broken chunk as the end of the body; how much of the body "

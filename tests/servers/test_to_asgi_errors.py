@@ -14,11 +14,12 @@ import pytest
 from tests.apps.wsgi_faulty import FAULTS
 from tests.conftest import CONFORMANCE, LiveServer, Servers, options, shared_server
 from tests.harness.control import Control
-from tests.harness.http import Aborted, Http1Client
-from tests.harness.servers import ASGI_SERVERS, serve
+from tests.harness.http import Aborted, Http1Client, exchange_raw
+from tests.harness.servers import ASGI_SERVERS, SERVERS, serve
 
 BEFORE = ["/error", "/error/after-head", "/error/first-chunk", "/error/after-empty-chunk"]
 AFTER = ["/error/after-chunk", "/error/after-write", "/replace/late"]
+HTTP_1 = [name for name in ASGI_SERVERS if SERVERS[name].http == "1.1"]
 AT_ONCE = [name for name, fault in FAULTS.items() if not fault.aborts]
 LATER = [name for name, fault in FAULTS.items() if fault.aborts]
 
@@ -154,3 +155,19 @@ def test_daphne_keeps_a_failed_response_open(control: Control, key: str) -> None
             exchange.read()
         exchange.close()
         assert tracebacks(log, f"Boom: {key}") == 1
+
+
+@pytest.mark.parametrize("target", ["tests.apps.echoing:app", "tests.apps.echoing:router"])
+@pytest.mark.parametrize("name", HTTP_1)
+def test_a_refusal_of_a_malformed_body_is_logged_without_a_traceback(
+    servers: Servers, name: str, target: str
+) -> None:
+    """The server has answered by itself when bridge does, and some raise an error then."""
+    site = LiveServer.of(servers.get(name, target, env={}))
+    head = b"POST http://h/ HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n"
+
+    answer = exchange_raw(site.port, head + b"zz\r\nGET / HTTP/1.1\r\nhost: h\r\n\r\n")
+
+    assert site.client.fetch("GET", "/").status == 200
+    assert b" 200 " not in answer
+    assert "Traceback" not in site.log()
