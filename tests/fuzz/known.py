@@ -14,6 +14,8 @@ from tests.fuzz.requests import FuzzedRequest
 
 __all__ = ["KNOWN", "Case", "Known", "is_known"]
 
+DEVELOPMENT = ("wsgiref", "werkzeug")
+
 
 @dataclass(frozen=True)
 class Case:
@@ -68,7 +70,13 @@ def _werkzeug_waits(case: Case) -> bool:
     return case.server == "werkzeug" and case.difference.startswith("the connection is")
 
 
-DEVELOPMENT = ("wsgiref", "werkzeug")
+def _django_sends_pages_for_head(case: Case) -> bool:
+    return (
+        case.through == "d"
+        and case.server in ("waitress", *DEVELOPMENT)
+        and case.request.is_head
+        and case.difference.startswith("no well-formed response: status line")
+    )
 
 
 def _development_servers_drop(case: Case) -> bool:
@@ -187,6 +195,10 @@ KNOWN = (
     Known(
         "Django encodes bytes of a path again that are not UTF-8, on every server.",
         _django_quotes_again,
+    ),
+    Known(
+        "Django sends its error pages also for HEAD, and these servers do not drop the body.",
+        _django_sends_pages_for_head,
     ),
     Known(
         "Django answers the error of a view itself, so the connection stays open.",

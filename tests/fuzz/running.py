@@ -56,7 +56,7 @@ class Failure:
     def __str__(self) -> str:
         facts = "\n".join(f"  - {each}" for each in self.found)
         return (
-            f"{self.server}, {APPS[self.through]}, seed {self.request.seed}:\n{facts}\n"
+            f"{self.server}, {APPS.get(self.through, self.through)}, seed {self.request.seed}:\n{facts}\n"
             f"  {self.request.raw(self.through)[:2000]!r}\n"
             f"  repeat: python -m tests.fuzz --server {self.server} --seed {self.request.seed}"
         )
@@ -109,7 +109,15 @@ def fuzz(
                 break
             request = request_of(seed)
             mode = SLOW.get((name, request.mode), request.mode)
-            _run_seed(observer, replace(request, mode=mode), outcome)
+            request = replace(request, mode=mode)
+            try:
+                _run_seed(observer, request, outcome)
+            except ConnectionError as error:
+                status = observer.server.process.poll()
+                found = (f"the server accepts no connection (exit status {status}): {error}",)
+                log = observer.server.log()[-3000:]
+                outcome.failures.append(Failure(name, "?", request, found, log))
+                return outcome
             outcome.runs += 1
         for through in (NATIVE, *APPS):
             answer = observer.observe(ORDINARY, through, quiet_s=DEADLINE_S).answer
