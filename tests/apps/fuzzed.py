@@ -197,7 +197,7 @@ def _wsgi_body(environ: Environ) -> tuple[bytes, bool]:
 
 
 def _path(environ: Environ) -> str:
-    path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+    path: str = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
     return path.encode("latin-1").decode("utf-8", "replace")
 
 

@@ -232,15 +232,6 @@ def _is_cut(seen: Seen) -> bool:
     return seen.cut or is_short
 
 
-def _same_place(one: Seen, other: Seen) -> bool:
-    """Whether both are the first request, or both the second."""
-    return _is_second(one) == _is_second(other)
-
-
-def _is_second(seen: Seen) -> bool:
-    return seen.path == SECOND.decode()
-
-
 def _fact_differences(native: Seen, found: Seen, crossed: bool) -> Iterator[str]:
     wanted, seen = expected(native, crossed), expected(found, crossed)
     for name, value in wanted.items():
