@@ -55,8 +55,9 @@ class Failure:
 
     def __str__(self) -> str:
         facts = "\n".join(f"  - {each}" for each in self.found)
+        app = APPS.get(self.through, self.through)
         return (
-            f"{self.server}, {APPS.get(self.through, self.through)}, seed {self.request.seed}:\n{facts}\n"
+            f"{self.server}, {app}, seed {self.request.seed}:\n{facts}\n"
             f"  {self.request.raw(self.through)[:2000]!r}\n"
             f"  repeat: python -m tests.fuzz --server {self.server} --seed {self.request.seed}"
         )
