@@ -66,6 +66,16 @@ def _hypercorn_refuses_what_follows_a_close(case: Case) -> bool:
     )
 
 
+def _hypercorn_does_not_end_the_call(case: Case) -> bool:
+    is_refused = case.bridged.answer.statuses[:1] == [400] and not case.bridged.seen
+    return (
+        case.server.startswith("hypercorn")
+        and is_refused
+        and case.request.may_have_body
+        and case.difference.endswith("calls do not end")
+    )
+
+
 def _werkzeug_waits(case: Case) -> bool:
     return case.server == "werkzeug" and case.difference.startswith("the connection is")
 
@@ -156,6 +166,11 @@ KNOWN = (
         "hypercorn answers 400 to what follows a request with Connection: close, and 501 to what "
         "it cannot parse, whether the app has been called or not.",
         _hypercorn_refuses_what_follows_a_close,
+    ),
+    Known(
+        "hypercorn's send() does not return while ten messages of the body wait to be read, and a "
+        "refused request leaves its body unread. A native app that does not read meets the same.",
+        _hypercorn_does_not_end_the_call,
     ),
     Known(
         "werkzeug's server reads what the client still sends before it closes the connection, "
