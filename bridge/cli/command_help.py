@@ -1,13 +1,17 @@
-"""Commands whose ``--help`` has a section for each group of options, and describes arguments."""
+"""Commands whose ``--help`` has a section for each group of options, and describes arguments.
+
+Also the types of options that are numbers, whose errors name what is allowed.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
-__all__ = ["Command", "Group", "argument", "option"]
+__all__ = ["Command", "Group", "Integer", "Number", "argument", "option"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -43,6 +47,32 @@ def option(*names: str, section: str, **attributes: Any) -> Callable[[F], F]:
 def argument(name: str, *, help: str, **attributes: Any) -> Callable[[F], F]:
     """As :func:`click.argument`, with a description."""
     return click.argument(name, cls=_Argument, description=help, **attributes)
+
+
+class Integer(click.IntRange):
+    """As :class:`click.IntRange`, whose own error for ``8k`` is "not a valid integer range"."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            allowed = (
+                f"of {self.min} or more" if self.max is None else f"from {self.min} to {self.max}"
+            )
+            self.fail(f"expected an integer {allowed}, not {value!r}", param, ctx)
+
+
+class Number(click.FloatRange):
+    """As :class:`click.FloatRange`, with an error like those of :class:`Integer`, also for NaN."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            number = super().convert(value, param, ctx)
+        except click.BadParameter:
+            number = math.nan
+        if math.isnan(number):
+            self.fail(f"expected a number of {self.min:g} or more, not {value!r}", param, ctx)
+        return number
 
 
 class Command(click.Command):

@@ -13,7 +13,7 @@ from click.exceptions import Exit
 
 from bridge._version import __version__, version_line
 from bridge.cli.bench.command import bench_command
-from bridge.cli.command_help import Group, option
+from bridge.cli.command_help import Group, Integer, Number, option
 from bridge.cli.exit_errors import exit_on_error
 from bridge.cli.migrate import migrate_group
 from bridge.cli.options import DEFAULT_GRACE_S, LogLevel, RunOptions, WsgiOptions
@@ -59,7 +59,7 @@ Exit code: 0 after Ctrl-C or SIGTERM, 1 if the app or the server failed, 2 for a
 )
 @option(
     "--workers",
-    type=click.IntRange(1),
+    type=Integer(1),
     default=1,
     show_default=True,
     metavar="N",
@@ -68,7 +68,7 @@ Exit code: 0 after Ctrl-C or SIGTERM, 1 if the app or the server failed, 2 for a
 )
 @option(
     "--threads",
-    type=click.IntRange(1),
+    type=Integer(1),
     metavar="N",
     section=_SERVER,
     help="The number of threads per process, for WSGI apps and for WSGI servers. Default: "
@@ -76,7 +76,7 @@ Exit code: 0 after Ctrl-C or SIGTERM, 1 if the app or the server failed, 2 for a
 )
 @option(
     "--buffer-request-bytes",
-    type=click.IntRange(0),
+    type=Integer(0),
     metavar="N",
     section=_SERVER,
     help="How many bytes of a request body are read before a WSGI app gets a thread for it, on "
@@ -84,11 +84,11 @@ Exit code: 0 after Ctrl-C or SIGTERM, 1 if the app or the server failed, 2 for a
 )
 @option(
     "--body-timeout-s",
-    type=click.FloatRange(0),
+    type=Number(0),
     metavar="N",
     section=_SERVER,
     help="How long a request body for a WSGI app may make no progress, in seconds, on ASGI servers."
-    f" Then the answer is 408. 0: for ever. Default: {_WSGI.body_timeout_s:g}.",
+    f" Then the answer is 408. 0: forever. Default: {_WSGI.body_timeout_s:g}.",
 )
 @option(
     "--reload",
@@ -98,7 +98,7 @@ Exit code: 0 after Ctrl-C or SIGTERM, 1 if the app or the server failed, 2 for a
 )
 @option(
     "--grace-s",
-    type=click.IntRange(1),
+    type=Integer(1),
     default=DEFAULT_GRACE_S,
     show_default=True,
     metavar="N",
@@ -124,7 +124,7 @@ Exit code: 0 after Ctrl-C or SIGTERM, 1 if the app or the server failed, 2 for a
 )
 @option(
     "--port",
-    type=click.IntRange(0, 65535),
+    type=Integer(0, 65535),
     default=8000,
     show_default=True,
     metavar="N",

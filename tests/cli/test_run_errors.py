@@ -314,11 +314,34 @@ def test_the_help_of_run_shows_every_option_and_examples() -> None:
         (["run"], "no app given. Pass a target, for example main:app"),
         (["routes"], "no app given. Pass a target, for example main:app"),
         (["run", FLASK, "--server", "apache"], "apache"),
-        (["run", FLASK, "--port", "70000"], "--port"),
-        (["run", FLASK, "--workers", "0"], "--workers"),
-        (["run", FLASK, "--grace-s", "0"], "--grace-s"),
-        (["run", FLASK, "--buffer-request-bytes", "-1"], "--buffer-request-bytes"),
-        (["run", FLASK, "--body-timeout-s", "-1"], "--body-timeout-s"),
+        (
+            ["run", FLASK, "--port", "70000"],
+            "'--port': expected an integer from 0 to 65535, not '70000'",
+        ),
+        (
+            ["run", FLASK, "--workers", "0"],
+            "'--workers': expected an integer of 1 or more, not '0'",
+        ),
+        (["run", FLASK, "--grace-s", "0"], "'--grace-s': expected an integer of 1 or more"),
+        (
+            ["run", FLASK, "--buffer-request-bytes", "-1"],
+            "'--buffer-request-bytes': expected an integer of 0 or more, not '-1'",
+        ),
+        (
+            ["run", FLASK, "--buffer-request-bytes", "64k"],
+            "'--buffer-request-bytes': expected an integer of 0 or more, not '64k'",
+        ),
+        *(
+            (
+                ["run", FLASK, "--body-timeout-s", value],
+                f"'--body-timeout-s': expected a number of 0 or more, not '{value}'",
+            )
+            for value in ("-1", "1m", "nan")
+        ),
+        (
+            ["bench", FLASK, "--seconds", "0"],
+            "'--seconds': expected an integer of 1 or more, not '0'",
+        ),
         (["run", FLASK, "--no-such-option"], "--no-such-option"),
         (["walk"], "walk"),
     ],

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from bridge.cli.bench.options import BenchOptions
-from bridge.cli.command_help import Command, argument, option
+from bridge.cli.command_help import Command, Integer, argument, option
 from bridge.cli.exit_errors import exit_on_error
 from bridge.cli.options import DEFAULT_THREADS
 
@@ -31,7 +31,7 @@ _LOAD, _APP, _OUTPUT = "Load", "App", "Output"
 def _number(name: str, default: int, help: str) -> Callable[[F], F]:
     return option(
         name,
-        type=click.IntRange(1),
+        type=Integer(1),
         default=default,
         show_default=True,
         metavar="N",
