@@ -44,7 +44,7 @@ def notes_of(spec: ServerSpec, served: ServedApps) -> list[str]:
             f"{single.requested.target} is inside an adapter already. Serve the app in it instead"
         )
     if spec.interface == "wsgi" and any(part.interface != "wsgi" for part in served.parts):
-        notes.append(f"no WebSockets: {spec.name} does not support them")
+        notes.append(f"no WebSockets: `bridge run` starts {spec.name} as a WSGI server")
     return notes
 
 
