@@ -141,7 +141,7 @@ def check_command(path: Path, update_baseline: bool, format: str, **given: Any) 
         raise Exit(commands.check(path, _given(**given), format, update_baseline))
 
 
-@migrate_group.command("plan")
+@migrate_group.command("plan", short_help="Recommend whether to move, and how.")
 @_checks_project
 @_format("text", "json", "markdown")
 def plan_command(path: Path, format: str, **given: Any) -> None:

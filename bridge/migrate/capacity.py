@@ -57,7 +57,9 @@ def _times(processes: int | None, each: str) -> str:
 
 
 def _threads(number: int | None, kind: str = "threads") -> str:
-    return f"a computed number of {kind}" if number is None else f"{number} {kind}"
+    if number is None:
+        return f"a computed number of {kind}"
+    return f"{number} {kind.removesuffix('s') if number == 1 else kind}"
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,10 @@ def rule_of(code: str) -> Rule:
         if code.upper() in (rule.code, rule.name.upper()):
             return rule
     similar = [rule.code for rule in all_rules() if rule.code[:1] == code[:1].upper()]
-    codes = ", ".join(similar or [rule.code for rule in all_rules()])
-    raise MigrationError(f"no rule {code!r}; the rules are {codes}")
+    if not similar:
+        codes = ", ".join(rule.code for rule in all_rules())
+        raise MigrationError(f"no rule {code!r}; the rules are {codes}")
+    raise MigrationError(f"no rule {code!r}; those with {code[0].upper()} are {', '.join(similar)}")
 
 
 def explain(code: str) -> str:

@@ -553,6 +553,16 @@ def test_plan_does_not_invent_numbers(
     assert "None" not in migrate("plan", site, "--no-introspect", "--target", "bridge").stdout
 
 
+def test_plan_counts_one_process_and_one_thread_in_the_singular(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(FLASK)
+    (tmp_path / "Procfile").write_text("web: gunicorn app:app --workers 1\n")
+
+    assert (
+        plan(tmp_path, "--target", "auto")["threads_why"]
+        == "as now (gunicorn: 1 process x 1 thread)"
+    )
+
+
 @pytest.mark.parametrize(
     ("files", "processes", "threads"),
     [
@@ -617,7 +627,7 @@ def test_explain_lists_the_rules_and_rejects_others() -> None:
     assert "M202  E/-  unsafe  a MiddlewareMixin" in migrate("explain").stdout
     result = migrate("explain", "M999")
     assert result.exit_code == 2
-    assert "no rule 'M999'; the rules are M201, M202" in result.stderr
+    assert "no rule 'M999'; those with M are M201, M202" in result.stderr
 
 
 # -- bad input -------------------------------------------------------------------------------------

@@ -48,8 +48,8 @@ class DjangosOwnAsgi(Rule):
             yield self.at(
                 module,
                 call,
-                "bridge does not run, and all findings are as severe as natively: the application "
-                "is Django's own ASGI handler",
+                "the application is Django's own ASGI handler, not that of bridge, so all findings "
+                "are at least as severe as for the target native",
                 "import get_asgi_application from bridge.contrib.django",
                 fix=_fix(project, module),
             )
