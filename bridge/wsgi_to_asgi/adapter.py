@@ -74,7 +74,7 @@ class WsgiToAsgi:
         and wait, ``threads`` and ``backlog`` together; one more is answered with 503.
     :param body_timeout_s: how long a request body may make no progress while the adapter or the app
         waits for it, in seconds. Then the client gets 408, if the response has not begun, and reads
-        of ``wsgi.input`` raise :exc:`~bridge.BodyTimeout`. None: for ever.
+        of ``wsgi.input`` raise :exc:`~bridge.BodyTimeout`. None: forever.
     :param response_window: how many bytes of a response the app may be ahead of the server.
     :param underscore_headers: what happens to request headers with a ``_`` in their name, which CGI
         names cannot distinguish from ``-``: ``"drop"``, ``"keep"`` or ``"refuse"`` (400).

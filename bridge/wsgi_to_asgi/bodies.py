@@ -63,7 +63,7 @@ class RequestBody(io.RawIOBase):
 
     :param inbox: of the loop that feeds it.
     :param window: how many bytes may be ahead of the app.
-    :param timeout_s: how long a read waits for the client, in seconds; None: for ever.
+    :param timeout_s: how long a read waits for the client, in seconds; None: forever.
     :param on_stall: called on the worker thread when a read has waited for that long.
     :ivar stalled: what that read raises. Set before ``on_stall`` is called.
     """

@@ -49,7 +49,7 @@ def _prepare_master() -> None:
     """Let a worker that has just been forked end on SIGTERM.
 
     Until it has handlers of its own, after the import of the app, it has those of its master. A
-    SIGTERM in that time was lost, and the master waited for that worker for ever.
+    SIGTERM in that time was lost, and the master waited for that worker forever.
     """
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=functools.partial(_reset_signals, os.getpid()))

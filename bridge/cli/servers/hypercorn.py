@@ -41,7 +41,7 @@ def _skip_waiting_for_connections() -> None:
 
     Hypercorn calls it before its ``graceful_timeout`` starts to run. Up to Python 3.11 it returned
     at once, as hypercorn expects; since 3.12 (python/cpython#104344) it waits until the last client
-    has disconnected, so that one endless stream would keep the process alive for ever.
+    has disconnected, so that one endless stream would keep the process alive forever.
     """
     if sys.version_info >= (3, 12):
         asyncio.base_events.Server.wait_closed = _do_not_wait  # type: ignore[method-assign]
