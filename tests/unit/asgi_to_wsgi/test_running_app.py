@@ -573,12 +573,17 @@ def test_a_task_factory_that_raises_does_not_prevent_the_shutdown(
     assert bridge_log() == []
 
 
+def new_loop() -> asyncio.AbstractEventLoop:
+    """Makes a loop for one test: the default one, with its task factory, is kept for others."""
+    return asyncio.new_event_loop()
+
+
 def test_with_it_requests_are_cancelled_and_other_apps_start_and_stop(to_wsgi: ToWsgi) -> None:
     events: list[str] = []
-    adapter = to_wsgi(sets_factory(events), shutdown_timeout_s=0.01)
+    adapter = to_wsgi(sets_factory(events), shutdown_timeout_s=0.01, loop_factory=new_loop)
     assert call(adapter, environ_of(path="/wait")).body == b"fine"
     other, other_events = lifespan_app()
-    second = to_wsgi(other)
+    second = to_wsgi(other, loop_factory=new_loop)
     assert call(second, environ_of()).status == 200
 
     announce_close(15, requests_s=0.01)
