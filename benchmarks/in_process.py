@@ -38,7 +38,7 @@ __all__ = ["BASELINE", "HAND_OVERS", "count", "hand_over_functions", "measure"]
 BASELINE = Baseline(
     Path(__file__).with_name("in_process.json"), "python -m benchmarks.in_process", 1.10
 )
-REPEATS = 40
+REPEATS = 150
 HAND_OVERS = (
     "bridge._threads.pool:WorkerPool._wake_worker",
     "bridge._threads.loop_inbox:LoopInbox._wake_loop",
