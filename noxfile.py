@@ -6,7 +6,7 @@ from pathlib import Path
 
 import nox
 
-PYTHONS = ["3.11", "3.12", "3.13", "3.14", "3.15"]
+PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 FREE_THREADED = "3.13"
 WITH_FREE_THREADED_WHEELS = [
     "a2wsgi",
