@@ -24,6 +24,7 @@ WITH_FREE_THREADED_WHEELS = [
     "hypothesis",
     "libcst",
     "pytest",
+    "pytest-asyncio",
     "pytest-timeout",
     "python-multipart",
     "quart",
@@ -74,7 +75,7 @@ def migrate_projects(session: nox.Session, django: str) -> None:
     extras = ["whitenoise", "django-allauth", "djangorestframework", "channels"]
     extras += ["django-debug-toolbar", "django-cors-headers", "httpx", "h2"]
     session.install("-e", ".[migrate,uvicorn,gunicorn]", f"django~={django}.0", *extras)
-    session.install("pytest", "pytest-timeout", "hypothesis")
+    session.install("pytest", "pytest-asyncio", "pytest-timeout", "hypothesis")
     session.run("pytest", "tests/migrate/test_whole_projects.py", *session.posargs)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -12,32 +11,12 @@ import asgiref.sync
 import pytest
 
 import bridge.sync
-from tests.harness.loops import RUNNERS
+from tests.harness.loops import FACTORIES, interruptible
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run each coroutine test, and each test with a ``run`` argument, on both loops."""
-    if inspect.iscoroutinefunction(metafunc.function):
-        metafunc.fixturenames.append("run")
-    if "run" in metafunc.fixturenames:
-        metafunc.parametrize("run", list(RUNNERS.values()), ids=list(RUNNERS))
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run an ``async def`` test. It fails after a minute."""
-    if not inspect.iscoroutinefunction(pyfuncitem.obj):
-        return None
-    names = pyfuncitem._fixtureinfo.argnames
-    arguments = {name: pyfuncitem.funcargs[name] for name in names}
-
-    async def main() -> None:
-        async with asyncio.timeout(60):
-            await pyfuncitem.obj(**arguments)
-
-    run: Callable[..., Any] = pyfuncitem.callspec.params["run"]  # type: ignore[assignment]  # object
-    run(main())
-    return True
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The loops that pytest-asyncio runs each coroutine test on."""
+    return {name: interruptible(factory) for name, factory in FACTORIES.items()}
 
 
 @pytest.fixture

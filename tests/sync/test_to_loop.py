@@ -22,6 +22,7 @@ from asgiref.local import Local
 
 from bridge import DeadlockError, async_to_sync, sync_to_async
 from tests.harness.builds import frees_at_once
+from tests.harness.loops import FACTORIES, RUNNERS
 
 DEADLINE_S = 30
 
@@ -289,6 +290,7 @@ def test_async_callables_cause_no_warning() -> None:
         assert async_to_sync(functools.partial(Callable().__call__, 2))() == 2
 
 
+@pytest.mark.parametrize("run", RUNNERS.values(), ids=RUNNERS)
 def test_a_loop_that_was_stopped_is_not_waited_for(run: Any) -> None:
     """asgiref #525, #545: the loop that called this thread has been closed since."""
     started = threading.Event()
@@ -315,9 +317,10 @@ def test_a_loop_that_was_stopped_is_not_waited_for(run: Any) -> None:
     assert results[0] is async_to_sync(this_loop)()
 
 
-def test_a_coroutine_moves_if_its_loop_stops_before_starting_it(run: Any) -> None:
+@pytest.mark.parametrize("new_loop", FACTORIES.values(), ids=FACTORIES)
+def test_a_coroutine_moves_if_its_loop_stops_before_starting_it(new_loop: Any) -> None:
     """asgiref #562: the posted coroutine is withdrawn and runs on the kept loop."""
-    loop = asyncio.new_event_loop()
+    loop = new_loop()
     results: list[asyncio.AbstractEventLoop] = []
     done = threading.Event()
     started = threading.Event()
