@@ -98,6 +98,13 @@ def asgiref(session: nox.Session, asgiref: str) -> None:
     session.run("pytest", "tests/sync", "tests/unit/sync", "tests/unit/threads", *session.posargs)
 
 
+@nox.session
+def plugins(session: nox.Session) -> None:
+    """Run the tests of pytest's plugins, also on trio."""
+    session.install("-e", ".[test]", "trio")
+    session.run("pytest", "tests/plugins", *session.posargs)
+
+
 @nox.session(python="3.12")
 def migrate_trees(session: nox.Session) -> None:
     """Run `bridge migrate check` on large packages and compare with the reviewed findings."""
