@@ -23,6 +23,7 @@ WITH_FREE_THREADED_WHEELS = [
     "hypercorn",
     "hypothesis",
     "libcst",
+    "nest-asyncio",
     "pytest",
     "pytest-asyncio",
     "pytest-timeout",

@@ -20,6 +20,7 @@ __all__ = [
     "ToWsgiKeywords",
     "ToWsgiOptions",
     "boolean",
+    "check_loop_factory",
     "one_of",
     "optional_callable",
     "optional_positive_number",
@@ -70,6 +71,11 @@ def optional_callable(option: str, value: object, shape: str) -> None:
     """:raises ConfigError: unless ``value`` is None or callable. ``shape`` is its signature."""
     if value is not None and not callable(value):
         raise ConfigError(option, value, f"None or a callable {shape}")
+
+
+def check_loop_factory(value: object) -> None:
+    """:raises ConfigError: unless ``value`` is None or callable."""
+    optional_callable("loop_factory", value, "() -> asyncio.AbstractEventLoop")
 
 
 def boolean(option: str, value: object) -> None:
@@ -167,7 +173,7 @@ class ToWsgiOptions:
 
     def __post_init__(self) -> None:
         one_of("lifespan", self.lifespan, ("auto", "on", "off"))
-        optional_callable("loop_factory", self.loop_factory, "() -> asyncio.AbstractEventLoop")
+        check_loop_factory(self.loop_factory)
         positive_int("body_window", self.body_window)
         positive_int("response_window", self.response_window)
         positive_number("startup_timeout_s", self.startup_timeout_s)

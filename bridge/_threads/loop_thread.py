@@ -32,6 +32,7 @@ from typing import Any, TypeVar
 
 from bridge._threads import process
 from bridge._threads.locks import GreenletMutex, RealLock, RealMutex
+from bridge._threads.loop_choice import new_loop
 from bridge._threads.loop_inbox import LoopInbox, inbox_of
 from bridge._threads.own_tasks import run_threadsafe
 from bridge._threads.real_threads import RealThread
@@ -97,7 +98,7 @@ class LoopThread(RealThread):
 
     def run(self) -> None:
         try:
-            self.loop = (self.factory or _new_loop)()
+            self.loop = (self.factory or new_loop)()
             self.inbox = inbox_of(self.loop)
         except BaseException as error:
             self._error = error
@@ -201,8 +202,8 @@ class LoopThread(RealThread):
 def acquire_loop(factory: LoopFactory | None = None) -> LoopThread:
     """The running loop of this process that ``factory`` makes. End its use with ``release()``.
 
-    :param factory: makes a new event loop; users with the same factory share a loop. None is
-        uvloop's where it is installed, else asyncio's.
+    :param factory: makes a new event loop; users with the same factory share a loop. None: see
+        :mod:`bridge._threads.loop_choice`.
     :raises DeadlockError: called on that loop's own thread.
     :raises BaseException: whatever the factory raised.
     """
@@ -216,14 +217,6 @@ def acquire_loop(factory: LoopFactory | None = None) -> LoopThread:
             _threads[factory] = thread
         thread.users += 1
     return thread
-
-
-def _new_loop() -> AbstractEventLoop:
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()
 
 
 async def _wind_down(loop: AbstractEventLoop) -> None:

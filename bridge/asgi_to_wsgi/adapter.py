@@ -23,6 +23,7 @@ from bridge._http.rules import BadRequest, LengthRequired
 from bridge._threads import process
 from bridge._threads.instances import Instances
 from bridge._threads.locks import GreenletMutex
+from bridge._threads.loop_choice import loop_choice
 from bridge.asgi_to_wsgi.loop_side import LoopSide
 from bridge.asgi_to_wsgi.request_body import RequestBody
 from bridge.asgi_to_wsgi.running_app import RunningApp
@@ -46,7 +47,7 @@ class AsgiToWsgi:
     :param lifespan: ``"auto"`` runs the app's startup and shutdown if it has them, ``"on"`` makes
         an app without them an error, ``"off"`` runs neither.
     :param loop_factory: makes the event loop; adapters with the same factory share it. By default
-        uvloop's where it is installed, else asyncio's.
+        ``BRIDGE_LOOP`` names it, or else it is uvloop's where that is installed.
     :param body_window: how many bytes of a request body the app receives at a time.
     :param response_window: how many bytes of a response the app may be ahead of the server.
     :param startup_timeout_s: how long the lifespan's startup may take, in seconds.
@@ -54,7 +55,7 @@ class AsgiToWsgi:
         before it cancels them, in seconds.
     :param task_timeout_s: how long a request may run in all, background tasks included, in seconds,
         before it is cancelled. None: without limit.
-    :raises ConfigError: an option is wrong.
+    :raises ConfigError: an option is wrong, or ``BRIDGE_LOOP``.
     """
 
     __bridge_interface__ = "wsgi"
@@ -81,6 +82,8 @@ class AsgiToWsgi:
             shutdown_timeout_s=shutdown_timeout_s,
             task_timeout_s=task_timeout_s,
         )
+        if loop_factory is None:
+            loop_choice()  # raises here, and not at the first request
         self._lock = GreenletMutex()
         self._running: RunningApp | None = None
         self._starting: RunningApp | None = None

@@ -25,6 +25,7 @@ from bridge._lifespan.shared import SharedLifespan
 from bridge._threads import process
 from bridge._threads.instances import Instances
 from bridge._threads.locks import GreenletMutex
+from bridge._threads.loop_choice import loop_choice
 from bridge.asgi_to_wsgi.adapter import AsgiToWsgi, start_adapters
 from bridge.config import ToWsgiOptions
 from bridge.dual import Universal
@@ -68,7 +69,8 @@ class Router(Universal):
         :exc:`LifespanFailed` if a mounted app did not start.
     :ivar wsgi: the PEP 3333 interface alone. The same holds for every request. A mounted WSGI app
         is called on the server's thread.
-    :raises ConfigError: a prefix, a mount or an option is wrong. Names it, and what is allowed.
+    :raises ConfigError: a prefix, a mount or an option is wrong, or ``BRIDGE_LOOP``. Names it, and
+        what is allowed.
     :raises AmbiguousApp: the interface of an app cannot be detected. Names the prefix, and how to
         choose one.
     """
@@ -84,6 +86,8 @@ class Router(Universal):
         self.plan = self._read_mounts(mounts, websocket)
         self._pools = self._make_pools()
         apps = self._mounted_apps()
+        if self.plan.asgi_apps and self.options.to_wsgi.loop_factory is None:
+            loop_choice()  # raises here, and not at the first request
         self._lifespan = SharedLifespan(
             apps,
             [_pool_app(adapter) for adapter in self._pools.values()],

@@ -20,11 +20,13 @@ from typing import Any, TypeVar
 
 from bridge._threads.context import ManagerContext
 from bridge._threads.locks import RealMutex
+from bridge.config import check_loop_factory
 from bridge.sync.calls import Call, clear_pending_cancellation
 from bridge.sync.loop_task import LoopTask, refuse_on_loop
 from bridge.sync.reserved_thread import ReservedThread
 from bridge.sync.thread_sensitive import post_thread_sensitive
 from bridge.sync.to_thread import check_executor
+from bridge.types import LoopFactory
 
 __all__ = ["enter_in_loop", "enter_in_threads"]
 
@@ -162,7 +164,7 @@ class _InThreads(AbstractAsyncContextManager[T, bool | None]):
 
 
 def enter_in_loop(
-    manager: AbstractAsyncContextManager[T],
+    manager: AbstractAsyncContextManager[T], *, loop_factory: LoopFactory | None = None
 ) -> AbstractContextManager[T, bool | None]:
     """Use an async context manager in sync code, on the loop that ``async_to_sync`` would use.
 
@@ -178,19 +180,25 @@ def enter_in_loop(
     ``async_to_sync``, ours or asgiref's, or while the thread has nothing else to do.
 
     :param manager: an async context manager, such as an HTTP client.
+    :param loop_factory: makes the loop where none called, as in :func:`async_to_sync`.
     :raises TypeError: ``manager`` is not an async context manager.
+    :raises ConfigError: ``loop_factory`` is not callable.
     :raises DeadlockError: when entered or exited: an event loop runs on this thread, or the loop of
         the manager has been stopped.
     """
+    check_loop_factory(loop_factory)
     _require(manager, "enter_in_loop", "__aenter__", "__aexit__", "a sync one needs no helper")
-    return _InLoop(manager)
+    return _InLoop(manager, loop_factory)
 
 
 class _InLoop(AbstractContextManager[T, bool | None]):
     """``_on_*`` methods run on the loop's thread."""
 
-    def __init__(self, manager: AbstractAsyncContextManager[T]) -> None:
+    def __init__(
+        self, manager: AbstractAsyncContextManager[T], loop_factory: LoopFactory | None
+    ) -> None:
         self._manager = manager
+        self._loop_factory = loop_factory
         self._task: LoopTask
         self._manager_context: ManagerContext
         self._value: T
@@ -198,7 +206,7 @@ class _InLoop(AbstractContextManager[T, bool | None]):
 
     def __enter__(self) -> T:
         refuse_on_loop()
-        self._task = LoopTask(self._on_loop())
+        self._task = LoopTask(self._on_loop(), self._loop_factory)
         self._task.register_wait()
         try:
             self._task.start()

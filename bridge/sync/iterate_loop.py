@@ -22,15 +22,18 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from bridge._threads.locks import RealMutex
-from bridge.config import positive_int
+from bridge.config import check_loop_factory, positive_int
 from bridge.sync.loop_task import LoopTask, refuse_on_loop
+from bridge.types import LoopFactory
 
 __all__ = ["iterate_in_loop"]
 
 T = TypeVar("T")
 
 
-def iterate_in_loop(iterable: AsyncIterable[T], *, window: int = 64) -> Generator[T, None, None]:
+def iterate_in_loop(
+    iterable: AsyncIterable[T], *, window: int = 64, loop_factory: LoopFactory | None = None
+) -> Generator[T, None, None]:
     """Iterate over an async iterable in sync code, on the loop that ``async_to_sync`` would use.
 
     >>> for event in bridge.iterate_in_loop(subscription):  # doctest: +SKIP
@@ -45,21 +48,25 @@ def iterate_in_loop(iterable: AsyncIterable[T], *, window: int = 64) -> Generato
 
     :param iterable: an async iterable, such as an async generator or a subscription.
     :param window: how many items the source may be ahead. A full window pauses the source.
+    :param loop_factory: makes the loop where none called, as in :func:`async_to_sync`.
     :raises TypeError: ``iterable`` is not an async iterable.
-    :raises ConfigError: ``window`` is not an int of 1 or more.
+    :raises ConfigError: ``window`` is not an int of 1 or more, or ``loop_factory`` not callable.
     :raises DeadlockError: from an iteration: an event loop runs on this thread, or the loop of the
         source has been stopped.
     """
     positive_int("window", window)
+    check_loop_factory(loop_factory)
     if not hasattr(iterable, "__aiter__"):
         hint = "; a sync one needs no helper" if hasattr(iterable, "__iter__") else ""
         raise TypeError(f"iterate_in_loop takes an async iterable, not {iterable!r}{hint}")
-    return _pumped(iterable, window)
+    return _pumped(iterable, window, loop_factory)
 
 
-def _pumped(iterable: AsyncIterable[T], window: int) -> Generator[T, None, None]:
+def _pumped(
+    iterable: AsyncIterable[T], window: int, loop_factory: LoopFactory | None
+) -> Generator[T, None, None]:
     refuse_on_loop()
-    pump = _Pump(iterable, window)
+    pump = _Pump(iterable, window, loop_factory)
     try:
         pump.start()
         while pump.wait():
@@ -71,10 +78,12 @@ def _pumped(iterable: AsyncIterable[T], window: int) -> Generator[T, None, None]
 class _Pump(Generic[T]):
     """An async iterable and the task that iterates it."""
 
-    def __init__(self, iterable: AsyncIterable[T], window: int) -> None:
+    def __init__(
+        self, iterable: AsyncIterable[T], window: int, loop_factory: LoopFactory | None
+    ) -> None:
         self._iterable = iterable
         self._window = window
-        self._task = LoopTask(self._on_loop())
+        self._task = LoopTask(self._on_loop(), loop_factory)
         # Below: used by both sides, under the lock.
         self._lock = RealMutex()
         self._buffer: deque[T] = deque()

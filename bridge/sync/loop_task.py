@@ -21,6 +21,7 @@ from asyncio import AbstractEventLoop, CancelledError, Task
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from contextvars import copy_context
+from time import monotonic
 from typing import Any
 
 from bridge._threads import process
@@ -38,12 +39,14 @@ from bridge._threads.asgiref_state import (
 )
 from bridge._threads.context import ManagerContext, adopt
 from bridge._threads.locks import GreenletMutex, RealLock
+from bridge._threads.loop_choice import loop_choice, new_loop
 from bridge._threads.loop_inbox import inbox_of
 from bridge._threads.loop_thread import LoopThread, acquire_loop, start_task
 from bridge._threads.real_threads import RealThread
 from bridge.errors import DeadlockError
 from bridge.sync.calls import Call
 from bridge.sync.waiting_thread import WaitingThread
+from bridge.types import LoopFactory
 
 __all__ = ["LoopTask", "kept_loop", "refuse_on_loop"]
 
@@ -79,6 +82,7 @@ class LoopTask:
         "_error",
         "_handled",
         "_loop",
+        "_loop_factory",
         "_new_loop_end",
         "_outer",
         "_result",
@@ -89,8 +93,9 @@ class LoopTask:
         "ended",
     )
 
-    def __init__(self, awaitable: Awaitable[Any]) -> None:
+    def __init__(self, awaitable: Awaitable[Any], loop_factory: LoopFactory | None) -> None:
         self._awaitable = awaitable
+        self._loop_factory = loop_factory
         self._outer = executor_waiting_here()
         self._waiting = WaitingThread(self._outer)
         self._context = copy_context()
@@ -118,7 +123,7 @@ class LoopTask:
         return loop is not None and self._post_to(loop)
 
     def start_on_kept_loop(self) -> None:
-        self._post_to(kept_loop())
+        self._post_to(kept_loop(self._loop_factory))
 
     def _post_to(self, loop: AbstractEventLoop) -> bool:
         self._loop = loop
@@ -141,9 +146,12 @@ class LoopTask:
     def _run_new_loop(self) -> None:
         """On the thread of the new loop."""
         try:
-            asyncio.run(self._on_new_loop())
+            factory = self._loop_factory or (new_loop if loop_choice() else None)
+            with asyncio.Runner(loop_factory=factory) as runner:
+                runner.run(self._on_new_loop())
         except BaseException as error:
             self._error = self._error or error
+            self._end_if_unstarted()
         self._waiting.notify(ended=True)
 
     # -- waiting --------------------------------------------------------------------------------
@@ -209,6 +217,8 @@ class LoopTask:
         """
         self.register_wait()
         try:
+            if self._loop is None:
+                self._end_if_unstarted()  # no loop could be made
             self.cancel()
             while not self.ended and self._loop is not None and self._loop.is_running():
                 self._waiting.run_jobs(POLL_S)
@@ -269,10 +279,14 @@ class LoopTask:
 
     def abandon(self) -> None:
         """Cancel the coroutine without waiting for it. Also from a finalizer."""
-        if self._loop is None and self._ticket.acquire(False):
-            self._on_end(None)  # it was never posted to a loop
+        if self._loop is None:
+            self._end_if_unstarted()  # it was never posted to a loop
         self.cancel()
         self._waiting.close()
+
+    def _end_if_unstarted(self) -> None:
+        if self._ticket.acquire(False):
+            self._on_end(None)
 
     def can_wait_here(self) -> bool:
         """Whether the coroutine has started, and this is the thread that started it."""
@@ -350,9 +364,8 @@ class LoopTask:
             self._new_loop_end.set_result(None)
 
     def _on_cancel(self) -> None:
-        if self._ticket.acquire(False):
-            self._on_end(None)
-        elif self._task is not None:
+        self._end_if_unstarted()
+        if self._task is not None:
             self._task.cancel()
 
     def _on_cancel_if_pending(self) -> None:
@@ -372,42 +385,47 @@ class LoopTask:
 # -- the kept loop: see ADR 3 ----------------------------------------------------------------------
 
 _lock = GreenletMutex()
-_kept: LoopThread | None = None
+_kept: dict[LoopFactory | None, LoopThread] = {}
 
 
-def kept_loop() -> AbstractEventLoop:
+def kept_loop(factory: LoopFactory | None) -> AbstractEventLoop:
     """The running loop that the process keeps for ``async_to_sync`` where no loop called.
 
     It starts at the first call, in a thread that ``to_wsgi`` shares, and stops with the process. A
     forked child starts its own. From any thread but that one.
+
+    :param factory: makes the loop; the process keeps one for each. None for the usual one.
+    :raises ConfigError: ``BRIDGE_LOOP`` is wrong.
     """
-    thread = _kept
+    thread = _kept.get(factory)
     if thread is None or not thread.is_alive():
-        thread = _start_kept_loop()
+        thread = _start_kept_loop(factory)
     return thread.loop
 
 
-def _start_kept_loop() -> LoopThread:
-    global _kept
+def _start_kept_loop(factory: LoopFactory | None) -> LoopThread:
     with _lock:
-        if _kept is None or not _kept.is_alive():
-            _kept = acquire_loop()
-        return _kept
+        thread = _kept.get(factory)
+        if thread is None or not thread.is_alive():
+            thread = _kept[factory] = acquire_loop(factory)
+        return thread
 
 
-def _stop_kept_loop() -> None:
-    """At exit: cancel what still runs on the loop and let it unwind, for a bounded time."""
-    thread = _kept
-    if thread is not None and thread.is_alive():
+def _stop_kept_loops() -> None:
+    """At exit: cancel what still runs on the loops and let it unwind, for a bounded time."""
+    alive = [thread for thread in _kept.copy().values() if thread.is_alive()]
+    for thread in alive:
         thread.release()
-        thread.join(EXIT_JOIN_S)
+    until = monotonic() + EXIT_JOIN_S
+    for thread in alive:
+        thread.join(max(until - monotonic(), 0))
 
 
-def _forget_kept_loop() -> None:
-    global _lock, _kept
+def _forget_kept_loops() -> None:
+    global _lock
     _lock = GreenletMutex()
-    _kept = None
+    _kept.clear()
 
 
-process.in_child(process.Fork.CALLS, _forget_kept_loop)
-process.at_exit(process.Exit.KEPT_LOOP, _stop_kept_loop)
+process.in_child(process.Fork.CALLS, _forget_kept_loops)
+process.at_exit(process.Exit.KEPT_LOOP, _stop_kept_loops)

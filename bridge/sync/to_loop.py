@@ -7,7 +7,7 @@ The loop is the first of these that exists; asgiref makes the same choice, excep
 
 1. with ``force_new_loop``, or inside asgiref's ``AsyncSingleThreadContext``: a new one;
 2. the loop that called this sync code, through ``sync_to_async`` or an adapter of bridge;
-3. the loop that the process keeps: see ADR 3.
+3. the loop that the process keeps: see ADR 3. With ``loop_factory``, the one that it has made.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from bridge._threads.asgiref_state import single_thread_context_executor
+from bridge.config import check_loop_factory
 from bridge.errors import DeadlockError
 from bridge.sync.loop_task import LoopTask, refuse_on_loop
 from bridge.sync.to_thread import is_async
+from bridge.types import LoopFactory
 
 __all__ = ["AsyncToSync", "async_to_sync"]
 
@@ -31,12 +33,19 @@ R = TypeVar("R")
 class AsyncToSync(Generic[P, R]):
     """What :func:`async_to_sync` returns. A sync callable, also as a method."""
 
-    def __init__(self, awaitable: Callable[P, Awaitable[R]], force_new_loop: bool = False) -> None:
+    def __init__(
+        self,
+        awaitable: Callable[P, Awaitable[R]],
+        force_new_loop: bool = False,
+        loop_factory: LoopFactory | None = None,
+    ) -> None:
+        check_loop_factory(loop_factory)
         if not (callable(awaitable) and is_async(awaitable)):
             warnings.warn("async_to_sync was passed a non-async-marked callable", stacklevel=3)
         functools.update_wrapper(self, awaitable, updated=())  # without a coroutine function's mark
         self.awaitable = awaitable
         self.force_new_loop = force_new_loop
+        self.loop_factory = loop_factory
         if hasattr(awaitable, "__self__"):
             self.__self__ = awaitable.__self__
 
@@ -48,7 +57,7 @@ class AsyncToSync(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         refuse_on_loop()
-        task = LoopTask(self.awaitable(*args, **kwargs))
+        task = LoopTask(self.awaitable(*args, **kwargs), self.loop_factory)
         task.register_wait()
         try:
             self._run(task)
@@ -78,24 +87,33 @@ class AsyncToSync(Generic[P, R]):
 
 @overload
 def async_to_sync(
-    *, force_new_loop: bool = False
+    *, force_new_loop: bool = False, loop_factory: LoopFactory | None = None
 ) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, R]]: ...
 
 
 @overload
 def async_to_sync(
-    awaitable: Callable[P, Coroutine[Any, Any, R]], *, force_new_loop: bool = False
+    awaitable: Callable[P, Coroutine[Any, Any, R]],
+    *,
+    force_new_loop: bool = False,
+    loop_factory: LoopFactory | None = None,
 ) -> Callable[P, R]: ...
 
 
 @overload
 def async_to_sync(
-    awaitable: Callable[P, Awaitable[R]], *, force_new_loop: bool = False
+    awaitable: Callable[P, Awaitable[R]],
+    *,
+    force_new_loop: bool = False,
+    loop_factory: LoopFactory | None = None,
 ) -> Callable[P, R]: ...
 
 
 def async_to_sync(
-    awaitable: Callable[P, Awaitable[R]] | None = None, *, force_new_loop: bool = False
+    awaitable: Callable[P, Awaitable[R]] | None = None,
+    *,
+    force_new_loop: bool = False,
+    loop_factory: LoopFactory | None = None,
 ) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, R]] | Callable[P, R]:
     """Make a coroutine function callable from sync code, which waits for its result.
 
@@ -119,10 +137,15 @@ def async_to_sync(
     raised when the coroutine has unwound; a second one is raised at once.
 
     :param awaitable: a coroutine function, or a callable that returns an awaitable.
-    :param force_new_loop: run each call on a new loop in a new thread, which end with the call.
+    :param force_new_loop: run each call on a new loop in a new thread, which end with the call. It
+        is asyncio's, as with asgiref, unless ``BRIDGE_LOOP`` or ``loop_factory`` makes another.
+    :param loop_factory: makes the loop where none called: the process keeps one for each factory,
+        shared with the apps behind ``to_wsgi`` with the same one. By default ``BRIDGE_LOOP`` names
+        it, or else it is uvloop's where that is installed.
+    :raises ConfigError: ``loop_factory`` is not callable; from a call: ``BRIDGE_LOOP`` is wrong.
     :raises DeadlockError: from a call: an event loop runs on the calling thread, or the loop that
         runs the coroutine has been stopped.
     """
     if awaitable is None:
-        return lambda awaitable: AsyncToSync(awaitable, force_new_loop)
-    return AsyncToSync(awaitable, force_new_loop)
+        return lambda awaitable: AsyncToSync(awaitable, force_new_loop, loop_factory)
+    return AsyncToSync(awaitable, force_new_loop, loop_factory)

@@ -472,7 +472,7 @@ def test_closing_an_iteration_on_another_thread_does_not_wait() -> None:
 
 
 def test_an_iteration_that_cannot_start_fails_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse() -> asyncio.AbstractEventLoop:
+    def refuse(factory: object) -> asyncio.AbstractEventLoop:
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(loop_task, "kept_loop", refuse)

@@ -112,4 +112,5 @@ SPEC = ServerSpec(
         "--reload": "it cannot restart itself",
     },
     ignores_lifespan=True,
+    is_only_on_asyncio=True,
 )

@@ -14,8 +14,9 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from bridge._threads.loop_choice import VARIABLE
 from bridge.cli.options import RunOptions
-from bridge.cli.servers.spec import SERVED_APP, ServerSpec, host_options
+from bridge.cli.servers.spec import SERVED_APP, ServerSpec, host_options, loop_options
 from bridge.cli.servers.variables import click_variables
 from bridge.types import AsgiApp, Message, Receive, Scope, Send
 
@@ -35,7 +36,8 @@ def _command_line(options: RunOptions) -> list[str]:
     logs += ["--access-log"] if options.logs_requests else []
     fixed = ["--interface", "asgi", "--workers", str(options.workers)]
     kill = ["--workers-kill-timeout", str(options.grace_s + KILL_AFTER_S)]
-    return [SERVED_APP, *host_options(options), *fixed, *reload, *logs, *kill]
+    loop = loop_options("--loop")
+    return [SERVED_APP, *host_options(options), *fixed, *reload, *loop, *logs, *kill]
 
 
 def _main() -> None:
@@ -159,7 +161,11 @@ SPEC = ServerSpec(
         "granian",
         "granian.cli",
         "cli",
-        {"--workers-kill-timeout": "--grace-s", "--url-path-prefix": "--root-path"},
+        {
+            "--workers-kill-timeout": "--grace-s",
+            "--url-path-prefix": "--root-path",
+            "--loop": VARIABLE,
+        },
     ),
     option_requirements={"--reload": ("watchfiles", "granian[reload]")},
     raw_logger="granian.access",

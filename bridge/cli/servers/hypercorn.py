@@ -14,7 +14,13 @@ import sys
 from types import FrameType
 
 from bridge.cli.options import RunOptions
-from bridge.cli.servers.spec import SERVED_APP, ServerSpec, access_log_options, bind_address
+from bridge.cli.servers.spec import (
+    SERVED_APP,
+    ServerSpec,
+    access_log_options,
+    bind_address,
+    loop_options,
+)
 from bridge.types import AsgiApp
 
 __all__ = ["SPEC"]
@@ -27,7 +33,8 @@ def _command_line(options: RunOptions) -> list[str]:
     logs = ["--log-level", options.log_level.value, *access_log_options(options)]
     grace = ["--graceful-timeout", str(options.grace_s)]
     bind = ["--bind", bind_address(options)]
-    return [f"asgi:{SERVED_APP}", *bind, *workers, *reload, *logs, *grace]
+    loop = loop_options("--worker-class")
+    return [f"asgi:{SERVED_APP}", *bind, *workers, *reload, *loop, *logs, *grace]
 
 
 def _make_graceful(app: AsgiApp, grace_s: float) -> AsgiApp:

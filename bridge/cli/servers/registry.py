@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import import_module
 
+from bridge._threads.loop_choice import VARIABLE, loop_choice
 from bridge.cli.options import RunOptions, UsageError
 from bridge.cli.servers.spec import ServerSpec, is_importable
 
@@ -48,7 +49,15 @@ def check_options(spec: ServerSpec, options: RunOptions) -> None:
     """Reject options that this server does not support: an option is never silently ignored.
 
     :raises UsageError: the message names the option, the server, and the servers that support it.
+    :raises ConfigError: ``BRIDGE_LOOP`` is wrong.
     """
+    choice = loop_choice()
+    if choice == "uvloop" and spec.is_only_on_asyncio:
+        able = [other.name for other in SERVERS.values() if not other.is_only_on_asyncio]
+        raise UsageError(
+            f"{VARIABLE}=uvloop: {spec.name} runs on asyncio's loop only. "
+            f"Servers that support it: {', '.join(able)}"
+        )
     for option in sorted(options.server_dependent):
         if option in spec.unsupported:
             able = [other.name for other in SERVERS.values() if option not in other.unsupported]

@@ -11,6 +11,7 @@ import runpy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from bridge._threads.loop_choice import loop_choice
 from bridge.cli.options import RunOptions
 from bridge.types import AsgiApp, Interface
 
@@ -21,6 +22,7 @@ __all__ = [
     "bind_address",
     "host_options",
     "is_importable",
+    "loop_options",
 ]
 
 SERVED_APP = "bridge.cli.served:app"
@@ -42,6 +44,7 @@ class ServerSpec:
     :ivar option_requirements: options that need another module: the module, and what to
         ``pip install`` for it.
     :ivar ignores_lifespan: whether it is an ASGI server that does not run the app's lifespan.
+    :ivar is_only_on_asyncio: whether it cannot run on uvloop's event loop.
     :ivar hides_failed_workers: whether its master exits with 0 although no worker could start.
     :ivar raw_logger: the logger with which it writes what clients have sent, with control
         characters; None if it escapes them.
@@ -63,6 +66,7 @@ class ServerSpec:
     unsupported: Mapping[str, str] = field(default_factory=dict)
     option_requirements: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     ignores_lifespan: bool = False
+    is_only_on_asyncio: bool = False
     hides_failed_workers: bool = False
     raw_logger: str | None = None
     variables: Callable[[], Mapping[str, str]] = dict
@@ -108,6 +112,12 @@ def bind_address(options: RunOptions) -> str:
         return f"unix:{options.uds}"
     host = f"[{options.host}]" if ":" in options.host else options.host
     return f"{host}:{options.port}"
+
+
+def loop_options(option: str) -> list[str]:
+    """The event loop that ``BRIDGE_LOOP`` names, as an option of the server."""
+    choice = loop_choice()
+    return [] if choice is None else [option, choice]
 
 
 def access_log_options(options: RunOptions) -> list[str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 
+from bridge._threads.loop_choice import VARIABLE
 from bridge.cli.options import RunOptions
-from bridge.cli.servers.spec import SERVED_APP, ServerSpec, host_options
+from bridge.cli.servers.spec import SERVED_APP, ServerSpec, host_options, loop_options
 from bridge.cli.servers.variables import click_variables
 
 __all__ = ["SPEC"]
@@ -19,7 +20,8 @@ def _command_line(options: RunOptions) -> list[str]:
     # uvicorn's detection treats any plain function as ASGI 2.
     fixed = ["--interface", "asgi3", "--log-level", options.log_level.value]
     grace = ["--timeout-graceful-shutdown", str(options.grace_s)]
-    return [SERVED_APP, *host_options(options), *workers, *reload, *fixed, *grace]
+    loop = loop_options("--loop")
+    return [SERVED_APP, *host_options(options), *workers, *reload, *loop, *fixed, *grace]
 
 
 def _main() -> None:
@@ -40,7 +42,7 @@ SPEC = ServerSpec(
         "uvicorn",
         "uvicorn.main",
         "main",
-        {"--timeout-graceful-shutdown": "--grace-s"},
+        {"--timeout-graceful-shutdown": "--grace-s", "--loop": VARIABLE},
     ),
     serves_in_process=lambda options: options.is_single_process,
     hides_failed_workers=True,

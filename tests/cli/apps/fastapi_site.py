@@ -41,6 +41,12 @@ async def facts(request: Request) -> dict[str, Any]:
     }
 
 
+@app.get("/loop")
+async def loop() -> dict[str, str]:
+    """The package of the event loop."""
+    return {"loop": type(asyncio.get_running_loop()).__module__.partition(".")[0]}
+
+
 @app.get("/gated/{key}")
 async def gated(key: str) -> PlainTextResponse:
     """Respond as soon as the test opens the gate."""

@@ -40,7 +40,9 @@ def to_wsgi() -> Iterator[ToWsgi]:
 def loop_users() -> int:
     """The number of users of event loop threads, without ``async_to_sync``."""
     threads = [thread for thread in threading.enumerate() if isinstance(thread, LoopThread)]
-    return sum(thread.users for thread in threads) - (loop_task._kept in threads)
+    return sum(thread.users for thread in threads) - sum(
+        thread in threads for thread in loop_task._kept.values()
+    )
 
 
 @pytest.fixture
