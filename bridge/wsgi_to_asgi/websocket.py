@@ -14,6 +14,9 @@ Rule 3. The app's end belongs to the app: only the app closes it, because one of
         accepted the WebSocket.
 Rule 4. Data that the app has written before it returns is passed on before the close.
 Rule 5. A WebSocket counts as open until its thread is free, even long after the disconnect.
+Rule 6. An app may end its WebSocket with a ``ConnectionError``, which Werkzeug's server does not
+        log: Flask-SocketIO does. Only with that class itself: ``ConnectionRefusedError`` and the
+        like come from something that the app calls.
 
 If the app answers with an ordinary response, the handshake is denied with it.
 """
@@ -248,7 +251,11 @@ class _RawWebSocket:
 
     async def _end(self, job: ThreadSide, body: bytes) -> None:
         """The app has finished: close or deny the WebSocket, unless the client has disconnected."""
-        error, job.error = job.error or self._fault, None
+        error, job.error = job.error, None
+        if type(error) is ConnectionError and self._accepted:
+            logger.debug("the app ended the WebSocket: %s", literal(error))
+            error = None
+        error = error or self._fault
         head = job.head
         try:
             if self._accepted:
@@ -315,6 +322,8 @@ class _RawWebSocket:
             self._rejected = event.status_code
         elif isinstance(event, CloseConnection):
             await self._close(event.code, event.reason or "")
+            # RFC 6455, 5.5.1: a thread of the app may wait for the reply to its close.
+            await self._write(event.response())
         elif isinstance(event, Ping) and (self._pong is None or self._pong.done()):
             # In a task: an app that sends and does not read must not stop its own messages.
             self._pong = asyncio.create_task(self._write(event.response()))
