@@ -20,6 +20,7 @@ from bridge.types import Interface
 
 __all__ = [
     "APP_ATTRIBUTES",
+    "INPUTS_WITH_AN_END",
     "OPAQUE_WRAPPERS",
     "ROUTING_KEYS",
     "ignores_root_path",
@@ -52,6 +53,10 @@ APP_ATTRIBUTES = {
     "server": "{}.server",  # Dash
 }
 """Attributes of an object that is not an app but has one: how to write the app in Python."""
+
+INPUTS_WITH_AN_END = frozenset({"twisted.web.wsgi"})
+"""The modules whose ``wsgi.input`` ends where a chunked body does, without
+``wsgi.input_terminated``. Twisted receives and decodes the whole body before it calls the app."""
 
 
 def ignores_root_path(app: object) -> bool:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from bridge._frameworks.facts import INPUTS_WITH_AN_END
 from bridge._http.header_names import KNOWN_NAMES
 from bridge._http.learning_table import LearningTable
 from bridge._http.paths import NO_PATH, is_path, normal_root, quoted
@@ -140,6 +141,8 @@ def body_length(environ: Environ) -> int | None:
         return _length(environ)
     if coding is None:
         return 0
+    if type(environ["wsgi.input"]).__module__ in INPUTS_WITH_AN_END:
+        return None
     raise LengthRequired(
         "this server does not decode chunked request bodies, so their end is unknown. "
         "Send a Content-Length"

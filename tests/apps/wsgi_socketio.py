@@ -27,7 +27,8 @@ def echo(text: str) -> None:
 def leave() -> None:
     """Close the WebSocket, not only the namespace of socket.io."""
     server = socketio.server
-    server.eio.disconnect(server.manager.eio_sid_from_sid(request.sid, "/"))
+    sid = request.sid  # type: ignore[attr-defined]  # Flask-SocketIO sets it
+    server.eio.disconnect(server.manager.eio_sid_from_sid(sid, "/"))
 
 
 @socketio.on("fail")  # type: ignore[untyped-decorator]  # no stubs
