@@ -45,6 +45,8 @@ DROP_AFTER_S = 256
 SPARE_BYTES = 1 << 20
 BIG_BYTES = 16384
 """Chunks of this size and more are not joined: copying costs more than another message."""
+PIECE_BYTES = 65536
+"""Chunks are joined to at most this size. Servers buffer a number of messages, of any size."""
 
 
 class RequestBody(io.RawIOBase):
@@ -486,6 +488,9 @@ class ResponseBody:
             piece = chunks.popleft()
         else:
             piece = b"".join([chunks.popleft() for _ in range(len(chunks))])
+            if len(piece) > PIECE_BYTES:
+                chunks.appendleft(piece[PIECE_BYTES:])
+                piece = piece[:PIECE_BYTES]
         self.waiting = len(chunks)
         return piece
 

@@ -113,18 +113,18 @@ def large_body(size: int) -> Iterator[bytes]:
 
 @route("/large/counted")
 def large_counted(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """The same. Reports the bytes produced after every MiB."""
+    """The same. Reports the bytes produced after every MiB, or after ``every`` bytes."""
     params = query(environ)
     start_response("200 OK", [("Content-Type", "application/octet-stream")])
-    return _counted(params["key"], int(params["size"]))
+    return _counted(params["key"], int(params["size"]), int(params.get("every", 1 << 20)))
 
 
-def _counted(key: str, size: int) -> Iterator[bytes]:
+def _counted(key: str, size: int, every: int) -> Iterator[bytes]:
     made = 0
     try:
         for data in large_body(size):
             made += len(data)
-            if made % (1 << 20) == 0:
+            if made % every == 0:
                 control.report(key, "made", size=made)
             yield data
     finally:

@@ -17,6 +17,7 @@ import socket
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 HOST = "127.0.0.1"
@@ -180,6 +181,20 @@ class Stream:
         if not data:
             raise EOFError("connection closed")
         self._received += data
+
+    def bytes_in_kernel(self) -> int:
+        """How much the server has handed to the kernel and this client has not read (proc(5))."""
+        ours, theirs = self.socket.getsockname()[1], self.socket.getpeername()[1]
+        found = 0
+        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+            _, local, remote, _, queues, *_ = line.split()
+            ports = tuple(int(address.partition(":")[2], 16) for address in (local, remote))
+            to_send, to_read = (int(size, 16) for size in queues.split(":"))
+            if ports == (theirs, ours):
+                found += to_send
+            elif ports == (ours, theirs):
+                found += to_read
+        return found
 
     def reset(self) -> None:
         """Close with RST instead of FIN, so that the server notices at once."""

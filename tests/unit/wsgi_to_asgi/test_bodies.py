@@ -282,6 +282,21 @@ async def test_data_that_arrives_as_a_read_gives_up_is_read() -> None:
 # -- response body ------------------------------------------------------------
 
 
+async def test_chunks_are_joined_to_pieces_of_a_limited_size() -> None:
+    """Servers buffer a number of messages, of any size."""
+    sent = [bytes([number]) * 1000 for number in range(90)]
+    body = response_body(window=10**6)
+    for chunk in sent:
+        assert body.write(chunk)
+
+    pieces = [body.take()]
+    while body.waiting:
+        pieces.append(body.take())
+
+    assert [len(piece) for piece in pieces] == [65536, 90_000 - 65536]
+    assert b"".join(pieces) == b"".join(sent)
+
+
 async def test_waiting_chunks_are_taken_together_after_one_wakeup() -> None:
     body = response_body(100)
     inbox = inbox_of(asyncio.get_running_loop())
