@@ -14,12 +14,19 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable
+from functools import partial
 
 from asgiref.sync import markcoroutinefunction
 
 from bridge.types import AsgiApp, Message, Receive, Scope, Send
 
-__all__ = ["EXIT_S", "exit_after_lifespan", "force_exit_after", "treat_sigterm_as_ctrl_c"]
+__all__ = [
+    "EXIT_S",
+    "exit_after_lifespan",
+    "force_exit_after",
+    "let_new_workers_end",
+    "treat_sigterm_as_ctrl_c",
+]
 
 EXIT_S = 5
 """Seconds that a process gets to exit after its server has stopped."""
@@ -74,3 +81,20 @@ def exit_after_lifespan(app: AsgiApp, seconds: float) -> AsgiApp:
         return (lifespan if scope["type"] == "lifespan" else app)(scope, receive, send)
 
     return markcoroutinefunction(asgi)  # not async def: that would add a coroutine to each request
+
+
+def let_new_workers_end() -> None:
+    """Let workers that this process has just forked end on SIGTERM.
+
+    Until a worker of granian or gunicorn has handlers of its own, it has those of its master. A
+    SIGTERM in that time was lost, and the master waited for the worker: granian forever, gunicorn
+    until the end of its grace period.
+    """
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=partial(_reset_signals, os.getpid()))
+
+
+def _reset_signals(master: int) -> None:
+    if os.getppid() == master:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the master receives Ctrl-C as well

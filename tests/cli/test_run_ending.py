@@ -23,7 +23,7 @@ from tests.cli.running import (
 )
 from tests.harness.control import Control
 from tests.harness.http import Aborted
-from tests.harness.servers import Server
+from tests.harness.servers import ROOT, Server
 
 pytestmark = pytest.mark.usefixtures("control")
 
@@ -115,6 +115,31 @@ def test_no_worker_is_left_behind(server: str, number: signal.Signals) -> None:
     with running(server, TARGETS["flask"], "--workers", "2") as site:
         assert len({facts(site)["pid"] for _ in range(3)} | {site.pid}) > 1
         assert stop(site, number) == 0
+        assert left_behind(site) == []
+
+
+def test_a_worker_of_gunicorn_that_has_just_been_forked_ends(
+    control: Control, key: str, tmp_path: Path
+) -> None:
+    """Its handlers are still those of the master, which lose a SIGTERM: it would go on serving."""
+    (tmp_path / "sitecustomize.py").write_text(
+        f"""
+import gunicorn.util
+from tests.harness.control import gate
+
+def name_process(title):  # gunicorn calls it in the new worker, before it sets signal handlers
+    if title.startswith("worker"):
+        gate({key!r}, "fork")
+
+gunicorn.util._setproctitle = name_process
+"""
+    )
+    control.release(key, "fork")
+    env = {"PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    args = ("--workers", "2", "--grace-s", "120")  # longer than stop() waits
+    with running("gunicorn", TARGETS["flask"], *args, env=env) as site:
+        control.expect_waiting(key, "fork")
+        assert stop(site, TERM) == 0
         assert left_behind(site) == []
 
 

@@ -18,6 +18,7 @@ from bridge._threads.loop_choice import VARIABLE
 from bridge.cli.options import RunOptions
 from bridge.cli.servers.spec import SERVED_APP, ServerSpec, host_options, loop_options
 from bridge.cli.servers.variables import click_variables
+from bridge.cli.shutdown import let_new_workers_end
 from bridge.types import AsgiApp, Message, Receive, Scope, Send
 
 __all__ = ["SPEC"]
@@ -45,22 +46,6 @@ def _main() -> None:
     from granian.cli import cli
 
     cli(auto_envvar_prefix=None)
-
-
-def _prepare_master() -> None:
-    """Let a worker that has just been forked end on SIGTERM.
-
-    Until it has handlers of its own, after the import of the app, it has those of its master. A
-    SIGTERM in that time was lost, and the master waited for that worker forever.
-    """
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=functools.partial(_reset_signals, os.getpid()))
-
-
-def _reset_signals(master: int) -> None:
-    if os.getppid() == master:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the master receives Ctrl-C as well
 
 
 def _make_graceful(app: AsgiApp, grace_s: float) -> AsgiApp:
@@ -169,6 +154,6 @@ SPEC = ServerSpec(
     ),
     option_requirements={"--reload": ("watchfiles", "granian[reload]")},
     raw_logger="granian.access",
-    prepare_master=_prepare_master,
+    prepare_master=let_new_workers_end,
     make_graceful=_make_graceful,
 )

@@ -15,6 +15,7 @@ from typing import Any
 
 from bridge.cli.options import RunOptions
 from bridge.cli.servers.spec import SERVED_APP, ServerSpec, access_log_options, bind_address
+from bridge.cli.shutdown import let_new_workers_end
 
 __all__ = ["SPEC", "post_fork", "post_worker_init", "when_ready", "worker_exit"]
 
@@ -99,5 +100,6 @@ SPEC = ServerSpec(
     command_line=_command_line,
     main=_main,
     variables=_variables,
+    prepare_master=let_new_workers_end,
     raw_logger="gunicorn.access",
 )
