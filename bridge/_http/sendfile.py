@@ -19,7 +19,7 @@ from typing import Any
 
 from bridge.types import Message
 
-__all__ = ["PATHSEND", "FileWrapper", "is_at", "plan_file"]
+__all__ = ["PATHSEND", "FileWrapper", "is_at", "plan_file", "reads_on_any_thread"]
 
 PATHSEND = "http.response.pathsend"
 ZEROCOPYSEND = "http.response.zerocopysend"
@@ -94,7 +94,7 @@ def plan_file(
     zerocopy = ZEROCOPYSEND in extensions
     if not (pathsend or zerocopy):
         return None
-    if not (type(filelike) in _PLAIN or type(getattr(filelike, "file", None)) in _PLAIN):
+    if not reads_on_any_thread(filelike):
         return None  # what it reads may differ from what the descriptor has: a GzipFile, for one
     try:
         descriptor = filelike.fileno()
@@ -122,6 +122,11 @@ def plan_file(
         "count": count if content_length is None else content_length,
         "more_body": False,
     }
+
+
+def reads_on_any_thread(filelike: Any) -> bool:
+    """Whether it is a file of the operating system, whatever wraps it."""
+    return type(filelike) in _PLAIN or type(getattr(filelike, "file", None)) in _PLAIN
 
 
 def is_at(path: str, filelike: Any) -> bool:

@@ -19,7 +19,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Unpack
 
-from bridge._frameworks.django import read_chunked_bodies
 from bridge._lifespan.many import MountedApp
 from bridge._lifespan.shared import SharedLifespan
 from bridge._threads import process
@@ -36,6 +35,7 @@ from bridge.router.options import RouterKeywords, RouterOptions
 from bridge.router.wsgi_side import WsgiSide
 from bridge.types import AsgiApp, Environ, PoolStats, StartResponse
 from bridge.wsgi_to_asgi.adapter import WsgiToAsgi
+from bridge.wsgi_to_asgi.django_streams import adapt_handlers
 
 __all__ = ["Router", "start_apps", "universal"]
 
@@ -148,7 +148,7 @@ class Router(Universal):
             if place.asgi is not None or place.wsgi is None:
                 continue
             if place.pool in pools:
-                read_chunked_bodies(place.wsgi)
+                adapt_handlers(place.wsgi)
             else:
                 pools[place.pool] = WsgiToAsgi(place.wsgi, **place.options.for_to_asgi)
         return pools

@@ -15,9 +15,9 @@ import asyncio
 import logging
 from asyncio import AbstractEventLoop, get_running_loop
 from concurrent.futures import Executor
+from time import monotonic
 from typing import TYPE_CHECKING
 
-from bridge._frameworks.django import read_chunked_bodies
 from bridge._http.answers import asgi_answer, close_websocket, send_answer
 from bridge._http.client_text import ClientText, literal
 from bridge._http.rules import OWS, BadRequest
@@ -40,8 +40,10 @@ from bridge.types import (
     WsgiApp,
 )
 from bridge.wsgi_to_asgi.bodies import ResponseBody, SendHabits
+from bridge.wsgi_to_asgi.django_streams import adapt_handlers
 from bridge.wsgi_to_asgi.loop_side import LoopSide
 from bridge.wsgi_to_asgi.request_buffer import RequestBuffer
+from bridge.wsgi_to_asgi.rest import Rests
 from bridge.wsgi_to_asgi.thread_side import ThreadSide
 
 if TYPE_CHECKING:
@@ -113,7 +115,7 @@ class WsgiToAsgi:
         websocket_threads: int = 0,
         strict: bool = False,
     ) -> None:
-        read_chunked_bodies(app)
+        adapt_handlers(app)
         self.app = app
         self.options = ToAsgiOptions(
             threads=threads,
@@ -137,6 +139,7 @@ class WsgiToAsgi:
         )
         self._send_habits = SendHabits()
         self._pool = self._make_pool()
+        self._rests = Rests(threads)
         self._buffer = RequestBuffer(
             buffer_request_bytes,
             threads=self._pool.max_threads if isinstance(self._pool, WorkerPool) else 0,
@@ -168,7 +171,7 @@ class WsgiToAsgi:
             await send_answer(send, asgi_answer(400, str(error)), logger)
             return
         response = ResponseBody(inbox, self.options.response_window, self._send_habits)
-        request = LoopSide(receive, send, inbox, response, self.options)
+        request = LoopSide(receive, send, inbox, response, self.options, self._rests)
         # Whether there is a body (RFC 9112, 6.3): else the first message may come at any time.
         announced = (
             "HTTP_TRANSFER_ENCODING" in environ
@@ -309,12 +312,13 @@ class WsgiToAsgi:
 
     async def _drain(self) -> None:
         """End our own threads after the running requests. A borrowed pool is left alone."""
+        deadline = monotonic() + self.options.shutdown_timeout_s
         if self._websockets is not None:
             await self._drain_pool(self._websockets.replace_pool())
-        if self.options.executor is not None or not isinstance(self._pool, WorkerPool):
-            return
-        pool, self._pool = self._pool, self._make_pool()  # a server may start us once more
-        await self._drain_pool(pool)
+        if self.options.executor is None and isinstance(self._pool, WorkerPool):
+            pool, self._pool = self._pool, self._make_pool()  # a server may start us once more
+            await self._drain_pool(pool)
+        await self._rests.drain(max(0.0, deadline - monotonic()))
 
     async def _drain_pool(self, pool: WorkerPool) -> None:
         _, inbox = self._bind_loop()

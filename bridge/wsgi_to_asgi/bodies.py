@@ -431,7 +431,20 @@ class ResponseBody:
         self.flush()
         self._sleep_until_room(self.window)
 
-    def _sleep_until_room(self, size: int) -> None:
+    def wait_for_room(self, size: int, timeout_s: float) -> bool:
+        """Sleep while the window is too full for a chunk, but not for longer than ``timeout_s``.
+
+        :returns: whether :meth:`write` would not sleep now.
+        """
+        if self._written - self._accepted + size <= self.window:
+            return True
+        return self._sleep_until_room(size, timeout_s)
+
+    def _sleep_until_room(self, size: int, timeout_s: float = -1) -> bool:
+        """
+        :param timeout_s: -1: no limit.
+        :returns: False after that time.
+        """
         if self._polls:
             self.flush()
         while True:
@@ -439,13 +452,18 @@ class ResponseBody:
                 ahead = self._written - self._accepted
                 # A chunk larger than the window is sent alone.
                 if self.disconnected or not ahead or ahead + size <= self.window:
-                    return
+                    return True
                 if self._sleep_lock is None:
                     self._sleep_lock = threading.Lock()
                     self._sleep_lock.acquire()
                 self._sleeping = True
                 sleep_lock = self._sleep_lock
-            sleep_lock.acquire()
+            if not sleep_lock.acquire(timeout=timeout_s):
+                with self._lock:
+                    if self._sleeping:
+                        self._sleeping = False
+                        return False
+                sleep_lock.acquire()  # released at that very moment
 
     # -- on the loop ----------------------------------------------------------------------------
 
@@ -504,6 +522,11 @@ class ResponseBody:
         with self._lock:
             self._accepted += count
             self._wake_writer()
+
+    def count(self, size: int) -> None:
+        """The loop has sent ``size`` bytes of its own, after all that the worker has written."""
+        self._written += size
+        self._accepted += size
 
     def progress(self) -> tuple[int, int]:
         """How many bytes the app has written, and how many of them the server has accepted."""

@@ -5,7 +5,8 @@ The response goes to the event loop through a
 ``ended``, ``done``.
 
 Rule 1. :meth:`ThreadSide.run` runs wholly on one worker thread: the call, the iteration and
-        ``close()``, in one copied context. The loop never touches the app or its iterable.
+        ``close()``, in one copied context. The loop never touches the app or its iterable, unless
+        the thread leaves it a ``rest``: from ``done`` on the response belongs to the loop.
 Rule 2. The worker writes its slots in the order head, chunks, ``ended``, ``error``, ``done``, and
         notifies after each step; the loop reads them in the opposite order. So if the loop sees one
         of them set, it also sees what was written before.
@@ -24,11 +25,18 @@ from contextvars import copy_context
 from time import monotonic
 from typing import Any
 
+from bridge._frameworks.django import release_connections
 from bridge._frameworks.werkzeug import wrapper_of_range
 from bridge._http.client_text import ClientText, literal
 from bridge._http.response_heads import AsgiHead, head_for_asgi
 from bridge._http.rules import too_long, too_short
-from bridge._http.sendfile import PATHSEND, FileWrapper, is_at, plan_file
+from bridge._http.sendfile import (
+    PATHSEND,
+    FileWrapper,
+    is_at,
+    plan_file,
+    reads_on_any_thread,
+)
 from bridge._threads.asgiref_state import (
     LOOP,
     rehome,
@@ -39,6 +47,8 @@ from bridge._threads.job import Job
 from bridge.errors import AppProtocolError, ClientDisconnected
 from bridge.types import Environ, Message, OptExcInfo, ResponseHeaders, Scope, WsgiApp
 from bridge.wsgi_to_asgi.bodies import ResponseBody, check_chunk
+from bridge.wsgi_to_asgi.django_streams import stream_of
+from bridge.wsgi_to_asgi.rest import FileRest, Rest
 
 __all__ = ["ThreadSide"]
 
@@ -46,6 +56,8 @@ logger = logging.getLogger("bridge.wsgi_to_asgi")
 
 FILE_BLOCK = 262144
 """How much of a file is read at a time: each block is handed over to another thread."""
+SLOW_S = 0.01
+"""A client that needs longer for a block of a file does not keep the thread."""
 
 
 class ThreadSide(Job):
@@ -56,11 +68,13 @@ class ThreadSide(Job):
     :ivar ended: the body is complete.
     :ivar error: what the app raised, or what it did wrong.
     :ivar file: instead of a body, the message that lets the server send a file.
-    :ivar done: the app has finished with this request, ``close()`` included.
+    :ivar rest: what the loop sends after the body, once ``done`` is set.
+    :ivar done: the thread has finished with this request, ``close()`` included if there is no rest.
     """
 
     __slots__ = (
         "_app",
+        "_close",
         "_cut",
         "_drops_body",
         "_environ",
@@ -76,6 +90,7 @@ class ThreadSide(Job):
         "error",
         "file",
         "head",
+        "rest",
     )
 
     def __init__(
@@ -100,6 +115,7 @@ class ThreadSide(Job):
         self.context = copy_context()
         self.head: AsgiHead | None = None
         self.file: Message | None = None
+        self.rest: Rest | None = None
         self.ended = False
         self.error: BaseException | None = None
         self.done = False
@@ -110,14 +126,22 @@ class ThreadSide(Job):
     def run(self) -> None:
         """Serve the request. On a worker thread; never raises."""
         if not self.body.disconnected:  # it may be, after the wait for a thread
-            if getattr(this_thread, LOOP, None) is not self._loop:
-                set_loop_of_this_thread(self._loop)  # for async_to_sync in the app
-            try:
-                self.context.run(self._serve)
-            except BaseException as error:  # asgiref's, on moving the context
-                self._fail(error)
+            self._run_in_context(self._serve)
         self.done = True
         self.body.flush()
+
+    def close_rest(self) -> None:
+        """Call the app's ``close()`` after the rest. On a thread; never raises."""
+        self.rest = None
+        self._run_in_context(self._close_late)
+
+    def _run_in_context(self, function: Callable[[], None]) -> None:
+        if getattr(this_thread, LOOP, None) is not self._loop:
+            set_loop_of_this_thread(self._loop)  # for async_to_sync in the app
+        try:
+            self.context.run(function)
+        except BaseException as error:  # asgiref's, on moving the context
+            self.add_error(error)
 
     def remind(self) -> None:
         """It waits for long: wake the loop, which notices a disconnect from then on."""
@@ -139,17 +163,29 @@ class ThreadSide(Job):
             result = self._app(self._environ, self.start_response)
             self._send(result)
         except BaseException as error:
-            self._fail(error)
+            self.add_error(error)
         try:
             close = getattr(result, "close", None)
+            if self.rest is not None:
+                self._close = close
+                release_connections(result)
+                return
             if close is not None:
                 if self.ended:
                     self.body.flush()  # the response does not wait for close()
                 close()
         except BaseException as error:
-            self._fail(error)
+            self.add_error(error)
 
-    def _fail(self, error: BaseException) -> None:
+    def _close_late(self) -> None:
+        if self.context:
+            rehome(self.context)
+        close, self._close = self._close, None
+        if close is not None:
+            close()
+
+    def add_error(self, error: BaseException) -> None:
+        """The app has failed. The first error is kept, another one is logged."""
         if isinstance(error, ClientDisconnected) and self.body.disconnected:
             logger.debug("the client disconnected: %s", error)
         elif self.error is None:
@@ -207,10 +243,12 @@ class ThreadSide(Job):
         else:
             length = None if self._proposed is None else self._proposed.content_length
             wrapper = wrapper_of_range(result, length)
-            if wrapper is None:
-                self._send_iterable(result)
-            else:
+            if wrapper is not None:
                 self._send_file(wrapper)
+            elif (stream := stream_of(result)) is not None:
+                self._leave_stream(stream)
+            else:
+                self._send_iterable(result)
 
     def _send_whole(self, chunks: list[bytes] | tuple[bytes, ...]) -> None:
         """The body is complete: send it in one piece, with its length."""
@@ -219,7 +257,7 @@ class ThreadSide(Job):
             whole = check_chunk(whole)
         if self.head is not None:  # write() has begun the response
             if self._emit(whole):
-                self._end()
+                self.end()
             return
         head = self._proposed or self.require_head()
         if len(whole) != head.content_length and not head.bodyless:
@@ -269,7 +307,16 @@ class ThreadSide(Job):
             elif self._drops_body and self._proposed is not None:
                 break
         if not self.body.disconnected:
-            self._end()
+            self.end()
+
+    def _leave_stream(self, stream: Rest) -> None:
+        """An async iterator: the loop iterates it, unless no byte of it is sent."""
+        self.head = self.require_head()
+        self._left = self.head.content_length
+        if self._drops_body:
+            self.ended = True
+        else:
+            self.rest = stream
 
     def _send_file(self, wrapper: FileWrapper) -> None:
         head = self.require_head()
@@ -280,13 +327,29 @@ class ThreadSide(Job):
             # PEP 3333: a file is sent up to there
             wrapper.left = head.content_length if self.head is None else self._left
             wrapper.blksize = max(wrapper.blksize, min(self.body.window, FILE_BLOCK))
-            self._send_iterable(wrapper)
+            if reads_on_any_thread(wrapper.filelike):
+                self._send_blocks(wrapper)
+            else:
+                self._send_iterable(wrapper)
             return
         self.head = head
         self.file = message
         self.ended = True
         if message["type"] != PATHSEND:
             self.body.wait_until_sent()  # keeps the file open until then
+
+    def _send_blocks(self, wrapper: FileWrapper) -> None:
+        """Send a file, and leave its rest to the loop where that is not ready for it."""
+        body = self.body
+        for block in wrapper:
+            if not body.wait_for_room(len(block), SLOW_S):
+                self.rest = FileRest(wrapper, block)
+                return
+            if not self._emit(block):
+                break
+            body.step(wait=False)
+        if not body.disconnected:
+            self.end()
 
     def _plan_file(self, wrapper: FileWrapper, length: int | None) -> Message | None:
         """The message that lets the server send the file; None if it has to be read here."""
@@ -297,7 +360,7 @@ class ThreadSide(Job):
         try:
             wrapper.close_early()  # it may delete the file, which the server may open late
         except BaseException as error:
-            self._fail(error)
+            self.add_error(error)
         if is_at(message["path"], wrapper.filelike):
             return message
         return plan_file(wrapper.filelike, length, extensions)
@@ -312,17 +375,31 @@ class ThreadSide(Job):
             self._commit(len(chunk))
         if self._drops_body:
             return False
-        left = self._left
-        if left is None:
+        if self._left is None:
             return self.body.write(chunk)
-        too_much = len(chunk) > left
-        if too_much:
-            chunk = self._cut_to(left, chunk)
-        self._left = left - len(chunk)
-        if chunk and not self.body.write(chunk):
+        fitting = self.fit(chunk)
+        if fitting and not self.body.write(fitting):
             return False
         self.ended = not self._left  # the last chunk takes the end along
-        return not too_much
+        return len(fitting) == len(chunk)
+
+    def fit(self, chunk: bytes) -> bytes:
+        """The part of the next chunk that Content-Length has room for, which is sent from now on.
+
+        :raises AppProtocolError: it is not all of it, with ``strict``.
+        """
+        left = self._left
+        if left is None:
+            return chunk
+        if len(chunk) > left:
+            chunk = self._cut_to(left, chunk)
+        self._left = left - len(chunk)
+        return chunk
+
+    @property
+    def is_full(self) -> bool:
+        """Whether as much has been sent as Content-Length says."""
+        return self._left == 0
 
     def _cut_to(self, left: int, chunk: bytes) -> bytes:
         """The part of a chunk that Content-Length has room for.
@@ -357,8 +434,11 @@ class ThreadSide(Job):
         self._left = length
         self.head = head
 
-    def _end(self) -> None:
-        """The app has nothing more to send."""
+    def end(self) -> None:
+        """The app has nothing more to send.
+
+        :raises AppProtocolError: it has sent less than its Content-Length.
+        """
         if self.head is None:
             self._commit(0)
         if self._left:

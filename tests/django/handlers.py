@@ -12,10 +12,19 @@ from django.core.handlers.wsgi import WSGIHandler
 import bridge
 from tests.django.project import app as project
 
-__all__ = ["adapted", "native_asgi", "native_wsgi", "project", "routed", "with_static_files"]
+__all__ = [
+    "adapted",
+    "adapted_on_two",
+    "native_asgi",
+    "native_wsgi",
+    "project",
+    "routed",
+    "with_static_files",
+]
 
 native_asgi = ASGIHandler()
 native_wsgi = WSGIHandler()
 adapted = bridge.to_asgi(WSGIHandler(), buffer_request_bytes=0)
+adapted_on_two = bridge.to_asgi(WSGIHandler(), threads=2)
 routed = bridge.Router({"/": WSGIHandler(), "/other": project}, buffer_request_bytes=0)
 with_static_files = bridge.to_asgi(StaticFilesHandler(WSGIHandler()), buffer_request_bytes=0)

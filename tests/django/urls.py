@@ -21,7 +21,7 @@ from django.urls.converters import IntConverter
 from django.utils.translation import gettext_lazy
 from django.views.decorators.csrf import csrf_exempt
 
-from tests.django import project
+from tests.django import project, streams
 
 async_view, sync_view = project.async_view, project.sync_view
 converted: list[str] = []
@@ -111,6 +111,7 @@ urlpatterns: list[Any] = [
     path("stream/mixed/<str:key>/", project.mixed_stream),
     path("stream/file/<str:key>/", project.async_file),
     path("stream/short/", project.short_stream),
+    path("streams/", include(streams.urls)),
     path("missing/async/", project.missing),
     path("contested/", async_view),
     *static(settings.MEDIA_URL, document_root="media"),

@@ -33,9 +33,9 @@ from bridge._http.rules import HOP_BY_HOP
 from bridge._http.silent import revealed
 from bridge.contrib.django.chain import ChainRecorder
 from bridge.contrib.django.hooks import share_context
-from bridge.sync.iterate_loop import iterate_in_loop
 from bridge.sync.iterate_threads import iterate_in_threads
 from bridge.types import Scope, TrustedEnviron
+from bridge.wsgi_to_asgi.django_streams import make_iterable
 
 __all__ = ["AsgiSide", "WsgiSide"]
 
@@ -69,10 +69,10 @@ class WsgiSide(ChainRecorder, WSGIHandler):
         super().__init__()
 
     def get_response(self, request: Any) -> Any:
-        """As in Django; an async iterator runs on the event loop, one item at a time."""
+        """As in Django; an async iterator runs on the event loop."""
         response: Any = super().get_response(request)
         if response.streaming and response.is_async:
-            response.streaming_content = iterate_in_loop(response.streaming_content, window=1)
+            make_iterable(response)
         for name in [name for name in response.headers if name.lower() in _HOP_BY_HOP]:
             del response.headers[name]
         return response
