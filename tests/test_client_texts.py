@@ -60,6 +60,7 @@ LOGGED = {
         "self.options.shutdown_timeout_s",
     },
     "wsgi_to_asgi/loop_side.py": {"error"},
+    "wsgi_to_asgi/rests.py": {"len(left)"},
     "wsgi_to_asgi/thread_side.py": {
         "error",
         "self._app",

@@ -43,7 +43,7 @@ from bridge.wsgi_to_asgi.bodies import ResponseBody, SendHabits
 from bridge.wsgi_to_asgi.django_streams import adapt_handlers
 from bridge.wsgi_to_asgi.loop_side import LoopSide
 from bridge.wsgi_to_asgi.request_buffer import RequestBuffer
-from bridge.wsgi_to_asgi.rest import Rests
+from bridge.wsgi_to_asgi.rests import Rests
 from bridge.wsgi_to_asgi.thread_side import ThreadSide
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ class WsgiToAsgi:
             await send_answer(send, asgi_answer(400, str(error)), logger)
             return
         response = ResponseBody(inbox, self.options.response_window, self._send_habits)
-        request = LoopSide(receive, send, inbox, response, self.options, self._rests)
+        request = LoopSide(receive, send, inbox, response, self.options)
         # Whether there is a body (RFC 9112, 6.3): else the first message may come at any time.
         announced = (
             "HTTP_TRANSFER_ENCODING" in environ
@@ -207,7 +207,7 @@ class WsgiToAsgi:
         except BaseException:  # cancelled, or no thread can be started
             request.drop()
             raise
-        await request.respond(job)
+        await request.respond(job, self._rests)
 
     def _leaves_body_to_app(self, environ: Environ) -> bool:
         """Whether the app runs before its client is asked for the body.

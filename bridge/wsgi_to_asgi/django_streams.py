@@ -21,7 +21,7 @@ from asgiref.sync import ThreadSensitiveContext, sync_to_async
 
 from bridge._frameworks.django import handlers_within, read_chunked_bodies
 from bridge._threads.asgiref_state import context_executors
-from bridge.wsgi_to_asgi.rest import Rests, Write
+from bridge.wsgi_to_asgi.rest import Threads, Write
 
 __all__ = ["DjangoStream", "adapt_handlers", "make_iterable", "stream_of"]
 
@@ -117,7 +117,7 @@ class DjangoStream:
         self._response = response
         self._source = source
 
-    async def send(self, write: Write, _: Rests) -> None:
+    async def send(self, write: Write, _: Threads) -> None:
         """See :class:`~bridge.wsgi_to_asgi.rest.Rest`."""
         source, make_bytes = self._source, self._response.make_bytes
         context = ThreadSensitiveContext()

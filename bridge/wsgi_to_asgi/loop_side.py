@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from bridge._http.answers import asgi_answer, send_answer
 from bridge._http.client_text import ClientText, literal
-from bridge._threads.asgiref_state import rehome
 from bridge._threads.context import adopt_changes, has_changed
 from bridge._threads.loop_inbox import LoopInbox
 from bridge.config import ToAsgiOptions
@@ -25,7 +24,8 @@ from bridge.errors import AppProtocolError, BodyTimeout, ClientDisconnected, int
 from bridge.types import Environ, Message, Receive, Scope, Send
 from bridge.wsgi_to_asgi.bodies import RequestBody, ResponseBody
 from bridge.wsgi_to_asgi.request_buffer import finish, finish_in_time
-from bridge.wsgi_to_asgi.rest import Rest, Rests, RestTask
+from bridge.wsgi_to_asgi.rest_side import send_rest
+from bridge.wsgi_to_asgi.rests import Rests, RestTask
 
 if TYPE_CHECKING:
     from bridge.wsgi_to_asgi.thread_side import ThreadSide
@@ -36,9 +36,6 @@ logger = logging.getLogger("bridge.wsgi_to_asgi")
 
 READ_BUFFER = 16384
 CANCEL_S = 1.0
-PAUSE_EVERY = 16
-"""How many chunks of an async iterator are sent before the loop runs other tasks: neither the
-iterator nor ``send`` may ever wait. uvicorn's does not after a disconnect."""
 BODY_TOO_SLOW = "The request body did not arrive in time.\n"
 
 
@@ -46,7 +43,6 @@ class LoopSide:
     """One HTTP request: feeds the app's ``wsgi.input`` and sends its response.
 
     :param response: the body of the response, which the thread side writes.
-    :param rests: sends what that leaves of it.
     """
 
     __slots__ = (
@@ -61,11 +57,9 @@ class LoopSide:
         "_received",
         "_response",
         "_rest",
-        "_rests",
         "_scope",
         "_send",
         "_started",
-        "_turn",
     )
 
     def __init__(
@@ -75,14 +69,12 @@ class LoopSide:
         inbox: LoopInbox,
         response: ResponseBody,
         options: ToAsgiOptions,
-        rests: Rests,
     ) -> None:
         self._receive = receive
         self._send = send
         self._inbox = inbox
         self._response = response
         self._options = options
-        self._rests = rests
         self._rest: RestTask | None = None
         self._listener: asyncio.Task[None] | None = None
         self._body: RequestBody | None = None  # only if it takes more than one message
@@ -91,7 +83,6 @@ class LoopSide:
         self._received = 0
         self._started = False
         self._complete = False
-        self._turn = 0
 
     # -- the request body -----------------------------------------------------------------------
 
@@ -203,9 +194,10 @@ class LoopSide:
 
     # -- the response ---------------------------------------------------------------------------
 
-    async def respond(self, job: ThreadSide) -> None:
+    async def respond(self, job: ThreadSide, rests: Rests) -> None:
         """Send the response as it is written, until the app has finished with the request.
 
+        :param rests: sends what the thread may leave of it.
         :raises Exception: whatever the app raised before its response was complete.
         """
         response = self._response
@@ -226,7 +218,7 @@ class LoopSide:
                 if not (ended or self._complete):
                     self._listen()  # it takes longer: notice a disconnect
             if job.rest is not None:
-                await self._send_rest(job, job.rest)
+                await self._send_rest(job, rests)
         except BaseException:
             self._abandon(job)  # cancelled, or the server refused what the app sent
             raise
@@ -295,7 +287,7 @@ class LoopSide:
                 if self._body is not None and self._body.stalled is not None:
                     await self.answer_timeout(self._scope, self._body.stalled)
                     return
-                await send(_start_message(job))
+                await send(job.start_message())
                 if self._body is not None and not ended:
                     self._body.response_started(response)
             if job.file is not None:
@@ -343,13 +335,14 @@ class LoopSide:
 
     # -- the rest -------------------------------------------------------------------------------
 
-    async def _send_rest(self, job: ThreadSide, rest: Rest) -> None:
+    async def _send_rest(self, job: ThreadSide, rests: Rests) -> None:
         """Send what the thread has left, and let ``close()`` be called after it.
 
         :raises CancelledError: the server has cancelled the request. The rest has ended.
         """
-        self._rest = task = self._rests.start(
-            self._run_rest(job, rest), job.context, close=job.close_rest, stop=self.disconnect
+        sending = send_rest(job, self, rests, self._options.response_window)
+        self._rest = task = rests.start(
+            sending, job.context, close=job.close_rest, stop=self.disconnect
         )
         try:
             await asyncio.wait((task.ended,))
@@ -360,49 +353,29 @@ class LoopSide:
         finally:
             self._rest = None
 
-    async def _run_rest(self, job: ThreadSide, rest: Rest) -> None:
-        """A task, in the context of the app."""
-        try:
-            if job.context:
-                rehome(job.context)
-            if self._response.disconnected or not await self._start(job):
-                return
-            await rest.send(partial(self._write, job), self._rests)
-            if not self._response.disconnected:
-                job.end()
-                if not self._complete:
-                    await self._send_next(b"", ended=True)
-        except BaseException as error:
-            if not (isinstance(error, CancelledError) and self._response.disconnected):
-                job.add_error(error)
+    @property
+    def is_over(self) -> bool:
+        """Whether the client has disconnected."""
+        return self._response.disconnected
 
-    async def _start(self, job: ThreadSide) -> bool:
-        """Send the head, if it has not been sent. An async iterator may take long for the body.
+    async def start(self, head: Message) -> bool:
+        """Send the head, if it has not been sent: an async iterator may take long for the body.
 
         :returns: whether the body is wanted.
         """
         if not self._started:
             self._started = True
-            if not await self._send_or_disconnect(_start_message(job)):
+            if not await self._send_or_disconnect(head):
                 return False
             if self._body is not None:
                 self._body.response_started(self._response)
-        return True
+        return not self.is_over
 
-    async def _write(self, job: ThreadSide, chunk: bytes) -> bool:
-        """Send a chunk, up to Content-Length. False: no more is wanted."""
-        self._turn += 1
-        if not self._turn % PAUSE_EVERY:
-            await asyncio.sleep(0)
-        fitting = job.fit(chunk)
-        window = self._options.response_window
-        for offset in range(0, len(fitting), window):
-            ended = job.is_full and offset + window >= len(fitting)
-            if not await self._send_next(fitting[offset : offset + window], ended=ended):
-                return False
-        return len(fitting) == len(chunk) and not self._response.disconnected
+    async def send_body(self, body: bytes, *, ended: bool) -> bool:
+        """Send a part of the body, which follows what the thread has written.
 
-    async def _send_next(self, body: bytes, *, ended: bool) -> bool:
+        :returns: whether more is wanted.
+        """
         message = {"type": "http.response.body", "body": body, "more_body": not ended}
         if not await self._send_or_disconnect(message):
             return False
@@ -416,7 +389,7 @@ class LoopSide:
         except OSError as error:  # ASGI HTTP spec, "Disconnected Client": send() may raise it
             logger.debug("send() raised: %r", error)
             self.disconnect()
-        return not self._response.disconnected
+        return not self.is_over
 
     def _publish(self) -> None:
         """Let the app see the context variables that ``send`` has set."""
@@ -446,8 +419,3 @@ class LoopSide:
                 raise error
         finally:
             del error  # its traceback holds this frame
-
-
-def _start_message(job: ThreadSide) -> Message:
-    head = job.head or job.require_head()
-    return {"type": "http.response.start", "status": head.status, "headers": head.headers}

@@ -126,21 +126,22 @@ class ThreadSide(Job):
     def run(self) -> None:
         """Serve the request. On a worker thread; never raises."""
         if not self.body.disconnected:  # it may be, after the wait for a thread
-            self._run_in_context(self._serve)
+            if getattr(this_thread, LOOP, None) is not self._loop:
+                set_loop_of_this_thread(self._loop)  # for async_to_sync in the app
+            try:
+                self.context.run(self._serve)
+            except BaseException as error:  # asgiref's, on moving the context
+                self.add_error(error)
         self.done = True
         self.body.flush()
 
     def close_rest(self) -> None:
         """Call the app's ``close()`` after the rest. On a thread; never raises."""
         self.rest = None
-        self._run_in_context(self._close_late)
-
-    def _run_in_context(self, function: Callable[[], None]) -> None:
-        if getattr(this_thread, LOOP, None) is not self._loop:
-            set_loop_of_this_thread(self._loop)  # for async_to_sync in the app
+        set_loop_of_this_thread(self._loop)
         try:
-            self.context.run(function)
-        except BaseException as error:  # asgiref's, on moving the context
+            self.context.run(self._close_late)
+        except BaseException as error:
             self.add_error(error)
 
     def remind(self) -> None:
@@ -444,6 +445,11 @@ class ThreadSide(Job):
         if self._left:
             raise too_short(self._left)
         self.ended = True
+
+    def start_message(self) -> Message:
+        """What begins the response."""
+        head = self.head or self.require_head()
+        return {"type": "http.response.start", "status": head.status, "headers": head.headers}
 
     def require_head(self) -> AsgiHead:
         """The head that the app has set.

@@ -18,6 +18,7 @@ from bridge.errors import ServerProtocolError
 from bridge.types import AsgiApp, Environ, Message, StartResponse
 from bridge.wsgi_to_asgi.bodies import BIG_BYTES, ResponseBody
 from bridge.wsgi_to_asgi.loop_side import LoopSide
+from bridge.wsgi_to_asgi.rests import Rests
 from bridge.wsgi_to_asgi.thread_side import ThreadSide
 from tests.harness.asgi import http_scope
 from tests.harness.builds import frees_at_once
@@ -314,7 +315,7 @@ async def test_an_end_during_a_poll_is_not_lost(
     thread_side.start_response("200 OK", [])
     thread_side.write(b"one")
     async with asyncio.timeout(DEADLINE_S):
-        await loop_side.respond(thread_side)
+        await loop_side.respond(thread_side, Rests(1))
     assert [message.get("more_body") for message in sent] == [None, True, False]
 
 
@@ -339,7 +340,7 @@ async def test_only_small_waiting_chunks_are_joined(size: int, pieces: int) -> N
         thread_side.write(letter * size)
     thread_side.ended = thread_side.done = True
     async with asyncio.timeout(DEADLINE_S):
-        await loop_side.respond(thread_side)
+        await loop_side.respond(thread_side, Rests(1))
 
     bodies = sent[1:]
     assert b"".join(body["body"] for body in bodies) == b"a" * size + b"b" * size + b"c" * size
