@@ -57,9 +57,9 @@ def make_iterable(response: Any) -> None:
 def stream_of(result: Any) -> DjangoStream | None:
     """What the event loop sends of a response; None if that is not an async iterator of Django's.
 
-    :param result: what the app has returned.
+    :param result: what the app has returned, if that has a ``streaming`` that is true.
     """
-    if not getattr(result, "streaming", False) or "django.http.response" not in sys.modules:
+    if "django.http.response" not in sys.modules:
         return None
     from django.http.response import StreamingHttpResponse
 

@@ -92,6 +92,7 @@ class ThreadSide(Job):
         "head",
         "rest",
     )
+    _close: Callable[[], object] | None  # of a response that has a rest
 
     def __init__(
         self,
@@ -167,11 +168,11 @@ class ThreadSide(Job):
             self.add_error(error)
         try:
             close = getattr(result, "close", None)
-            if self.rest is not None:
-                self._close = close
-                release_connections(result)
-                return
             if close is not None:
+                if self.rest is not None:
+                    self._close = close
+                    release_connections(result)
+                    return
                 if self.ended:
                     self.body.flush()  # the response does not wait for close()
                 close()
@@ -246,8 +247,8 @@ class ThreadSide(Job):
             wrapper = wrapper_of_range(result, length)
             if wrapper is not None:
                 self._send_file(wrapper)
-            elif (stream := stream_of(result)) is not None:
-                self._leave_stream(stream)
+            elif getattr(result, "streaming", False) and (stream := stream_of(result)):
+                self._send_stream(stream)
             else:
                 self._send_iterable(result)
 
@@ -310,14 +311,19 @@ class ThreadSide(Job):
         if not self.body.disconnected:
             self.end()
 
-    def _leave_stream(self, stream: Rest) -> None:
+    def _leave(self, rest: Rest) -> None:
+        """The loop sends the rest, and calls :meth:`close_rest` after it."""
+        self._close = None
+        self.rest = rest
+
+    def _send_stream(self, stream: Rest) -> None:
         """An async iterator: the loop iterates it, unless no byte of it is sent."""
         self.head = self.require_head()
         self._left = self.head.content_length
         if self._drops_body:
             self.ended = True
         else:
-            self.rest = stream
+            self._leave(stream)
 
     def _send_file(self, wrapper: FileWrapper) -> None:
         head = self.require_head()
@@ -344,7 +350,7 @@ class ThreadSide(Job):
         body = self.body
         for block in wrapper:
             if not body.wait_for_room(len(block), SLOW_S):
-                self.rest = FileRest(wrapper, block)
+                self._leave(FileRest(wrapper, block))
                 return
             if not self._emit(block):
                 break

@@ -5,6 +5,7 @@ What a stream sees is compared with Django's own ASGI handler, and with bridge's
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from tests.harness.control import Control
 from tests.harness.http import Aborted, Exchange
 
 THREADS = 2
+MANY = 1000
 HERE = "tests.django.streams"
 HANDLERS = "tests.django.handlers"
 
@@ -78,6 +80,39 @@ def test_streams_take_no_thread(site: LiveServer, key: str) -> None:
 
     site.client.fetch("GET", f"/streams/open/{key}/")
     assert [each.read().body for each in streams] == [b"last;"] * len(streams)
+    assert running(site, key) == 0
+
+
+@pytest.fixture
+def descriptors() -> Iterator[None]:
+    """Room for the test's sockets, and for the server's."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = 2 * MANY + 500
+    if hard not in (resource.RLIM_INFINITY,) and hard < needed:
+        pytest.skip(f"needs {needed} descriptors; this process may have {hard}")
+    if soft < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_thousand_streams_and_pages_meanwhile(
+    descriptors: None, project: Projects, key: str
+) -> None:
+    site = project(SYNC_ONLY, {"threads": 4})
+    threads = ask(site, f"/streams/count/{key}/")["threads"]
+    streams = [stream(site, "quiet", key) for _ in range(MANY)]
+    assert {each.chunk() for each in streams} == {b"first;"}
+
+    for _ in range(20):
+        seen = ask(site, f"/streams/count/{key}/")
+        assert seen["running"] == MANY
+        assert seen["threads"] - threads < 4
+
+    for each in streams[::2]:
+        each.disconnect()
+    site.client.fetch("GET", f"/streams/open/{key}/")
+    assert [each.read().body for each in streams[1::2]] == [b"last;"] * (MANY // 2)
     assert running(site, key) == 0
 
 
