@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextvars import ContextVar
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -204,12 +203,9 @@ async def wrapped(request: HttpRequest, key: str) -> StreamingHttpResponse:
 
 
 def file(request: HttpRequest, key: str) -> FileResponse:
-    """A file of the size that the client has asked for."""
-    name = Path(request.headers["x-folder"]) / key
-    name.write_bytes(bytes(range(256)) * (int(request.headers["x-length"]) // 256))
-    if "x-query" in request.headers:
-        query()
-    response = FileResponse(open(name, "rb"), content_type="text/plain")  # noqa: SIM115
+    """A file that the client names."""
+    query()
+    response = FileResponse(open(request.headers["x-file"], "rb"))  # noqa: SIM115
     report_close(response, key)
     return response
 

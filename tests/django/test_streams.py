@@ -5,6 +5,7 @@ What a stream sees is compared with Django's own ASGI handler, and with bridge's
 
 from __future__ import annotations
 
+import random
 import resource
 from collections.abc import Iterator
 from pathlib import Path
@@ -256,6 +257,27 @@ def test_the_connection_of_a_view_is_closed_before_its_stream_begins(
     query, _ = control.expect(key, "query", count=2)
     assert first["thread"] == view["in_view"] != query["on"]
     assert first["at"] < query["at"]
+
+
+@on(*OURS)
+def test_slow_clients_of_a_file_take_no_thread(
+    site: LiveServer, control: Control, key: str, tmp_path: Path
+) -> None:
+    """Nor does the file keep the database connection of the view."""
+    content = random.Random(1).randbytes(2**24)  # more than the sockets of a connection buffer
+    (tmp_path / "file").write_bytes(content)
+    clients = [stream(site, "file", key, file=str(tmp_path / "file")) for _ in range(3 * THREADS)]
+    for each in clients:
+        assert each.head().status == 200
+
+    assert running(site, key) == 0  # a page is answered
+    control.expect(key, "disconnected", count=len(clients))
+    assert control.reports(key, "closed") == []
+
+    clients.pop().disconnect()
+    assert all(each.read().body == content for each in clients)
+    closed = control.expect(key, "closed", count=len(clients) + 1)
+    assert {each["in_context"] for each in closed} == {True}
 
 
 @on("hybrid", "to_asgi", "native")
