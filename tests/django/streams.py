@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextvars import ContextVar
 from functools import partial
 from typing import Any
@@ -21,6 +21,8 @@ from django.db import connections
 from django.http import FileResponse, HttpRequest, JsonResponse, StreamingHttpResponse
 from django.urls import path
 from django.utils.decorators import sync_and_async_middleware
+from django.views import View
+from django.views.decorators.cache import never_cache
 
 from tests.harness.control import report
 
@@ -210,7 +212,59 @@ def file(request: HttpRequest, key: str) -> FileResponse:
     return response
 
 
+def listen() -> Iterator[str]:
+    yield "data: 1\n\n"
+
+
+def module_events(request: HttpRequest) -> StreamingHttpResponse:
+    """Holds a thread."""
+    return StreamingHttpResponse(listen(), content_type="text/event-stream")
+
+
+@never_cache
+def nested_events(request: HttpRequest) -> StreamingHttpResponse:
+    """Holds a thread."""
+
+    def events() -> Iterator[str]:
+        yield "data: 1\n\n"
+
+    headers = {"X-Accel-Buffering": "no"}
+    return StreamingHttpResponse(
+        events(), content_type="text/event-stream; charset=utf-8", headers=headers
+    )
+
+
+class ClassEvents(View):
+    """Holds a thread."""
+
+    def get(self, request: HttpRequest) -> StreamingHttpResponse:
+        return StreamingHttpResponse(self.events(), content_type="text/event-stream")
+
+    def events(self) -> Iterator[str]:
+        yield "data: 1\n\n"
+
+
+def export(request: HttpRequest) -> StreamingHttpResponse:
+    """A sync generator, but no events."""
+    return StreamingHttpResponse(listen(), content_type="text/csv")
+
+
+async def async_events(request: HttpRequest) -> StreamingHttpResponse:
+    """Holds no thread."""
+    count = sum(each for each in range(3))
+
+    async def events() -> AsyncIterator[str]:
+        yield f"data: {count}\n\n"
+
+    return StreamingHttpResponse(events(), content_type="text/event-stream")
+
+
 urls = [
+    path("events/module/", module_events),
+    path("events/nested/", nested_events),
+    path("events/class/", ClassEvents.as_view()),
+    path("events/async/", async_events),
+    path("export/", export),
     path("count/<str:key>/", count),
     path("open/<str:key>/", open_door),
     path("held/<str:key>/", held),

@@ -6,6 +6,7 @@ What a stream sees is compared with Django's own ASGI handler, and with bridge's
 from __future__ import annotations
 
 import random
+import re
 import resource
 from collections.abc import Iterator
 from pathlib import Path
@@ -315,6 +316,14 @@ def test_a_sync_generator_around_async_content_fails_as_under_django(
 
     assert stream(site, "wrapped", key).read().status == 500
     assert "'async_generator' object is not iterable" in site.log()
+
+
+def test_views_that_hold_a_thread_are_named_at_start_up(site: LiveServer) -> None:
+    site.client.fetch("GET", "/sync/")
+    log = site.server.log()
+
+    named = re.findall(rf"each client of {HERE}\.(\w+) holds one of {THREADS} worker threads", log)
+    assert named == ["module_events", "nested_events", "ClassEvents"]
 
 
 @pytest.fixture

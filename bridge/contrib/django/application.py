@@ -19,6 +19,7 @@ from functools import cached_property
 from typing import Any, Unpack, cast
 
 from django.conf import settings
+from django.urls import URLResolver
 
 from bridge._http.paths import below_root, normal_root, with_root
 from bridge._http.rules import BadRequest
@@ -28,6 +29,7 @@ from bridge.contrib.django.chain import why_not_async
 from bridge.contrib.django.choice import Choice
 from bridge.contrib.django.handlers import AsgiSide, WsgiSide
 from bridge.contrib.django.hops import thread_hops
+from bridge.contrib.django.thread_holders import sync_event_streams
 from bridge.dual import Universal
 from bridge.router.asgi_side import refuse_websockets
 from bridge.router.mounts import AnyApp, Mounts, Plan
@@ -108,7 +110,8 @@ class DjangoHandlers(Universal):
         if not self.adapter.options.websocket_threads:
             self._websockets = refuse_websockets(NO_WEBSOCKET_APP, logger)
         self._asgi_side: AsgiSide | None = None
-        self._choice = Choice(self._can_run_async)
+        self._choice = Choice(self._can_run_async, self._name_thread_holders)
+        self._thread_holders: set[str] = set()
         self._script_name: str | None = settings.FORCE_SCRIPT_NAME
         if settings.DEBUG:
             self._log_hops()
@@ -174,6 +177,18 @@ class DjangoHandlers(Universal):
         if reason is not None:
             logger.info("async views run from worker threads: %s", reason)
         return reason
+
+    def _name_thread_holders(self, resolver: URLResolver) -> None:
+        for view in sync_event_streams(resolver):
+            if view not in self._thread_holders:
+                self._thread_holders.add(view)
+                logger.warning(
+                    "each client of %s holds one of %d worker threads for as long as it listens: "
+                    "the events come from a sync generator. Use an async generator, which holds "
+                    "none",
+                    view,
+                    self.adapter.options.threads,
+                )
 
     def _log_hops(self) -> None:
         links = self._wsgi_side.links()

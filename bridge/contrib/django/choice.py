@@ -47,11 +47,15 @@ class Choice:
 
     :param on_async: called when async views have been found. Returns whether they can run on the
         event loop.
+    :param on_walked: called with the project's URLconf once it has been walked, on that thread.
     :ivar any_async: whether any path can make :meth:`wants_asgi` return True.
     """
 
-    def __init__(self, on_async: Callable[[], bool]) -> None:
+    def __init__(
+        self, on_async: Callable[[], bool], on_walked: Callable[[URLResolver], None]
+    ) -> None:
         self._on_async = on_async
+        self._on_walked = on_walked
         self._urlconf: str | None = None
         self._resolver: URLResolver | None = None
         self._has_walked = False
@@ -130,6 +134,8 @@ class Choice:
             with mount_point_unknown():  # URLconfs contain static(settings.MEDIA_URL, ...)
                 trees = {} if resolver is None else {urlconf: walk(resolver)}
             self._use(trees)
+            if resolver is not None:
+                self._on_walked(resolver)
         except Exception:
             logger.exception("cannot walk the URLconf: all views run from worker threads")
         finally:
