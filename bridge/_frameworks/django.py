@@ -44,18 +44,13 @@ def read_chunked_bodies(app: object) -> None:
             handler.request_class = StreamedRequest
 
 
-def release_connections(result: object) -> None:
-    """Close the database connections of this thread that Django would close after the request.
+def release_connections() -> None:
+    """Close the database connections of this thread that Django would close after a request.
 
     Called when the thread goes on to other work before the response is closed, on another thread.
-
-    :param result: what the app has returned. Without effect if it is not Django's.
+    Without effect if Django is not imported.
     """
-    if "django.http.response" not in sys.modules:
-        return
-    from django.db import close_old_connections
-    from django.http.response import HttpResponseBase
+    if "django.db" in sys.modules:
+        from django.db import close_old_connections
 
-    response = getattr(getattr(result, "close", None), "__self__", None)
-    if isinstance(response, HttpResponseBase):  # itself, or the one that a file belongs to
         close_old_connections()

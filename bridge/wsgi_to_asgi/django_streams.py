@@ -5,7 +5,7 @@ server, what the event loop sends of it; on a WSGI server, an iterator that runs
 one item at a time. Django itself collects all items before it sends the first one.
 
 An ASGI server gets the response as the view's middleware has left it. If a WSGI middleware has
-wrapped it, it is iterated on the thread, as on a WSGI server.
+wrapped it, it is iterated on the thread, as on a WSGI server; Sentry's wrapper is looked through.
 
 Imports nothing of Django unless the app has imported it.
 """
@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
 from asgiref.sync import ThreadSensitiveContext, sync_to_async
 
-from bridge._frameworks.django import handlers_within, read_chunked_bodies
+from bridge._frameworks.django import handlers_within, read_chunked_bodies, release_connections
+from bridge._frameworks.sentry import as_sentry_does, response_within
 from bridge._threads.asgiref_state import context_executors
 from bridge.wsgi_to_asgi.rest import Threads, Write
 
@@ -57,18 +59,21 @@ def make_iterable(response: Any) -> None:
 def stream_of(result: Any) -> DjangoStream | None:
     """What the event loop sends of a response; None if that is not an async iterator of Django's.
 
-    :param result: what the app has returned, if that has a ``streaming`` that is true.
+    :param result: what the app has returned. It has a ``streaming`` that is true, or may be
+        Sentry's.
     """
     if "django.http.response" not in sys.modules:
         return None
     from django.http.response import StreamingHttpResponse
 
-    if not isinstance(result, StreamingHttpResponse):
+    response = result if hasattr(result, "streaming") else response_within(result)
+    if not isinstance(response, StreamingHttpResponse):
         return None
-    content = getattr(result, "_iterator", None)
+    around = nullcontext() if response is result else as_sentry_does(result)
+    content = getattr(response, "_iterator", None)
     if type(content) is _AsyncContent:
-        return DjangoStream(result, content.source)
-    return DjangoStream(result, _content_of(result)) if result.is_async else None
+        return DjangoStream(response, content.source, around)
+    return DjangoStream(response, _content_of(response), around) if response.is_async else None
 
 
 def _content_of(response: Any) -> AsyncIterator[Any]:
@@ -111,27 +116,42 @@ class DjangoStream:
 
     Its thread-sensitive sync code, such as the ORM's, runs on a thread of its own, which ends with
     it. So do the database connections of that thread: no other request could use them.
+
+    :param around: entered for as long as it runs.
     """
 
-    def __init__(self, response: Any, source: AsyncIterator[Any]) -> None:
+    def __init__(
+        self, response: Any, source: AsyncIterator[Any], around: AbstractContextManager[None]
+    ) -> None:
         self._response = response
         self._source = source
+        self._around = around
+
+    def leave_thread(self) -> None:
+        """See :class:`~bridge.wsgi_to_asgi.rest.Rest`."""
+        release_connections()
 
     async def send(self, write: Write, _: Threads) -> None:
         """See :class:`~bridge.wsgi_to_asgi.rest.Rest`."""
-        source, make_bytes = self._source, self._response.make_bytes
         context = ThreadSensitiveContext()
         async with context:
             try:
-                async for part in source:
-                    if not await write(make_bytes(part)):
-                        break
+                with self._around:
+                    await self._send_parts(write)
             finally:
-                close = getattr(source, "aclose", None)
-                if close is not None:
-                    await close()
                 if context in context_executors:
                     await sync_to_async(_close_connections)()
+
+    async def _send_parts(self, write: Write) -> None:
+        source, make_bytes = self._source, self._response.make_bytes
+        try:
+            async for part in source:
+                if not await write(make_bytes(part)):
+                    break
+        finally:
+            close = getattr(source, "aclose", None)
+            if close is not None:
+                await close()
 
 
 def _close_connections() -> None:

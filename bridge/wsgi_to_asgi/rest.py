@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Protocol, TypeVar
 
+from bridge._frameworks.django import release_connections
 from bridge._http.sendfile import FileWrapper
 
 __all__ = ["FileRest", "Rest", "Threads", "Write"]
@@ -32,6 +33,9 @@ class Threads(Protocol):
 class Rest(Protocol):
     """What is left of a response."""
 
+    def leave_thread(self) -> None:
+        """Release what belongs to the worker thread. On it, in the context of the app."""
+
     async def send(self, write: Write, threads: Threads) -> None:
         """Send it, and release what it holds. On the event loop, in the context of the app."""
 
@@ -46,6 +50,10 @@ class FileRest:
     def __init__(self, wrapper: FileWrapper, block: bytes) -> None:
         self._wrapper = wrapper
         self._block = block
+
+    def leave_thread(self) -> None:
+        """See :class:`Rest`. The file may belong to a response of Django's."""
+        release_connections()
 
     async def send(self, write: Write, threads: Threads) -> None:
         """See :class:`Rest`."""

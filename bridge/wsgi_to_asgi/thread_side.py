@@ -25,7 +25,7 @@ from contextvars import copy_context
 from time import monotonic
 from typing import Any
 
-from bridge._frameworks.django import release_connections
+from bridge._frameworks.sentry import WRAPPER
 from bridge._frameworks.werkzeug import wrapper_of_range
 from bridge._http.client_text import ClientText, literal
 from bridge._http.response_heads import AsgiHead, head_for_asgi
@@ -171,7 +171,7 @@ class ThreadSide(Job):
             if close is not None:
                 if self.rest is not None:
                     self._close = close
-                    release_connections(result)
+                    self.rest.leave_thread()
                     return
                 if self.ended:
                     self.body.flush()  # the response does not wait for close()
@@ -247,8 +247,12 @@ class ThreadSide(Job):
             wrapper = wrapper_of_range(result, length)
             if wrapper is not None:
                 self._send_file(wrapper)
-            elif getattr(result, "streaming", False) and (stream := stream_of(result)):
-                self._send_stream(stream)
+            elif getattr(result, "streaming", False) or kind.__name__ == WRAPPER:
+                stream = stream_of(result)
+                if stream is None:
+                    self._send_iterable(result)
+                else:
+                    self._send_stream(stream)
             else:
                 self._send_iterable(result)
 

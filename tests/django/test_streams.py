@@ -342,3 +342,28 @@ def test_sigterm_cancels_streams(graceful: LiveServer, control: Control, key: st
     assert ended.exit_code in (0, -15)
     for name in ("ended", "closed", "finished"):
         assert len(control.reports(key, name)) == len(streams)
+
+
+@pytest.fixture
+def with_sentry(project: Projects) -> LiveServer:
+    """Sentry wraps each response of Django's WSGI handler."""
+    pytest.importorskip("sentry_sdk", reason="installed by nox -s django")
+    return project(SYNC_ONLY, {"threads": 1}, target="tests.django.sentry:app")
+
+
+def test_streams_take_no_thread_with_sentry(with_sentry: LiveServer, key: str) -> None:
+    streams = [stream(with_sentry, "quiet", key) for _ in range(3)]
+    assert {each.chunk() for each in streams} == {b"first;"}
+
+    assert running(with_sentry, key) == len(streams)
+
+
+def test_sentry_gets_the_error_of_a_stream_once(
+    with_sentry: LiveServer, control: Control, key: str
+) -> None:
+    with pytest.raises(Aborted):
+        stream(with_sentry, "failing", key).read()
+
+    control.expect(key, "closed")
+    [event] = control.expect(key, "event")
+    assert event["errors"] == ["the tide is out"]
