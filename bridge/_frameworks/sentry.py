@@ -29,8 +29,10 @@ def as_sentry_does(wrapper: Any) -> Iterator[None]:
 
     On the event loop, in the context of the request.
     """
-    import sentry_sdk
-    from sentry_sdk.scope import use_isolation_scope
+    import sentry_sdk  # type: ignore[import-not-found,unused-ignore]  # the app has it
+    from sentry_sdk.scope import (  # type: ignore[import-not-found,unused-ignore]
+        use_isolation_scope,
+    )
 
     with use_isolation_scope(wrapper._scope):
         try:

@@ -94,7 +94,7 @@ def plan_file(
     zerocopy = ZEROCOPYSEND in extensions
     if not (pathsend or zerocopy):
         return None
-    if not reads_on_any_thread(filelike):
+    if not _is_plain(filelike):
         return None  # what it reads may differ from what the descriptor has: a GzipFile, for one
     try:
         descriptor = filelike.fileno()
@@ -125,7 +125,16 @@ def plan_file(
 
 
 def reads_on_any_thread(filelike: Any) -> bool:
-    """Whether it is a file of the operating system, whatever wraps it."""
+    """Whether it is a file on a disk: a read belongs to no thread, and does not wait for others."""
+    if not _is_plain(filelike):
+        return False
+    try:
+        return stat.S_ISREG(os.fstat(filelike.fileno()).st_mode)
+    except (AttributeError, OSError, ValueError, TypeError):
+        return False  # closed, for one
+
+
+def _is_plain(filelike: Any) -> bool:
     return type(filelike) in _PLAIN or type(getattr(filelike, "file", None)) in _PLAIN
 
 

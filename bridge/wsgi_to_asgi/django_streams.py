@@ -59,17 +59,18 @@ def make_iterable(response: Any) -> None:
 def stream_of(result: Any) -> DjangoStream | None:
     """What the event loop sends of a response; None if that is not an async iterator of Django's.
 
-    :param result: what the app has returned. It has a ``streaming`` that is true, or may be
-        Sentry's.
+    :param result: what the app has returned: an object whose class has a ``streaming`` that is
+        true, or is named as Sentry's.
     """
     if "django.http.response" not in sys.modules:
         return None
     from django.http.response import StreamingHttpResponse
 
-    response = result if hasattr(result, "streaming") else response_within(result)
+    is_bare = isinstance(result, StreamingHttpResponse)
+    response = result if is_bare else response_within(result)
     if not isinstance(response, StreamingHttpResponse):
         return None
-    around = nullcontext() if response is result else as_sentry_does(result)
+    around = nullcontext() if is_bare else as_sentry_does(result)
     content = getattr(response, "_iterator", None)
     if type(content) is _AsyncContent:
         return DjangoStream(response, content.source, around)

@@ -247,7 +247,7 @@ class ThreadSide(Job):
             wrapper = wrapper_of_range(result, length)
             if wrapper is not None:
                 self._send_file(wrapper)
-            elif getattr(result, "streaming", False) or kind.__name__ == WRAPPER:
+            elif getattr(kind, "streaming", False) or kind.__name__ == WRAPPER:
                 stream = stream_of(result)
                 if stream is None:
                     self._send_iterable(result)
@@ -338,10 +338,7 @@ class ThreadSide(Job):
             # PEP 3333: a file is sent up to there
             wrapper.left = head.content_length if self.head is None else self._left
             wrapper.blksize = max(wrapper.blksize, min(self.body.window, FILE_BLOCK))
-            if reads_on_any_thread(wrapper.filelike):
-                self._send_blocks(wrapper)
-            else:
-                self._send_iterable(wrapper)
+            self._send_blocks(wrapper)
             return
         self.head = head
         self.file = message
@@ -353,7 +350,8 @@ class ThreadSide(Job):
         """Send a file, and leave its rest to the loop where that is not ready for it."""
         body = self.body
         for block in wrapper:
-            if not body.wait_for_room(len(block), SLOW_S):
+            is_slow = not body.wait_for_room(len(block), SLOW_S)
+            if is_slow and reads_on_any_thread(wrapper.filelike):
                 self._leave(FileRest(wrapper, block))
                 return
             if not self._emit(block):

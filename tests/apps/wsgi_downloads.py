@@ -7,6 +7,7 @@ bytes; ``/django/download`` sends all of it. ``/django/deleted`` and ``/deleted`
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections.abc import Iterable
@@ -91,4 +92,4 @@ def wsgi(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     return response
 
 
-app = bridge.to_asgi(wsgi)
+app = bridge.to_asgi(wsgi, **json.loads(os.environ.get("BRIDGE_TEST_OPTIONS", "{}")))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import sentry_sdk
-from sentry_sdk.integrations.django import DjangoIntegration
+import sentry_sdk  # type: ignore[import-not-found,unused-ignore]  # of nox -s django
+from sentry_sdk.integrations.django import (  # type: ignore[import-not-found,unused-ignore]
+    DjangoIntegration,
+)
 
 from tests.harness.control import report
 

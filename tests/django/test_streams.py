@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import django
 import pytest
 
 from tests.conftest import LiveServer
@@ -38,6 +39,8 @@ PROJECTS: dict[str, tuple[dict[str, Any], str]] = {
     "hybrid-async-side": (BOTH, TARGET),
     "native": (SYNC_ONLY, f"{HANDLERS}:native_asgi"),
 }
+CANCELLING = [name for name in PROJECTS if name != "native" or django.VERSION >= (5, 0)]
+"""Django 4.2 lets a stream run on without its client."""
 OURS = ["hybrid", "to_asgi"]
 NO_THREAD = [*OURS, "hybrid-mixed", "hybrid-async-side"]
 
@@ -155,7 +158,7 @@ def test_close_and_request_finished_run_once_in_the_same_context(
     assert len(control.reports(key, "finished")) == len(control.reports(key, "closed")) == 1
 
 
-@on(*PROJECTS)
+@on(*CANCELLING)
 def test_a_disconnect_cancels_a_stream_that_waits(
     site: LiveServer, control: Control, key: str
 ) -> None:
@@ -281,7 +284,7 @@ def test_slow_clients_of_a_file_take_no_thread(
     assert {each["in_context"] for each in closed} == {True}
 
 
-@on("hybrid", "to_asgi", "native")
+@on(*(name for name in CANCELLING if name in ("hybrid", "to_asgi", "native")))
 @pytest.mark.parametrize("coding", ["gzip", "identity"])
 def test_middleware_that_wraps_async_content_is_streamed(
     project: Projects, site: LiveServer, control: Control, key: str, coding: str
@@ -322,7 +325,7 @@ def test_views_that_hold_a_thread_are_named_at_start_up(site: LiveServer) -> Non
     site.client.fetch("GET", "/sync/")
     log = site.server.log()
 
-    named = re.findall(rf"each client of {HERE}\.(\w+) holds one of {THREADS} worker threads", log)
+    named = re.findall(rf"each client of {HERE}\.(\w+) holds a thread .* have {THREADS}:", log)
     assert named == ["module_events", "nested_events", "ClassEvents"]
 
 

@@ -183,9 +183,8 @@ class DjangoHandlers(Universal):
             if view not in self._thread_holders:
                 self._thread_holders.add(view)
                 logger.warning(
-                    "each client of %s holds one of %d worker threads for as long as it listens: "
-                    "the events come from a sync generator. Use an async generator, which holds "
-                    "none",
+                    "each client of %s holds a thread for as long as it listens, and sync views "
+                    "have %d: its events come from a sync generator. An async one holds none",
                     view,
                     self.adapter.options.threads,
                 )

@@ -3,7 +3,8 @@
 Input: an environ, on a worker thread, or a scope, on the event loop. Output: Django's response.
 
 :class:`WsgiSide`
-    streams what an async iterator yields (Django collects all of it first), reads request bodies
+    streams what an async iterator yields (Django collects all of it first), on an ASGI server
+    without a thread: see :mod:`bridge.wsgi_to_asgi.django_streams`. It reads request bodies
     without a Content-Length, sets ``request.scope``, and removes hop-by-hop headers, which PEP 3333
     forbids. Django's ASGI handler accepts them.
 :class:`AsgiSide`

@@ -5,13 +5,17 @@ inside of it runs, as M204 describes for the project's own middleware. This one 
 running project. Its code belongs to the package: a newer release may be async-capable, or the
 package may have another middleware for ASGI.
 
+With `bridge` a sync view needs one thread, as under WSGI. An async view holds one, too, until the
+middleware has returned its response; from then on a stream of it takes none.
+
 Before::
 
     MIDDLEWARE = ["whitenoise.middleware.WhiteNoiseMiddleware", ...]  # sync-only
 
 After::
 
-    # no change needed with bridge: sync views run where sync middleware runs
+    # no change needed with bridge: sync views run where sync middleware runs, and the event loop
+    # sends what an async generator yields
     from bridge.contrib.django import get_asgi_application
 """
 
@@ -53,6 +57,6 @@ class SyncOnlyThirdParty(Rule):
                     "under Django's ASGI handler each request holds a thread while "
                     f"{fact.path} and everything inside of it runs: it is sync-only",
                     "look for a newer release of its package, or use bridge, which runs sync "
-                    "requests as WSGI does",
+                    "requests as WSGI does and streams async generators without a thread",
                     source=Source.RUNTIME,
                 )

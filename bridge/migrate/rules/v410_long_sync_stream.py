@@ -2,7 +2,8 @@
 
 With `bridge` and 40 threads, the 41st client of the stream stops every sync view: a stream holds a
 worker thread as long as its client stays connected. The same happens under gunicorn, unnoticed
-while there are few clients. An async generator holds no thread. Django's own ASGI handler never
+while there are few clients. An async generator holds no thread on an ASGI server, also behind
+middleware that is sync-only. Django's own ASGI handler never
 answers a request for a stream that never ends (V401). Events that end at some time, such as the
 words of a language model, are a warning.
 
