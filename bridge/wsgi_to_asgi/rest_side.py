@@ -16,7 +16,7 @@ from bridge._threads.asgiref_state import rehome
 from bridge.types import Message
 from bridge.wsgi_to_asgi.rest import Rest, Threads
 
-__all__ = ["send_rest"]
+__all__ = ["PAUSE_EVERY", "send_rest"]
 
 PAUSE_EVERY = 16
 """How many chunks are sent before the loop runs other tasks: neither the iterator nor ``send`` need

@@ -30,6 +30,25 @@ def test_every_kind_of_request_is_served(each: LiveServer, control: Control, key
         assert stream.body == b"0;1;2;"
 
 
+@pytest.mark.parametrize("server", ASGI)
+def test_async_streams_take_no_thread_behind_sync_only_middleware(
+    project: Projects, control: Control, key: str, server: str
+) -> None:
+    """And a disconnect cancels each, so that it is closed."""
+    site = project(
+        {"MIDDLEWARE": ["tests.django.streams.keyed_sync"]}, {"threads": 1}, server=server
+    )
+    held = [site.client.open("GET", f"/streams/held/{key}/") for _ in range(3)]
+    assert {each.chunk() for each in held} == {b"first;"}
+
+    assert ask(site, "/sync/")["kind"] == "sync"
+
+    for each in held:
+        each.disconnect()
+    assert {each["error"] for each in control.expect(key, "raised", 3)} == {"CancelledError"}
+    assert {each["in_context"] for each in control.expect(key, "closed", 3)} == {True}
+
+
 @pytest.mark.parametrize("server", ["gunicorn-gthread", "waitress"])
 def test_a_wsgi_server_serves_the_same_object(
     project: Projects, control: Control, key: str, server: str

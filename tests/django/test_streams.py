@@ -174,7 +174,7 @@ def test_a_disconnect_cancels_a_stream_that_waits(
     assert len(control.reports(key, "ended")) == 1
 
 
-@on(*OURS)
+@on(*OURS, "hybrid-async-side")
 def test_a_client_that_does_not_read_pauses_a_stream(
     site: LiveServer, control: Control, key: str
 ) -> None:

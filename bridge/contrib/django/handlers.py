@@ -19,7 +19,8 @@ Both report the URLconf that a middleware has set.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from functools import partial
 from typing import Any
 
@@ -37,6 +38,7 @@ from bridge.contrib.django.hooks import share_context
 from bridge.sync.iterate_threads import iterate_in_threads
 from bridge.types import Scope, TrustedEnviron
 from bridge.wsgi_to_asgi.django_streams import make_iterable
+from bridge.wsgi_to_asgi.rest_side import PAUSE_EVERY
 
 __all__ = ["AsgiSide", "WsgiSide"]
 
@@ -118,9 +120,13 @@ class AsgiSide(ChainRecorder, ASGIHandler):
     async def get_response_async(self, request: Any) -> Any:
         """As in Django; a sync iterator runs where the request's other sync code runs."""
         response: Any = await super().get_response_async(request)
-        if response.streaming and not response.is_async:
-            content = iterate_in_threads(response.streaming_content, window=STREAM_WINDOW)
-            response.streaming_content = content
+        if response.streaming:
+            content = response.streaming_content
+            response.streaming_content = (
+                _in_turns(content)
+                if response.is_async
+                else iterate_in_threads(content, window=STREAM_WINDOW)
+            )
         return response
 
     def resolve_request(self, request: Any) -> Any:
@@ -128,6 +134,20 @@ class AsgiSide(ChainRecorder, ASGIHandler):
         match = super().resolve_request(request)
         _report(request, self._on_urlconf)
         return match
+
+
+async def _in_turns(content: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
+    """The same items. The loop runs other tasks in between, even if nothing else waits.
+
+    uvicorn's ``send`` does not wait after a disconnect: an iterator that never waits either would
+    block the loop for ever.
+    """
+    turns = 0
+    async for item in content:
+        yield item
+        turns += 1
+        if not turns % PAUSE_EVERY:
+            await asyncio.sleep(0)
 
 
 def _make_request(
