@@ -7,7 +7,7 @@ on the event loop.
 from __future__ import annotations
 
 import asyncio
-from asyncio import CancelledError, Future
+from asyncio import Future
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Protocol, TypeVar
@@ -41,7 +41,7 @@ class Rest(Protocol):
 
 
 class FileRest:
-    """The blocks of a file that any thread may read. Each one is read by itself.
+    """The blocks of a file that any thread may read: one while the one before is sent.
 
     :param wrapper: the file, from its next block on.
     :param block: one that has been read already.
@@ -58,10 +58,14 @@ class FileRest:
     async def send(self, write: Write, threads: Threads) -> None:
         """See :class:`Rest`."""
         block, self._block = self._block, b""
-        while block and await write(block):
-            reading = threads.call(partial(next, self._wrapper, b""))
-            try:
+        reading: Future[bytes] | None = None
+        try:
+            while block:
+                reading = threads.call(partial(next, self._wrapper, b""))  # during the write
+                if not await write(block):
+                    break
                 block = await asyncio.shield(reading)
-            except CancelledError:
+        finally:
+            if reading is not None:
                 await asyncio.wait((reading,))  # the file is closed next
-                raise
+                reading.exception()
