@@ -64,7 +64,7 @@ async def send_rest(job: Response, channel: Channel, threads: Threads, window: i
     try:
         if job.context:
             rehome(job.context)
-        if job.rest is None or not await channel.start(job.start_message()):
+        if job.rest is None or channel.is_over or not await channel.start(job.start_message()):
             return
         await job.rest.send(writer.write, threads)
         if not channel.is_over:

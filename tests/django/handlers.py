@@ -19,6 +19,7 @@ __all__ = [
     "native_wsgi",
     "project",
     "routed",
+    "routed_on_two",
     "with_static_files",
 ]
 
@@ -26,5 +27,6 @@ native_asgi = ASGIHandler()
 native_wsgi = WSGIHandler()
 adapted = bridge.to_asgi(WSGIHandler(), buffer_request_bytes=0)
 adapted_on_two = bridge.to_asgi(WSGIHandler(), threads=2)
+routed_on_two = bridge.Router({"/other": adapted_on_two, "/": WSGIHandler()}, threads=2)
 routed = bridge.Router({"/": WSGIHandler(), "/other": project}, buffer_request_bytes=0)
 with_static_files = bridge.to_asgi(StaticFilesHandler(WSGIHandler()), buffer_request_bytes=0)

@@ -64,6 +64,19 @@ def test_a_wsgi_server_serves_the_same_object(
     assert exchange.read().body == b"1;2;"
 
 
+def test_djangos_wsgi_app_streams_async_iterators_on_a_wsgi_server(
+    project: Projects, control: Control, key: str
+) -> None:
+    """In a Router. Django alone collects all items before it sends the first."""
+    site = project(server="gunicorn-gthread", target="tests.django.handlers:routed")
+
+    exchange = site.client.open("GET", f"/stream/async/{key}/")
+    control.release(key, "chunk")
+    assert exchange.chunk() == b"0;"
+    control.open(key, "chunk")
+    assert exchange.read().body == b"1;2;"
+
+
 @pytest.mark.parametrize("fields", [[], [("transfer-encoding", "chunked")]], ids=["no", "chunked"])
 @pytest.mark.parametrize(
     "server", ["gunicorn-gthread", "gunicorn-sync", "waitress", "granian-wsgi"]

@@ -36,13 +36,14 @@ PROJECTS: dict[str, tuple[dict[str, Any], str]] = {
     "hybrid": (SYNC_ONLY, TARGET),
     "hybrid-mixed": (MIXED, TARGET),
     "to_asgi": (SYNC_ONLY, f"{HANDLERS}:adapted_on_two"),
+    "Router": (SYNC_ONLY, f"{HANDLERS}:routed_on_two"),
     "hybrid-async-side": (BOTH, TARGET),
     "native": (SYNC_ONLY, f"{HANDLERS}:native_asgi"),
 }
 CANCELLING = [name for name in PROJECTS if name != "native" or django.VERSION >= (5, 0)]
 """Django 4.2 lets a stream run on without its client."""
 OURS = ["hybrid", "to_asgi"]
-NO_THREAD = [*OURS, "hybrid-mixed", "hybrid-async-side"]
+NO_THREAD = [*OURS, "hybrid-mixed", "Router", "hybrid-async-side"]
 
 
 @pytest.fixture

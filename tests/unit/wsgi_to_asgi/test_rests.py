@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import threading
+import weakref
 from asyncio import CancelledError
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -22,10 +24,15 @@ from bridge.wsgi_to_asgi.rest import Rest, Threads, Write
 from bridge.wsgi_to_asgi.rest_side import PAUSE_EVERY, send_rest
 from bridge.wsgi_to_asgi.rests import Rests
 from tests.harness.asgi import http_scope
+from tests.harness.builds import frees_at_once
 from tests.unit.wsgi_to_asgi.test_adapter import DEADLINE_S, Lifespan, get
 
 SIZE = 2**20
 user: contextvars.ContextVar[str] = contextvars.ContextVar("user", default="nobody")
+
+
+class Marker:
+    pass
 
 
 class Site:
@@ -35,6 +42,7 @@ class Site:
         self.path = folder / "file"
         self.path.write_bytes(bytes(SIZE))
         self.closed: list[tuple[str, str]] = []
+        self.freed: list[str] = []
         self.app = WsgiToAsgi(self, **options)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -42,6 +50,9 @@ class Site:
         start_response("200 OK", [("Content-Type", "text/plain")])
         wrapper: Any = environ["wsgi.file_wrapper"](self.path.open("rb"))
         close = wrapper.close
+        environ["test.marker"] = marker = Marker()
+        weakref.finalize(marker, self.freed.append, "environ")
+        weakref.finalize(wrapper, self.freed.append, "file")
 
         def close_and_note() -> None:
             thread = threading.current_thread().name.rstrip("0123456789")
@@ -117,6 +128,25 @@ async def test_a_slow_client_of_a_file_gets_all_of_it(tmp_path: Path, rests: lis
 
     assert client.received == SIZE
     assert ("/ann", "bridge-rest-") in site.closed
+
+
+@frees_at_once
+async def test_it_is_freed_without_garbage_collection(tmp_path: Path, rests: list[Any]) -> None:
+    site = Site(tmp_path)
+    gc.collect()
+    gc.disable()
+    try:
+        client = await slow_client(site, "/ann", rests)
+        rests.clear()
+        client.reads.set()
+        await asyncio.wait_for(client.task, DEADLINE_S)
+        del client
+        async with asyncio.timeout(DEADLINE_S):
+            while len(site.freed) < 2:  # the thread frees its call after it has notified the loop
+                await asyncio.sleep(0)
+    finally:
+        gc.enable()
+    assert len(site.app._rests) == 0
 
 
 async def test_a_server_that_cancels_waits_for_close(tmp_path: Path, rests: list[Any]) -> None:
