@@ -287,7 +287,7 @@ class LoopSide:
                 if self._body is not None and self._body.stalled is not None:
                     await self.answer_timeout(self._scope, self._body.stalled)
                     return
-                await send(job.start_message())
+                await send(_start_message(job))
                 if self._body is not None and not ended:
                     self._body.response_started(response)
             if job.file is not None:
@@ -340,7 +340,8 @@ class LoopSide:
 
         :raises CancelledError: the server has cancelled the request. The rest has ended.
         """
-        sending = send_rest(job, self, rests, self._options.response_window)
+        window = self._options.response_window
+        sending = send_rest(job, _start_message(job), self, rests, window)
         self._rest = task = rests.start(
             sending, job.context, close=job.close_rest, stop=self.disconnect
         )
@@ -419,3 +420,8 @@ class LoopSide:
                 raise error
         finally:
             del error  # its traceback holds this frame
+
+
+def _start_message(job: ThreadSide) -> Message:
+    head = job.head or job.require_head()
+    return {"type": "http.response.start", "status": head.status, "headers": head.headers}

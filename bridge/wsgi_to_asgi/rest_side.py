@@ -29,8 +29,6 @@ class Response(Protocol):
     context: Context
     rest: Rest | None
 
-    def start_message(self) -> Message: ...
-
     def fit(self, chunk: bytes) -> bytes: ...
 
     @property
@@ -55,16 +53,19 @@ class Channel(Protocol):
     async def send_body(self, body: bytes, *, ended: bool) -> bool: ...
 
 
-async def send_rest(job: Response, channel: Channel, threads: Threads, window: int) -> None:
+async def send_rest(
+    job: Response, head: Message, channel: Channel, threads: Threads, window: int
+) -> None:
     """Send the rest that ``job`` has left. What it raises becomes the error of the job.
 
+    :param head: the message that begins the response.
     :param window: how many bytes are sent at once.
     """
     writer = _Writer(job, channel, window)
     try:
         if job.context:
             rehome(job.context)
-        if job.rest is None or channel.is_over or not await channel.start(job.start_message()):
+        if job.rest is None or channel.is_over or not await channel.start(head):
             return
         await job.rest.send(writer.write, threads)
         if not channel.is_over:

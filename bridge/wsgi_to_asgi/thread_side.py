@@ -454,11 +454,6 @@ class ThreadSide(Job):
             raise too_short(self._left)
         self.ended = True
 
-    def start_message(self) -> Message:
-        """What begins the response."""
-        head = self.head or self.require_head()
-        return {"type": "http.response.start", "status": head.status, "headers": head.headers}
-
     def require_head(self) -> AsgiHead:
         """The head that the app has set.
 

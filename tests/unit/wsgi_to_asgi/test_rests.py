@@ -228,9 +228,6 @@ async def test_the_loop_runs_while_neither_the_iterator_nor_send_waits() -> None
         is_full = False
         errors: list[BaseException] = []  # noqa: RUF012
 
-        def start_message(self) -> Message:
-            return {}
-
         def fit(self, chunk: bytes) -> bytes:
             return chunk
 
@@ -259,7 +256,7 @@ async def test_the_loop_runs_while_neither_the_iterator_nor_send_waits() -> None
 
     beside = asyncio.ensure_future(other())
     sent = Sent()
-    await send_rest(Left(), sent, Rests(1), 100)
+    await send_rest(Left(), {}, sent, Rests(1), 100)
     beside.cancel()
 
     assert (sent.count, Left.errors) == (chunks + 1, [])
