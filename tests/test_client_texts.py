@@ -47,6 +47,7 @@ LOGGED = {
         "reason",
         "self.adapter.options.threads",
         "thread_hops((link.describe() for link in links))",
+        "view",
     },
     "contrib/django/choice.py": {"MAX_URLCONFS"},
     "contrib/django/routes.py": {"resolver.urlconf_name"},
@@ -160,6 +161,7 @@ IN_MESSAGES = {
     "contrib/django/__init__.py": {"error", "error.name", "module"},
     "contrib/django/application.py": {"self._websocket", "settings.SETTINGS_MODULE"},
     "contrib/django/chain.py": {"link.name", "reason"},
+    "contrib/django/thread_holders.py": {"view.__module__", "view.__qualname__"},
     "router/asgi_side.py": {"app_name(place.app)", "at"},
     "router/mounts.py": {
         "app_name(app)",
