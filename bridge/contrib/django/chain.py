@@ -7,6 +7,7 @@ the thread that makes the handler.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -92,5 +93,24 @@ def _reasons(link: Link) -> Iterator[str]:
         yield "trusts REMOTE_USER, which a client can send as a header under ASGI"
     elif overrides_call(factory):
         yield "overrides __call__ with a sync function"
-    elif isinstance(link.made, MiddlewareMixin) and not hasattr(link.made, "async_mode"):
+    elif isinstance(link.made, MiddlewareMixin) and _forgets_super(link.made):
         yield "does not call super().__init__(), so its hooks would not run"
+
+
+_SETS_ASYNC_MODE = "async_mode" in MiddlewareMixin._async_check.__code__.co_names  # type: ignore[attr-defined,unused-ignore]
+"""Whether this release of Django leaves a trace of ``MiddlewareMixin.__init__``: 4.2 does not."""
+
+
+def _forgets_super(middleware: MiddlewareMixin) -> bool:
+    """Whether ``MiddlewareMixin.__init__`` has not run; without a trace, as the code looks."""
+    if _SETS_ASYNC_MODE:
+        return not hasattr(middleware, "async_mode")
+    classes = type(middleware).__mro__
+    own = classes[: classes.index(MiddlewareMixin)]
+    inits = [vars(each)["__init__"] for each in own if "__init__" in vars(each)]
+    return not all({"super", "MiddlewareMixin"} & {*_names(each)} for each in inits)
+
+
+def _names(function: Any) -> tuple[str, ...]:
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return () if code is None else code.co_names
