@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import django
 from django.core.handlers.base import BaseHandler
 from django.utils.deprecation import MiddlewareMixin
 from django.utils.module_loading import import_string
@@ -97,8 +98,8 @@ def _reasons(link: Link) -> Iterator[str]:
         yield "does not call super().__init__(), so its hooks would not run"
 
 
-_SETS_ASYNC_MODE = "async_mode" in MiddlewareMixin._async_check.__code__.co_names  # type: ignore[attr-defined,unused-ignore]
-"""Whether this release of Django leaves a trace of ``MiddlewareMixin.__init__``: 4.2 does not."""
+_SETS_ASYNC_MODE = django.VERSION >= (5, 1)
+"""Whether ``MiddlewareMixin.__init__`` leaves a trace in this release of Django."""
 
 
 def _forgets_super(middleware: MiddlewareMixin) -> bool:
