@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from tests.harness import every_line  # noqa: F401 (imported for its effect, in this process)
 from tests.harness.control import VARIABLE, Control
 from tests.harness.http import Client, Http1Client
 from tests.harness.http2 import Http2Client

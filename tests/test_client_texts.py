@@ -25,9 +25,11 @@ LOGGED = {
     "_lifespan/many.py": {"error", "later"},
     "_lifespan/runner.py": {"app_name(self._app)", "error", "self._late_failure"},
     "_lifespan/shared.py": {"error"},
+    "_repeated_log.py": {"*args", "message"},  # those of the calls of its methods
     "_threads/loop_thread.py": {"STALL_S", "error", "self.stack()", "task"},
-    "_threads/pool.py": {"', '.join(running)", "EXIT_JOIN_S", "others", "pool.name", "self.name"},
+    "_threads/pool.py": {"', '.join(running)", "EXIT_JOIN_S", "pool.name"},
     "_threads/process.py": {"stage.name"},
+    "_threads/thread_supply.py": {"pool", "threads"},
     "asgi_to_wsgi/loop_side.py": {"kind", "self._app.name"},
     "asgi_to_wsgi/outcome.py": {"error", "name", "outcome.timed_out_s", "when"},
     "asgi_to_wsgi/request_body.py": {"error"},

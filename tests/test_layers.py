@@ -16,7 +16,7 @@ import bridge
 PACKAGE = Path(bridge.__file__).parent
 
 LAYERS: list[tuple[str, set[str]]] = [
-    ("ground", {"_installation", "_version", "errors", "types", "config", "dual"}),
+    ("ground", {"_installation", "_repeated_log", "_version", "errors", "types", "config", "dual"}),
     ("pure", {"_http", "_frameworks", "interface"}),
     ("threads", {"_threads"}),
     ("lifespan", {"_lifespan"}),

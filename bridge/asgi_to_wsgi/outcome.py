@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from bridge._http.client_text import literal
 from bridge._http.messages import HTTP_RESPONSE, State
+from bridge._repeated_log import RepeatedLog
 from bridge.asgi_to_wsgi.client_watch import client_disconnected
 from bridge.errors import (
     AppProtocolError,
@@ -24,6 +25,7 @@ from bridge.types import Environ
 __all__ = ["CutByShutdown", "Outcome", "error_for_server", "log_error", "raised_to_server"]
 
 logger = logging.getLogger("bridge.asgi_to_wsgi")
+repeated = RepeatedLog(logger)
 
 MAX_CAUSES = 20
 
@@ -83,7 +85,7 @@ def log_error(error: BaseException, outcome: Outcome) -> None:
     name = outcome.name
     if isinstance(error, CancelledError):
         if outcome.timed_out_s is not None:
-            logger.warning("%s was cancelled after task_timeout_s=%g", name, outcome.timed_out_s)
+            repeated.warning("%s was cancelled after task_timeout_s=%g", name, outcome.timed_out_s)
     elif outcome.disconnected and _comes_from_disconnect(error):
         logger.debug("%s: the client disconnected: %r", name, error)
     else:

@@ -42,6 +42,7 @@ from typing import TYPE_CHECKING, Any
 
 from bridge._http.client_text import literal
 from bridge._http.sendfile import FileWrapper
+from bridge._repeated_log import RepeatedLog
 from bridge._threads.context import ContextOverlay
 from bridge.asgi_to_wsgi.client_watch import watch_client
 from bridge.asgi_to_wsgi.outcome import CutByShutdown, raised_to_server
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
 __all__ = ["POLL_S", "ThreadSide", "sets_nothing"]
 
 logger = logging.getLogger("bridge.asgi_to_wsgi")
+repeated = RepeatedLog(logger)
 
 POLL_S = 1.0
 """How often a thread with nothing to send checks that the loop runs and the client is there."""
@@ -304,7 +306,7 @@ class ThreadSide:
             body = self._loop_side.body
             if body is not None and body.error is not None:  # Rule 7
                 error, body.error = body.error, None
-                logger.warning("%s: reading wsgi.input raised %s", self._app.name, literal(error))
+                repeated.warning("%s: reading wsgi.input raised %s", self._app.name, literal(error))
 
     def _run_last_jobs(self, jobs: SyncJobs) -> None:
         """Run the sync code of the step that completes the response, too.

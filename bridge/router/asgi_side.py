@@ -34,6 +34,7 @@ from bridge._http.paths import NO_PATH, below, below_root, include_root_path, is
 from bridge._lifespan.many import AppState
 from bridge._lifespan.runner import app_name
 from bridge._lifespan.shared import SharedLifespan
+from bridge._repeated_log import RepeatedLog
 from bridge.errors import ServerProtocolError
 from bridge.router.mounts import Place, Plan, identity
 from bridge.router.options import RouterOptions
@@ -259,10 +260,11 @@ def refuse_websockets(reason: str, log: logging.Logger) -> AsgiApp:
 
     :param reason: for the log: why, and what to do about it.
     """
+    repeated = RepeatedLog(log)
 
     async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
-        log.warning("refused the WebSocket %s: %s", ClientText(scope["path"]), reason)
+        repeated.warning("refused the WebSocket %s: %s", ClientText(scope["path"]), reason)
         await send(close_websocket("not a WebSocket"))
 
     return refuse

@@ -52,6 +52,7 @@ from bridge._http.client_text import ClientText, literal
 from bridge._http.response_heads import check_websocket_headers
 from bridge._http.rules import BadRequest, is_token
 from bridge._http.scope_to_environ import EnvironBuilder
+from bridge._repeated_log import RepeatedLog
 from bridge._threads.context import adopt_changes
 from bridge._threads.job import JobWithEnd
 from bridge._threads.loop_inbox import LoopInbox
@@ -64,6 +65,7 @@ from bridge.wsgi_to_asgi.thread_side import ThreadSide
 __all__ = ["RawWebSockets"]
 
 logger = logging.getLogger("bridge.wsgi_to_asgi")
+repeated = RepeatedLog(logger)
 
 Post: TypeAlias = Callable[[ThreadSide, AbstractEventLoop, LoopInbox], None]
 
@@ -101,7 +103,9 @@ class RawWebSockets:
         self._slots = _Slots()
 
     def _make_pool(self) -> WorkerPool:
-        return WorkerPool(self._threads, backlog=self._threads, name="bridge-websocket")
+        return WorkerPool(
+            self._threads, backlog=self._threads, wait_target_s=None, name="bridge-websocket"
+        )
 
     def replace_pool(self) -> WorkerPool:
         """Make a new pool, in case the server starts the app again.
@@ -129,7 +133,7 @@ class RawWebSockets:
         if (await receive())["type"] != "websocket.connect":
             return
         if self._slots.taken >= self._threads:
-            logger.warning(
+            repeated.warning(
                 "503 for the WebSocket %s: all %d websocket_threads are in use",
                 ClientText(scope["path"]),
                 self._slots.taken,
@@ -142,7 +146,7 @@ class RawWebSockets:
         except BadRequest as error:
             await _deny(scope, send, 400, [], str(error).encode())
         except PoolClosed as error:
-            logger.warning("503 for the WebSocket %s: %s", ClientText(scope["path"]), error)
+            repeated.warning("503 for the WebSocket %s: %s", ClientText(scope["path"]), error)
             await _deny(scope, send, 503, [], b"")
 
     def _post(self, job: ThreadSide, loop: AbstractEventLoop, inbox: LoopInbox) -> None:

@@ -21,6 +21,7 @@ from tests.apps import (
     asgi_files,  # noqa: F401 (imported for its routes)
 )
 from tests.apps.asgi_routes import report
+from tests.harness import every_line  # noqa: F401 (imported for its effect)
 
 OPTIONS: dict[str, Any] = json.loads(os.environ.get("BRIDGE_TEST_OPTIONS", "{}"))
 LIFESPAN = os.environ.get("BRIDGE_TEST_LIFESPAN")

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 import bridge
 from bridge.types import Environ, Receive, Scope, Send, StartResponse
+from tests.harness import every_line  # noqa: F401 (imported for its effect)
 from tests.harness.memory import held
 
 

@@ -14,6 +14,7 @@ from flask_sock import Sock  # type: ignore[import-untyped]  # no stubs
 from simple_websocket import ConnectionClosed, Server  # type: ignore[import-untyped]  # no stubs
 
 import bridge
+from tests.harness import every_line  # noqa: F401 (imported for its effect)
 
 __all__ = ["FLOOD", "MIB", "PING_INTERVAL_S", "THREADS", "app", "flask_app", "mounted", "universal"]
 

@@ -13,6 +13,7 @@ from typing import Any
 import bridge
 from bridge.types import Environ, StartResponse
 from tests.apps import wsgi_conformance, wsgi_faulty
+from tests.harness import every_line  # noqa: F401 (imported for its effect)
 
 OPTIONS: dict[str, Any] = json.loads(os.environ.get("BRIDGE_TEST_OPTIONS", "{}"))
 
