@@ -96,6 +96,7 @@ class ToAsgiKeywords(TypedDict, total=False):
     threads: int
     executor: Executor | None
     backlog: int
+    wait_target_s: float | None
     body_window: int
     buffer_request_bytes: int
     body_timeout_s: float | None
@@ -115,6 +116,7 @@ class ToAsgiOptions:
     threads: int = 40
     executor: Executor | None = None
     backlog: int = 2048
+    wait_target_s: float | None = 0.1
     body_window: int = 65536
     buffer_request_bytes: int = 65536
     body_timeout_s: float | None = 60
@@ -129,7 +131,8 @@ class ToAsgiOptions:
     def __post_init__(self) -> None:
         for option in ("websocket_threads", "buffer_request_bytes"):
             zero_or_more(option, getattr(self, option))
-        optional_positive_number("body_timeout_s", self.body_timeout_s)
+        for option in ("body_timeout_s", "wait_target_s"):
+            optional_positive_number(option, getattr(self, option))
         for option in ("threads", "backlog", "body_window", "response_window"):
             positive_int(option, getattr(self, option))
         optional_positive_int("duplicate_header_limit", self.duplicate_header_limit)

@@ -11,7 +11,7 @@
      │   └─ ServerProtocolError   the server did
      ├─ ClientDisconnected     the client disconnected too early (also a ConnectionError)
      │   └─ BodyTimeout           it is connected, but has stopped sending its body
-     ├─ PoolSaturated          the backlog is full
+     ├─ PoolSaturated          the backlog is full, or an overload
      ├─ PoolClosed             the pool is shut down (also a RuntimeError)
      ├─ LifespanFailed         an app's startup or shutdown failed, or took too long
      ├─ DeadlockError          a call would never return (also a RuntimeError)
@@ -114,7 +114,10 @@ class BodyTimeout(ClientDisconnected):
 
 
 class PoolSaturated(BridgeError):
-    """Every thread is busy and the backlog is full. The client gets 503 with Retry-After."""
+    """Every thread is busy, and the backlog is full or the wait would be in vain.
+
+    The client gets 503 with Retry-After.
+    """
 
 
 class PoolClosed(BridgeError, RuntimeError):

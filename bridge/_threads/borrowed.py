@@ -1,7 +1,8 @@
 """Adapts a user's executor to the interface of a pool, with a bound on waiting jobs.
 
-Jobs are posted from an event loop and submitted to the executor, which its owner shuts down. Each
-job is run or discarded, whatever the executor does with it.
+Jobs are posted from an event loop and wait in a queue of this module. The executor, which its owner
+shuts down, gets a *turn* for each: a thread that has one takes the job that is next by then. Each
+job is run, refused or discarded, whatever the executor does with the turns.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from functools import partial
 from typing import Any
 
 from bridge._threads.job import Job, drop_error
+from bridge._threads.job_queue import JobQueue
 from bridge._threads.locks import RealMutex
-from bridge._threads.pool import LateJobs, Meter
+from bridge._threads.pool import Meter
+from bridge._threads.reminder import Reminder
 from bridge.errors import PoolClosed, PoolSaturated
 from bridge.types import PoolStats
 
@@ -24,51 +27,59 @@ class BorrowedPool:
     """Posts jobs to a user's executor of threads.
 
     :param executor: any ``concurrent.futures.Executor`` of threads. Never shut down from here.
-    :param backlog: the most jobs posted here that may wait in it.
+    :param backlog: the most jobs posted here that may wait.
+    :param wait_target_s: as that of :class:`~bridge.WorkerPool`.
     """
 
-    def __init__(self, executor: Executor, *, backlog: int) -> None:
+    def __init__(
+        self, executor: Executor, *, backlog: int, wait_target_s: float | None = 0.1
+    ) -> None:
         self.executor = executor
         self.backlog = backlog
         self._lock = RealMutex()
-        self._jobs: set[Job] = set()  # those that wait
+        self._queue = JobQueue(backlog, wait_target_s)
         self._meter = Meter()
-        self._late_jobs = LateJobs(self._jobs)
+        self._reminder = Reminder(self._queue)
 
     def post(self, job: Job, loop: asyncio.AbstractEventLoop) -> None:
         """Run ``job`` on the executor; discard it if the executor drops it.
 
-        :raises PoolSaturated: ``backlog`` jobs posted here wait in the executor already.
+        :raises PoolSaturated: ``backlog`` jobs posted here wait already, or they wait for too long.
         :raises PoolClosed: the executor is shut down.
         """
-        with self._lock:
-            waiting = len(self._jobs)
-            if waiting >= self.backlog:
-                self._meter.refused += 1
-                raise PoolSaturated(
-                    f"{waiting} jobs wait in {self.executor!r} (backlog={self.backlog})"
-                )
-            self._jobs.add(job)
+        self._admit(job)
+        turn = _Turn(self)
         try:
-            future = self.executor.submit(self._run, job)
+            future = self.executor.submit(turn.take)
         except RuntimeError as error:
-            self._take(job)
-            raise PoolClosed(f"{self.executor!r} accepts no jobs: {error}") from error
-        future.add_done_callback(partial(self._discard_if_waiting, job))
-        self._late_jobs.arm(loop)
+            turn.is_taken = True  # submit() may raise with the turn in its queue
+            with self._lock:
+                waits = self._queue.remove(job)
+            if waits:
+                raise PoolClosed(f"{self.executor!r} accepts no jobs: {error}") from error
+            self._discard_next(error)  # another turn has taken the job, and left its own
+            return
+        future.add_done_callback(partial(self._discard_if_dropped, turn))
+        self._reminder.arm(loop)
 
-    def _take(self, job: Job) -> bool:
-        """Claim the job; False if it was claimed already."""
+    def _admit(self, job: Job) -> None:
+        dropped: list[Job] = []
         with self._lock:
-            waits = job in self._jobs
-            self._jobs.discard(job)
-        return waits
+            queue = self._queue
+            has_room = len(queue) < self.backlog or queue.is_overloaded
+            is_admitted = has_room and queue.admit(job, self._progress, dropped)
+            self._meter.refused += sum(each.is_pending() for each in dropped) + (not is_admitted)
+            refusal = PoolSaturated(f"{self.executor!r}: {queue}")
+        for each in dropped:
+            each.refuse(refusal)
+        if not is_admitted:
+            raise refusal
 
-    def _run(self, job: Job) -> None:
+    def _run_next(self) -> None:
         with self._lock:
-            if job not in self._jobs:  # refused: submit() may raise with the job in its queue
-                return
-            self._jobs.remove(job)
+            job = self._queue.take()
+            if job is None:
+                return  # there are more turns than jobs: some were refused in the queue
             self._meter.start(job)
         try:
             job.run()
@@ -76,13 +87,40 @@ class BorrowedPool:
             with self._lock:
                 self._meter.completed += 1
 
-    def _discard_if_waiting(self, job: Job, future: Future[Any]) -> None:
-        """The executor has finished with the job. It may have dropped it without running it."""
-        if self._take(job):
-            job.discard(drop_error(future))
+    def _discard_if_dropped(self, turn: _Turn, future: Future[Any]) -> None:
+        """The executor has finished with the turn. It may have dropped it."""
+        if not turn.is_taken:
+            self._discard_next(drop_error(future))
+
+    def _discard_next(self, error: BaseException | None) -> None:
+        with self._lock:
+            job = self._queue.take()
+        if job is not None:
+            job.discard(error)
+
+    def _progress(self) -> tuple[int, int]:
+        return self._meter.completed, self._meter.running
 
     def stats(self) -> PoolStats:
         """The jobs posted here. The executor's threads cannot be counted from outside."""
         with self._lock:
             meter = self._meter
-            return meter.stats(threads=meter.running, idle=0, waiting=len(self._jobs))
+            return meter.stats(threads=meter.running, idle=0, waiting=len(self._queue))
+
+
+class _Turn:
+    """Lets a thread of the executor run one job.
+
+    :ivar is_taken: it has, or it must not any more.
+    """
+
+    __slots__ = ("_pool", "is_taken")
+
+    def __init__(self, pool: BorrowedPool) -> None:
+        self._pool = pool
+        self.is_taken = False
+
+    def take(self) -> None:
+        if not self.is_taken:
+            self.is_taken = True
+            self._pool._run_next()

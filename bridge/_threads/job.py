@@ -15,16 +15,19 @@ __all__ = ["Job", "JobInPlace", "JobWithEnd", "SubmittedCall", "drop_error", "su
 
 
 class Job:
-    """Something a worker thread runs once. A pool calls either :meth:`run` or :meth:`discard`.
+    """Something a worker thread runs once. A pool calls one of :meth:`run`, :meth:`discard` and
+    :meth:`refuse`.
 
     :ivar posted_at: ``time.monotonic()`` when it was posted; pools measure the queue wait by it.
     :ivar settles: whether :meth:`settle` has anything to do.
+    :ivar is_request: whether an overloaded pool may refuse it; see `bridge._threads.job_queue`.
     """
 
     __slots__ = ("posted_at",)
 
     posted_at: float
     settles: bool = False
+    is_request: bool = False
 
     def run(self) -> None:
         """Do the work. On a worker thread; must not raise."""
@@ -55,6 +58,13 @@ class Job:
 
         :param error: why, where the pool is an executor that reports it.
         """
+
+    def refuse(self, error: BaseException) -> None:
+        """Called instead of :meth:`run`: the pool is overloaded, or the client has left the queue.
+
+        On the thread of some event loop. Only where :attr:`is_request` is true.
+        """
+        self.discard(error)
 
 
 class SubmittedCall(Job):

@@ -5,7 +5,7 @@ no queue object), a callable with :meth:`WorkerPool.submit` (the ``concurrent.fu
 
 Rule 1. ``_lock`` guards every field below it but ``_jobs``, whose ``append`` and ``popleft`` are
         atomic. It is held for a few bytecodes and never while foreign code runs. A thread looks at
-        ``_jobs`` under the lock before it goes to sleep, ends or wakes another.
+        all jobs under the lock before it goes to sleep, ends or wakes another.
 Rule 2. A worker that ends a job takes the next one itself. Only when there is none does it join
         the end of ``_idle`` and park; the last to go idle is the first to be woken, so few threads,
         and few database connections, stay hot.
@@ -19,9 +19,12 @@ Rule 4. While jobs wait and threads are free, a tick is pending on the loop that
 Rule 5. At most ``max_threads`` threads are not idle. Where a subclass lowers that while they run,
         the pool is ``_crowded``: the next to end its job goes idle, even if jobs wait.
 Rule 6. A fork leaves the threads behind. The child starts with an empty pool.
-Rule 7. A job that has waited for ``REMIND_S`` gets one :meth:`~bridge._threads.job.Job.remind`. An
-        HTTP request starts to listen for its client then, which would cost too much for the many
-        that wait a moment: so a client that leaves the queue does not take a thread from others.
+Rule 7. Which job is next, and which is refused while more come than the threads can run, is
+        decided in `job_queue`. ``_jobs`` is the part of the queue that workers take jobs from
+        without the lock. A job that finds it empty, in a pool that is not ``_alert``, is appended
+        at once.
+Rule 8. Where the system has no more threads, the pool continues with those that it has: see
+        `thread_supply`.
 """
 
 from __future__ import annotations
@@ -31,21 +34,26 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 from weakref import ref
 
 from bridge._threads import process
+from bridge._threads.counts import Counts
 from bridge._threads.instances import Instances
 from bridge._threads.job import Job, SubmittedCall
+from bridge._threads.job_queue import JobQueue
 from bridge._threads.locks import RealMutex
 from bridge._threads.parking import LockParking, Parking
 from bridge._threads.real_threads import RealThread
-from bridge.errors import PoolClosed, PoolSaturated
+from bridge._threads.reminder import Reminder
+from bridge._threads.thread_supply import ThreadSupply
+from bridge.config import optional_positive_number
+from bridge.errors import DeadlockError, PoolClosed, PoolSaturated
 from bridge.types import PoolStats
 
-__all__ = ["LateJobs", "Meter", "WorkerPool"]
+__all__ = ["Meter", "WorkerPool"]
 
 logger = logging.getLogger("bridge.pool")
 
@@ -54,26 +62,13 @@ T = TypeVar("T")
 
 TICK_S = 0.001
 LATE_S = 0.002
-REMIND_S = 0.5
 EXIT_JOIN_S = 5.0
 
 
-class Meter:
-    """Counts of one thread, or of a whole pool. Each has one writer at a time."""
+class Meter(Counts):
+    """Counts jobs, as they start and end, of one thread or of a whole pool."""
 
-    __slots__ = ("completed", "refused", "started", "wait_max_s", "wait_total_s")
-
-    def __init__(self) -> None:
-        self.completed = 0
-        self.refused = 0
-        self.started = 0
-        self.wait_total_s = 0.0
-        self.wait_max_s = 0.0
-
-    @property
-    def running(self) -> int:
-        """Jobs that have started and not ended."""
-        return self.started - self.completed
+    __slots__ = ()
 
     def start(self, job: Job) -> None:
         """Count ``job`` as started, and how long it has waited."""
@@ -83,34 +78,6 @@ class Meter:
         if wait_s > self.wait_max_s:
             self.wait_max_s = wait_s
 
-    @classmethod
-    def total(cls, meters: Iterable[Meter]) -> Meter:
-        """The sum of several meters."""
-        total = cls()
-        for meter in meters:
-            total.add(meter)
-        return total
-
-    def add(self, other: Meter) -> None:
-        self.completed += other.completed
-        self.refused += other.refused
-        self.started += other.started
-        self.wait_total_s += other.wait_total_s
-        self.wait_max_s = max(self.wait_max_s, other.wait_max_s)
-
-    def stats(self, *, threads: int, idle: int, waiting: int) -> PoolStats:
-        """These counts with the rest of what a pool knows."""
-        return PoolStats(
-            threads=threads,
-            idle=idle,
-            running=self.running,
-            waiting=waiting,
-            completed=self.completed,
-            refused=self.refused,
-            wait_total_s=self.wait_total_s,
-            wait_max_s=self.wait_max_s,
-        )
-
 
 class WorkerPool(Executor):
     """Worker threads with a bounded backlog. A ``concurrent.futures.Executor``.
@@ -119,6 +86,9 @@ class WorkerPool(Executor):
 
     :param threads: the most threads that ever run at once.
     :param backlog: the most jobs that may wait while every thread is busy.
+    :param wait_target_s: how long HTTP requests may wait while more come than the threads can
+        serve, in seconds: see :class:`~bridge.WsgiToAsgi`. None: only ``backlog`` bounds the queue.
+        Calls that are submitted wait in any case.
     :param name: prefix of the thread names, and the pool's name in log lines.
     :cvar wakes_at_once: whether each post wakes a worker, instead of the end of the loop's turn.
     :cvar parking_type: how an idle worker sleeps.
@@ -128,11 +98,18 @@ class WorkerPool(Executor):
     parking_type: Callable[[], Parking] = LockParking
 
     def __init__(
-        self, threads: int = 40, *, backlog: int = 2048, name: str = "bridge-worker"
+        self,
+        threads: int = 40,
+        *,
+        backlog: int = 2048,
+        wait_target_s: float | None = 0.1,
+        name: str = "bridge-worker",
     ) -> None:
+        optional_positive_number("wait_target_s", wait_target_s)
         self.max_threads = threads
         self.most_idle = threads
         self.backlog = backlog
+        self.wait_target_s = wait_target_s
         self.name = name
         self._reset()
         _pools.add(self)
@@ -141,12 +118,14 @@ class WorkerPool(Executor):
         # A worker that wakes before this returns still gets the pool from its weak reference, and
         # for that worker this is not called again: only a closed pool lets it end.
         self._closed = True
-        for worker in self._idle:
+        for worker in getattr(self, "_idle", ()):  # none yet where an argument is wrong
             worker.parking.unpark()
 
     def _reset(self) -> None:
         self._lock = RealMutex()
-        self._jobs: deque[Job] = deque()
+        self._queue = JobQueue(self.backlog, self.wait_target_s)
+        self._jobs, self._late = self._queue.first, self._queue.late
+        self._alert = False  # closed or overloaded
         self._idle: list[_Worker] = []
         self._workers: dict[_Worker, None] = {}
         self._ending: list[_Worker] = []  # of a closed pool: no longer in it, but maybe alive
@@ -154,9 +133,10 @@ class WorkerPool(Executor):
         self._crowded = False
         self._called: asyncio.AbstractEventLoop | None = None
         self._ticking: dict[int, ref[asyncio.AbstractEventLoop]] = {}
-        self._late_jobs = LateJobs(self._jobs)
+        self._reminder = Reminder(self._queue)
         self._seen_completed = 0
         self._closed = False
+        self._supply = ThreadSupply()
         self._on_empty: list[Callable[[], object]] = []
         self._named = 0
         self._past = Meter()  # of the threads that have ended
@@ -166,16 +146,17 @@ class WorkerPool(Executor):
     def post(self, job: Job, loop: asyncio.AbstractEventLoop) -> None:
         """Run ``job`` on a worker thread. Called on the thread of ``loop``; never blocks.
 
-        :raises PoolSaturated: every thread is busy and ``backlog`` jobs wait already.
+        :raises PoolSaturated: every thread is busy and ``backlog`` jobs wait already; or the pool
+            is overloaded and the job is an HTTP request; or the pool has no thread, and none can be
+            started, which is a ``RuntimeError`` as well.
         :raises PoolClosed: the pool is shut down.
-        :raises RuntimeError: it has no thread, and none can be started.
         """
-        if self._closed or len(self._jobs) >= self.backlog:
-            with self._lock:
-                self._check_open()
-        if not self._workers:
-            self._start_first()
-        self._jobs.append(job)
+        if self._jobs or self._alert:
+            self._admit(job)
+        else:
+            if not self._workers:
+                self._start_first()
+            self._jobs.append(job)
         if self.wakes_at_once:
             self._wake_for_posted(loop)
         elif self._called is not loop:
@@ -186,9 +167,9 @@ class WorkerPool(Executor):
         """Run ``fn(*args, **kwargs)`` on a worker thread. From any thread; never blocks.
 
         :returns: a future; cancelling it before its turn comes means ``fn`` never starts.
-        :raises PoolSaturated: every thread is busy and ``backlog`` jobs wait already.
+        :raises PoolSaturated: every thread is busy and ``backlog`` jobs wait already; or the pool
+            has no thread, and none can be started, which is a ``RuntimeError`` as well.
         :raises PoolClosed: the pool is shut down.
-        :raises RuntimeError: it has no thread, and none can be started.
         """
         call = SubmittedCall(lambda: fn(*args, **kwargs))
         self.submit_job(call)
@@ -199,12 +180,9 @@ class WorkerPool(Executor):
 
         :raises Exception: as :meth:`submit`.
         """
-        if not (self._workers or self._closed):
-            self._start_first()
+        self._admit(job)
         with self._lock:
-            self._check_open()
-            self._jobs.append(job)
-            worker = self._claim() if len(self._jobs) > self._waking else None
+            worker = self._claim() if len(self._queue) > self._waking else None
         if worker is not None:
             self._wake_worker(worker)
 
@@ -212,7 +190,7 @@ class WorkerPool(Executor):
         """The current state of the pool. From any thread."""
         with self._lock:
             return self._total().stats(
-                threads=len(self._workers), idle=len(self._idle), waiting=len(self._jobs)
+                threads=len(self._workers), idle=len(self._idle), waiting=len(self._queue)
             )
 
     def occupants(self) -> list[threading.Thread] | None:
@@ -247,7 +225,7 @@ class WorkerPool(Executor):
             if there is none.
         """
         with self._lock:
-            self._closed = True
+            self._closed = self._alert = True
             dropped = self._take_jobs() if cancel_futures else []
             idle, self._idle = self._idle, []
             empty = not self._workers
@@ -279,24 +257,31 @@ class WorkerPool(Executor):
     def _check_open(self) -> None:
         if self._closed:
             raise PoolClosed(f"pool {self.name!r} is shut down and accepts no jobs")
-        waiting = len(self._jobs)
+        waiting = len(self._queue)
         if waiting >= self.backlog and waiting - self._free() >= self.backlog:
             self._past.refused += 1
-            raise PoolSaturated(
-                f"pool {self.name!r}: all {self.max_threads} threads are busy and "
-                f"{waiting} jobs wait (backlog={self.backlog})"
-            )
+            raise self._saturated()
+
+    def _saturated(self) -> PoolSaturated:
+        return PoolSaturated(
+            f"pool {self.name!r}: all {self.max_threads} threads are busy and {self._queue}"
+        )
+
+    def _progress(self) -> tuple[int, int]:
+        """How many jobs have been completed, and how many run."""
+        total = self._total()
+        return total.completed, total.running
 
     def _free(self) -> int:
         """How many threads are not running a job: idle, on their way, or not started yet."""
         return self.max_threads - self._total().running
 
-    def _total(self) -> Meter:
-        return Meter.total((self._past, *(worker.meter for worker in self._workers)))
+    def _total(self) -> Counts:
+        return Counts.total((self._past, *(worker.meter for worker in self._workers)))
 
     def _take_jobs(self) -> list[Job]:
         """All jobs that wait, except those that workers take in the meantime."""
-        return list(iter(lambda: _pop(self._jobs), None))
+        return list(iter(self._queue.take, None))
 
     def _is_ticking(self, loop: asyncio.AbstractEventLoop) -> bool:
         found = self._ticking.get(id(loop))
@@ -310,12 +295,14 @@ class WorkerPool(Executor):
         return len(self._workers) - len(self._idle)
 
     def _claim(self) -> _Worker | None:
-        """The worker to wake next, counted as on its way; None if all are busy already."""
+        """The worker to wake next, counted as on its way; None if there is none to wake."""
         if not self._has_spare():
             return None
         if self._idle:
             worker = self._idle.pop()
             worker.waking = True
+        elif not self._supply.may_ask():
+            return None
         else:
             self._named += 1
             worker = _Worker(self, f"{self.name}-{self._named}")
@@ -327,7 +314,7 @@ class WorkerPool(Executor):
 
     def _wake_worker(self, worker: _Worker) -> None:
         """
-        :raises RuntimeError: the worker is new, cannot be started, and would have been the first.
+        :raises PoolSaturated: the worker is new, cannot be started, and would have been the first.
         """
         if not worker.is_new:
             worker.parking.unpark()
@@ -335,16 +322,44 @@ class WorkerPool(Executor):
         worker.is_new = False
         try:
             worker.start()
-        except RuntimeError:  # the system has no more threads, or greenlets are in their place
+        except RuntimeError as error:  # no more threads, or greenlets are in their place
             with self._lock:
                 del self._workers[worker]
                 self._waking -= 1
                 others = len(self._workers)
-            if not others:
+            if isinstance(error, DeadlockError):
                 raise
-            logger.exception(
-                "pool %r continues with %d threads: no other can be started", self.name, others
-            )
+            if not others:
+                raise _NoThread(
+                    f"pool {self.name!r} has no thread, and none can be started: {error}"
+                ) from error
+            self._supply.refused(self.name, others)
+
+    def _admit(self, job: Job) -> None:
+        """Queue a job that finds others waiting, or refuse it. On the thread that posts it.
+
+        :raises Exception: as :meth:`post`.
+        """
+        if not (self._workers or self._closed):
+            self._start_first()
+        queue = self._queue
+        if not self._alert and len(self._jobs) < self.backlog and queue.is_calm(job):
+            self._jobs.append(job)
+            return
+        dropped: list[Job] = []
+        with self._lock:
+            if self._closed or not queue.is_overloaded:
+                self._check_open()
+            is_admitted = queue.admit(job, self._progress, dropped)
+            self._alert = queue.is_overloaded
+            if is_admitted and not dropped:
+                return
+            refusal = self._saturated()
+            self._past.refused += sum(each.is_pending() for each in dropped) + (not is_admitted)
+        for each in dropped:
+            each.refuse(refusal)
+        if not is_admitted:
+            raise refusal
 
     def _start_first(self) -> None:
         """Start a thread before the first job waits: an error is raised to the code that posts."""
@@ -359,7 +374,7 @@ class WorkerPool(Executor):
             self._called = None
         worker = None
         with self._lock:
-            waiting = len(self._jobs)
+            waiting = len(self._jobs) + len(self._late)
             if waiting and not self._waking:
                 worker = self._claim()
             behind = waiting > (worker is not None)
@@ -369,7 +384,7 @@ class WorkerPool(Executor):
         if worker is not None:
             self._wake_worker(worker)
         if behind:
-            self._late_jobs.arm(loop)
+            self._reminder.arm(loop)
         if tick:
             loop.call_later(TICK_S, self._tick, loop, loop.time() + TICK_S)
 
@@ -382,7 +397,8 @@ class WorkerPool(Executor):
         """
         late = loop.time() - due > LATE_S
         with self._lock:
-            ticking = bool(self._jobs) and self._has_spare()
+            wanted = bool(self._queue) and self._has_spare()
+            ticking = wanted and (bool(self._idle) or self._supply.may_ask())
             if not ticking:
                 self._ticking.pop(id(loop), None)
             woken: list[_Worker] = []
@@ -392,6 +408,8 @@ class WorkerPool(Executor):
             self._wake_worker(worker)
         if ticking:
             loop.call_later(TICK_S, self._tick, loop, loop.time() + TICK_S)
+        elif wanted:
+            self._supply.ask_later(loop, self._wake_for_posted)
 
     def _has_progressed(self) -> bool:
         """Whether jobs were finished since the last call."""
@@ -401,7 +419,7 @@ class WorkerPool(Executor):
 
     def _claim_for_waiting(self) -> list[_Worker]:
         """Half of the workers that the waiting jobs could use: 1, 2, 4 ... over a few ticks."""
-        wanted = (len(self._jobs) - self._waking + 1) // 2
+        wanted = (len(self._queue) - self._waking + 1) // 2
         claimed = (self._claim() for _ in range(wanted))
         return [worker for worker in claimed if worker is not None]
 
@@ -414,6 +432,8 @@ class WorkerPool(Executor):
                 self._waking -= 1
             if self._busy() <= self.max_threads:
                 job = _pop(self._jobs)
+                if job is None and self._late:
+                    job = _pop(self._late)
                 if job is not None:
                     return job
             if self._closed or len(self._idle) >= self.most_idle:
@@ -435,6 +455,10 @@ class WorkerPool(Executor):
             return []
         callbacks, self._on_empty = self._on_empty, []
         return callbacks
+
+
+class _NoThread(PoolSaturated, RuntimeError):
+    """The first thread of a pool cannot be started."""
 
 
 class _Worker(RealThread):
@@ -486,41 +510,6 @@ def _pop(jobs: deque[Job]) -> Job | None:
         return jobs.popleft() if jobs else None
     except IndexError:
         return None
-
-
-class LateJobs:
-    """Reminds the jobs of a pool that have waited for ``REMIND_S``: rule 7.
-
-    :param jobs: those that wait, a ``deque`` or a ``set``. Other threads change it meanwhile.
-    """
-
-    __slots__ = ("_armed_until", "_jobs", "_reminded_until")
-
-    def __init__(self, jobs: Any) -> None:
-        self._jobs = jobs
-        self._armed_until = 0.0
-        self._reminded_until = 0.0
-
-    def arm(self, loop: asyncio.AbstractEventLoop) -> None:
-        """On the loop: a job waits. One timer is enough; a loop that stops takes it along."""
-        now = time.monotonic()
-        if now > self._armed_until:
-            self._armed_until = now + 2 * REMIND_S
-            loop.call_later(REMIND_S, self._remind, loop)
-
-    def _remind(self, loop: asyncio.AbstractEventLoop) -> None:
-        try:
-            jobs = self._jobs.copy()
-        except RuntimeError:  # without the interpreter lock: a thread took one at this moment
-            loop.call_soon(self._remind, loop)
-            return
-        self._armed_until = 0.0
-        last, self._reminded_until = self._reminded_until, time.monotonic() - REMIND_S
-        for job in jobs:
-            if last < job.posted_at <= self._reminded_until:
-                job.remind()
-        if self._jobs:
-            self.arm(loop)
 
 
 _pools: Instances[WorkerPool] = Instances()

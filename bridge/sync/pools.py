@@ -115,7 +115,7 @@ class ElasticPool(WorkerPool):
 
     def __init__(self, threads: int, *, backlog: int, name: str) -> None:
         self.size = threads
-        super().__init__(threads, backlog=backlog, name=name)
+        super().__init__(threads, backlog=backlog, wait_target_s=None, name=name)
         self.most_idle = 2 * threads
 
     def _reset(self) -> None:

@@ -22,6 +22,7 @@ from bridge._http.answers import asgi_answer, close_websocket, send_answer
 from bridge._http.client_text import ClientText, literal
 from bridge._http.rules import OWS, BadRequest
 from bridge._http.scope_to_environ import EnvironBuilder
+from bridge._repeated_log import RepeatedLog
 from bridge._threads.borrowed import BorrowedPool
 from bridge._threads.loop_inbox import LoopInbox, inbox_of
 from bridge._threads.pool import WorkerPool
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 __all__ = ["WsgiToAsgi"]
 
 logger = logging.getLogger("bridge.wsgi_to_asgi")
+repeated = RepeatedLog(logger)
 
 
 class WsgiToAsgi:
@@ -65,6 +67,12 @@ class WsgiToAsgi:
         :class:`~bridge.WorkerPool`, or any ``concurrent.futures.Executor`` of threads. Its owner
         shuts it down, and ``threads`` has no effect.
     :param backlog: how many requests may wait for a thread. One more is answered with 503.
+    :param wait_target_s: how long requests may wait for a thread in an overload, in seconds: when
+        all have waited for longer, for five times as long, and a client has left in vain, or the
+        oldest has waited for fifty times as long. From then on new requests go first, and those
+        that would wait for longer are answered with 503 at once. Before, none is, however long a
+        burst makes the wait. For requests that take more than twice the target on their threads,
+        half of what they take counts instead. None: only ``backlog`` bounds the queue.
     :param body_window: how many bytes of a request body are read ahead of the app. If the app has
         begun its response and does not read, up to 4 MiB more is read in steps, because a
         disconnect is noticed only after the bytes that the client sent before; after four minutes
@@ -104,6 +112,7 @@ class WsgiToAsgi:
         threads: int = 40,
         executor: Executor | None = None,
         backlog: int = 2048,
+        wait_target_s: float | None = 0.1,
         body_window: int = 65536,
         buffer_request_bytes: int = 65536,
         body_timeout_s: float | None = 60,
@@ -121,6 +130,7 @@ class WsgiToAsgi:
             threads=threads,
             executor=executor,
             backlog=backlog,
+            wait_target_s=wait_target_s,
             body_window=body_window,
             buffer_request_bytes=buffer_request_bytes,
             body_timeout_s=body_timeout_s,
@@ -198,16 +208,15 @@ class WsgiToAsgi:
             return
         except (PoolSaturated, PoolClosed) as error:
             request.drop()
-            logger.warning(
-                "503 for %s %s: %s", ClientText(scope["method"]), ClientText(scope["path"]), error
-            )
-            busy = "The server is busy. Please try again."
-            await send_answer(send, asgi_answer(503, busy, retry_after_s=1), logger)
+            await _answer_busy(scope, send, error)
             return
         except BaseException:  # cancelled, or no thread can be started
             request.drop()
             raise
         await request.respond(job, self._rests)
+        if job.refused is not None and not response.disconnected:
+            await request.end_listening()
+            await _answer_busy(scope, send, job.refused)
 
     def _leaves_body_to_app(self, environ: Environ) -> bool:
         """Whether the app runs before its client is asked for the body.
@@ -268,7 +277,7 @@ class WsgiToAsgi:
         self, app: WsgiApp, scope: Scope, receive: Receive, send: Send
     ) -> None:
         await receive()  # websocket.connect
-        logger.warning(
+        repeated.warning(
             "refused the WebSocket %s: %r is a WSGI app, which cannot serve WebSockets. "
             "Serve this path with an ASGI app",
             ClientText(scope["path"]),
@@ -290,10 +299,16 @@ class WsgiToAsgi:
     def _make_pool(self) -> WorkerPool | BorrowedPool:
         executor = self.options.executor
         if executor is None:
-            return WorkerPool(self.options.threads, backlog=self.options.backlog)
+            return WorkerPool(
+                self.options.threads,
+                backlog=self.options.backlog,
+                wait_target_s=self.options.wait_target_s,
+            )
         if isinstance(executor, WorkerPool):
             return executor
-        return BorrowedPool(executor, backlog=self.options.backlog)
+        return BorrowedPool(
+            executor, backlog=self.options.backlog, wait_target_s=self.options.wait_target_s
+        )
 
     def _make_websockets(self) -> RawWebSockets | None:
         threads = self.options.websocket_threads
@@ -335,6 +350,15 @@ class WsgiToAsgi:
             )
         else:
             pool.join(timeout_s=1)  # they are past their last job
+
+
+async def _answer_busy(scope: Scope, send: Send, error: BaseException) -> None:
+    """Answer 503 (RFC 9110, 15.6.4)."""
+    repeated.warning(
+        "503 for %s %s: %s", ClientText(scope["method"]), ClientText(scope["path"]), error
+    )
+    busy = "The server is busy. Please try again."
+    await send_answer(send, asgi_answer(503, busy, retry_after_s=1), logger)
 
 
 async def _check_loop(send: Send) -> None:

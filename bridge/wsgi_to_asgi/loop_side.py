@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from bridge._http.answers import asgi_answer, send_answer
 from bridge._http.client_text import ClientText, literal
+from bridge._repeated_log import RepeatedLog
 from bridge._threads.context import adopt_changes, has_changed
 from bridge._threads.loop_inbox import LoopInbox
 from bridge.config import ToAsgiOptions
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["LoopSide"]
 
 logger = logging.getLogger("bridge.wsgi_to_asgi")
+repeated = RepeatedLog(logger)
 
 READ_BUFFER = 16384
 CANCEL_S = 1.0
@@ -153,7 +155,7 @@ class LoopSide:
         except OSError as error:
             logger.debug("receive() raised: %r", error)
         except Exception:
-            logger.exception("receive() raised; the request is treated as disconnected")
+            repeated.exception("receive() raised; the request is treated as disconnected")
         else:
             if message["type"] == "http.request":
                 return  # a server with more body than it announced: nothing follows from it
@@ -235,18 +237,22 @@ class LoopSide:
 
     async def answer_timeout(self, scope: Scope, error: BodyTimeout) -> None:
         """Answer 408 (RFC 9110, 15.5.9). From now on the client is disconnected for the app."""
-        logger.info(
+        repeated.info(
             "408 for %s %s: %s", ClientText(scope["method"]), ClientText(scope["path"]), error
         )
-        if self._listener is not None:  # granian keeps the connection open while there is one
-            self._listener.cancel()
-            await asyncio.wait((self._listener,), timeout=CANCEL_S)
-            self._listener = None
+        await self.end_listening()
         closes = scope.get("http_version", "1.1").startswith("1")
         answer = asgi_answer(408, BODY_TOO_SLOW, method=scope["method"], closes=closes)
         await send_answer(self._send, answer, logger)
         self._complete = True
         self.disconnect()
+
+    async def end_listening(self) -> None:
+        """Before an answer of the adapter: granian keeps the connection open while one listens."""
+        if self._listener is not None:
+            self._listener.cancel()
+            await asyncio.wait((self._listener,), timeout=CANCEL_S)
+            self._listener = None
 
     async def refuse_cut_body(self) -> None:
         """Answer 400: the server has reported a disconnect in place of the rest of the body.

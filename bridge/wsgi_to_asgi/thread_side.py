@@ -37,6 +37,7 @@ from bridge._http.sendfile import (
     plan_file,
     reads_on_any_thread,
 )
+from bridge._repeated_log import RepeatedLog
 from bridge._threads.asgiref_state import (
     LOOP,
     rehome,
@@ -53,6 +54,7 @@ from bridge.wsgi_to_asgi.rest import FileRest, Rest
 __all__ = ["ThreadSide"]
 
 logger = logging.getLogger("bridge.wsgi_to_asgi")
+repeated = RepeatedLog(logger)
 
 FILE_BLOCK = 262144
 """How much of a file is read at a time: each block is handed over to another thread."""
@@ -70,7 +72,10 @@ class ThreadSide(Job):
     :ivar file: instead of a body, the message that lets the server send a file.
     :ivar rest: what the loop sends after the body, once ``done`` is set.
     :ivar done: the thread has finished with this request, ``close()`` included if there is no rest.
+    :ivar refused: why the app has not been called: the request had waited in an overloaded pool.
     """
+
+    is_request = True
 
     __slots__ = (
         "_app",
@@ -90,6 +95,7 @@ class ThreadSide(Job):
         "error",
         "file",
         "head",
+        "refused",
         "rest",
     )
     _close: Callable[[], object] | None  # of a response that has a rest
@@ -120,6 +126,7 @@ class ThreadSide(Job):
         self.ended = False
         self.error: BaseException | None = None
         self.done = False
+        self.refused: BaseException | None = None
         self.posted_at = monotonic()
 
     # -- the pool's side: Job -------------------------------------------------------------------
@@ -148,6 +155,14 @@ class ThreadSide(Job):
     def remind(self) -> None:
         """It waits for long: wake the loop, which notices a disconnect from then on."""
         self.body.notify()
+
+    def is_pending(self) -> bool:
+        return not self.body.disconnected
+
+    def refuse(self, error: BaseException) -> None:
+        self.refused = error
+        self.done = True
+        self.body.flush()
 
     def discard(self, error: BaseException | None = None) -> None:
         """The pool was shut down, or dropped this job, before it started."""
@@ -423,7 +438,7 @@ class ThreadSide(Job):
     def _warn_of_cut(self) -> None:
         if not self._cut:
             self._cut = True
-            logger.warning(
+            repeated.warning(
                 "%r sent more than its Content-Length of %s bytes for %s; the rest is dropped",
                 self._app,
                 self.require_head().content_length,

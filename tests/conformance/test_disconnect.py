@@ -9,7 +9,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from bridge._threads import pool as pool_module
+from bridge._threads import reminder
 from bridge.errors import ClientDisconnected
 from bridge.types import Environ, Message, StartResponse
 from tests.apps.wsgi_routes import PLAIN
@@ -249,7 +249,7 @@ def test_a_disconnect_after_a_long_wait_in_the_backlog_skips_the_app(
     to_asgi: ToAsgi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The request is complete: the adapter listens only because it waits long."""
-    monkeypatch.setattr(pool_module, "REMIND_S", 0.01)
+    monkeypatch.setattr(reminder, "REMIND_S", 0.01)
     blocked = BlockedApp()
 
     def is_listening(count: int) -> bool:

@@ -78,6 +78,10 @@ universal: Any = bridge.universal
         (lambda: Router({"/": api}, thread=3), "thread=3: expected no value: there is no"),
         (lambda: Router({"/": api}, thread=3), "Did you mean 'threads'?"),
         (lambda: Router({"/": api}, threads=0), "threads=0: expected an int of 1 or more"),
+        (
+            lambda: Router({"/": api}, wait_target_s=0),
+            "wait_target_s=0: expected None or a number above 0",
+        ),
         (lambda: Router({"/": api}, lifespan="no"), "lifespan='no': expected one of 'auto'"),
         (lambda: universal(api, backlogs=1), "Did you mean 'backlog'?"),
     ],

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from types import FrameType
 from typing import Any
+
+import pytest
 
 from bridge._threads.asgiref_state import this_thread
 from bridge.sync.calls import Call
@@ -47,6 +51,16 @@ def run_interrupted(call: Call, moment: int) -> dict[str, Any]:
     return dict(this_thread.__dict__)
 
 
+@pytest.fixture
+def no_finalizers() -> Iterator[None]:
+    """What other tests have left is not collected, and its finalizers interrupted, meanwhile."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_finalizers")
 def test_an_interrupted_call_leaves_nothing_on_its_thread() -> None:
     loop = asyncio.new_event_loop()
     calls = [Call(abs, (-1,), {}, None, loop) for _ in range(MOMENTS)]

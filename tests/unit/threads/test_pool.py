@@ -12,16 +12,18 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any, NoReturn, Self
 
 import pytest
 
-from bridge._threads import pool as pool_module
+from bridge._threads import reminder, thread_supply
 from bridge._threads.borrowed import BorrowedPool
 from bridge._threads.job import Job
 from bridge._threads.parking import EventfdParking
-from bridge._threads.pool import LateJobs, WorkerPool
-from bridge.errors import PoolClosed, PoolSaturated
+from bridge._threads.pool import WorkerPool
+from bridge._threads.reminder import Reminder
+from bridge.errors import ConfigError, PoolClosed, PoolSaturated
 from bridge.sync.pools import ElasticPool
 
 DEADLINE_S = 30
@@ -254,7 +256,7 @@ class Reminded(Call):
 async def test_a_job_that_waits_long_is_reminded_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pool_module, "REMIND_S", 0.01)
+    monkeypatch.setattr(reminder, "REMIND_S", 0.01)
     executor = ThreadPoolExecutor(1)
     for pool in (WorkerPool(1, name="test"), BorrowedPool(executor, backlog=9)):
         blocker = Blocker(1)
@@ -286,12 +288,12 @@ class ChangingJobs(deque[Job]):
 async def test_jobs_that_change_while_they_are_gone_through_are_reminded_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pool_module, "REMIND_S", 0.01)
+    monkeypatch.setattr(reminder, "REMIND_S", 0.01)
     jobs = ChangingJobs()
     job = Reminded()
     jobs.append(job)
 
-    LateJobs(jobs).arm(asyncio.get_running_loop())
+    Reminder(jobs).arm(asyncio.get_running_loop())
     await asyncio.wait_for(job.is_reminded.wait(), DEADLINE_S)
 
     assert (jobs.refusals, job.reminders) == (0, 1)
@@ -311,6 +313,12 @@ def test_the_most_recently_idle_worker_is_woken_first(pool: WorkerPool) -> None:
             os.sched_yield()
     assert len(set(names[1:])) == 1
     pool.shutdown()
+
+
+@pytest.mark.parametrize("value", [0, -1, "0.1", True])
+def test_a_wrong_target_is_refused(value: Any) -> None:
+    with pytest.raises(ConfigError, match=r"wait_target_s=.*: expected None or a number above 0"):
+        WorkerPool(1, wait_target_s=value)
 
 
 def test_a_full_backlog_raises_pool_saturated_at_once(pool: WorkerPool) -> None:
@@ -469,7 +477,7 @@ def no_thread(self: threading.Thread) -> None:
 
 def test_a_failed_start_of_the_first_thread_is_raised_and_no_job_stays(pool: WorkerPool) -> None:
     async def main() -> None:
-        with pytest.raises(RuntimeError, match="can't start"):
+        with pytest.raises(PoolSaturated, match="has no thread, and none can be started: can't"):
             pool.post(Call(int), asyncio.get_running_loop())
 
     with pytest.MonkeyPatch.context() as patch:
@@ -494,6 +502,36 @@ def test_a_failed_start_of_another_thread_is_logged_and_the_pool_continues(
     assert "continues with 1 threads" in caplog.text
     blocker.release()
     assert second.result(DEADLINE_S) == first.result(DEADLINE_S)
+    pool.shutdown()
+
+
+async def test_a_system_without_threads_is_asked_again_later(
+    pool: WorkerPool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not at each tick of the loop: a traceback for each would fill the disk."""
+    monkeypatch.setattr(thread_supply, "PAUSE_S", 0.2)
+    loop = asyncio.get_running_loop()
+    blocker = Blocker(2)
+    attempts: list[float] = []
+
+    def fail(self: threading.Thread) -> None:
+        attempts.append(time.monotonic())
+        raise RuntimeError("can't start new thread")
+
+    pool.post(Call(blocker.block), loop)
+    await asyncio.sleep(0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fail)
+        pool.post(Call(blocker.block), loop)
+        pool.post(Call(int), loop)
+        while len(attempts) < 3:
+            await asyncio.sleep(0.01)
+    assert min(later - earlier for earlier, later in pairwise(attempts)) >= 0.2
+    assert caplog.text.count("continues with 1 threads: no other can be started") == len(attempts)
+
+    await asyncio.wait_for(asyncio.to_thread(blocker.wait_until_blocked), DEADLINE_S)
+    assert pool.stats().threads >= 2
+    blocker.release()
     pool.shutdown()
 
 
