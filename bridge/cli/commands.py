@@ -75,6 +75,15 @@ Exit code: 0 after Ctrl-C or SIGTERM, 1 if the app or the server failed, 2 for a
     f"{_WSGI.threads}.",
 )
 @option(
+    "--wait-target-s",
+    type=Number(0),
+    metavar="N",
+    section=_SERVER,
+    help="How long requests may wait for a thread while more arrive than WSGI apps can serve, in "
+    "seconds, on ASGI servers. The others get 503. 0: for as long as it takes. Default: "
+    f"{_WSGI.wait_target_s:g}.",
+)
+@option(
     "--buffer-request-bytes",
     type=Integer(0),
     metavar="N",
@@ -154,6 +163,7 @@ def run_command(
     server: str | None,
     workers: int,
     threads: int | None,
+    wait_target_s: float | None,
     buffer_request_bytes: int | None,
     body_timeout_s: float | None,
     reload: bool,
@@ -177,6 +187,7 @@ def run_command(
             uds=uds,
             workers=workers,
             threads=threads,
+            wait_target_s=wait_target_s,
             buffer_request_bytes=buffer_request_bytes,
             body_timeout_s=body_timeout_s,
             reload=reload,

@@ -66,10 +66,12 @@ class RequestedApp:
 class WsgiOptions:
     """How WSGI apps run on an ASGI server, in each worker. See :class:`~bridge.WsgiToAsgi`.
 
+    :ivar wait_target_s: 0: none.
     :ivar body_timeout_s: 0: none.
     """
 
     threads: int = DEFAULT_THREADS
+    wait_target_s: float = _DEFAULTS.wait_target_s or 0
     buffer_request_bytes: int = _DEFAULTS.buffer_request_bytes
     body_timeout_s: float = _DEFAULTS.body_timeout_s or 0
 
@@ -78,6 +80,7 @@ class WsgiOptions:
         """These options as those of the adapter."""
         return {
             "threads": self.threads,
+            "wait_target_s": self.wait_target_s or None,
             "buffer_request_bytes": self.buffer_request_bytes,
             "body_timeout_s": self.body_timeout_s or None,
         }
@@ -88,6 +91,7 @@ class RunOptions:
     """The options of ``bridge run``. None where an option was not given.
 
     :ivar apps: the requested apps.
+    :ivar wait_target_s: 0: none.
     :ivar body_timeout_s: 0: none.
     :ivar grace_s: seconds that open requests get to finish after SIGTERM or Ctrl-C.
     :ivar app_dir: where modules are imported from; None for the current directory.
@@ -100,6 +104,7 @@ class RunOptions:
     uds: Path | None = None
     workers: int = 1
     threads: int | None = None
+    wait_target_s: float | None = None
     buffer_request_bytes: int | None = None
     body_timeout_s: float | None = None
     reload: bool = False
@@ -119,6 +124,7 @@ class RunOptions:
         """What was given for WSGI apps on ASGI servers, by the option as it is typed."""
         return {
             "--threads": self.threads,
+            "--wait-target-s": self.wait_target_s,
             "--buffer-request-bytes": self.buffer_request_bytes,
             "--body-timeout-s": self.body_timeout_s,
         }

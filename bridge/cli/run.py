@@ -68,8 +68,9 @@ def _check_wsgi_option(option: str, spec: ServerSpec, served: ServedApps) -> Non
     is_threads = option == "--threads"
     if spec.interface == "wsgi":
         if not is_threads:
+            does = "queues requests" if option == "--wait-target-s" else "reads request bodies"
             raise UsageError(
-                f"{option}: {spec.name} is a WSGI server, which reads request bodies itself. "
+                f"{option}: {spec.name} is a WSGI server, which {does} itself. "
                 f"This is for WSGI apps on ASGI servers: {_servers('asgi')}"
             )
         return

@@ -107,20 +107,27 @@ def test_threads_are_rejected_for_an_asgi_app_on_an_asgi_server(server: str) -> 
     )
 
 
-@pytest.mark.parametrize("option", ["--buffer-request-bytes", "--body-timeout-s"])
+@pytest.mark.parametrize(
+    ("option", "does"),
+    [
+        ("--buffer-request-bytes", "reads request bodies"),
+        ("--body-timeout-s", "reads request bodies"),
+        ("--wait-target-s", "queues requests"),
+    ],
+)
 @pytest.mark.parametrize(
     ("server", "app", "message"),
     [
         ("uvicorn", "fastapi", "fastapi_site:app is an ASGI app, which runs on the event loop of "),
-        ("gunicorn", "flask", "gunicorn is a WSGI server, which reads request bodies itself. "),
-        ("waitress", "fastapi", "waitress is a WSGI server, which reads request bodies itself. "),
+        ("gunicorn", "flask", "gunicorn is a WSGI server, which {does} itself. "),
+        ("waitress", "fastapi", "waitress is a WSGI server, which {does} itself. "),
     ],
 )
-def test_options_for_request_bodies_are_rejected_where_they_have_no_effect(
-    server: str, app: str, message: str, option: str
+def test_options_for_wsgi_apps_are_rejected_where_they_have_no_effect(
+    server: str, app: str, message: str, option: str, does: str
 ) -> None:
     line = _one_line("run", TARGETS[app], "--server", server, option, "1", code=2)
-    assert line.startswith(f"{option}: {message}")
+    assert line.startswith(f"{option}: {message.format(does=does)}")
 
 
 @pytest.mark.parametrize(
@@ -299,8 +306,8 @@ def test_help_and_version(module: str) -> None:
 def test_the_help_of_run_shows_every_option_and_examples() -> None:
     done = bridge("run", "--help", env={"COLUMNS": "100"})
     options = (
-        "server host port workers threads buffer-request-bytes body-timeout-s reload root-path uds "
-        "log-level interface grace-s"
+        "server host port workers threads wait-target-s buffer-request-bytes body-timeout-s reload "
+        "root-path uds log-level interface grace-s"
     )
     for option in options.split():
         assert f"--{option} " in done.out
@@ -337,6 +344,10 @@ def test_the_help_of_run_shows_every_option_and_examples() -> None:
                 f"'--body-timeout-s': expected a number of 0 or more, not '{value}'",
             )
             for value in ("-1", "1m", "nan")
+        ),
+        (
+            ["run", FLASK, "--wait-target-s", "-0.1"],
+            "'--wait-target-s': expected a number of 0 or more, not '-0.1'",
         ),
         (
             ["bench", FLASK, "--seconds", "0"],

@@ -103,6 +103,10 @@ CHANGING = (
             ("mixed_site:app", "--body-timeout-s", "2"),
             "mixed_site:app is a Router, which sets it itself: Router(..., body_timeout_s=60)",
         ),
+        (
+            ("mixed_site:app", "--wait-target-s", "2"),
+            "mixed_site:app is a Router, which sets it itself: Router(..., wait_target_s=0.1)",
+        ),
         (("flask_site:app", "/api=nowhere:app"), "cannot load 'nowhere:app': there is no module"),
         ((), "no app given. Pass a target, for example main:app"),
     ],
@@ -118,7 +122,8 @@ def test_apps_that_cannot_be_served_together_are_rejected(
 
 def _options(args: tuple[str, ...]) -> RunOptions:
     """Parse the few options that are used here."""
-    names = ("--websocket", "--interface", "--threads", "--body-timeout-s", "")
+    numbers = ("--threads", "--body-timeout-s", "--wait-target-s")
+    names = ("--websocket", "--interface", *numbers, "")
     words: dict[str, list[str]] = {name: [] for name in names}
     option = ""
     for word in args:
@@ -127,10 +132,17 @@ def _options(args: tuple[str, ...]) -> RunOptions:
         else:
             words[option].append(word)
             option = ""
-    threads = int(words["--threads"][0]) if words["--threads"] else None
+    threads, timeout_s, target_s = (
+        float(words[name][0]) if words[name] else None for name in numbers
+    )
     apps = parse_targets(words[""], words["--websocket"], words["--interface"])
-    timeout_s = float(words["--body-timeout-s"][0]) if words["--body-timeout-s"] else None
-    return RunOptions(apps=apps, port=0, threads=threads, body_timeout_s=timeout_s)
+    return RunOptions(
+        apps=apps,
+        port=0,
+        threads=None if threads is None else int(threads),
+        body_timeout_s=timeout_s,
+        wait_target_s=target_s,
+    )
 
 
 def test_reload_watches_the_folders_of_all(tmp_path: Path) -> None:
