@@ -170,6 +170,14 @@ def bench(session: nox.Session) -> None:
     session.run("python", "-m", "benchmarks", *arguments)
 
 
+@nox.session
+def overload(session: nox.Session) -> None:
+    """Count useful responses in an overload, and update the documentation. Takes 15 minutes."""
+    session.install("-e", ".[test]")
+    arguments = session.posargs or ["--out", "docs/explanation/results"]
+    session.run("python", "-m", "benchmarks.overload", *arguments)
+
+
 @nox.session(python=False)
 def free_threading(session: nox.Session) -> None:
     """Run tests, and a million requests, on a free-threaded Python; measure what two threads gain.

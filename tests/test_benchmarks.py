@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import report
+from benchmarks import overload, report
 from benchmarks.free_threading import send_many
 from benchmarks.inline import inline
 from benchmarks.machine import facts
@@ -130,3 +130,19 @@ def test_the_inline_limit_builds_the_same_environ_as_bridge() -> None:
 
 def test_the_requests_that_must_not_fail_without_the_interpreter_lock_do_not_fail_with_it() -> None:
     assert not send_many(400)
+
+
+def test_an_overload_is_a_table_and_a_picture_with_every_number() -> None:
+    outcomes = [
+        overload.Outcome(name, patience_s, multiple, useful=multiple * 7 + patience_s)
+        for patience_s in (1.0, 3.0)
+        for name in ("bridge", "a2wsgi")
+        for multiple in overload.MULTIPLES
+    ]
+
+    page, picture = overload.markdown(outcomes), overload.draw(outcomes)
+
+    assert page.splitlines()[2] == "| 1 s | bridge | 8 | 15 | 22 | 36 | 71 |"
+    assert len(page.splitlines()) == 2 + 4
+    assert picture.count('<rect class="ours"') == 2 * len(overload.MULTIPLES)
+    assert "a2wsgi, 10 times, clients wait 3 s: 73" in picture
