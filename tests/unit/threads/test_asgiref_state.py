@@ -481,7 +481,7 @@ def test_other_values_are_left_as_they_are() -> None:
 
 # -- nothing else of asgiref -----------------------------------------------------------------------
 
-PUBLIC = {"ThreadSensitiveContext", "iscoroutinefunction", "markcoroutinefunction"}
+PUBLIC = {"ThreadSensitiveContext", "iscoroutinefunction", "markcoroutinefunction", "sync_to_async"}
 PACKAGE = Path(bridge.__file__).parent
 
 
