@@ -6,19 +6,28 @@ its value and what it accepts.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
 from bridge.errors import ConfigError
-from bridge.types import LifespanMode, LoopFactory, TrustedEnviron, UnderscoreHeaders
+from bridge.types import (
+    LifespanMode,
+    LoopFactory,
+    TrustedEnviron,
+    UnderscoreHeaders,
+    WebSocketMode,
+)
 
 __all__ = [
     "ToAsgiKeywords",
     "ToAsgiOptions",
     "ToWsgiKeywords",
     "ToWsgiOptions",
+    "WebSocketKeywords",
+    "WebSocketOptions",
     "boolean",
     "check_loop_factory",
     "one_of",
@@ -28,6 +37,8 @@ __all__ = [
     "positive_number",
     "zero_or_more",
 ]
+
+_ORIGIN = re.compile(r"null|[A-Za-z][A-Za-z0-9+.-]*://[^/?#\s]+")  # RFC 6454, 6.2
 
 
 def positive_int(option: str, value: object) -> None:
@@ -150,7 +161,50 @@ class ToAsgiOptions:
             )
 
 
-class ToWsgiKeywords(TypedDict, total=False):
+class WebSocketKeywords(TypedDict, total=False):
+    """The types of :class:`WebSocketOptions`, for functions that pass them on as ``**options``."""
+
+    websockets: WebSocketMode
+    websocket_origins: Sequence[str] | None
+    max_message_bytes: int
+    ping_interval_s: float | None
+    ping_timeout_s: float
+    close_timeout_s: float
+    per_message_deflate: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebSocketOptions:
+    """Options for the WebSockets of ASGI apps on WSGI servers; see :class:`~bridge.AsgiToWsgi`."""
+
+    websockets: WebSocketMode = "auto"
+    websocket_origins: Sequence[str] | None = None
+    max_message_bytes: int = 16 * 1024 * 1024
+    ping_interval_s: float | None = 20
+    ping_timeout_s: float = 20
+    close_timeout_s: float = 10
+    per_message_deflate: bool = True
+
+    def check_websockets(self) -> None:
+        """:raises ConfigError: an option is wrong."""
+        one_of("websockets", self.websockets, ("auto", "off"))
+        positive_int("max_message_bytes", self.max_message_bytes)
+        optional_positive_number("ping_interval_s", self.ping_interval_s)
+        positive_number("ping_timeout_s", self.ping_timeout_s)
+        positive_number("close_timeout_s", self.close_timeout_s)
+        boolean("per_message_deflate", self.per_message_deflate)
+        origins = self.websocket_origins
+        if origins is not None:
+            takes = "None or a list of origins, such as ['https://example.org']"
+            if isinstance(origins, (str, bytes)) or not isinstance(origins, (list, tuple, set)):
+                raise ConfigError("websocket_origins", origins, takes)
+            if not all(isinstance(each, str) and _ORIGIN.fullmatch(each) for each in origins):
+                raise ConfigError("websocket_origins", origins, takes)
+            lower = tuple(each.lower() for each in origins)  # as browsers send them
+            object.__setattr__(self, "websocket_origins", lower)
+
+
+class ToWsgiKeywords(WebSocketKeywords, total=False):
     """The types of :class:`ToWsgiOptions`, for functions that pass them on as ``**options``."""
 
     lifespan: LifespanMode
@@ -163,7 +217,7 @@ class ToWsgiKeywords(TypedDict, total=False):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToWsgiOptions:
+class ToWsgiOptions(WebSocketOptions):
     """Options of :class:`~bridge.AsgiToWsgi`; see there for what each means."""
 
     lifespan: LifespanMode = "auto"
@@ -182,3 +236,4 @@ class ToWsgiOptions:
         positive_number("startup_timeout_s", self.startup_timeout_s)
         positive_number("shutdown_timeout_s", self.shutdown_timeout_s)
         optional_positive_number("task_timeout_s", self.task_timeout_s)
+        self.check_websockets()

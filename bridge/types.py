@@ -31,6 +31,7 @@ RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
 TrustedEnviron: TypeAlias = Callable[[Scope], Mapping[str, str]]
 UnderscoreHeaders = Literal["drop", "keep", "refuse"]
 LifespanMode = Literal["auto", "on", "off"]
+WebSocketMode = Literal["auto", "off"]
 LoopFactory: TypeAlias = Callable[[], AbstractEventLoop]
 
 

@@ -81,15 +81,21 @@ async def send_answer(send: Send, messages: Iterable[Message], logger: logging.L
 
 
 def wsgi_answer(
-    start_response: StartResponse, status: int, text: str, *, method: str = "GET"
+    start_response: StartResponse,
+    status: int,
+    text: str,
+    *,
+    method: str = "GET",
+    headers: Iterable[tuple[str, str]] = (),
 ) -> Iterable[bytes]:
     """Answer a request.
 
     :param method: of the request; HEAD gets no body.
+    :param headers: to add.
     """
     body = text.encode("utf-8")
-    headers = [("content-type", _TYPE), ("content-length", str(len(body)))]
-    start_response(status_line(status), headers)
+    fields = [("content-type", _TYPE), ("content-length", str(len(body))), *headers]
+    start_response(status_line(status), fields)
     return [] if method == "HEAD" else [body]
 
 

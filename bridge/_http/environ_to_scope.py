@@ -23,7 +23,7 @@ from bridge._http.scope_to_environ import server_name_and_port
 from bridge._http.silent import SilentMapping
 from bridge.types import Environ, RawHeaders, Scope
 
-__all__ = ["body_length", "build_scope", "is_websocket"]
+__all__ = ["body_length", "build_scope", "build_websocket_scope", "is_websocket"]
 
 ASGI_VERSION = {"version": "3.0", "spec_version": "2.5"}
 
@@ -101,6 +101,41 @@ def build_scope(environ: Environ, state: Mapping[str, Any]) -> Scope:
     if "asgi.scope" in environ:
         _pass_on(scope, environ["asgi.scope"], environ)
     return scope
+
+
+def build_websocket_scope(
+    environ: Environ, state: Mapping[str, Any], subprotocols: list[str]
+) -> Scope:
+    """The scope of a WebSocket, from the environ of its handshake (ASGI WebSocket spec 2.5).
+
+    Its environ is without what belongs to the server's request, which ends with the handshake.
+
+    :param subprotocols: that the client offers.
+    :raises BadRequest: a value that no server should accept.
+    """
+    scope = build_scope(environ, state)
+    del scope["method"]
+    scope["type"] = "websocket"
+    scope["scheme"] = "wss" if scope["scheme"] == "https" else "ws"
+    scope["subprotocols"] = subprotocols
+    scope["extensions"] = {"websocket.http.response": {}}
+    scope["wsgi_environ"].mapping = {
+        key: value for key, value in environ.items() if key not in _OF_THE_REQUEST
+    }
+    return scope
+
+
+_OF_THE_REQUEST = frozenset(
+    (
+        "gunicorn.socket",
+        "werkzeug.request",
+        "werkzeug.socket",
+        "wsgi.early_hints",
+        "wsgi.file_wrapper",
+        "wsgi.input",
+    )
+)
+"""Keys whose values would keep the server's request in memory."""
 
 
 def is_websocket(environ: Environ) -> bool:

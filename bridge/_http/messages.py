@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeAlias
 from bridge._http.client_text import ClientText, one_line
 from bridge.errors import AppProtocolError, ProtocolError, ServerProtocolError
 
-__all__ = ["HTTP_RESPONSE", "LIFESPAN", "Conversation", "State"]
+__all__ = ["HTTP_RESPONSE", "LIFESPAN", "WEBSOCKET", "Conversation", "State"]
 
 State: TypeAlias = str
 Sender = Literal["app", "server"]
@@ -52,6 +52,7 @@ _SPLIT: Mapping[str, tuple[str, str, str]] = {
         ("http.response.body", "more_body"),
         ("http.response.zerocopysend", "more_body"),
         ("http.response.trailers", "more_trailers"),
+        ("websocket.http.response.body", "more_body"),
     )
 }
 
@@ -183,6 +184,34 @@ HTTP_RESPONSE = Conversation(
     },
 )
 """What an app may ``send()`` for an http scope, extensions included."""
+
+# -- websocket -------------------------------------------------------------------------------------
+
+_UNDECIDED = "the WebSocket is not accepted yet"
+_OPEN = "the WebSocket is open"
+_DENYING = "the response that denies the WebSocket is incomplete"
+_DENIED = "the WebSocket is denied"
+_CLOSED = "the app has closed the WebSocket"
+
+WEBSOCKET = Conversation(
+    "websocket",
+    _UNDECIDED,
+    {
+        _UNDECIDED: {
+            "websocket.accept": _OPEN,
+            "websocket.close": _DENIED,
+            "websocket.http.response.start": _DENYING,
+        },
+        _OPEN: {"websocket.send": _OPEN, "websocket.close": _CLOSED},
+        _DENYING: {
+            "websocket.http.response.body with more_body": _DENYING,
+            "websocket.http.response.body": _DENIED,
+        },
+        _DENIED: {},
+        _CLOSED: {},
+    },
+)
+"""What an app may ``send()`` for a websocket scope, with the extension for denial responses."""
 
 # -- lifespan: one table for both sides ------------------------------------------------------------
 

@@ -15,6 +15,7 @@ import logging
 from collections.abc import Callable, Iterable
 from contextvars import copy_context
 from threading import get_ident
+from typing import Unpack
 from weakref import finalize
 
 from bridge._http.answers import NO_WEBSOCKET, wsgi_answer
@@ -28,7 +29,8 @@ from bridge.asgi_to_wsgi.loop_side import LoopSide
 from bridge.asgi_to_wsgi.request_body import RequestBody
 from bridge.asgi_to_wsgi.running_app import RunningApp
 from bridge.asgi_to_wsgi.thread_side import POLL_S, ThreadSide, sets_nothing
-from bridge.config import ToWsgiOptions
+from bridge.asgi_to_wsgi.websocket.serve import serve_websocket
+from bridge.config import ToWsgiOptions, WebSocketKeywords
 from bridge.errors import LifespanFailed
 from bridge.types import AsgiApp, Environ, LifespanMode, LoopFactory, StartResponse
 
@@ -43,7 +45,8 @@ class AsgiToWsgi:
     Creating it starts nothing: the loop and the app's lifespan start with the first request, or
     with :meth:`start`, once in each process. All adapters of a process share one loop.
 
-    :param app: any ASGI 3 callable. It gets ``http`` and ``lifespan`` scopes.
+    :param app: any ASGI 3 callable. It gets ``http``, ``websocket`` and
+        ``lifespan`` scopes.
     :param lifespan: ``"auto"`` runs the app's startup and shutdown if it has them, ``"on"`` makes
         an app without them an error, ``"off"`` runs neither.
     :param loop_factory: makes the event loop; adapters with the same factory share it. By default
@@ -71,6 +74,7 @@ class AsgiToWsgi:
         startup_timeout_s: float = 30,
         shutdown_timeout_s: float = 30,
         task_timeout_s: float | None = None,
+        **websocket_options: Unpack[WebSocketKeywords],
     ) -> None:
         self.app = app
         self.options = ToWsgiOptions(
@@ -81,6 +85,7 @@ class AsgiToWsgi:
             startup_timeout_s=startup_timeout_s,
             shutdown_timeout_s=shutdown_timeout_s,
             task_timeout_s=task_timeout_s,
+            **websocket_options,
         )
         if loop_factory is None:
             loop_choice()  # raises here, and not at the first request
@@ -115,7 +120,11 @@ class AsgiToWsgi:
         if get_ident() == running.ident:
             running.thread.refuse_current()
         if "HTTP_UPGRADE" in environ and is_websocket(environ):
-            return wsgi_answer(start_response, 426, NO_WEBSOCKET)
+            if self.options.websockets == "off":
+                return wsgi_answer(start_response, 426, NO_WEBSOCKET)
+            return serve_websocket(
+                running, running.app if app is None else app, environ, start_response
+            )
         try:
             length = body_length(environ)
             scope = build_scope(environ, running.state)

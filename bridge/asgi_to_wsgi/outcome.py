@@ -22,7 +22,14 @@ from bridge.errors import (
 )
 from bridge.types import Environ
 
-__all__ = ["CutByShutdown", "Outcome", "error_for_server", "log_error", "raised_to_server"]
+__all__ = [
+    "CutByShutdown",
+    "Outcome",
+    "comes_from_disconnect",
+    "error_for_server",
+    "log_error",
+    "raised_to_server",
+]
 
 logger = logging.getLogger("bridge.asgi_to_wsgi")
 repeated = RepeatedLog(logger)
@@ -64,7 +71,7 @@ def error_for_server(error: BaseException | None, outcome: Outcome) -> BaseExcep
     :param error: what the app raised; None if it returned.
     """
     where = f"{HTTP_RESPONSE.name}: {outcome.name}"
-    if outcome.body_cut and (error is None or _comes_from_disconnect(error)):
+    if outcome.body_cut and (error is None or comes_from_disconnect(error)):
         return client_disconnected()
     if error is None:
         return AppProtocolError(f"{where} returned when {outcome.state}")
@@ -86,7 +93,7 @@ def log_error(error: BaseException, outcome: Outcome) -> None:
     if isinstance(error, CancelledError):
         if outcome.timed_out_s is not None:
             repeated.warning("%s was cancelled after task_timeout_s=%g", name, outcome.timed_out_s)
-    elif outcome.disconnected and _comes_from_disconnect(error):
+    elif outcome.disconnected and comes_from_disconnect(error):
         logger.debug("%s: the client disconnected: %r", name, error)
     else:
         when = (
@@ -119,7 +126,7 @@ def _caused_by(
     return error
 
 
-def _comes_from_disconnect(error: BaseException | None, causes: int = MAX_CAUSES) -> bool:
+def comes_from_disconnect(error: BaseException | None, causes: int = MAX_CAUSES) -> bool:
     """Whether the app only passes on what ``send`` has raised. Frameworks wrap it in their own
     errors, and task groups in exception groups."""
     if error is None or not causes:
@@ -127,5 +134,5 @@ def _comes_from_disconnect(error: BaseException | None, causes: int = MAX_CAUSES
     if isinstance(error, ClientDisconnected):
         return True
     if isinstance(error, BaseExceptionGroup):
-        return all(_comes_from_disconnect(leaf, causes - 1) for leaf in error.exceptions)
-    return _comes_from_disconnect(error.__cause__ or error.__context__, causes - 1)
+        return all(comes_from_disconnect(leaf, causes - 1) for leaf in error.exceptions)
+    return comes_from_disconnect(error.__cause__ or error.__context__, causes - 1)

@@ -3,10 +3,10 @@
 A :class:`RunningApp` is made on the thread of the first request. Requests run on it, from any
 thread, until :meth:`RunningApp.close`.
 
-Rule 1. ``requests`` and ``closing`` belong to the loop thread.
-Rule 2. Closing happens in this order: no new requests; running ones, and the tasks they have left
-        behind, get ``shutdown_timeout_s``; what still runs is cancelled; the lifespan is shut down;
-        the loop is released.
+Rule 1. ``requests``, ``websockets`` and ``closing`` belong to the loop thread.
+Rule 2. Closing happens in this order: no new requests; WebSockets are closed; running requests, and
+        the tasks they have left behind, get ``shutdown_timeout_s``; what still runs is cancelled;
+        the lifespan is shut down; the loop is released.
 Rule 3. For requests ``shutdown_timeout_s`` counts from the first announcement of the end: a server
         that lets requests end before it closes its apps calls :meth:`RunningApp.announce_close`.
         Requests that arrive in between are served, and end by the same time. For the lifespan it
@@ -61,6 +61,13 @@ class RunningRequest(Protocol):
     def abandon(self) -> None: ...
 
 
+class RunningWebSocket(Protocol):
+    """A WebSocket that the app serves. Its task is among the requests."""
+
+    def restart(self) -> None:
+        """Close it, because the process ends."""
+
+
 class RunningApp:
     """Acquires a loop when it is made; :meth:`start` comes next.
 
@@ -69,6 +76,7 @@ class RunningApp:
     :ivar pid: the process that it runs in. A fork leaves it behind.
     :ivar ident: of the loop thread.
     :ivar requests: those whose task has not ended.
+    :ivar websockets: those that are open. Closed with 1012 as soon as the close is announced.
     :ivar closing: no more requests are accepted.
     :ivar cancels_at: when requests that still run are cancelled, in the loop's time; None until the
         close is announced.
@@ -87,6 +95,7 @@ class RunningApp:
         self.loop: AbstractEventLoop = thread.loop
         self.inbox: LoopInbox = thread.inbox
         self.requests: set[RunningRequest] = set()
+        self.websockets: set[RunningWebSocket] = set()
         self.closing = False
         self.cancels_at: float | None = None
         self.lifespan_ends_at: float | None = None
@@ -169,6 +178,11 @@ class RunningApp:
             self.cancels_at = now + self._grace_s
             self.lifespan_ends_at = now + within_s
             self.loop.call_at(self.cancels_at, self._begin_cancelling)
+            self._restart_websockets()
+
+    def _restart_websockets(self) -> None:
+        for websocket in tuple(self.websockets):
+            websocket.restart()
 
     def _begin_cancelling(self) -> None:
         if not self.closing:
@@ -209,6 +223,7 @@ class RunningApp:
             self.cancels_at = _earlier(self.cancels_at, longest_at)
             self.lifespan_ends_at = _earlier(self.lifespan_ends_at, longest_at)
             self._closer = own_task(self._close(), self.loop, name="bridge-close")
+            self._restart_websockets()
 
     async def _close(self) -> None:
         failure: Exception | None = None

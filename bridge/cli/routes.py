@@ -139,8 +139,6 @@ def _adapters(place: Place, protocol: str) -> tuple[str, str, str]:
         return "WSGI", "WsgiToAsgi (its own)", "none"
     if place.wsgi is not None and protocol != "WebSocket":
         return "ASGI and WSGI", "none", "none"
-    if protocol == "WebSocket":
-        return "ASGI", "none", "not served" if place.asgi_only else "refused (426)"
     return "ASGI", "none", "AsgiToWsgi"
 
 

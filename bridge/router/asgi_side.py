@@ -93,6 +93,7 @@ class AsgiSide:
     :param adapters: for WSGI apps: one for each pool, by the pool's options.
     :param states: what apps have stored in their state, by the identity of the app.
     :ivar http_apps: what the WSGI side calls in the adapter for ASGI apps, by prefix.
+    :ivar websocket_apps: likewise, for WebSockets.
     """
 
     def __init__(
@@ -108,6 +109,7 @@ class AsgiSide:
         http = {prefix: self._http_route(place) for prefix, place in plan.http.items()}
         sockets = {p: self._websocket_route(place) for p, place in plan.websocket.items()}
         self.http_apps = {prefix: route.serve for prefix, route in http.items()}
+        self.websocket_apps = {prefix: route.serve for prefix, route in sockets.items()}
         self._find_http = PrefixTable(http).find
         self._find_websocket = PrefixTable(sockets).find
 

@@ -118,7 +118,6 @@ class Place:
     :ivar options: of the Router that mounts it, and of those around that one.
     :ivar pool: the options of the Router whose threads run it, if it is WSGI.
     :ivar by_name: it is mounted for WebSockets only.
-    :ivar asgi_only: WSGI servers ignore it.
     """
 
     prefix: str
@@ -129,12 +128,11 @@ class Place:
     pool: RouterOptions
     path: VisiblePath = "auto"
     by_name: bool = False
-    asgi_only: bool = False
 
     @property
-    def is_asgi_only(self) -> bool:
-        """Whether WSGI servers have no use for its lifespan, and for it as an ASGI app."""
-        return self.asgi_only or self.wsgi is not None
+    def is_called_on_loop(self) -> bool:
+        """Whether WSGI servers call it as an ASGI app, on a loop, and need its lifespan."""
+        return self.asgi is not None and self.wsgi is None
 
     @property
     def sees_below(self) -> bool:
@@ -167,23 +165,6 @@ class Plan:
     websocket: Table
     asgi_apps: tuple[Place, ...]
     options: RouterOptions
-
-    def without_websockets_on_wsgi(self) -> Plan:
-        """The same, but WSGI servers ignore the apps that are mounted for WebSockets only."""
-        return replace(
-            self,
-            asgi_websocket=_asgi_only_table(self.asgi_websocket),
-            websocket=_asgi_only_table(self.websocket),
-            asgi_apps=tuple(_asgi_only(place) for place in self.asgi_apps),
-        )
-
-
-def _asgi_only_table(table: Table) -> Table:
-    return {prefix: _asgi_only(place) for prefix, place in table.items()}
-
-
-def _asgi_only(place: Place) -> Place:
-    return replace(place, asgi_only=True) if place.by_name else place
 
 
 def read_mounts(
@@ -404,9 +385,7 @@ def _asgi_apps(
         for place in (place for each in found for place in _places(prefix, each, options)):
             if place.asgi is None:
                 continue
-            first = apps.setdefault(identity(place.asgi), place)
-            if first.asgi_only and not place.asgi_only:
-                apps[identity(place.asgi)] = replace(first, asgi_only=False)
+            apps.setdefault(identity(place.asgi), place)
     return apps.values()
 
 

@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from bridge.config import ToAsgiKeywords, ToAsgiOptions, ToWsgiOptions
+from bridge.config import ToAsgiKeywords, ToAsgiOptions, ToWsgiOptions, WebSocketKeywords
 from bridge.errors import ConfigError
 from bridge.types import LifespanMode, LoopFactory
 
 __all__ = ["RouterKeywords", "RouterOptions"]
 
 
-class RouterKeywords(ToAsgiKeywords, total=False):
+class RouterKeywords(ToAsgiKeywords, WebSocketKeywords, total=False):
     """What :class:`~bridge.Router` passes on to the adapters that it needs."""
 
     lifespan: LifespanMode

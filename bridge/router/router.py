@@ -30,7 +30,7 @@ from bridge.config import ToWsgiOptions
 from bridge.dual import Universal
 from bridge.errors import LifespanFailed
 from bridge.router.asgi_side import AsgiSide
-from bridge.router.mounts import AnyApp, Contents, Mount, Mounts, Plan, identity, read_mounts
+from bridge.router.mounts import AnyApp, Contents, Mount, Mounts, identity, read_mounts
 from bridge.router.options import RouterKeywords, RouterOptions
 from bridge.router.wsgi_side import WsgiSide
 from bridge.types import AsgiApp, Environ, PoolStats, StartResponse
@@ -83,7 +83,7 @@ class Router(Universal):
         **options: Unpack[RouterKeywords],
     ) -> None:
         self.options = RouterOptions(options)
-        self.plan = self._read_mounts(mounts, websocket)
+        self.plan = read_mounts(mounts, websocket, self.options, _open_adapter)
         self._pools = self._make_pools()
         apps = self._mounted_apps()
         if self.plan.asgi_apps and self.options.to_wsgi.loop_factory is None:
@@ -96,7 +96,12 @@ class Router(Universal):
         )
         states = {identity(app.app): app.state for app in apps}
         self._asgi_side = AsgiSide(self.plan, self._lifespan, self._pools, states)
-        self._wsgi_side = WsgiSide(self.plan, self._call_asgi, self._asgi_side.http_apps)
+        self._wsgi_side = WsgiSide(
+            self.plan,
+            self._call_asgi,
+            self._asgi_side.http_apps,
+            self._asgi_side.websocket_apps,
+        )
         super().__init__(self._asgi_side.serve, self._start_and_serve)
         self._lock = GreenletMutex()
         self._adapter: AsgiToWsgi | None = None
@@ -119,9 +124,6 @@ class Router(Universal):
         adapter = self._pools.get(self.options)
         return None if adapter is None else adapter.stats()
 
-    def _read_mounts(self, mounts: Mounts, websocket: Mounts | AnyApp | None) -> Plan:
-        return read_mounts(mounts, websocket, self.options, _open_adapter)
-
     def _mounted_apps(self) -> list[MountedApp]:
         """The ASGI apps that have a lifespan."""
         return [
@@ -129,7 +131,7 @@ class Router(Universal):
                 place.asgi,
                 place.label,
                 place.options.to_wsgi,
-                asgi_only=place.is_asgi_only,
+                asgi_only=not place.is_called_on_loop,
                 needs_start=not isinstance(place.app, Universal) or place.app.needs_start,
             )
             for place in self.plan.asgi_apps

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Protocol
 
-from bridge._http.answers import NO_WEBSOCKET, not_found, wsgi_answer
+from bridge._http.answers import not_found, wsgi_answer
 from bridge._http.environ_to_scope import is_websocket
 from bridge._http.paths import NO_PATH, below, is_path, native, normal_root
 from bridge.router.mounts import Place, Plan
@@ -38,15 +38,26 @@ class WsgiSide:
 
     :param adapter: for ASGI apps.
     :param http_apps: the ASGI side's, by prefix. They get the environ unchanged.
+    :param websocket_apps: likewise. WebSockets below a WSGI app are ordinary requests to it.
     """
 
-    def __init__(self, plan: Plan, adapter: CallAsgi, http_apps: Mapping[str, AsgiApp]) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        adapter: CallAsgi,
+        http_apps: Mapping[str, AsgiApp],
+        websocket_apps: Mapping[str, AsgiApp],
+    ) -> None:
         self._adapter = adapter
         self._find = PrefixTable(
             {native(p): self._app(place, http_apps[p]) for p, place in plan.http.items()}
         ).find
         self._find_websocket = PrefixTable(
-            {native(prefix): place for prefix, place in plan.websocket.items()}
+            {
+                # False stands for a WSGI app, which hides the app at a shorter prefix.
+                native(prefix): place.is_called_on_loop and websocket_apps[prefix]
+                for prefix, place in plan.websocket.items()
+            }
         ).find
 
     def _app(self, place: Place, asgi: AsgiApp) -> WsgiApp:
@@ -62,9 +73,9 @@ class WsgiSide:
         if path[:1] != "/" and path and not is_path(path):
             return wsgi_answer(start_response, 400, NO_PATH, method=environ["REQUEST_METHOD"])
         if "HTTP_UPGRADE" in environ and is_websocket(environ):
-            place = self._find_websocket(path)
-            if place is not None and place.asgi is not None and not place.is_asgi_only:
-                return wsgi_answer(start_response, 426, NO_WEBSOCKET)
+            websocket_app = self._find_websocket(path)
+            if websocket_app:
+                return self._adapter(environ, start_response, app=websocket_app)
         app = self._find(path)
         if app is None:
             return not_found(environ, start_response)

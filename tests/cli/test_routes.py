@@ -20,7 +20,7 @@ prefix      protocol         app               interface  on ASGI servers  on WS
 /v1                          bridge.Router     Router
   /v1/api   HTTP, WebSocket  fastapi_site:app  ASGI       none             AsgiToWsgi
   /v1/shop  HTTP             flask_site:app    WSGI       WsgiToAsgi       none
-/ws         WebSocket        mixed_site:chat   ASGI       none             refused (426)
+/ws         WebSocket        mixed_site:chat   ASGI       none             AsgiToWsgi
 """
 
 
@@ -44,7 +44,7 @@ def test_routes_shows_what_run_would_mount(here: None) -> None:
     assert shown == [
         ("/", "HTTP", "flask_site:app", "WSGI", "WsgiToAsgi", "none"),
         ("/api", "HTTP, WebSocket", "fastapi_site:app", "ASGI", "none", "AsgiToWsgi"),
-        ("/ws", "WebSocket", "mixed_site:chat", "ASGI", "none", "refused (426)"),
+        ("/ws", "WebSocket", "mixed_site:chat", "ASGI", "none", "AsgiToWsgi"),
     ]
 
 

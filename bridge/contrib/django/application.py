@@ -32,7 +32,6 @@ from bridge.contrib.django.hops import thread_hops
 from bridge.contrib.django.thread_holders import sync_event_streams
 from bridge.dual import Universal
 from bridge.router.asgi_side import refuse_websockets
-from bridge.router.mounts import AnyApp, Mounts, Plan
 from bridge.router.router import POOL_GRACE_S, Router
 from bridge.types import AsgiApp, LifespanMode, PoolStats, Receive, Scope, Send, WsgiApp
 from bridge.wsgi_to_asgi.adapter import WsgiToAsgi
@@ -52,8 +51,7 @@ NO_LIMIT_S = 24 * 60 * 60
 class DjangoApplication(Router):
     """What :func:`~bridge.contrib.django.get_asgi_application` returns: a :class:`~bridge.Router`.
 
-    WSGI servers can call it, too: there all views run on the server's threads, and WebSockets are
-    not supported.
+    WSGI servers can call it, too: there all views run on the server's threads.
 
     :ivar asgi: the ASGI 3 interface alone: ``http``, ``websocket`` and ``lifespan``.
     :ivar wsgi: the PEP 3333 interface alone: Django's WSGI handler, on the server's thread.
@@ -75,9 +73,6 @@ class DjangoApplication(Router):
             startup_timeout_s=startup_timeout_s,
             shutdown_timeout_s=self._handlers.adapter.options.shutdown_timeout_s,
         )
-
-    def _read_mounts(self, mounts: Mounts, websocket: Mounts | AnyApp | None) -> Plan:
-        return super()._read_mounts(mounts, websocket).without_websockets_on_wsgi()
 
     def __repr__(self) -> str:
         return f"DjangoApplication({settings.SETTINGS_MODULE!r}, websocket={self._websocket!r})"

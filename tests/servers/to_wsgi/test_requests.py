@@ -248,16 +248,6 @@ def test_a_response_can_start_before_the_body_ends(
     assert exchange.read().body == b"ONE TWO"
 
 
-def test_a_websocket_handshake_is_refused_with_426_and_advice(wsgi_server: LiveWsgiServer) -> None:
-    exchange = wsgi_server.client.open(
-        "GET", "/chat", [("connection", "Upgrade"), ("upgrade", "websocket")]
-    )
-    response = exchange.read()
-
-    assert response.status == 426
-    assert b"ASGI server" in response.body
-
-
 @pytest.mark.parametrize("connection", ["close", "close, upgrade"])
 def test_an_upgrade_that_is_not_a_handshake_is_ignored(
     wsgi_server: LiveWsgiServer, connection: str

@@ -561,15 +561,27 @@ def test_starlette_can_stream(to_wsgi: ToWsgi) -> None:
     assert call(app, environ_of()).body == b"0;1;2;"
 
 
-def test_a_websocket_handshake_is_refused_with_426_and_advice(to_wsgi: ToWsgi) -> None:
-    app = to_wsgi(sends())
+HANDSHAKE = (
+    ("Upgrade", "websocket"),
+    ("Connection", "Upgrade"),
+    ("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA=="),
+    ("Sec-WebSocket-Version", "13"),
+)
 
-    headers = (("Upgrade", "websocket"), ("Connection", "Upgrade"))
-    response = call(app, environ_of(headers=headers))
+
+def test_a_websocket_without_a_raw_socket_is_refused_with_501_and_advice(to_wsgi: ToWsgi) -> None:
+    response = call(to_wsgi(sends()), environ_of(headers=HANDSHAKE))
+
+    assert response.status == 501
+    assert b"--server uvicorn" in response.body
+    assert response.header("upgrade") is None, "PEP 3333 forbids hop-by-hop headers of an app"
+
+
+def test_a_websocket_is_refused_with_426_if_they_are_off(to_wsgi: ToWsgi) -> None:
+    response = call(to_wsgi(sends(), websockets="off"), environ_of(headers=HANDSHAKE))
 
     assert response.status == 426
     assert b"--server uvicorn" in response.body
-    assert response.header("upgrade") is None, "PEP 3333 forbids hop-by-hop headers of an app"
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT"])

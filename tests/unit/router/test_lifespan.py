@@ -18,7 +18,6 @@ from fastapi import FastAPI, Request
 
 import bridge
 from bridge.dual import Universal
-from bridge.router.mounts import Plan
 from bridge.types import AsgiApp, Environ, Message, Receive, Scope, Send, StartResponse
 from tests.harness import asgi, wsgi
 from tests.harness.asgi import http_scope
@@ -591,33 +590,10 @@ def test_on_a_wsgi_server_the_first_request_starts_them(three: list[App], log: l
     assert log == IN_ORDER
 
 
-class WebsocketsOnAsgiOnly(bridge.Router):
-    """As a `DjangoApplication` does."""
-
-    def _read_mounts(self, mounts: Any, websocket: Any) -> Plan:
-        return super()._read_mounts(mounts, websocket).without_websockets_on_wsgi()
-
-
-@pytest.mark.parametrize("is_nested", [False, True])
-def test_an_app_for_websockets_on_asgi_servers_only_does_not_start_on_a_wsgi_server(
-    is_nested: bool, log: list[str]
-) -> None:
-    chat = App("chat", log)
-    router: bridge.Router = WebsocketsOnAsgiOnly({"/": wsgi_app}, websocket={"/ws": chat})
-    if is_nested:
-        router = bridge.Router({"/": router})
+def test_an_app_for_websockets_starts_on_a_wsgi_server_too(log: list[str]) -> None:
+    router = bridge.Router({"/": wsgi_app}, websocket={"/ws": App("chat", log)})
 
     assert wsgi.call(router, environ_of(path="/")).body == b"wsgi"
-
-    assert log == []
-
-
-def test_it_starts_where_it_is_mounted_for_http_as_well(log: list[str]) -> None:
-    chat = App("chat", log)
-    inner = WebsocketsOnAsgiOnly({"/": wsgi_app}, websocket=chat)
-    router = bridge.Router({"/": inner, "/chat": chat})
-
-    assert wsgi.call(router, environ_of(path="/chat")).body == b"chat"
 
     router.close()
     assert log == ["chat starts", "chat stops"]

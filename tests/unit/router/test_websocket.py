@@ -16,7 +16,12 @@ from tests.harness.wsgi import environ_of
 pytestmark = pytest.mark.usefixtures("close_apps")
 
 DENIAL: dict[str, Any] = {"websocket.http.response": {}}
-UPGRADE = (("Upgrade", "websocket"), ("Connection", "Upgrade"))
+UPGRADE = (
+    ("Upgrade", "websocket"),
+    ("Connection", "Upgrade"),
+    ("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA=="),
+    ("Sec-WebSocket-Version", "13"),
+)
 
 
 class Chat:
@@ -175,10 +180,16 @@ def test_the_prefix_is_looked_up_below_the_root_path() -> None:
 
 
 @pytest.mark.parametrize("path", ["/api/ws", "/ws"])
-def test_a_wsgi_server_answers_426(path: str) -> None:
+def test_a_wsgi_server_without_a_raw_socket_answers_501(path: str) -> None:
     app = router({"/": site, "/api": api}, {"/ws": chat})
 
-    assert wsgi.call(app, environ_of(path=path, headers=UPGRADE)).status == 426
+    assert wsgi.call(app, environ_of(path=path, headers=UPGRADE)).status == 501
+
+
+def test_on_a_wsgi_server_a_wsgi_app_hides_the_asgi_app_at_a_shorter_prefix() -> None:
+    app = router({"/": api, "/old": site})
+
+    assert wsgi.call(app, environ_of(path="/old/ws", headers=UPGRADE)).body == b"wsgi"
 
 
 @pytest.mark.parametrize("app", [site, bridge.to_asgi(site)], ids=["alone", "in an adapter"])

@@ -1,0 +1,1 @@
+"""WebSockets of ASGI apps on WSGI servers that leave the raw socket in the environ."""

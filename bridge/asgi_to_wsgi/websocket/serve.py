@@ -1,0 +1,111 @@
+"""The server thread's part of a WebSocket: from the handshake to the moment the thread is free.
+
+Rule 1. What can be refused without the app is refused through the server, as an ordinary response.
+Rule 2. The thread waits ``DECISION_S`` for the app to accept or deny the WebSocket. If the app
+        needs longer, the connection is taken over undecided: slow accepts must not occupy the
+        threads that serve HTTP.
+Rule 3. Once the connection is taken over, the server gets a response that reaches nobody. Its log
+        shows 101, also for an app that denies the WebSocket later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextvars import copy_context
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from bridge._http.answers import wsgi_answer
+from bridge._http.environ_to_scope import build_websocket_scope
+from bridge._http.rules import BadRequest
+from bridge._http.websocket_handshake import refusal_of, subprotocols
+from bridge.asgi_to_wsgi.running_app import RunningApp
+from bridge.asgi_to_wsgi.websocket import limits
+from bridge.asgi_to_wsgi.websocket.raw_socket import RawSocket, find_raw_socket, server_name
+from bridge.asgi_to_wsgi.websocket.takeover import take_over
+from bridge.types import AsgiApp, Environ, StartResponse
+
+if TYPE_CHECKING:
+    from bridge.asgi_to_wsgi.websocket.session import Session
+
+__all__ = ["serve_websocket"]
+
+DECISION_S = 0.1
+"""How long the thread waits for the app to accept or deny."""
+
+NO_SOCKET = (
+    "{server} gives apps no access to the connection, so WebSockets cannot be served here.\n"
+    "Serve the app with gunicorn (worker class gthread, sync or gevent), or with an ASGI server, "
+    "for example: bridge run main:app --server uvicorn\n"
+)
+NO_CODEC = (
+    "WebSockets need the package websockets, which is not installed here:\n"
+    "pip install wsgi-asgi-bridge[websocket]\n"
+)
+TOO_MANY = "Too many WebSockets are open\n"
+READ_AHEAD = "The client has sent data before the WebSocket was open\n"
+
+
+def serve_websocket(
+    app: RunningApp, asgi: AsgiApp, environ: Environ, start_response: StartResponse
+) -> Iterable[bytes]:
+    """PEP 3333, for a request that asks for a WebSocket."""
+    refusal = refusal_of(environ, app.options.websocket_origins)
+    if refusal is not None:
+        return _answer(start_response, refusal.status, refusal.text, refusal.headers)
+    raw = find_raw_socket(environ)
+    if raw is None:
+        return _answer(start_response, 501, NO_SOCKET.format(server=server_name(environ)))
+    try:
+        from bridge.asgi_to_wsgi.websocket.session import Session
+    except ModuleNotFoundError:
+        return _answer(start_response, 501, NO_CODEC)
+    if raw.has_read_ahead():
+        return _answer(start_response, 400, READ_AHEAD)
+    try:
+        scope = build_websocket_scope(environ, app.state, subprotocols(environ))
+    except BadRequest as error:
+        return _answer(start_response, 400, f"{error}\n")
+    session = Session(app, asgi, scope, environ, copy_context())
+    if not limits.admit(session):
+        return _answer(start_response, 503, TOO_MANY, [("retry-after", "5")])
+    try:
+        return _hand_over(app, session, raw, start_response)
+    except BaseException:
+        app.inbox.post(session.refuse)
+        raise
+
+
+def _hand_over(
+    app: RunningApp, session: Session, raw: RawSocket, start_response: StartResponse
+) -> Iterable[bytes]:
+    app.inbox.post(session.start)
+    denial = session.denial if session.decided.acquire(timeout=DECISION_S) else None
+    if denial is not None:
+        limits.release(session)
+        body = b"".join(denial.body)
+        start_response(denial.status, [*denial.headers, ("content-length", str(len(body)))])
+        return [body]
+    try:
+        taken = take_over(raw.connection)
+    except OSError:  # no descriptors are left
+        app.inbox.post(session.refuse)
+        return _answer(start_response, 503, TOO_MANY, [("retry-after", "5")])
+    if not app.inbox.post(partial(session.attach, taken.connection)):
+        taken.connection.close()
+    _close_after_response(start_response)
+    start_response("101 Switching Protocols", [])
+    return taken.decoy
+
+
+def _close_after_response(start_response: Any) -> None:
+    """Keep gunicorn from waiting for another request on the decoy, which is at its end."""
+    force_close = getattr(getattr(start_response, "__self__", None), "force_close", None)
+    if force_close is not None:
+        force_close()
+
+
+def _answer(
+    start_response: StartResponse, status: int, text: str, headers: Iterable[tuple[str, str]] = ()
+) -> Iterable[bytes]:
+    return wsgi_answer(start_response, status, text, headers=headers)
