@@ -37,13 +37,13 @@ def negotiated_codec(environ: Environ, options: WebSocketOptions) -> tuple[Codec
 
     :returns: the codec, and the value of ``Sec-WebSocket-Extensions`` for the response.
     """
-    offered = environ.get("HTTP_SEC_WEBSOCKET_EXTENSIONS")
+    offered: str | None = environ.get("HTTP_SEC_WEBSOCKET_EXTENSIONS")
     extensions = [_DEFLATE] if options.per_message_deflate and offered else []
     codec = ServerProtocol(
         extensions=extensions, state=State.OPEN, max_size=options.max_message_bytes
     )
     response = None
-    if extensions:
+    if offered and extensions:
         try:
             response, codec.extensions = codec.process_extensions(
                 Headers({"Sec-WebSocket-Extensions": offered})

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 from asyncio import Task
 from collections import deque
 from contextvars import Context
@@ -42,6 +41,8 @@ from bridge.asgi_to_wsgi.websocket.connection import (
     RESTART,
     Connection,
 )
+from bridge.asgi_to_wsgi.websocket.takeover import PlainConnection
+from bridge.asgi_to_wsgi.websocket.tls import TlsConnection
 from bridge.asgi_to_wsgi.websocket.waiters import Waiters
 from bridge.errors import AppProtocolError, ClientDisconnected
 from bridge.types import AsgiApp, Environ, Message, ResponseHeaders, Scope
@@ -239,17 +240,17 @@ class Session:
         self.ended(ABNORMAL, "")
         self.lost()
 
-    def attach(self, connection: socket.socket) -> None:
+    def attach(self, connection: PlainConnection | TlsConnection) -> None:
         """The server thread has taken the connection over."""
         coroutine = self._attach(connection)
         self._attaching = own_task(coroutine, self._app.loop, name="bridge-websocket")
 
-    async def _attach(self, connection: socket.socket) -> None:
+    async def _attach(self, connection: PlainConnection | TlsConnection) -> None:
         loop, options = self._app.loop, self._app.options
         protocol = Connection(loop, self, options, options.response_window)
         self._attaching = None
         try:
-            await loop.connect_accepted_socket(lambda: protocol, connection)
+            await connection.connect(loop, protocol)
         except OSError as error:  # the client has gone
             logger.debug("the connection could not be used: %r", error)
             connection.close()

@@ -12,21 +12,47 @@ Rule 1. All descriptors are made before anything is changed: if there are too fe
         the server's, and it can answer.
 Rule 2. The decoy is at its end for a server that reads: gunicorn from 26 on reads until then before
         it closes a connection, for up to two seconds.
-Rule 3. The decoy takes the head of the server's own response, which reaches nobody. It is dropped
+Rule 3. A connection with TLS keeps its descriptor, see :mod:`bridge.asgi_to_wsgi.websocket.tls`.
+Rule 4. The decoy takes the head of the server's own response, which reaches nobody. It is dropped
         in ``close()`` of the response, when the server has written it: earlier, the server would
         log an error.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
+import select
 import socket
+import ssl
+import sys
+from asyncio import AbstractEventLoop
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, cast
 
 from bridge._threads.locks import original
+from bridge.asgi_to_wsgi.websocket.tls import TlsConnection, redirect
 
-__all__ = ["Decoy", "TakenOver", "take_over"]
+__all__ = ["Decoy", "PlainConnection", "TakenOver", "take_over"]
+
+
+class PlainConnection:
+    """A connection without TLS that is bridge's."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+
+    async def connect(self, loop: AbstractEventLoop, protocol: asyncio.BufferedProtocol) -> None:
+        """Serve the connection on ``loop``.
+
+        :raises OSError: the client has disconnected.
+        """
+        await loop.connect_accepted_socket(lambda: protocol, self._socket)
+
+    def close(self) -> None:
+        """Close it."""
+        self._socket.close()
 
 
 class Decoy:
@@ -35,26 +61,23 @@ class Decoy:
     :param peer: the other end of what the server takes for its connection.
     """
 
-    def __init__(self, peer: socket.socket) -> None:
-        self._peer = peer
+    def __init__(self, peer: socket.socket, *more: socket.socket) -> None:
+        self._sockets = (peer, *more)
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(())
 
     def close(self) -> None:
         """The server has finished with the response."""
-        self._peer.close()
+        for each in self._sockets:
+            each.close()
 
 
 @dataclass(frozen=True, slots=True)
 class TakenOver:
-    """A connection that is bridge's.
+    """A connection that is bridge's, and the response for the server."""
 
-    :ivar connection: to the client, not blocking.
-    :ivar decoy: for the server.
-    """
-
-    connection: socket.socket
+    connection: PlainConnection | TlsConnection
     decoy: Decoy
 
 
@@ -65,16 +88,44 @@ def take_over(connection: socket.socket) -> TakenOver:
     """
     real_socket = original(socket, "socket")
     peer, decoy = _socket_pair(real_socket)
+    try:
+        peer.shutdown(socket.SHUT_WR)  # rule 2
+        if hasattr(connection, "_sslobj"):  # of Python's ssl, or of gevent
+            return TakenOver(redirect(cast("ssl.SSLSocket", connection), decoy), Decoy(peer))
+        descriptor = connection.fileno()
+        plain: socket.socket = real_socket(fileno=os.dup(descriptor))
+    except OSError:
+        peer.close()
+        decoy.close()
+        raise
+    plain.setblocking(False)
+    _forget_in_gevent(descriptor)
     with decoy:
-        try:
-            peer.shutdown(socket.SHUT_WR)  # rule 2
-            taken: socket.socket = real_socket(fileno=os.dup(connection.fileno()))
-        except OSError:
-            peer.close()
-            raise
-        taken.setblocking(False)
-        os.dup2(decoy.fileno(), connection.fileno(), inheritable=False)
-    return TakenOver(taken, Decoy(peer))
+        os.dup2(decoy.fileno(), descriptor, inheritable=False)
+    return TakenOver(PlainConnection(plain), Decoy(peer))
+
+
+def _forget_in_gevent(descriptor: int) -> None:
+    """Remove the connection from the epoll set of gevent's hub, if this thread has one.
+
+    gevent leaves that to ``close()``, which here closes the decoy: the hub would go on to be woken
+    for each message of the client.
+    """
+    hub = sys.modules.get("gevent.hub")
+    make_epoll = original(select, "epoll")
+    if hub is None or make_epoll is None:
+        return
+    loop: Any = getattr(hub.get_hub_if_exists(), "loop", None)
+    try:
+        epoll = make_epoll.fromfd(os.dup(loop.fileno()))
+    except (AttributeError, OSError, TypeError, ValueError):  # no loop here, or one without epoll
+        return
+    try:
+        epoll.unregister(descriptor)
+    except OSError:  # it was never watched
+        pass
+    finally:
+        epoll.close()
 
 
 def _socket_pair(real_socket: type[socket.socket]) -> tuple[socket.socket, socket.socket]:

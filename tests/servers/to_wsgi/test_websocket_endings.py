@@ -1,0 +1,149 @@
+"""How WebSockets end when the worker of a WSGI server does: clients get 1012, and reconnect."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from tests.harness.control import Control
+from tests.harness.http import Http1Client
+from tests.harness.servers import SERVERS, Server, ServerSpec, _gunicorn, serve
+
+TARGET = "tests.apps.asgi_websockets:app"
+TIMEOUT_S = 30.0
+RESTART = 1012
+
+GEVENT = replace(
+    SERVERS["gunicorn-gthread"], name="gunicorn-gevent", command=_gunicorn("-k", "gevent")
+)
+WORKERS: dict[str, ServerSpec] = {
+    "gthread": SERVERS["gunicorn-gthread"],
+    "sync": SERVERS["gunicorn-sync"],
+    "gevent": GEVENT,
+}
+
+
+@contextmanager
+def websocket(server: Server, path: str) -> Iterator[ClientConnection]:
+    url = f"ws://127.0.0.1:{server.port}{path}"
+    with connect(url, open_timeout=TIMEOUT_S, compression=None) as client:
+        yield client
+
+
+def close_code(client: ClientConnection) -> int:
+    """The code with which the server closes the WebSocket; 1006 if it sends none."""
+    with pytest.raises(ConnectionClosed) as closed:
+        client.recv(TIMEOUT_S)
+    return closed.value.rcvd.code if closed.value.rcvd is not None else 1006
+
+
+def status_of(server: Server, path: str) -> int:
+    try:
+        with websocket(server, path) as client:
+            client.send("a")
+            assert client.recv(TIMEOUT_S) == "a"
+            return 101
+    except InvalidStatus as refused:
+        return int(refused.response.status_code)
+
+
+def worker_of(server: Server) -> int:
+    return int(Http1Client(server.port).fetch("GET", "/").body.split()[1])
+
+
+@pytest.mark.parametrize("worker", WORKERS)
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGABRT"])
+def test_each_signal_closes_with_1012(worker: str, name: str, control: Control, key: str) -> None:
+    """SIGABRT is what gunicorn sends to a worker that takes too long."""
+    has_threads = worker != "gevent"  # at its end those of an app, which are greenlets, do not run
+    env = {"BRIDGE_TEST_LIFESPAN": key} if has_threads else {}
+    path = f"/echo?key={key}" if has_threads else "/echo"
+    with (
+        serve(WORKERS[worker], TARGET, env=env) as server,
+        websocket(server, path) as first,
+        websocket(server, path) as second,
+    ):
+        number = signal.Signals[name]
+        os.kill(worker_of(server) if name == "SIGABRT" else server.pid, number)
+
+        assert [close_code(first), close_code(second)] == [RESTART, RESTART]
+        if has_threads:
+            assert {end["code"] for end in control.expect(key, "end", 2)} == {RESTART}
+            control.expect(key, "shutdown")
+        if name in ("SIGHUP", "SIGABRT"):
+            with websocket(server, "/echo") as again:
+                again.send("back")
+                assert again.recv(TIMEOUT_S) == "back"
+
+
+@pytest.mark.parametrize("worker", WORKERS)
+def test_a_preloaded_app_closes_with_1012(worker: str) -> None:
+    with (
+        serve(WORKERS[worker], TARGET, args=["--preload"]) as server,
+        websocket(server, "/echo") as client,
+    ):
+        server.signal(signal.SIGTERM)
+        assert close_code(client) == RESTART
+
+
+@pytest.mark.parametrize("worker", WORKERS)
+def test_a_worker_that_has_served_its_requests_closes_with_1012(worker: str) -> None:
+    with serve(WORKERS[worker], TARGET, args=["--max-requests", "3"]) as server:
+        with websocket(server, "/echo") as client:
+            client.send("a")
+            assert client.recv(TIMEOUT_S) == "a"
+            before = worker_of(server)  # the third
+            assert close_code(client) == RESTART
+        assert worker_of(server) != before
+
+
+def test_a_killed_worker_is_1006_and_the_client_reconnects() -> None:
+    with serve(WORKERS["gthread"], TARGET) as server:
+        with websocket(server, "/echo") as client:
+            os.kill(worker_of(server), signal.SIGKILL)
+            assert close_code(client) == 1006
+        with websocket(server, "/echo") as client:
+            client.send("back")
+            assert client.recv(TIMEOUT_S) == "back"
+
+
+def test_an_app_that_ignores_the_end_does_not_keep_the_worker() -> None:
+    env = {"BRIDGE_TEST_OPTIONS": '{"shutdown_timeout_s": 1}'}
+    with serve(WORKERS["gthread"], TARGET, env=env) as server, websocket(server, "/hang") as client:
+        server.signal(signal.SIGTERM)
+
+        assert close_code(client) == RESTART
+        assert server.terminate().exit_code == 0
+
+
+def test_above_the_limit_of_descriptors_the_answer_is_503() -> None:
+    """The same worker goes on: without a limit, gunicorn's gthread worker exits at EMFILE."""
+    limited = replace(WORKERS["gthread"], command=_limited_to(150))
+    with serve(limited, TARGET) as server, ExitStack() as stack:
+        before = worker_of(server)
+        clients = [stack.enter_context(websocket(server, "/echo")) for _ in range(150 // 4)]
+        with pytest.raises(InvalidStatus) as refused, websocket(server, "/echo"):
+            pass
+        assert refused.value.response.status_code == 503
+        assert refused.value.response.headers["Retry-After"]
+        clients[0].close()
+        while status_of(server, "/echo") == 503:  # until the server has noticed
+            pass
+        assert worker_of(server) == before
+
+
+def _limited_to(count: int) -> Any:
+    gthread = WORKERS["gthread"].command
+
+    def command(at: Any, target: str) -> list[str]:
+        return ["tests.harness.limited", str(count), *gthread(at, target)]
+
+    return command
