@@ -65,10 +65,12 @@ def _werkzeug(environ: Environ) -> RawSocket | None:
     return RawSocket(connection, lambda: _has_buffered(environ["wsgi.input"], connection))
 
 
-def _wsgiref(environ: Environ) -> RawSocket | None:
-    """Servers on `http.server`, whose ``wsgi.input`` is the file of the connection."""
+def _file_of_the_connection(environ: Environ) -> RawSocket | None:
+    """wsgiref, whose ``wsgi.input`` is the file of the connection, and cheroot, which limits what
+    is read from that."""
     stream = environ.get("wsgi.input")
-    raw = stream.raw if isinstance(stream, io.BufferedReader) else None
+    stream = getattr(stream, "rfile", stream)
+    raw = getattr(stream, "raw", None)
     connection = getattr(raw, "_sock", None) if isinstance(raw, socket.SocketIO) else None
     if connection is None:
         return None
@@ -87,7 +89,7 @@ def _has_buffered(stream: Any, connection: socket.socket) -> bool:
         connection.settimeout(timeout)
 
 
-_FAMILIES = (_gunicorn, _werkzeug, _wsgiref)
+_FAMILIES = (_gunicorn, _werkzeug, _file_of_the_connection)
 
 
 # -- servers without one ---------------------------------------------------------------------------
