@@ -23,7 +23,6 @@ from typing import Protocol, cast
 
 from websockets.exceptions import ProtocolError
 from websockets.frames import Frame, Opcode
-from websockets.protocol import State
 
 from bridge.asgi_to_wsgi.websocket.codec import Codec
 from bridge.config import WebSocketOptions
@@ -40,6 +39,8 @@ NORMAL, NO_STATUS, ABNORMAL, INVALID_DATA, INTERNAL_ERROR, RESTART = (
     1012,
 )
 """Close codes (RFC 6455, 7.4.1; 1012 is registered with IANA)."""
+
+TEXT, BINARY, CONTINUATION = Opcode.TEXT, Opcode.BINARY, Opcode.CONT
 
 READ_SIZE = 65536
 
@@ -166,34 +167,31 @@ class Connection(asyncio.BufferedProtocol):
         """Handle what the codec has made of the bytes."""
         for event in codec.events_received():
             self._handle(codec, cast("Frame", event))
-        if codec.state is not State.OPEN:
-            closed = codec.close_rcvd or codec.close_sent
-            if closed is None:
-                self._end(ABNORMAL, "")
-            else:
-                self._end(closed.code, closed.reason)
+        closed = codec.close_rcvd or codec.close_sent
+        if closed is not None:
+            self._end(closed.code, closed.reason)
         self._flush(codec)
 
     def _handle(self, codec: Codec, frame: Frame) -> None:
-        opcode = frame.opcode
-        if self.is_ended or opcode not in _DATA:
-            return  # the codec has answered a ping, and a close
-        size = len(frame.data)
+        opcode, data = frame.opcode, frame.data
+        if self.is_ended:
+            return
         try:
-            if opcode is Opcode.TEXT and frame.fin:
-                self._listener.message_received(str(frame.data, "utf-8"), size)
-            elif opcode is Opcode.BINARY and frame.fin:
-                self._listener.message_received(bytes(frame.data), size)
-            else:
+            if opcode is TEXT and frame.fin:
+                self._listener.message_received(str(data, "utf-8"), len(data))
+            elif opcode is BINARY and frame.fin:
+                self._listener.message_received(bytes(data), len(data))
+            elif opcode is TEXT or opcode is BINARY or opcode is CONTINUATION:
                 self._add_fragment(frame)
+            # The codec has answered a ping, and a close.
         except UnicodeDecodeError as error:
             codec.fail(INVALID_DATA, f"{error.reason} at position {error.start}")
 
     def _add_fragment(self, frame: Frame) -> None:
         """A frame of a message of several."""
-        if frame.opcode is not Opcode.CONT:
+        if frame.opcode is not CONTINUATION:
             self._parts = []
-            self._decoder = _Utf8Decoder() if frame.opcode is Opcode.TEXT else None
+            self._decoder = _Utf8Decoder() if frame.opcode is TEXT else None
         parts = cast("list[str | bytes]", self._parts)
         decoder = self._decoder
         data = bytes(frame.data)
@@ -340,9 +338,6 @@ class Connection(asyncio.BufferedProtocol):
         self._flush(codec)
         next_s = min(interval_s, options.ping_timeout_s)
         self._ping_timer = self._loop.call_later(next_s, self._tick)
-
-
-_DATA = frozenset((Opcode.TEXT, Opcode.BINARY, Opcode.CONT))
 
 
 def _buffer_of_this_thread() -> memoryview:

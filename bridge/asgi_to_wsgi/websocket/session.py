@@ -348,7 +348,12 @@ class Session:
             raise _disconnected()
         kind = message["type"]
         if kind == "websocket.send":
-            await self._send_message(message)
+            connection = self._connection
+            if connection is None or connection.is_ended:
+                raise _disconnected()
+            connection.send(_content(message))
+            if connection.is_full:
+                await self._wait_for_room()
         elif kind == "websocket.accept":
             await self._accept(message, state)
         elif kind == "websocket.close":
@@ -357,23 +362,6 @@ class Session:
             self._start_denial(message, state)
         else:
             await self._send_denial(message, state)
-
-    async def _send_message(self, message: Message) -> None:
-        data: Any = message.get("bytes")
-        if data is None:
-            data = message.get("text")
-            if not isinstance(data, str):
-                raise _not_a_message(message)
-        elif not isinstance(data, bytes):
-            if not isinstance(data, (bytearray, memoryview)):
-                raise _not_a_message(message)
-            data = bytes(data)
-        connection = self._connection
-        if connection is None or connection.is_ended:
-            raise _disconnected()
-        connection.send(data)
-        if connection.is_full:
-            await self._wait_for_room()
 
     async def _accept(self, message: Message, state: State) -> None:
         environ = self._environ
@@ -430,6 +418,23 @@ class Session:
             await self._changes.wait()
         if self._disconnect is not None:
             raise _disconnected()
+
+
+def _content(message: Message) -> str | bytes:
+    """The content of a ``websocket.send``.
+
+    :raises AppProtocolError: it has none.
+    """
+    data: Any = message.get("bytes")
+    if data is None:
+        data = message.get("text")
+        if not isinstance(data, str):
+            raise _not_a_message(message)
+    elif not isinstance(data, bytes):
+        if not isinstance(data, (bytearray, memoryview)):
+            raise _not_a_message(message)
+        data = bytes(data)
+    return data  # type: ignore[no-any-return]  # checked
 
 
 def _not_a_message(message: Message) -> AppProtocolError:

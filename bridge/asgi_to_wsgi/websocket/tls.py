@@ -2,8 +2,8 @@
 
 OpenSSL is bound to the number of the descriptor, so the connection keeps it. Instead, the methods
 of the server's socket object are replaced by those of the decoy: attributes of an instance are
-found before those of its class. The TLS layer below the socket object, which Python's ``ssl`` and gevent
-have in common, is used directly.
+found before those of its class. The TLS layer below the socket object, which Python's ``ssl`` and
+gevent have in common, is used directly.
 
 Rule 1. The transport belongs to the loop thread. The server's thread has finished with the
         connection when it is made.

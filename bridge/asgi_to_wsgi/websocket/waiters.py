@@ -18,9 +18,12 @@ class Waiters:
 
     async def wait(self) -> None:
         """Wait for the next change. Check afterwards what has changed."""
-        waiting = (future for future in self._futures if not future.done())  # not cancelled
         future = self._loop.create_future()
-        self._futures = (*waiting, future)
+        if self._futures:
+            waiting = (each for each in self._futures if not each.done())  # not cancelled
+            self._futures = (*waiting, future)
+        else:
+            self._futures = (future,)
         await future
 
     def notify(self) -> None:
