@@ -18,7 +18,7 @@ from threading import get_ident
 from typing import Unpack
 from weakref import finalize
 
-from bridge._http.answers import NO_WEBSOCKET, wsgi_answer
+from bridge._http.answers import wsgi_answer
 from bridge._http.environ_to_scope import body_length, build_scope, is_websocket
 from bridge._http.rules import BadRequest, LengthRequired
 from bridge._threads import process
@@ -30,7 +30,7 @@ from bridge.asgi_to_wsgi.request_body import RequestBody
 from bridge.asgi_to_wsgi.running_app import RunningApp
 from bridge.asgi_to_wsgi.thread_side import POLL_S, ThreadSide, sets_nothing
 from bridge.asgi_to_wsgi.websocket.serve import serve_websocket
-from bridge.config import ToWsgiOptions, WebSocketKeywords
+from bridge.config import ToWsgiOptions, WebSocketKeywords, WebSocketOptions
 from bridge.errors import LifespanFailed
 from bridge.types import AsgiApp, Environ, LifespanMode, LoopFactory, StartResponse
 
@@ -120,11 +120,7 @@ class AsgiToWsgi:
         if get_ident() == running.ident:
             running.thread.refuse_current()
         if "HTTP_UPGRADE" in environ and is_websocket(environ):
-            if self.options.websockets == "off":
-                return wsgi_answer(start_response, 426, NO_WEBSOCKET)
-            return serve_websocket(
-                running, running.app if app is None else app, environ, start_response
-            )
+            return self.serve_websocket(environ, start_response, app=app)
         try:
             length = body_length(environ)
             scope = build_scope(environ, running.state)
@@ -148,6 +144,24 @@ class AsgiToWsgi:
         head = loop_side.head
         start_response(head.status, head.headers)
         return [*loop_side.chunks]
+
+    def serve_websocket(
+        self,
+        environ: Environ,
+        start_response: StartResponse,
+        *,
+        app: AsgiApp | None = None,
+        options: WebSocketOptions | None = None,
+    ) -> Iterable[bytes]:
+        """PEP 3333, for a request that asks for a WebSocket. See :meth:`__call__`.
+
+        :param options: in place of :attr:`options`: those of the Router that has chosen ``app``.
+        """
+        running = self.start()
+        running.thread.refuse_current()
+        return serve_websocket(
+            running, app or running.app, options or self.options, environ, start_response
+        )
 
     # -- start and close ------------------------------------------------------------------------
 

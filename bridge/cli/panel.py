@@ -17,7 +17,7 @@ from bridge.cli.address import url_of
 from bridge.cli.options import RunOptions
 from bridge.cli.plain_text import plain_text
 from bridge.cli.served_apps import ServedApp, ServedApps
-from bridge.cli.servers.spec import ServerSpec
+from bridge.cli.servers.spec import ServerSpec, is_importable
 from bridge.wsgi_to_asgi.adapter import WsgiToAsgi
 
 __all__ = ["facts_of", "notes_of", "show"]
@@ -44,7 +44,10 @@ def notes_of(spec: ServerSpec, served: ServedApps) -> list[str]:
             f"{single.requested.target} is inside an adapter already. Serve the app in it instead"
         )
     if spec.interface == "wsgi" and any(part.interface != "wsgi" for part in served.parts):
-        notes.append(f"no WebSockets: `bridge run` starts {spec.name} as a WSGI server")
+        if not spec.has_raw_socket:
+            notes.append(f"no WebSockets: {spec.name} gives apps no access to the connection")
+        elif not is_importable("websockets"):
+            notes.append("no WebSockets: install wsgi-asgi-bridge[websocket]")
     return notes
 
 

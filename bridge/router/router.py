@@ -17,6 +17,8 @@ other interface, the adapter gets it together with the request.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import fields
+from functools import partial
 from typing import Any, Unpack
 
 from bridge._lifespan.many import MountedApp
@@ -26,14 +28,14 @@ from bridge._threads.instances import Instances
 from bridge._threads.locks import GreenletMutex
 from bridge._threads.loop_choice import loop_choice
 from bridge.asgi_to_wsgi.adapter import AsgiToWsgi, start_adapters
-from bridge.config import ToWsgiOptions
+from bridge.config import ToWsgiOptions, WebSocketOptions
 from bridge.dual import Universal
 from bridge.errors import LifespanFailed
 from bridge.router.asgi_side import AsgiSide
 from bridge.router.mounts import AnyApp, Contents, Mount, Mounts, identity, read_mounts
 from bridge.router.options import RouterKeywords, RouterOptions
 from bridge.router.wsgi_side import WsgiSide
-from bridge.types import AsgiApp, Environ, PoolStats, StartResponse
+from bridge.types import AsgiApp, Environ, PoolStats, StartResponse, WsgiApp
 from bridge.wsgi_to_asgi.adapter import WsgiToAsgi
 from bridge.wsgi_to_asgi.django_streams import adapt_handlers
 
@@ -97,10 +99,7 @@ class Router(Universal):
         states = {identity(app.app): app.state for app in apps}
         self._asgi_side = AsgiSide(self.plan, self._lifespan, self._pools, states)
         self._wsgi_side = WsgiSide(
-            self.plan,
-            self._call_asgi,
-            self._asgi_side.http_apps,
-            self._asgi_side.websocket_apps,
+            self.plan, self._call_asgi, self._asgi_side.http_apps, self._websocket_apps()
         )
         super().__init__(self._asgi_side.serve, self._start_and_serve)
         self._lock = GreenletMutex()
@@ -195,6 +194,25 @@ class Router(Universal):
     ) -> Iterable[bytes]:
         return self._asgi_adapter()(environ, start_response, app=app)
 
+    def _websocket_apps(self) -> dict[str, WsgiApp]:
+        """What serves the WebSockets of each prefix, with the options that hold there."""
+        apps, plan = self._asgi_side.websocket_apps, self.plan
+        return {
+            prefix: partial(self._serve_websocket, app=apps[prefix], options=place.options.to_wsgi)
+            for prefix, place in plan.websocket.items()
+        }
+
+    def _serve_websocket(
+        self,
+        environ: Environ,
+        start_response: StartResponse,
+        *,
+        app: AsgiApp,
+        options: WebSocketOptions,
+    ) -> Iterable[bytes]:
+        adapter = self._asgi_adapter()
+        return adapter.serve_websocket(environ, start_response, app=app, options=options)
+
     def _asgi_adapter(self) -> AsgiToWsgi:
         """The adapter for all ASGI apps, made when a WSGI server first needs it."""
         adapter = self._adapter
@@ -217,7 +235,8 @@ class Router(Universal):
 
 def _open_adapter(app: AnyApp) -> Contents | None:
     if type(app) is AsgiToWsgi:
-        names = ("lifespan", "startup_timeout_s")
+        of_websockets = (field.name for field in fields(WebSocketOptions))
+        names = ("lifespan", "startup_timeout_s", *of_websockets)
         own = {name: getattr(app.options, name) for name in names}
         return Contents(app.app, asgi=app.app, wsgi=None, options=own, loop=app.options)
     if type(app) is WsgiToAsgi:

@@ -38,7 +38,7 @@ class WsgiSide:
 
     :param adapter: for ASGI apps.
     :param http_apps: the ASGI side's, by prefix. They get the environ unchanged.
-    :param websocket_apps: likewise. WebSockets below a WSGI app are ordinary requests to it.
+    :param websocket_apps: for WebSockets, by prefix. A WSGI app gets them as ordinary requests.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class WsgiSide:
         plan: Plan,
         adapter: CallAsgi,
         http_apps: Mapping[str, AsgiApp],
-        websocket_apps: Mapping[str, AsgiApp],
+        websocket_apps: Mapping[str, WsgiApp],
     ) -> None:
         self._adapter = adapter
         self._find = PrefixTable(
@@ -75,7 +75,7 @@ class WsgiSide:
         if "HTTP_UPGRADE" in environ and is_websocket(environ):
             websocket_app = self._find_websocket(path)
             if websocket_app:
-                return self._adapter(environ, start_response, app=websocket_app)
+                return websocket_app(environ, start_response)
         app = self._find(path)
         if app is None:
             return not_found(environ, start_response)

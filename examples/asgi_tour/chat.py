@@ -3,7 +3,7 @@
 ::
 
     uvicorn chat:app              open http://127.0.0.1:8000/ in two tabs
-    gunicorn chat:wsgi_app        the page only: WebSockets get 426, and the page explains why
+    gunicorn chat:wsgi_app -k gthread --threads 8
 
 ``/`` is the page and ``/socket?name=Ada`` the WebSocket. The client sends the text of a message.
 The server sends JSON::

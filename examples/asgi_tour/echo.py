@@ -5,7 +5,7 @@
     uvicorn echo:app
     python -m websockets ws://127.0.0.1:8000/
 
-    gunicorn echo:wsgi_app        answers HTTP; a WebSocket handshake gets 426 and an explanation
+    gunicorn echo:wsgi_app
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 ::
 
     uvicorn main:app                        everything
-    gunicorn main:app -k gthread            the same object; WebSockets get 426
+    gunicorn main:app -k gthread            the same object, the chat included
 
 =========  =====================  =========  ====================================================
 prefix     app                    interface  purpose

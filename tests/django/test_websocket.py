@@ -58,18 +58,30 @@ def test_the_lifespan_of_the_app_runs_once(name: str, tmp_path: Any) -> None:
 
 
 @pytest.mark.parametrize("target", [TARGET, "tests.django.mounted:app"])
-def test_a_wsgi_server_does_not_start_the_app(target: str, tmp_path: Any) -> None:
-    """It cannot serve WebSockets: neither a loop thread nor the app is of any use there."""
+def test_a_wsgi_server_starts_and_serves_the_app(target: str, tmp_path: Any) -> None:
     options = {"BRIDGE_TEST_DJANGO_OPTIONS": '{"websocket": true}'}
     with serve("gunicorn-gthread", target, env=options, log_dir=tmp_path) as server:
+        path = "/ws" if target == TARGET else "/site/ws"
+        assert exchange(LiveServer.of(server), "ahoy", path) == "high: ahoy"
         server.terminate()
         log = server.log()
 
-    assert "websocket app:" not in log
+    assert log.count("websocket app: startup") == log.count("websocket app: shutdown") == 1
 
 
-def test_on_a_wsgi_server_django_gets_the_upgrade_request(project: Projects) -> None:
-    site = project(options={"websocket": True}, server="gunicorn-gthread")
+def test_on_a_wsgi_server_an_option_refuses_websockets(project: Projects) -> None:
+    site = project(options={"websocket": True, "websockets": "off"}, server="gunicorn-gthread")
+
+    with pytest.raises(InvalidStatus) as refused:
+        exchange(site, "ahoy")
+
+    assert refused.value.response.status_code == 426
+
+
+def test_on_a_wsgi_server_without_an_app_django_gets_the_upgrade_request(
+    project: Projects,
+) -> None:
+    site = project(server="gunicorn-gthread")
 
     assert ask(site, "/sync/", *UPGRADE)["kind"] == "sync"
 
@@ -86,7 +98,7 @@ def test_bridge_routes_shows_the_project_and_the_app() -> None:
         ["HTTP", TARGET],
         ["WebSocket", "tests.django.project:websocket"],
     ]
-    assert ran.stdout.rstrip().endswith("not served")
+    assert ran.stdout.rstrip().endswith("AsgiToWsgi")
 
 
 def test_a_failed_startup_ends_the_server_with_the_reason() -> None:

@@ -173,7 +173,6 @@ def test_the_echo_answers_plain_http(tour: Tour) -> None:
     assert "Connect with a WebSocket" in tour.client("echo").get("/").text
 
 
-@pytest.mark.parametrize("tour", ["uvicorn-uvloop"], indirect=True)
 def test_the_echo_returns_every_message(tour: Tour) -> None:
     with socket_of(tour, "echo", "/") as socket:
         for message in ("Ahoy", b"\x00\xff", "", "⚓" * 1000):
@@ -193,7 +192,6 @@ def test_the_pages_load_only_their_own_resources(tour: Tour, app: str) -> None:
     assert f'data-server="{"asgi" if tour.is_native else "wsgi"}"' in answer.text
 
 
-@pytest.mark.parametrize("tour", ["uvicorn-uvloop"], indirect=True)
 def test_a_chat_message_reaches_all_members(tour: Tour, key: str) -> None:
     key = key[-12:]  # a name may have 40 characters
     with socket_of(tour, "chat", f"/socket?name=Ada-{key}") as ada:
@@ -210,7 +208,6 @@ def test_a_chat_message_reaches_all_members(tour: Tour, key: str) -> None:
         assert wait_for_message(late, "message", id=message["id"]) == message
 
 
-@pytest.mark.parametrize("tour", ["uvicorn-uvloop"], indirect=True)
 def test_a_stalled_member_is_disconnected_and_delays_nobody(tour: Tour, key: str) -> None:
     """The other member sends more than all buffers hold, and receives every message."""
     text, limit = key + "⚓" * 400, 40_000
@@ -227,22 +224,10 @@ def test_a_stalled_member_is_disconnected_and_delays_nobody(tour: Tour, key: str
             read_to_the_end(stalled)
 
 
-@pytest.mark.parametrize("tour", ["uvicorn-uvloop"], indirect=True)
 def test_the_chat_refuses_other_addresses(tour: Tour) -> None:
     with pytest.raises(InvalidStatus) as refused:
         socket_of(tour, "chat", "/elsewhere")
     assert refused.value.response.status_code == 403
-
-
-@pytest.mark.parametrize("tour", ["gunicorn-gthread"], indirect=True)
-@pytest.mark.parametrize(("app", "path"), [("echo", "/"), ("chat", "/socket?name=Ada")])
-def test_a_websocket_on_a_wsgi_server_is_refused_with_advice(
-    tour: Tour, app: str, path: str
-) -> None:
-    with pytest.raises(InvalidStatus) as refused:
-        socket_of(tour, app, path)
-    assert refused.value.response.status_code == 426
-    assert b"Serve the app with an ASGI server" in (refused.value.response.body or b"")
 
 
 def test_readings_arrive_every_second_and_resume_after_the_last_one(tour: Tour) -> None:

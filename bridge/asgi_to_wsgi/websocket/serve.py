@@ -15,7 +15,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bridge._http.answers import wsgi_answer
+from bridge._http.answers import NO_WEBSOCKET, wsgi_answer
 from bridge._http.environ_to_scope import build_websocket_scope
 from bridge._http.rules import BadRequest
 from bridge._http.websocket_handshake import refusal_of, subprotocols
@@ -23,6 +23,7 @@ from bridge.asgi_to_wsgi.running_app import RunningApp
 from bridge.asgi_to_wsgi.websocket import limits
 from bridge.asgi_to_wsgi.websocket.raw_socket import RawSocket, find_raw_socket, server_name
 from bridge.asgi_to_wsgi.websocket.takeover import take_over
+from bridge.config import WebSocketOptions
 from bridge.types import AsgiApp, Environ, StartResponse
 
 if TYPE_CHECKING:
@@ -47,10 +48,16 @@ READ_AHEAD = "The client has sent data before the WebSocket was open\n"
 
 
 def serve_websocket(
-    app: RunningApp, asgi: AsgiApp, environ: Environ, start_response: StartResponse
+    app: RunningApp,
+    asgi: AsgiApp,
+    options: WebSocketOptions,
+    environ: Environ,
+    start_response: StartResponse,
 ) -> Iterable[bytes]:
     """PEP 3333, for a request that asks for a WebSocket."""
-    refusal = refusal_of(environ, app.options.websocket_origins)
+    if options.websockets == "off":
+        return _answer(start_response, 426, NO_WEBSOCKET)
+    refusal = refusal_of(environ, options.websocket_origins)
     if refusal is not None:
         return _answer(start_response, refusal.status, refusal.text, refusal.headers)
     raw = find_raw_socket(environ)
@@ -66,7 +73,7 @@ def serve_websocket(
         scope = build_websocket_scope(environ, app.state, subprotocols(environ))
     except BadRequest as error:
         return _answer(start_response, 400, f"{error}\n")
-    session = Session(app, asgi, scope, environ, copy_context())
+    session = Session(app, asgi, options, scope, environ, copy_context())
     if not limits.admit(session):
         return _answer(start_response, 503, TOO_MANY, [("retry-after", "5")])
     try:

@@ -44,6 +44,7 @@ from bridge.asgi_to_wsgi.websocket.connection import (
 from bridge.asgi_to_wsgi.websocket.takeover import PlainConnection
 from bridge.asgi_to_wsgi.websocket.tls import TlsConnection
 from bridge.asgi_to_wsgi.websocket.waiters import Waiters
+from bridge.config import WebSocketOptions
 from bridge.errors import AppProtocolError, ClientDisconnected
 from bridge.types import AsgiApp, Environ, Message, ResponseHeaders, Scope
 
@@ -97,6 +98,7 @@ class Session:
         "_environ",
         "_head",
         "_is_connected",
+        "_options",
         "_queue",
         "_queued",
         "_scope",
@@ -107,10 +109,17 @@ class Session:
     )
 
     def __init__(
-        self, app: RunningApp, asgi: AsgiApp, scope: Scope, environ: Environ, context: Context
+        self,
+        app: RunningApp,
+        asgi: AsgiApp,
+        options: WebSocketOptions,
+        scope: Scope,
+        environ: Environ,
+        context: Context,
     ) -> None:
         self._app = app
         self._asgi = asgi
+        self._options = options
         self._scope = scope
         self._environ: Environ | None = environ
         self._context: Context | None = context
@@ -246,8 +255,8 @@ class Session:
         self._attaching = own_task(coroutine, self._app.loop, name="bridge-websocket")
 
     async def _attach(self, connection: PlainConnection | TlsConnection) -> None:
-        loop, options = self._app.loop, self._app.options
-        protocol = Connection(loop, self, options, options.response_window)
+        loop, window = self._app.loop, self._app.options.response_window
+        protocol = Connection(loop, self, self._options, window)
         self._attaching = None
         try:
             await connection.connect(loop, protocol)
@@ -366,7 +375,7 @@ class Session:
     async def _accept(self, message: Message, state: State) -> None:
         environ = self._environ
         assert environ is not None  # the state allows one decision
-        codec, extensions = negotiated_codec(environ, self._app.options)
+        codec, extensions = negotiated_codec(environ, self._options)
         self._head = handshake_response(environ, message, extensions)
         self._codec, self._state = codec, state
         self._decide()

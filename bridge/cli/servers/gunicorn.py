@@ -96,6 +96,7 @@ def _graceful_first(handler: Callable[[int, FrameType | None], None]) -> Callabl
 SPEC = ServerSpec(
     name="gunicorn",
     interface="wsgi",
+    has_raw_socket=True,
     requirement="wsgi-asgi-bridge[gunicorn]",
     command_line=_command_line,
     main=_main,

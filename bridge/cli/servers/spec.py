@@ -43,6 +43,8 @@ class ServerSpec:
     :ivar unsupported: the options that it has no way to carry out, and why.
     :ivar option_requirements: options that need another module: the module, and what to
         ``pip install`` for it.
+    :ivar has_raw_socket: whether it is a WSGI server that lets apps have the connection, which
+        WebSockets need.
     :ivar ignores_lifespan: whether it is an ASGI server that does not run the app's lifespan.
     :ivar is_only_on_asyncio: whether it cannot run on uvloop's event loop.
     :ivar hides_failed_workers: whether its master exits with 0 although no worker could start.
@@ -65,6 +67,7 @@ class ServerSpec:
     serves_in_process: Callable[[RunOptions], bool] = lambda options: False
     unsupported: Mapping[str, str] = field(default_factory=dict)
     option_requirements: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    has_raw_socket: bool = False
     ignores_lifespan: bool = False
     is_only_on_asyncio: bool = False
     hides_failed_workers: bool = False

@@ -16,7 +16,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
-from bridge.config import ToAsgiKeywords, one_of, positive_number
+from bridge.config import one_of, positive_number
+from bridge.contrib.django.options import DjangoKeywords
 from bridge.errors import AmbiguousApp, ConfigError
 from bridge.interface import interface_of
 from bridge.router.router import Router
@@ -33,7 +34,7 @@ def get_asgi_application(
     *,
     lifespan: LifespanMode = "auto",
     startup_timeout_s: float = 30,
-    **options: Unpack[ToAsgiKeywords],
+    **options: Unpack[DjangoKeywords],
 ) -> DjangoApplication:
     """Set Django up and return the project as an ASGI app.
 
@@ -49,9 +50,11 @@ def get_asgi_application(
         makes it an error if the app has none, ``"off"`` does not run it. Django itself has none.
     :param startup_timeout_s: how long the startup of that app may take, in seconds.
     :param options: those of :class:`~bridge.WsgiToAsgi`: ``threads``, ``backlog``,
-        ``trusted_environ`` and so on. ``trusted_environ`` applies to async views, too;
-        ``buffer_request_bytes`` and ``body_timeout_s`` do not, because Django's ASGI handler reads
-        the whole body on the event loop before an async view runs.
+        ``trusted_environ`` and so on; and those for WebSockets on WSGI servers, as for
+        :class:`~bridge.AsgiToWsgi`: ``websockets``, ``max_message_bytes`` and so on.
+        ``trusted_environ`` applies to async views, too; ``buffer_request_bytes`` and
+        ``body_timeout_s`` do not, because Django's ASGI handler reads the whole body on the event
+        loop before an async view runs.
     :raises ConfigError: an option is wrong.
     :raises ImproperlyConfigured: Django's, for wrong settings.
     """

@@ -29,6 +29,7 @@ from bridge.contrib.django.chain import why_not_async
 from bridge.contrib.django.choice import Choice
 from bridge.contrib.django.handlers import AsgiSide, WsgiSide
 from bridge.contrib.django.hops import thread_hops
+from bridge.contrib.django.options import DjangoKeywords, split_options
 from bridge.contrib.django.thread_holders import sync_event_streams
 from bridge.dual import Universal
 from bridge.router.asgi_side import refuse_websockets
@@ -62,9 +63,10 @@ class DjangoApplication(Router):
         websocket: AsgiApp | None,
         lifespan: LifespanMode,
         startup_timeout_s: float,
-        **options: Unpack[ToAsgiKeywords],
+        **options: Unpack[DjangoKeywords],
     ) -> None:
-        self._handlers = DjangoHandlers(**options)
+        of_adapter, of_websockets = split_options(options)
+        self._handlers = DjangoHandlers(**of_adapter)
         self._websocket = websocket
         super().__init__(
             {"/": self._handlers},
@@ -72,6 +74,7 @@ class DjangoApplication(Router):
             lifespan=lifespan,
             startup_timeout_s=startup_timeout_s,
             shutdown_timeout_s=self._handlers.adapter.options.shutdown_timeout_s,
+            **of_websockets,
         )
 
     def __repr__(self) -> str:

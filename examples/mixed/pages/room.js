@@ -2,8 +2,6 @@
 // shows. The chat itself is chat.js, which is loaded first.
 "use strict";
 
-const POLL_MS = 3000;
-
 async function about(row) {
   if (row.dataset.about) return (await fetch(row.dataset.about)).json();
   const html = await (await fetch(row.dataset.page)).text();
@@ -44,14 +42,4 @@ byId("write").addEventListener("submit", async (event) => {
   }
 });
 
-async function poll() {
-  const response = await fetch("history").catch(() => null);
-  if (response?.ok) (await response.json()).forEach(addMessage);
-}
-
-if (document.body.dataset.server === "wsgi") {  // no WebSocket to connect to: poll instead
-  byId("room").hidden = false;
-  poll();
-  setInterval(poll, POLL_MS);
-}
 fillTable();
