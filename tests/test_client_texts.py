@@ -43,6 +43,7 @@ LOGGED = {
         "self.thread.stack()",
     },
     "asgi_to_wsgi/thread_side.py": {"self._app.name"},
+    "asgi_to_wsgi/websocket/session.py": {"error", "name", "path"},
     "cli/servers/waitress.py": {"dispatcher.active_count", "grace_s"},
     "contrib/django/application.py": {
         "len(links)",
@@ -132,6 +133,7 @@ IN_MESSAGES = {
         "version",
     },
     "_http/silent.py": {"len(self.mapping)"},
+    "_http/websocket_handshake.py": {"error", "name", "status", "value"},
     "asgi_to_wsgi/adapter.py": {"self.app"},
     "asgi_to_wsgi/loop_side.py": {
         "app.name",
@@ -160,6 +162,25 @@ IN_MESSAGES = {
     },
     "asgi_to_wsgi/response_file.py": {"length - size"},
     "asgi_to_wsgi/thread_side.py": {"app.name"},
+    "asgi_to_wsgi/websocket/connection.py": {
+        "code",
+        "error",
+        "error.reason",
+        "error.start",
+        "len(reason.encode())",
+    },
+    "asgi_to_wsgi/websocket/serve.py": {
+        "NO_SOCKET.format(server=server_name(environ))",
+        "error",
+    },
+    "asgi_to_wsgi/websocket/session.py": {
+        "key",
+        "kinds",
+        "message['type']",
+        "state",
+        "type(body).__name__",
+        "type(message.get(key)).__name__",
+    },
     "contrib/django/__init__.py": {"error", "error.name", "module"},
     "contrib/django/application.py": {"self._websocket", "settings.SETTINGS_MODULE"},
     "contrib/django/chain.py": {"link.name", "reason"},

@@ -61,7 +61,7 @@ def test_the_lifespan_of_the_app_runs_once(name: str, tmp_path: Any) -> None:
 def test_a_wsgi_server_starts_and_serves_the_app(target: str, tmp_path: Any) -> None:
     options = {"BRIDGE_TEST_DJANGO_OPTIONS": '{"websocket": true}'}
     with serve("gunicorn-gthread", target, env=options, log_dir=tmp_path) as server:
-        path = "/ws" if target == TARGET else "/site/ws"
+        path = "/ws" if target == TARGET else "/shop/ws"
         assert exchange(LiveServer.of(server), "ahoy", path) == "high: ahoy"
         server.terminate()
         log = server.log()
