@@ -61,3 +61,38 @@ def test_a_process_pool_is_refused() -> None:
 def test_options_are_keyword_only() -> None:
     with pytest.raises(TypeError):
         WsgiToAsgi(app, 40)  # type: ignore[call-arg]
+
+
+async def asgi_app(scope: Any, receive: Any, send: Any) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "takes"),
+    [
+        ("websockets", "on", "one of 'auto', 'off'"),
+        ("websockets", True, "one of 'auto', 'off'"),
+        ("max_message_bytes", 0, "an int of 1 or more"),
+        ("max_message_bytes", None, "an int of 1 or more"),
+        ("ping_interval_s", 0, "None or a number above 0"),
+        ("ping_timeout_s", None, "a number above 0"),
+        ("close_timeout_s", -1, "a number above 0"),
+        ("per_message_deflate", "no", "True or False"),
+        ("websocket_origins", "https://example.org", "None or a list of origins"),
+        ("websocket_origins", ["example.org"], "None or a list of origins"),
+        ("websocket_origins", ["https://example.org/"], "None or a list of origins"),
+        ("websocket_origins", [b"https://example.org"], "None or a list of origins"),
+    ],
+)
+@pytest.mark.parametrize("adapt", [bridge.to_wsgi, bridge.universal, bridge.AsgiToWsgi])
+def test_an_option_for_websockets_is_checked(
+    adapt: Any, option: str, value: object, takes: str
+) -> None:
+    with pytest.raises(ConfigError) as raised:
+        adapt(asgi_app, **{option: value})
+    assert str(raised.value).startswith(f"{option}={value!r}: expected {takes}")
+
+
+def test_origins_are_compared_in_lower_case_as_browsers_send_them() -> None:
+    options = bridge.AsgiToWsgi(asgi_app, websocket_origins=["https://Example.org", "null"]).options
+
+    assert options.websocket_origins == ("https://example.org", "null")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -147,3 +150,29 @@ def _limited_to(count: int) -> Any:
         return ["tests.harness.limited", str(count), *gthread(at, target)]
 
     return command
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_the_hub_of_gevent_does_not_watch_a_connection_that_is_taken_over() -> None:
+    """It would be woken for each message of the client."""
+    with serve(GEVENT, TARGET) as server, websocket(server, "/echo") as client:
+        client.send("a")
+        assert client.recv(TIMEOUT_S) == "a"
+        (pid,) = server.serving_pids()
+        watched = [inode for number in epolls(pid) for inode in watched_sockets(pid, number)]
+
+    assert len(watched) == len(set(watched))
+
+
+def epolls(pid: int) -> list[str]:
+    folder = Path(f"/proc/{pid}/fd")
+    links = ((each.name, os.readlink(each)) for each in folder.iterdir())
+    return [name for name, link in links if "eventpoll" in link]
+
+
+def watched_sockets(pid: int, number: str) -> list[str]:
+    """The inodes that an epoll set watches, of sockets: eventfds share one inode."""
+    info = Path(f"/proc/{pid}/fdinfo/{number}").read_text()
+    inodes = {str(int(each, 16)) for each in re.findall(r"\bino:([0-9a-f]+)", info)}
+    links = [os.readlink(each) for each in Path(f"/proc/{pid}/fd").iterdir()]
+    return [inode for inode in inodes if f"socket:[{inode}]" in links]
