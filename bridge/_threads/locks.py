@@ -25,11 +25,15 @@ __all__ = ["GreenletMutex", "InterruptibleMutex", "RealLock", "RealMutex", "orig
 
 
 def original(module: ModuleType, name: str) -> Any:
-    """What ``module`` had under this name before gevent replaced it; None if it had nothing."""
+    """What ``module`` had under this name before gevent replaced or removed it; None if it had
+    nothing."""
     gevent = sys.modules.get("gevent.monkey")
-    if gevent is not None and hasattr(module, name):
+    if gevent is None:
+        return getattr(module, name, None)
+    try:
         return gevent.get_original(module.__name__, name)
-    return getattr(module, name, None)
+    except AttributeError:
+        return None
 
 
 class InterruptibleMutex:

@@ -25,7 +25,6 @@ import os
 import select
 import socket
 import ssl
-import sys
 from asyncio import AbstractEventLoop
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -99,29 +98,28 @@ def take_over(connection: socket.socket) -> TakenOver:
         decoy.close()
         raise
     plain.setblocking(False)
-    _forget_in_gevent(descriptor)
+    _forget_in_gevent(connection)
     with decoy:
         os.dup2(decoy.fileno(), descriptor, inheritable=False)
     return TakenOver(PlainConnection(plain), Decoy(peer))
 
 
-def _forget_in_gevent(descriptor: int) -> None:
-    """Remove the connection from the epoll set of gevent's hub, if this thread has one.
+def _forget_in_gevent(connection: Any) -> None:
+    """Remove a socket of gevent from the epoll set of its hub.
 
     gevent leaves that to ``close()``, which here closes the decoy: the hub would go on to be woken
     for each message of the client.
     """
-    hub = sys.modules.get("gevent.hub")
+    loop = getattr(getattr(connection, "hub", None), "loop", None)
     make_epoll = original(select, "epoll")
-    if hub is None or make_epoll is None:
+    if loop is None or make_epoll is None:
         return
-    loop: Any = getattr(hub.get_hub_if_exists(), "loop", None)
     try:
         epoll = make_epoll.fromfd(os.dup(loop.fileno()))
-    except (AttributeError, OSError, TypeError, ValueError):  # no loop here, or one without epoll
+    except (AttributeError, OSError, TypeError, ValueError):  # a loop without epoll
         return
     try:
-        epoll.unregister(descriptor)
+        epoll.unregister(connection.fileno())
     except OSError:  # it was never watched
         pass
     finally:
