@@ -14,7 +14,6 @@ from bridge.types import Environ, Message, Scope, Send, StartResponse
 
 __all__ = [
     "NOT_FOUND",
-    "NO_WEBSOCKET",
     "asgi_answer",
     "close_websocket",
     "not_found",
@@ -24,10 +23,6 @@ __all__ = [
 ]
 
 NOT_FOUND = "Not Found\n"
-NO_WEBSOCKET = (
-    "This is a WSGI server, which cannot serve WebSockets.\n"
-    "Serve the app with an ASGI server, for example: bridge run main:app --server uvicorn\n"
-)
 _TYPE = "text/plain; charset=utf-8"
 
 

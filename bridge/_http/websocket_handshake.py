@@ -15,17 +15,22 @@ from typing import Any
 
 from bridge._http.client_text import ClientText, literal
 from bridge._http.environ_to_scope import body_length
-from bridge._http.response_heads import WsgiHead, head_for_wsgi
+from bridge._http.response_heads import head_for_wsgi
 from bridge._http.rules import OWS, BadRequest, is_token
 from bridge.errors import AppProtocolError
 from bridge.types import Environ, Message, ResponseHeaders
 
-__all__ = ["Refusal", "denial_head", "handshake_response", "raw_head", "refusal_of", "subprotocols"]
+__all__ = ["Refusal", "handshake_response", "raw_head", "refusal_of", "subprotocols"]
 
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
 _VERSION = "13"
 _OF_THE_HANDSHAKE = frozenset(
-    ("sec-websocket-accept", "sec-websocket-extensions", "sec-websocket-version")
+    (
+        "sec-websocket-accept",
+        "sec-websocket-extensions",
+        "sec-websocket-protocol",
+        "sec-websocket-version",
+    )
 )
 
 
@@ -111,26 +116,14 @@ def handshake_response(environ: Environ, message: Message, extensions: str | Non
 
 def _checked_headers(message: Message) -> ResponseHeaders:
     """The app's own headers. One of the handshake would contradict what the server sends."""
-    headers = _head({**message, "status": 200}).headers
+    headers = head_for_wsgi({**message, "status": 200}).headers
     for name, _ in headers:
         if name.lower() in _OF_THE_HANDSHAKE:
             raise AppProtocolError(
                 f"websocket.accept: header {literal(name)} belongs to the handshake, which the "
-                "server makes. Leave it out"
+                "server makes. Leave it out; a subprotocol has a key of its own"
             )
     return [field for field in headers if field[0].lower() != "content-length"]
-
-
-def denial_head(message: Message) -> WsgiHead:
-    """The head of a response that denies the WebSocket: ``websocket.http.response.start``.
-
-    :raises AppProtocolError: naming what the ASGI spec does not allow.
-    """
-    return _head(message)
-
-
-def _head(message: Message) -> WsgiHead:
-    return head_for_wsgi(message)
 
 
 def raw_head(status: str, headers: ResponseHeaders) -> bytes:

@@ -15,7 +15,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bridge._http.answers import NO_WEBSOCKET, wsgi_answer
+from bridge._http.answers import wsgi_answer
 from bridge._http.environ_to_scope import build_websocket_scope
 from bridge._http.rules import BadRequest
 from bridge._http.websocket_handshake import refusal_of, subprotocols
@@ -34,6 +34,7 @@ __all__ = ["serve_websocket"]
 DECISION_S = 0.1
 """How long the thread waits for the app to accept or deny."""
 
+OFF = "WebSockets are not served here\n"
 NO_SOCKET = (
     "{server} gives apps no access to the connection, so WebSockets cannot be served here.\n"
     "Serve the app with gunicorn (worker class gthread, sync or gevent), or with an ASGI server, "
@@ -56,7 +57,7 @@ def serve_websocket(
 ) -> Iterable[bytes]:
     """PEP 3333, for a request that asks for a WebSocket."""
     if options.websockets == "off":
-        return _answer(start_response, 426, NO_WEBSOCKET)
+        return _answer(start_response, 426, OFF)
     refusal = refusal_of(environ, options.websocket_origins)
     if refusal is not None:
         return _answer(start_response, refusal.status, refusal.text, refusal.headers)
@@ -89,7 +90,7 @@ def _hand_over(
     app.inbox.post(session.start)
     denial = session.denial if session.decided.acquire(timeout=DECISION_S) else None
     if denial is not None:
-        limits.release(session)
+        app.inbox.post(session.lost)
         body = b"".join(denial.body)
         start_response(denial.status, [*denial.headers, ("content-length", str(len(body)))])
         return [body]

@@ -24,8 +24,8 @@ from typing import Any
 
 from bridge._http.client_text import ClientText
 from bridge._http.messages import WEBSOCKET, State
-from bridge._http.response_heads import status_line
-from bridge._http.websocket_handshake import denial_head, handshake_response, raw_head
+from bridge._http.response_heads import head_for_wsgi, status_line
+from bridge._http.websocket_handshake import handshake_response, raw_head
 from bridge._threads.asgiref_state import holds_locals
 from bridge._threads.loop_thread import start_task
 from bridge._threads.own_tasks import own_task
@@ -181,6 +181,9 @@ class Session:
             self._log(AppProtocolError(f"the app returned when {state}"), is_disconnected=False)
         if not self._is_decided:
             self._give_up()
+        elif self._codec is not None:  # accepted, and cancelled before it had the connection
+            self._codec = None
+            self._deny(500, "Internal Server Error\n")
         elif self._connection is not None and self.denial is None:
             is_cut = isinstance(error, asyncio.CancelledError) and self._app.cancels_at is not None
             code = RESTART if is_cut else NORMAL if error is None else INTERNAL_ERROR
@@ -397,7 +400,7 @@ class Session:
             self._state = state
 
     def _start_denial(self, message: Message, state: State) -> None:
-        head = denial_head(message)
+        head = head_for_wsgi(message)
         # The body ends with the connection, or is complete when the server gets it.
         headers = [field for field in head.headers if field[0] != "content-length"]
         self._state = state

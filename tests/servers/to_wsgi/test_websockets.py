@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import Any, Protocol
 
@@ -376,6 +377,56 @@ def test_an_app_that_does_not_receive_stops_the_client(
     assert stream.exactly(2)[0] == 0x81
     assert stream.some().decode() == str(whole + 3)
     stream.reset()
+
+
+# -- the server's side -----------------------------------------------------------------------------
+
+
+def test_the_server_counts_no_websocket_as_its_connection(wsgi_servers: WsgiServers) -> None:
+    """gunicorn accepts no more than ``worker_connections``. Its log shows each handshake."""
+    args = ("--worker-connections", "6", "--access-logfile", "-")
+    server = wsgi_servers.get("gunicorn-gthread", TARGET, args=args)
+    with ExitStack() as stack:
+        for _ in range(12):
+            client = stack.enter_context(websocket(server, "/echo"))
+            client.send("a")
+            assert client.recv(TIMEOUT_S) == "a"
+        assert server.client.fetch("GET", "/").status == 200
+
+    log = server.log(wait_for='"GET /echo HTTP/1.1" 101 ', times=12)
+    assert log.count('"GET /echo HTTP/1.1" 101 ') == 12
+    assert "Error" not in log
+
+
+def test_a_websocket_leaves_no_descriptor_and_no_thread(server: LiveWsgiServer) -> None:
+    with websocket(server, "/echo") as client:
+        client.send("a")
+        client.recv(TIMEOUT_S)
+    refused(server, "/deny")
+    before = None
+    for _ in range(3):
+        for _ in range(10):
+            with websocket(server, "/echo") as client:
+                client.send("a")
+                client.recv(TIMEOUT_S)
+            refused(server, "/deny")
+            closed_by(server, "/close?code=1000")
+        server.client.close()
+        held = at_rest(server, before)
+        before = held if before is None else before
+        assert held <= before
+
+
+def at_rest(server: LiveWsgiServer, at_most: int | None) -> int:
+    """Descriptors and threads, once they are few enough: a server may close a connection late."""
+    deadline = time.monotonic() + TIMEOUT_S
+    lowest = server.server.fds() + server.server.threads()
+    while time.monotonic() < deadline and (at_most is None or lowest > at_most):
+        lowest = min(lowest, server.server.fds() + server.server.threads())
+        if at_most is None and time.monotonic() > deadline - TIMEOUT_S + 1:
+            break
+        time.sleep(0.02)
+    return lowest
 
 
 # -- options ---------------------------------------------------------------------------------------
