@@ -43,6 +43,7 @@ LOGGED = {
         "self.thread.stack()",
     },
     "asgi_to_wsgi/thread_side.py": {"self._app.name"},
+    "asgi_to_wsgi/websocket/serve.py": {"why"},
     "asgi_to_wsgi/websocket/session.py": {"error", "name", "path"},
     "cli/servers/waitress.py": {"dispatcher.active_count", "grace_s"},
     "contrib/django/application.py": {
@@ -172,6 +173,7 @@ IN_MESSAGES = {
     "asgi_to_wsgi/websocket/serve.py": {
         "NO_SOCKET.format(server=server_name(environ))",
         "error",
+        "limits.limit()",
     },
     "asgi_to_wsgi/websocket/session.py": {
         "key",

@@ -12,10 +12,9 @@ when the whole response is there. Everything else is in :mod:`bridge.asgi_to_wsg
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextvars import copy_context
 from threading import get_ident
-from typing import Unpack
 from weakref import finalize
 
 from bridge._http.answers import wsgi_answer
@@ -30,9 +29,16 @@ from bridge.asgi_to_wsgi.request_body import RequestBody
 from bridge.asgi_to_wsgi.running_app import RunningApp
 from bridge.asgi_to_wsgi.thread_side import POLL_S, ThreadSide, sets_nothing
 from bridge.asgi_to_wsgi.websocket.serve import serve_websocket
-from bridge.config import ToWsgiOptions, WebSocketKeywords, WebSocketOptions
+from bridge.config import ToWsgiOptions, WebSocketOptions
 from bridge.errors import LifespanFailed
-from bridge.types import AsgiApp, Environ, LifespanMode, LoopFactory, StartResponse
+from bridge.types import (
+    AsgiApp,
+    Environ,
+    LifespanMode,
+    LoopFactory,
+    StartResponse,
+    WebSocketMode,
+)
 
 __all__ = ["AsgiToWsgi", "start_adapters"]
 
@@ -51,13 +57,29 @@ class AsgiToWsgi:
         an app without them an error, ``"off"`` runs neither.
     :param loop_factory: makes the event loop; adapters with the same factory share it. By default
         ``BRIDGE_LOOP`` names it, or else it is uvloop's where that is installed.
-    :param body_window: how many bytes of a request body the app receives at a time.
-    :param response_window: how many bytes of a response the app may be ahead of the server.
+    :param body_window: how many bytes of a request body the app receives at a time; of a WebSocket,
+        how many bytes of messages may wait for the app before no more is read.
+    :param response_window: how many bytes of a response the app may be ahead of the server; of a
+        WebSocket, how many bytes may wait for the client before ``send`` waits.
     :param startup_timeout_s: how long the lifespan's startup may take, in seconds.
     :param shutdown_timeout_s: how long :meth:`close` waits for requests and their background tasks
         before it cancels them, in seconds.
     :param task_timeout_s: how long a request may run in all, background tasks included, in seconds,
-        before it is cancelled. None: without limit.
+        before it is cancelled. None: without limit. WebSockets have none.
+    :param websockets: ``"auto"`` serves WebSockets where the server lets apps have the connection
+        and the package websockets is installed, and answers 501 otherwise; ``"off"`` answers 426.
+    :param websocket_origins: the values of ``Origin`` with which a WebSocket may be opened, such as
+        ``["https://example.org"]``; others get 403, except requests without one, which no browser
+        sends. None: all.
+    :param max_message_bytes: of a message of the client, after decompression. A longer one closes
+        the WebSocket with 1009.
+    :param ping_interval_s: how often a client is pinged, in seconds. None: never.
+    :param ping_timeout_s: how long nothing at all may arrive after a ping, in seconds, before the
+        WebSocket is closed with 1011. Time in which the app is behind does not count.
+    :param close_timeout_s: how long the client may take to answer a close, in seconds, before the
+        connection is cut.
+    :param per_message_deflate: whether messages are compressed if the client offers it, each by
+        itself (no context takeover).
     :raises ConfigError: an option is wrong, or ``BRIDGE_LOOP``.
     """
 
@@ -74,7 +96,13 @@ class AsgiToWsgi:
         startup_timeout_s: float = 30,
         shutdown_timeout_s: float = 30,
         task_timeout_s: float | None = None,
-        **websocket_options: Unpack[WebSocketKeywords],
+        websockets: WebSocketMode = "auto",
+        websocket_origins: Sequence[str] | None = None,
+        max_message_bytes: int = 16 * 1024 * 1024,
+        ping_interval_s: float | None = 20,
+        ping_timeout_s: float = 20,
+        close_timeout_s: float = 10,
+        per_message_deflate: bool = True,
     ) -> None:
         self.app = app
         self.options = ToWsgiOptions(
@@ -85,7 +113,13 @@ class AsgiToWsgi:
             startup_timeout_s=startup_timeout_s,
             shutdown_timeout_s=shutdown_timeout_s,
             task_timeout_s=task_timeout_s,
-            **websocket_options,
+            websockets=websockets,
+            websocket_origins=websocket_origins,
+            max_message_bytes=max_message_bytes,
+            ping_interval_s=ping_interval_s,
+            ping_timeout_s=ping_timeout_s,
+            close_timeout_s=close_timeout_s,
+            per_message_deflate=per_message_deflate,
         )
         if loop_factory is None:
             loop_choice()  # raises here, and not at the first request

@@ -10,12 +10,14 @@ Rule 3. Once the connection is taken over, the server gets a response that reach
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bridge._http.answers import wsgi_answer
+from bridge._http.client_text import ClientText
 from bridge._http.environ_to_scope import build_websocket_scope
 from bridge._http.rules import BadRequest
 from bridge._http.websocket_handshake import refusal_of, subprotocols
@@ -24,12 +26,14 @@ from bridge.asgi_to_wsgi.websocket import limits
 from bridge.asgi_to_wsgi.websocket.raw_socket import RawSocket, find_raw_socket, server_name
 from bridge.asgi_to_wsgi.websocket.takeover import take_over
 from bridge.config import WebSocketOptions
-from bridge.types import AsgiApp, Environ, StartResponse
+from bridge.types import AsgiApp, Environ, Scope, StartResponse
 
 if TYPE_CHECKING:
     from bridge.asgi_to_wsgi.websocket.session import Session
 
 __all__ = ["serve_websocket"]
+
+logger = logging.getLogger("bridge.asgi_to_wsgi")
 
 DECISION_S = 0.1
 """How long the thread waits for the app to accept or deny."""
@@ -67,6 +71,7 @@ def serve_websocket(
     try:
         from bridge.asgi_to_wsgi.websocket.session import Session
     except ModuleNotFoundError:
+        logger.warning("501 for a WebSocket: the package websockets is not installed")
         return _answer(start_response, 501, NO_CODEC)
     if raw.has_read_ahead():
         return _answer(start_response, 400, READ_AHEAD)
@@ -76,16 +81,20 @@ def serve_websocket(
         return _answer(start_response, 400, f"{error}\n")
     session = Session(app, asgi, options, scope, environ, copy_context())
     if not limits.admit(session):
-        return _answer(start_response, 503, TOO_MANY, [("retry-after", "5")])
+        return _too_many(scope, start_response, f"{limits.limit()} WebSockets are open")
     try:
-        return _hand_over(app, session, raw, start_response)
+        return _hand_over(app, session, scope, raw, start_response)
     except BaseException:
         app.inbox.post(session.refuse)
         raise
 
 
 def _hand_over(
-    app: RunningApp, session: Session, raw: RawSocket, start_response: StartResponse
+    app: RunningApp,
+    session: Session,
+    scope: Scope,
+    raw: RawSocket,
+    start_response: StartResponse,
 ) -> Iterable[bytes]:
     app.inbox.post(session.start)
     denial = session.denial if session.decided.acquire(timeout=DECISION_S) else None
@@ -96,14 +105,19 @@ def _hand_over(
         return [body]
     try:
         taken = take_over(raw.connection)
-    except OSError:  # no descriptors are left
+    except OSError as error:
         app.inbox.post(session.refuse)
-        return _answer(start_response, 503, TOO_MANY, [("retry-after", "5")])
+        return _too_many(scope, start_response, str(error))
     if not app.inbox.post(partial(session.attach, taken.connection)):
         taken.connection.close()
     _close_after_response(start_response)
     start_response("101 Switching Protocols", [])
     return taken.decoy
+
+
+def _too_many(scope: Scope, start_response: StartResponse, why: str) -> Iterable[bytes]:
+    logger.warning("503 for the WebSocket %s: %s", ClientText(scope["path"]), why)
+    return _answer(start_response, 503, TOO_MANY, [("retry-after", "5")])
 
 
 def _close_after_response(start_response: Any) -> None:
