@@ -51,6 +51,7 @@ def echo(ws: Server) -> None:
             ws.send(ws.receive())
     except ConnectionClosed as closed:
         seen[key] = f"closed with {closed.reason} {closed.message or ''}".rstrip()
+        print(f"closed {key} with {int(closed.reason)}", flush=True)
         raise
 
 

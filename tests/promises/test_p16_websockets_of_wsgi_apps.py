@@ -5,6 +5,7 @@ Seen at flask-sock #58: under an ASGI server the environ has no socket, and ever
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -199,6 +200,22 @@ def test_open_websockets_do_not_delay_the_shutdown(
             socket.send("Ahoy")
             assert socket.recv(TIMEOUT_S) == "Ahoy"
         server.terminate()  # fails if it takes 20 s
+
+
+def test_the_end_of_the_server_closes_with_1012(tmp_path: Path, key: str) -> None:
+    """uvicorn's code, as under `to_wsgi`. Other servers have none, or 1011."""
+    target, log = "tests.apps.wsgi_sock:app", f"closed {key} with 1012"
+    with serve("uvicorn-uvloop", target, log_dir=tmp_path) as server:
+        with open_socket(server, f"/echo?key={key}") as socket:
+            socket.send("Ahoy")
+            assert socket.recv(TIMEOUT_S) == "Ahoy"
+            server.signal(signal.SIGTERM)
+            with pytest.raises(ConnectionClosed) as closed:
+                socket.recv(TIMEOUT_S)
+        server.wait_for_log(log)
+
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1012
 
 
 def seen(server: Server, key: str) -> dict[str, Any]:
