@@ -108,10 +108,14 @@ def _hand_over(
     except OSError as error:
         app.inbox.post(session.refuse)
         return _too_many(scope, start_response, str(error))
-    if not app.inbox.post(partial(session.attach, taken.connection)):
-        taken.connection.close()
-    _close_after_response(start_response)
-    start_response("101 Switching Protocols", [])
+    try:
+        if not app.inbox.post(partial(session.attach, taken.connection)):
+            taken.connection.close()
+        _close_after_response(start_response)
+        start_response("101 Switching Protocols", [])
+    except BaseException:
+        taken.decoy.close()
+        raise
     return taken.decoy
 
 

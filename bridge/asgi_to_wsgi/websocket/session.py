@@ -97,6 +97,7 @@ class Session:
         "_disconnect",
         "_environ",
         "_head",
+        "_is_attached",
         "_is_connected",
         "_options",
         "_queue",
@@ -129,6 +130,7 @@ class Session:
         self._attaching: Task[None] | None = None
         self._codec: Codec | None = None  # from the decision until the connection is there
         self._head = b""  # likewise
+        self._is_attached = False
         self._is_connected = False
         self._queue: deque[tuple[Message, int]] | None = None
         self._queued = 0
@@ -246,7 +248,10 @@ class Session:
         self._write_denial()
 
     def refuse(self) -> None:
-        """The server thread has answered, or has ended with an error."""
+        """The server thread has answered, or has ended with an error. Does nothing once that has
+        taken the connection over: what it raises later is the server's business."""
+        if self._is_attached:
+            return
         if not self._is_decided:
             self._decide()
         self.ended(ABNORMAL, "")
@@ -254,6 +259,7 @@ class Session:
 
     def attach(self, connection: PlainConnection | TlsConnection) -> None:
         """The server thread has taken the connection over."""
+        self._is_attached = True
         coroutine = self._attach(connection)
         self._attaching = own_task(coroutine, self._app.loop, name="bridge-websocket")
 

@@ -1,0 +1,117 @@
+"""A WebSocket is taken over from a WSGI server: what happens to the thread and to the connection."""
+
+from __future__ import annotations
+
+import io
+import os
+import resource
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import pytest
+
+from bridge.types import Environ, Receive, Scope, Send
+from tests.harness.wsgi import environ_of
+from tests.unit.asgi_to_wsgi.conftest import ToWsgi
+
+TIMEOUT_S = 30.0
+HANDSHAKE = (
+    ("Upgrade", "websocket"),
+    ("Connection", "Upgrade"),
+    ("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA=="),
+    ("Sec-WebSocket-Version", "13"),
+)
+HELLO = b"\x81\x82" + bytes(4) + b"hi"
+
+
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] != "websocket":
+        raise NotImplementedError(scope["type"])
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (message := await receive())["type"] == "websocket.receive":
+        await send({**message, "type": "websocket.send"})
+
+
+@pytest.fixture
+def connection() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """The server's end of a connection, and the client's."""
+    server, client = socket.socketpair()
+    client.settimeout(TIMEOUT_S)
+    with server, client:
+        yield server, client
+
+
+def handshake(server: socket.socket) -> Environ:
+    reader = io.BufferedReader(socket.SocketIO(server, "r"))
+    return environ_of(headers=HANDSHAKE, keys={"werkzeug.socket": server, "wsgi.input": reader})
+
+
+def head_of(client: socket.socket) -> bytes:
+    received = b""
+    while not received.endswith(b"\r\n\r\n"):
+        received += client.recv(1)
+    return received
+
+
+def ignore(status: str, headers: Any, exc_info: Any = None) -> Any:
+    return lambda data: None
+
+
+def test_the_server_gets_a_decoy_that_is_at_its_end(
+    to_wsgi: ToWsgi, connection: tuple[socket.socket, socket.socket]
+) -> None:
+    server, client = connection
+    response: Any = to_wsgi(echo)(handshake(server), ignore)
+
+    assert head_of(client).startswith(b"HTTP/1.1 101 ")
+    assert list(response) == []
+    server.sendall(b"HTTP/1.1 101 of the server\r\n\r\n")  # reaches nobody
+    assert server.recv(1) == b""
+    response.close()
+    server.close()
+    client.sendall(HELLO)
+    assert client.recv(10) == b"\x81\x02hi"
+
+
+def test_an_error_of_the_server_after_the_takeover_does_not_end_the_websocket(
+    to_wsgi: ToWsgi, connection: tuple[socket.socket, socket.socket]
+) -> None:
+    """Such as the SystemExit of a signal handler, on the main thread of gunicorn's sync worker."""
+    server, client = connection
+
+    def exits(status: str, headers: Any, exc_info: Any = None) -> Any:
+        raise SystemExit(0)
+
+    with pytest.raises(SystemExit):
+        to_wsgi(echo)(handshake(server), exits)
+
+    assert head_of(client).startswith(b"HTTP/1.1 101 ")
+    client.sendall(HELLO)
+    assert client.recv(10) == b"\x81\x02hi"
+
+
+def test_without_descriptors_the_connection_stays_the_servers(
+    to_wsgi: ToWsgi, connection: tuple[socket.socket, socket.socket]
+) -> None:
+    server, client = connection
+    app, environ, answers = to_wsgi(echo), handshake(server), []
+    app.start()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken = [os.dup(0)]
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (taken[0] + 8, hard))
+        with suppress(OSError):
+            taken += iter(partial(os.dup, 0), None)
+        list(app(environ, lambda status, *rest: answers.append(status)))  # type: ignore[arg-type,return-value]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for descriptor in taken:
+            os.close(descriptor)
+
+    assert answers == ["503 Service Unavailable"]
+    server.sendall(b"of the server")
+    assert client.recv(100) == b"of the server"
