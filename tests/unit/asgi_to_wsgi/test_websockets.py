@@ -1,4 +1,4 @@
-"""A WebSocket is taken over from a WSGI server: what happens to the thread and to the connection."""
+"""A WebSocket is taken over from a WSGI server: what becomes of the thread and the connection."""
 
 from __future__ import annotations
 
@@ -98,15 +98,21 @@ def test_without_descriptors_the_connection_stays_the_servers(
     to_wsgi: ToWsgi, connection: tuple[socket.socket, socket.socket]
 ) -> None:
     server, client = connection
-    app, environ, answers = to_wsgi(echo), handshake(server), []
+    app, environ = to_wsgi(echo), handshake(server)
     app.start()
+    answers: list[str] = []
+
+    def note(status: str, headers: Any, exc_info: Any = None) -> Any:
+        answers.append(status)
+        return None
+
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     taken = [os.dup(0)]
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (taken[0] + 8, hard))
         with suppress(OSError):
             taken += iter(partial(os.dup, 0), None)
-        list(app(environ, lambda status, *rest: answers.append(status)))  # type: ignore[arg-type,return-value]
+        list(app(environ, note))
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         for descriptor in taken:

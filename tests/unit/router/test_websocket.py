@@ -198,3 +198,18 @@ def test_on_a_wsgi_server_a_wsgi_app_gets_the_upgrade_request(app: Any) -> None:
     mounted = router({"/": app, "/api": api}, {"/ws": chat})
 
     assert wsgi.call(mounted, environ_of(path="/echo", headers=UPGRADE)).body == b"wsgi"
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        bridge.Router({"/": api}, websockets="off"),
+        bridge.AsgiToWsgi(api, websockets="off"),
+    ],
+    ids=["a nested Router", "an adapter"],
+)
+def test_on_a_wsgi_server_the_options_of_what_is_mounted_take_precedence(inner: Any) -> None:
+    app = router({"/": api, "/off": inner})
+
+    assert wsgi.call(app, environ_of(path="/off/ws", headers=UPGRADE)).status == 426
+    assert wsgi.call(app, environ_of(path="/ws", headers=UPGRADE)).status == 501
