@@ -15,6 +15,7 @@ Rule 3. Either direction may have to wait for the other one in TLS. An attempt t
 
 from __future__ import annotations
 
+import _socket
 import asyncio
 import socket
 import ssl
@@ -30,6 +31,10 @@ _METHODS = (
 """What servers call on a socket, and on one with TLS."""
 
 
+_RealSocket: Any = _socket.socket
+"""The base class of sockets with and without TLS, of Python and of gevent."""
+
+
 class TlsConnection:
     """A connection with TLS that is bridge's.
 
@@ -40,9 +45,8 @@ class TlsConnection:
         self._server_socket = server_socket
         # gevent's socket object is not a socket of the operating system; it has one.
         self._socket: Any = getattr(server_socket, "_sock", server_socket)
-        kind = type(self._socket)
         self.layer: Any = server_socket._sslobj  # type: ignore[attr-defined]
-        self.descriptor: int = kind.fileno(self._socket)
+        self.descriptor: int = _RealSocket.fileno(self._socket)
 
     def shutdown(self) -> None:
         """Send the end of TLS, then the end of TCP."""
@@ -51,13 +55,13 @@ class TlsConnection:
         except (OSError, ValueError):  # it waits for that of the client, which may never come
             pass
         try:
-            socket.socket.shutdown(self._socket, socket.SHUT_WR)
+            _RealSocket.shutdown(self._socket, socket.SHUT_WR)
         except OSError:
             pass
 
     def close(self) -> None:
         """Close the descriptor."""
-        type(self._socket).close(self._socket)
+        _RealSocket.close(self._socket)
 
     async def connect(self, loop: AbstractEventLoop, protocol: asyncio.BufferedProtocol) -> None:
         """Serve the connection on ``loop``."""
@@ -67,7 +71,7 @@ class TlsConnection:
 def redirect(connection: ssl.SSLSocket, decoy: socket.socket) -> TlsConnection:
     """Take the connection away: from now on the server's socket object uses ``decoy``."""
     taken = TlsConnection(connection)
-    type(taken._socket).setblocking(taken._socket, False)
+    _RealSocket.setblocking(taken._socket, False)
     methods: dict[str, Any] = {name: getattr(decoy, name) for name in _METHODS}
     methods |= {"read": decoy.recv, "write": decoy.send, "pending": int, "unwrap": int}
     for name, method in methods.items():

@@ -25,6 +25,8 @@ ARGS = ["--certfile", str(CERTIFICATE), "--keyfile", str(CERTIFICATE)]
 def server(request: pytest.FixtureRequest, control: Control) -> Iterator[Server]:
     with serve(WORKERS[request.param], TARGET, args=ARGS, ready_path=None) as running:
         yield running
+        running.terminate()
+        assert "bridge/asgi_to_wsgi" not in running.log()  # in a traceback
 
 
 @contextmanager
