@@ -134,7 +134,7 @@ IN_MESSAGES = {
         "version",
     },
     "_http/silent.py": {"len(self.mapping)"},
-    "_http/websocket_handshake.py": {"error", "name", "status", "value"},
+    "_http/websocket_handshake.py": {"name", "status", "value"},
     "asgi_to_wsgi/adapter.py": {"self.app"},
     "asgi_to_wsgi/loop_side.py": {
         "app.name",
@@ -164,12 +164,12 @@ IN_MESSAGES = {
     "asgi_to_wsgi/response_file.py": {"length - size"},
     "asgi_to_wsgi/thread_side.py": {"app.name"},
     "asgi_to_wsgi/websocket/connection.py": {
-        "code",
         "error",
         "error.reason",
         "error.start",
         "len(reason.encode())",
     },
+    "asgi_to_wsgi/websocket/denial.py": {"type(body).__name__"},
     "asgi_to_wsgi/websocket/serve.py": {
         "NO_SOCKET.format(server=server_name(environ))",
         "error",
@@ -178,9 +178,7 @@ IN_MESSAGES = {
     "asgi_to_wsgi/websocket/session.py": {
         "key",
         "kinds",
-        "message['type']",
         "state",
-        "type(body).__name__",
         "type(message.get(key)).__name__",
     },
     "contrib/django/__init__.py": {"error", "error.name", "module"},

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bridge._http.client_text import ClientText, literal
-from bridge._http.environ_to_scope import body_length
 from bridge._http.response_heads import head_for_wsgi
-from bridge._http.rules import OWS, BadRequest, is_token
+from bridge._http.rules import OWS, is_token
 from bridge.errors import AppProtocolError
 from bridge.types import Environ, Message, ResponseHeaders
 
@@ -58,12 +57,6 @@ def refusal_of(environ: Environ, origins: Iterable[str] | None) -> Refusal | Non
         return Refusal(426, text, (("sec-websocket-version", _VERSION),))
     if not _is_key(environ.get("HTTP_SEC_WEBSOCKET_KEY", "").strip(OWS)):
         return Refusal(400, "Sec-WebSocket-Key is not 16 bytes in base64\n")
-    try:
-        has_body = body_length(environ) != 0
-    except BadRequest as error:
-        return Refusal(400, f"{error}\n")
-    if has_body:
-        return Refusal(400, "A WebSocket handshake has no body\n")
     origin = environ.get("HTTP_ORIGIN")
     if origins is not None and origin is not None and origin.strip(OWS).lower() not in origins:
         return Refusal(403, "This origin may not open the WebSocket\n")

@@ -24,6 +24,7 @@ from typing import Protocol, cast
 from websockets.exceptions import ProtocolError
 from websockets.frames import Frame, Opcode
 
+from bridge._http.client_text import literal
 from bridge.asgi_to_wsgi.websocket.codec import Codec
 from bridge.config import WebSocketOptions
 from bridge.errors import AppProtocolError
@@ -240,10 +241,12 @@ class Connection(asyncio.BufferedProtocol):
             self._close_timer = self._loop.call_later(self._options.close_timeout_s, self.abort)
 
     def open(self, codec: Codec, head: bytes) -> None:
-        """Complete the handshake.
+        """Complete the handshake, unless the client has disconnected.
 
         :param head: of the response.
         """
+        if self.is_ended:
+            return
         self._transport.write(head)
         self._codec = codec
         interval_s = self._options.ping_interval_s
@@ -264,9 +267,10 @@ class Connection(asyncio.BufferedProtocol):
             codec.send_binary(message)
         self._flush(codec)
 
-    def close(self, code: int, reason: str) -> None:
+    def close(self, code: int, reason: str, *, within_s: float | None = None) -> None:
         """Begin the closing handshake, if it has not begun.
 
+        :param within_s: at most so long, if that is less than ``close_timeout_s``.
         :raises AppProtocolError: RFC 6455 does not allow this code or reason in a close frame.
         """
         codec = self._codec
@@ -274,12 +278,14 @@ class Connection(asyncio.BufferedProtocol):
             return
         try:
             codec.send_close(code, reason)
-        except ProtocolError as error:
+        except (ProtocolError, TypeError) as error:
             raise AppProtocolError(
-                f"websocket.close: code={code!r} with a reason of {len(reason.encode())} bytes: "
-                f"{error}. RFC 6455 allows 1000 to 1003, 1007 to 1014 and 3000 to 4999, and a "
-                "reason of up to 123 bytes"
+                f"websocket.close: code={literal(code)} and a reason of {len(reason.encode())} "
+                f"bytes: {error}. RFC 6455 allows 1000 to 1003, 1007 to 1014 and 3000 to 4999, and "
+                "a reason of up to 123 bytes"
             ) from None
+        if within_s is not None and within_s < self._options.close_timeout_s:
+            self._close_timer = self._loop.call_later(within_s, self.abort)
         self._end(code, reason)
         self._flush(codec)
         self.resume_reading()

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from bridge._http.answers import wsgi_answer
 from bridge._http.client_text import ClientText
-from bridge._http.environ_to_scope import build_websocket_scope
+from bridge._http.environ_to_scope import body_length, build_websocket_scope
 from bridge._http.rules import BadRequest
 from bridge._http.websocket_handshake import refusal_of, subprotocols
 from bridge.asgi_to_wsgi.running_app import RunningApp
@@ -48,7 +48,9 @@ NO_CODEC = (
     "WebSockets need the package websockets, which is not installed here:\n"
     "pip install wsgi-asgi-bridge[websocket]\n"
 )
+ENDS = "The server is shutting down\n"
 TOO_MANY = "Too many WebSockets are open\n"
+HAS_BODY = "A WebSocket handshake has no body\n"
 READ_AHEAD = "The client has sent data before the WebSocket was open\n"
 
 
@@ -76,6 +78,8 @@ def serve_websocket(
     if raw.has_read_ahead():
         return _answer(start_response, 400, READ_AHEAD)
     try:
+        if body_length(environ) != 0:
+            return _answer(start_response, 400, HAS_BODY)
         scope = build_websocket_scope(environ, app.state, subprotocols(environ))
     except BadRequest as error:
         return _answer(start_response, 400, f"{error}\n")
@@ -96,12 +100,14 @@ def _hand_over(
     raw: RawSocket,
     start_response: StartResponse,
 ) -> Iterable[bytes]:
-    app.inbox.post(session.start)
+    if not app.inbox.post(session.start):
+        limits.release(session)
+        return _answer(start_response, 503, ENDS, [("retry-after", "1")])
     denial = session.denial if session.decided.acquire(timeout=DECISION_S) else None
     if denial is not None:
         app.inbox.post(session.lost)
-        body = b"".join(denial.body)
-        start_response(denial.status, [*denial.headers, ("content-length", str(len(body)))])
+        headers, body = denial.for_server()
+        start_response(denial.status, headers)
         return [body]
     try:
         taken = take_over(raw.connection)
@@ -111,6 +117,7 @@ def _hand_over(
     try:
         if not app.inbox.post(partial(session.attach, taken.connection)):
             taken.connection.close()
+            limits.release(session)
         _close_after_response(start_response)
         start_response("101 Switching Protocols", [])
     except BaseException:

@@ -18,14 +18,12 @@ import logging
 from asyncio import Task
 from collections import deque
 from contextvars import Context
-from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
 from bridge._http.client_text import ClientText
 from bridge._http.messages import WEBSOCKET, State
-from bridge._http.response_heads import head_for_wsgi, status_line
-from bridge._http.websocket_handshake import handshake_response, raw_head
+from bridge._http.websocket_handshake import handshake_response
 from bridge._threads.asgiref_state import holds_locals
 from bridge._threads.loop_thread import start_task
 from bridge._threads.own_tasks import own_task
@@ -41,38 +39,23 @@ from bridge.asgi_to_wsgi.websocket.connection import (
     RESTART,
     Connection,
 )
+from bridge.asgi_to_wsgi.websocket.denial import Denial
 from bridge.asgi_to_wsgi.websocket.takeover import PlainConnection
 from bridge.asgi_to_wsgi.websocket.tls import TlsConnection
 from bridge.asgi_to_wsgi.websocket.waiters import Waiters
 from bridge.config import WebSocketOptions
 from bridge.errors import AppProtocolError, ClientDisconnected
-from bridge.types import AsgiApp, Environ, Message, ResponseHeaders, Scope
+from bridge.types import AsgiApp, Environ, Message, Scope
 
-__all__ = ["Denial", "Session"]
+__all__ = ["Session"]
 
 logger = logging.getLogger("bridge.asgi_to_wsgi")
 
+RESTART_S = 2.0
+"""How long a client may take to answer the close when the process ends: its worker waits."""
+
 MESSAGE_COST = 512
 """What a message that waits costs beside its data, in bytes: empty ones count, too."""
-
-_TEXT = [("content-type", "text/plain; charset=utf-8")]
-
-
-@dataclass(slots=True)
-class Denial:
-    """A response in place of the WebSocket.
-
-    :ivar status: the status line, empty once it is sent.
-    :ivar body: what is not sent of it.
-    :ivar is_complete: nothing follows.
-    :ivar is_bodyless: the status allows no body.
-    """
-
-    status: str
-    headers: ResponseHeaders
-    body: list[bytes]
-    is_complete: bool = False
-    is_bodyless: bool = False
 
 
 class Session:
@@ -193,7 +176,7 @@ class Session:
 
     def _give_up(self) -> None:
         """The app has ended before its decision was complete."""
-        if self.denial is not None and not self.denial.status:
+        if self.denial is not None and self.denial.is_begun:
             self._decide()
             self.abandon()
         else:
@@ -224,7 +207,7 @@ class Session:
             self._deny(503, "The server is shutting down\n")
             self.ended(ABNORMAL, "")
         elif self._connection is not None and self.denial is None:
-            self._connection.close(RESTART, "")
+            self._connection.close(RESTART, "", within_s=RESTART_S)
 
     # -- the decision ---------------------------------------------------------------------------
 
@@ -239,11 +222,7 @@ class Session:
 
     def _deny(self, status: int, text: str) -> None:
         """Answer with a response of bridge's own."""
-        body = text.encode()
-        headers: ResponseHeaders = [*_TEXT]
-        if status == 503:
-            headers.append(("retry-after", "1"))
-        self.denial = Denial(status_line(status), headers, [body], is_complete=True)
+        self.denial = Denial.of_bridge(status, text)
         self._decide()
         self._write_denial()
 
@@ -290,18 +269,8 @@ class Session:
 
     def _write_denial(self) -> None:
         """Send what there is of the denial, if it is for this side to send."""
-        connection, denial = self._connection, self.denial
-        if connection is None or denial is None:
-            return
-        body = b"".join(denial.body)
-        denial.body.clear()
-        if denial.status:
-            length = [("content-length", str(len(body)))] if denial.is_complete else []
-            connection.deny(raw_head(denial.status, [*denial.headers, *length]))
-            denial.status = ""
-        connection.deny(body)
-        if denial.is_complete:
-            connection.finish()
+        if self._connection is not None and self.denial is not None:
+            self.denial.write(self._connection)
 
     # -- from the connection --------------------------------------------------------------------
 
@@ -377,7 +346,8 @@ class Session:
         elif kind == "websocket.close":
             self._close(message, state)
         elif kind == "websocket.http.response.start":
-            self._start_denial(message, state)
+            self.denial = Denial.of_app(message)
+            self._state = state
         else:
             await self._send_denial(message, state)
 
@@ -405,24 +375,11 @@ class Session:
             self._connection.close(NORMAL if code is None else code, reason)
             self._state = state
 
-    def _start_denial(self, message: Message, state: State) -> None:
-        head = head_for_wsgi(message)
-        # The body ends with the connection, or is complete when the server gets it.
-        headers = [field for field in head.headers if field[0] != "content-length"]
-        self._state = state
-        self.denial = Denial(head.status, headers, [], is_bodyless=head.bodyless)
-
     async def _send_denial(self, message: Message, state: State) -> None:
-        denial, body = self.denial, message.get("body", b"")
-        if not isinstance(body, (bytes, bytearray, memoryview)):
-            raise AppProtocolError(
-                f"{message['type']}: body is {type(body).__name__}; the ASGI spec asks for bytes"
-            )
+        denial = self.denial
         assert denial is not None  # the state allows a body only after a head
-        if not denial.is_bodyless:
-            denial.body.append(bytes(body))
+        denial.add(message)
         self._state = state
-        denial.is_complete = not message.get("more_body", False)
         if denial.is_complete:
             self._decide()
         self._write_denial()
