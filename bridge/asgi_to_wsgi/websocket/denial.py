@@ -1,8 +1,8 @@
-"""A response in place of a WebSocket: the app's (ASGI extension "WebSocket Denial Response"), or one
-of bridge. Made on the loop thread.
+"""A response in place of a WebSocket: the app's, as in the ASGI extension "WebSocket Denial
+Response", or one of bridge. Made on the loop thread.
 
-The server sends it, if its thread still waits when the response is complete. Otherwise it is written
-to the connection, which is taken over by then, and closed after it.
+The server sends it, if its thread still waits when the response is complete. Otherwise it is
+written to the connection, which is taken over by then, and closed after it.
 """
 
 from __future__ import annotations

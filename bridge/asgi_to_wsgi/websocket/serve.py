@@ -67,6 +67,12 @@ def serve_websocket(
     refusal = refusal_of(environ, options.websocket_origins)
     if refusal is not None:
         return _answer(start_response, refusal.status, refusal.text, refusal.headers)
+    try:
+        if body_length(environ) != 0:
+            return _answer(start_response, 400, HAS_BODY)
+        scope = build_websocket_scope(environ, app.state, subprotocols(environ))
+    except BadRequest as error:
+        return _answer(start_response, 400, f"{error}\n")
     raw = find_raw_socket(environ)
     if raw is None:
         return _answer(start_response, 501, NO_SOCKET.format(server=server_name(environ)))
@@ -77,12 +83,6 @@ def serve_websocket(
         return _answer(start_response, 501, NO_CODEC)
     if raw.has_read_ahead():
         return _answer(start_response, 400, READ_AHEAD)
-    try:
-        if body_length(environ) != 0:
-            return _answer(start_response, 400, HAS_BODY)
-        scope = build_websocket_scope(environ, app.state, subprotocols(environ))
-    except BadRequest as error:
-        return _answer(start_response, 400, f"{error}\n")
     session = Session(app, asgi, options, scope, environ, copy_context())
     if not limits.admit(session):
         return _too_many(scope, start_response, f"{limits.limit()} WebSockets are open")
