@@ -6,6 +6,7 @@ import io
 import os
 import resource
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
@@ -121,3 +122,22 @@ def test_without_descriptors_the_connection_stays_the_servers(
     assert answers == ["503 Service Unavailable"]
     server.sendall(b"of the server")
     assert client.recv(100) == b"of the server"
+
+
+def test_without_the_package_websockets_the_answer_is_501_and_what_to_install(
+    to_wsgi: ToWsgi,
+    connection: tuple[socket.socket, socket.socket],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("websockets", "bridge.asgi_to_wsgi.websocket.session"):
+        monkeypatch.setitem(sys.modules, name, None)
+    answers: list[str] = []
+
+    def note(status: str, headers: Any, exc_info: Any = None) -> Any:
+        answers.append(status)
+        return None
+
+    (body,) = to_wsgi(echo)(handshake(connection[0]), note)
+
+    assert answers == ["501 Not Implemented"]
+    assert b"pip install wsgi-asgi-bridge[websocket]" in body
