@@ -135,7 +135,7 @@ IN_MESSAGES = {
     },
     "_http/silent.py": {"len(self.mapping)"},
     "_http/websocket_handshake.py": {"name", "status", "value"},
-    "asgi_to_wsgi/adapter.py": {"self.app"},
+    "asgi_to_wsgi/adapter.py": {"running.name", "self.app"},
     "asgi_to_wsgi/loop_side.py": {
         "app.name",
         "kind",

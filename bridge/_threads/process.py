@@ -11,9 +11,10 @@ Rule 2. In the child the stages of :class:`Fork` run from the bottom layer to th
         thread that called ``fork()``, before ``os.fork()`` returns. A signal handler may raise
         there (Ctrl-C reaches the child, too): Python reports the exception, and the hook continues
         with the next callback. It is registered three times, so two exceptions are survived.
-Rule 3. At the end of the interpreter the stages of :class:`Exit` run from the top layer to the
-        bottom one, on the main thread. The first two run while threads can still be started; the
-        others with ``atexit``, when executors refuse jobs already.
+Rule 3. At the end of the interpreter the stages of :class:`Exit` run in order, on the main thread:
+        requests end, then the apps shut down, then the loops and threads end that either may use.
+        The first three run while threads can still be started; the others with ``atexit``, when
+        Python has joined the threads that are no daemons, and executors refuse jobs already.
 """
 
 from __future__ import annotations
@@ -53,13 +54,14 @@ class Fork(IntEnum):
 class Exit(IntEnum):
     """What the end of the interpreter stops, in this order."""
 
-    LIFESPANS = 1  # apps mounted on a server that sends no lifespan: they may need threads
-    APPS = 2  # apps behind to_wsgi: they may need threads
-    KEPT_LOOP = 3  # the loop of async_to_sync
-    POOLS = 4  # worker threads
+    REQUESTS = 1  # requests that WSGI servers have accepted: they may need threads
+    LIFESPANS = 2  # apps mounted on a server that sends no lifespan: they may need threads
+    APPS = 3  # apps behind to_wsgi: they may need threads
+    KEPT_LOOP = 4  # the loop of async_to_sync
+    POOLS = 5  # worker threads
 
 
-_NEED_THREADS = (Exit.LIFESPANS, Exit.APPS)
+_NEED_THREADS = (Exit.REQUESTS, Exit.LIFESPANS, Exit.APPS)
 
 _in_child: dict[Fork, list[Callback]] = {stage: [] for stage in Fork}
 _at_exit: dict[Exit, Callback] = {}

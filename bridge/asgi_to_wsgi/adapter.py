@@ -26,11 +26,11 @@ from bridge._threads.locks import GreenletMutex
 from bridge._threads.loop_choice import loop_choice
 from bridge.asgi_to_wsgi.loop_side import LoopSide
 from bridge.asgi_to_wsgi.request_body import RequestBody
-from bridge.asgi_to_wsgi.running_app import RunningApp
+from bridge.asgi_to_wsgi.running_app import RunningApp, close_running_apps, wait_for_requests
 from bridge.asgi_to_wsgi.thread_side import POLL_S, ThreadSide, sets_nothing
 from bridge.asgi_to_wsgi.websocket.serve import serve_websocket
 from bridge.config import ToWsgiOptions, WebSocketOptions
-from bridge.errors import LifespanFailed
+from bridge.errors import LifespanFailed, PoolClosed
 from bridge.types import (
     AsgiApp,
     Environ,
@@ -151,8 +151,8 @@ class AsgiToWsgi:
         running = self._running
         if running is None:
             running = self.start()
-        if get_ident() == running.ident:
-            running.thread.refuse_current()
+        if get_ident() not in running.callers:
+            running.meet_caller()
         if "HTTP_UPGRADE" in environ and is_websocket(environ):
             return self.serve_websocket(environ, start_response, app=app)
         try:
@@ -167,7 +167,8 @@ class AsgiToWsgi:
         loop_side = LoopSide(running, running.app if app is None else app, scope, body, context)
         del scope  # error reports print the local variables of each frame of a traceback
         try:
-            running.inbox.post(loop_side.start)
+            if not running.inbox.post(loop_side.start):
+                raise PoolClosed(f"{running.name} is shut down")
             loop_side.wakeup.acquire(timeout=POLL_S)
             if not (loop_side.is_whole and sets_nothing(context)):
                 response = ThreadSide(running, loop_side, environ, context)
@@ -233,6 +234,8 @@ class AsgiToWsgi:
             raise
         finally:
             self._starting = None
+        process.at_exit(process.Exit.REQUESTS, wait_for_requests)
+        process.at_exit(process.Exit.APPS, _close_at_exit)
         return running
 
     def close(self) -> None:
@@ -248,12 +251,16 @@ class AsgiToWsgi:
         if running is None:
             return
         running.thread.refuse_current()
+        self._replace(running)
+        running.close()
+
+    def _replace(self, running: RunningApp) -> None:
+        """The next request starts the app again, when this has closed."""
         with self._lock:
             if self._running is running:
                 self._running, self._closing = None, running
                 if self._finalizer is not None:
                     self._finalizer.detach()
-        running.close()
 
     def _after_fork(self) -> None:
         """In the child: no app runs, none has failed, and the lock is free.
@@ -283,6 +290,13 @@ def start_adapters(but: Callable[[AsgiToWsgi], bool] | None = None) -> None:
     for adapter in _adapters.alive():
         if but is None or not but(adapter):
             adapter.start()
+
+
+def _close_at_exit() -> None:
+    for adapter in _adapters.alive():
+        if adapter._running is not None:
+            adapter._replace(adapter._running)
+    close_running_apps()
 
 
 def _after_fork() -> None:

@@ -12,8 +12,9 @@ Rule 3. For requests ``shutdown_timeout_s`` counts from the first announcement o
         Requests that arrive in between are served, and end by the same time. For the lifespan it
         counts from the beginning of the close, and is cut only where the server would not wait so
         long.
-Rule 4. Every running app is closed before the interpreter ends, while threads can still be started:
-        its shutdown may need one.
+Rule 4. Every running app is closed before the interpreter ends, once the requests that its server
+        has accepted are answered, and while threads can still be started: its shutdown may need
+        one. A request that arrives later, on a thread that runs on, starts the app again.
 """
 
 from __future__ import annotations
@@ -27,22 +28,24 @@ from concurrent.futures import Future, wait
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextvars import ContextVar
 from functools import partial
+from threading import get_ident
 from typing import Any, Protocol
 
 from bridge._lifespan.runner import LifespanRunner, app_name
-from bridge._threads import process
 from bridge._threads.locks import RealMutex
 from bridge._threads.loop_inbox import LoopInbox
 from bridge._threads.loop_thread import LoopThread, acquire_loop
 from bridge._threads.own_tasks import own_task
+from bridge.asgi_to_wsgi.server_threads import remember_thread, wait_for_server_threads
 from bridge.config import ToWsgiOptions
 from bridge.errors import DeadlockError, LifespanFailed
 from bridge.types import AsgiApp
 
-__all__ = ["RunningApp", "announce_close", "close_running_apps"]
+__all__ = ["RunningApp", "announce_close", "close_running_apps", "wait_for_requests"]
 
 logger = logging.getLogger("bridge.asgi_to_wsgi")
 
+MAX_CALLERS = 4096
 CANCEL_GRACE_S = 1.0
 LOOP_GRACE_S = 2.0
 """How much longer than a coroutine's own timeout to wait for the loop to run it."""
@@ -74,7 +77,7 @@ class RunningApp:
     :raises DeadlockError: made on the thread of that loop.
 
     :ivar pid: the process that it runs in. A fork leaves it behind.
-    :ivar ident: of the loop thread.
+    :ivar callers: ``get_ident()`` of threads that have called the app; see :meth:`meet_caller`.
     :ivar requests: those whose task has not ended.
     :ivar websockets: those that are open. Closed with 1012 as soon as the close is announced.
     :ivar closing: no more requests are accepted.
@@ -91,7 +94,7 @@ class RunningApp:
         self.options = options
         self.pid = os.getpid()
         self.thread: LoopThread = thread
-        self.ident = thread.ident
+        self.callers: set[int] = set()
         self.loop: AbstractEventLoop = thread.loop
         self.inbox: LoopInbox = thread.inbox
         self.requests: set[RunningRequest] = set()
@@ -120,7 +123,17 @@ class RunningApp:
             self.thread.release()
             raise
         _running_apps.add(self)
-        process.at_exit(process.Exit.APPS, close_running_apps)
+
+    def meet_caller(self) -> None:
+        """The first call of this thread, or its first for a while.
+
+        :raises DeadlockError: it is the thread of the loop.
+        """
+        self.thread.refuse_current()
+        remember_thread()
+        if len(self.callers) >= MAX_CALLERS:  # a server that has a thread for each request
+            self.callers.clear()
+        self.callers.add(get_ident())
 
     def refuse_own_lifespan(self) -> None:
         """Check that the calling code is not part of the app's own startup or shutdown.
@@ -243,6 +256,10 @@ class RunningApp:
         else:
             self._closed.set_exception(failure)
 
+    def grace_left_s(self) -> float:
+        """How long requests may run before they are cancelled. From any thread."""
+        return self._grace_s if self.cancels_at is None else self._left_s(self.cancels_at)
+
     def _left_s(self, until: float | None) -> float:
         assert until is not None  # set by _begin_close()
         return max(until - self.loop.time(), 0)
@@ -284,6 +301,14 @@ def _running_here() -> list[RunningApp]:
     """The apps that run in this process. Other threads may start or end one meanwhile."""
     pid = os.getpid()
     return [app for app in _running_apps.copy() if app.pid == pid and not app.closed]
+
+
+def wait_for_requests() -> None:
+    """Wait until the requests that WSGI servers have accepted are answered, before apps close.
+
+    Until none of them ends for as long as requests have when an app closes.
+    """
+    wait_for_server_threads(max((app.grace_left_s() for app in _running_here()), default=0))
 
 
 def announce_close(within_s: float, *, requests_s: float) -> None:

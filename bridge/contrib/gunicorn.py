@@ -28,7 +28,11 @@ import signal
 from types import FrameType
 from typing import Any
 
-from bridge.asgi_to_wsgi.running_app import announce_close, close_running_apps
+from bridge.asgi_to_wsgi.running_app import (
+    announce_close,
+    close_running_apps,
+    wait_for_requests,
+)
 from bridge.router.router import start_apps
 
 __all__ = ["post_worker_init", "worker_exit"]
@@ -73,5 +77,9 @@ def _handle_sigterm(graceful_s: float) -> None:
 
 
 def worker_exit(server: Any, worker: Any) -> None:
-    """gunicorn's hook: the worker has stopped serving. Errors are logged."""
+    """gunicorn's hook: the worker has stopped serving. Errors are logged.
+
+    What it has accepted is answered first: a worker that an error has ended leaves it in its queue.
+    """
+    wait_for_requests()
     close_running_apps()
