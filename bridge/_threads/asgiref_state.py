@@ -44,7 +44,7 @@ from asgiref.current_thread_executor import CurrentThreadExecutor
 from asgiref.sync import AsyncToSync, SyncToAsync
 
 from bridge._threads import process
-from bridge._threads.real_threads import refuse_greenlets
+from bridge._threads.own_threads import refuse_greenlets
 
 __all__ = [
     "CALL",
@@ -306,7 +306,7 @@ def single_thread_executor() -> ThreadPoolExecutor:
 def single_thread_context_executor() -> ThreadPoolExecutor | None:
     """Where ``AsyncSingleThreadContext``, if one is entered, runs its loops; made at first use.
 
-    :raises DeadlockError: threads are greenlets.
+    :raises DeadlockError: threads are greenlets, which do not run here.
     """
     variable = getattr(AsyncToSync, "async_single_thread_context", None)
     context = None if variable is None else variable.get(None)

@@ -1,7 +1,9 @@
-"""The locks of this package: real ones where gevent has replaced them, and those for ``with``.
+"""The locks of this package: which are greenlets' where gevent has replaced them, and for ``with``.
 
-A lock that one of our threads waits for, or that is held for a few bytecodes between two threads,
-is a real one. Only a lock that a user's greenlet may wait for is ``threading.Lock``.
+A lock that a server's or a user's thread sleeps on, or that is held while foreign code runs or a
+thread starts, is ``threading.Lock``, looked up when it is made: threads may be greenlets by then.
+One that is held for a few bytecodes, during which no greenlet switches to another, is always the
+interpreter's. What our own threads sleep on is of their kind: :func:`SleepLock`.
 
 Python runs a signal handler on the main thread, between two bytecodes of whatever runs there. If
 the handler raises (``KeyboardInterrupt``, the exit of a server's worker), a ``with`` block unlocks
@@ -18,22 +20,11 @@ import _thread
 import sys
 import threading
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
-__all__ = ["GreenletMutex", "InterruptibleMutex", "RealLock", "RealMutex", "original"]
+from bridge._threads.greenlets import greenlets_run_here, original
 
-
-def original(module: ModuleType, name: str) -> Any:
-    """What ``module`` had under this name before gevent replaced or removed it; None if it had
-    nothing."""
-    gevent = sys.modules.get("gevent.monkey")
-    if gevent is None:
-        return getattr(module, name, None)
-    try:
-        return gevent.get_original(module.__name__, name)
-    except AttributeError:
-        return None
+__all__ = ["GreenletMutex", "InterruptibleMutex", "RealLock", "RealMutex", "SleepLock"]
 
 
 class InterruptibleMutex:
@@ -74,6 +65,11 @@ def _wrapped_real_lock() -> Any:
 
 RealMutex: Callable[[], Any] = _wrapped_real_lock if _NEEDS_WRAPPER else RealLock
 """Makes a :data:`RealLock` for ``with``."""
+
+
+def SleepLock() -> Any:
+    """Makes a lock that one of our threads sleeps on, or the one that starts it; by hand."""
+    return threading.Lock() if greenlets_run_here() else RealLock()
 
 
 def GreenletMutex() -> Any:

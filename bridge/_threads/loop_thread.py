@@ -26,16 +26,18 @@ import traceback
 from asyncio import AbstractEventLoop, Task
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
+from contextlib import closing
 from contextvars import Context
 from time import monotonic
 from typing import Any, TypeVar
 
 from bridge._threads import process
-from bridge._threads.locks import GreenletMutex, RealLock, RealMutex
+from bridge._threads.green_loop import runs_here
+from bridge._threads.locks import GreenletMutex, RealMutex, SleepLock
 from bridge._threads.loop_choice import new_loop
 from bridge._threads.loop_inbox import LoopInbox, inbox_of
 from bridge._threads.own_tasks import run_threadsafe
-from bridge._threads.real_threads import RealThread
+from bridge._threads.own_threads import OwnThread
 from bridge.errors import DeadlockError
 from bridge.types import LoopFactory
 
@@ -53,7 +55,7 @@ _threads: dict[LoopFactory | None, LoopThread] = {}
 _inherited: list[LoopThread] = []
 
 
-class LoopThread(RealThread):
+class LoopThread(OwnThread):
     """An event loop and the thread that runs it. Made by :func:`acquire_loop`.
 
     :ivar loop: running from the moment it is set here.
@@ -68,7 +70,7 @@ class LoopThread(RealThread):
         self.loop: AbstractEventLoop
         self.inbox: LoopInbox
         self._stopping = False
-        self._made = RealLock()  # not a future, whose condition a signal handler can break
+        self._made = SleepLock()  # not a future, whose condition a signal handler can break
         self._made.acquire()
         self._is_made = False
         self._is_unused = False
@@ -98,7 +100,7 @@ class LoopThread(RealThread):
 
     def run(self) -> None:
         try:
-            self.loop = (self.factory or new_loop)()
+            self.loop = new_loop(self.factory)
             self.inbox = inbox_of(self.loop)
         except BaseException as error:
             self._error = error
@@ -108,13 +110,11 @@ class LoopThread(RealThread):
         self._is_made = True
         if self._is_unused:  # read after the other is set: one side of the two notices
             self.inbox.post(self._stop_loop)
-        try:
+        with closing(self.loop), runs_here(self.loop):
             while not self._stopping:
                 self._run_until_stopped()
             self.loop.set_task_factory(None)
             self.loop.run_until_complete(_wind_down(self.loop))
-        finally:
-            self.loop.close()
 
     def _run_until_stopped(self) -> None:
         try:

@@ -17,7 +17,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-from bridge._threads.locks import RealLock
+from bridge._threads.greenlets import greenlets_run_here
+from bridge._threads.locks import SleepLock
 
 __all__ = ["EventfdParking", "LockParking", "Parking"]
 
@@ -40,14 +41,14 @@ class LockParking:
     __slots__ = ("park", "unpark")
 
     def __init__(self) -> None:
-        lock = RealLock()
+        lock = SleepLock()
         lock.acquire()
         self.park = lock.acquire
         self.unpark = lock.release
 
 
 class EventfdParking:
-    """An eventfd; a lock where there is none (not Linux) or none is left."""
+    """An eventfd; a lock where threads are greenlets, or there is none (not Linux) or none left."""
 
     __slots__ = ("_fd", "park", "unpark")
 
@@ -57,8 +58,11 @@ class EventfdParking:
     def __init__(self) -> None:
         self._fd = -1
         try:
-            self._fd = os.eventfd(0, os.EFD_CLOEXEC)
+            if not greenlets_run_here():
+                self._fd = os.eventfd(0, os.EFD_CLOEXEC)
         except (AttributeError, OSError):
+            pass
+        if self._fd < 0:
             lock = LockParking()
             self.park, self.unpark = lock.park, lock.unpark
         else:

@@ -45,8 +45,8 @@ from bridge._threads.instances import Instances
 from bridge._threads.job import Job, SubmittedCall
 from bridge._threads.job_queue import JobQueue
 from bridge._threads.locks import RealMutex
+from bridge._threads.own_threads import OwnThread
 from bridge._threads.parking import LockParking, Parking
-from bridge._threads.real_threads import RealThread
 from bridge._threads.reminder import Reminder
 from bridge._threads.thread_supply import ThreadSupply
 from bridge.config import optional_positive_number
@@ -322,7 +322,7 @@ class WorkerPool(Executor):
         worker.is_new = False
         try:
             worker.start()
-        except RuntimeError as error:  # no more threads, or greenlets are in their place
+        except RuntimeError as error:  # the system has no more threads
             with self._lock:
                 del self._workers[worker]
                 self._waking -= 1
@@ -461,7 +461,7 @@ class _NoThread(PoolSaturated, RuntimeError):
     """The first thread of a pool cannot be started."""
 
 
-class _Worker(RealThread):
+class _Worker(OwnThread):
     """One thread of a pool, which parks while it is idle.
 
     An idle worker refers to its pool weakly, so a pool that is dropped takes its threads with it.

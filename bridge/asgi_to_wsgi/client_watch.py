@@ -16,13 +16,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from bridge._threads.real_threads import real_poll
+from bridge._threads.greenlets import original
 from bridge.errors import ClientDisconnected
 from bridge.types import Environ
 
 __all__ = ["ClientWatch", "client_disconnected", "watch_client"]
 
 _SOCKETS = ("gunicorn.socket", "werkzeug.socket")
+_poll: Callable[[], Any] | None = original(select, "poll")
+"""The system's, to poll without waiting: gevent's knows fewer events."""
 _POLLRDHUP: int = getattr(select, "POLLRDHUP", 0)  # Linux
 
 
@@ -46,10 +48,8 @@ def watch_client(environ: Environ) -> ClientWatch | None:
         return ClientWatch(ask, _waitress_error)
     for key in _SOCKETS:
         connection = environ.get(key)
-        if connection is not None and _POLLRDHUP and real_poll is not None:
-            return ClientWatch(
-                partial(_is_closed, real_poll, connection.fileno()), client_disconnected
-            )
+        if connection is not None and _POLLRDHUP and _poll is not None:
+            return ClientWatch(partial(_is_closed, _poll, connection.fileno()), client_disconnected)
     return None
 
 

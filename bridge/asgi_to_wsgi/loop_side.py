@@ -21,13 +21,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from asyncio import Future, Task, TimerHandle
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future as ThreadFuture
 from contextvars import Context
 from functools import partial
-from threading import Lock
 from typing import TypeVar
 
 from bridge._http.client_text import literal
@@ -105,7 +105,7 @@ class LoopSide:
         self._timed_out = False
         self._timer: TimerHandle | None = None
         self._waiters: tuple[Future[None], ...] = ()
-        self.wakeup = Lock()
+        self.wakeup = threading.Lock()  # looked up now: see locks.py
         self.wakeup.acquire()
         self.body = body
         self.chunks: deque[bytes] = deque()

@@ -24,7 +24,7 @@ from contextvars import copy_context
 from time import monotonic
 from typing import Any
 
-from bridge._threads import process
+from bridge._threads import loop_choice, process
 from bridge._threads.asgiref_state import (
     CALL,
     TASKS,
@@ -39,10 +39,9 @@ from bridge._threads.asgiref_state import (
 )
 from bridge._threads.context import ManagerContext, adopt
 from bridge._threads.locks import GreenletMutex, RealLock
-from bridge._threads.loop_choice import loop_choice, new_loop
 from bridge._threads.loop_inbox import inbox_of
 from bridge._threads.loop_thread import LoopThread, acquire_loop, start_task
-from bridge._threads.real_threads import RealThread
+from bridge._threads.own_threads import OwnThread
 from bridge.errors import DeadlockError
 from bridge.sync.calls import Call
 from bridge.sync.waiting_thread import WaitingThread
@@ -130,15 +129,12 @@ class LoopTask:
         return inbox_of(loop).post(self._on_start)
 
     def run_on_new_loop(self, executor: Executor | None) -> None:
-        """Run to the end on a new loop, in ``executor`` or else in a new thread.
-
-        :raises DeadlockError: threads are replaced by greenlets.
-        """
+        """Run to the end on a new loop, in ``executor`` or else in a new thread."""
         if executor is not None:
             executor.submit(self._run_new_loop)
             self.wait()
             return
-        thread = RealThread(target=self._run_new_loop, name="bridge-new-loop", daemon=True)
+        thread = OwnThread(target=self._run_new_loop, name="bridge-new-loop", daemon=True)
         thread.start()
         self.wait()
         thread.join()
@@ -146,9 +142,7 @@ class LoopTask:
     def _run_new_loop(self) -> None:
         """On the thread of the new loop."""
         try:
-            factory = self._loop_factory or (new_loop if loop_choice() else None)
-            with asyncio.Runner(loop_factory=factory) as runner:
-                runner.run(self._on_new_loop())
+            loop_choice.run(self._on_new_loop, self._loop_factory)
         except BaseException as error:
             self._error = self._error or error
             self._end_if_unstarted()

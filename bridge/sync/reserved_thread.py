@@ -6,11 +6,13 @@ calls are posted from the event loop and run one after the other.
 
 from __future__ import annotations
 
+import _queue
+import queue
 import time
-from _queue import Empty, SimpleQueue  # not queue's: gevent replaces that one, for greenlets
 from asyncio import AbstractEventLoop
 from concurrent.futures import Executor
 
+from bridge._threads.greenlets import greenlets_run_here
 from bridge._threads.job import Job, submit_or_discard
 from bridge._threads.pool import WorkerPool
 from bridge.sync.calls import Call
@@ -28,7 +30,8 @@ class ReservedThread(Job):
 
     def __init__(self, executor: Executor | None, loop: AbstractEventLoop) -> None:
         self.posted_at = time.monotonic()
-        self._calls: SimpleQueue[Call | None] = SimpleQueue()
+        made = queue.SimpleQueue if greenlets_run_here() else _queue.SimpleQueue
+        self._calls: queue.SimpleQueue[Call | None] = made()
         self._is_discarded = False
         self._error: BaseException | None = None
         if executor is None:
@@ -69,5 +72,5 @@ class ReservedThread(Job):
                 call = self._calls.get(False)
                 if call is not None:
                     call.discard(self._error)
-        except Empty:
+        except queue.Empty:
             pass

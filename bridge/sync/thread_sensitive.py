@@ -44,9 +44,9 @@ from bridge._threads.asgiref_state import (
     thread_of,
 )
 from bridge._threads.job import drop_error, submit_or_discard
-from bridge._threads.locks import RealMutex
+from bridge._threads.locks import GreenletMutex
 from bridge._threads.loop_inbox import inbox_of
-from bridge._threads.real_threads import refuse_greenlets
+from bridge._threads.own_threads import refuse_greenlets
 from bridge.errors import DeadlockError
 from bridge.sync.calls import Call
 from bridge.sync.waiting_thread import OWN_THREAD, WaitingThread
@@ -174,7 +174,7 @@ class SerialQueue:
     __slots__ = ("_last", "_lock")
 
     def __init__(self) -> None:
-        self._lock = RealMutex()
+        self._lock = GreenletMutex()  # submit() may start a thread
         self._last: _Batch | None = None
 
     def post(self, call: Call, executor: Executor) -> None:

@@ -1,8 +1,9 @@
-"""P20: real threads under gevent's monkey patching, and a clear error where none can be had."""
+"""P20: where gevent or eventlet has patched ``threading``, bridge's threads are greenlets, too."""
 
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 
@@ -11,13 +12,14 @@ import pytest
 from tests.sync.greenlets import PROGRAMS
 
 
+@pytest.mark.parametrize("patcher", ["gevent", "eventlet"])
 @pytest.mark.parametrize("program", list(PROGRAMS))
-def test_it_ends(program: str) -> None:
-    package = program.partition("_")[0]
-    if importlib.util.find_spec(package) is None:  # not imported: it would warn at every fork
-        pytest.skip(f"{package} is not installed")
+def test_it_ends(patcher: str, program: str) -> None:
+    if importlib.util.find_spec(patcher) is None:  # not imported: it would warn at every fork
+        pytest.skip(f"{patcher} is not installed")
     ran = subprocess.run(
-        [sys.executable, "-m", "tests.sync.greenlets", program],
+        [sys.executable, "-m", "tests.sync.greenlets", patcher, program],
+        env={**os.environ, "EVENTLET_NO_GREENDNS": "yes"},  # else it imports anyio, unpatched
         capture_output=True,
         text=True,
         timeout=120,

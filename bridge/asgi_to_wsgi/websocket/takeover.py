@@ -30,7 +30,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
-from bridge._threads.locks import original
+from bridge._threads.greenlets import original
 from bridge.asgi_to_wsgi.websocket.tls import TlsConnection, redirect
 
 __all__ = ["Decoy", "PlainConnection", "TakenOver", "take_over"]

@@ -26,8 +26,8 @@ from django.conf import settings
 from django.db import connections
 from django.urls import URLResolver, get_resolver
 
-from bridge._threads.locks import RealMutex
-from bridge._threads.real_threads import RealThread
+from bridge._threads.locks import GreenletMutex
+from bridge._threads.own_threads import OwnThread
 from bridge._threads.server_loop import server_loop
 from bridge.contrib.django.mount_point import mount_point_unknown
 from bridge.contrib.django.routes import Tree, walk
@@ -61,7 +61,7 @@ class Choice:
         self._has_walked = False
         self._trees: dict[Hashable, Tree] = {}
         self._walking: Future[None] | None = None
-        self._lock = RealMutex()
+        self._lock = GreenletMutex()
         self._cached: Callable[[str], bool] = self._decide
         self.any_async = False
         self._too_many = False
@@ -97,7 +97,7 @@ class Choice:
             if walking is None:
                 walking = self._walking = Future()
                 walker = partial(self._walk, walking)
-                RealThread(target=walker, name="bridge-django-urls", daemon=True).start()
+                OwnThread(target=walker, name="bridge-django-urls", daemon=True).start()
         await asyncio.shield(asyncio.wrap_future(walking))
 
     # -- on any thread --------------------------------------------------------------------------

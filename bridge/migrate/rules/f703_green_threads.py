@@ -1,10 +1,10 @@
 """gevent or eventlet.
 
 Monkey patching replaces threads, sockets and locks with greenlet versions in the whole process, and
-the ASGI server runs in that process. `bridge` uses real threads and still works, but asyncio code
-and libraries that start their own threads may get a patched lock, or the running loop of another
-thread. Under an ASGI server the patch gains nothing: code that waited in a greenlet waits in a
-worker thread. Remove it there.
+the ASGI server runs in that process. Under gevent `bridge` uses real threads there and still works,
+but asyncio code and libraries that start their own threads may get a patched lock, or a greenlet
+that never runs; under eventlet it refuses. Under an ASGI server the patch gains nothing: code that
+waited in a greenlet waits in a worker thread. Remove it there.
 
 Before::
 
