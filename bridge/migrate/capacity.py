@@ -6,17 +6,26 @@ Input: a project. Output: numbers, each with its calculation as text.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
 
 from bridge.migrate.deploy.records import StartCommand
 from bridge.migrate.deploy.server import Server, server_of_command, server_of_config
+from bridge.migrate.event_streams import streams_holding_threads
 from bridge.migrate.findings import Target
 from bridge.migrate.project import Project
 from bridge.migrate.serving import is_green
 
-__all__ = ["Capacity", "Database", "capacity_after", "capacity_now", "current_server", "databases"]
+__all__ = [
+    "Capacity",
+    "Database",
+    "capacity_after",
+    "capacity_now",
+    "current_server",
+    "databases",
+    "threads_for_streams",
+]
 
 _MIN_THREADS = 4
 _DEFAULT_THREADS = 40
@@ -134,8 +143,28 @@ def _green_threads(server: Server) -> int | None:
     return _number(server, "worker_connections", _GREEN_THREADS)
 
 
-def capacity_after(now: Capacity | None) -> Capacity:
-    """The capacity to start with: at least as many requests at once as now."""
+def capacity_after(project: Project, now: Capacity | None) -> Capacity:
+    """The capacity to start with: at least as many requests at once as now, besides streams."""
+    found = _at_least(now)
+    streams = len(streams_holding_threads(project))
+    if not streams or found.threads is None:
+        return found
+    threads = max(found.threads, _DEFAULT_THREADS)
+    each = "1 event stream" if streams == 1 else f"{streams} event streams"
+    why = f"{each}: a thread for each open client, besides those for pages; count the clients"
+    return replace(found, threads=threads, why=f"{why} ({found.why})")
+
+
+def threads_for_streams(project: Project, server: Server) -> int | None:
+    """The threads that a start command has to set; None if no stream holds any."""
+    if not streams_holding_threads(project):
+        return None
+    now = None if is_green(server) else _number(server, "threads")
+    return max(now or 0, _DEFAULT_THREADS)
+
+
+def _at_least(now: Capacity | None) -> Capacity:
+    """As many requests at once as now."""
     if now is None:
         return Capacity(
             1,

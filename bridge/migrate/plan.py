@@ -16,9 +16,11 @@ from bridge.migrate.capacity import (
     capacity_now,
     current_server,
     databases,
+    threads_for_streams,
 )
 from bridge.migrate.deploy.server import Option, Server
 from bridge.migrate.entry_points import wsgi_modules
+from bridge.migrate.event_streams import STREAM_GRACE_S, EventStream, event_streams
 from bridge.migrate.hops import hops
 from bridge.migrate.middleware import middleware_of
 from bridge.migrate.serving import bridge_command
@@ -40,6 +42,7 @@ class Plan:
     :ivar target: the target of the findings in ``first``.
     :ivar reason: of the advice.
     :ivar places: the async code of the project.
+    :ivar streams: its event streams, and what each open client of one holds.
     :ivar server: the command to start, with :data:`UNKNOWN_APP` if no deploy file names the app.
     :ivar processes: None if the deploy files compute it, or read it from the environment.
     :ivar threads: of each process; None in the same cases.
@@ -56,6 +59,7 @@ class Plan:
     target: str
     reason: str
     places: tuple[str, ...]
+    streams: tuple[str, ...]
     server: str
     server_before: str
     processes: int | None
@@ -74,7 +78,7 @@ def plan(session: Session) -> Plan:
     project, advice = session.project, session.advice
     move = _move(session)
     now = capacity_now(project)
-    after = now if move == "stay" and now is not None else capacity_after(now)
+    after = now if move == "stay" and now is not None else capacity_after(project, now)
     before = _current_command(session)
     return Plan(
         project=_name(session),
@@ -83,6 +87,7 @@ def plan(session: Session) -> Plan:
         target=project.target.value,
         reason=advice.reason,
         places=advice.places,
+        streams=tuple(map(_stream, event_streams(project))),
         server=_server(session, after),
         server_before=before,
         processes=after.processes,
@@ -103,6 +108,11 @@ def plan(session: Session) -> Plan:
 def _move(session: Session) -> str:
     chosen = session.options.target
     return session.advice.move if chosen == "auto" else chosen
+
+
+def _stream(stream: EventStream) -> str:
+    held = "a thread" if stream.holds_thread else "no thread: its iterator is async"
+    return f"{stream.place}: each open client holds {held}"
 
 
 def _name(session: Session) -> str:
@@ -135,7 +145,7 @@ def _server(session: Session, after: Capacity) -> str:
         return _current_command(session)
     if session.project.is_django:
         workers = f" --workers {after.processes}" if (after.processes or 1) > 1 else ""
-        return f"uvicorn {_asgi_target(session)}{workers}{_address(session)}"
+        return f"uvicorn {_asgi_target(session)}{workers}{_address(session)}{_grace(session)}"
     return _server_of_app(session, after)
 
 
@@ -148,7 +158,13 @@ def _server_of_app(session: Session, after: Capacity) -> str:
     if server is None:
         return f"bridge run {shlex.quote(app)} --server uvicorn --threads {after.threads}"
     path = server.command.path if server.command else session.project.root
-    line = bridge_command(_as_planned(server, after, path), app, text_at(session.project, path))
+    line = bridge_command(
+        _as_planned(server, after, path),
+        app,
+        text_at(session.project, path),
+        threads=threads_for_streams(session.project, server),
+        grace_s=STREAM_GRACE_S if event_streams(session.project) else None,
+    )
     return " ".join(word if "$" in word else shlex.quote(word) for word in line.argv)
 
 
@@ -192,6 +208,13 @@ def _address(session: Session) -> str:
         return f" --uds {address.removeprefix('unix:')}"
     host, _, port = address.rpartition(":")
     return f" --host {host or '127.0.0.1'} --port {port}"
+
+
+def _grace(session: Session) -> str:
+    """With open streams, uvicorn waits at shutdown without a limit, unless this sets one."""
+    return (
+        f" --timeout-graceful-shutdown {STREAM_GRACE_S}" if event_streams(session.project) else ""
+    )
 
 
 def _commands(session: Session) -> tuple[str, ...]:

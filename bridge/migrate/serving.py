@@ -122,13 +122,16 @@ class CommandLine:
     blocked: tuple[str, ...]
 
 
-def uvicorn_command(server: Server, app: str, text: str) -> CommandLine:
+def uvicorn_command(
+    server: Server, app: str, text: str, *, grace_s: int | None = None
+) -> CommandLine:
     """The command that serves an ASGI app.
 
     :param app: as ``mysite.asgi:application``.
     :param text: of the file that contains the command: it may set variables.
+    :param grace_s: seconds that open responses get at shutdown, if the server sets none.
     """
-    options, blocked = _translated(server, text)
+    options, blocked = _translated(server, text, grace_s)
     if "root_path" in options:
         blocked.append(
             "SCRIPT_NAME: uvicorn expects a proxy to strip it from the path. Set "
@@ -139,10 +142,22 @@ def uvicorn_command(server: Server, app: str, text: str) -> CommandLine:
     return _command_line(server, ["uvicorn", app], _UVICORN, options, blocked)
 
 
-def bridge_command(server: Server, app: str, text: str) -> CommandLine:
-    """The command that serves a WSGI app on uvicorn."""
-    options, blocked = _translated(server, text)
-    if not is_green(server):
+def bridge_command(
+    server: Server,
+    app: str,
+    text: str,
+    *,
+    threads: int | None = None,
+    grace_s: int | None = None,
+) -> CommandLine:
+    """The command that serves a WSGI app on uvicorn.
+
+    :param threads: in place of those that the server sets.
+    """
+    options, blocked = _translated(server, text, grace_s)
+    if threads is not None:
+        options["threads"] = threads
+    elif not is_green(server):
         options["threads"] = server.value("threads", "1")
     if "workers" not in options and _expands(server.command) and _is_on_a_platform(server, text):
         options["workers"] = "${WEB_CONCURRENCY:-1}"  # gunicorn reads it; bridge run does not
@@ -196,7 +211,7 @@ def _lost(server: Server, flags: dict[str, str]) -> tuple[str, ...]:
 # -- gunicorn's and uwsgi's options, under the names of the tables above ---------------------------
 
 
-def _translated(server: Server, text: str) -> tuple[dict[str, Any], list[str]]:
+def _translated(server: Server, text: str, grace_s: int | None) -> tuple[dict[str, Any], list[str]]:
     blocked = [f"{word!r} is not recognized" for word in server.rest]
     blocked += [
         f"{server.options[name].shown}: {_NEVER_DROPPED.get(why, why)}"
@@ -205,6 +220,8 @@ def _translated(server: Server, text: str) -> tuple[dict[str, Any], list[str]]:
     ]
     gunicorn = server.program == "gunicorn"
     options = _gunicorn(server, text, blocked) if gunicorn else _uwsgi(server, blocked)
+    if grace_s is not None:
+        options.setdefault("graceful_timeout", grace_s)
     unknown = server.unknown("raw_env", "env", "chdir", "pythonpath")
     blocked += [f"{each.shown} is computed in the configuration file" for each in unknown]
     options["environment"] = list(server.value("raw_env" if gunicorn else "env", []) or [])

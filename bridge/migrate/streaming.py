@@ -1,7 +1,7 @@
-"""Responses that stream a sync iterator.
+"""What a response streams.
 
-Input: a module. Output: a :class:`Stream` for each call of ``StreamingHttpResponse`` whose iterator
-is known to be sync.
+Input: a module. Output: the :class:`Content` of an expression, and a :class:`Stream` for each call
+of ``StreamingHttpResponse`` whose iterator is known to be sync.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bridge.migrate.literals import evaluate
 from bridge.migrate.module import Module
 from bridge.migrate.project import Project
 
-__all__ = ["Stream", "sync_streams"]
+__all__ = ["Content", "Stream", "content_of", "sync_streams"]
 
 _RESPONSES = (
     "django.http.StreamingHttpResponse",
@@ -29,38 +29,45 @@ _SYNC_CALLS = {
     **dict.fromkeys(("wsgiref.util.FileWrapper", "itertools.chain"), "an iterator of {}()"),
 }
 _SYNC_METHODS = ("iter_content", "iter_lines", "iter_bytes", "iter_chunks", "iterator")
+_TEXT_CALLS = ("join", "dumps", "encode", "format", "str", "render_template", "render_to_string")
+_TRANSPARENT = ("flask.stream_with_context", "flask.helpers.stream_with_context", "iter")
 _ENDLESS_ITERATORS = ("itertools.count", "itertools.cycle")
 
 
 @dataclass(frozen=True)
+class Content:
+    """What a response is made of.
+
+    :ivar description: as text.
+    :ivar is_async: whether it is an async iterator, which an event loop iterates.
+    :ivar is_endless: whether it has no end.
+    :ivar is_whole: whether it is no iterator that waits, but text, bytes or a list of them.
+    """
+
+    description: str
+    is_async: bool = False
+    is_endless: bool = False
+    is_whole: bool = False
+
+
+@dataclass(frozen=True)
 class Stream:
-    """A response that streams a sync iterator.
+    """A response of Django that streams a sync iterator.
 
     :ivar call: of ``StreamingHttpResponse``.
-    :ivar description: of the iterator, as text.
-    :ivar is_endless: whether it has no end.
-    :ivar is_events: whether it is sent as server-sent events, which usually have no end.
     """
 
     call: cst.Call
-    description: str
-    is_endless: bool
-    is_events: bool
+    content: Content
 
 
 def sync_streams(module: Module, project: Project) -> Iterator[Stream]:
     """The responses of a module that stream a sync iterator."""
     for call in module.nodes(cst.Call):
-        if module.qualified(call) in _RESPONSES:
-            content = _content(call)
-            found = content and _described(module, project, content)
-            if found:
-                yield Stream(call, *found, _is_events(call))
-
-
-def _is_events(call: cst.Call) -> bool:
-    types = [each.value for each in call.args if each.keyword and "type" in each.keyword.value]
-    return any(str(evaluate(each)).startswith("text/event-stream") for each in types)
+        argument = _content(call) if module.qualified(call) in _RESPONSES else None
+        content = content_of(module, project, argument) if argument is not None else None
+        if content is not None and not content.is_async and not content.is_whole:
+            yield Stream(call, content)
 
 
 def _content(call: cst.Call) -> cst.BaseExpression | None:
@@ -71,39 +78,54 @@ def _content(call: cst.Call) -> cst.BaseExpression | None:
     return None
 
 
-def _described(
+def content_of(
     module: Module, project: Project, node: cst.BaseExpression, depth: int = 3
-) -> tuple[str, bool] | None:
+) -> Content | None:
+    """What an expression makes a response of; None if that is not known."""
     match node:
+        case cst.SimpleString() | cst.ConcatenatedString() | cst.FormattedString():
+            return Content("text", is_whole=True)
+        case cst.List() | cst.Tuple() | cst.Dict():
+            return Content("a list", is_whole=True)
         case cst.GeneratorExp():
-            is_async = any(
-                each.asynchronous is not None for each in module.inside(node, cst.CompFor)
-            )
-            return None if is_async else ("a sync generator expression", False)
+            loops = module.inside(node, cst.CompFor)
+            is_async = any(each.asynchronous is not None for each in loops)
+            kind = "an async" if is_async else "a sync"
+            return Content(f"{kind} generator expression", is_async=is_async)
         case cst.Name() if depth:
             function = function_of(module, node)
             values = assigned_values(module, function, node.value) if function else None
-            found = [_described(module, project, each, depth - 1) for each in values or ()]
+            found = [content_of(module, project, each, depth - 1) for each in values or ()]
             return found[0] if len(found) == 1 else None
         case cst.Call():
-            return _described_call(module, project, node)
+            return _content_of_call(module, project, node, depth)
         case _:
             return None
 
 
-def _described_call(module: Module, project: Project, call: cst.Call) -> tuple[str, bool] | None:
+def _content_of_call(
+    module: Module, project: Project, call: cst.Call, depth: int
+) -> Content | None:
     found = _function(module, project, call.func)
     if found is not None:
         where, function = found
-        if function.asynchronous is not None or not _yields(where, function):
+        if not _yields(where, function):
             return None
-        return f"the sync generator {function.name.value}()", _is_endless(where, function)
+        is_async = function.asynchronous is not None
+        return Content(
+            f"the {'async' if is_async else 'sync'} generator {function.name.value}()",
+            is_async=is_async,
+            is_endless=_is_endless(where, function),
+        )
     name = module.qualified(call) or ""
+    if name in _TRANSPARENT and depth and call.args:
+        return content_of(module, project, call.args[0].value, depth - 1)
     if name in _SYNC_CALLS:
-        return _SYNC_CALLS[name].format(name.rpartition(".")[2]), False
+        return Content(_SYNC_CALLS[name].format(name.rpartition(".")[2]))
     if isinstance(call.func, cst.Attribute) and call.func.attr.value in _SYNC_METHODS:
-        return f"an iterator of .{call.func.attr.value}()", False
-    return None
+        return Content(f"an iterator of .{call.func.attr.value}()")
+    last = call.func.attr.value if isinstance(call.func, cst.Attribute) else name
+    return Content("text", is_whole=True) if last.rpartition(".")[2] in _TEXT_CALLS else None
 
 
 def _function(

@@ -13,16 +13,17 @@ VIEW = (
     "    def stream():\n"
     "        while True:\n"
     "            yield next_event()\n"
-    "    return Response({}, mimetype='text/event-stream')\n"
+    "    return Response({})\n"
 )
 
 
 @pytest.mark.parametrize("content", ["stream()", "stream_with_context(stream())"])
-def test_the_loop_is_found(content: str) -> None:
+def test_an_endless_generator_is_found(content: str) -> None:
     [found] = findings({"shop/code.py": HEAD + VIEW.format(content)}, CODE)
 
-    assert found.line == 6
-    assert "stream holds a worker thread as long as its client stays connected" in found.message
+    assert found.line == 8
+    assert "events holds a worker thread as long as its client stays connected" in found.message
+    assert "the sync generator stream()" in found.message
 
 
 @pytest.mark.parametrize(
@@ -39,5 +40,5 @@ def test_generators_that_end_or_are_not_streamed_are_ignored(text: str) -> None:
 
 
 def test_a_comment_suppresses_it() -> None:
-    text = VIEW.format("stream()").replace("True:", "True:  # bridge: ignore[F706] two clients")
+    text = VIEW.format("stream()").rstrip() + "  # bridge: ignore[F706] two clients\n"
     check_noop(CODE, HEAD + text)

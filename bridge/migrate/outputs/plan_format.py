@@ -35,6 +35,7 @@ def _rows(plan: Plan) -> list[tuple[str, list[str]]]:
     rows = [
         ("Recommended", [_HEADINGS[plan.advice], f"because {plan.reason}"]),
         ("You chose", [] if plan.advice == plan.move else [_HEADINGS[plan.move]]),
+        ("Streams", list(plan.streams[:10]) + _more(plan.streams[10:])),
         ("Async code", list(plan.places[:10]) + _more(plan.places[10:])),
         ("Server", [plan.server, *_app_note(plan)]),
         ("Threads", [threads, *([plan.threads_where] if plan.threads_where else [])]),

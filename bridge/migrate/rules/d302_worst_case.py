@@ -49,7 +49,7 @@ class WorstCase(Rule):
                 yield from self._check(project, database, database.limit)
 
     def _check(self, project: Project, database: Database, limit: int) -> Iterator[Finding]:
-        capacity = capacity_after(capacity_now(project))
+        capacity = capacity_after(project, capacity_now(project))
         number, why = database.connections(project.target, capacity)
         if number is None:
             number, why = _limit_of_command(project) or (None, why)

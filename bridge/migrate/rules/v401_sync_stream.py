@@ -58,17 +58,18 @@ class SyncStream(Rule):
         if is_test(module):
             return
         for stream in sync_streams(module, project):
+            content = stream.content
             effect = (
-                f"the client gets no answer: {stream.description} never ends, and Django's ASGI "
+                f"the client gets no answer: {content.description} never ends, and Django's ASGI "
                 "handler collects all of it first"
-                if stream.is_endless
-                else f"Django's ASGI handler collects all of {stream.description} in memory before "
-                "it sends anything"
+                if content.is_endless
+                else f"Django's ASGI handler collects all of {content.description} in memory "
+                "before it sends anything"
             )
             yield self.at(
                 module,
                 stream.call,
                 effect,
                 _HELP,
-                severity=(Severity.ERROR, self.bridge) if stream.is_endless else None,
+                severity=(Severity.ERROR, self.bridge) if content.is_endless else None,
             )

@@ -4,8 +4,10 @@ Both run the app as WSGI: there are no WebSockets, and each request to an async 
 event loop. The fix writes the equivalent command for uvicorn. It keeps address, workers, timeouts,
 TLS, trusted proxies and the access log, and lists what has no counterpart (see X503 and X504).
 ``uvicorn`` serves Django's ``asgi.py``; ``bridge run`` serves any other WSGI app, with the threads
-it had. If ``asgi.py`` uses `bridge`, the number of threads is set there. The required package is
-added to the requirements, next to the old one. A TCP socket that systemd passes on gets
+it had. If ``asgi.py`` uses `bridge`, the number of threads is set there. An event stream holds a
+thread for each open client (F706, V410), so a project with one gets at least 40; and as uvicorn
+waits for open streams at shutdown without a limit, its command gets a limit of 30 s. The required
+package is added to the requirements, next to the old one. A TCP socket that systemd passes on gets
 ``NoDelay=yes``: uvicorn leaves Nagle's algorithm on for a socket that it inherits, which delays
 small responses by 40 ms on a connection that is kept alive.
 
@@ -31,8 +33,10 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from bridge.migrate.capacity import threads_for_streams
 from bridge.migrate.deploy.records import GUNICORN_CMD_ARGS, StartCommand
 from bridge.migrate.deploy.server import Server
+from bridge.migrate.event_streams import STREAM_GRACE_S, event_streams
 from bridge.migrate.findings import Edit, Finding, Fix, Severity, Source
 from bridge.migrate.requirements import add_requirement
 from bridge.migrate.rule import Rule
@@ -105,14 +109,19 @@ def _replacement(project: Project, server: Server) -> _Replacement | None:
         return None
     path = server.command.path if server.command else next(iter(server.options.values())).path
     text = text_at(project, path)
+    threads = threads_for_streams(project, server)
+    grace_s = STREAM_GRACE_S if event_streams(project) else None
     if project.is_django:
-        asgi = asgi_app_for(project, server.app, server.text("threads"))
+        set_threads = server.text("threads") if threads is None else str(threads)
+        asgi = asgi_app_for(project, server.app, set_threads)
         if asgi is None:
             return None
-        line = _block_for_variable(project, server, uvicorn_command(server, asgi.name, text))
+        line = uvicorn_command(server, asgi.name, text, grace_s=grace_s)
+        line = _block_for_variable(project, server, line)
         return _Replacement(line, "uvicorn[standard]", asgi)
     app = server.app if ":" in server.app else f"{server.app}:application"
-    line = _block_for_variable(project, server, bridge_command(server, app, text))
+    line = bridge_command(server, app, text, threads=threads, grace_s=grace_s)
+    line = _block_for_variable(project, server, line)
     return _Replacement(line, "wsgi-asgi-bridge[cli,uvicorn]", None)
 
 
