@@ -1,10 +1,13 @@
 """Introspects a project: runs a script in a subprocess, under the project's own interpreter.
 
 Input: a project and an interpreter. Output: :class:`~bridge.migrate.facts.Facts`, or an
-:class:`IntrospectionFailed` with a reason of one line. On a timeout the subprocess is killed, with
-its children.
+:class:`IntrospectionFailed` with a reason of one line.
 
-Nothing is written to the project: ``PYTHONDONTWRITEBYTECODE`` is set.
+1. The facts are read as soon as the script has written them. What the project has started meanwhile
+   (a thread, a child process that inherits stderr, an exit handler) may run for ever.
+2. Then the process gets :data:`_EXIT_S` seconds to end, and is killed with its process group. So it
+   is on a timeout.
+3. Nothing is written to the project: ``PYTHONDONTWRITEBYTECODE`` is set.
 """
 
 from __future__ import annotations
@@ -15,7 +18,9 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
+from typing import IO
 
 from bridge.errors import MigrationError
 from bridge.migrate.facts import Facts
@@ -24,6 +29,8 @@ from bridge.migrate.project import Project
 __all__ = ["DEFAULT_TIMEOUT_S", "IntrospectionFailed", "interpreter_of", "introspect"]
 
 DEFAULT_TIMEOUT_S = 60.0
+_POLL_S = 0.02
+_EXIT_S = 0.5
 _SCRIPT = Path(__file__).with_name("introspect_script.py")
 
 
@@ -56,35 +63,24 @@ def introspect(
     """
     python = python or interpreter_of(project)
     with tempfile.TemporaryDirectory(prefix="bridge-migrate-") as folder:
-        out = Path(folder, "facts.json")
-        errors = _run(project, python, out, timeout_s)
+        out, errors = Path(folder, "facts.json"), Path(folder, "stderr")
+        with errors.open("wb") as file, _SCRIPT.open("rb") as script:
+            process = _start(project, python, out, stdin=script, stderr=file)
+        try:
+            _wait_for(process, out, timeout_s, project)
+        finally:
+            _end(process)
         try:
             return Facts.from_json(json.loads(out.read_text("utf-8")))
         except (OSError, ValueError):
-            raise IntrospectionFailed(_failure(project, python, errors)) from None
+            text = errors.read_text("utf-8", "replace")
+            raise IntrospectionFailed(_failure(project, python, text)) from None
 
 
-def _run(project: Project, python: Path, out: Path, timeout_s: float) -> str:
-    """Run the script.
-
-    :returns: its stderr.
-    """
-    process = _start(project, python, out)
-    try:
-        _, errors = process.communicate(_SCRIPT.read_bytes(), timeout_s)
-    except subprocess.TimeoutExpired:
-        _kill(process)
-        raise IntrospectionFailed(
-            f"django.setup() with {project.settings_module} did not finish within {timeout_s:g} s. "
-            f"{_HINT}"
-        ) from None
-    except BaseException:
-        _kill(process)
-        raise
-    return errors.decode("utf-8", "replace")
-
-
-def _start(project: Project, python: Path, out: Path) -> subprocess.Popen[bytes]:
+def _start(
+    project: Project, python: Path, out: Path, *, stdin: IO[bytes], stderr: IO[bytes]
+) -> subprocess.Popen[bytes]:
+    """Start the script. Its stderr is a file: the end of a pipe would wait for its children."""
     variables = {
         "DJANGO_SETTINGS_MODULE": project.settings_module or "",
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -93,9 +89,9 @@ def _start(project: Project, python: Path, out: Path) -> subprocess.Popen[bytes]
     try:
         return subprocess.Popen(
             [str(python), "-", str(out)],
-            stdin=subprocess.PIPE,
+            stdin=stdin,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             cwd=project.base,
             env={**os.environ, **variables},
             start_new_session=True,
@@ -107,6 +103,33 @@ def _start(project: Project, python: Path, out: Path) -> subprocess.Popen[bytes]
         ) from None
 
 
+def _wait_for(
+    process: subprocess.Popen[bytes], out: Path, timeout_s: float, project: Project
+) -> None:
+    """Wait until the script has written its output, or has ended without it."""
+    deadline = time.monotonic() + timeout_s
+    while not out.exists():
+        try:
+            process.wait(_POLL_S)
+            return
+        except subprocess.TimeoutExpired:
+            if time.monotonic() > deadline:
+                raise IntrospectionFailed(
+                    f"django.setup() with {project.settings_module} did not finish within "
+                    f"{timeout_s:g} s. {_HINT}"
+                ) from None
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Let the process end by itself if it does so soon; then kill whatever it has left."""
+    try:
+        process.wait(_EXIT_S)
+    except subprocess.TimeoutExpired:
+        pass
+    finally:
+        _kill(process)
+
+
 def _kill(process: subprocess.Popen[bytes]) -> None:
     """Kill it and its children."""
     try:
@@ -114,9 +137,9 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
             os.killpg(process.pid, signal.SIGKILL)
         else:
             process.kill()
-    except ProcessLookupError:
-        pass
-    process.communicate()
+    except (ProcessLookupError, PermissionError):
+        pass  # none is left, or only some of another user
+    process.wait()
 
 
 _HINT = "Use --no-introspect to check the sources only"

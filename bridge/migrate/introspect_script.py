@@ -13,6 +13,7 @@ from __future__ import annotations
 import inspect
 import io
 import json
+import os
 import re
 import sys
 from typing import TYPE_CHECKING, Any
@@ -40,8 +41,10 @@ def main(out: str) -> None:
     import django
 
     django.setup()
-    with open(out, "w", encoding="utf-8") as file:
+    part = f"{out}.part"
+    with open(part, "w", encoding="utf-8") as file:
         json.dump(collect_facts(), file)
+    os.replace(part, out)  # whoever waits for the file finds all of it
 
 
 def collect_facts() -> dict[str, Any]:
@@ -249,9 +252,10 @@ def view_fact(view: Any, route: str) -> dict[str, Any]:
 
 def is_coroutine_function(view: Any) -> bool:
     """Django's own test: class-based views are marked, and are not coroutine functions."""
-    from asgiref.sync import iscoroutinefunction  # asgiref is a dependency of Django
+    import asgiref.sync  # asgiref is a dependency of Django
 
-    return bool(iscoroutinefunction(view))
+    test = getattr(asgiref.sync, "iscoroutinefunction", inspect.iscoroutinefunction)  # asgiref 3.6
+    return bool(test(view))
 
 
 def unwrapped(view: Any) -> Any:
