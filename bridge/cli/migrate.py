@@ -82,6 +82,13 @@ _SHARED = (
         help="Only read the sources; do not run the project.",
     ),
     option(
+        "--verbose",
+        is_flag=True,
+        default=None,
+        section=_OUTPUT,
+        help="Also report findings that change nothing for this project.",
+    ),
+    option(
         "--fail-level",
         type=click.Choice(["critical", "error", "warning", "info", "never"]),
         metavar="LEVEL",

@@ -77,6 +77,7 @@ def fix(
         session.rules,
         unsafe=unsafe_fixes,
         report=session.report,
+        verbose=session.options.verbose,
         narrow=session.without_baseline,
     )
     _print(fixer.unified_diff(session.project, changes))

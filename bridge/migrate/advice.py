@@ -6,6 +6,7 @@ nothing from ASGI and should stay on WSGI.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -17,7 +18,7 @@ from bridge.migrate.functions import is_test
 from bridge.migrate.module import Module
 from bridge.migrate.project import Project
 
-__all__ = ["Advice", "advise", "async_places"]
+__all__ = ["Advice", "advise", "async_places", "has_async_code", "serves_requests"]
 
 
 _ROUTES = frozenset({"route", "get", "post", "put", "patch", "delete", "websocket"})
@@ -76,6 +77,12 @@ def _is_all_async(project: Project) -> bool:
     )
 
 
+@functools.lru_cache(maxsize=4)
+def has_async_code(project: Project) -> bool:
+    """Whether an event loop of the server would run any code of the project."""
+    return next(async_places(project), None) is not None
+
+
 def async_places(project: Project) -> Iterator[str]:
     """The async code of the project: views, consumers, an ASGI app of Channels."""
     if project.facts is not None:
@@ -94,14 +101,33 @@ def _in_module(project: Project, module: Module) -> Iterator[str]:
     if is_test(module):
         return
     for node in module.nodes(cst.FunctionDef):
-        names = [each.name.value for each in node.params.params]
-        if node.asynchronous is not None and ("request" in names[:2] or _is_route(module, node)):
+        if node.asynchronous is not None and _is_view(module, node):
             yield _place(project, module, node)
     for name in sorted(_SOCKETS & {each.partition(".")[0] for each in module.imports.values()}):
         yield f"{project.shown(module.path)} WebSockets of {name}"
     for cls in module.classes():
-        if any(name.endswith("Consumer") for name in module.base_names(cls)):
+        if _is_consumer(module, cls):
             yield _place(project, module, cls)
+
+
+def serves_requests(module: Module, function: cst.FunctionDef) -> bool:
+    """Whether a server calls a function: a view, a middleware, an ASGI app, part of a consumer."""
+    names = [each.name.value for each in function.params.params]
+    cls = module.enclosing(function, cst.ClassDef)
+    return (
+        _is_view(module, function)
+        or {"receive", "send"} <= set(names)
+        or (isinstance(cls, cst.ClassDef) and _is_consumer(module, cls))
+    )
+
+
+def _is_view(module: Module, node: cst.FunctionDef) -> bool:
+    names = [each.name.value for each in node.params.params]
+    return "request" in names[:2] or _is_route(module, node)
+
+
+def _is_consumer(module: Module, cls: cst.ClassDef) -> bool:
+    return any(name.endswith("Consumer") for name in module.base_names(cls))
 
 
 def _is_route(module: Module, node: cst.FunctionDef) -> bool:

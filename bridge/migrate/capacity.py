@@ -180,7 +180,9 @@ def _at_least(now: Capacity | None) -> Capacity:
         )
     if now.threads != 1 or now.processes is None or now.processes < 3:
         threads = _MIN_THREADS if now.threads == 1 else now.threads
-        return Capacity(now.processes, threads, f"as now ({now.why})")
+        is_as_now = threads == now.threads
+        why = f"as now ({now.why})" if is_as_now else f"at least {threads} (now {now.why})"
+        return Capacity(now.processes, threads, why)
     processes = (now.processes - 1) // 2  # the inverse of gunicorn's rule, 2 x CPU + 1
     threads = max(_MIN_THREADS, ceil(now.processes / processes))
     return Capacity(

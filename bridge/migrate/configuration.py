@@ -14,6 +14,7 @@ Input: a folder, and the options of the command line. Output: valid :class:`Opti
     exclude = ["docs/*", "*/testdata"]
     fail-level = "error"            # critical, error, warning, info or never
     baseline = "bridge-baseline.json"
+    verbose = false                 # also show findings that change nothing
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class Options:
     :ivar exclude: patterns of files to skip, relative to the project's folder.
     :ivar fail_level: the lowest severity that fails the command.
     :ivar baseline: a file of findings to ignore.
+    :ivar verbose: whether findings that change nothing for the project are reported, too.
     """
 
     target: str = "auto"
@@ -58,6 +60,7 @@ class Options:
     exclude: tuple[str, ...] = ()
     fail_level: str = "error"
     baseline: Path | None = None
+    verbose: bool = False
 
     def fails(self, severity: Severity) -> bool:
         """Whether a finding of this severity fails the command."""
@@ -115,6 +118,7 @@ def _from_file(file: Path) -> Options:
 
 _TYPES: dict[str, tuple[type, ...]] = {
     "introspect": (bool,),
+    "verbose": (bool,),
     "introspect-timeout-s": (int, float),
     "select": (list,),
     "ignore": (list,),

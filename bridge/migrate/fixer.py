@@ -56,12 +56,14 @@ def fix(
     *,
     unsafe: bool,
     report: Report,
+    verbose: bool = False,
     narrow: Callable[[Report], Report] = lambda report: report,
 ) -> Changes:
     """Apply all fixes.
 
     :param unsafe: whether to apply unsafe fixes, too.
     :param report: of a check of the project in its current state.
+    :param verbose: see :func:`bridge.migrate.runner.check`.
     :param narrow: removes the findings that must not be fixed, such as those of the baseline, from
         the report of a later check.
     """
@@ -75,7 +77,7 @@ def fix(
         after.update(texts)
         fixed.extend(applied)
         project = project.with_texts(after)
-        report = narrow(check(project, rules))
+        report = narrow(check(project, rules, verbose=verbose))
     before = {path: project.original(path) for path in after}
     changed = {path: text for path, text in after.items() if text != before[path]}
     broken = tuple(_broken_by(path, codes) for path, codes in sorted(excluded.items()))

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bridge.migrate.capacity import (
     Capacity,
+    Database,
     capacity_after,
     capacity_now,
     current_server,
@@ -22,6 +24,7 @@ from bridge.migrate.deploy.server import Option, Server
 from bridge.migrate.entry_points import wsgi_modules
 from bridge.migrate.event_streams import STREAM_GRACE_S, EventStream, event_streams
 from bridge.migrate.hops import hops
+from bridge.migrate.literals import UNKNOWN
 from bridge.migrate.middleware import middleware_of
 from bridge.migrate.serving import bridge_command
 from bridge.migrate.session import Session
@@ -233,7 +236,7 @@ def _commands(session: Session) -> tuple[str, ...]:
 def _connections(session: Session, now: Capacity | None, after: Capacity) -> list[str]:
     is_move = _move(session) != "stay"
     lines: list[str] = []
-    for database in databases(session.project):
+    for database in [*databases(session.project), *_computed_databases(session)]:
         before = "now one per thread"
         if now is not None and now.requests is not None:
             before = f"now {now.requests}"
@@ -247,6 +250,13 @@ def _connections(session: Session, now: Capacity | None, after: Capacity) -> lis
             text += _verdict(number, database.limit, after)
         lines.append(text)
     return lines
+
+
+def _computed_databases(session: Session) -> Iterator[Database]:
+    """For a ``DATABASES`` that is computed, and was not introspected."""
+    setting = session.project.settings.get("DATABASES")
+    if setting is not None and setting.value is UNKNOWN:
+        yield Database("each database server", "DATABASES is computed", None, None, "")
 
 
 def _verdict(number: int | None, limit: int, after: Capacity) -> str:

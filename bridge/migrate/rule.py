@@ -65,6 +65,13 @@ class Rule:
         """Check the project as a whole: settings, deploy files, introspected facts."""
         return ()
 
+    def is_detail(self, finding: Finding, project: Project) -> bool:
+        """Whether a finding changes nothing that anybody would do in this project.
+
+        Such findings are counted, and shown with ``--verbose`` only. Called in the main process.
+        """
+        return False
+
     # -- making findings ---------------------------------------------------------------------------
 
     def at(

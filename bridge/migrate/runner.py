@@ -40,6 +40,7 @@ class Report:
     """The result of one check.
 
     :ivar findings: those reported on the project's target and not suppressed, sorted by place.
+    :ivar details: those of them that change nothing for this project, if they are kept apart.
     :ivar suppressed: the number of findings suppressed by comments.
     :ivar problems: the files that could not be read or parsed.
     """
@@ -47,6 +48,7 @@ class Report:
     findings: tuple[Finding, ...]
     suppressed: int
     problems: tuple[Problem, ...]
+    details: tuple[Finding, ...] = ()
 
 
 def check(
@@ -55,10 +57,13 @@ def check(
     progress: Progress | None = None,
     *,
     jobs: int | None = None,
+    verbose: bool = False,
 ) -> Report:
     """Run the rules.
 
     :param progress: called after each file.
+    :param verbose: whether findings that change nothing are among the others; see
+        :meth:`Rule.is_detail`.
     :param jobs: processes to use for many files; by default one per CPU, at most 8.
     """
     progress = progress or (lambda done, total: None)
@@ -68,7 +73,15 @@ def check(
             found.extend(rule.check_project(project))
         except Exception as error:
             problems.append(_failed(rule, project.root, error))
-    return _report(project, found, [*problems, *_unreadable(project)])
+    report = _report(project, found, [*problems, *_unreadable(project)])
+    return report if verbose else _without_details(report, rules, project)
+
+
+def _without_details(report: Report, rules: Sequence[Rule], project: Project) -> Report:
+    by_code = {rule.code: rule for rule in rules}
+    details = [each for each in report.findings if by_code[each.code].is_detail(each, project)]
+    findings = tuple(each for each in report.findings if each not in details)
+    return replace(report, findings=findings, details=tuple(details))
 
 
 def _unreadable(project: Project) -> Iterator[Problem]:

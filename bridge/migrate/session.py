@@ -30,7 +30,7 @@ class Session:
     :ivar project: with its facts, and the target it was checked for.
     :ivar advice: what it should move to.
     :ivar report: without the findings of the baseline.
-    :ivar found: all findings, including those in the baseline.
+    :ivar found: the findings of the report, and those in the baseline.
     :ivar failure: why introspection failed; empty if it succeeded or was disabled.
     """
 
@@ -87,7 +87,7 @@ def run_check(
     target = advice.target if options.target == "auto" else Target(options.target)
     project = project.with_facts(facts, target)
     rules = select_rules(options.select, options.ignore)
-    report = check(project, rules, progress, jobs=jobs)
+    report = check(project, rules, progress, jobs=jobs, verbose=options.verbose)
     new = _without_baseline(options, project, report)
     return Session(project, options, advice, rules, new, report.findings, failure)
 

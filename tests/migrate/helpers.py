@@ -43,7 +43,7 @@ def findings(
 ) -> list[Finding]:
     """The findings of one rule in a project, with relative paths."""
     with project_of(files, target=target, facts=facts) as project:
-        report = check(project, select_rules([code]))
+        report = check(project, select_rules([code]), verbose=True)
         assert report.problems == ()
         found = report.findings
         return [replace(each, path=Path(project.relative(each.path))) for each in found]
@@ -60,9 +60,11 @@ def fixed(
     """The files after one rule's fixes, including new ones. A second fix must change nothing."""
     rules = select_rules([code])
     with project_of(files, target=target, facts=facts) as project:
-        changes = fix(project, rules, unsafe=unsafe, report=check(project, rules))
+        report = check(project, rules, verbose=True)
+        changes = fix(project, rules, unsafe=unsafe, report=report, verbose=True)
         again = project.with_texts(changes.after)
-        second = fix(again, rules, unsafe=unsafe, report=check(again, rules))
+        report = check(again, rules, verbose=True)
+        second = fix(again, rules, unsafe=unsafe, report=report, verbose=True)
         assert not second.fixed, f"a second fix changes more: {second.fixed}"
         new = {project.relative(path): text.text for path, text in changes.after.items()}
         return {**files, **new}

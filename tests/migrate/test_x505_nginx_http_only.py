@@ -28,7 +28,7 @@ def test_the_headers_are_added_next_to_existing_ones() -> None:
         site("proxy_set_header Host $host;", "proxy_pass http://app;"),
         site("proxy_set_header Host $host;", *UPGRADE, "proxy_pass http://app;"),
         path="nginx.conf",
-        files=DJANGO,
+        files={**DJANGO, **CONSUMER},
         safe=False,
     )
 
@@ -44,7 +44,7 @@ def test_headers_of_the_outer_block_stay_in_effect() -> None:
         "    proxy_set_header Connection $http_connection;\n    location / {\n"
         "        proxy_pass http://app;\n    }\n}\n",
         path="nginx.conf",
-        files=DJANGO,
+        files={**DJANGO, **CONSUMER},
         safe=False,
     )
 
@@ -60,7 +60,7 @@ def test_an_existing_connection_header_is_replaced() -> None:
             "proxy_pass http://a;",
         ),
         path="sites-enabled/shop",
-        files=DJANGO,
+        files={**DJANGO, **CONSUMER},
         safe=False,
     )
 
@@ -78,7 +78,7 @@ def test_uwsgi_pass_is_replaced_by_proxy_pass() -> None:
             "proxy_read_timeout 90;",
         ),
         path="nginx.conf",
-        files=DJANGO,
+        files={**DJANGO, **CONSUMER},
         safe=False,
     )
 

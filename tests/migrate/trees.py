@@ -51,7 +51,7 @@ def found_in(tree: Path, target: Target) -> tuple[int, list[Finding]]:
     :raises AssertionError: a file cannot be parsed.
     """
     project = open_project(tree, target=target)
-    report = check(project, all_rules())
+    report = check(project, all_rules(), verbose=True)
     assert not report.problems, report.problems
     return len(project.modules), list(report.findings)
 

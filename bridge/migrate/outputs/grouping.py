@@ -6,7 +6,7 @@ Input: findings. Output: groups, the worst first, and text.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sized
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -14,7 +14,16 @@ from bridge.migrate.findings import Finding, Severity, Source, Target
 from bridge.migrate.project import Project
 from bridge.migrate.rule import Rule
 
-__all__ = ["SOURCES", "Group", "count", "groups", "place", "severity_counts", "summary"]
+__all__ = [
+    "SOURCES",
+    "Group",
+    "count",
+    "details_note",
+    "groups",
+    "place",
+    "severity_counts",
+    "summary",
+]
 
 SOURCES = {
     Source.SOURCES: "sources",
@@ -85,3 +94,12 @@ def summary(severities: Iterable[Severity], target: Target) -> str:
         return f"Nothing found for target {target}"
     found = count(counts.total(), "finding")
     return f"Found {found} for target {target}: {severity_counts(counts)}"
+
+
+def details_note(details: Sized) -> str:
+    """How many findings are not shown, because they change nothing; empty without any."""
+    if not details:
+        return ""
+    change = "changes" if len(details) == 1 else "change"
+    are = "is" if len(details) == 1 else "are"
+    return f"{count(len(details), 'finding')} that {change} nothing here {are} not shown: --verbose"

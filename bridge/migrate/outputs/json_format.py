@@ -23,6 +23,7 @@ def as_json(session: Session) -> str:
         "introspection_failure": session.failure or None,
         "exit_code": session.exit_code,
         "findings": [_finding(session, each) for each in session.report.findings],
+        "details": len(session.report.details),
         "suppressed": session.report.suppressed,
         "in_baseline": len(session.found) - len(session.report.findings),
         "problems": [

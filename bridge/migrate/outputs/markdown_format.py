@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from bridge.migrate.display import printable
 from bridge.migrate.findings import severity_letters
-from bridge.migrate.outputs.grouping import SOURCES, Group, groups, place, summary
+from bridge.migrate.outputs.grouping import SOURCES, Group, details_note, groups, place, summary
 from bridge.migrate.session import Session
 
 __all__ = ["as_markdown"]
@@ -19,6 +19,8 @@ def as_markdown(session: Session) -> str:
     lines = [f"# {heading}", "", f"Advice: {printable(session.advice.reason)}.", ""]
     for group in groups(session.report.findings, session.project.target, session.rules):
         lines += [*_group(session, group), ""]
+    note = details_note(session.report.details)
+    lines += [f"{note}."] if note else []
     return "\n".join(lines).rstrip() + "\n"
 
 

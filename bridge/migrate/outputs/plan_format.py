@@ -40,7 +40,7 @@ def _rows(plan: Plan) -> list[tuple[str, list[str]]]:
         ("Server", [plan.server, *_app_note(plan)]),
         ("Threads", [threads, *([plan.threads_where] if plan.threads_where else [])]),
         ("Hops", [_hops(plan)] if plan.hops else []),
-        ("Connections", list(plan.connections) or ["no database server"]),
+        ("Connections", list(plan.connections)),
         ("Fix first", [] if plan.move == "stay" else [_findings(plan)]),
         ("Commands", list(plan.commands)),
         ("Roll back", [plan.rollback]),

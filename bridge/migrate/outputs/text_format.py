@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from bridge.migrate.display import printable
 from bridge.migrate.findings import Finding, severity_letters
-from bridge.migrate.outputs.grouping import Group, count, groups, place, summary
+from bridge.migrate.outputs.grouping import Group, count, details_note, groups, place, summary
 from bridge.migrate.session import Session
 
 __all__ = ["as_text"]
@@ -54,6 +54,9 @@ def _footer(session: Session) -> Iterator[str]:
     if safe or unsafe:
         more = f" ({unsafe} more with --unsafe-fixes)" if unsafe else ""
         yield f"{safe} fixable with `bridge migrate fix`{more}."
+    note = details_note(report.details)
+    if note:
+        yield f"{note}."
     if report.suppressed:
         yield f"{count(report.suppressed, 'finding')} suppressed by comments."
     in_baseline = len(session.found) - len(report.findings)

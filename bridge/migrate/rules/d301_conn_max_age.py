@@ -54,6 +54,9 @@ class ConnMaxAge(Rule):
     sources = (Source.RUNTIME, Source.SOURCES)
     fix = "unsafe"
 
+    def is_detail(self, finding: Finding, project: Project) -> bool:
+        return finding.severity(project.target) is Severity.INFO
+
     def check_project(self, project: Project) -> Iterator[Finding]:
         databases = aliases(project)
         if not databases and project.settings.get("DATABASES") is not None:

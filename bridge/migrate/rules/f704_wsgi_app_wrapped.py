@@ -41,6 +41,9 @@ class WsgiAppWrapped(Rule):
     bridge = Severity.WARNING
     triggers = ("wsgi_app",)
 
+    def is_detail(self, finding: Finding, project: Project) -> bool:
+        return finding.severity(project.target) is Severity.INFO  # bridge runs it unchanged
+
     def check_module(self, module: Module, project: Project) -> Iterator[Finding]:
         for node in module.nodes(cst.Assign):
             if _is_wsgi_app(node.targets[0].target) and isinstance(node.value, cst.Call):

@@ -47,6 +47,9 @@ class AsyncViews(Rule):
     bridge = Severity.INFO
     triggers = ("async def",)
 
+    def is_detail(self, finding: Finding, project: Project) -> bool:
+        return True
+
     def check_module(self, module: Module, project: Project) -> Iterator[Finding]:
         if not imports_any(module, "flask"):
             return

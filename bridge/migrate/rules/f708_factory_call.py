@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bridge.migrate.findings import Finding, Fix, NewFile, Severity, Source
+from bridge.migrate.findings import Finding, Fix, NewFile, Severity, Source, Target
 from bridge.migrate.rule import Rule
 from bridge.migrate.wsgi_servers import wsgi_servers
 
@@ -45,6 +45,9 @@ class FactoryCall(Rule):
     bridge = Severity.WARNING
     sources = (Source.DEPLOY,)
     fix = "safe"
+
+    def is_detail(self, finding: Finding, project: Project) -> bool:
+        return project.target is Target.BRIDGE and not project.is_django  # bridge run takes it
 
     def check_project(self, project: Project) -> Iterator[Finding]:
         for server in wsgi_servers(project):

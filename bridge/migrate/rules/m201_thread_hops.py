@@ -29,7 +29,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from bridge.migrate.findings import Finding, Severity, Source
+from bridge.migrate.findings import Finding, Severity, Source, Target
 from bridge.migrate.hops import hops, returns
 from bridge.migrate.middleware import NOT_PROBED, Entry, entries
 from bridge.migrate.rule import Rule
@@ -47,6 +47,9 @@ class ThreadHops(Rule):
     native = Severity.INFO
     bridge = Severity.INFO
     sources = (Source.RUNTIME, Source.SOURCES)
+
+    def is_detail(self, finding: Finding, project: Project) -> bool:
+        return project.target is Target.BRIDGE  # one hand-over, whatever the middleware
 
     def check_project(self, project: Project) -> Iterator[Finding]:
         setting = project.settings.get("MIDDLEWARE")

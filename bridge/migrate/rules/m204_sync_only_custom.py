@@ -51,6 +51,7 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
+from bridge.migrate.advice import has_async_code
 from bridge.migrate.findings import Finding, Fix, Severity, Source
 from bridge.migrate.hops import hops
 from bridge.migrate.middleware import Entry, entries
@@ -71,6 +72,9 @@ class SyncOnlyCustom(Rule):
     bridge = None
     sources = (Source.RUNTIME, Source.SOURCES)
     fix = "unsafe"
+
+    def is_detail(self, finding: Finding, project: Project) -> bool:
+        return not has_async_code(project)
 
     def check_project(self, project: Project) -> Iterator[Finding]:
         found = entries(project)

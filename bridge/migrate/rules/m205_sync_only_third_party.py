@@ -24,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from bridge.migrate.advice import has_async_code
 from bridge.migrate.findings import Finding, Severity, Source
 from bridge.migrate.middleware import entries
 from bridge.migrate.rule import Rule
@@ -41,6 +42,9 @@ class SyncOnlyThirdParty(Rule):
     native = Severity.WARNING
     bridge = None
     sources = (Source.RUNTIME,)
+
+    def is_detail(self, finding: Finding, project: Project) -> bool:
+        return not has_async_code(project)
 
     def check_project(self, project: Project) -> Iterator[Finding]:
         if project.facts is None:

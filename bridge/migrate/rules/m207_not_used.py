@@ -36,6 +36,9 @@ class NotUsed(Rule):
     bridge = Severity.INFO
     sources = (Source.RUNTIME,)
 
+    def is_detail(self, finding: Finding, project: Project) -> bool:
+        return True
+
     def check_project(self, project: Project) -> Iterator[Finding]:
         for entry in entries(project):
             if not entry.fact.is_used and entry.setting is not None:

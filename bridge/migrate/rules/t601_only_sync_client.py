@@ -25,6 +25,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from bridge.migrate.advice import has_async_code
 from bridge.migrate.findings import Finding, Fix, NewFile, Severity, Source, Target
 from bridge.migrate.rule import Rule
 
@@ -58,6 +59,9 @@ class OnlySyncClient(Rule):
     native = Severity.INFO
     bridge = Severity.INFO
     fix = "safe"
+
+    def is_detail(self, finding: Finding, project: Project) -> bool:
+        return project.target is Target.BRIDGE and not has_async_code(project)
 
     def check_project(self, project: Project) -> Iterator[Finding]:
         if not project.is_django or next(project.containing(*_ASYNC), None) is not None:

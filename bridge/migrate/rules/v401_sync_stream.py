@@ -54,6 +54,9 @@ class SyncStream(Rule):
     bridge = Severity.INFO
     triggers = ("StreamingHttpResponse",)
 
+    def is_detail(self, finding: Finding, project: Project) -> bool:
+        return finding.severity(project.target) is Severity.INFO  # bridge streams it
+
     def check_module(self, module: Module, project: Project) -> Iterator[Finding]:
         if is_test(module):
             return

@@ -29,7 +29,8 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from bridge.migrate.findings import Finding, Fix, Severity
+from bridge.migrate.advice import has_async_code
+from bridge.migrate.findings import Finding, Fix, Severity, Target
 from bridge.migrate.functions import is_test
 from bridge.migrate.rule import Rule
 
@@ -50,6 +51,9 @@ class ThreadLocal(Rule):
     bridge = Severity.WARNING
     fix = "unsafe"
     triggers = ("threading",)
+
+    def is_detail(self, finding: Finding, project: Project) -> bool:
+        return project.target is Target.BRIDGE and not has_async_code(project)
 
     def check_module(self, module: Module, project: Project) -> Iterator[Finding]:
         if is_test(module) or "asgiref.local" in module.text:

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from bridge.migrate.findings import Finding, Severity
 from bridge.migrate.functions import is_test
+from bridge.migrate.own_loops import runs_on_own_loop
 from bridge.migrate.rule import Rule
 from bridge.migrate.text import CannotRead
 
@@ -60,6 +61,10 @@ class BlockingCalls(Rule):
     summary = "a blocking call in async code: no other request is answered meanwhile"
     native = Severity.WARNING
     bridge = Severity.WARNING
+
+    def is_detail(self, finding: Finding, project: Project) -> bool:
+        module = project.module_at(finding.path)
+        return module is not None and runs_on_own_loop(project, module, finding.line)
 
     def check_project(self, project: Project) -> Iterator[Finding]:
         modules = list(_with_async_code(project))

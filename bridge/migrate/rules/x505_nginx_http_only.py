@@ -70,6 +70,9 @@ class NginxHttpOnly(Rule):
     sources = (Source.DEPLOY,)
     fix = "unsafe"
 
+    def is_detail(self, finding: Finding, project: Project) -> bool:
+        return finding.severity(project.target) is Severity.INFO
+
     def check_project(self, project: Project) -> Iterator[Finding]:
         has_websockets = uses_websockets(project) if project.deploy.nginx else False
         for config in project.deploy.nginx:
@@ -96,7 +99,7 @@ class NginxHttpOnly(Rule):
             "WebSockets fail here: nginx does not pass the headers Upgrade and Connection on",
             "add " + " ".join(_UPGRADE),
             line_text=config.line_text(directive),
-            fix=_add_upgrade(config, directive),
+            fix=_add_upgrade(config, directive) if is_used else None,
             severity=None if is_used else (Severity.INFO, Severity.INFO),
         )
 

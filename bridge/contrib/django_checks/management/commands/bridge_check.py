@@ -37,6 +37,12 @@ class Command(BaseCommand):
         parser.add_argument(
             "--fail-level", choices=levels, help="exit with 1 from this severity on; default: error"
         )
+        parser.add_argument(
+            "--verbose",
+            action="store_true",
+            default=None,
+            help="also report findings that change nothing for this project",
+        )
         formats = ("text", "json", "sarif", "markdown")
         parser.add_argument("--format", choices=formats, default="text")
 
@@ -54,6 +60,7 @@ class Command(BaseCommand):
                 ignore=options["ignore"],
                 baseline=options["baseline"],
                 fail_level=options["fail_level"],
+                verbose=options["verbose"],
             )
         except BridgeError as error:
             raise CommandError(str(error), returncode=2) from None
