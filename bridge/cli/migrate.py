@@ -82,6 +82,13 @@ _SHARED = (
         help="Only read the sources; do not run the project.",
     ),
     option(
+        "--requirement",
+        metavar="TEXT",
+        section=_CHECKS,
+        help="How fixes add bridge to the requirements. Example: 'wsgi-asgi-bridge @ URL', with "
+        "the URL of a wheel or of a repository. Default: wsgi-asgi-bridge.",
+    ),
+    option(
         "--verbose",
         is_flag=True,
         default=None,

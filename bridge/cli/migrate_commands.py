@@ -25,6 +25,7 @@ from bridge.migrate import plan as plans
 from bridge.migrate.baseline import write_baseline
 from bridge.migrate.configuration import read_options
 from bridge.migrate.display import printable, quoted_name
+from bridge.migrate.installable import adds_bridge, as_unsafe, why_not_installable
 from bridge.migrate.outputs import FORMATS
 from bridge.migrate.outputs.grouping import count
 from bridge.migrate.outputs.plan_format import PLAN_FORMATS
@@ -72,23 +73,38 @@ def fix(
     if write and not allow_dirty:
         _refuse_dirty(path)
     session = _session(path, given)
+    problem = _why_not_installable(session)
+
+    def narrow(report: runner.Report) -> runner.Report:
+        report = session.without_baseline(report)
+        return replace(report, findings=as_unsafe(report.findings)) if problem else report
+
     changes = fixer.fix(
         session.project,
         session.rules,
         unsafe=unsafe_fixes,
-        report=session.report,
+        report=narrow(session.report),
         verbose=session.options.verbose,
-        narrow=session.without_baseline,
+        narrow=narrow,
     )
     _print(fixer.unified_diff(session.project, changes))
     if write:
         if not allow_dirty:
             _refuse_ignored(session.project, changes)
         write_texts(changes.after)
+    if problem:
+        _log(problem)
     _log(_outcome(changes, write))
     if write:
         _log_new_files(changes)
     return _finish(replace(session, report=changes.remaining))
+
+
+def _why_not_installable(session: Session) -> str:
+    """Why the requirement that fixes add cannot be installed; empty if it can, or none adds it."""
+    if not any(adds_bridge(each.fix) for each in session.report.findings):
+        return ""
+    return why_not_installable(session.project, session.options.python)
 
 
 def _refuse_dirty(path: Path) -> None:

@@ -14,6 +14,7 @@ Input: a folder, and the options of the command line. Output: valid :class:`Opti
     exclude = ["docs/*", "*/testdata"]
     fail-level = "error"            # critical, error, warning, info or never
     baseline = "bridge-baseline.json"
+    requirement = "wsgi-asgi-bridge @ git+https://..."
     verbose = false                 # also show findings that change nothing
 """
 
@@ -28,6 +29,7 @@ from typing import Any
 from bridge.errors import MigrationError
 from bridge.migrate.findings import Severity
 from bridge.migrate.introspect import DEFAULT_TIMEOUT_S
+from bridge.migrate.requirements import OWN_PACKAGE, is_own_requirement
 from bridge.migrate.rule import all_rules
 
 __all__ = ["FAIL_LEVELS", "TARGETS", "Options", "read_options"]
@@ -47,6 +49,7 @@ class Options:
     :ivar exclude: patterns of files to skip, relative to the project's folder.
     :ivar fail_level: the lowest severity that fails the command.
     :ivar baseline: a file of findings to ignore.
+    :ivar requirement: how `bridge` is listed as a requirement; None for its name alone.
     :ivar verbose: whether findings that change nothing for the project are reported, too.
     """
 
@@ -60,6 +63,7 @@ class Options:
     exclude: tuple[str, ...] = ()
     fail_level: str = "error"
     baseline: Path | None = None
+    requirement: str | None = None
     verbose: bool = False
 
     def fails(self, severity: Severity) -> bool:
@@ -146,6 +150,11 @@ def _check(options: Options) -> None:
     if options.introspect_timeout_s <= 0:
         raise MigrationError(
             f"introspect-timeout-s = {options.introspect_timeout_s}: must be more than 0 seconds"
+        )
+    if options.requirement is not None and not is_own_requirement(options.requirement):
+        raise MigrationError(
+            f"requirement = {options.requirement!r}: must be a requirement of {OWN_PACKAGE}, such "
+            f"as '{OWN_PACKAGE}>=1' or '{OWN_PACKAGE} @ https://...'"
         )
     codes = [rule.code for rule in all_rules()]
     for prefix in (*options.select, *options.ignore):

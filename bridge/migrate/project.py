@@ -40,6 +40,7 @@ class Project:
     :ivar modules: all of its Python files.
     :ivar target: where it moves to.
     :ivar facts: the result of introspection; None without it.
+    :ivar requirement: how `bridge` is listed as a requirement; None for its name alone.
     """
 
     def __init__(
@@ -51,8 +52,10 @@ class Project:
         settings_module: str | None = None,
         facts: Facts | None = None,
         texts: Mapping[Path, Text] | None = None,
+        requirement: str | None = None,
     ) -> None:
         self.root = root
+        self.requirement = requirement
         self.target = target
         self.facts = facts
         self._texts = dict(texts or {})
@@ -65,7 +68,7 @@ class Project:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled without file contents and trees: the other process reads and parses itself."""
         arguments = (self.root, self.files, self.target, self._settings_option, self.facts)
-        return _rebuilt, (*arguments, self._texts)
+        return _rebuilt, (*arguments, self._texts, self.requirement)
 
     def with_texts(self, texts: Mapping[Path, Text]) -> Project:
         """The same project, as if these files had been written."""
@@ -83,6 +86,7 @@ class Project:
             settings_module=self._settings_option,
             facts=facts,
             texts=texts,
+            requirement=self.requirement,
         )
 
     def _name(self, path: Path) -> str:
@@ -244,9 +248,16 @@ def _rebuilt(
     settings_module: str | None,
     facts: Facts | None,
     texts: Mapping[Path, Text],
+    requirement: str | None,
 ) -> Project:
     return Project(
-        root, files, target=target, settings_module=settings_module, facts=facts, texts=texts
+        root,
+        files,
+        target=target,
+        settings_module=settings_module,
+        facts=facts,
+        texts=texts,
+        requirement=requirement,
     )
 
 
@@ -289,12 +300,14 @@ def open_project(
     settings_module: str | None = None,
     exclude: Sequence[str] = (),
     facts: Facts | None = None,
+    requirement: str | None = None,
 ) -> Project:
     """The project in a folder.
 
     :param path: the folder, or the ``manage.py`` in it.
     :param exclude: patterns of paths to skip, relative to the folder, as ``docs/*`` or
         ``*/testdata``; a folder is skipped with all its contents.
+    :param requirement: see :class:`Project`.
     :raises MigrationError: there is no such folder, or it contains no Python file.
     """
     root = path.parent if path.name == "manage.py" and path.is_file() else path
@@ -306,7 +319,12 @@ def open_project(
     if not any(each.suffix == ".py" for each in files):
         raise MigrationError(f"{path} is not a project: it contains no Python file")
     return Project(
-        root.absolute(), files, target=target, settings_module=settings_module, facts=facts
+        root.absolute(),
+        files,
+        target=target,
+        settings_module=settings_module,
+        facts=facts,
+        requirement=requirement,
     )
 
 

@@ -77,7 +77,12 @@ def run_check(
     :param facts: known facts; without them the project is introspected, if ``options`` allow it.
     :raises MigrationError: there is no project at ``path``, or the baseline cannot be read.
     """
-    project = open_project(path, settings_module=options.settings, exclude=options.exclude)
+    project = open_project(
+        path,
+        settings_module=options.settings,
+        exclude=options.exclude,
+        requirement=options.requirement,
+    )
     if options.settings and project.module(options.settings) is None and not options.introspect:
         raise MigrationError(f"no settings module {options.settings!r} in {path}")
     failure = ""

@@ -27,7 +27,11 @@ PATH = "shop/code.py"
 
 @contextmanager
 def project_of(
-    files: Mapping[str, str], *, target: str = "native", facts: Facts | None = None
+    files: Mapping[str, str],
+    *,
+    target: str = "native",
+    facts: Facts | None = None,
+    requirement: str | None = None,
 ) -> Iterator[Project]:
     """A project with these files, in a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="bridge-migrate-") as folder:
@@ -35,7 +39,9 @@ def project_of(
             path = Path(folder, name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(text.encode())
-        yield open_project(Path(folder), target=Target(target), facts=facts)
+        yield open_project(
+            Path(folder), target=Target(target), facts=facts, requirement=requirement
+        )
 
 
 def findings(
@@ -56,10 +62,11 @@ def fixed(
     target: str = "native",
     unsafe: bool = True,
     facts: Facts | None = None,
+    requirement: str | None = None,
 ) -> dict[str, str]:
     """The files after one rule's fixes, including new ones. A second fix must change nothing."""
     rules = select_rules([code])
-    with project_of(files, target=target, facts=facts) as project:
+    with project_of(files, target=target, facts=facts, requirement=requirement) as project:
         report = check(project, rules, verbose=True)
         changes = fix(project, rules, unsafe=unsafe, report=report, verbose=True)
         again = project.with_texts(changes.after)

@@ -38,7 +38,7 @@ from bridge.migrate.deploy.records import GUNICORN_CMD_ARGS, StartCommand
 from bridge.migrate.deploy.server import Server
 from bridge.migrate.event_streams import STREAM_GRACE_S, event_streams
 from bridge.migrate.findings import Edit, Finding, Fix, Severity, Source
-from bridge.migrate.requirements import add_requirement
+from bridge.migrate.requirements import OWN_PACKAGE, add_requirement, own_requirement
 from bridge.migrate.rule import Rule
 from bridge.migrate.serving import CommandLine, bridge_command, uvicorn_command
 from bridge.migrate.web_app import AsgiApp, asgi_app_for
@@ -122,7 +122,8 @@ def _replacement(project: Project, server: Server) -> _Replacement | None:
     app = server.app if ":" in server.app else f"{server.app}:application"
     line = bridge_command(server, app, text, threads=threads, grace_s=grace_s)
     line = _block_for_variable(project, server, line)
-    return _Replacement(line, "wsgi-asgi-bridge[cli,uvicorn]", None)
+    package = own_requirement(project, f"{OWN_PACKAGE}[cli,uvicorn]")
+    return _Replacement(line, package, None)
 
 
 def _block_for_variable(project: Project, server: Server, line: CommandLine) -> CommandLine:

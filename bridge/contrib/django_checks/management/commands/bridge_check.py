@@ -38,6 +38,9 @@ class Command(BaseCommand):
             "--fail-level", choices=levels, help="exit with 1 from this severity on; default: error"
         )
         parser.add_argument(
+            "--requirement", metavar="TEXT", help="how fixes add bridge to the requirements"
+        )
+        parser.add_argument(
             "--verbose",
             action="store_true",
             default=None,
@@ -60,6 +63,7 @@ class Command(BaseCommand):
                 ignore=options["ignore"],
                 baseline=options["baseline"],
                 fail_level=options["fail_level"],
+                requirement=options["requirement"],
                 verbose=options["verbose"],
             )
         except BridgeError as error:
