@@ -104,7 +104,8 @@ def _why_not_installable(session: Session) -> str:
     """Why the requirement that fixes add cannot be installed; empty if it can, or none adds it."""
     if not any(adds_bridge(each.fix) for each in session.report.findings):
         return ""
-    return why_not_installable(session.project, session.options.python)
+    options = session.options
+    return why_not_installable(session.project, options.python, introspect=options.introspect)
 
 
 def _refuse_dirty(path: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,9 +28,11 @@ __all__ = ["adds_bridge", "as_unsafe", "why_not_installable"]
 _TIMEOUT_S = 120.0
 _PIP = ("-m", "pip", "--no-input", "--disable-pip-version-check", "--retries", "1")
 _DOWNLOAD = (*_PIP, "--timeout", "10", "download", "--no-deps", "--no-cache-dir", "--quiet")
+_COMPILE = ("pip", "compile", "--no-deps", "--no-header", "--quiet")
 _UNREACHABLE = re.compile(
     r"Retrying \(|NewConnectionError|ConnectTimeout|ReadTimeout|Could not resolve host|"
-    r"Temporary failure in name resolution|Failed to establish a new connection"
+    r"Temporary failure in name resolution|Failed to establish a new connection|"
+    r"error sending request|dns error"
 )
 
 
@@ -55,52 +58,58 @@ def as_unsafe(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     )
 
 
-def why_not_installable(project: Project, python: Path | None) -> str:
-    """Why pip cannot install the requirement for a project; empty if it can.
+def why_not_installable(project: Project, python: Path | None, *, introspect: bool = True) -> str:
+    """Why the requirement cannot be installed for a project; empty if it can.
 
     :param python: the project's interpreter; see :func:`interpreter_of` for the default.
+    :param introspect: whether an interpreter that is found in the project may be run.
     """
-    python = python or interpreter_of(project)
+    python = python or (interpreter_of(project) if introspect else Path(sys.executable))
     requirement = own_requirement(project, OWN_PACKAGE)
     with tempfile.TemporaryDirectory(prefix="bridge-migrate-") as folder:
         try:
-            reason = _download(python, requirement, folder)
+            reason = _resolve(python, requirement, folder)
         except subprocess.TimeoutExpired:
-            reason = f"pip did not finish within {_TIMEOUT_S:g} s"
+            reason = f"no result within {_TIMEOUT_S:g} s"
         except OSError as error:
             reason = f"{python} cannot be run: {error.strerror}"
     if not reason:
         return ""
     return (
         f"{requirement} cannot be installed ({reason}), so fixes that add it to the requirements "
-        f"are unsafe. Name where pip gets it: --requirement '{OWN_PACKAGE} @ URL', with the URL of "
-        "a wheel or of a repository (git+https://...)"
+        f"are unsafe. Name where it comes from: --requirement '{OWN_PACKAGE} @ URL', with the URL "
+        "of a wheel or of a repository (git+https://...)"
     )
 
 
-def _download(python: Path, requirement: str, folder: str) -> str:
-    """Let pip download the requirement, without what it requires.
+def _resolve(python: Path, requirement: str, folder: str) -> str:
+    """Let pip download the requirement, without what it requires; in an environment without pip,
+    let uv resolve it.
 
     :returns: the reason why that failed; empty if it did not.
     """
-    ran = _pip(python, requirement, folder)
-    if "No module named pip" in ran.stderr and python != Path(sys.executable):
-        ran = _pip(Path(sys.executable), requirement, folder)  # of an environment without pip
+    command = [str(python), *_DOWNLOAD, "--dest", folder, requirement]
+    ran = _run(command, folder)
+    uv = os.environ.get("UV") or shutil.which("uv")
+    if "No module named pip" in ran.stderr and uv is not None:
+        ran = _run([uv, *_COMPILE, "--python", str(python), "-"], folder, requirement)
     if ran.returncode == 0:
         return ""
     if _UNREACHABLE.search(ran.stderr):
         return "the index cannot be reached"
-    errors = [line for line in ran.stderr.splitlines() if line.startswith("ERROR: ")]
-    lines = errors or ran.stderr.strip().splitlines() or [f"pip exited with {ran.returncode}"]
-    return lines[-1].removeprefix("ERROR: ").strip()
+    lines = [line.strip() for line in ran.stderr.splitlines() if line.strip()]
+    errors = [line for line in lines if line.lower().startswith("error: ")]
+    last = (errors or lines or [f"exit code {ran.returncode}"])[-1]
+    return re.sub(r"^error: ", "", last, flags=re.IGNORECASE)
 
 
-def _pip(python: Path, requirement: str, folder: str) -> subprocess.CompletedProcess[str]:
+def _run(command: list[str], folder: str, text: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a tool in an empty folder: Python imports modules from the current one."""
     return subprocess.run(
-        [str(python), *_DOWNLOAD, "--dest", folder, requirement],
+        command,
         cwd=folder,
-        env={**os.environ, "GIT_TERMINAL_PROMPT": "0"},
-        stdin=subprocess.DEVNULL,
+        env={**os.environ, "GIT_TERMINAL_PROMPT": "0", "UV_HTTP_RETRIES": "1"},
+        input=text,
         capture_output=True,
         encoding="utf-8",
         errors="replace",

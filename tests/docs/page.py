@@ -13,7 +13,8 @@ Rule 4. ``pycon`` blocks are doctests.
 Rule 5. A server command in a ``console`` block starts that server on a free port, and one request
         is sent to it. The server runs until the next one starts, for the commands that follow.
 Rule 6. All other commands are run, and must print what the page shows, except ``pip`` and ``make``:
-        only their extras and targets are checked.
+        only their extras and targets are checked. ``pip wheel ... FOLDER PROJECT`` writes an empty
+        wheel of bridge to that folder.
 Rule 7. An ``nginx`` block runs nginx in front of that server, for the commands that follow.
 Rule 8. A block with a caption in any other language is written to its file.
 """
@@ -51,6 +52,7 @@ from tests.docs.request_app import APPS, request_app
 from tests.docs.unix_socket import served_on
 from tests.harness.http import Http1Client
 from tests.harness.servers import Address, Server, ServerSpec, serve
+from tests.harness.wheels import empty_wheel
 
 __all__ = ["PageRun", "run"]
 
@@ -168,6 +170,8 @@ class PageRun:
             self._unused_files.clear()
             if command.is_server and "fails" not in block.notes:
                 self._serve(command, block)
+            elif command.arguments[:2] == ["pip", "wheel"]:
+                empty_wheel(Path(command.arguments[-2]))
             elif command.arguments[0] == "pip":
                 _check_extras(command)
             elif command.arguments[0] == "make":
@@ -175,7 +179,8 @@ class PageRun:
             elif command.arguments[0] == "cd":
                 os.chdir(command.arguments[1])
             elif command.arguments[0] == "export":
-                os.environ.update(dict(each.split("=", 1) for each in command.arguments[1:]))
+                given = (os.path.expandvars(each) for each in command.arguments[1:])
+                os.environ.update(dict(each.split("=", 1) for each in given))
             else:
                 self._run(command, block)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from tests.docs.blocks import ROOT, blocks_of
 from tests.docs.console import commands_of
 from tests.harness.http import Http1Client
+from tests.harness.wheels import empty_wheel
 from tests.migrate.starting import started
 
 EXAMPLE = ROOT / "examples" / "migration"
@@ -58,11 +59,12 @@ def test_the_readme_names_the_same_commands() -> None:
 def test_the_commands_turn_before_into_after(tmp_path: Path) -> None:
     folder = tmp_path / "library"
     shutil.copytree(EXAMPLE / "before", folder)
+    wheels = str(empty_wheel(tmp_path / "wheels").parent)
     for words in commands_in(PAGE):
         ran = subprocess.run(
             [sys.executable, "-m", *words, "--fail-level", "never"],
             cwd=folder,
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PIP_FIND_LINKS": wheels},
             capture_output=True,
             text=True,
             timeout=240,

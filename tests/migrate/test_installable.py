@@ -5,34 +5,22 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
 
 from bridge.errors import MigrationError
 from bridge.migrate.configuration import read_options
+from tests.harness.wheels import empty_wheel
 from tests.migrate.helpers import fixed
 from tests.migrate.sites import DJANGO
 
-WHEEL = "wsgi_asgi_bridge-9.9-py3-none-any.whl"
 FILES = {**DJANGO, "requirements.txt": "django\n"}
 
 
 @pytest.fixture(scope="module")
-def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a wheel of an empty package of that name."""
-    folder: Path = tmp_path_factory.mktemp("wheels")
-    info = "wsgi_asgi_bridge-9.9.dist-info"
-    texts = {
-        f"{info}/METADATA": "Metadata-Version: 2.1\nName: wsgi-asgi-bridge\nVersion: 9.9\n",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        f"{info}/RECORD": "",
-    }
-    with zipfile.ZipFile(folder / WHEEL, "w") as wheel:
-        for name, text in texts.items():
-            wheel.writestr(name, text)
-    return folder
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return empty_wheel(tmp_path_factory.mktemp("wheels"))
 
 
 @pytest.fixture
@@ -60,8 +48,8 @@ def requirements(site: Path) -> str:
     return (site / "requirements.txt").read_text()
 
 
-def test_a_fix_is_safe_where_an_index_has_bridge(site: Path, wheels: Path) -> None:
-    ran = fix(site, PIP_FIND_LINKS=str(wheels))
+def test_a_fix_is_safe_where_an_index_has_bridge(site: Path, wheel: Path) -> None:
+    ran = fix(site, PIP_FIND_LINKS=str(wheel.parent))
 
     assert "1 fix written" in ran.stderr, ran.stderr
     assert requirements(site) == "wsgi-asgi-bridge\ndjango\n"
@@ -88,8 +76,8 @@ def test_without_a_network_the_reason_is_clear(site: Path) -> None:
     assert "the index cannot be reached" in ran.stderr
 
 
-def test_a_named_requirement_is_written_and_resolved(site: Path, wheels: Path) -> None:
-    named = f"wsgi-asgi-bridge @ {(wheels / WHEEL).as_uri()}"
+def test_a_named_requirement_is_written_and_resolved(site: Path, wheel: Path) -> None:
+    named = f"wsgi-asgi-bridge @ {wheel.as_uri()}"
 
     ran = fix(site, "--requirement", named)
 
@@ -98,10 +86,35 @@ def test_a_named_requirement_is_written_and_resolved(site: Path, wheels: Path) -
 
 
 def test_a_named_requirement_that_does_not_resolve_is_unsafe(site: Path, tmp_path: Path) -> None:
-    ran = fix(site, "--requirement", f"wsgi-asgi-bridge @ {(tmp_path / WHEEL).as_uri()}")
+    ran = fix(site, "--requirement", f"wsgi-asgi-bridge @ {(tmp_path / 'missing.whl').as_uri()}")
 
     assert requirements(site) == "django\n"
     assert "cannot be installed" in ran.stderr
+
+
+def test_an_interpreter_in_the_project_is_not_run_without_introspection(site: Path) -> None:
+    python = site / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text("#!/bin/sh\necho ran >> ran\nexit 1\n")
+    python.chmod(0o755)
+
+    assert "wsgi-asgi-bridge cannot be installed" in fix(site, "--no-introspect").stderr
+    assert not list(site.rglob("ran"))
+
+
+def test_without_pip_uv_resolves_it(site: Path, tmp_path: Path) -> None:
+    """A program that stands for uv: it needs the arguments of ``uv pip compile``."""
+    uv, python = tmp_path / "tools" / "uv", tmp_path / "tools" / "python"
+    uv.parent.mkdir()
+    uv.write_text('#!/bin/sh\n[ "$1 $2" = "pip compile" ] && grep -q "^wsgi-asgi-bridge"\n')
+    python.write_text('#!/bin/sh\necho "$0: No module named pip" >&2\nexit 1\n')
+    uv.chmod(0o755)
+    python.chmod(0o755)
+    path = f"{uv.parent}{os.pathsep}{os.environ['PATH']}"
+
+    fix(site, "--no-introspect", "--python", str(python), PATH=path, UV="")
+
+    assert requirements(site) == "wsgi-asgi-bridge\ndjango\n"
 
 
 def test_other_fixes_do_not_ask_an_index(site: Path) -> None:

@@ -49,14 +49,14 @@ def _footer(session: Session) -> Iterator[str]:
     """The summary, and the next steps."""
     report = session.report
     yield f"{summary(session.severities(), session.project.target)}. {_advice(session)}"
+    note = details_note(report.details)
+    if note:
+        yield f"{note}."
     safe = sum(1 for each in report.findings if each.fix and each.fix.safe)
     unsafe = sum(1 for each in report.findings if each.fix and not each.fix.safe)
     if safe or unsafe:
         more = f" ({unsafe} more with --unsafe-fixes)" if unsafe else ""
         yield f"{safe} fixable with `bridge migrate fix`{more}."
-    note = details_note(report.details)
-    if note:
-        yield f"{note}."
     if report.suppressed:
         yield f"{count(report.suppressed, 'finding')} suppressed by comments."
     in_baseline = len(session.found) - len(report.findings)
