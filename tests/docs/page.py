@@ -179,7 +179,7 @@ class PageRun:
             elif command.arguments[0] == "cd":
                 os.chdir(command.arguments[1])
             elif command.arguments[0] == "export":
-                given = (os.path.expandvars(each) for each in command.arguments[1:])
+                given = (each.replace("$PWD", os.getcwd()) for each in command.arguments[1:])
                 os.environ.update(dict(each.split("=", 1) for each in given))
             else:
                 self._run(command, block)
