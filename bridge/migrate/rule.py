@@ -143,11 +143,14 @@ class Rule:
         help: str,
         *,
         fix: Fix | None = None,
+        severity: tuple[Severity | None, Severity | None] | None = None,
     ) -> Finding:
         """A finding at the line of a start command or of an option."""
         lines = project.lines(place.path)
         line_text = lines[place.line - 1] if 1 <= place.line <= len(lines) else ""
-        return self.at_line(place.path, place.line, message, help, line_text=line_text, fix=fix)
+        return self.at_line(
+            place.path, place.line, message, help, line_text=line_text, fix=fix, severity=severity
+        )
 
 
 @functools.cache

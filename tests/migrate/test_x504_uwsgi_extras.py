@@ -38,7 +38,7 @@ def test_a_feature_on_the_command_line_is_found() -> None:
     command = "uwsgi --http :1 --module mysite.wsgi --static-map /static=/srv"
     [found] = findings({**DJANGO, **procfile(command)}, CODE)
 
-    assert found.message == "--static-map works only in uwsgi"
+    assert found.message.startswith("--static-map works only in uwsgi")
 
 
 @pytest.mark.parametrize(

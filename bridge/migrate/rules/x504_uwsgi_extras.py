@@ -12,7 +12,8 @@ Before::
 
 After::
 
-    # tasks: Celery, django-q or Django's own; static files: nginx or WhiteNoise
+    # tasks: Celery, django-q or Django's own; static files: nginx or WhiteNoise; uploads: nginx,
+    # or StaticFiles of Starlette, mounted in a bridge.Router
 """
 
 from __future__ import annotations
@@ -24,16 +25,18 @@ import libcst as cst
 
 from bridge.migrate.findings import Finding, Severity, Source
 from bridge.migrate.rule import Rule
+from bridge.migrate.static_maps import STATIC_MAPS, static_map
 from bridge.migrate.wsgi_servers import all_servers
 
 if TYPE_CHECKING:
+    from bridge.migrate.deploy.server import Option
     from bridge.migrate.module import Module
     from bridge.migrate.project import Project
 
 _TASKS = "a task queue: Celery, RQ, django-tasks"
 _CRON = "cron, a systemd timer, or the task queue's scheduler"
 _CACHE = "Redis or memcached, through the framework's cache"
-_STATIC = "nginx, or WhiteNoise"
+_STATIC = "the same option of what serves these files then: index and expires of nginx"
 _SUPERVISOR = "systemd, supervisor, or a container for each"
 _PROXY = "nginx, or the app's own code"
 _WORKERS = "a fixed number of workers (uvicorn --workers), and the platform's scaling"
@@ -42,9 +45,7 @@ _INSTEAD = {
     **dict.fromkeys(("mule", "mules", "farm"), _TASKS),
     **dict.fromkeys(("cron", "unique-cron", "cron2", "legion-cron"), _CRON),
     **dict.fromkeys(("cache", "cache2", "caches", "sharedarea", "queue"), _CACHE),
-    **dict.fromkeys(
-        ("static-map", "static-map2", "static-index", "static-expires", "check-static"), _STATIC
-    ),
+    **dict.fromkeys(("static-index", "static-expires"), _STATIC),
     **dict.fromkeys(
         ("attach-daemon", "attach-daemon2", "smart-attach-daemon", "emperor", "vassals"),
         _SUPERVISOR,
@@ -82,16 +83,34 @@ class UwsgiExtras(Rule):
     sources = (Source.DEPLOY, Source.SOURCES)
     triggers = ("uwsgi",)
 
+    def is_detail(self, finding: Finding, project: Project) -> bool:
+        return finding.severity(project.target) is Severity.INFO
+
     def check_project(self, project: Project) -> Iterator[Finding]:
         for server in all_servers(project):
             for option in server.options.values() if server.program == "uwsgi" else ():
-                if option.name in _INSTEAD:
+                if option.name in STATIC_MAPS:
+                    yield from self._static(project, option)
+                elif option.name in _INSTEAD:
                     yield self.at_place(
                         project,
                         option,
                         f"{option.shown} works only in uwsgi",
                         f"use {_INSTEAD[option.name]}",
                     )
+
+    def _static(self, project: Project, option: Option) -> Iterator[Finding]:
+        values = option.value if isinstance(option.value, list) else [option.value]
+        for value in values:
+            found = static_map(project, option.name, str(value))
+            severity = (Severity.INFO, Severity.INFO) if found.is_served else None
+            yield self.at_place(
+                project,
+                option,
+                f"{option.shown} works only in uwsgi: {found.effect}",
+                f"use {found.instead}" if not found.is_served else found.instead,
+                severity=severity,
+            )
 
     def check_module(self, module: Module, project: Project) -> Iterator[Finding]:
         imports: list[cst.Import | cst.ImportFrom] = [
