@@ -145,14 +145,24 @@ def migrate_group() -> None:
     section=_OUTPUT,
     help="Write all findings to the baseline, and exit with 0.",
 )
+@option(
+    "--smoke",
+    is_flag=True,
+    section=_CHECKS,
+    help="Then start the ASGI server of the deploy files on a free port, ask it for /, a missing "
+    "page and the login page, and report settings, DEBUG, user and ports.",
+)
 @_format("text", "json", "sarif", "markdown")
-def check_command(path: Path, update_baseline: bool, format: str, **given: Any) -> None:
+def check_command(
+    path: Path, update_baseline: bool, smoke: bool, format: str, **given: Any
+) -> None:
     """Find what behaves differently under ASGI. Changes nothing.
 
-    Exit code: 0 clean, 1 findings, 2 usage or parse error, 3 introspection failed.
+    Exit code: 0 clean, 1 findings or a failed smoke test, 2 usage or parse error, 3 introspection
+    failed.
     """
     with _commands() as commands:
-        raise Exit(commands.check(path, _given(**given), format, update_baseline))
+        raise Exit(commands.check(path, _given(**given), format, update_baseline, smoke))
 
 
 @migrate_group.command("plan", short_help="Recommend whether to move, and how.")

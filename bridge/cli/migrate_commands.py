@@ -32,18 +32,38 @@ from bridge.migrate.outputs.plan_format import PLAN_FORMATS
 from bridge.migrate.project import Project
 from bridge.migrate.repository import ignored, uncommitted
 from bridge.migrate.session import Session, run_check
+from bridge.migrate.smoke import smoke as smoke_test
 from bridge.migrate.writing import write_texts
 
 __all__ = ["check", "explain", "fix", "plan"]
 
 
-def check(path: Path, given: Mapping[str, Any], format: str, update_baseline: bool) -> int:
+def check(
+    path: Path,
+    given: Mapping[str, Any],
+    format: str,
+    update_baseline: bool = False,
+    smoke: bool = False,
+) -> int:
     """``bridge migrate check``"""
+    if smoke and update_baseline:
+        raise MigrationError("--smoke and --update-baseline: use one of them")
     session = _session(path, given)
     if update_baseline:
         return _update_baseline(session)
+    if smoke:
+        session = _with_smoke_test(session)
     _print(FORMATS[format](session))
     return _finish(session)
+
+
+def _with_smoke_test(session: Session) -> Session:
+    if not session.options.introspect:
+        raise MigrationError(
+            "--smoke starts the project's server, and --no-introspect does not run the project: "
+            "use one of them"
+        )
+    return replace(session, smoke=smoke_test(session.project, session.options.python))
 
 
 def _update_baseline(session: Session) -> int:

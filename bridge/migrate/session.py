@@ -19,6 +19,7 @@ from bridge.migrate.introspect import IntrospectionFailed, introspect
 from bridge.migrate.project import Project, open_project
 from bridge.migrate.rule import Rule, select_rules
 from bridge.migrate.runner import Progress, Report, check
+from bridge.migrate.smoke import Smoke
 
 __all__ = ["Session", "run_check"]
 
@@ -32,6 +33,7 @@ class Session:
     :ivar report: without the findings of the baseline.
     :ivar found: the findings of the report, and those in the baseline.
     :ivar failure: why introspection failed; empty if it succeeded or was disabled.
+    :ivar smoke: the result of a smoke test, if one was made.
     """
 
     project: Project
@@ -41,6 +43,7 @@ class Session:
     report: Report
     found: tuple[Finding, ...]
     failure: str
+    smoke: Smoke | None = None
 
     def without_baseline(self, report: Report) -> Report:
         """A report of the same project, without the findings of the baseline.
@@ -51,11 +54,15 @@ class Session:
 
     @property
     def exit_code(self) -> int:
-        """3 introspection failed, 2 a file could not be parsed, 1 findings, 0 clean."""
+        """3 introspection failed, 2 a file could not be parsed, 1 findings or a failed smoke test,
+        0 clean.
+        """
         if self.failure:
             return 3
         if self.report.problems:
             return 2
+        if self.smoke is not None and self.smoke.problems:
+            return 1
         return 1 if any(map(self.options.fails, self.severities())) else 0
 
     def severities(self) -> list[Severity]:

@@ -6,13 +6,14 @@ Input: findings. Output: groups, the worst first, and text.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass
 from itertools import groupby
 
 from bridge.migrate.findings import Finding, Severity, Source, Target
 from bridge.migrate.project import Project
 from bridge.migrate.rule import Rule
+from bridge.migrate.smoke import Smoke
 
 __all__ = [
     "SOURCES",
@@ -22,6 +23,7 @@ __all__ = [
     "groups",
     "place",
     "severity_counts",
+    "smoke_rows",
     "summary",
 ]
 
@@ -103,3 +105,17 @@ def details_note(details: Sized) -> str:
     change = "changes" if len(details) == 1 else "change"
     are = "is" if len(details) == 1 else "are"
     return f"{count(len(details), 'finding')} that {change} nothing here {are} not shown: --verbose"
+
+
+def smoke_rows(smoke: Smoke) -> Iterator[tuple[str, str]]:
+    """What a smoke test found, as names and texts."""
+    for path, status in smoke.pages.items():
+        yield path, "no answer" if status is None else str(status)
+    if smoke.settings is not None:
+        yield "settings", smoke.settings
+    if smoke.debug is not None:
+        yield "DEBUG", "on" if smoke.debug else "off"
+    if smoke.user:
+        yield "user", smoke.user
+    if smoke.ports:
+        yield "ports", ", ".join(smoke.ports)

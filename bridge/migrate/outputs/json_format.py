@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 from bridge.migrate.findings import Edit, Finding, Fix
@@ -26,6 +27,7 @@ def as_json(session: Session) -> str:
         "details": len(session.report.details),
         "suppressed": session.report.suppressed,
         "in_baseline": len(session.found) - len(session.report.findings),
+        "smoke": None if session.smoke is None else asdict(session.smoke),
         "problems": [
             {"path": project.relative(each.path), "line": each.line, "message": each.message}
             for each in session.report.problems

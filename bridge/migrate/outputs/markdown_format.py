@@ -7,8 +7,17 @@ from collections.abc import Iterator
 
 from bridge.migrate.display import printable
 from bridge.migrate.findings import severity_letters
-from bridge.migrate.outputs.grouping import SOURCES, Group, details_note, groups, place, summary
+from bridge.migrate.outputs.grouping import (
+    SOURCES,
+    Group,
+    details_note,
+    groups,
+    place,
+    smoke_rows,
+    summary,
+)
 from bridge.migrate.session import Session
+from bridge.migrate.smoke import Smoke
 
 __all__ = ["as_markdown"]
 
@@ -21,7 +30,18 @@ def as_markdown(session: Session) -> str:
         lines += [*_group(session, group), ""]
     note = details_note(session.report.details)
     lines += [f"{note}."] if note else []
+    if session.smoke is not None:
+        lines += ["", *_smoke(session.smoke)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _smoke(smoke: Smoke) -> Iterator[str]:
+    yield f"## Smoke test of {_code(smoke.command)} ({_code(smoke.place)})"
+    yield ""
+    yield "| | |"
+    yield "|---|---|"
+    rows = [*smoke_rows(smoke), *(("problem", each) for each in smoke.problems)]
+    yield from (f"| {_cell(name)} | {_cell(value)} |" for name, value in rows)
 
 
 def _group(session: Session, group: Group) -> Iterator[str]:

@@ -52,6 +52,8 @@ def _invocation(session: Session) -> dict[str, Any]:
     notes: list[dict[str, Any]] = []
     if session.failure:
         notes.append({"level": "error", "message": {"text": session.failure}})
+    problems = session.smoke.problems if session.smoke is not None else ()
+    notes += [{"level": "error", "message": {"text": f"smoke test: {each}"}} for each in problems]
     for problem in session.report.problems:
         uri = _uri(session, problem.path)
         notes.append(

@@ -9,8 +9,17 @@ from collections.abc import Iterable, Iterator
 
 from bridge.migrate.display import printable
 from bridge.migrate.findings import Finding, severity_letters
-from bridge.migrate.outputs.grouping import Group, count, details_note, groups, place, summary
+from bridge.migrate.outputs.grouping import (
+    Group,
+    count,
+    details_note,
+    groups,
+    place,
+    smoke_rows,
+    summary,
+)
 from bridge.migrate.session import Session
+from bridge.migrate.smoke import Smoke
 
 __all__ = ["as_text"]
 
@@ -19,7 +28,8 @@ def as_text(session: Session) -> str:
     """The report."""
     found = groups(session.report.findings, session.project.target, session.rules)
     blocks = [_lines(_group(session, group)) for group in found]
-    return "\n\n".join([*blocks, _lines(_footer(session))]) + "\n"
+    smoke = [] if session.smoke is None else [_lines(_smoke(session.smoke))]
+    return "\n\n".join([*blocks, _lines(_footer(session)), *smoke]) + "\n"
 
 
 def _lines(lines: Iterable[str]) -> str:
@@ -62,6 +72,16 @@ def _footer(session: Session) -> Iterator[str]:
     in_baseline = len(session.found) - len(report.findings)
     if in_baseline:
         yield f"{count(in_baseline, 'finding')} in the baseline."
+
+
+def _smoke(smoke: Smoke) -> Iterator[str]:
+    """``/ 200``, in columns."""
+    yield f"Smoke test of {smoke.command} ({smoke.place})"
+    rows = list(smoke_rows(smoke))
+    width = max((len(name) for name, _ in rows), default=0)
+    for name, value in rows:
+        yield f"  {name:<{width}}  {value}"
+    yield from (f"  problem: {each}" for each in smoke.problems)
 
 
 def _advice(session: Session) -> str:
