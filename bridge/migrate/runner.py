@@ -22,6 +22,7 @@ from bridge.migrate.module import Module
 from bridge.migrate.project import Project
 from bridge.migrate.rule import Rule, all_rules
 from bridge.migrate.text import CannotRead
+from bridge.migrate.versions import too_old
 
 __all__ = ["Progress", "Report", "check", "check_modules"]
 
@@ -235,10 +236,18 @@ def _report(project: Project, found: Iterable[Finding], problems: Sequence[Probl
     kept = [
         each for each in relevant if not _is_suppressed(each, _line_reader(project, each, lines))
     ]
-    kept = [_confined(project, each) for each in kept]
+    is_old = any(True for _ in too_old(project))
+    kept = [_confined(project, _importable(each) if is_old else each) for each in kept]
     findings = sorted(kept, key=lambda f: (str(f.path), f.line, f.column, f.code, f.message))
     failures = sorted(set(problems), key=lambda each: (str(each.path), each.line, each.message))
     return Report(tuple(findings), len(relevant) - len(kept), tuple(failures))
+
+
+def _importable(finding: Finding) -> Finding:
+    """Drop a fix that writes an import, command or requirement of `bridge` (E109)."""
+    edits = finding.fix.edits if finding.fix is not None else ()
+    needs_bridge = any(_BRIDGE.search(edit.text) for edit in edits)
+    return replace(finding, fix=None) if needs_bridge else finding
 
 
 def _confined(project: Project, finding: Finding) -> Finding:
@@ -263,6 +272,7 @@ def _before_the_move(finding: Finding) -> Finding:
     return replace(finding, bridge=max(finding.native, finding.bridge))
 
 
+_BRIDGE = re.compile(r"\bbridge\b")
 _SUPPRESSION = re.compile(r"#\s*bridge:\s*ignore\[([A-Z]\d+(?:\s*,\s*[A-Z]\d+)*)\]")
 
 

@@ -1,7 +1,7 @@
-"""The Django version of a project.
+"""The versions of Python and Django that a project uses.
 
-Input: a project. Output: whether its Django is new enough, according to introspection or else to
-its requirements.
+Input: a project. Output: whether they are new enough, according to introspection or, for Django,
+else to its requirements.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ from bridge.migrate.project import Project
 from bridge.migrate.requirements import is_requirements_text
 from bridge.migrate.text import CannotRead
 
-__all__ = ["django_is_at_least"]
+__all__ = ["django_is_at_least", "too_old"]
+
+_LEAST = {"Python": (3, 11), "Django": (4, 2)}
+"""The oldest versions that `bridge` supports."""
 
 _LISTED = re.compile(r"""^[ \t"']*django[ \t]*((?:[=~<>!]=?[^"'#;\n]*))""", re.I | re.M)
 _POETRY = re.compile(
@@ -22,6 +25,20 @@ _POETRY = re.compile(
 )
 _EXACT = re.compile(r"(?:==|~=)\s*(\d+)")
 _BELOW = re.compile(r"<\s*(\d+)(?:\.(\d+))?")
+
+
+def too_old(project: Project) -> Iterator[tuple[str, str, str]]:
+    """``("Python", "3.10.13", "3.11")`` for each version that bridge does not support.
+
+    Nothing without introspection.
+    """
+    facts = project.facts
+    if facts is None:
+        return
+    for name, version in (("Python", facts.python), ("Django", facts.django)):
+        parts = tuple(int(each) for each in re.findall(r"\d+", version)[:2])
+        if len(parts) == 2 and parts < _LEAST[name]:
+            yield name, version, ".".join(map(str, _LEAST[name]))
 
 
 def django_is_at_least(project: Project, major: int) -> bool:
