@@ -64,7 +64,10 @@ def why_not_installable(project: Project, python: Path | None, *, introspect: bo
     :param python: the project's interpreter; see :func:`interpreter_of` for the default.
     :param introspect: whether an interpreter that is found in the project may be run.
     """
-    python = python or (interpreter_of(project) if introspect else Path(sys.executable))
+    if python is not None or introspect:
+        python = interpreter_of(project, python)
+    else:
+        python = Path(sys.executable)
     requirement = own_requirement(project, OWN_PACKAGE)
     with tempfile.TemporaryDirectory(prefix="bridge-migrate-") as folder:
         try:

@@ -38,8 +38,14 @@ class IntrospectionFailed(MigrationError):
     """Introspection failed. The message has the reason, and the option to continue without it."""
 
 
-def interpreter_of(project: Project) -> Path:
-    """The interpreter of the project's virtual environment, of the active one, or this one."""
+def interpreter_of(project: Project, python: Path | None = None) -> Path:
+    """The interpreter of the project's virtual environment, of the active one, or this one.
+
+    :param python: the one to use instead: a path, absolute or from the current folder, or a name
+        that is on ``PATH``.
+    """
+    if python is not None:
+        return python if len(python.parts) == 1 else python.absolute()
     folders = [
         folder / name for folder in (project.base, project.root) for name in (".venv", "venv")
     ]
@@ -61,7 +67,7 @@ def introspect(
     :raises IntrospectionFailed: the interpreter could not start, the project failed, or it timed
         out.
     """
-    python = python or interpreter_of(project)
+    python = interpreter_of(project, python)
     with tempfile.TemporaryDirectory(prefix="bridge-migrate-") as folder:
         out, errors = Path(folder, "facts.json"), Path(folder, "stderr")
         with errors.open("wb") as file, _SCRIPT.open("rb") as script:

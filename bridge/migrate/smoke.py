@@ -75,7 +75,7 @@ def smoke(project: Project, python: Path | None = None) -> Smoke:
     :raises MigrationError: no deploy file starts an ASGI server.
     """
     command = server_command(project)
-    python = (python or interpreter_of(project)).absolute()
+    python = interpreter_of(project, python)
     with tempfile.TemporaryDirectory(prefix="bridge-migrate-") as folder:
         configuration = _configuration(project, command, python, Path(folder, "facts"))
         log = Path(folder, "log")

@@ -26,10 +26,11 @@ TOOL = (
 
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
+    folder = tmp_path / "project"
     for name, text in {**DJANGO, **procfile("gunicorn mysite.wsgi")}.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-    return tmp_path
+        (folder / name).parent.mkdir(exist_ok=True, parents=True)
+        (folder / name).write_text(text)
+    return folder
 
 
 @pytest.fixture
@@ -42,10 +43,10 @@ def python(tmp_path: Path) -> Path:
     return folder / "bin" / "python"
 
 
-def migrate(site: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def migrate(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", TOOL, "migrate", *arguments],
-        cwd=site,
+        cwd=folder,
         env={**os.environ, "NO_COLOR": "1", "VIRTUAL_ENV": ""},
         capture_output=True,
         text=True,
@@ -60,6 +61,20 @@ def test_check_introspects_the_project_in_its_environment(site: Path, python: Pa
     report = json.loads(ran.stdout)
     assert report["introspected"] is True
     assert "E107" in [each["rule"] for each in report["findings"]]
+
+
+@pytest.mark.parametrize("name", ["{}", "python-of-shop"])
+def test_the_interpreter_may_be_a_relative_path_or_a_name_on_the_path(
+    name: str, site: Path, python: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A relative path starts from the current folder, not from that of the project."""
+    (python.parent / "python-of-shop").symlink_to(python)
+    monkeypatch.setenv("PATH", f"{python.parent}{os.pathsep}{os.environ['PATH']}")
+    named = name.format(python.relative_to(site.parent))
+
+    ran = migrate(site.parent, "check", "project", "--python", named, "--format", "json")
+
+    assert json.loads(ran.stdout)["introspected"] is True, ran.stderr
 
 
 def test_plan_and_fix_work_there_too(site: Path, python: Path) -> None:
