@@ -19,7 +19,7 @@ from bridge.migrate.introspect import IntrospectionFailed, introspect
 from bridge.migrate.project import Project, open_project
 from bridge.migrate.rule import Rule, select_rules
 from bridge.migrate.runner import Progress, Report, check
-from bridge.migrate.smoke import Smoke
+from bridge.migrate.smoke_result import Smoke
 
 __all__ = ["Session", "run_check"]
 

@@ -1,9 +1,9 @@
 """A smoke test: starts the server of the deploy files once, and asks it for three pages.
 
-Input: a project, and its interpreter. Output: a :class:`Smoke`. First a script loads the app as the
-server does, and reports how it is configured. Then the server runs, under the project's own
-interpreter, on a free port of 127.0.0.1, with the environment that the deploy file sets. Both are
-ended with their process groups. Runs on: the calling thread.
+Input: a project, and its interpreter. Output: a :class:`~bridge.migrate.smoke_result.Smoke`. First
+a script loads the app as the server does, and reports how it is configured. Then the server runs,
+under the project's own interpreter, on a free port of 127.0.0.1, with the environment that the
+deploy file sets. Both are ended with their process groups. Runs on: the calling thread.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -30,8 +30,9 @@ from bridge.migrate.introspect import interpreter_of
 from bridge.migrate.listening import listening_addresses
 from bridge.migrate.project import Project
 from bridge.migrate.smoke_command import HOST, ServerCommand, server_command
+from bridge.migrate.smoke_result import Smoke
 
-__all__ = ["Smoke", "smoke"]
+__all__ = ["smoke"]
 
 START_TIMEOUT_S = 60.0
 _REQUEST_TIMEOUT_S = 30.0
@@ -42,30 +43,6 @@ _SCRIPT = Path(__file__).with_name("smoke_script.py")
 _KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 _TLS = ("--ssl-certfile", "--certfile", "--ssl-certificate")
 _DJANGOS_DEBUG_PAGE = b"DEBUG = True"
-
-
-@dataclass(frozen=True)
-class Smoke:
-    """The result. Its fields are the keys of the JSON output.
-
-    :ivar command: as written in the deploy file.
-    :ivar place: of the command, as ``Procfile:1``.
-    :ivar pages: the status of each page; None if there was no answer.
-    :ivar settings: Django's settings module; None without Django.
-    :ivar debug: whether debugging is on; None if that is not known.
-    :ivar user: who ran the server.
-    :ivar ports: the addresses that it listened on; empty if the system does not show them.
-    :ivar problems: what is wrong, as text; empty if the test has passed.
-    """
-
-    command: str
-    place: str
-    pages: dict[str, int | None] = field(default_factory=dict)
-    settings: str | None = None
-    debug: bool | None = None
-    user: str = ""
-    ports: tuple[str, ...] = ()
-    problems: tuple[str, ...] = ()
 
 
 def smoke(project: Project, python: Path | None = None) -> Smoke:

@@ -13,7 +13,7 @@ from itertools import groupby
 from bridge.migrate.findings import Finding, Severity, Source, Target
 from bridge.migrate.project import Project
 from bridge.migrate.rule import Rule
-from bridge.migrate.smoke import Smoke
+from bridge.migrate.smoke_result import Smoke
 
 __all__ = [
     "SOURCES",

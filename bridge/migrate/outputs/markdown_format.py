@@ -17,7 +17,7 @@ from bridge.migrate.outputs.grouping import (
     summary,
 )
 from bridge.migrate.session import Session
-from bridge.migrate.smoke import Smoke
+from bridge.migrate.smoke_result import Smoke
 
 __all__ = ["as_markdown"]
 
