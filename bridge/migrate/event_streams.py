@@ -14,7 +14,7 @@ and for each response that streams an endless generator.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 import libcst as cst
@@ -30,6 +30,7 @@ from bridge.migrate.literals import evaluate
 from bridge.migrate.module import Module
 from bridge.migrate.project import Project
 from bridge.migrate.streaming import Content, content_of
+from bridge.migrate.text import CannotRead
 
 __all__ = ["STREAM_GRACE_S", "EventStream", "event_streams", "streams_holding_threads"]
 
@@ -52,7 +53,7 @@ _STREAMING = (
     *("django.http.StreamingHttpResponse", "django.http.response.StreamingHttpResponse"),
 )
 _STREAMING_TEXTS = ("stream_with_context", "StreamingHttpResponse", "flask_sse")
-_LOOPS = ("while True", "while 1", ".listen(", "count(", "cycle(")
+_LOOPS = ("while True", "while 1", ".listen(", "itertools")
 
 
 @dataclass(frozen=True)
@@ -113,12 +114,19 @@ def streams_holding_threads(project: Project) -> list[EventStream]:
 def _modules(project: Project) -> Iterator[Module]:
     """The modules that may make one: only these are parsed."""
     texts = (_EVENTS, *_STREAMING_TEXTS, *(name.rpartition(".")[2] for name in _constants(project)))
-    for module in project.containing(*texts, "Response("):
-        if not is_test(module) and (
-            any(each in module.text for each in texts)
-            or any(each in module.text for each in _LOOPS)
-        ):
-            yield module
+    for module in project.modules:
+        try:
+            if not is_test(module) and _may_stream(module.text, texts):
+                _ = module.tree
+                yield module
+        except CannotRead:
+            continue  # the report names it: see Module.failure
+
+
+def _may_stream(text: str, texts: Sequence[str]) -> bool:
+    if any(each in text for each in texts):
+        return True
+    return "Response(" in text and any(each in text for each in _LOOPS)
 
 
 def _streams_in(module: Module, project: Project) -> Iterator[EventStream]:
