@@ -37,6 +37,7 @@ _KINDS = {
 _THREAD_CALLS = ("_thread.start_new_thread",)
 _SIGNAL_CALLS = ("signal.signal",)
 _FACTORY_NAMES = ("create_app", "make_app", "build_app", "app_factory", "get_app")
+_APP_NAMES = ("app", "application")
 _ALWAYS_IMPORTED = frozenset(
     {"apps", "models", "settings", "urls", "wsgi", "asgi", "app", "main", "application", "__init__"}
 )
@@ -178,10 +179,9 @@ def _is_imported(module: Module, project: Project) -> bool:
     targets = (command.target or "" for command in project.deploy.commands)
     if any(target.partition(":")[0] == module.name for target in targets):
         return True
-    pattern = re.compile(
-        rf"^[ \t]*(?:import|from)\b[^\n#]*\b{re.escape(name)}\b|[\"'][\w.]*\b{re.escape(name)}\b",
-        re.MULTILINE,
-    )
+    statement = rf"^[ \t]*(?:import|from)\b[^\n#]*\b{re.escape(name)}\b"
+    call = rf"import_module\([\"'][\w.]*\b{re.escape(name)}\b"
+    pattern = re.compile(f"{statement}|{call}", re.MULTILINE)
     others = (each for each in project.containing(name) if each is not module)
     return any(
         _is_served(each) and not is_test(each) and pattern.search(each.text) for each in others
@@ -189,9 +189,12 @@ def _is_imported(module: Module, project: Project) -> bool:
 
 
 def _is_factory(module: Module, function: cst.FunctionDef) -> bool:
-    """Whether it makes an app: by its name, or because it calls ``Flask(...)``."""
+    """Whether it makes an app: by its name, because it calls ``Flask(...)``, or returns ``app``."""
     if function.name.value in _FACTORY_NAMES:
         return True
+    for each in module.inside(function, cst.Return):
+        if isinstance(each.value, cst.Name) and each.value.value in _APP_NAMES:
+            return True
     calls = module.inside(function, cst.Call)
     return any(module.qualified(each) in ("flask.Flask", "flask.app.Flask") for each in calls)
 

@@ -80,6 +80,21 @@ def test_what_ready_starts_is_found(body: str) -> None:
     assert "Shop.ready() runs" in found[0].message
 
 
+def test_a_function_that_returns_the_app_is_a_factory() -> None:
+    text = f"{FLASK['shop.py']}\n\ndef setup(config):\n    {lines('thread')}\n    return app\n"
+
+    [found] = found_in({"shop.py": HEAD + text})
+
+    assert "setup() runs" in found.message
+
+
+def test_a_module_that_another_process_runs_is_ignored() -> None:
+    run = "import subprocess\n\nsubprocess.Popen(['python', '-m', 'jobs.poll'])\n"
+    files = {"jobs/poll.py": f"{HEAD}{lines('thread')}\n", "shop.py": run + FLASK["shop.py"]}
+
+    assert found_in(files) == []
+
+
 def test_a_function_that_is_called_at_import_is_found() -> None:
     jobs = f"{HEAD}def begin():\n    {lines('thread')}\n"
     files = {"jobs.py": jobs, "shop.py": f"import jobs\n\njobs.begin()\n{FLASK['shop.py']}"}

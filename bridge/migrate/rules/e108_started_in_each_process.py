@@ -64,14 +64,13 @@ class StartedInEachProcess(Rule):
             return
         for started in started_in_each_process(project):
             message = _message(started, processes, _is_preloaded(project))
-            help = (
-                _JOBS
-                if not started.signal
-                else _SHUTDOWN
-                if started.signal in _ENDING
-                else _SIGNALS
-            )
-            yield self.at(started.module, started.call, message, help)
+            yield self.at(started.module, started.call, message, _help(started))
+
+
+def _help(started: Started) -> str:
+    if not started.signal:
+        return _JOBS
+    return _SHUTDOWN if started.signal in _ENDING else _SIGNALS
 
 
 def _processes(project: Project) -> int | None:
