@@ -89,6 +89,14 @@ _SHARED = (
         "the URL of a wheel or of a repository. Default: wsgi-asgi-bridge.",
     ),
     option(
+        "--accept",
+        metavar="OPTION",
+        multiple=True,
+        section=_CHECKS,
+        help="Let fixes drop this option of the old server, although something stops working "
+        "without it, such as attach-daemon. May be repeated.",
+    ),
+    option(
         "--verbose",
         is_flag=True,
         default=None,
@@ -210,9 +218,13 @@ def explain_command(rule: str | None) -> None:
         raise Exit(commands.explain(rule))
 
 
-def _given(no_introspect: bool, **options: Any) -> dict[str, Any]:
+def _given(no_introspect: bool, accept: tuple[str, ...], **options: Any) -> dict[str, Any]:
     """Fields of :class:`bridge.migrate.configuration.Options`; None if not given."""
-    return {**options, "introspect": False if no_introspect else None}
+    return {
+        **options,
+        "introspect": False if no_introspect else None,
+        "accept": accept or None,
+    }
 
 
 @contextmanager

@@ -114,6 +114,8 @@ def fix(
         write_texts(changes.after)
     if problem:
         _log(problem)
+    if unsafe_fixes:
+        _log_kept_commands(session.project, changes)
     _log(_outcome(changes, write))
     if write:
         _log_new_files(changes)
@@ -155,6 +157,13 @@ def _log_new_files(changes: fixer.Changes) -> None:
     new = [os.path.relpath(path) for path in changes.after if changes.before[path] is None]
     if new:
         _log(f"New files, to be removed separately when reverting: rm {shlex.join(new)}")
+
+
+def _log_kept_commands(project: Project, changes: fixer.Changes) -> None:
+    """The start commands that no fix replaces, and why."""
+    for finding in changes.remaining.findings:
+        if finding.code == "X501" and finding.fix is None:
+            _log(f"{project.shown(finding.path)}:{finding.line} is unchanged: {finding.help}")
 
 
 def _outcome(changes: fixer.Changes, written: bool) -> str:

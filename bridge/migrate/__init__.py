@@ -6,11 +6,14 @@ Input: the folder of a Django or Flask project. Output: findings, a plan, edits.
     findings    Finding, Fix, Edit, Severity, Source, Target: plain values
     text        decodes a file                    literals    evaluates expressions
     imports     the names that imports bind       module      one Python file: nodes, names, edits
-    deploy/     start commands and configuration: Procfile, Dockerfile, compose, systemd, ...
+    deploy/     reads deploy files, one reader for each kind; tables/ has the options of servers
     facts       the result of introspection       settings    Django settings, written and resolved
     project     all of these, read on first use   introspect  runs a script inside the project
     rule        the base class, and all rules     rules/      one module per rule
     runner      runs the rules over all files     fixer       applies fixes until none is left
+    inventory   the old deployment, by group      destination what becomes of an option
+    translation options of the new server         serving     its command line
+    replacement the command that replaces one     capacity    processes and threads
     advice      whether to move, and where        writing     writes files, all or none
     repository  what git could not restore        display     names and texts, within their line
     session     one run, from options to report   plan        what to move to

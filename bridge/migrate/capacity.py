@@ -7,24 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from math import ceil
 from typing import Any
 
-from bridge.migrate.deploy.records import StartCommand
-from bridge.migrate.deploy.server import Server, server_of_command, server_of_config
+from bridge.migrate.deploy.environment import variables_for
+from bridge.migrate.deploy.server import Server
 from bridge.migrate.event_streams import streams_holding_threads
 from bridge.migrate.findings import Target
 from bridge.migrate.project import Project
 from bridge.migrate.serving import is_green
+from bridge.migrate.wsgi_servers import served_server
 
 __all__ = [
     "Capacity",
     "Database",
     "capacity_after",
     "capacity_now",
-    "current_server",
+    "capacity_of",
     "databases",
-    "threads_for_streams",
+    "planned_threads",
 ]
 
 _MIN_THREADS = 4
@@ -53,6 +53,16 @@ class Capacity:
     def requests(self) -> int | None:
         """The number of sync requests served at once; None if it is not known."""
         return _product(self.processes, self.threads)
+
+
+@dataclass(frozen=True)
+class _Numbers:
+    """The options of a server for its processes and threads, and their defaults."""
+
+    processes: str
+    threads: str
+    alone: str
+    threaded: str
 
 
 def _product(one: int | None, other: int | None) -> int | None:
@@ -107,40 +117,59 @@ def _equals(number: int | None) -> str:
     return "" if number is None else f" = {number}"
 
 
-def current_server(project: Project) -> tuple[StartCommand | None, Server | None]:
-    """The command that starts the project's WSGI server now, and that server's options."""
-    for command in project.deploy.starting("gunicorn", "uwsgi"):
-        return command, server_of_command(command, project.deploy, project.base)
-    for config in project.deploy.configs:
-        return None, server_of_config(config, project.deploy)
-    return next(iter(project.deploy.starting("waitress-serve")), None), None
+_NUMBERS = {
+    "gunicorn": _Numbers("workers", "threads", "1", "1"),
+    "uwsgi": _Numbers("processes", "threads", "1", "1"),
+    "waitress-serve": _Numbers("", "threads", "1", "4"),
+    "mod_wsgi": _Numbers("WSGIDaemonProcess+processes", "WSGIDaemonProcess+threads", "1", "15"),
+    "mod_wsgi-express": _Numbers("processes", "threads", "1", "5"),
+    "passenger": _Numbers("max_pool_size", "thread_count", "6", "1"),
+}
 
 
 def capacity_now(project: Project) -> Capacity | None:
     """The capacity that the deploy files configure; None if there are none."""
-    command, server = current_server(project)
-    if server is None:
-        if command is None:
-            return None
-        number = command.number("--threads") or 4
-        return Capacity(1, number, f"waitress: 1 process x {number} threads")
-    processes = _number(server, "workers" if server.program == "gunicorn" else "processes")
+    server = served_server(project)
+    return None if server is None else capacity_of(project, server)
+
+
+def capacity_of(project: Project, server: Server) -> Capacity:
+    """The capacity that one server configures."""
+    names = _NUMBERS[server.program]
+    processes = _number(server, names.processes, _default_workers(project, server, names))
     green = is_green(server)
-    threads = _green_threads(server) if green else _number(server, "threads")
+    threads = _green_threads(server) if green else _number(server, names.threads, names.threaded)
     each = _threads(threads, "green threads" if green else "threads")
     return Capacity(processes, threads, f"{server.program}: {_times(processes, each)}", green)
 
 
-def _number(server: Server, name: str, default: str = "1") -> int | None:
-    """The value of an option; None if it is computed or a variable."""
-    value = server.value(name, default)
+def _default_workers(project: Project, server: Server, names: _Numbers) -> Any:
+    """Without an option, gunicorn reads ``WEB_CONCURRENCY``."""
+    command = server.command
+    if server.program != "gunicorn" or command is None:
+        return names.alone
+    variables = variables_for(project.deploy.parts, command)
+    return variables.get("WEB_CONCURRENCY") or names.alone
+
+
+def _number(server: Server, name: str, default: Any) -> int | None:
+    """The value of an option by default; None if it is computed, or not set anywhere."""
+    value = server.default(name, default)
     return max(1, int(value)) if isinstance(value, str) and value.isdigit() else None
 
 
 def _green_threads(server: Server) -> int | None:
     if server.program == "uwsgi":
-        return _number(server, "gevent")
+        return _number(server, "gevent", "1")
     return _number(server, "worker_connections", _GREEN_THREADS)
+
+
+def planned_threads(project: Project) -> int | None:
+    """The threads of ``get_asgi_application(threads=...)``; None if no deploy file has a number."""
+    now = capacity_now(project)
+    if project.target is not Target.BRIDGE or now is None:
+        return None
+    return capacity_after(project, now).threads
 
 
 def capacity_after(project: Project, now: Capacity | None) -> Capacity:
@@ -153,14 +182,6 @@ def capacity_after(project: Project, now: Capacity | None) -> Capacity:
     each = "1 event stream" if streams == 1 else f"{streams} event streams"
     why = f"{each}: a thread for each open client, besides those for pages; count the clients"
     return replace(found, threads=threads, why=f"{why} ({found.why})")
-
-
-def threads_for_streams(project: Project, server: Server) -> int | None:
-    """The threads that a start command has to set; None if no stream holds any."""
-    if not streams_holding_threads(project):
-        return None
-    now = None if is_green(server) else _number(server, "threads")
-    return max(now or 0, _DEFAULT_THREADS)
 
 
 def _at_least(now: Capacity | None) -> Capacity:
@@ -178,18 +199,12 @@ def _at_least(now: Capacity | None) -> Capacity:
             f"{_DEFAULT_THREADS} is bridge's default; the number of green threads does not carry "
             f"over ({now.why})",
         )
-    if now.threads != 1 or now.processes is None or now.processes < 3:
-        threads = _MIN_THREADS if now.threads == 1 else now.threads
-        is_as_now = threads == now.threads
-        why = f"as now ({now.why})" if is_as_now else f"at least {threads} (now {now.why})"
-        return Capacity(now.processes, threads, why)
-    processes = (now.processes - 1) // 2  # the inverse of gunicorn's rule, 2 x CPU + 1
-    threads = max(_MIN_THREADS, ceil(now.processes / processes))
+    if now.threads != 1:
+        return Capacity(now.processes, now.threads, f"as now ({now.why})")
     return Capacity(
-        processes,
-        threads,
-        f"{now.processes} workers of one thread are 2 x {processes} CPUs + 1 by gunicorn's rule: "
-        "one process per CPU, and threads in place of the other workers",
+        now.processes,
+        _MIN_THREADS,
+        f"at least {_MIN_THREADS} (now {now.why})",
     )
 
 

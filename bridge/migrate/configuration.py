@@ -14,6 +14,7 @@ Input: a folder, and the options of the command line. Output: valid :class:`Opti
     exclude = ["docs/*", "*/testdata"]
     fail-level = "error"            # critical, error, warning, info or never
     baseline = "bridge-baseline.json"
+    accept = ["attach-daemon"]      # may be dropped, although something stops working
     requirement = "wsgi-asgi-bridge @ git+https://..."
     verbose = false                 # also show findings that change nothing
 """
@@ -49,6 +50,7 @@ class Options:
     :ivar exclude: patterns of files to skip, relative to the project's folder.
     :ivar fail_level: the lowest severity that fails the command.
     :ivar baseline: a file of findings to ignore.
+    :ivar accept: the options of the old server that the new one may go without.
     :ivar requirement: how `bridge` is listed as a requirement; None for its name alone.
     :ivar verbose: whether findings that change nothing for the project are reported, too.
     """
@@ -64,6 +66,7 @@ class Options:
     fail_level: str = "error"
     baseline: Path | None = None
     requirement: str | None = None
+    accept: tuple[str, ...] = ()
     verbose: bool = False
 
     def fails(self, severity: Severity) -> bool:
@@ -85,6 +88,8 @@ def read_options(folder: Path, given: Mapping[str, Any]) -> Options:
     for key in ("select", "ignore"):
         if isinstance(changes.get(key), str):
             changes[key] = _codes(changes[key])
+    if "accept" in changes:
+        changes["accept"] = tuple(each.lstrip("-") for each in changes["accept"])
     options = replace(options, **changes)
     _check(options)
     return options
@@ -127,6 +132,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "select": (list,),
     "ignore": (list,),
     "exclude": (list,),
+    "accept": (list,),
 }
 
 

@@ -96,9 +96,26 @@ def event_streams(project: Project) -> list[EventStream]:
     found: dict[int, EventStream] = {}
     for module in _modules(project):
         for each in _streams_in(module, project):
-            found.setdefault(id(each.node), each)
+            if not _is_unrouted(project, each):
+                found.setdefault(id(each.node), each)
     outer = [each for each in found.values() if not _is_inside(each, found)]
     return sorted(outer, key=lambda each: (each.module.path, each.module.position(each.node)))
+
+
+def _is_unrouted(project: Project, stream: EventStream) -> bool:
+    """Whether it is a view that only URLconfs name, and that no URL leads to.
+
+    As with ``if settings.DEBUG: urlpatterns += ...``, in the settings that were introspected.
+    """
+    routed = project.facts.views if project.facts is not None else ()
+    name = stream.view.partition(".")[0]
+    if not routed or not name or stream.framework != "django":
+        return False
+    path = str(stream.module.path)
+    if any(view.file == path or view.name.endswith(f".{name}") for view in routed):
+        return False
+    users = [each for each in project.containing(name) if each is not stream.module]
+    return bool(users) and all(each.path.name == "urls.py" for each in users)
 
 
 def _is_inside(stream: EventStream, others: Container[int]) -> bool:

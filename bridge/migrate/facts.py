@@ -77,6 +77,7 @@ class Facts:
     :ivar django: the version of its Django.
     :ivar settings: the settings that rules need, as far as JSON can represent them.
     :ivar packages: the versions of the installed packages that rules need, by name.
+    :ivar targets: why an app of the deploy files cannot be imported, by its name; empty if it can.
     """
 
     python: str = ""
@@ -85,6 +86,7 @@ class Facts:
     middleware: tuple[MiddlewareFact, ...] = ()
     views: tuple[ViewFact, ...] = ()
     packages: dict[str, str] = field(default_factory=dict)
+    targets: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Facts:
@@ -92,7 +94,8 @@ class Facts:
         middleware = tuple(MiddlewareFact(**_tuples(each)) for each in data["middleware"])
         views = tuple(ViewFact(**_tuples(each)) for each in data["views"])
         plain = {key: data[key] for key in ("python", "django", "settings", "packages")}
-        return cls(middleware=middleware, views=views, **plain)
+        targets = data.get("targets", {})
+        return cls(middleware=middleware, views=views, targets=targets, **plain)
 
 
 def _tuples(data: dict[str, Any]) -> dict[str, Any]:

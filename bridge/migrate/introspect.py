@@ -14,11 +14,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -58,12 +60,19 @@ def interpreter_of(project: Project, python: Path | None = None) -> Path:
 
 
 def introspect(
-    project: Project, python: Path | None = None, timeout_s: float = DEFAULT_TIMEOUT_S
+    project: Project,
+    python: Path | None = None,
+    timeout_s: float = DEFAULT_TIMEOUT_S,
+    targets: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
 ) -> Facts:
     """Introspect a project.
 
     :param python: its interpreter; see :func:`interpreter_of` for the default.
     :param timeout_s: in seconds.
+    :param targets: the apps to import, as ``mysite.wsgi:application``.
+    :param environment: the variables of the deployment, over those of this process; those that
+        choose the interpreter and its modules are left out.
     :raises IntrospectionFailed: the interpreter could not start, the project failed, or it timed
         out.
     """
@@ -71,7 +80,8 @@ def introspect(
     with tempfile.TemporaryDirectory(prefix="bridge-migrate-") as folder:
         out, errors = Path(folder, "facts.json"), Path(folder, "stderr")
         with errors.open("wb") as file, _SCRIPT.open("rb") as script:
-            process = _start(project, python, out, stdin=script, stderr=file)
+            argv = [str(python), "-", str(out), *targets]
+            process = _start(project, argv, _safe(environment or {}), script, file)
         try:
             _wait_for(process, out, timeout_s, project)
         finally:
@@ -83,8 +93,24 @@ def introspect(
             raise IntrospectionFailed(_failure(project, python, text)) from None
 
 
+_CHOOSES_PYTHON = re.compile(r"PATH|HOME|SHELL|PWD|USER|TMPDIR|VIRTUAL_ENV|(PYTHON|LD_|DYLD_).*")
+
+
+def _safe(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables without those of the machine: the paths of a container are not here."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if not _CHOOSES_PYTHON.fullmatch(name) and "\0" not in value
+    }
+
+
 def _start(
-    project: Project, python: Path, out: Path, *, stdin: IO[bytes], stderr: IO[bytes]
+    project: Project,
+    argv: list[str],
+    environment: Mapping[str, str],
+    stdin: IO[bytes],
+    stderr: IO[bytes],
 ) -> subprocess.Popen[bytes]:
     """Start the script. Its stderr is a file: the end of a pipe would wait for its children."""
     variables = {
@@ -94,17 +120,17 @@ def _start(
     }
     try:
         return subprocess.Popen(
-            [str(python), "-", str(out)],
+            argv,
             stdin=stdin,
             stdout=subprocess.DEVNULL,
             stderr=stderr,
             cwd=project.base,
-            env={**os.environ, **variables},
+            env={**os.environ, **environment, **variables},
             start_new_session=True,
         )
     except OSError as error:
         raise IntrospectionFailed(
-            f"{python} cannot be run: {error.strerror}. Pass the project's interpreter with "
+            f"{argv[0]} cannot be run: {error.strerror}. Pass the project's interpreter with "
             f"--python. {_HINT}"
         ) from None
 

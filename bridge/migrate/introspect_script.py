@@ -34,17 +34,31 @@ PACKAGES = (
 )
 HOOKS = "process_request process_view process_template_response process_exception process_response"
 SETS_USER = re.compile(r"\breq(?:uest)?\.user\s*=(?!=)")
+PYTHON = ".".join(str(part) for part in sys.version_info[:3])
+EMPTY: dict[str, Any] = {
+    "python": PYTHON,
+    "django": "",
+    "settings": {},
+    "middleware": [],
+    "views": [],
+    "packages": {},
+}
 SECRET = ("PASSWORD", "USER", "SECRET", "KEY", "TOKEN", "PASSFILE", "SERVICE")
 
 
-def main(out: str) -> None:
+def main(out: str, targets: list[str]) -> None:
+    facts = django_facts() if os.environ.get("DJANGO_SETTINGS_MODULE") else EMPTY
+    part = f"{out}.part"
+    with open(part, "w", encoding="utf-8") as file:
+        json.dump({**facts, "targets": resolve(targets)}, file)
+    os.replace(part, out)  # whoever waits for the file finds all of it
+
+
+def django_facts() -> dict[str, Any]:
     import django
 
     django.setup()
-    part = f"{out}.part"
-    with open(part, "w", encoding="utf-8") as file:
-        json.dump(collect_facts(), file)
-    os.replace(part, out)  # whoever waits for the file finds all of it
+    return collect_facts()
 
 
 def collect_facts() -> dict[str, Any]:
@@ -53,7 +67,7 @@ def collect_facts() -> dict[str, Any]:
     from django.conf import settings
 
     return {
-        "python": ".".join(str(part) for part in sys.version_info[:3]),
+        "python": PYTHON,
         "django": django.get_version(),
         "settings": collect_settings(settings),
         "middleware": [probe_middleware(path) for path in settings.MIDDLEWARE],
@@ -271,6 +285,32 @@ def place(subject: Any) -> tuple[str, int]:
         return "", 0
 
 
+# -- targets ---------------------------------------------------------------------------------------
+
+
+def resolve(targets: list[str]) -> dict[str, str]:
+    """Why there is no app of this name, as ``mysite.wsgi:application``; empty if there is one."""
+    return {target: failure_of(target) for target in targets}
+
+
+def failure_of(target: str) -> str:
+    from importlib import import_module
+
+    name, _, attribute = target.partition(":")
+    try:
+        found: Any = import_module(name)
+        for each in attribute.partition("(")[0].split("."):
+            found = getattr(found, each)
+    except ImportError as error:
+        is_own = error.name is not None and f"{name}.".startswith(f"{error.name}.")
+        return f"{type(error).__name__}: {error}" if is_own else ""
+    except AttributeError as error:
+        return f"AttributeError: {error}" if name in sys.modules else ""
+    except (Exception, SystemExit):
+        return ""  # there is one, and it needs what only the deployment has
+    return "" if callable(found) else f"{attribute} is a {type(found).__name__}, not an app"
+
+
 # -- packages --------------------------------------------------------------------------------------
 
 
@@ -287,4 +327,4 @@ def packages() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], sys.argv[2:])

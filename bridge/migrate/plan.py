@@ -8,72 +8,28 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
 
 from bridge.migrate.capacity import (
     Capacity,
     Database,
     capacity_after,
     capacity_now,
-    current_server,
     databases,
-    threads_for_streams,
 )
-from bridge.migrate.deploy.server import Option, Server
+from bridge.migrate.deploy.tables.rows import Group
 from bridge.migrate.entry_points import wsgi_modules
 from bridge.migrate.event_streams import STREAM_GRACE_S, EventStream, event_streams
 from bridge.migrate.hops import hops
+from bridge.migrate.inventory import inventory_of
+from bridge.migrate.listing import listed
 from bridge.migrate.literals import UNKNOWN
 from bridge.migrate.middleware import middleware_of
-from bridge.migrate.serving import bridge_command
+from bridge.migrate.plan_values import UNKNOWN_APP, Plan
+from bridge.migrate.replacement import replacement_of
 from bridge.migrate.session import Session
-from bridge.migrate.wsgi_servers import serves_asgi, text_at
+from bridge.migrate.wsgi_servers import served_server, serves_asgi
 
-__all__ = ["UNKNOWN_APP", "Plan", "plan"]
-
-UNKNOWN_APP = "MODULE:APP"
-"""Placeholder in a command for an app that no deploy file names."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The recommendation. Its fields are the keys of the JSON output.
-
-    :ivar move: ``stay``, ``bridge`` or ``native``: the move that the plan describes.
-    :ivar advice: the recommended move; differs from ``move`` if the user chose another target.
-    :ivar target: the target of the findings in ``first``.
-    :ivar reason: of the advice.
-    :ivar places: the async code of the project.
-    :ivar streams: its event streams, and what each open client of one holds.
-    :ivar server: the command to start, with :data:`UNKNOWN_APP` if no deploy file names the app.
-    :ivar processes: None if the deploy files compute it, or read it from the environment.
-    :ivar threads: of each process; None in the same cases.
-    :ivar threads_where: where to set the number of threads, if not in the command.
-    :ivar hops: the thread hops of a request to a sync view, on each target.
-    :ivar connections: for each database the maximum now and after the move, as text.
-    :ivar first: the number of findings to fix first, by severity.
-    :ivar rollback: the command that serves the project as before.
-    """
-
-    project: str
-    move: str
-    advice: str
-    target: str
-    reason: str
-    places: tuple[str, ...]
-    streams: tuple[str, ...]
-    server: str
-    server_before: str
-    processes: int | None
-    threads: int | None
-    threads_why: str
-    threads_where: str
-    hops: dict[str, int]
-    connections: tuple[str, ...]
-    first: dict[str, int]
-    commands: tuple[str, ...]
-    rollback: str
+__all__ = ["plan"]
 
 
 def plan(session: Session) -> Plan:
@@ -82,7 +38,8 @@ def plan(session: Session) -> Plan:
     move = _move(session)
     now = capacity_now(project)
     after = now if move == "stay" and now is not None else capacity_after(project, now)
-    before = _current_command(session)
+    before, before_at = _current_command(session)
+    inventory = inventory_of(project)
     return Plan(
         project=_name(session),
         move=move,
@@ -105,7 +62,36 @@ def plan(session: Session) -> Plan:
         },
         commands=_commands(session),
         rollback=before,
+        rollback_at=before_at,
+        settings=_settings(session),
+        debug=_debug(session),
+        refused=_refused(session),
+        counts={group.value: len(inventory.in_group(group)) for group in Group},
+        inventory=tuple(listed(project, item) for item in inventory.items),
     )
+
+
+def _settings(session: Session) -> tuple[str, ...]:
+    """The settings module, and the places that name it; empty without Django."""
+    project = session.project
+    if project.settings_module is None:
+        return ()
+    if session.options.settings:
+        return project.settings_module, "--settings"
+    places = [f"{project.shown(each.path)}:{each.line}" for each in project.settings_places]
+    return project.settings_module, *(places or ["the default of the project's own modules"])
+
+
+def _debug(session: Session) -> bool | None:
+    value = session.project.settings.value("DEBUG") if session.project.is_django else None
+    return value if isinstance(value, bool) else None
+
+
+def _refused(session: Session) -> tuple[str, ...]:
+    server = served_server(session.project)
+    new = None if server is None else replacement_of(session.project, server)
+    is_move = _move(session) != "stay"
+    return new.line.blocked if new is not None and is_move else ()
 
 
 def _move(session: Session) -> str:
@@ -120,7 +106,7 @@ def _stream(stream: EventStream) -> str:
 
 def _name(session: Session) -> str:
     facts = session.project.facts
-    versions = f" (Django {facts.django}, Python {facts.python})" if facts else ""
+    versions = f" (Django {facts.django}, Python {facts.python})" if facts and facts.django else ""
     return f"{session.project.root.name}{versions}"
 
 
@@ -134,53 +120,40 @@ def _hops(session: Session) -> dict[str, int]:
 # -- servers ---------------------------------------------------------------------------------------
 
 
-def _current_command(session: Session) -> str:
-    """The start command of the deploy files, else the usual one."""
-    command, _ = current_server(session.project)
+def _current_command(session: Session) -> tuple[str, str]:
+    """The start command that was found, and its place; without one, empty texts."""
+    project, server = session.project, served_server(session.project)
+    if server is None:
+        return "", ""
+    command = server.command
     if command is not None:
-        return " ".join(command.argv)
-    wsgi = next(iter(wsgi_modules(session.project)), None)
-    return f"gunicorn {wsgi.name}:application" if wsgi else "the command that starts it now"
+        return " ".join(command.argv), f"{project.shown(command.path)}:{command.line}"
+    path = project.shown(server.config) if server.config else ""
+    return _STARTS[server.program].format(path=path), path
+
+
+_STARTS = {
+    "uwsgi": "uwsgi {path}",
+    "gunicorn": "gunicorn --config {path}",
+    "mod_wsgi": "apachectl start",
+    "passenger": "passenger start",
+}
+"""How a server is started with a configuration file that no command names."""
 
 
 def _server(session: Session, after: Capacity) -> str:
+    project, server = session.project, served_server(session.project)
     if _move(session) == "stay":
-        return _current_command(session)
-    if session.project.is_django:
+        return _current_command(session)[0]
+    if server is not None and not project.is_django and serves_asgi(project, server):
+        return f"uvicorn {server.app}"
+    new = None if server is None else replacement_of(project, server)
+    if new is not None:
+        return " ".join(word if "$" in word else shlex.quote(word) for word in new.line.argv)
+    if project.is_django:
         workers = f" --workers {after.processes}" if (after.processes or 1) > 1 else ""
-        return f"uvicorn {_asgi_target(session)}{workers}{_address(session)}{_grace(session)}"
-    return _server_of_app(session, after)
-
-
-def _server_of_app(session: Session, after: Capacity) -> str:
-    """``bridge run`` for a WSGI app of any framework; uvicorn for an ASGI app."""
-    command, server = current_server(session.project)
-    app = (server.app if server else None) or (command.target if command else None) or UNKNOWN_APP
-    if server is not None and serves_asgi(session.project, server):
-        return f"uvicorn {app}{_address(session)}"
-    if server is None:
-        return f"bridge run {shlex.quote(app)} --server uvicorn --threads {after.threads}"
-    path = server.command.path if server.command else session.project.root
-    line = bridge_command(
-        _as_planned(server, after, path),
-        app,
-        text_at(session.project, path),
-        threads=threads_for_streams(session.project, server),
-        grace_s=STREAM_GRACE_S if event_streams(session.project) else None,
-    )
-    return " ".join(word if "$" in word else shlex.quote(word) for word in line.argv)
-
-
-def _as_planned(server: Server, after: Capacity, path: Path) -> Server:
-    """The same server with the planned numbers; without processes if it sets none."""
-    processes = "workers" if server.program == "gunicorn" else "processes"
-    planned = {processes: after.processes, "threads": after.threads}
-    options = {
-        name: Option(name, name, str(number), path, 0)
-        for name, number in planned.items()
-        if number is not None and (name in server.options or name == "threads")
-    }
-    return replace(server, options={**server.options, **options})
+        return f"uvicorn {_asgi_target(session)}{workers}{_grace(session)}"
+    return f"bridge run {UNKNOWN_APP} --server uvicorn --threads {after.threads}"
 
 
 def _threads_where(session: Session, after: Capacity) -> str:
@@ -196,21 +169,13 @@ def _asgi_target(session: Session) -> str:
     wsgi = next(iter(wsgi_modules(project)), None)
     if found:
         return f"{found[0].name}:application"
-    name = wsgi.name.rpartition(".")[0] if wsgi else (project.settings_module or "").split(".")[0]
-    return f"{name}.asgi:application"
+    package = wsgi.name.rpartition(".")[0] if wsgi else _package_of(project.settings_module or "")
+    return f"{package}.asgi:application" if package else "asgi:application"
 
 
-def _address(session: Session) -> str:
-    """The options for the address that the project listens on now."""
-    command, server = current_server(session.project)
-    bound = server.value("bind") if server else None
-    address = bound[-1] if isinstance(bound, list) and bound else None
-    if command is None or not isinstance(address, str):
-        return ""
-    if address.startswith("unix:"):
-        return f" --uds {address.removeprefix('unix:')}"
-    host, _, port = address.rpartition(":")
-    return f" --host {host or '127.0.0.1'} --port {port}"
+def _package_of(settings_module: str) -> str:
+    """The package of the settings, where ``asgi.py`` is made; empty if they are beside it."""
+    return settings_module.partition(".")[0] if "." in settings_module else ""
 
 
 def _grace(session: Session) -> str:

@@ -18,6 +18,7 @@ import libcst as cst
 from bridge.errors import MigrationError
 from bridge.migrate.deploy.read import read_deploy
 from bridge.migrate.deploy.records import Deploy
+from bridge.migrate.deploy.settings_places import SettingsPlace, settings_places
 from bridge.migrate.display import quoted_name
 from bridge.migrate.facts import Facts
 from bridge.migrate.findings import Target
@@ -41,6 +42,7 @@ class Project:
     :ivar target: where it moves to.
     :ivar facts: the result of introspection; None without it.
     :ivar requirement: how `bridge` is listed as a requirement; None for its name alone.
+    :ivar accepted: the options of the old deployment that may be dropped, as written.
     """
 
     def __init__(
@@ -53,8 +55,10 @@ class Project:
         facts: Facts | None = None,
         texts: Mapping[Path, Text] | None = None,
         requirement: str | None = None,
+        accepted: frozenset[str] = frozenset(),
     ) -> None:
         self.root = root
+        self.accepted = accepted
         self.requirement = requirement
         self.target = target
         self.facts = facts
@@ -68,7 +72,7 @@ class Project:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled without file contents and trees: the other process reads and parses itself."""
         arguments = (self.root, self.files, self.target, self._settings_option, self.facts)
-        return _rebuilt, (*arguments, self._texts, self.requirement)
+        return _rebuilt, (*arguments, self._texts, self.requirement, self.accepted)
 
     def with_texts(self, texts: Mapping[Path, Text]) -> Project:
         """The same project, as if these files had been written."""
@@ -87,6 +91,7 @@ class Project:
             facts=facts,
             texts=texts,
             requirement=self.requirement,
+            accepted=self.accepted,
         )
 
     def _name(self, path: Path) -> str:
@@ -215,12 +220,33 @@ class Project:
         """Whether it is a Django project: it has a settings module."""
         return self.settings_module is not None
 
+    @property
+    def import_failures(self) -> Mapping[str, str]:
+        """Why an app cannot be imported, by its name; empty without introspection."""
+        return self.facts.targets if self.facts is not None else {}
+
+    @functools.cached_property
+    def settings_places(self) -> tuple[SettingsPlace, ...]:
+        """Where the deployment names the settings module, apart from files for development."""
+        return tuple(settings_places(self.deploy, self.root))
+
     @functools.cached_property
     def settings_module(self) -> str | None:
-        """The settings module: from the options, else the default in ``manage.py`` or others."""
+        """The settings module.
+
+        From the options, else that of the deployment, else the default in the served ``wsgi.py``,
+        ``manage.py`` or others.
+        """
         if self._settings_option:
             return self._settings_option
-        ordered = sorted(self.containing(_VARIABLE), key=lambda m: (m is not self.manage, m.name))
+        if self.settings_places:
+            return self.settings_places[0].module
+        served = {each.target.partition(":")[0] for each in self.deploy.commands if each.target}
+
+        def order(module: Module) -> tuple[bool, bool, str]:
+            return module.name not in served, module is not self.manage, module.name
+
+        ordered = sorted(self.containing(_VARIABLE), key=order)
         found = (default_settings(module) for module in ordered)
         return next((name for name in found if name), None)
 
@@ -238,7 +264,7 @@ class Project:
     @functools.cached_property
     def deploy(self) -> Deploy:
         """The start commands, and the configuration of servers and proxies."""
-        return read_deploy(self.files, self._texts)
+        return read_deploy(self.files, self._texts, self.root)
 
 
 def _rebuilt(
@@ -249,6 +275,7 @@ def _rebuilt(
     facts: Facts | None,
     texts: Mapping[Path, Text],
     requirement: str | None,
+    accepted: frozenset[str],
 ) -> Project:
     return Project(
         root,
@@ -258,6 +285,7 @@ def _rebuilt(
         facts=facts,
         texts=texts,
         requirement=requirement,
+        accepted=accepted,
     )
 
 
@@ -301,6 +329,7 @@ def open_project(
     exclude: Sequence[str] = (),
     facts: Facts | None = None,
     requirement: str | None = None,
+    accepted: frozenset[str] = frozenset(),
 ) -> Project:
     """The project in a folder.
 
@@ -308,6 +337,7 @@ def open_project(
     :param exclude: patterns of paths to skip, relative to the folder, as ``docs/*`` or
         ``*/testdata``; a folder is skipped with all its contents.
     :param requirement: see :class:`Project`.
+    :param accepted: see :class:`Project`.
     :raises MigrationError: there is no such folder, or it contains no Python file.
     """
     root = path.parent if path.name == "manage.py" and path.is_file() else path
@@ -325,6 +355,7 @@ def open_project(
         settings_module=settings_module,
         facts=facts,
         requirement=requirement,
+        accepted=accepted,
     )
 
 

@@ -11,15 +11,18 @@ from pathlib import Path
 
 from bridge.errors import MigrationError
 from bridge.migrate.advice import Advice, advise
+from bridge.migrate.agreement import check_settings
 from bridge.migrate.baseline import new_findings, read_baseline
 from bridge.migrate.configuration import Options
 from bridge.migrate.facts import Facts
 from bridge.migrate.findings import Finding, Severity, Target
 from bridge.migrate.introspect import IntrospectionFailed, introspect
+from bridge.migrate.inventory import check_accepted
 from bridge.migrate.project import Project, open_project
 from bridge.migrate.rule import Rule, select_rules
 from bridge.migrate.runner import Progress, Report, check
 from bridge.migrate.smoke_result import Smoke
+from bridge.migrate.wsgi_servers import served_apps, served_environment
 
 __all__ = ["Session", "run_check"]
 
@@ -82,14 +85,19 @@ def run_check(
 
     :param jobs: see :func:`bridge.migrate.runner.check`.
     :param facts: known facts; without them the project is introspected, if ``options`` allow it.
-    :raises MigrationError: there is no project at ``path``, or the baseline cannot be read.
+    :raises MigrationError: there is no project at ``path``, its places name different settings
+        modules, ``accept`` names no option of it, or the baseline cannot be read.
     """
     project = open_project(
         path,
         settings_module=options.settings,
         exclude=options.exclude,
         requirement=options.requirement,
+        accepted=frozenset(options.accept),
     )
+    if not options.settings and facts is None:
+        check_settings(project)
+    check_accepted(project)
     if options.settings and project.module(options.settings) is None and not options.introspect:
         raise MigrationError(f"no settings module {options.settings!r} in {path}")
     failure = ""
@@ -112,9 +120,28 @@ def _without_baseline(options: Options, project: Project, report: Report) -> Rep
 
 
 def _introspect(project: Project, options: Options) -> tuple[Facts | None, str]:
-    if not (options.introspect and project.is_django):
+    if not options.introspect:
         return None, ""
+    targets = served_apps(project)
+    if not project.is_django:
+        return _only_targets(project, options, targets), ""
+    arguments = (project, options.python, options.introspect_timeout_s, targets)
     try:
-        return introspect(project, options.python, options.introspect_timeout_s), ""
+        return introspect(*arguments, served_environment(project)), ""
+    except IntrospectionFailed:
+        pass  # the variables may name what only the deployment has, such as a folder for logs
+    try:
+        return introspect(*arguments), ""
     except IntrospectionFailed as error:
         return None, str(error)
+
+
+def _only_targets(project: Project, options: Options, targets: list[str]) -> Facts | None:
+    """Whether the apps of a project without Django can be imported; None if that is not known."""
+    if not targets:
+        return None
+    try:
+        facts = introspect(project, options.python, options.introspect_timeout_s, targets)
+    except IntrospectionFailed:
+        return None  # an app that serves when it is imported, say
+    return Facts(python=facts.python, targets=facts.targets)

@@ -7,16 +7,16 @@ This is all that a smoke test knows of the deployment.
 from __future__ import annotations
 
 import os
-import re
-import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bridge.errors import MigrationError
+from bridge.migrate.deploy.environment import environment_of, variables_for
+from bridge.migrate.deploy.expansion import expand
 from bridge.migrate.deploy.records import StartCommand
 from bridge.migrate.project import Project
-from bridge.migrate.wsgi_servers import all_servers, serves_asgi, text_at
+from bridge.migrate.wsgi_servers import all_servers, serves_asgi
 
 __all__ = ["HOST", "ServerCommand", "server_command"]
 
@@ -34,10 +34,6 @@ _ADDRESS = {
     "gunicorn": (("--bind", "-b"), ("--bind", "{host}:{port}")),
 }
 """The options that set a server's address, and those that set it to host and port."""
-_VARIABLE = re.compile(r"\$(?:\{(\w+)(?::?[-=]([^}]*))?\}|(\w+))")
-_ASSIGNMENT = re.compile(r"""(?:^|\s)([A-Za-z_]\w*)=("[^"]*"|'[^']*'|\S*)""")
-_DOCKER_ENV = re.compile(r"^ENV[ \t]+((?:.*\\\r?\n)*.*)$", re.MULTILINE | re.IGNORECASE)
-_SYSTEMD_ENV = re.compile(r"^Environment[ \t]*=[ \t]*(.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -65,7 +61,7 @@ class ServerCommand:
         """The command for one interpreter, on another address; variables are expanded."""
         options, address = _ADDRESS[self.program]
         variables = {**os.environ, **self.environment, "PORT": str(port)}
-        words = [_expanded(word, variables) for word in _without(self.arguments, options)]
+        words = [expand(word, variables) or "" for word in _without(self.arguments, options)]
         own = [each.format(host=HOST, port=port) for each in address]
         return [str(python), "-m", self.program, *words, *own]
 
@@ -98,46 +94,14 @@ def _commands(project: Project) -> Iterator[StartCommand]:
 
 
 def _environment(project: Project, command: StartCommand) -> dict[str, str]:
-    """What the file of a command sets: for all of it, and on the line before the command."""
-    text = text_at(project, command.path)
-    lines: list[str] = []
-    if command.kind == "dockerfile":
-        lines = [re.sub(r"\\\r?\n", " ", each) for each in _DOCKER_ENV.findall(text)]
-    elif command.kind == "systemd":
-        lines = _SYSTEMD_ENV.findall(text)
-    elif command.kind == "procfile":
-        lines = text_at(project, command.path.with_name(".env")).splitlines()
-    found: dict[str, str] = {}
-    for line in lines:
-        found.update(_assignments(line))
-    before = text[text.rfind("\n", 0, command.start) + 1 : command.start]
-    return {**found, **dict(_assigned(before))}
-
-
-def _assignments(line: str) -> Iterator[tuple[str, str]]:
-    """``A=1 "B=2"``, or ``A 1`` as in a Dockerfile."""
-    try:
-        words = shlex.split(line, comments=True)
-    except ValueError:
-        return
-    if words and "=" not in words[0] and len(words) > 1:
-        yield words[0], " ".join(words[1:])
-        return
-    for word in words:
-        name, equals, value = word.partition("=")
-        if equals:
-            yield name, value
-
-
-def _assigned(text: str) -> Iterator[tuple[str, str]]:
-    """The variables before a command: ``env A=1 B=2 uvicorn``."""
-    for name, value in _ASSIGNMENT.findall(text):
-        yield name, value.strip("\"'")
-
-
-def _expanded(word: str, variables: Mapping[str, str]) -> str:
-    """A word as a shell expands it; an unknown variable is empty."""
-    return _VARIABLE.sub(lambda found: variables.get(found[1] or found[3]) or found[2] or "", word)
+    """What the deploy files set for a command; for a Procfile also ``.env``, as its tools do."""
+    parts = project.deploy.parts
+    found = variables_for(parts, command)
+    if command.kind == "procfile":
+        loaded = [each for each in parts if each.path == command.path.with_name(".env")]
+        found = {**found, **environment_of(replace(each, source="") for each in loaded)}
+        found.update((each.name, each.default) for each in command.variables)
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _without(arguments: tuple[str, ...], options: tuple[str, ...]) -> Iterator[str]:

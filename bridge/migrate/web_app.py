@@ -25,10 +25,9 @@ __all__ = [
     "AsgiApp",
     "asgi_app_for",
     "bridge_requirement",
-    "is_asgi",
-    "module_of_app",
     "through_bridge",
     "uses_websockets",
+    "with_threads",
 ]
 
 _DJANGO = "django.core.asgi"
@@ -43,29 +42,28 @@ class AsgiApp:
     :ivar name: as ``mysite.asgi:application``.
     :ivar edits: the changes that the project's target needs in it.
     :ivar is_djangos_own: whether those include the move from Django's handler to `bridge`'s.
+    :ivar is_missing: whether it is still to be made, by the fix of E101.
     """
 
     name: str
     edits: tuple[Edit, ...]
     is_djangos_own: bool = False
+    is_missing: bool = False
 
 
-def module_of_app(project: Project, app: str) -> Module | None:
-    """The project's module that contains an app; None if the app is from another package."""
-    return project.module(app.partition(":")[0])
-
-
-def asgi_app_for(project: Project, app: str, threads: str | None = None) -> AsgiApp | None:
-    """The ASGI app to serve in place of Django's WSGI app; None if there is none yet.
+def asgi_app_for(project: Project, app: str, threads: int | None = None) -> AsgiApp | None:
+    """The ASGI app to serve in place of Django's WSGI app; None if its name is not known.
 
     :param threads: the current number per process; kept through `bridge`.
     """
     name = app.partition(":")[0]
     package, _, last = name.rpartition(".")
     other = f"{package}.asgi" if package else "asgi"
-    module = project.module(other) if "wsgi" in last or last == "asgi" else None
-    if module is None:
+    if "wsgi" not in last and last != "asgi":
         return None
+    module = project.module(other)
+    if module is None:
+        return AsgiApp(f"{other}:application", (), is_missing=True)
     try:
         attribute = served_name(module)
     except CannotRead:
@@ -76,7 +74,7 @@ def asgi_app_for(project: Project, app: str, threads: str | None = None) -> Asgi
     if project.target is not Target.BRIDGE:
         return AsgiApp(name, ())
     moved = through_bridge(module)
-    edits = (*moved, *bridge_requirement(project), *_with_threads(module, threads))
+    edits = (*moved, *bridge_requirement(project), *with_threads(module, threads))
     return AsgiApp(name, edits, is_djangos_own=bool(moved))
 
 
@@ -100,21 +98,12 @@ def bridge_requirement(project: Project) -> tuple[Edit, ...]:
     return next(filter(None, edits), ())
 
 
-def _with_threads(module: Module, threads: str | None) -> Iterator[Edit]:
+def with_threads(module: Module, threads: int | None) -> Iterator[Edit]:
     """``get_asgi_application(threads=4)``, if it is called without arguments."""
     names = (f"{_DJANGO}.get_asgi_application", f"{_BRIDGE}.get_asgi_application")
     calls = [call for call in module.nodes(cst.Call) if module.qualified(call) in names]
-    if threads is not None and threads.isdigit() and len(calls) == 1 and not calls[0].args:
+    if threads is not None and len(calls) == 1 and not calls[0].args:
         yield module.replace(calls[0], f"{module.source(calls[0].func)}(threads={threads})")
-
-
-def is_asgi(project: Project, app: str) -> bool:
-    """Whether an app is already an ASGI app, or is wrapped by `bridge`."""
-    module = module_of_app(project, app)
-    if module is None:
-        return app.partition(":")[0].rpartition(".")[2] == "asgi"
-    markers = ("get_asgi_application", "to_wsgi(", "ProtocolTypeRouter", "universal(", "Router(")
-    return any(each in module.text for each in markers)
 
 
 def uses_websockets(project: Project) -> bool:

@@ -7,11 +7,13 @@ server that the file starts. Pure.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
-from bridge.migrate.deploy.records import StartCommand
+from bridge.migrate.deploy.expansion import expand
+from bridge.migrate.deploy.kinds import Kind, kind_of
+from bridge.migrate.deploy.records import Option, StartCommand
 from bridge.migrate.deploy.shell import (
     FORBIDDEN_IN_QUOTES,
     PROGRAMS,
@@ -22,8 +24,6 @@ from bridge.migrate.deploy.shell import (
 )
 
 __all__ = ["commands_in"]
-
-Kind = Literal["procfile", "dockerfile", "yaml", "systemd", "supervisor", "shell"]
 
 _LINE = r"(?:\\\r?\n|[^\n])*"
 _PROCFILE = re.compile(rf"^[\w-]+:({_LINE})", re.MULTILINE)
@@ -41,15 +41,21 @@ _YAML_ITEM = re.compile(r"\n[ \t]*-[ \t]+([^\n]*)")
 _JSON_ITEM = re.compile(r'"((?:\\.|[^"\\])*)"|\'([^\']*)\'')
 
 
-def commands_in(path: Path, text: str) -> Iterator[StartCommand]:
-    """The servers that a file starts; none if it is not a deploy file."""
+def commands_in(
+    path: Path, text: str, environment: Mapping[str, str | None] | None = None
+) -> Iterator[StartCommand]:
+    """The servers that a file starts; none if it is not a deploy file.
+
+    :param environment: the variables that the deployment sets: conditions depend on them.
+    """
     if not any(program in text for program in (*PROGRAMS, "runserver")):
         return
-    kind = _kind(path, text)
+    kind = kind_of(path, text)
     if kind == "yaml":
         yield from _in_yaml(path, text)
     elif kind == "shell":
-        yield from _in_shell(path, kind, text, 0, len(text))
+        for started in started_in(text, environment=environment):
+            yield _record(path, kind, text, started)
     elif kind is not None:
         for found in _PATTERNS[kind].finditer(text):
             yield from _in_line(path, kind, text, *found.span(1))
@@ -61,27 +67,6 @@ _PATTERNS: dict[Kind, re.Pattern[str]] = {
     "systemd": _SYSTEMD,
     "supervisor": _SUPERVISOR,
 }
-
-
-def _kind(path: Path, text: str) -> Kind | None:
-    name = path.name.lower()
-    if name.startswith("procfile"):
-        return "procfile"
-    if name.startswith(("dockerfile", "containerfile")) or name.endswith(".dockerfile"):
-        return "dockerfile"
-    if name.endswith((".yml", ".yaml")):
-        return "yaml"
-    if name.endswith(".service"):
-        return "systemd"
-    if name.endswith((".conf", ".ini")) and "[program:" in text:
-        return "supervisor"
-    return "shell" if _is_script(name, text) else None
-
-
-def _is_script(name: str, text: str) -> bool:
-    if name.endswith((".sh", ".bash")):
-        return True
-    return "." not in name and re.match(r"#!.*\b(ba|da|z)?sh\b", text) is not None
 
 
 def _in_line(path: Path, kind: Kind, text: str, start: int, end: int) -> Iterator[StartCommand]:
@@ -194,5 +179,25 @@ def _record(
     argv = (started.program, *(word.value for word in started.words[1:]))
     line, written = text.count("\n", 0, start) + 1, text[start:end]
     return StartCommand(
-        path, kind, line, started.program, argv, start, end, written, form, started.forbidden
+        path,
+        kind,
+        line,
+        started.program,
+        argv,
+        start,
+        end,
+        written,
+        form,
+        started.forbidden,
+        started.condition,
+        started.applies,
+        variables=tuple(_variable(path, text, word) for word in started.assignments),
+    )
+
+
+def _variable(path: Path, text: str, word: Word) -> Option:
+    name, _, value = word.value.partition("=")
+    line = text.count("\n", 0, word.start) + 1
+    return Option(
+        name, name, value, path, line, source="environment", default=expand(value, {}), raw=value
     )

@@ -1,7 +1,6 @@
-"""The configuration files of gunicorn, uwsgi and nginx.
+"""The configuration files of nginx, and the variable of gunicorn.
 
-Input: a path and its text. Output: values and directives, with their lines. A gunicorn
-configuration is Python; it is parsed with LibCST and never run.
+Input: a path and its text. Output: values and directives, with their lines.
 """
 
 from __future__ import annotations
@@ -10,25 +9,16 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import libcst as cst
 
 from bridge.migrate.deploy.records import (
     GUNICORN_CMD_ARGS,
-    ConfigValue,
     NginxConfig,
     NginxDirective,
-    ServerConfig,
     VariableArguments,
 )
-from bridge.migrate.literals import evaluate
-from bridge.migrate.module import Module
-from bridge.migrate.text import CannotRead
 
-__all__ = ["arguments_in", "configs_in", "nginx_in"]
+__all__ = ["arguments_in", "nginx_in"]
 
-_INI = re.compile(r"^[ \t]*([\w-]+)[ \t]*=[ \t]*([^\n]*?)[ \t]*\r?$", re.MULTILINE)
 _VARIABLE = re.compile(
     rf"""
     (?: "{GUNICORN_CMD_ARGS}=((?:\\.|[^"\\])*)"           # - "NAME=--threads 8"
@@ -46,40 +36,6 @@ _NGINX_TOKEN = re.compile(
     r"""\#[^\n]* | "(?:\\.|[^"\\])*" | '(?:\\.|[^'\\])*' | [{};] | (?:\$\{\w+\}|[^\s{};"'])+""",
     re.VERBOSE,
 )
-
-
-def configs_in(path: Path, text: str) -> Iterator[ServerConfig]:
-    """The gunicorn or uwsgi configuration in a file, if it is one."""
-    if path.suffix == ".py" and "gunicorn" in path.name:
-        yield ServerConfig(path, "gunicorn", _python_values(path))
-    elif path.suffix == ".ini" and "[uwsgi]" in text:
-        yield ServerConfig(path, "uwsgi", _ini_values(text, text.index("[uwsgi]")))
-
-
-def _python_values(path: Path) -> dict[str, ConfigValue]:
-    module = Module(path, "")
-    names: dict[str, Any] = {}
-    values: dict[str, ConfigValue] = {}
-    try:
-        assigned = module.nodes(cst.Assign)
-    except CannotRead:
-        return {}
-    for node in assigned:
-        target = node.targets[0].target
-        if isinstance(target, cst.Name) and not module.enclosing(node, cst.FunctionDef):
-            names[target.value] = evaluate(node.value, names)
-            line, _ = module.position(node)
-            values[target.value] = ConfigValue(names[target.value], line)
-    return values
-
-
-def _ini_values(text: str, start: int) -> dict[str, ConfigValue]:
-    end = text.find("\n[", start)
-    found = _INI.finditer(text, start, len(text) if end < 0 else end)
-    return {
-        each.group(1): ConfigValue(each.group(2), text.count("\n", 0, each.start(1)) + 1)
-        for each in found
-    }
 
 
 def arguments_in(path: Path, text: str) -> Iterator[VariableArguments]:

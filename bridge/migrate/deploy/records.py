@@ -18,10 +18,11 @@ from bridge.migrate.findings import Edit
 
 __all__ = [
     "GUNICORN_CMD_ARGS",
-    "ConfigValue",
     "Deploy",
     "NginxConfig",
     "NginxDirective",
+    "Option",
+    "Part",
     "ServerConfig",
     "StartCommand",
     "VariableArguments",
@@ -32,6 +33,37 @@ GUNICORN_CMD_ARGS = "GUNICORN_CMD_ARGS"
 
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(\(.*\))?")
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+(\(.*\))?")
+
+
+@dataclass(frozen=True)
+class Option:
+    """One value that a deploy file sets.
+
+    :ivar name: as in the table of its source: for gunicorn as in its configuration file
+        (``graceful_timeout``), for uwsgi as in ini files (``max-requests``), for systemd the
+        directive; for an environment variable its name. Empty for a line that cannot be read.
+    :ivar shown: the name as written in the file.
+    :ivar value: a string; True for a switch; a list of strings for an option that may be repeated;
+        UNKNOWN for a computed value.
+    :ivar line: from 1.
+    :ivar source: what reads it: ``gunicorn``, ``uwsgi``, ``systemd``, ``dockerfile`` and so on.
+    :ivar default: the value in the default case, with variables replaced; None if only the
+        running deployment knows it.
+    :ivar raw: the value as written.
+    :ivar condition: what it depends on, as ``if-env DEBUG`` or ``${PORT:-8000}``; empty if nothing.
+    :ivar applies: whether it applies in the default case; None if that is not known.
+    """
+
+    name: str
+    shown: str
+    value: Any
+    path: Path
+    line: int
+    source: str = ""
+    default: Any = None
+    raw: str = ""
+    condition: str = ""
+    applies: bool | None = True
 
 
 @dataclass(frozen=True)
@@ -51,6 +83,11 @@ class StartCommand:
     :ivar form: ``shell`` for a command line, ``exec`` for items of a JSON list, ``list`` for lines
         of a YAML list.
     :ivar forbidden: texts that the command line cannot contain, such as the quotes around it.
+    :ivar condition: what it depends on, as ``if [ "$1" = web ]``; empty if nothing.
+    :ivar applies: whether it runs in the default case; None if that is not known.
+    :ivar more: arguments from another place of the file, such as the ``CMD`` after an
+        ``ENTRYPOINT``: ``argv`` contains them, ``text`` does not.
+    :ivar variables: those that are set for this command alone: ``env A=1 gunicorn``.
     """
 
     path: Path
@@ -63,6 +100,10 @@ class StartCommand:
     text: str
     form: Literal["shell", "exec", "list"] = "shell"
     forbidden: tuple[str, ...] = ()
+    condition: str = ""
+    applies: bool | None = True
+    more: tuple[str, ...] = ()
+    variables: tuple[Option, ...] = ()
 
     def option(self, *names: str) -> str | None:
         """The value of an option: ``--workers 4``, ``--workers=4``, ``-w 4`` or ``-w4``.
@@ -99,8 +140,10 @@ class StartCommand:
         """Replace the command, quoted for its file.
 
         :returns: None if a word of the old or new command cannot be quoted there: nested quotes
-            have a different meaning at each level.
+            have a different meaning at each level. Also None if some arguments are elsewhere.
         """
+        if self.more:
+            return None
         if self.form == "exec":
             text = ", ".join(json.dumps(word, ensure_ascii=False) for word in argv)
         elif self.form == "list":
@@ -128,24 +171,42 @@ def _quoted(word: str, forbidden: Sequence[str]) -> str | None:
 
 
 @dataclass(frozen=True)
-class ConfigValue:
-    """One setting in a server's configuration.
+class Part:
+    """A named part of a deploy file that configures one process.
 
-    :ivar value: a string in ini files; the value of the literal in Python, or ``UNKNOWN``.
-    :ivar line: from 1.
+    :ivar source: ``systemd``, ``supervisor``, ``dockerfile``, ``compose``, ``kubernetes``,
+        ``procfile``, ``shell``, ``apache`` or ``env``.
+    :ivar name: of the unit, program, stage, service or container; the file's, if it has one part.
+    :ivar first: its first line, from 1.
+    :ivar last: its last line.
+    :ivar options: its directives.
+    :ivar variables: the environment that it sets: the name of each option is that of the variable.
+    :ivar env_files: the files that it reads variables from, as written.
+    :ivar applies: whether it is used by default; False for a stage that the last one is not built
+        from, and for examples.
     """
 
-    value: Any
-    line: int
+    source: str
+    name: str
+    path: Path
+    first: int
+    last: int
+    options: tuple[Option, ...] = ()
+    variables: tuple[Option, ...] = ()
+    env_files: tuple[Option, ...] = ()
+    applies: bool | None = True
 
 
 @dataclass(frozen=True)
 class ServerConfig:
-    """``gunicorn.conf.py``, or ``uwsgi.ini`` with its own option names (``harakiri``)."""
+    """The configuration file of a server, with the server's own option names.
+
+    :ivar options: each as often as the file sets it, in order.
+    """
 
     path: Path
-    program: Literal["gunicorn", "uwsgi"]
-    values: dict[str, ConfigValue]
+    program: Literal["gunicorn", "uwsgi", "mod_wsgi", "passenger"]
+    options: tuple[Option, ...]
 
 
 @dataclass(frozen=True)
@@ -201,12 +262,14 @@ class Deploy:
     """The contents of all deploy files of a project.
 
     :ivar more_arguments: where :data:`GUNICORN_CMD_ARGS` is set or mentioned.
+    :ivar parts: what configures processes around the servers: units, containers, scripts.
     """
 
     commands: tuple[StartCommand, ...]
     configs: tuple[ServerConfig, ...]
     nginx: tuple[NginxConfig, ...]
     more_arguments: tuple[VariableArguments, ...] = ()
+    parts: tuple[Part, ...] = ()
 
     def starting(self, *programs: str) -> list[StartCommand]:
         """The commands that start one of these programs."""

@@ -1,51 +1,49 @@
-"""The options of one gunicorn or uwsgi: command line, variable and configuration file, merged.
+"""The options of one WSGI server: command line, variable and configuration file, merged.
 
 Input: a start command and the project's configurations. Output: a :class:`Server` with each option
-once, and where it is set. As in the servers themselves, the command line overrides gunicorn's
-``GUNICORN_CMD_ARGS``, which overrides the file. Pure.
+once, and where it is set; and all options as they are written. As in the servers themselves, the
+command line overrides gunicorn's ``GUNICORN_CMD_ARGS``, which overrides the file. Options that do
+not apply in the default case are only listed. Pure.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from bridge.migrate.deploy.records import ConfigValue, Deploy, ServerConfig, StartCommand
+from bridge.migrate.deploy.arguments import (
+    UWSGI_RENAMED,
+    given_options,
+    is_switch,
+    parsed,
+    uwsgi_name,
+)
+from bridge.migrate.deploy.environment import conditions_for, variables_for
+from bridge.migrate.deploy.expansion import conditions_in, expand, names_in
+from bridge.migrate.deploy.records import Deploy, Option, ServerConfig, StartCommand
+from bridge.migrate.deploy.tables.gunicorn import GUNICORN
+from bridge.migrate.deploy.tables.uwsgi import UWSGI, UWSGI_VARIABLE, uwsgi_option
 from bridge.migrate.literals import UNKNOWN
 
-__all__ = ["Option", "Server", "server_of_command", "server_of_config"]
-
-
-@dataclass(frozen=True)
-class Option:
-    """One option.
-
-    :ivar name: for gunicorn as in its configuration file (``graceful_timeout``), for uwsgi as in
-        ini files (``max-requests``).
-    :ivar shown: the name as written in the file.
-    :ivar value: a string; True for a switch; a list of strings for an option that may be repeated;
-        UNKNOWN for a computed value.
-    """
-
-    name: str
-    shown: str
-    value: Any
-    path: Path
-    line: int
+__all__ = ["Server", "server_of_command", "server_of_config"]
 
 
 @dataclass(frozen=True)
 class Server:
     """One server, as the project starts it.
 
-    :ivar program: ``gunicorn`` or ``uwsgi``.
+    :ivar program: ``gunicorn``, ``uwsgi``, ``waitress-serve``, ``mod_wsgi``, ``mod_wsgi-express``
+        or ``passenger``.
     :ivar command: None if there is only a configuration file.
     :ivar options: by name.
     :ivar app: as written, ``mysite.wsgi`` or ``shop:create_app()``; None if it is not named.
     :ivar rest: other words of the command, and named configuration files that the project lacks.
+    :ivar written: all options, as often as they are written, in order.
+    :ivar config: its configuration file; None without one.
     """
 
     program: str
@@ -53,6 +51,13 @@ class Server:
     options: dict[str, Option]
     app: str | None
     rest: tuple[str, ...]
+    written: tuple[Option, ...] = ()
+    config: Path | None = None
+
+    def default(self, name: str, default: Any = None) -> Any:
+        """The value of an option in the default case; None if it is not known then, either."""
+        option = self.options.get(name)
+        return default if option is None else option.default
 
     def value(self, name: str, default: Any = None) -> Any:
         """The value of an option; UNKNOWN if it is computed."""
@@ -70,100 +75,9 @@ class Server:
         return [each for each in found if each.value is UNKNOWN]
 
 
-# -- gunicorn --------------------------------------------------------------------------------------
-
-_GUNICORN_SHORT = {
-    "-b": "bind",
-    "-w": "workers",
-    "-k": "worker_class",
-    "-t": "timeout",
-    "-c": "config",
-    "-e": "raw_env",
-    "-p": "pidfile",
-    "-u": "user",
-    "-g": "group",
-    "-m": "umask",
-    "-n": "proc_name",
-    "-D": "daemon",
-    "-R": "enable_stdio_inheritance",
-}
-_GUNICORN_RENAMED = {
-    "keep_alive": "keepalive",
-    "preload": "preload_app",
-    "env": "raw_env",
-    "pid": "pidfile",
-    "name": "proc_name",
-    "access_logfile": "accesslog",
-    "access_logformat": "access_log_format",
-    "error_logfile": "errorlog",
-    "log_file": "errorlog",
-    "log_level": "loglevel",
-    "log_config": "logconfig",
-    "log_config_json": "logconfig_json",
-    "paster": "paste",
-    "log_syslog": "syslog",
-    "no_sendfile": "sendfile",
-    "proxy_allow_from": "proxy_allow_ips",
-}
-_GUNICORN_SWITCHES = frozenset(
-    {
-        *("reload", "spew", "check_config", "print_config", "preload_app", "sendfile"),
-        *("reuse_port", "daemon", "initgroups", "disable_redirect_access_to_syslog"),
-        *("capture_output", "syslog", "enable_stdio_inheritance", "suppress_ragged_eofs"),
-        *("do_handshake_on_connect", "permit_obsolete_folding", "strip_header_spaces"),
-        *("no_control_socket", "enable_backlog_metric", "version", "help"),
-    }
-)
 _LISTS = frozenset({"bind", "raw_env", "env", "static-map", "mount"})
-
-
-def _gunicorn_name(flag: str) -> str:
-    name = flag[2:].replace("-", "_")
-    return _GUNICORN_SHORT.get(flag) or _GUNICORN_RENAMED.get(name, name)
-
-
-# -- uwsgi -----------------------------------------------------------------------------------------
-
-_UWSGI_RENAMED = {
-    "-w": "module",
-    "wsgi": "module",
-    "-p": "processes",
-    "workers": "processes",
-    "-s": "socket",
-    "uwsgi-socket": "socket",
-    "-t": "harakiri",
-    "-R": "max-requests",
-    "-H": "home",
-    "virtualenv": "home",
-    "venv": "home",
-    "pyhome": "home",
-    "-M": "master",
-    "-L": "disable-logging",
-    "-l": "listen",
-    "-b": "buffer-size",
-    "-d": "daemonize",
-    "-C": "chmod-socket",
-    "-i": "single-interpreter",
-    "pp": "pythonpath",
-    "file": "wsgi-file",
-}
-_UWSGI_SWITCHES = frozenset(
-    {
-        *("master", "vacuum", "die-on-term", "need-app", "lazy-apps", "lazy", "enable-threads"),
-        *("single-interpreter", "thunder-lock", "disable-logging", "no-orphans", "memory-report"),
-        *("auto-procname", "strict", "ignore-sigpipe", "ignore-write-errors", "show-config"),
-        *("disable-write-exception", "manage-script-name", "log-x-forwarded-for", "so-keepalive"),
-        *("http-keepalive", "http-auto-chunked", "http-websockets", "http-raw-body"),
-    }
-)
-
-
-def _uwsgi_name(flag: str) -> str:
-    name = flag.lstrip("-") if flag.startswith("--") else flag
-    return _UWSGI_RENAMED.get(name, name)
-
-
-# -- both ------------------------------------------------------------------------------------------
+_CONFIG = {"gunicorn": ("config",), "uwsgi": ("ini", "xml", "yaml", "yml", "json", "config")}
+_CONFIG_SUFFIXES = (".ini", ".xml", ".yaml", ".yml", ".json")
 
 
 def server_of_command(command: StartCommand, deploy: Deploy, base: Path) -> Server:
@@ -172,30 +86,59 @@ def server_of_command(command: StartCommand, deploy: Deploy, base: Path) -> Serv
     :param base: the folder to start it in; default configuration files are looked for there and
         in the folder of the command's file.
     """
-    is_gunicorn = command.program == "gunicorn"
-    options: dict[str, Option] = {}
+    variables = variables_for(deploy.parts, command)
+    conditions = conditions_for(deploy.parts, command.path, command.line)
+    given: list[Option] = []
     words: list[str] = []
-    for option in _options_of(command) if is_gunicorn else _uwsgi_options_of(command):
+    for option in given_options(command):
         if option.name:
-            _add(options, option)
+            given.append(_resolved(option, variables, conditions))
         else:
             words.append(option.value)
-    named = options.pop("config" if is_gunicorn else "ini", None)
-    inis = [word for word in words if word.endswith(".ini")]
-    if not is_gunicorn:
-        words = [word for word in words if word not in inis]
-    file = named.value if named else inis[0] if inis and not is_gunicorn else None
-    config, missing = _config(command.program, file, deploy.configs, {base, command.path.parent})
-    merged = {**_options_in(config), **_from_variable(command.program, deploy), **options}
-    app = _app(command.program, merged, words)
-    rest = (*words[1 if is_gunicorn else 0 :], *missing)
-    return Server(command.program, command, merged, app, rest)
+    named = _last(given, _CONFIG.get(command.program, ()))
+    files = [word for word in words if word.endswith(_CONFIG_SUFFIXES)]
+    if command.program == "uwsgi":
+        words = [word for word in words if word not in files]
+        named = named or (files[0] if files else None)
+    folders = {base, command.path.parent}
+    config, missing = _config(command.program, named, deploy.configs, folders)
+    if command.program == "mod_wsgi-express" and words[:1] == ["start-server"]:
+        words = words[1:]
+    variable = [*_from_variable(command.program, deploy)]
+    layers = [[*_options_in(config)], variable, given]
+    options = _merged(
+        [_from_environment(command.program, variables), *layers], _CONFIG.get(command.program, ())
+    )
+    app = _app(command.program, options, words)
+    is_named = command.program not in ("uwsgi",)
+    rest = (*words[1 if is_named else 0 :], *missing)
+    path = config.path if config is not None else None
+    return Server(command.program, command, options, app, rest, tuple(chain(*layers)), path)
 
 
 def server_of_config(config: ServerConfig, deploy: Deploy) -> Server:
     """The server of a configuration file that no command names."""
-    options = {**_options_in(config), **_from_variable(config.program, deploy)}
-    return Server(config.program, None, options, _app(config.program, options, []), ())
+    layers = [[*_options_in(config)], [*_from_variable(config.program, deploy)]]
+    options = _merged(layers)
+    app = _app(config.program, options, [])
+    return Server(config.program, None, options, app, (), tuple(chain(*layers)), config.path)
+
+
+def _last(options: Sequence[Option], names: Sequence[str]) -> Any:
+    found = [option.value for option in options if option.name in names]
+    return found[-1] if found else None
+
+
+def _merged(layers: Sequence[Sequence[Option]], without: Sequence[str] = ()) -> dict[str, Option]:
+    """Each option once: the last one that applies wins; in one layer, a list grows."""
+    merged: dict[str, Option] = {}
+    for layer in layers:
+        options: dict[str, Option] = {}
+        for option in layer:
+            if option.applies is not False and option.name not in without:
+                _add(options, option)
+        merged.update(options)
+    return merged
 
 
 def _add(options: dict[str, Option], option: Option) -> None:
@@ -206,7 +149,22 @@ def _add(options: dict[str, Option], option: Option) -> None:
     options[option.name] = option
 
 
-def _from_variable(program: str, deploy: Deploy) -> dict[str, Option]:
+def _resolved(
+    option: Option, variables: Mapping[str, str | None], conditions: Mapping[str, str]
+) -> Option:
+    """An option of a command line, with its value in the default case."""
+    if not isinstance(option.value, str):
+        return replace(option, default=option.value)
+    default = expand(option.value, variables)
+    through = (conditions.get(name, "") for name in names_in(option.value))
+    condition = ", ".join(filter(None, dict.fromkeys((conditions_in(option.value), *through))))
+    is_plain = default == option.value
+    return replace(
+        option, default=default, raw=option.value, condition="" if is_plain else condition
+    )
+
+
+def _from_variable(program: str, deploy: Deploy) -> Iterator[Option]:
     """The options that gunicorn takes from its variable.
 
     An option whose values differ from file to file is UNKNOWN: which of them applies depends on
@@ -217,53 +175,25 @@ def _from_variable(program: str, deploy: Deploy) -> dict[str, Option]:
         options: dict[str, Option] = {}
         words = arguments.words or ()
         place = (arguments.path, arguments.line)
-        for option in _parsed(words, place, _gunicorn_name, _GUNICORN_SWITCHES):
+        for option in parsed(words, place, "gunicorn"):
             if option.name:
-                _add(options, option)
+                _add(options, replace(option, default=option.value, raw=str(option.value)))
         for name, option in options.items():
             is_same = name not in merged or merged[name].value == option.value
-            merged[name] = option if is_same else replace(option, value=UNKNOWN)
-    return merged
+            unknown = replace(option, value=UNKNOWN, default=None)
+            merged[name] = option if is_same else unknown
+    yield from merged.values()
 
 
-def _options_of(command: StartCommand) -> Iterator[Option]:
-    """The options of a gunicorn command; its other words as options without a name."""
-    place = (command.path, command.line)
-    yield from _parsed(command.argv[1:], place, _gunicorn_name, _GUNICORN_SWITCHES)
-
-
-def _uwsgi_options_of(command: StartCommand) -> Iterator[Option]:
-    place = (command.path, command.line)
-    yield from _parsed(command.argv[1:], place, _uwsgi_name, _UWSGI_SWITCHES)
-
-
-def _parsed(
-    arguments: Sequence[str],
-    place: tuple[Path, int],
-    name_of: Callable[[str], str],
-    switches: frozenset[str],
-) -> Iterator[Option]:
-    def option(name: str, shown: str, value: Any) -> Option:
-        return Option(name, shown, value, *place)
-
-    words = list(arguments)
-    while words:
-        word = words.pop(0)
-        flag, equals, value = word.partition("=")
-        if not word.startswith("-") or word == "-":
-            yield option("", word, word)
-        elif not word.startswith("--") and len(flag) > 2:  # -w4, -w=4
-            yield option(name_of(word[:2]), word[:2], word[2:].removeprefix("="))
-        elif equals:
-            yield option(name_of(flag), flag, value)
-        elif name_of(flag) in switches or not words or _is_flag(words[0]):
-            yield option(name_of(flag), flag, True)
-        else:
-            yield option(name_of(flag), flag, words.pop(0))
-
-
-def _is_flag(word: str) -> bool:
-    return re.fullmatch(r"-[A-Za-z-].*", word) is not None
+def _from_environment(program: str, variables: Mapping[str, str | None]) -> list[Option]:
+    """The options that uwsgi reads from the variables of its environment, as defaults."""
+    if program != "uwsgi":
+        return []
+    return [
+        Option(uwsgi_name(f"--{uwsgi_option(name)}"), name, value, Path(), 0, default=value)
+        for name, value in variables.items()
+        if name.startswith(UWSGI_VARIABLE) and value != ""
+    ]
 
 
 def _config(
@@ -287,31 +217,41 @@ def _config(
     return None, [str(named)]
 
 
-def _options_in(config: ServerConfig | None) -> dict[str, Option]:
-    options: dict[str, Option] = {}
-    if config is None:
-        return options
-    for written, value in config.values.items():
-        name = _UWSGI_RENAMED.get(written, written) if config.program == "uwsgi" else written
-        plain = _as_on_command_line(config.program, name, value)
-        options[name] = Option(name, written, plain, config.path, value.line)
-    return options
+def _options_in(config: ServerConfig | None) -> Iterator[Option]:
+    options = config.options if config is not None else ()
+    text = " ".join(option.raw for option in options)
+    for option in options:
+        name = option.name
+        if option.source == "uwsgi":
+            name = UWSGI_RENAMED.get(name, name)
+            is_own = name not in UWSGI.rows and f"%({name})" in text
+            name = "set-placeholder" if is_own else name
+        if option.source == "gunicorn" and name not in GUNICORN.rows:
+            continue  # a variable of the file, which gunicorn ignores
+        yield replace(
+            option,
+            name=name,
+            value=_as_on_command_line(option.source, name, option.value),
+            default=_as_on_command_line(option.source, name, option.default),
+        )
 
 
-def _as_on_command_line(program: str, name: str, value: ConfigValue) -> Any:
-    raw = value.value
-    if program == "uwsgi":
-        if re.search(r"%\(|%[a-zA-Z]|\$\(|@\(", raw):
-            return UNKNOWN
-        raw = True if raw.lower() in ("true", "1", "yes") and name in _UWSGI_SWITCHES else raw
+def _as_on_command_line(program: str, name: str, raw: Any) -> Any:
+    if program == "uwsgi" and raw is not UNKNOWN:
+        is_on = is_switch(UWSGI, name) and str(raw).lower() in ("true", "1", "yes")
+        raw = True if is_on else raw
     if isinstance(raw, bool | str):
-        return [raw] if name in _LISTS and isinstance(raw, str) else raw
+        return [raw] if name in _LISTS and isinstance(raw, str) and program != "uwsgi" else raw
     if isinstance(raw, list):
         return UNKNOWN if UNKNOWN in raw else [str(each) for each in raw]
-    return UNKNOWN if raw is UNKNOWN else str(raw)
+    return raw if raw is UNKNOWN or raw is None else str(raw)
 
 
 def _app(program: str, options: dict[str, Option], words: Sequence[str]) -> str | None:
+    if program in ("mod_wsgi", "passenger", "mod_wsgi-express"):
+        return _app_of_script(program, options, words)
+    if program == "waitress-serve":
+        return words[0] if words else None
     if program == "gunicorn":
         named = options.get("wsgi_app")
         return words[0] if words else named.value if named and named.value else None
@@ -319,6 +259,16 @@ def _app(program: str, options: dict[str, Option], words: Sequence[str]) -> str 
     if mounted and isinstance(mounted.value, list) and len(mounted.value) == 1:
         return str(mounted.value[0]).partition("=")[2] or None
     return _uwsgi_app(options)
+
+
+def _app_of_script(program: str, options: dict[str, Option], words: Sequence[str]) -> str | None:
+    """``/srv/shop/shop/wsgi.py`` may be ``shop.wsgi`` here: the last two parts of the path."""
+    names = {"mod_wsgi": "WSGIScriptAlias", "passenger": "startup_file"}
+    option = options.get(names.get(program, ""))
+    written = words[0] if words else option.value if option is not None else ""
+    path = str(written).split()[-1] if str(written).split() else ""
+    parts = Path(path).with_suffix("").parts[-2:] if path.endswith((".py", ".wsgi")) else ()
+    return ".".join(part for part in parts if part != "/") or path or None
 
 
 def _uwsgi_app(options: dict[str, Option]) -> str | None:

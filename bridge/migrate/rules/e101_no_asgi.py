@@ -32,11 +32,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import libcst as cst
 
+from bridge.migrate.capacity import planned_threads
 from bridge.migrate.entry_points import plain_factory_call, served_name, wsgi_modules
 from bridge.migrate.findings import Edit, Finding, Fix, NewFile, Severity, Source, Target
 from bridge.migrate.functions import is_test
@@ -126,15 +128,20 @@ def _new_text(project: Project) -> str | None:
         '"""The ASGI application."""\n\nimport os\n\n'
         f"from {_MODULES[project.target]} import get_asgi_application\n\n"
         f'os.environ.setdefault("DJANGO_SETTINGS_MODULE", "{project.settings_module}")\n\n'
-        "application = get_asgi_application()\n"
+        f"application = get_asgi_application({_threads_argument(project)})\n"
     )
+
+
+def _threads_argument(project: Project) -> str:
+    threads = planned_threads(project)
+    return "" if threads is None else f"threads={threads}"
 
 
 def _from_wsgi(project: Project, wsgi: Module) -> str | None:
     made = plain_factory_call(wsgi)
     imported = _import_of(wsgi)
     if made is not None and imported is not None:
-        return _copy(wsgi, project.target, imported)
+        return _copy(project, wsgi, imported, made)
     return _wrap(wsgi) if project.target is Target.BRIDGE else None
 
 
@@ -158,9 +165,13 @@ def _aliases(node: cst.ImportFrom) -> Sequence[cst.ImportAlias]:
     return () if isinstance(node.names, cst.ImportStar) else node.names
 
 
-def _copy(wsgi: Module, target: Target, imported: cst.ImportFrom) -> str:
-    """The text of ``wsgi.py`` with the ASGI factory, and ASGI for WSGI in its docstring."""
-    edits = [wsgi.replace(imported, _asgi_import(wsgi, target, imported))]
+def _copy(project: Project, wsgi: Module, imported: cst.ImportFrom, made: cst.Call) -> str:
+    """The text of ``wsgi.py`` with the ASGI factory, and ASGI for WSGI in its docstring.
+
+    Its default settings are those of the deployment, if a deploy file names them.
+    """
+    edits = [wsgi.replace(imported, _asgi_import(wsgi, project.target, imported))]
+    edits += _deployed_settings(project, wsgi)
     edits += (
         wsgi.replace(name, "get_asgi_application")
         for name in wsgi.nodes(cst.Name)
@@ -171,9 +182,25 @@ def _copy(wsgi: Module, target: Target, imported: cst.ImportFrom) -> str:
         docstring = docstring.replace("WSGI", "ASGI").replace("/wsgi/", "/asgi/")
         edits.append(wsgi.replace(wsgi.tree.body[0], docstring))
     text = wsgi.text
+    threads = planned_threads(project)
+    if threads is not None:
+        end = wsgi.replace(made, "").end
+        edits.append(replace(wsgi.replace(made, f"threads={threads}"), start=end - 1, end=end - 1))
     for edit in sorted(edits, key=lambda each: each.start, reverse=True):
         text = text[: edit.start] + edit.text + text[edit.end :]
     return _CODING.sub(r"\1", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def _deployed_settings(project: Project, wsgi: Module) -> Iterator[Edit]:
+    places = project.settings_places
+    for call in wsgi.nodes(cst.Call) if places else ():
+        match call.args:
+            case [
+                cst.Arg(value=cst.SimpleString() as name),
+                cst.Arg(value=cst.SimpleString() as old),
+            ]:
+                if name.evaluated_value == "DJANGO_SETTINGS_MODULE":
+                    yield wsgi.replace(old, f'"{places[0].module}"')
 
 
 def _asgi_import(wsgi: Module, target: Target, imported: cst.ImportFrom) -> str:

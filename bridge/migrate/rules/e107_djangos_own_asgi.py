@@ -21,10 +21,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from bridge.migrate.capacity import planned_threads
 from bridge.migrate.entry_points import djangos_own_asgi
 from bridge.migrate.findings import Finding, Fix, Severity, Target
 from bridge.migrate.rule import Rule
-from bridge.migrate.web_app import bridge_requirement, through_bridge
+from bridge.migrate.web_app import bridge_requirement, through_bridge, with_threads
 
 if TYPE_CHECKING:
     from bridge.migrate.module import Module
@@ -60,5 +61,5 @@ def _fix(project: Project, module: Module) -> Fix | None:
     if not edits:
         return None
     is_safe = next(project.containing("ASGIRequest"), None) is None
-    edits += bridge_requirement(project)
+    edits += (*bridge_requirement(project), *with_threads(module, planned_threads(project)))
     return Fix("Import get_asgi_application from bridge", edits, safe=is_safe)

@@ -7,10 +7,11 @@ functions before anything else: the timeout of the HTTP client or the database, 
 the standard library.
 
 Monkey patching replaces threads, sockets and locks with greenlet versions in the whole process, and
-the ASGI server runs in that process. `bridge` uses real threads and still works, but asyncio code
-and libraries that start their own threads may get a patched lock, or the running loop of another
-thread. Under an ASGI server the patch gains nothing: code that waited in a greenlet waits in a
-worker thread. Remove it once nothing needs it. gunicorn's gevent worker patches by itself.
+the ASGI server runs in that process. Under gevent `bridge` uses real threads there and still works,
+but asyncio code and libraries that start their own threads may get a patched lock, or a greenlet
+that never runs; under eventlet it refuses. Under an ASGI server the patch gains nothing: code that
+waited in a greenlet waits in a worker thread. Remove it once nothing needs it. gunicorn's gevent
+worker patches by itself.
 
 Before::
 

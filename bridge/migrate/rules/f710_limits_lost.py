@@ -21,22 +21,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from bridge.migrate.deploy.tables.rows import Group
 from bridge.migrate.findings import Finding, Severity, Source
+from bridge.migrate.inventory import inventory_of
 from bridge.migrate.rule import Rule
-from bridge.migrate.wsgi_servers import wsgi_servers
 
 if TYPE_CHECKING:
     from bridge.migrate.project import Project
 
-_HEAD = "large_client_header_buffers in nginx, or uvicorn --http h11, which limits the whole head"
-_BODY = 'app.config["MAX_CONTENT_LENGTH"], or client_max_body_size in nginx'
-_INSTEAD = {
-    "limit_request_line": _HEAD,
-    "limit_request_fields": _HEAD,
-    "limit_request_field_size": _HEAD,
-    "buffer-size": _HEAD,
-    "limit-post": _BODY,
-}
+REQUEST_LIMITS = frozenset(
+    {
+        *("limit_request_line", "limit_request_fields", "limit_request_field_size"),
+        *("buffer-size", "limit-post", "LimitRequestBody", "LimitRequestLine"),
+        *("limit-request-body", "max-request-body-size", "max-request-header-size"),
+    }
+)
 
 
 class RequestLimitsLost(Rule):
@@ -50,13 +49,12 @@ class RequestLimitsLost(Rule):
     sources = (Source.DEPLOY,)
 
     def check_project(self, project: Project) -> Iterator[Finding]:
-        for server in wsgi_servers(project) if not project.is_django else ():
-            for name in _INSTEAD:
-                option = server.options.get(name)
-                if option is not None:
-                    yield self.at_place(
-                        project,
-                        option,
-                        f"{option.shown} {option.value} is lost: uvicorn has no such limit",
-                        f"use {_INSTEAD[name]}",
-                    )
+        for item in inventory_of(project).in_group(Group.BY_HAND) if not project.is_django else ():
+            option = item.option
+            if option.name in REQUEST_LIMITS and option.applies is not False:
+                yield self.at_place(
+                    project,
+                    option,
+                    f"{option.shown} {option.value} is lost: {item.row.why}",
+                    item.row.instead,
+                )

@@ -2,10 +2,11 @@
 
 With `bridge` and 40 threads, the 41st client of the stream stops every sync view: a stream holds a
 worker thread as long as its client stays connected. The same happens under gunicorn, unnoticed
-while there are few clients. An async generator holds no thread. Django's own ASGI handler never
-answers a request for a stream that never ends (V401). A response of type ``text/event-stream`` is
-a stream, wherever its type is set, unless its content is shown to be whole. It is a warning where
-its generator may end, as the words of a language model do.
+while there are few clients. An async generator holds no thread on an ASGI server, also behind
+middleware that is sync-only. Django's own ASGI handler never answers a request for a stream that
+never ends (V401). A response of type ``text/event-stream`` is a stream, wherever its type is set,
+unless its content is shown to be whole. It is a warning where its generator may end, as the words
+of a language model do.
 
 Before::
 

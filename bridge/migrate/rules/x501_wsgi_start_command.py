@@ -1,6 +1,6 @@
-"""A start command of gunicorn or uwsgi.
+"""A start command of gunicorn, uwsgi or another WSGI server.
 
-Both run the app as WSGI: there are no WebSockets, and each request to an async view gets its own
+They run the app as WSGI: there are no WebSockets, and each request to an async view gets its own
 event loop. The fix writes the equivalent command for uvicorn. It keeps address, workers, timeouts,
 TLS, trusted proxies and the access log, and lists what has no counterpart (see X503 and X504).
 ``uvicorn`` serves Django's ``asgi.py``; ``bridge run`` serves any other WSGI app, with the threads
@@ -12,8 +12,9 @@ package is added to the requirements, next to the old one. A TCP socket that sys
 small responses by 40 ms on a connection that is kept alive.
 
 The fix is unsafe: the server is a different one, and has to be tested. It is not offered where the
-new command cannot be written in the same place, because of quotes inside quotes, and for a command
-that gets options from ``GUNICORN_CMD_ARGS``.
+new command cannot be written in the same place, because of quotes inside quotes, for a command that
+gets options from ``GUNICORN_CMD_ARGS``, and where an option has no counterpart without which
+something would stop working: a hook, a daemon, another user. ``--accept OPTION`` drops it.
 
 Before::
 
@@ -29,20 +30,17 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from bridge.migrate.capacity import threads_for_streams
-from bridge.migrate.deploy.records import GUNICORN_CMD_ARGS, StartCommand
+from bridge.migrate.deploy.records import StartCommand
 from bridge.migrate.deploy.server import Server
-from bridge.migrate.event_streams import STREAM_GRACE_S, event_streams
 from bridge.migrate.findings import Edit, Finding, Fix, Severity, Source
-from bridge.migrate.requirements import OWN_PACKAGE, add_requirement, own_requirement
+from bridge.migrate.replacement import Replacement, replacement_of
+from bridge.migrate.requirements import add_requirement
 from bridge.migrate.rule import Rule
-from bridge.migrate.serving import CommandLine, bridge_command, uvicorn_command
-from bridge.migrate.web_app import AsgiApp, asgi_app_for
-from bridge.migrate.wsgi_servers import text_at, wsgi_servers
+from bridge.migrate.serving import CommandLine
+from bridge.migrate.wsgi_servers import not_started, text_at, wsgi_servers
 
 if TYPE_CHECKING:
     from bridge.migrate.project import Project
@@ -52,37 +50,31 @@ _LISTENS_ON_TCP = re.compile(r"^ListenStream[ \t]*=[ \t]*(?![/@\s])[^\n]*\n", re
 _TYPE_NOTIFY = re.compile(r"^Type[ \t]*=[ \t]*notify(-reload)?[ \t]*$", re.MULTILINE)
 
 
-@dataclass(frozen=True)
-class _Replacement:
-    """The command that replaces the old one."""
-
-    line: CommandLine
-    package: str
-    asgi: AsgiApp | None
-
-
 class WsgiStartCommand(Rule):
     """See the module's docstring."""
 
     code = "X501"
     name = "wsgi-start-command"
-    summary = "the project is started by gunicorn or uwsgi, as WSGI"
+    summary = "the project is started by gunicorn, uwsgi or another server, as WSGI"
     native = Severity.ERROR
     bridge = Severity.ERROR
     sources = (Source.DEPLOY,)
     fix = "unsafe"
 
+    def is_detail(self, finding: Finding, project: Project) -> bool:
+        return finding.severity(project.target) is Severity.INFO
+
     def check_project(self, project: Project) -> Iterator[Finding]:
         for server in wsgi_servers(project):
             if server.command is not None:
                 yield self._command_finding(project, server, server.command)
-            elif server.program == "uwsgi":
+            elif server.program != "gunicorn":
                 yield self._config_finding(project, server)
 
     def _command_finding(self, project: Project, server: Server, command: StartCommand) -> Finding:
-        new = _replacement(project, server)
+        new = replacement_of(project, server)
         fix = None
-        if new is not None and not new.line.blocked:
+        if new is not None and not new.line.blocked and not (new.asgi and new.asgi.is_missing):
             fix = _fix(project, server, command, new)
         return self.at_place(
             project,
@@ -93,69 +85,50 @@ class WsgiStartCommand(Rule):
         )
 
     def _config_finding(self, project: Project, server: Server) -> Finding:
-        first = next(iter(server.options.values()))
-        new = _replacement(project, server)
+        names = (name for name in _NAMES_APP if name in server.options)
+        name = next(names, None)
+        option = server.written[0] if name is None else server.options[name]
+        new = replacement_of(project, server)
+        is_started = server.config not in not_started(project)
         return self.at_place(
             project,
-            first,
-            _message(server, new),
+            option,
+            _message(server, new) if is_started else _NOT_STARTED.format(server.program),
             _help(server, new),
+            severity=None if is_started else (Severity.INFO, Severity.INFO),
         )
 
 
-def _replacement(project: Project, server: Server) -> _Replacement | None:
-    """The new command; None if its app is not known, or does not exist yet."""
-    if server.app is None:
-        return None
-    path = server.command.path if server.command else next(iter(server.options.values())).path
-    text = text_at(project, path)
-    threads = threads_for_streams(project, server)
-    grace_s = STREAM_GRACE_S if event_streams(project) else None
-    if project.is_django:
-        set_threads = server.text("threads") if threads is None else str(threads)
-        asgi = asgi_app_for(project, server.app, set_threads)
-        if asgi is None:
-            return None
-        line = uvicorn_command(server, asgi.name, text, grace_s=grace_s)
-        line = _block_for_variable(project, server, line)
-        return _Replacement(line, "uvicorn[standard]", asgi)
-    app = server.app if ":" in server.app else f"{server.app}:application"
-    line = bridge_command(server, app, text, threads=threads, grace_s=grace_s)
-    line = _block_for_variable(project, server, line)
-    package = own_requirement(project, f"{OWN_PACKAGE}[cli,uvicorn]")
-    return _Replacement(line, package, None)
+_NAMES_APP = ("WSGIScriptAlias", "module", "wsgi-file", "startup_file")
+_NOT_STARTED = "no start command of the project names this configuration of {}, which serves WSGI"
 
 
-def _block_for_variable(project: Project, server: Server, line: CommandLine) -> CommandLine:
-    """Block the fix if gunicorn gets options from a variable too, which uvicorn does not read."""
-    if server.program != "gunicorn" or not project.deploy.more_arguments:
-        return line
-    files = ", ".join(project.shown(each.path) for each in project.deploy.more_arguments)
-    return replace(line, blocked=(*line.blocked, f"options in {GUNICORN_CMD_ARGS} ({files})"))
-
-
-def _message(server: Server, new: _Replacement | None) -> str:
+def _message(server: Server, new: Replacement | None) -> str:
     message = f"{server.program} runs the app as WSGI, without WebSockets or ASGI"
     if new is not None and new.line.lost:
         message += f"; without a counterpart in uvicorn: {', '.join(new.line.lost)}"
     return message
 
 
-def _help(server: Server, new: _Replacement | None) -> str:
+def _help(server: Server, new: Replacement | None) -> str:
     if server.app is None:
         return "name the app in the command, so that the ASGI command can be written"
     if new is None:
-        return "create asgi.py first (E101), then start it with uvicorn"
+        return "write an ASGI application first, then start it with uvicorn"
     command = " ".join(shlex.quote(word) if "$" not in word else word for word in new.line.argv)
     if new.line.blocked:
         reasons = "; ".join(new.line.blocked)
-        return f"change it by hand to: {command} (not fixed automatically: {reasons})"
+        return (
+            f"change it by hand to: {command} (not fixed automatically: {reasons}). An option that "
+            "may be dropped is accepted with --accept"
+        )
     before = "apply E107, " if new.asgi and new.asgi.is_djangos_own else ""
+    before = "apply E101, which makes asgi.py, " if new.asgi and new.asgi.is_missing else before
     delay = f", with {_NO_DELAY} in its socket unit" if "--fd" in new.line.argv else ""
     return f'{before}pip install "{new.package}" and start with: {command}{delay}'
 
 
-def _fix(project: Project, server: Server, command: StartCommand, new: _Replacement) -> Fix | None:
+def _fix(project: Project, server: Server, command: StartCommand, new: Replacement) -> Fix | None:
     edit = command.replace(_argv(server, command, new.line))
     if edit is None:
         return None

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from bridge.migrate.deploy.server import Option
+from bridge.migrate.deploy.records import Option
 from bridge.migrate.findings import Edit, Finding, Fix, Severity, Source
 from bridge.migrate.requirements import add_requirement, requires
 from bridge.migrate.rule import Rule

@@ -18,57 +18,26 @@ After::
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import libcst as cst
 
+from bridge.migrate.deploy.tables.rows import Group
 from bridge.migrate.findings import Finding, Severity, Source
+from bridge.migrate.inventory import Item, inventory_of
 from bridge.migrate.rule import Rule
 from bridge.migrate.static_maps import STATIC_MAPS, static_map
-from bridge.migrate.wsgi_servers import all_servers
+from bridge.migrate.wsgi_servers import not_started
 
 if TYPE_CHECKING:
-    from bridge.migrate.deploy.server import Option
+    from bridge.migrate.deploy.records import Option
     from bridge.migrate.module import Module
     from bridge.migrate.project import Project
 
-_TASKS = "a task queue: Celery, RQ, django-tasks"
-_CRON = "cron, a systemd timer, or the task queue's scheduler"
-_CACHE = "Redis or memcached, through the framework's cache"
-_STATIC = "the same option of what serves these files then: index and expires of nginx"
-_SUPERVISOR = "systemd, supervisor, or a container for each"
-_PROXY = "nginx, or the app's own code"
-_WORKERS = "a fixed number of workers (uvicorn --workers), and the platform's scaling"
-_INSTEAD = {
-    **dict.fromkeys(("spooler", "spooler-processes", "spooler-import"), _TASKS),
-    **dict.fromkeys(("mule", "mules", "farm"), _TASKS),
-    **dict.fromkeys(("cron", "unique-cron", "cron2", "legion-cron"), _CRON),
-    **dict.fromkeys(("cache", "cache2", "caches", "sharedarea", "queue"), _CACHE),
-    **dict.fromkeys(("static-index", "static-expires"), _STATIC),
-    **dict.fromkeys(
-        ("attach-daemon", "attach-daemon2", "smart-attach-daemon", "emperor", "vassals"),
-        _SUPERVISOR,
-    ),
-    **dict.fromkeys(
-        ("route", "route-host", "route-uri", "route-run", "subscribe-to", "fastrouter"), _PROXY
-    ),
-    **dict.fromkeys(
-        ("cheaper", "cheaper-algo", "cheaper-initial", "cheaper-step", "cheaper-overload"), _WORKERS
-    ),
-    **dict.fromkeys(("touch-reload", "touch-chain-reload", "fs-reload"), "a restart by systemd"),
-    **dict.fromkeys(
-        ("gevent", "async", "ugreen", "asyncio", "gevent-monkey-patch"),
-        "uvicorn's event loop, and threads for blocking code (F703)",
-    ),
-    **dict.fromkeys(
-        ("http-websockets", "websockets-ping-freq"), "WebSockets of the ASGI server (F701)"
-    ),
-    **dict.fromkeys(("php-app", "cgi", "psgi"), "a server for that language"),
-    **dict.fromkeys(
-        ("rpc", "legion", "zerg", "zerg-server"), "another way to communicate between processes"
-    ),
-}
+_TOPICS = frozenset(
+    {"hook", "daemon", "cron", "cache", "static", "rewrite", "websocket", "workers", "threads"}
+)
 _MODULES = ("uwsgi", "uwsgidecorators")
 
 
@@ -87,30 +56,33 @@ class UwsgiExtras(Rule):
         return finding.severity(project.target) is Severity.INFO
 
     def check_project(self, project: Project) -> Iterator[Finding]:
-        for server in all_servers(project):
-            for option in server.options.values() if server.program == "uwsgi" else ():
-                if option.name in STATIC_MAPS:
-                    yield from self._static(project, option)
-                elif option.name in _INSTEAD:
-                    yield self.at_place(
-                        project,
-                        option,
-                        f"{option.shown} works only in uwsgi",
-                        f"use {_INSTEAD[option.name]}",
-                    )
+        items = [item for item in lost_items(project) if is_extra(item)]
+        for group in grouped(items):
+            option = group[0].option
+            if option.name in STATIC_MAPS:
+                yield from self._static(project, group)
+            else:
+                yield self.at_place(
+                    project,
+                    option,
+                    f"{named(group)} only in uwsgi: {group[0].row.why}",
+                    group[0].row.instead,
+                    severity=lost_severity(project, group[0]),
+                )
 
-    def _static(self, project: Project, option: Option) -> Iterator[Finding]:
-        values = option.value if isinstance(option.value, list) else [option.value]
-        for value in values:
-            found = static_map(project, option.name, str(value))
-            severity = (Severity.INFO, Severity.INFO) if found.is_served else None
-            yield self.at_place(
-                project,
-                option,
-                f"{option.shown} works only in uwsgi: {found.effect}",
-                f"use {found.instead}" if not found.is_served else found.instead,
-                severity=severity,
-            )
+    def _static(self, project: Project, group: Sequence[Item]) -> Iterator[Finding]:
+        values = [_text(item.option) for item in group]
+        option = group[0].option
+        found = static_map(project, option.name, values, _start_folder(project))
+        severity = lost_severity(project, group[0])
+        severity = (Severity.INFO, Severity.INFO) if found.is_served else severity
+        yield self.at_place(
+            project,
+            option,
+            f"{option.shown}{_lines(group)} works only in uwsgi: {found.effect}",
+            f"use {found.instead}" if not found.is_served else found.instead,
+            severity=severity,
+        )
 
     def check_module(self, module: Module, project: Project) -> Iterator[Finding]:
         imports: list[cst.Import | cst.ImportFrom] = [
@@ -126,6 +98,74 @@ class UwsgiExtras(Rule):
                     f"this import fails on other servers: the module {name} exists only in uwsgi",
                     "import it in try/except ImportError, and do without it on other servers",
                 )
+
+
+def lost_items(project: Project) -> list[Item]:
+    """The items without a counterpart that apply in the default case."""
+    items = inventory_of(project).in_group(Group.BY_HAND)
+    return [item for item in items if item.option.applies is not False]
+
+
+def lost_severity(project: Project, item: Item) -> tuple[Severity, Severity] | None:
+    """Of an option without a counterpart; None for the severity of its rule."""
+    if item.option.path in not_started(project):
+        return (Severity.INFO, Severity.INFO)
+    return (Severity.ERROR, Severity.ERROR) if item.stops else None
+
+
+_ONE_BY_ONE = frozenset({"hook", "daemon", "cron"})
+"""What is reported line by line: each is another program."""
+
+
+def grouped(items: Iterable[Item]) -> list[list[Item]]:
+    """Those of one file about which the same is to be done: they need one finding."""
+    groups: dict[tuple[object, ...], list[Item]] = {}
+    for item in items:
+        option, row = item.option, item.row
+        key: tuple[object, ...] = (option.path, row.topic, row.why, row.instead)
+        if row.topic in _ONE_BY_ONE:
+            key = (*key, option.line)
+        elif option.name in STATIC_MAPS:
+            key = (*key, option.name, _text(option).partition("=")[0].strip("/"))
+        groups.setdefault(key, []).append(item)
+    return list(groups.values())
+
+
+def named(group: Sequence[Item], verb: str = "work") -> str:
+    """The options of a group, with a verb, as ``uid and gid (line 15) work``."""
+    names = list(dict.fromkeys(item.label for item in group))
+    listed = ", ".join(names[:-1]) + (" and " if len(names) > 1 else "") + names[-1]
+    is_one = len(names) == 1
+    ending = {"work": "works", "have": "has"}[verb] if is_one else verb
+    return f"{listed}{_lines(group)} {ending}"
+
+
+def _lines(group: Sequence[Item]) -> str:
+    """Where the other options of a group are: the finding is at the first."""
+    more = list(dict.fromkeys(str(item.option.line) for item in group[1:]))
+    more = [line for line in more if line != str(group[0].option.line)]
+    return f" (also line{'s' if len(more) > 1 else ''} {', '.join(more)})" if more else ""
+
+
+def _text(option: Option) -> str:
+    return option.default if isinstance(option.default, str) else option.raw
+
+
+def _start_folder(project: Project) -> str:
+    """The folder that the server starts in; empty if no file says that."""
+    names = ("chdir", "WORKDIR", "WorkingDirectory", "working_dir", "directory", "workingDir")
+    found = [
+        item.option.default
+        for item in inventory_of(project).items
+        if item.option.name in names and item.option.applies is not False
+    ]
+    folders = {each.rstrip("/") for each in found if isinstance(each, str) and each[:1] == "/"}
+    return folders.pop() if len(folders) == 1 else ""
+
+
+def is_extra(item: Item) -> bool:
+    """Whether an item is a feature of uwsgi besides serving."""
+    return item.option.source == "uwsgi" and item.row.topic in _TOPICS
 
 
 def _imported(module: Module, node: cst.Import | cst.ImportFrom) -> str | None:

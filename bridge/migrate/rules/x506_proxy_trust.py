@@ -24,7 +24,7 @@ from bridge.migrate.deploy.records import StartCommand
 from bridge.migrate.deploy.server import Server
 from bridge.migrate.findings import Finding, Severity, Source, Target
 from bridge.migrate.rule import Rule
-from bridge.migrate.serving import script_name
+from bridge.migrate.translation import script_name
 from bridge.migrate.wsgi_servers import text_at, wsgi_servers
 
 if TYPE_CHECKING:
