@@ -28,6 +28,7 @@ WITH_FREE_THREADED_WHEELS = [
     "pytest-asyncio",
     "pytest-timeout",
     "python-multipart",
+    "pyyaml",
     "quart",
     "rich",
     "starlette",
@@ -128,6 +129,18 @@ def migrate_trees(session: nox.Session) -> None:
     folder = session.create_tmp()
     session.run("pip", "install", "--quiet", "--no-deps", "--target", folder, *found.split())
     session.run("python", "-m", "tests.migrate.trees", folder, *session.posargs)
+
+
+@nox.session(python="3.12")
+def migrate_deployments(session: nox.Session) -> None:
+    """Read the pinned deployments of thirteen projects and compare with the expected inventories.
+
+    Git fetches their files into a cache; ``-- --copies FOLDER`` takes them from bare repositories,
+    ``owner+name/repo``, instead.
+    """
+    session.install("-e", ".[migrate]")
+    cache = session.cache_dir / "deployments"
+    session.run("python", "-m", "tests.migrate.deployments", str(cache), *session.posargs)
 
 
 @nox.session

@@ -468,10 +468,10 @@ def test_plan_moves_a_project_with_async_views_through_bridge(site: Path) -> Non
 
     assert (made["move"], made["places"]) == ("bridge", ["shop/views.py:1 live"])
     assert made["server"] == (
-        "uvicorn shop.asgi:application --workers 4 --host 0.0.0.0 --port $PORT"
+        "uvicorn shop.asgi:application --host 0.0.0.0 --port $PORT --workers 9 --no-access-log"
     )
-    assert (made["processes"], made["threads"]) == (4, 4)
-    assert "now 9; then 4 processes x 4 threads = 16" in made["connections"][0]
+    assert (made["processes"], made["threads"]) == (9, 4)
+    assert "now 9; then 9 processes x 4 threads = 36" in made["connections"][0]
 
 
 def test_plan_counts_the_pool_and_warns_without_a_bound(site: Path) -> None:
@@ -492,10 +492,10 @@ def test_plan_counts_the_pool_and_warns_without_a_bound(site: Path) -> None:
         ("gunicorn app:app -w 2 -b :9000", "--host 0.0.0.0 --port 9000 --workers 2 --threads 4"),
         (
             "gunicorn 'app:make(\"x\")' -w 9 --threads 1 -b :9000",
-            "--host 0.0.0.0 --port 9000 --workers 4 --threads 4",
+            "--host 0.0.0.0 --port 9000 --workers 9 --threads 4",
         ),
         ("gunicorn app:app -k gevent -w 4 --worker-connections 100 -b :9000", "--workers 4"),
-        ("uwsgi --http :9000 -w app:app -p 9", "--workers 4 --threads 4"),
+        ("uwsgi --http :9000 -w app:app -p 9", "--workers 9 --threads 4"),
         ("waitress-serve --threads 6 app:app", "--threads 6"),
         ("", "--threads 4"),
     ],

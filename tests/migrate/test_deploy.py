@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from bridge.migrate.deploy.commands import commands_in
-from bridge.migrate.deploy.configs import arguments_in, configs_in, nginx_in
-from bridge.migrate.deploy.read import read_deploy
+from bridge.migrate.deploy.configs import arguments_in, nginx_in
+from bridge.migrate.deploy.read import configs_in, read_deploy
 from bridge.migrate.deploy.records import StartCommand
 from bridge.migrate.text import Text
 
@@ -174,8 +174,8 @@ def test_a_gunicorn_configuration_is_parsed_and_not_run(tmp_path: Path) -> None:
 
     (config,) = read_deploy([path]).configs
 
-    assert {name: value.value for name, value in config.values.items()}["workers"] == 5
-    assert (config.values["threads"].value, config.values["threads"].line) == (4, 5)
+    values = {option.name: (option.value, option.line) for option in config.options}
+    assert (values["workers"], values["threads"]) == ((5, 3), (4, 5))
 
 
 def test_only_the_uwsgi_section_is_parsed() -> None:
@@ -183,10 +183,8 @@ def test_only_the_uwsgi_section_is_parsed() -> None:
 
     (config,) = configs_in(Path("uwsgi.ini"), text)
 
-    assert {name: value.value for name, value in config.values.items()} == {
-        "module": "shop.wsgi",
-        "harakiri": "30",
-    }
+    values = {option.name: option.value for option in config.options}
+    assert values == {"module": "shop.wsgi", "harakiri": "30"}
 
 
 def test_nginx_directives_know_their_blocks() -> None:

@@ -134,7 +134,7 @@ def test_two_rules_with_the_same_edit_make_it_once() -> None:
         changes = fix(project, rules, unsafe=True, report=check(project, rules))
         after = {project.relative(path): text.text for path, text in changes.after.items()}
 
-    assert after[PATH] == BRIDGES
+    assert after[PATH] == BRIDGES.replace("application()\n", "application(threads=4)\n")
     assert after["requirements.txt"] == "django\nuvicorn[standard]\nwsgi-asgi-bridge\ngunicorn\n"
 
 

@@ -42,7 +42,7 @@ def test_what_a_module_starts_when_it_is_imported_is_found(started: str) -> None
     [found] = found_in(files)
 
     assert found.bridge is found.native is Severity.WARNING
-    assert "4 processes" in found.message
+    assert "9 processes" in found.message
     assert "shop is imported" in found.message
 
 

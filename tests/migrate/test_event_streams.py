@@ -259,5 +259,5 @@ def test_the_plan_names_streams_in_its_first_lines(tmp_path: Path) -> None:
     shown = "shop/code.py:14 events: each open client holds a thread"
     assert made["streams"] == [shown]
     assert [line for line in text.splitlines()[:6] if line.startswith("Streams")] == [
-        f"Streams      {shown}"
+        f"Streams        {shown}"
     ]

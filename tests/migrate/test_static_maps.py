@@ -86,7 +86,7 @@ def test_without_django_there_is_no_whitenoise_middleware() -> None:
 def test_static_map2_keeps_the_prefix_below_the_folder() -> None:
     finding = found("static-map2 = /media=/srv")
 
-    assert "location /media/ { root /srv; }" in finding.help
+    assert "location /media/ { alias /srv/media/; }" in finding.help
     assert 'StaticFiles(directory="/srv/media")' in finding.help
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from bridge.migrate.facts import Facts, ViewFact
 from bridge.migrate.findings import Severity
 from tests.migrate.helpers import check_noop, findings
+from tests.migrate.sites import DJANGO
 
 HEAD = "import itertools\nfrom django.http import StreamingHttpResponse\n\n\n"
 VIEW = "\n\ndef view(request):\n    return StreamingHttpResponse(events())"
@@ -45,3 +47,19 @@ def test_an_async_generator_is_ignored() -> None:
 def test_a_comment_suppresses_it() -> None:
     code = HEAD + "def events():\n    while True:\n        yield 'x'\n" + VIEW
     check_noop("V410", code + "  # bridge: ignore[V410] one client\n", target="bridge")
+
+
+def test_a_view_that_no_url_leads_to_is_ignored() -> None:
+    """As with ``if settings.DEBUG``: it would raise the number of threads for nothing."""
+    live = (
+        "from django.http import StreamingHttpResponse\n\n\ndef events(request):\n"
+        "    return StreamingHttpResponse(feed(), content_type='text/event-stream')\n"
+    )
+    urls = "from shop import live\nif DEBUG:\n    urlpatterns = [path('live/', live.events)]\n"
+    files = {**DJANGO, "shop/live.py": live, "shop/urls.py": urls}
+    other = Facts(views=(ViewFact("a/", "shop.views.other", file="/elsewhere/views.py"),))
+    routed = Facts(views=(ViewFact("live/", "shop.live.events"),))
+
+    assert findings(files, "V410", target="bridge", facts=other) == []
+    assert len(findings(files, "V410", target="bridge", facts=routed)) == 1
+    assert len(findings(files, "V410", target="bridge")) == 1

@@ -75,7 +75,7 @@ def test_each_option_has_its_counterpart(before: str, after: str) -> None:
         (
             "gunicorn shop:app -w 2",
             "bridge run shop:app --server uvicorn --host 0.0.0.0 --port $PORT --workers 2 "
-            "--threads 1",
+            "--threads 4",
         ),
         (
             "gunicorn 'shop:create_app(\"hi\")' -k gthread --threads 8 --graceful-timeout 20",
@@ -85,7 +85,7 @@ def test_each_option_has_its_counterpart(before: str, after: str) -> None:
         (
             "gunicorn shop:app -w 1 -e SCRIPT_NAME=/shop --forwarded-allow-ips 10.0.0.7",
             "/usr/bin/env FORWARDED_ALLOW_IPS=10.0.0.7 bridge run shop:app --server uvicorn "
-            "--host 0.0.0.0 --port $PORT --workers 1 --threads 1 --root-path /shop",
+            "--host 0.0.0.0 --port $PORT --workers 1 --threads 4 --root-path /shop",
         ),
         (
             "gunicorn shop:app -w 1 -k gevent",
@@ -195,7 +195,7 @@ def test_an_ini_file_without_a_command_is_found() -> None:
     ini = "[uwsgi]\nhttp = :8000\nmodule = shop:app\n"
     [found] = findings({**FLASK, "uwsgi.ini": ini}, CODE)
 
-    assert (str(found.path), found.line) == ("uwsgi.ini", 2)
+    assert (str(found.path), found.line) == ("uwsgi.ini", 3)
     assert "bridge run shop:app" in found.help
 
 
@@ -243,7 +243,7 @@ def test_for_bridge_django_gets_the_asgi_application_of_bridge() -> None:
     after = fixed(files, CODE, target="bridge")
 
     assert after["Procfile"] == "web: uvicorn mysite.asgi:application --host 0.0.0.0 --port 1\n"
-    assert after["mysite/asgi.py"] == BRIDGE_ASGI
+    assert after["mysite/asgi.py"] == BRIDGE_ASGI.replace("application()", "application(threads=4)")
 
 
 @pytest.mark.parametrize("files", [DJANGO, ON_BRIDGE])
@@ -269,11 +269,11 @@ def test_no_fix_for_options_in_a_variable(name: str) -> None:
     [
         (
             "'gunicorn \"shop:create_app()\" -b h:1'",
-            "'bridge run \"shop:create_app()\" --server uvicorn --host h --port 1 --threads 1'",
+            "'bridge run \"shop:create_app()\" --server uvicorn --host h --port 1 --threads 4'",
         ),
         (
             "\"gunicorn 'shop:create_app()' -b h:1\"",
-            "\"bridge run 'shop:create_app()' --server uvicorn --host h --port 1 --threads 1\"",
+            "\"bridge run 'shop:create_app()' --server uvicorn --host h --port 1 --threads 4\"",
         ),
         ('["sh", "-c", "gunicorn \\"shop:create_app()\\" -b :1"]', None),
     ],
