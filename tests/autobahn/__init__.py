@@ -1,0 +1,1 @@
+"""Autobahn|Testsuite's fuzzing client against WebSockets of ``to_wsgi``, and against uvicorn's."""
