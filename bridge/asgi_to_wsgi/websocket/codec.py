@@ -6,11 +6,10 @@ pings and closes, and limits the size of messages; it reads and writes no socket
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 from websockets.datastructures import Headers
 from websockets.exceptions import InvalidHandshake
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
+from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
@@ -19,7 +18,19 @@ from bridge.types import Environ
 
 __all__ = ["Codec", "negotiated_codec"]
 
-Codec: TypeAlias = ServerProtocol
+
+class Codec(ServerProtocol):
+    """The codec of one connection."""
+
+    def recv_frame(self, frame: Frame) -> None:
+        """A frame of the client has arrived."""
+        if frame.opcode is Opcode.CLOSE:
+            # It may come in the middle of a fragmented message (RFC 6455, 5.4), which is then
+            # dropped. `websockets` counts the bytes of such a message, and would answer 1002.
+            self.current_size: int | None = None
+            self.cur_size: int | None = None  # its name before `websockets` 16
+        super().recv_frame(frame)
+
 
 _DEFLATE = ServerPerMessageDeflateFactory(
     # Without context takeover a message is compressed by itself: no socket keeps a window of the
@@ -39,9 +50,7 @@ def negotiated_codec(environ: Environ, options: WebSocketOptions) -> tuple[Codec
     """
     offered: str | None = environ.get("HTTP_SEC_WEBSOCKET_EXTENSIONS")
     extensions = [_DEFLATE] if options.per_message_deflate and offered else []
-    codec = ServerProtocol(
-        extensions=extensions, state=State.OPEN, max_size=options.max_message_bytes
-    )
+    codec = Codec(extensions=extensions, state=State.OPEN, max_size=options.max_message_bytes)
     response = None
     if offered and extensions:
         try:

@@ -293,6 +293,18 @@ def test_a_client_without_a_code_is_1005_and_one_that_vanishes_is_1006(
     assert [end["code"] for end in control.expect(key, "end", 2)] == [1005, 1006]
 
 
+def test_a_client_may_close_in_the_middle_of_a_message(
+    opening: Opening, gthread: LiveWsgiServer, control: Control, key: str
+) -> None:
+    """RFC 6455, 5.4: control frames may be injected in the middle of a fragmented message."""
+    stream = opening(gthread, f"/echo?key={key}")
+    stream.until(b"\r\n\r\n")
+    stream.send(b"\x01\x81\x00\x00\x00\x00a" + b"\x88\x82\x00\x00\x00\x00\x03\xe8")
+
+    assert stream.rest() == b"\x88\x02\x03\xe8"
+    assert end_of(control, key) == (1000, "")
+
+
 @pytest.mark.parametrize(
     ("frame", "code"),
     [
