@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import nox
@@ -233,6 +234,27 @@ def beside(session: nox.Session) -> None:
     """Send 10,000 HTTP requests beside 500 open WebSockets: none lost, p99 at most 1.5 times."""
     session.install("-e", ".[test]")
     session.run("python", "-m", "benchmarks.websockets_beside", *session.posargs)
+
+
+@nox.session
+def autobahn(session: nox.Session) -> None:
+    """Run Autobahn's fuzzing client: gunicorn through bridge against uvicorn's codecs.
+
+    Its program runs on Python 2.7, with pip, only. All cases take two hours;
+    ``nox -s autobahn -- --cases '7.*'`` runs some.
+    """
+    folder = Path(session.create_tmp()).resolve()
+    wstest = folder / "venv" / "bin" / "wstest"
+    if not wstest.exists():
+        python = shutil.which("python2.7")
+        if python is None:
+            session.error("autobahntestsuite needs Python 2.7, and there is no python2.7 on PATH")
+        session.run("pip", "install", "--quiet", "virtualenv<20.22")  # the last for Python 2.7
+        session.run("virtualenv", "--quiet", "--python", python, str(folder / "venv"))
+        pip = str(folder / "venv" / "bin" / "pip")
+        session.run(pip, "install", "--quiet", "autobahntestsuite", external=True)
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "tests.autobahn", "--wstest", str(wstest), *session.posargs)
 
 
 @nox.session(python="3.12")

@@ -2,13 +2,14 @@
 
 ::
 
-    python -m tests.autobahn --wstest PROGRAM                    all cases
+    python -m tests.autobahn --wstest PROGRAM                    all cases, for two hours
     python -m tests.autobahn --wstest PROGRAM --cases '7.*'      only some, may be repeated
-    python -m tests.autobahn --wstest PROGRAM --write            also update the documentation
+    python -m tests.autobahn --wstest PROGRAM --server bridge    only servers of this name
 
-Input: ``wstest`` of the package `autobahntestsuite`, which needs Python 2.7. Output: a table of the
-cases that some server does not pass in the strict sense, and the number of each outcome. Exit code
-1 if gunicorn through bridge is worse than the better of uvicorn's two codecs in any case.
+Input: ``wstest`` of the package `autobahntestsuite`, which needs Python 2.7. Output: the number of
+each outcome, and the cases that some server does not pass in the strict sense. Exit code 1 if
+gunicorn through bridge is worse than the best of uvicorn's codecs in a case that is not in
+``ALLOWED``.
 """
 
 from __future__ import annotations
@@ -29,9 +30,12 @@ from tests.harness.servers import serve
 
 OUTCOMES = ["OK", "INFORMATIONAL", "NON-STRICT", "UNCLEAN", "UNIMPLEMENTED", "WRONG CODE", "FAILED"]
 """From best to worst."""
-RESULTS = Path("docs/explanation/results/autobahn.json")
-LIMITS_S = {"9.*": 7200}
 TIMEOUT_S = 7200
+ALLOWED = {
+    "6.4.3": "invalid UTF-8 within a frame: found when the frame is complete",
+    "6.4.4": "invalid UTF-8 within a frame: found when the frame is complete",
+}
+"""Cases that may be NON-STRICT through bridge where one of uvicorn's codecs is OK, and why."""
 
 Outcomes = Mapping[str, str]
 """Case: outcome."""
@@ -42,30 +46,48 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.autobahn")
     parser.add_argument("--wstest", required=True, help="the program, of Python 2.7")
     parser.add_argument("--cases", action="append", metavar="PATTERN", help="such as 7.*")
-    parser.add_argument("--write", action="store_true", help=f"write {RESULTS}")
+    parser.add_argument("--server", default="", metavar="NAME", help="a part of the name")
     chosen = parser.parse_args(arguments)
+    setups = [name for name in SETUPS if chosen.server in name]
+    if not setups:
+        parser.error(f"no server is named {chosen.server!r}; there are: {', '.join(SETUPS)}")
     with tempfile.TemporaryDirectory() as folder:
-        outcomes = _run(chosen.wstest, chosen.cases or ["*"], Path(folder))
-    for name, cases in outcomes.items():
-        print(f"{name}: {dict(Counter(cases.values()))}")
-    rivals = [cases for name, cases in outcomes.items() if name != BRIDGE]
-    worse = []
-    for case in sorted(outcomes[BRIDGE], key=_numbers):
-        row = {name: cases[case] for name, cases in outcomes.items()}
-        if set(row.values()) != {"OK"}:
-            print(case, row)
-        if _rank(row[BRIDGE]) > min(_rank(cases[case]) for cases in rivals):
-            worse.append(case)
+        outcomes = _run(chosen.wstest, setups, chosen.cases or ["*"], Path(folder))
+    _show(outcomes)
+    worse = _worse(outcomes)
     print("worse than the better of uvicorn's:", ", ".join(worse) or "no case")
-    if chosen.write:
-        RESULTS.write_text(json.dumps(outcomes, indent=1) + "\n", encoding="utf-8")
     return 1 if worse else 0
 
 
-def _run(wstest: str, cases: list[str], folder: Path) -> dict[str, Outcomes]:
+def _show(outcomes: Mapping[str, Outcomes]) -> None:
+    for name, cases in outcomes.items():
+        print(f"{name}: {dict(Counter(cases.values()))}")
+    cases = sorted(next(iter(outcomes.values())), key=_numbers)
+    for case in cases:
+        row = {name: found[case] for name, found in outcomes.items()}
+        if set(row.values()) != {"OK"}:
+            print(f"{case:8}", ", ".join(f"{name}: {outcome}" for name, outcome in row.items()))
+
+
+def _worse(outcomes: Mapping[str, Outcomes]) -> list[str]:
+    """The cases in which gunicorn through bridge is worse than the best of the others."""
+    rivals = [cases for name, cases in outcomes.items() if name != BRIDGE]
+    worse = []
+    for case, outcome in outcomes.get(BRIDGE, {}).items() if rivals else ():
+        best = min(_rank(cases[case]) for cases in rivals)
+        is_allowed = case in ALLOWED and outcome == "NON-STRICT"
+        if _rank(outcome) > best and not is_allowed:
+            worse.append(case)
+    return sorted(worse, key=_numbers)
+
+
+def _run(
+    wstest: str, setups: list[str], cases: list[str], folder: Path
+) -> dict[str, Outcomes]:
     """One server after the other, each with its own client."""
     outcomes: dict[str, Outcomes] = {}
-    for name, (spec, target) in SETUPS.items():
+    for name in setups:
+        spec, target = SETUPS[name]
         with ExitStack() as stack:
             server = stack.enter_context(serve(spec, target))
             print(f"{name} ...", flush=True)
