@@ -31,11 +31,11 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> str:
     return url
 
 
-@pytest.fixture(scope="module")
-def alone(database: str) -> Iterator[Server]:
+@pytest.fixture(scope="module", params=["uvicorn-uvloop", "gunicorn-gthread"])
+def alone(database: str, request: pytest.FixtureRequest) -> Iterator[Server]:
     """One process, with the channel layer in its memory."""
     env = {"DATABASE_URL": database, "REDIS_URL": ""}
-    with serve("uvicorn-uvloop", TARGET, env=env, cwd=DJANGO_SITE) as server:
+    with serve(request.param, TARGET, env=env, cwd=DJANGO_SITE) as server:
         yield server
 
 
@@ -45,16 +45,19 @@ def redis() -> Iterator[RedisServer]:
         yield server
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=["uvicorn-httptools", "gunicorn-gthread"])
 def pair(
-    database: str, redis: RedisServer, tmp_path_factory: pytest.TempPathFactory
+    database: str,
+    redis: RedisServer,
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
 ) -> Iterator[tuple[Server, Server]]:
     """Two processes, with Redis as their channel layer."""
     env = {"DATABASE_URL": database, "REDIS_URL": redis.url}
     logs: list[Path] = [tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")]
     with (
         serve("uvicorn-uvloop", TARGET, env=env, cwd=DJANGO_SITE, log_dir=logs[0]) as one,
-        serve("uvicorn-httptools", TARGET, env=env, cwd=DJANGO_SITE, log_dir=logs[1]) as other,
+        serve(request.param, TARGET, env=env, cwd=DJANGO_SITE, log_dir=logs[1]) as other,
     ):
         yield one, other
 
@@ -127,16 +130,19 @@ def boards_get(one: Server, other: Server, text: str) -> bool:
         return False
 
 
-@pytest.mark.parametrize("server", ["gunicorn-gthread"])
-def test_on_a_wsgi_server_the_page_works_without_websockets(
-    database: str, key: str, server: str
+@pytest.mark.parametrize(
+    ("server", "target", "status"),
+    [("waitress", TARGET, 404), ("gunicorn-gthread", "config.wsgi:application", 404)],
+)
+def test_without_websockets_the_page_works(
+    database: str, key: str, server: str, target: str, status: int
 ) -> None:
     env = {"DATABASE_URL": database, "REDIS_URL": ""}
-    with serve(server, TARGET, env=env, cwd=DJANGO_SITE) as running:
+    with serve(server, target, env=env, cwd=DJANGO_SITE) as running:
         page = chalk_up(running.url, "Ann", key).text
         socket = httpx.get(f"{running.url}/quay/socket/", timeout=TIMEOUT_S)
 
     assert key in page
     assert "cannot serve WebSockets" in page
     assert "quay.js" not in page
-    assert socket.status_code == 404
+    assert socket.status_code == status

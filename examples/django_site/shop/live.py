@@ -8,7 +8,8 @@ server's event loop, where the WebSockets are.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -29,6 +30,17 @@ logger = logging.getLogger("django.shop")
 
 GROUP = "quay"
 NOTICES = 12
+
+
+def has_websockets(environ: Mapping[str, Any]) -> bool:
+    """Whether the page of this request may open a WebSocket.
+
+    On an ASGI server, and under gunicorn, whose sockets bridge takes over, if ``config.asgi`` is
+    what it serves.
+    """
+    if "asgi.scope" in environ:
+        return True
+    return "gunicorn.socket" in environ and "shop.sockets" in sys.modules
 
 
 def board() -> dict[str, Any]:

@@ -12,10 +12,9 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from shop import orders
+from shop import live, orders
 from shop.basket import Basket, BasketLine
 from shop.forms import CheckoutForm, NoticeForm, QuantityForm, SearchForm
-from shop.live import NOTICES
 from shop.models import Notice, Order, OrderLine, Product
 
 
@@ -60,9 +59,9 @@ def quay(request: HttpRequest) -> HttpResponse:
         return redirect("shop:quay")
     context = {
         "form": form,
-        "notices": Notice.objects.all()[:NOTICES],
+        "notices": Notice.objects.all()[: live.NOTICES],
         "products": Product.objects.all(),
-        "has_websockets": "asgi.scope" in request.META,  # not set on a WSGI server
+        "has_websockets": live.has_websockets(request.META),
     }
     return render(request, "shop/quay.html", context)
 
