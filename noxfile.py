@@ -237,6 +237,14 @@ def beside(session: nox.Session) -> None:
 
 
 @nox.session
+def websocket_frameworks(session: nox.Session) -> None:
+    """WebSockets of frameworks that the ordinary tests do not install, under gunicorn."""
+    session.install("-e", ".[test]")
+    session.install("litestar", "strawberry-graphql")
+    session.run("pytest", "tests/servers/to_wsgi/test_websocket_frameworks.py", *session.posargs)
+
+
+@nox.session
 def autobahn(session: nox.Session) -> None:
     """Run Autobahn's fuzzing client: gunicorn through bridge against uvicorn's codecs.
 

@@ -81,9 +81,7 @@ def _worse(outcomes: Mapping[str, Outcomes]) -> list[str]:
     return sorted(worse, key=_numbers)
 
 
-def _run(
-    wstest: str, setups: list[str], cases: list[str], folder: Path
-) -> dict[str, Outcomes]:
+def _run(wstest: str, setups: list[str], cases: list[str], folder: Path) -> dict[str, Outcomes]:
     """One server after the other, each with its own client."""
     outcomes: dict[str, Outcomes] = {}
     for name in setups:
