@@ -237,6 +237,14 @@ def beside(session: nox.Session) -> None:
 
 
 @nox.session
+def websocket_sessions(session: nox.Session) -> None:
+    """Play 200 random sessions of a WebSocket under gunicorn and under uvicorn, and compare."""
+    session.install("-e", ".[test]")
+    path = "tests/servers/to_wsgi/test_websocket_transcripts.py"
+    session.run("pytest", path, *session.posargs, env={"BRIDGE_TEST_SESSIONS": "200"})
+
+
+@nox.session
 def websocket_frameworks(session: nox.Session) -> None:
     """WebSockets of frameworks that the ordinary tests do not install, under gunicorn."""
     session.install("-e", ".[test]")

@@ -157,11 +157,72 @@ async def say(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "websocket.send", "text": str(error)})
 
 
+async def scripted(scope: Scope, receive: Receive, send: Send) -> None:
+    """Plays the app's part of a session of ``tests.harness.websocket_sessions``."""
+    part = json.loads(query(scope)["part"])
+    received: list[Message] = []
+    try:
+        if await starts(scope, part, send):
+            await plays(part, received, receive, send)
+    finally:
+        await report(query(scope)["key"], "received", messages=readable(received))
+
+
+async def starts(scope: Scope, part: dict[str, Any], send: Send) -> bool:
+    """Accepts, or denies with a status or without."""
+    if part["status"] == 101:
+        headers = [(b"x-own", part["header"].encode())]
+        accept: Message = {"type": "websocket.accept", "headers": headers}
+        if part["chooses"] is not None:
+            accept["subprotocol"] = scope["subprotocols"][part["chooses"]]
+        await send(accept)
+    elif part["status"] == 403:
+        await send({"type": "websocket.close"})
+    else:
+        kind = "websocket.http.response"
+        await send({"type": f"{kind}.start", "status": part["status"], "headers": []})
+        await send({"type": f"{kind}.body", "body": part["header"].encode()})
+    return bool(part["status"] == 101)
+
+
+async def plays(
+    part: dict[str, Any], received: list[Message], receive: Receive, send: Send
+) -> None:
+    """Echoes, or only listens, and does what a message asks for that starts with ``!``."""
+    while True:
+        message = await receive()
+        received.append(message)
+        if message["type"] != "websocket.receive":
+            return
+        text = message.get("text") or ""
+        if text.startswith("!"):
+            order = json.loads(text[1:])
+            for each in order.get("texts", ()):
+                await send({"type": "websocket.send", "text": each})
+            if "close" in order:
+                await send({"type": "websocket.close", **order["close"]})
+                return
+            if "raises" in order:
+                raise asgi_routes.Boom("as the session asks")
+        elif part["echoes"]:
+            await send({**message, "type": "websocket.send"})
+
+
+def readable(messages: list[Message]) -> list[list[object]]:
+    """JSON values: of bytes, the hexadecimal digits."""
+    return [
+        [message["type"], message["code"], message.get("reason") or ""]
+        if message["type"] == "websocket.disconnect"
+        else [message["type"], message.get("text"), (message.get("bytes") or b"").hex()]
+        for message in messages
+    ]
+
+
 ENDPOINTS = {
     each.__name__: each
     for each in (
         *(echo, facts, gated, close, deny, respond_instead),
-        *(fail, leave, push, sleep, hang, say),
+        *(fail, leave, push, sleep, hang, say, scripted),
     )
 }
 

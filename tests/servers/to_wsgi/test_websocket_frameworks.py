@@ -8,7 +8,6 @@ Channels with Redis is in ``tests/django/test_channels.py``.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -24,15 +23,15 @@ COUNT = {"query": "subscription { count(last: 3) }"}
 
 
 @pytest.fixture
-def litestar(wsgi_servers: WsgiServers) -> Iterator[LiveWsgiServer]:
+def litestar(wsgi_servers: WsgiServers) -> LiveWsgiServer:
     pytest.importorskip("litestar")
-    yield wsgi_servers.get("gunicorn-gthread", "tests.apps.asgi_litestar:app")
+    return wsgi_servers.get("gunicorn-gthread", "tests.apps.asgi_litestar:app")
 
 
 @pytest.fixture
-def strawberry(wsgi_servers: WsgiServers) -> Iterator[LiveWsgiServer]:
+def strawberry(wsgi_servers: WsgiServers) -> LiveWsgiServer:
     pytest.importorskip("strawberry")
-    yield wsgi_servers.get("gunicorn-gthread", "tests.apps.asgi_strawberry:app")
+    return wsgi_servers.get("gunicorn-gthread", "tests.apps.asgi_strawberry:app")
 
 
 def websocket(at: LiveWsgiServer, path: str, *subprotocols: Subprotocol) -> ClientConnection:
