@@ -236,6 +236,20 @@ def beside(session: nox.Session) -> None:
     session.run("python", "-m", "benchmarks.websockets_beside", *session.posargs)
 
 
+@nox.session(python=["3.11", "3.13"])
+@nox.parametrize("gunicorn", ["gunicorn==21.2.0", "gunicorn==23.0.0", "gunicorn"])
+def websocket_servers(session: nox.Session, gunicorn: str) -> None:
+    """WebSockets on releases of gunicorn: each kind of worker, with TLS and without."""
+    session.install("-e", ".[test]")
+    session.install(gunicorn)
+    folder = "tests/servers/to_wsgi"
+    workers = ["workers", "tls", "endings"]
+    paths = [f"{folder}/test_bare_dup.py", *(f"{folder}/test_websocket_{e}.py" for e in workers)]
+    session.run("pytest", *paths, *session.posargs)
+    path = f"{folder}/test_websockets.py"
+    session.run("pytest", path, "-k", "gunicorn or gthread", *session.posargs)
+
+
 @nox.session
 def websocket_sessions(session: nox.Session) -> None:
     """Play 200 random sessions of a WebSocket under gunicorn and under uvicorn, and compare."""

@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -91,10 +92,19 @@ def _daphne(at: Address, target: str) -> list[str]:
 
 def _gunicorn(*worker: str) -> Callable[[Address, str], list[str]]:
     def command(at: Address, target: str) -> list[str]:
-        fixed = ["--workers", "1", "--no-control-socket", "--worker-tmp-dir", "/dev/shm"]
+        fixed = ["--workers", "1", "--worker-tmp-dir", "/dev/shm", *_without_control_socket()]
         return ["gunicorn", target, "--bind", f"fd://{at.fd}", *fixed, *worker]
 
     return command
+
+
+@cache
+def _without_control_socket() -> list[str]:
+    """The option, for a gunicorn that has it."""
+    from gunicorn.config import KNOWN_SETTINGS  # type: ignore[import-untyped]  # has no types
+
+    option = "--no-control-socket"
+    return [option] if any(option in (each.cli or ()) for each in KNOWN_SETTINGS) else []
 
 
 def _waitress(at: Address, target: str) -> list[str]:
