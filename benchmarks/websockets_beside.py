@@ -1,8 +1,8 @@
 """``python -m benchmarks.websockets_beside``: HTTP to a WSGI app while many WebSockets are open.
 
-Input: `tests/apps/beside.py`, Flask and a WebSocket echo in one Router under uvicorn. Output: a
-table of latencies with and without open sockets, and their ratio. Exit code 1 if a request or a
-socket was lost, or if the ratio of the p99 exceeds the limit.
+Input: `tests/apps/beside.py`, Flask and a WebSocket echo in one Router, under uvicorn or under
+gunicorn's gthread worker. Output: a table of latencies with and without open sockets, and their
+ratio. Exit code 1 if a request or a socket was lost, or if the ratio of the p99 exceeds the limit.
 
 Rounds without and with sockets alternate, so that a slow moment of the machine affects both. Each
 round with sockets ends with an echo on every one of them. The server runs on one CPU, this process
@@ -12,10 +12,10 @@ on another.
 from __future__ import annotations
 
 import asyncio
-import os
+import resource
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import click
@@ -24,9 +24,10 @@ from rich.progress import track
 from rich.table import Table
 
 from benchmarks.options import number
+from benchmarks.websocket_echo import pin
 from tests.harness.beside import Answer, answering, load, open_sockets
 from tests.harness.ports import HOST
-from tests.harness.servers import SERVERS, Server, serve
+from tests.harness.servers import SERVERS, Server, ServerSpec, serve
 
 TARGET = "tests.apps.beside:app"
 POINTS = (("p50", 50), ("p90", 90), ("p99", 99))
@@ -40,6 +41,9 @@ UVICORN = replace(
         *("--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"),
     ],
 )
+
+SPECS: Mapping[str, ServerSpec] = {"uvicorn": UVICORN, "gunicorn": SERVERS["gunicorn-gthread"]}
+DESCRIPTORS_BESIDE_SOCKETS = 512
 
 
 @dataclass
@@ -98,34 +102,46 @@ def show(title: str, without: Side, beside: Side) -> None:
     Console().print(table)
 
 
-def pin_to_cpus(server: Server) -> None:
-    """Pin the server to one CPU and this process to the others, where there are two."""
-    usable = sorted(os.sched_getaffinity(0))
-    if len(usable) > 1:
-        os.sched_setaffinity(0, usable[1:])
-        os.sched_setaffinity(server.pid, usable[:1])
+def allow(sockets: int) -> None:
+    """Raise the soft limit of descriptors for that many, for this process and the server's.
+
+    :raises click.UsageError: the hard limit is lower.
+    """
+    needed = sockets + DESCRIPTORS_BESIDE_SOCKETS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and needed > hard:
+        raise click.UsageError(
+            f"{sockets} sockets need {needed} file descriptors, and the hard limit is {hard}: "
+            "raise it with ulimit -Hn"
+        )
+    if soft != resource.RLIM_INFINITY and needed > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 @click.command()
+@click.option("--server", type=click.Choice(list(SPECS)), default="uvicorn", show_default=True)
 @number("--rounds", 5, "Rounds with and without sockets.")
 @number("--sockets", 500, "Open WebSockets.")
 @number("--requests", 10_000, "HTTP requests per round.", least=100)
 @number("--connections", 16, "HTTP connections.")
 @click.option("--limit", default=1.5, show_default=True, help="Highest accepted ratio of the p99.")
-def main(rounds: int, sockets: int, requests: int, connections: int, limit: float) -> None:
+def main(
+    server: str, rounds: int, sockets: int, requests: int, connections: int, limit: float
+) -> None:
     """Measure HTTP while WebSockets are open, and fail if it is slower than the limit."""
-    with serve(UVICORN, TARGET, ready_path=None) as server:
-        pin_to_cpus(server)
+    allow(sockets)
+    with serve(SPECS[server], TARGET) as running:
+        pin(running)
         without, beside = asyncio.run(
             measure(
-                server,
+                running,
                 rounds=rounds,
                 sockets=sockets,
                 requests=requests,
                 connections=connections,
             )
         )
-    show(f"Flask through bridge.Router on uvicorn, {connections} connections", without, beside)
+    show(f"Flask through bridge.Router on {server}, {connections} connections", without, beside)
     lost = without.lost_requests + beside.lost_requests + beside.lost_sockets
     if lost or ratio(without, beside, "p99") > limit:
         sys.exit(1)
