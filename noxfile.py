@@ -251,9 +251,8 @@ def websocket_servers(session: nox.Session, gunicorn: str) -> None:
     session.install("-e", ".[test]")
     session.install(gunicorn)
     folder = "tests/servers/to_wsgi"
-    workers = ["workers", "tls", "endings"]
-    paths = [f"{folder}/test_bare_dup.py", *(f"{folder}/test_websocket_{e}.py" for e in workers)]
-    session.run("pytest", *paths, *session.posargs)
+    names = ["bare_dup", "websocket_workers", "websocket_endings"]
+    session.run("pytest", *(f"{folder}/test_{name}.py" for name in names), *session.posargs)
     path = f"{folder}/test_websockets.py"
     session.run("pytest", path, "-k", "gunicorn or gthread", *session.posargs)
 

@@ -11,14 +11,14 @@ from strawberry.asgi import GraphQL
 import bridge
 
 
-@strawberry.type  # type: ignore[untyped-decorator]  # not installed for mypy
+@strawberry.type
 class Query:
     @strawberry.field  # type: ignore[untyped-decorator]  # not installed for mypy
     def hello(self) -> str:
         return "hello"
 
 
-@strawberry.type  # type: ignore[untyped-decorator]  # not installed for mypy
+@strawberry.type
 class Subscription:
     @strawberry.subscription  # type: ignore[untyped-decorator]  # not installed for mypy
     async def count(self, last: int) -> AsyncIterator[int]:

@@ -62,8 +62,7 @@ def main(arguments: list[str]) -> int:
 def _show(outcomes: Mapping[str, Outcomes]) -> None:
     for name, cases in outcomes.items():
         print(f"{name}: {dict(Counter(cases.values()))}")
-    cases = sorted(next(iter(outcomes.values())), key=_numbers)
-    for case in cases:
+    for case in sorted(next(iter(outcomes.values())), key=_numbers):
         row = {name: found[case] for name, found in outcomes.items()}
         if set(row.values()) != {"OK"}:
             print(f"{case:8}", ", ".join(f"{name}: {outcome}" for name, outcome in row.items()))

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, expect
 
 from tests.examples.projects import MIXED, demo_environment, prepare_shop
-from tests.examples.windows import watched_window
+from tests.examples.windows import join_chat, send_to_chat, watched_window
 from tests.harness.servers import Server, serve
 
 pytestmark = pytest.mark.browser
@@ -27,24 +27,13 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-def join_chat(window: BrowserContext, name: str) -> Page:
-    """A tab that has joined the chat under this name."""
-    tab = window.new_page()
-    tab.goto("/ws/")
-    tab.get_by_label("Your name, in the chat").fill(name)
-    tab.get_by_role("button", name="Join").click()
-    expect(tab.locator("#state")).to_have_text("Connected")
-    return tab
-
-
 def test_two_tabs_share_the_chat_with_the_other_apps(browser: Browser, mixed: Server) -> None:
     with watched_window(browser, mixed.url) as window:
-        ada, grace = join_chat(window, "Ada"), join_chat(window, "Grace")
+        ada, grace = (join_chat(window, name, page="/ws/") for name in ("Ada", "Grace"))
         for tab in (ada, grace):
             expect(tab.locator("#members li")).to_have_text(["Ada", "Grace"])
 
-        ada.get_by_label("Your message").fill("Ahoy from gunicorn")
-        ada.get_by_label("Your message").press("Enter")
+        send_to_chat(ada, "Ahoy from gunicorn")
         grace.get_by_label("Your entry").fill("Fog over the harbour")
         grace.get_by_role("button", name="Save entry through FastAPI").click()
 

@@ -17,10 +17,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.examples.projects import ASGI_TOUR
-from tests.examples.windows import WIDER_BY, WITHOUT_LABEL, watched_window
+from tests.examples.windows import (
+    WIDER_BY,
+    WITHOUT_LABEL,
+    join_chat,
+    send_to_chat,
+    watched_window,
+)
 from tests.harness.servers import ROOT, SERVERS, Address, serve
 
 pytestmark = pytest.mark.browser
@@ -88,30 +94,14 @@ def chat() -> Iterator[Stoppable]:
         yield app
 
 
-def join_chat(window: BrowserContext, name: str) -> Page:
-    """A tab that has joined the chat under this name."""
-    tab = window.new_page()
-    tab.goto("/")
-    tab.get_by_label("Your name").fill(name)
-    tab.get_by_role("button", name="Join").click()
-    expect(tab.locator("#state")).to_have_text("Connected")
-    return tab
-
-
-def send(tab: Page, text: str) -> None:
-    """Type a message and press Enter."""
-    tab.get_by_label("Your message").fill(text)
-    tab.get_by_label("Your message").press("Enter")
-
-
 def test_two_tabs_share_the_chat(browser: Browser, chat: Stoppable) -> None:
     with watched_window(browser, chat.url) as window:
         ada = join_chat(window, "Ada")
         grace = join_chat(window, "Grace <b>")
         for tab in (ada, grace):
             expect(tab.locator("#members li")).to_have_text(["Ada", "Grace <b>"])
-        send(ada, "Ahoy & <i>welcome</i>")
-        send(grace, "Ahoy yourself")
+        send_to_chat(ada, "Ahoy & <i>welcome</i>")
+        send_to_chat(grace, "Ahoy yourself")
         for tab in (ada, grace):
             messages = tab.locator("#messages p")
             expect(messages.filter(has_text="Ahoy & <i>welcome</i>")).to_have_count(1)
@@ -123,7 +113,7 @@ def test_two_tabs_share_the_chat(browser: Browser, chat: Stoppable) -> None:
 def test_the_chat_reconnects_when_its_server_restarts(browser: Browser, chat: Stoppable) -> None:
     with watched_window(browser, chat.url, allowed_errors=(SOCKET_LOST,)) as window:
         ada, grace = join_chat(window, "Ada"), join_chat(window, "Grace")
-        send(ada, "Before the storm")
+        send_to_chat(ada, "Before the storm")
         expect(grace.locator("#messages")).to_contain_text("Before the storm")
         chat.kill()
         for tab in (ada, grace):
@@ -141,12 +131,12 @@ def test_the_chat_reconnects_when_its_server_restarts(browser: Browser, chat: St
 def test_a_reconnected_tab_shows_each_message_once(browser: Browser, chat: Stoppable) -> None:
     with watched_window(browser, chat.url, allowed_errors=(SOCKET_LOST,)) as window:
         ada, grace = join_chat(window, "Ada"), join_chat(window, "Grace")
-        send(ada, "Only once")
+        send_to_chat(ada, "Only once")
         expect(grace.locator("#messages p", has_text="Only once")).to_have_count(1)
         with grace.expect_event("websocket"):
             grace.evaluate("() => socket.close()")
         expect(grace.locator("#state")).to_have_text("Connected")
-        send(ada, "And now this")
+        send_to_chat(ada, "And now this")
         expect(grace.locator("#messages p", has_text="And now this")).to_have_count(1)
         expect(grace.locator("#messages p", has_text="Only once")).to_have_count(1)
 

@@ -14,12 +14,13 @@ from playwright.sync_api import (
     Browser,
     BrowserContext,
     ConsoleMessage,
+    Page,
     Request,
     Response,
     expect,
 )
 
-__all__ = ["WIDER_BY", "WITHOUT_LABEL", "watched_window"]
+__all__ = ["WIDER_BY", "WITHOUT_LABEL", "join_chat", "send_to_chat", "watched_window"]
 
 REFUSED = "Failed to load resource"  # Chromium's console message for any status from 400 on
 WITHOUT_LABEL = """() => [...document.querySelectorAll("input, textarea, select")]
@@ -61,3 +62,20 @@ def watched_window(
     yield context
     context.close()
     assert problems == []
+
+
+def join_chat(window: BrowserContext, name: str, page: str = "/") -> Page:
+    """A tab that has joined the chat under this name. Two examples have one."""
+    tab = window.new_page()
+    tab.goto(page)
+    form = tab.locator("#join")
+    form.get_by_label("Your name").fill(name)
+    form.get_by_role("button", name="Join").click()
+    expect(tab.locator("#state")).to_have_text("Connected")
+    return tab
+
+
+def send_to_chat(tab: Page, text: str) -> None:
+    """Type a message and press Enter."""
+    tab.get_by_label("Your message").fill(text)
+    tab.get_by_label("Your message").press("Enter")

@@ -43,7 +43,7 @@ class Step:
     :ivar pings: a ping with this payload goes before each piece.
     """
 
-    pieces: Sequence[str] | Sequence[bytes] = ()
+    pieces: Sequence[str | bytes] = ()
     pings: bytes | None = None
     awaits: int = 0
 
@@ -73,7 +73,7 @@ def session(seed: int) -> Session:
     """The session of a seed."""
     chance = random.Random(seed)
     offers = chance.sample(PROTOCOLS, chance.randint(0, 3))
-    part = {
+    part: dict[str, Any] = {
         "status": chance.choices([101, 403, 401, 503], [30, 1, 1, 1])[0],
         "header": f"session-{seed}",
         "chooses": chance.randrange(len(offers)) if offers and chance.random() < 0.7 else None,
