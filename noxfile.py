@@ -165,6 +165,18 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session
+def mutants(session: nox.Session) -> None:
+    """Change the core in 300 places, one at a time, and list the changes that no test notices.
+
+    Takes several hours; ``nox -s mutants -- --sample 40 sync`` less. Interrupted, the same command
+    goes on where it was.
+    """
+    session.install("-e", ".[test]", "cosmic-ray")
+    folder = session.create_tmp()
+    session.run("python", "-m", "tests.mutants", "--folder", folder, *session.posargs)
+
+
+@nox.session
 def typing(session: nox.Session) -> None:
     """Run mypy --strict on the package and the tests."""
     session.install("-e", ".[dev]")

@@ -1,0 +1,1 @@
+"""Mutation testing: which changes to the core does no test notice?"""
