@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from inspect import Parameter, signature
 
 import bridge
 
@@ -40,6 +41,8 @@ PUBLIC = [
     "to_wsgi",
     "universal",
 ]
+
+POSITIONAL = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 
 AFTER_IMPORT = """
 import gc, json, sys, threading
@@ -84,6 +87,22 @@ def test_the_import_starts_no_thread_and_loads_no_extra() -> None:
     assert found["threads"] == ["MainThread"]
     assert found["loops"] == 0
     assert ran.stderr == ""
+
+
+def test_options_are_passed_by_keyword() -> None:
+    """So that an option can be added anywhere, and a call shows what each value is for."""
+    positional = {
+        name: [
+            each.name for each in signature(value).parameters.values() if each.kind in POSITIONAL
+        ]
+        for name, value in vars(bridge).items()
+        if name in bridge.__all__ and callable(value) and not _is_error(value)
+    }
+
+    assert positional.pop("Mount") == ["http", "websocket"]
+    assert {name for name, found in positional.items() if len(found) > 1} == set()
+    assert positional.pop("ThreadSensitiveContext") == []
+    assert all(positional.values())
 
 
 def test_every_error_is_a_bridge_error() -> None:

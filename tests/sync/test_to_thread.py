@@ -299,18 +299,20 @@ async def test_thread_critical_locals_stay_on_their_thread() -> None:
     assert not await sync_to_async(hasattr)(local, "value")
 
 
-async def test_the_exception_being_handled_is_also_handled_inside() -> None:
-    def handled() -> BaseException | None:
+@pytest.mark.parametrize("thread_sensitive", [True, False])
+async def test_the_exception_being_handled_is_also_handled_inside(thread_sensitive: bool) -> None:
+    def exception() -> BaseException | None:
         return sys.exc_info()[1]
 
+    handled = sync_to_async(exception, thread_sensitive=thread_sensitive)
     error = ValueError("being handled")
     try:
         raise error
     except ValueError:
         depth = len(list(_frames(error)))
-        assert await sync_to_async(handled)() is error
+        assert await handled() is error
         assert len(list(_frames(error))) == depth, "its traceback has grown"
-    assert await sync_to_async(handled)() is None
+    assert await handled() is None
 
 
 def _frames(error: BaseException) -> list[object]:
@@ -322,7 +324,8 @@ def _frames(error: BaseException) -> list[object]:
     return frames
 
 
-async def test_a_bare_raise_inside_raises_what_is_being_handled() -> None:
+@pytest.mark.parametrize("thread_sensitive", [True, False])
+async def test_a_bare_raise_inside_raises_what_is_being_handled(thread_sensitive: bool) -> None:
     def reraise() -> None:
         raise  # the caller is handling an exception
 
@@ -330,7 +333,7 @@ async def test_a_bare_raise_inside_raises_what_is_being_handled() -> None:
         raise ValueError("outer")
     except ValueError:
         with pytest.raises(ValueError, match="outer"):
-            await sync_to_async(reraise)()
+            await sync_to_async(reraise, thread_sensitive=thread_sensitive)()
 
 
 @frees_at_once

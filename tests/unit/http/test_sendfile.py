@@ -58,6 +58,24 @@ def test_a_file_shorter_than_its_content_length_is_read_in_blocks(path: Path) ->
         assert plan_file(file, 11, PATHSEND | ZEROCOPY) is None
 
 
+def test_an_empty_file_is_sent_by_its_path(path: Path) -> None:
+    path.write_bytes(b"")
+    with path.open("rb") as file:
+        for content_length in (0, None):
+            message = plan_file(file, content_length, PATHSEND)
+            assert message == {"type": "http.response.pathsend", "path": str(path)}
+
+
+def test_a_file_that_has_been_read_to_its_end_is_sent_by_its_descriptor(path: Path) -> None:
+    with path.open("rb") as file:
+        file.read()
+        message = plan_file(file, None, PATHSEND | ZEROCOPY)
+        assert message is not None
+        assert (message["offset"], message["count"]) == (10, 0)
+        file.seek(11)
+        assert plan_file(file, None, PATHSEND | ZEROCOPY) is None
+
+
 def test_a_path_that_names_another_file_now_is_not_used(path: Path) -> None:
     with path.open("rb") as file:
         path.unlink()
@@ -131,6 +149,25 @@ def test_a_wrapper_has_no_methods_that_the_file_lacks() -> None:
     assert hasattr(wrapper, "read")
     for name in ("close", "seek", "seekable", "tell", "fileno"):
         assert not hasattr(wrapper, name)
+
+
+def test_a_wrapper_does_not_read_after_its_content_length() -> None:
+    """``read(0)`` is ``read()`` to a file object that takes any false size for no size."""
+
+    class Reads:
+        def __init__(self) -> None:
+            self.sizes: list[int] = []
+
+        def read(self, size: int) -> bytes:
+            self.sizes.append(size)
+            return b"x" * size
+
+    file = Reads()
+    wrapper = FileWrapper(file)
+    wrapper.left = 70_000
+
+    assert b"".join(wrapper) == b"x" * 70_000
+    assert file.sizes == [65536, 70_000 - 65536]
 
 
 def test_a_wrapper_that_is_closed_early_keeps_the_content(path: Path) -> None:

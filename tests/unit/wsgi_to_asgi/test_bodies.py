@@ -15,7 +15,7 @@ import pytest
 from bridge._threads.loop_inbox import inbox_of
 from bridge.errors import BodyTimeout, ClientDisconnected
 from bridge.wsgi_to_asgi import bodies
-from bridge.wsgi_to_asgi.bodies import RequestBody, ResponseBody
+from bridge.wsgi_to_asgi.bodies import BIG_BYTES, PIECE_BYTES, RequestBody, ResponseBody
 
 T = TypeVar("T")
 DEADLINE_S = 30
@@ -297,6 +297,28 @@ async def test_chunks_are_joined_to_pieces_of_a_limited_size() -> None:
     assert b"".join(pieces) == b"".join(sent)
 
 
+@pytest.mark.parametrize(
+    ("sizes", "pieces"),
+    [
+        ([BIG_BYTES, 1, 1], [BIG_BYTES, 2]),
+        ([1, BIG_BYTES, 1], [BIG_BYTES + 2]),
+        ([PIECE_BYTES, 1], [PIECE_BYTES, 1]),
+        ([1, PIECE_BYTES - 1], [PIECE_BYTES]),
+        ([1, PIECE_BYTES], [PIECE_BYTES, 1]),
+    ],
+)
+async def test_a_big_chunk_at_the_front_is_taken_alone(sizes: list[int], pieces: list[int]) -> None:
+    body = response_body(window=10**6)
+    for size in sizes:
+        assert body.write(b"x" * size)
+
+    taken = [len(body.take())]
+    while body.waiting:
+        taken.append(len(body.take()))
+
+    assert taken == pieces
+
+
 async def test_waiting_chunks_are_taken_together_after_one_wakeup() -> None:
     body = response_body(100)
     inbox = inbox_of(asyncio.get_running_loop())
@@ -339,6 +361,31 @@ async def test_a_writer_is_at_most_the_window_ahead() -> None:
         assert body._written - body._accepted <= 10
         body.accept(len(taken))
         accepted += len(taken)
+    await producing
+
+
+@pytest.mark.parametrize("each", [False, True])
+async def test_a_writer_sleeps_only_once_the_window_would_be_exceeded(each: bool) -> None:
+    body = response_body(window=10)
+
+    def produce() -> None:
+        chunks = [b"12345", b"67890", b"x" * 5, b"y" * 5]
+        if each:
+            body.write_each(iter(chunks))
+        else:
+            assert all(body.write(chunk) for chunk in chunks)
+
+    producing = asyncio.create_task(in_thread(produce))
+    await until(lambda: body._sleeping)
+    assert body._chunks is not None
+    assert list(body._chunks) == [b"12345", b"67890"]
+    body.accept(4)
+    await until(lambda: body._sleeping)
+    assert len(body._chunks) == 2, "the third chunk would be one byte more than the window"
+    body.accept(1)
+    await until(lambda: body._sleeping)
+    assert len(body._chunks) == 3
+    body.accept(5)
     await producing
 
 

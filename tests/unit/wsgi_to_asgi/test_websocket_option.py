@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import bridge
-from bridge.types import Environ, Message, StartResponse
+from bridge.types import Environ, Message, StartResponse, WsgiApp
 from tests.harness.asgi import http_scope
 
 DEADLINE_S = 30
@@ -38,8 +38,10 @@ def test_without_wsproto_the_error_shows_what_to_install(monkeypatch: pytest.Mon
     assert bridge.to_asgi(wsgi_app) is not None
 
 
-async def refuse(extensions: dict[str, Any], message: Message) -> list[Message]:
-    """The messages of the adapter for a WebSocket that the app refuses with 404."""
+async def refuse(
+    extensions: dict[str, Any], message: Message, app: WsgiApp = wsgi_app
+) -> list[Message]:
+    """The messages of the adapter for a WebSocket that the app refuses, by default with 404."""
     scope = {
         **http_scope(path="/", extensions=extensions),
         "type": "websocket",
@@ -54,7 +56,7 @@ async def refuse(extensions: dict[str, Any], message: Message) -> list[Message]:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    await bridge.to_asgi(wsgi_app, websocket_threads=1)(scope, receive, send)
+    await bridge.to_asgi(app, websocket_threads=1)(scope, receive, send)
     return sent
 
 
@@ -81,7 +83,7 @@ class BlockedApp:
 
     def __init__(self) -> None:
         self.started, self.release = threading.Event(), threading.Event()
-        self.adapter = bridge.to_asgi(self, websocket_threads=1)
+        self.adapter = bridge.to_asgi(self, websocket_threads=1, shutdown_timeout_s=0.01)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         self.started.set()
@@ -101,6 +103,18 @@ class BlockedApp:
 
         await self.adapter({**scope, "type": "websocket"}, receive, send)
         return int(sent[0]["status"])
+
+    async def run_lifespan(self) -> None:
+        """Start and shut down, as a server does."""
+        messages = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+
+        async def receive() -> Message:
+            return messages.pop(0)
+
+        async def send(message: Message) -> None:
+            assert message["type"].endswith(".complete"), message
+
+        await self.adapter({"type": "lifespan", "asgi": {"version": "3.0"}}, receive, send)
 
     async def cancel_one(self) -> None:
         """Cancel a WebSocket as a server does, while the app still runs."""
@@ -129,3 +143,27 @@ def test_a_thread_that_outlives_its_loop_frees_its_slot() -> None:
     asyncio.run(app.cancel_one())
     app.release.set()
     asyncio.run(app.wait_for_free_slot())
+
+
+async def test_a_websocket_that_outlives_a_shutdown_uses_no_slot_of_the_next_start() -> None:
+    app = BlockedApp()
+    await app.cancel_one()
+    await app.run_lifespan()
+    app.started.clear()
+    websocket = asyncio.create_task(app.status())
+    assert await asyncio.to_thread(app.started.wait, DEADLINE_S), "the slot is not free"
+    app.release.set()
+    assert await websocket == 404
+    await app.wait_for_free_slot()
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError()])
+async def test_an_exception_that_would_end_the_loop_is_an_app_protocol_error(
+    error: BaseException,
+) -> None:
+    def ends(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        raise error
+
+    with pytest.raises(bridge.AppProtocolError, match=type(error).__name__) as caught:
+        await refuse({}, {"type": "websocket.connect"}, ends)
+    assert caught.value.__cause__ is error
