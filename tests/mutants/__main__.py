@@ -23,15 +23,17 @@ import random
 import shlex
 import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
 
+from cosmic_ray.mutating import mutate_code
+from cosmic_ray.plugins import get_operator
 from cosmic_ray.work_db import WorkDB, use_db
-from cosmic_ray.work_item import TestOutcome, WorkerOutcome, WorkItem, WorkResult
+from cosmic_ray.work_item import MutationSpec, TestOutcome, WorkerOutcome, WorkItem, WorkResult
 
 from tests.mutants.noticed import TESTS
+from tests.mutants.programs import is_another_program
 
-IN_ANNOTATIONS = "ReplaceBinaryOperator_BitOr_"
-"""Operators whose mutants are ``int & None`` in an annotation, which nothing evaluates."""
 TIMEOUT_S = 900.0
 """A mutant whose tests take longer counts as noticed. They take two minutes on two idle cores."""
 
@@ -60,7 +62,8 @@ def main(arguments: list[str]) -> int:
         config.write_text(_config(chosen.packages or list(TESTS)), encoding="utf-8")
         _cosmic_ray(tree, "init", str(config), str(database))
         with use_db(str(database), WorkDB.Mode.open) as db:
-            _skip_all_but_a_sample(db, chosen.sample, chosen.seed)
+            _skip_all_but_a_sample(db, tree, chosen.sample, chosen.seed)
+    subprocess.run(["git", "checkout", "--quiet", "."], cwd=tree, check=True)  # was interrupted
     with use_db(str(database), WorkDB.Mode.open) as db:
         print(f"{len(db.pending_work_items)} mutants to test, in {tree}", flush=True)
     _cosmic_ray(tree, "exec", str(config), str(database))
@@ -86,13 +89,21 @@ def _cosmic_ray(tree: Path, *arguments: str) -> None:
     subprocess.run(["cosmic-ray", *arguments], cwd=tree, check=True, env=environment)
 
 
-def _skip_all_but_a_sample(db: WorkDB, size: int, seed: int) -> None:
-    """Mark all other mutants as skipped; ``size`` 0 keeps all but those in annotations."""
+def _skip_all_but_a_sample(db: WorkDB, tree: Path, size: int, seed: int) -> None:
+    """Mark all other mutants as skipped; ``size`` 0 keeps all that are programs of their own."""
     items = sorted(db.work_items, key=_position)
-    real = [item for item in items if IN_ANNOTATIONS not in item.mutations[0].operator_name]
-    kept = random.Random(seed).sample(real, size) if 0 < size < len(real) else real
-    skipped = {item.job_id for item in items} - {item.job_id for item in kept}
+    shuffled = random.Random(seed).sample(items, len(items))
+    differing = (item.job_id for item in shuffled if _differs(item.mutations[0], tree))
+    skipped = {item.job_id for item in items} - set(islice(differing, size or None))
     db.set_multiple_results(skipped, WorkResult(worker_outcome=WorkerOutcome.SKIPPED))
+
+
+def _differs(change: MutationSpec, tree: Path) -> bool:
+    """Whether the mutant can be imported, and is not the same program."""
+    source = (tree / change.module_path).read_text(encoding="utf-8")
+    operator = get_operator(change.operator_name)(**change.operator_args)
+    mutated = mutate_code(source, operator, change.occurrence)
+    return mutated is not None and is_another_program(source, mutated)
 
 
 def _position(item: WorkItem) -> tuple[str, tuple[int, int], str, int]:
@@ -111,7 +122,9 @@ def _report(db: WorkDB) -> int:
         change = item.mutations[0]
         print(f"\n{change.module_path}:{change.start_pos[0]}, {change.operator_name}")
         print(result.diff)
+    late = sum(result.output == "timeout" for _, result in tested)
     print(f"\n{len(tested) - len(survived)} of {len(tested)} mutants were noticed by a test")
+    print(f"({late} of them only because the tests took longer than {TIMEOUT_S:g} s)")
     return 1 if survived else 0
 
 

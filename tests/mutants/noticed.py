@@ -19,7 +19,7 @@ TESTS = {
     "wsgi_to_asgi": ["tests/unit/wsgi_to_asgi", "tests/conformance"],
 }
 """Package of ``bridge``: the folders whose tests run first."""
-ALL = ["tests/unit", "tests/sync", "tests/conformance"]
+ALL = ["tests/unit", "tests/test_public_api.py", "tests/sync", "tests/conformance"]
 PYTEST = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
 PYTEST += ["-m", "not full and not browser"]
 
