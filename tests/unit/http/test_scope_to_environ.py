@@ -156,3 +156,58 @@ def test_bytes_that_are_not_utf_8_may_be_in_the_root_path() -> None:
     environ = EnvironBuilder().build(scope)
 
     assert (environ["SCRIPT_NAME"], environ["PATH_INFO"]) == ("/caf\xe9", "/a/\xff")
+
+
+# -- the TLS extension -----------------------------------------------------------------------------
+
+
+def tls_keys(**tls: Any) -> dict[str, Any]:
+    """The keys that the ASGI TLS extension with these values sets."""
+    environ = EnvironBuilder().build(http_scope(extensions={"tls": tls}))
+    return {key: environ[key] for key in environ if key.startswith(("SSL_", "HTTPS"))}
+
+
+@pytest.mark.parametrize(
+    ("version", "name"),
+    [
+        (0x0300, "SSLv3"),
+        (0x0301, "TLSv1"),
+        (0x0302, "TLSv1.1"),
+        (0x0303, "TLSv1.2"),
+        (0x0304, "TLSv1.3"),
+        (0x0305, "0x0305"),
+    ],
+)
+def test_tls_versions_have_apaches_names(version: int, name: str) -> None:
+    assert tls_keys(tls_version=version)["SSL_PROTOCOL"] == name
+
+
+def test_a_server_may_not_know_the_tls_details() -> None:
+    keys = tls_keys(tls_version=None, cipher_suite=None, server_cert=None)
+    assert keys == {"HTTPS": "on", "SSL_CLIENT_VERIFY": "NONE"}
+    assert tls_keys() == keys
+
+
+def test_certificates_have_apaches_names() -> None:
+    assert tls_keys(
+        tls_version=0x0304,
+        cipher_suite=0x002F,
+        server_cert="server",
+        client_cert_chain=("client", "issuer", "root"),
+        client_cert_name="CN=heron",
+    ) == {
+        "HTTPS": "on",
+        "SSL_PROTOCOL": "TLSv1.3",
+        "SSL_CIPHER": "0x002f",
+        "SSL_SERVER_CERT": "server",
+        "SSL_CLIENT_VERIFY": "SUCCESS",
+        "SSL_CLIENT_CERT": "client",
+        "SSL_CLIENT_CERT_CHAIN_0": "issuer",
+        "SSL_CLIENT_CERT_CHAIN_1": "root",
+        "SSL_CLIENT_S_DN": "CN=heron",
+    }
+
+
+def test_an_error_of_the_client_certificate_is_passed_on() -> None:
+    keys = tls_keys(client_cert_chain=["client"], client_cert_error="expired")
+    assert keys["SSL_CLIENT_VERIFY"] == "FAILED:expired"

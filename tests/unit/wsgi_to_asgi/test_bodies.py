@@ -376,17 +376,20 @@ async def test_a_writer_sleeps_only_once_the_window_would_be_exceeded(each: bool
             assert all(body.write(chunk) for chunk in chunks)
 
     producing = asyncio.create_task(in_thread(produce))
-    await until(lambda: body._sleeping)
-    assert body._chunks is not None
-    assert list(body._chunks) == [b"12345", b"67890"]
-    body.accept(4)
-    await until(lambda: body._sleeping)
-    assert len(body._chunks) == 2, "the third chunk would be one byte more than the window"
-    body.accept(1)
-    await until(lambda: body._sleeping)
-    assert len(body._chunks) == 3
-    body.accept(5)
-    await producing
+    try:
+        await until(lambda: body._sleeping)
+        assert body._chunks is not None
+        assert list(body._chunks) == [b"12345", b"67890"]
+        body.accept(4)
+        await until(lambda: body._sleeping)
+        assert len(body._chunks) == 2, "the third chunk would be one byte more than the window"
+        body.accept(1)
+        await until(lambda: body._sleeping)
+        assert len(body._chunks) == 3
+        body.accept(5)
+        await producing
+    finally:
+        body.disconnect()
 
 
 async def test_a_chunk_larger_than_the_window_is_sent_alone() -> None:
