@@ -20,6 +20,7 @@ TESTS = {
 }
 """Package of ``bridge``: the folders whose tests run first."""
 ALL = ["tests/unit", "tests/test_public_api.py", "tests/sync", "tests/conformance"]
+ALL += ["tests/test_cost.py"]  # notices what only costs more
 PYTEST = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
 PYTEST += ["-m", "not full and not browser"]
 
