@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import threading
@@ -17,6 +18,14 @@ from tests.harness.asgi import http_scope
 DEADLINE_S = 30
 CLOSE = 0x88  # the first byte of a close frame
 GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
+
+
+def accept(environ: Environ, lines: bytes = b"") -> None:
+    """Accept the WebSocket, with these header lines besides those that it needs."""
+    digest = hashlib.sha1((environ["HTTP_SEC_WEBSOCKET_KEY"] + GUID).encode()).digest()
+    key = b"Sec-WebSocket-Accept: " + base64.b64encode(digest)
+    fixed = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    environ["werkzeug.socket"].sendall(fixed + key + b"\r\n" + lines + b"\r\n")
 
 
 class RawApp:
@@ -35,11 +44,8 @@ class RawApp:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         self.offered = environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL")
-        digest = hashlib.sha1((environ["HTTP_SEC_WEBSOCKET_KEY"] + GUID).encode()).digest()
-        accept = b"Sec-WebSocket-Accept: " + base64.b64encode(digest)
-        fixed = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         with environ["werkzeug.socket"] as app_end:
-            app_end.sendall(fixed + accept + b"\r\n" + self.lines + b"\r\n")
+            accept(environ, self.lines)
             while (data := app_end.recv(1000)) and data[0] != CLOSE:
                 pass
         self.ended.set()
@@ -115,3 +121,33 @@ async def test_only_subprotocols_that_are_tokens_reach_the_app(
     (accepted,) = await connect(app, subprotocols)
     assert accepted["type"] == "websocket.accept"
     assert app.offered == offered
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [("200 OK", 1000), ("499 Mine", 1000), ("500 Error", 1011)]
+)
+async def test_the_status_of_an_app_that_has_ended_selects_the_close_code(
+    status: str, code: int
+) -> None:
+    def ends(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        with environ["werkzeug.socket"]:
+            accept(environ)
+        start_response(status, [])
+        return []
+
+    scope = {**http_scope(), "type": "websocket", "scheme": "ws", "subprotocols": []}
+    messages: list[Message] = [{"type": "websocket.connect"}]
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        if not messages:
+            await asyncio.Event().wait()  # the client waits
+        return messages.pop()
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async with asyncio.timeout(DEADLINE_S):
+        await bridge.to_asgi(ends, websocket_threads=1)(scope, receive, send)
+    assert [message["type"] for message in sent] == ["websocket.accept", "websocket.close"]
+    assert sent[1]["code"] == code
