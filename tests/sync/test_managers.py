@@ -403,6 +403,25 @@ def test_an_async_manager_may_raise_another_exception() -> None:
     assert isinstance(caught.value.__cause__, ValueError)
 
 
+def test_an_async_manager_may_raise_the_exception_of_the_body_itself() -> None:
+    class Raises:
+        async def __aenter__(self) -> None:
+            pass
+
+        async def __aexit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+            assert error is not None
+            raise error
+
+    error = ValueError("of the body")
+    with pytest.raises(ValueError, match="of the body") as caught, enter_in_loop(Raises()):
+        raise error
+
+    assert caught.value is error
+    assert [entry.name for entry in caught.traceback] == [
+        "test_an_async_manager_may_raise_the_exception_of_the_body_itself"
+    ], "its traceback has grown"
+
+
 def test_an_exception_of_an_async_enter_is_raised() -> None:
     with pytest.raises(ValueError, match="no"), enter_in_loop(AsyncManager(error=ValueError("no"))):
         raise AssertionError("not entered")
