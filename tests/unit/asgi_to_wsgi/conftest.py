@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import bridge
 from bridge._threads.loop_thread import LoopThread
 from bridge.sync import loop_task
 from bridge.types import AsgiApp
+from tests.harness.wsgi import TIMEOUT_S
 
 
 class ToWsgi(Protocol):
@@ -43,6 +45,16 @@ def loop_users() -> int:
     return sum(thread.users for thread in threads) - sum(
         thread in threads for thread in loop_task._kept.values()
     )
+
+
+def run_ready_callbacks(app: Any) -> None:
+    """Run the app's event loop until nothing is ready any more."""
+
+    async def iterate() -> None:
+        for _ in range(10):
+            await asyncio.sleep(0)
+
+    app.start().thread.submit(iterate()).result(TIMEOUT_S)
 
 
 @pytest.fixture

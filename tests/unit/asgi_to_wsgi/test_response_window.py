@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
 
 from bridge.types import Receive, Scope, Send
-from tests.harness.wsgi import TIMEOUT_S, WsgiExchange, call, environ_of
+from tests.harness.wsgi import WsgiExchange, call, environ_of
 from tests.unit.asgi_to_wsgi.apps import http_app, piece, start
-from tests.unit.asgi_to_wsgi.conftest import ToWsgi
-
-
-def run_ready_callbacks(app: Any) -> None:
-    """Run the app's event loop until nothing is ready any more."""
-
-    async def iterate() -> None:
-        for _ in range(10):
-            await asyncio.sleep(0)
-
-    app.start().thread.submit(iterate()).result(TIMEOUT_S)
+from tests.unit.asgi_to_wsgi.conftest import ToWsgi, run_ready_callbacks
 
 
 def test_an_app_waits_once_it_is_more_than_the_window_ahead(to_wsgi: ToWsgi) -> None:

@@ -22,7 +22,7 @@ from bridge._http.sendfile import FileWrapper as OurFileWrapper
 from bridge.types import Receive, Scope, Send
 from tests.harness.wsgi import TIMEOUT_S, Background, WsgiExchange, call, environ_of
 from tests.unit.asgi_to_wsgi.apps import http_app, piece, respond, sends, start
-from tests.unit.asgi_to_wsgi.conftest import ToWsgi
+from tests.unit.asgi_to_wsgi.conftest import ToWsgi, run_ready_callbacks
 
 LENGTH_4 = (b"content-length", b"4")
 
@@ -132,16 +132,6 @@ def test_an_app_is_at_most_a_window_ahead(to_wsgi: ToWsgi) -> None:
 
     assert size == 100_000
     assert chunks > 10
-
-
-def run_ready_callbacks(app: Any) -> None:
-    """Run the app's event loop until nothing is ready any more."""
-
-    async def iterate() -> None:
-        for _ in range(10):
-            await asyncio.sleep(0)
-
-    app.start().thread.submit(iterate()).result(TIMEOUT_S)
 
 
 def test_a_chunk_larger_than_the_window_arrives(to_wsgi: ToWsgi) -> None:
