@@ -13,9 +13,11 @@ pytestmark = pytest.mark.skipif(
 )
 
 SETUP = """
-import asyncio, os, threading, time
+import asyncio, logging, os, threading, time
 from concurrent.futures import ThreadPoolExecutor
 import bridge
+
+logging.getLogger("asyncio").setLevel(logging.ERROR)  # -X dev warns of slow callbacks
 
 def show(line):  # in one piece: print() writes the end of the line on its own
     os.write(1, f"{line}\\n".encode())
