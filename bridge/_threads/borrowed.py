@@ -51,13 +51,16 @@ class BorrowedPool:
         turn = _Turn(self)
         try:
             future = self.executor.submit(turn.take)
-        except RuntimeError as error:
+        except BaseException as error:  # RuntimeError by the rules; an executor may have others
             turn.is_taken = True  # submit() may raise with the turn in its queue
             with self._lock:
                 waits = self._queue.remove(job)
-            if waits:
+            if not waits:
+                self._discard_next(error)  # another turn has taken the job, and left its own
+            elif isinstance(error, RuntimeError):
                 raise PoolClosed(f"{self.executor!r} accepts no jobs: {error}") from error
-            self._discard_next(error)  # another turn has taken the job, and left its own
+            if waits or not isinstance(error, Exception):
+                raise
             return
         future.add_done_callback(partial(self._discard_if_dropped, turn))
         self._reminder.arm(loop)
@@ -68,8 +71,11 @@ class BorrowedPool:
             queue = self._queue
             has_room = len(queue) < self.backlog or queue.is_overloaded
             is_admitted = has_room and queue.admit(job, self._progress, dropped)
+            if is_admitted and not dropped:
+                return
             self._meter.refused += sum(each.is_pending() for each in dropped) + (not is_admitted)
-            refusal = PoolSaturated(f"{self.executor!r}: {queue}")
+            waiting = str(queue)
+        refusal = PoolSaturated(f"{self.executor!r}: {waiting}")
         for each in dropped:
             each.refuse(refusal)
         if not is_admitted:

@@ -6,12 +6,13 @@ import asyncio
 import gc
 import logging
 import os
+import queue
 import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any, NoReturn, Self
 
@@ -670,6 +671,39 @@ def test_a_job_that_a_borrowed_executor_refused_but_queued_never_runs() -> None:
     queued[0]()
     assert ran == []
     assert pool.stats().running == 0
+
+
+def test_a_job_that_a_borrowed_executor_did_not_take_costs_no_other_its_turn() -> None:
+    """An executor with a bound of its own may raise what it likes."""
+
+    class Bounded(ThreadPoolExecutor):
+        is_full = False
+
+        def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+            if self.is_full:
+                raise queue.Full
+            return super().submit(fn, *args, **kwargs)
+
+    ran: list[str] = []
+    gate = threading.Event()
+    with Bounded(1) as executor:
+        pool = BorrowedPool(executor, backlog=9)
+
+        async def main() -> None:
+            loop = asyncio.get_running_loop()
+            pool.post(Call(lambda: gate.wait(DEADLINE_S)), loop)
+            executor.is_full = True
+            with pytest.raises(queue.Full):
+                pool.post(Call(lambda: ran.append("not taken")), loop)
+            executor.is_full = False
+            pool.post(Call(lambda: ran.append("taken")), loop)
+
+        try:
+            asyncio.run(main())
+        finally:
+            gate.set()
+    assert ran == ["taken"]
+    assert pool.stats().waiting == 0
 
 
 async def _post(pool: BorrowedPool) -> None:
