@@ -191,7 +191,7 @@ class LoopSide:
         self._response.disconnect()
         if self._body is not None:
             self._body.fail("the client disconnected before the request body was complete")
-        if self._rest is not None:
+        if self._rest is not None and not self._complete:  # else what follows the last byte runs on
             self._rest.cancel()
 
     # -- the response ---------------------------------------------------------------------------
@@ -349,16 +349,22 @@ class LoopSide:
         window = self._options.response_window
         sending = send_rest(job, _start_message(job), self, rests, window)
         self._rest = task = rests.start(
-            sending, job.context, close=job.close_rest, stop=self.disconnect
+            sending, job.context, close=job.close_rest, stop=self._stop_rest
         )
         try:
             await asyncio.wait((task.ended,))
         except CancelledError:
-            self.disconnect()
+            self._stop_rest()
             await asyncio.wait((task.ended,))
             raise
         finally:
             self._rest = None
+
+    def _stop_rest(self) -> None:
+        """The server has given up."""
+        self.disconnect()
+        if self._rest is not None:
+            self._rest.cancel()
 
     @property
     def is_over(self) -> bool:
@@ -384,10 +390,10 @@ class LoopSide:
         :returns: whether more is wanted.
         """
         message = {"type": "http.response.body", "body": body, "more_body": not ended}
+        self._complete = ended  # first: servers report a disconnect as soon as they have the last
         if not await self._send_or_disconnect(message):
             return False
         self._response.count(len(body))
-        self._complete = ended
         return True
 
     async def _send_or_disconnect(self, message: Message) -> bool:

@@ -165,6 +165,23 @@ async def sized(request: HttpRequest, key: str) -> StreamingHttpResponse:
     return respond(chunks(), key, headers={"Content-Length": request.headers["x-length"]})
 
 
+async def overtime(request: HttpRequest, key: str) -> StreamingHttpResponse:
+    """Waits at the door after it has sent its Content-Length."""
+    door = doors.setdefault(key, Door())
+
+    async def chunks() -> AsyncIterator[str]:
+        try:
+            yield "whole"
+            await door.opened.wait()
+        except BaseException as error:
+            step("raised", error=type(error).__name__)
+            raise
+        finally:
+            step("ended")
+
+    return respond(chunks(), key, headers={"Content-Length": "5"})
+
+
 async def queries(request: HttpRequest, key: str) -> StreamingHttpResponse:
     """The view uses the database, and the stream does so twice."""
     step("view", in_view=await sync_to_async(query)())
@@ -272,6 +289,7 @@ urls = [
     path("endless/<str:key>/", endless),
     path("failing/<str:key>/", failing),
     path("sized/<str:key>/", sized),
+    path("overtime/<str:key>/", overtime),
     path("queries/<str:key>/", queries),
     path("wrapped/<str:key>/", wrapped),
     path("file/<str:key>/", file),

@@ -224,6 +224,26 @@ def test_a_stream_that_is_too_short_is_cut(site: LiveServer, control: Control, k
     control.expect(key, "closed")
 
 
+@pytest.mark.parametrize("leaves", [False, True], ids=["stays", "leaves"])
+@on(*OURS)
+def test_what_a_stream_does_after_its_last_byte_is_not_cancelled(
+    site: LiveServer, control: Control, key: str, leaves: bool
+) -> None:
+    """Servers report a disconnect as soon as a response is complete."""
+    exchange = stream(site, "overtime", key)
+    assert exchange.read().body == b"whole"
+    if leaves:
+        exchange.disconnect()
+    for _ in range(3):
+        ask(site, f"/streams/count/{key}/")
+
+    site.client.fetch("GET", f"/streams/open/{key}/")
+
+    control.expect(key, "closed")
+    assert len(control.reports(key, "ended")) == 1
+    assert control.reports(key, "raised") == []
+
+
 @on(*OURS)
 def test_the_answer_to_head_does_not_run_the_stream(
     site: LiveServer, control: Control, key: str
