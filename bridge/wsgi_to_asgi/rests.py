@@ -73,20 +73,24 @@ class _Call(Job):
 class RestTask:
     """A rest that is being sent.
 
-    :param stop: of the request: lets it end as after a disconnect.
+    :param stop: of the request: lets it end as after a disconnect, complete or not.
     :ivar ended: done after ``close()``.
     """
 
-    __slots__ = ("_task", "ended", "stop")
+    __slots__ = ("_is_cancelled", "_task", "ended", "stop")
 
     def __init__(self, task: Task[None], stop: Callable[[], object]) -> None:
         self._task = task
+        self._is_cancelled = False
         self.stop = stop
         self.ended: Future[None] = get_running_loop().create_future()
 
     def cancel(self) -> None:
-        """Cancel the task, unless it calls this itself."""
-        if asyncio.current_task() is not self._task:
+        """Cancel the task, unless it calls this itself. Once: a second time, after a disconnect and
+        by the server, would interrupt what it does to end.
+        """
+        if not self._is_cancelled and asyncio.current_task() is not self._task:
+            self._is_cancelled = True
             self._task.cancel()
 
 

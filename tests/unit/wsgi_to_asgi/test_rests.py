@@ -172,6 +172,42 @@ async def test_a_client_that_leaves_ends_it(tmp_path: Path, rests: list[Any]) ->
     assert client.received < SIZE
 
 
+async def test_a_second_cancellation_does_not_interrupt_how_it_ends() -> None:
+    """After a disconnect and by the server, for one."""
+    began, ends, may_end, closed = (asyncio.Event() for _ in range(4))
+    loop = asyncio.get_running_loop()
+    cleaned: list[bool] = []
+
+    async def sending() -> None:
+        began.set()
+        with suppress(CancelledError):
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ends.set()
+                await may_end.wait()
+                cleaned.append(True)
+
+    rests = Rests(1)
+    rest = rests.start(
+        sending(),
+        copy_context(),
+        close=lambda: loop.call_soon_threadsafe(closed.set),
+        stop=lambda: None,
+    )
+    async with asyncio.timeout(DEADLINE_S):
+        await began.wait()
+        rest.cancel()
+        await ends.wait()
+        rest.cancel()
+        await asyncio.sleep(0)
+        may_end.set()
+        await rest.ended
+        await closed.wait()
+    assert cleaned == [True]
+    await rests.drain(0)
+
+
 async def test_shutdown_stops_what_has_not_ended_in_time(
     tmp_path: Path, rests: list[Any], caplog: pytest.LogCaptureFixture
 ) -> None:
