@@ -328,11 +328,13 @@ class WsgiToAsgi:
     async def _drain(self) -> None:
         """End our own threads after the running requests. A borrowed pool is left alone."""
         deadline = monotonic() + self.options.shutdown_timeout_s
+        pools = []
         if self._websockets is not None:
-            await self._drain_pool(self._websockets.replace_pool())
+            pools.append(self._websockets.replace_pool())
         if self.options.executor is None and isinstance(self._pool, WorkerPool):
-            pool, self._pool = self._pool, self._make_pool()  # a server may start us once more
-            await self._drain_pool(pool)
+            pools.append(self._pool)
+            self._pool = self._make_pool()  # a server may start us once more
+        await asyncio.gather(*map(self._drain_pool, pools))
         await self._rests.drain(max(0.0, deadline - monotonic()))
 
     async def _drain_pool(self, pool: WorkerPool) -> None:

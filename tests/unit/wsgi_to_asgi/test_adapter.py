@@ -14,7 +14,7 @@ import pytest
 
 from bridge import WorkerPool, WsgiToAsgi, to_asgi
 from bridge._threads.loop_inbox import inbox_of
-from bridge.errors import ServerProtocolError
+from bridge.errors import PoolClosed, ServerProtocolError
 from bridge.types import AsgiApp, Environ, Message, StartResponse
 from bridge.wsgi_to_asgi.bodies import BIG_BYTES, ResponseBody
 from bridge.wsgi_to_asgi.loop_side import LoopSide
@@ -193,6 +193,29 @@ async def test_shutdown_stops_waiting_after_shutdown_timeout_s(
     assert "1 requests still run after shutdown_timeout_s=0.01" in caplog.text
     release.set()
     await request
+
+
+async def test_shutdown_waits_for_requests_and_websockets_at_the_same_time() -> None:
+    """One after the other would take ``shutdown_timeout_s`` twice."""
+    app = WsgiToAsgi(hello, websocket_threads=1)
+    lifespan = Lifespan(app)
+    await lifespan.run("startup")
+    await get(app)
+    of_requests = app._pool
+    assert isinstance(of_requests, WorkerPool)
+    assert app._websockets is not None
+    release = threading.Event()
+    app._websockets.pool.submit(release.wait, DEADLINE_S)
+
+    shutdown = asyncio.create_task(lifespan.run("shutdown"))
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+    assert not shutdown.done()
+    with pytest.raises(PoolClosed):
+        of_requests.submit(int)
+    release.set()
+    assert await shutdown == "lifespan.shutdown.complete"
 
 
 async def test_shutdown_does_not_stop_a_shared_pool() -> None:
