@@ -266,10 +266,11 @@ def view_fact(view: Any, route: str) -> dict[str, Any]:
 
 def is_coroutine_function(view: Any) -> bool:
     """Django's own test: class-based views are marked, and are not coroutine functions."""
-    import asgiref.sync  # asgiref is a dependency of Django
-
-    test = getattr(asgiref.sync, "iscoroutinefunction", inspect.iscoroutinefunction)  # asgiref 3.6
-    return bool(test(view))
+    try:
+        from asgiref.sync import iscoroutinefunction  # asgiref is a dependency of Django
+    except ImportError:  # before 3.6
+        return inspect.iscoroutinefunction(view)
+    return bool(iscoroutinefunction(view))
 
 
 def unwrapped(view: Any) -> Any:
