@@ -93,8 +93,8 @@ class JobQueue:
 
     def __str__(self) -> str:
         """For messages."""
-        limit = f"wait_target_s={self._wanted_s:g}" if self.is_overloaded else f"{self.backlog=}"
-        return f"{len(self)} jobs wait ({limit.removeprefix('self.')})"
+        target, backlog = f"wait_target_s={self._wanted_s:g}", f"backlog={self.backlog}"
+        return f"{len(self)} jobs wait ({target if self.is_overloaded else backlog})"
 
     def copy(self) -> list[Job]:
         """The jobs of this moment.

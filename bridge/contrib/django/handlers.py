@@ -43,8 +43,7 @@ from bridge.wsgi_to_asgi.rest_side import PAUSE_EVERY
 __all__ = ["AsgiSide", "WsgiSide"]
 
 STREAM_WINDOW = 4
-"""How many items a sync iterator may be ahead of the client. Four blocks of a file are 256 KiB, the
-default of ``response_window``."""
+"""How many items a sync iterator may be ahead of the client."""
 
 _HOP_BY_HOP = frozenset(name.decode("ascii") for name in HOP_BY_HOP)
 
