@@ -52,6 +52,7 @@ class LoopSide:
         "_body_cut",
         "_complete",
         "_declared",
+        "_has_rest",
         "_inbox",
         "_listener",
         "_options",
@@ -78,6 +79,7 @@ class LoopSide:
         self._response = response
         self._options = options
         self._rest: RestTask | None = None
+        self._has_rest = False  # close() of a rest is called once
         self._listener: asyncio.Task[None] | None = None
         self._body: RequestBody | None = None  # only if it takes more than one message
         self._body_cut = False
@@ -191,7 +193,7 @@ class LoopSide:
         self._response.disconnect()
         if self._body is not None:
             self._body.fail("the client disconnected before the request body was complete")
-        if self._rest is not None and not self._complete:  # else what follows the last byte runs on
+        if self._rest is not None and not self._rest.is_sent:
             self._rest.cancel()
 
     # -- the response ---------------------------------------------------------------------------
@@ -222,7 +224,7 @@ class LoopSide:
             if job.rest is not None:
                 await self._send_rest(job, rests)
         except BaseException:
-            self._abandon(job)  # cancelled, or the server refused what the app sent
+            self._abandon(job, rests)  # cancelled, or the server refused what the app sent
             raise
         finally:
             self._stop_listening()
@@ -270,17 +272,23 @@ class LoopSide:
         if self._body is not None:
             self._body.fail("the request is over")
 
-    def _abandon(self, job: ThreadSide) -> None:
+    def _abandon(self, job: ThreadSide, rests: Rests) -> None:
         """The app runs on without a client: log the error that it may end with."""
         self.disconnect()
-        self._log_error_when_done(job)
+        self._end_when_done(job, rests)
 
-    def _log_error_when_done(self, job: ThreadSide, _: object = None) -> None:
+    def _end_when_done(self, job: ThreadSide, rests: Rests, _: object = None) -> None:
         response = self._response
         response.poll()
         if not job.done:
-            response.changed().add_done_callback(partial(self._log_error_when_done, job))
-        elif job.error is not None:
+            response.changed().add_done_callback(partial(self._end_when_done, job, rests))
+        elif job.rest is not None and not self._has_rest:  # nobody sends it, but close() is called
+            self._start_rest(job, rests).ended.add_done_callback(partial(self._log_error, job))
+        else:
+            self._log_error(job)
+
+    def _log_error(self, job: ThreadSide, _: object = None) -> None:
+        if job.error is not None:
             error, job.error = job.error, None
             logger.error("the app failed after the server had given up", exc_info=error)
 
@@ -346,11 +354,7 @@ class LoopSide:
 
         :raises CancelledError: the server has cancelled the request. The rest has ended.
         """
-        window = self._options.response_window
-        sending = send_rest(job, _start_message(job), self, rests, window)
-        self._rest = task = rests.start(
-            sending, job.context, close=job.close_rest, stop=self._stop_rest
-        )
+        self._rest = task = self._start_rest(job, rests)
         try:
             await asyncio.wait((task.ended,))
         except CancelledError:
@@ -359,6 +363,12 @@ class LoopSide:
             raise
         finally:
             self._rest = None
+
+    def _start_rest(self, job: ThreadSide, rests: Rests) -> RestTask:
+        self._has_rest = True
+        window = self._options.response_window
+        sending = send_rest(job, _start_message(job), self, rests, window)
+        return rests.start(sending, job.context, close=job.close_rest, stop=self._stop_rest)
 
     def _stop_rest(self) -> None:
         """The server has given up."""
@@ -390,10 +400,12 @@ class LoopSide:
         :returns: whether more is wanted.
         """
         message = {"type": "http.response.body", "body": body, "more_body": not ended}
-        self._complete = ended  # first: servers report a disconnect as soon as they have the last
+        if self._rest is not None:
+            self._rest.is_sent = ended  # first: servers report a disconnect once they have the end
         if not await self._send_or_disconnect(message):
             return False
         self._response.count(len(body))
+        self._complete = ended
         return True
 
     async def _send_or_disconnect(self, message: Message) -> bool:

@@ -74,14 +74,16 @@ class RestTask:
     """A rest that is being sent.
 
     :param stop: of the request: lets it end as after a disconnect, complete or not.
+    :ivar is_sent: the server has the end of the response. A disconnect does not cancel the task.
     :ivar ended: done after ``close()``.
     """
 
-    __slots__ = ("_is_cancelled", "_task", "ended", "stop")
+    __slots__ = ("_is_cancelled", "_task", "ended", "is_sent", "stop")
 
     def __init__(self, task: Task[None], stop: Callable[[], object]) -> None:
         self._task = task
         self._is_cancelled = False
+        self.is_sent = False
         self.stop = stop
         self.ended: Future[None] = get_running_loop().create_future()
 

@@ -8,7 +8,7 @@ import gc
 import threading
 import weakref
 from asyncio import CancelledError
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from contextvars import copy_context
 from io import BufferedReader, FileIO
@@ -20,6 +20,7 @@ import pytest
 from bridge import WsgiToAsgi
 from bridge._http.sendfile import reads_on_any_thread
 from bridge.types import Environ, Message, StartResponse
+from bridge.wsgi_to_asgi import thread_side
 from bridge.wsgi_to_asgi.rest import Rest, Threads, Write
 from bridge.wsgi_to_asgi.rest_side import PAUSE_EVERY, send_rest
 from bridge.wsgi_to_asgi.rests import Rests
@@ -170,6 +171,50 @@ async def test_a_client_that_leaves_ends_it(tmp_path: Path, rests: list[Any]) ->
 
     assert site.closed == [("/ann", "bridge-rest-")]
     assert client.received < SIZE
+
+
+async def test_a_rest_that_is_left_after_the_server_has_cancelled_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The app still ran on its thread then. Shutdown waits for ``close()``, too."""
+    started, may_return = threading.Event(), threading.Event()
+    steps: list[str] = []
+
+    class Stream:
+        streaming = True
+
+        def __iter__(self) -> Iterator[bytes]:
+            raise NotImplementedError
+
+        def leave_thread(self) -> None:
+            steps.append("left")
+
+        async def send(self, write: Write, threads: Threads) -> None:
+            steps.append("sent")
+
+        def close(self) -> None:
+            steps.append("closed")
+
+    def site(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        started.set()
+        may_return.wait(DEADLINE_S)
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return Stream()
+
+    monkeypatch.setattr(thread_side, "stream_of", lambda result: result)
+    app = WsgiToAsgi(site)
+    lifespan = Lifespan(app)
+    await lifespan.run("startup")
+    request = asyncio.create_task(get(app))
+    await asyncio.to_thread(started.wait, DEADLINE_S)
+
+    request.cancel()
+    with suppress(CancelledError):
+        await request
+    may_return.set()
+
+    assert await lifespan.run("shutdown") == "lifespan.shutdown.complete"
+    assert steps == ["left", "closed"]
 
 
 async def test_a_second_cancellation_does_not_interrupt_how_it_ends() -> None:
