@@ -13,6 +13,7 @@ Imports nothing of Django unless the app has imported it.
 from __future__ import annotations
 
 import sys
+from asyncio import get_running_loop
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -23,7 +24,8 @@ from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from bridge._frameworks.django import handlers_within, read_chunked_bodies, release_connections
 from bridge._frameworks.sentry import as_sentry_does, response_within
 from bridge._threads.asgiref_state import context_executors
-from bridge.wsgi_to_asgi.rest import Threads, Write
+from bridge._threads.own_tasks import own_task
+from bridge.wsgi_to_asgi.rest import Threads, Write, until_done
 
 __all__ = ["DjangoStream", "adapt_handlers", "make_iterable", "stream_of"]
 
@@ -141,7 +143,10 @@ class DjangoStream:
                     await self._send_parts(write)
             finally:
                 if context in context_executors:
-                    await sync_to_async(_close_connections)()
+                    release = sync_to_async(_close_connections)()
+                    closing = own_task(release, get_running_loop(), name="bridge-close")
+                    await until_done(closing)
+                    closing.result()
 
     async def _send_parts(self, write: Write) -> None:
         source, make_bytes = self._source, self._response.make_bytes

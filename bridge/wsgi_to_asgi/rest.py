@@ -7,15 +7,15 @@ on the event loop.
 from __future__ import annotations
 
 import asyncio
-from asyncio import Future
+from asyncio import CancelledError, Future
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from bridge._frameworks.django import release_connections
 from bridge._http.sendfile import FileWrapper
 
-__all__ = ["FileRest", "Rest", "Threads", "Write"]
+__all__ = ["FileRest", "Rest", "Threads", "Write", "until_done"]
 
 T = TypeVar("T")
 
@@ -38,6 +38,15 @@ class Rest(Protocol):
 
     async def send(self, write: Write, threads: Threads) -> None:
         """Send it, and release what it holds. On the event loop, in the context of the app."""
+
+
+async def until_done(future: Future[Any]) -> None:
+    """Wait for what must not be left half done: a cancellation is raised after it."""
+    try:
+        await asyncio.wait((future,))
+    except CancelledError:
+        await asyncio.wait((future,))
+        raise
 
 
 class FileRest:
@@ -67,5 +76,5 @@ class FileRest:
                 block = await asyncio.shield(reading)
         finally:
             if reading is not None:
-                await asyncio.wait((reading,))  # the file is closed next
+                await until_done(reading)  # the file is closed next
                 reading.exception()

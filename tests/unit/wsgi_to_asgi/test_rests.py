@@ -21,7 +21,7 @@ from bridge import WsgiToAsgi
 from bridge._http.sendfile import reads_on_any_thread
 from bridge.types import Environ, Message, StartResponse
 from bridge.wsgi_to_asgi import thread_side
-from bridge.wsgi_to_asgi.rest import Rest, Threads, Write
+from bridge.wsgi_to_asgi.rest import Rest, Threads, Write, until_done
 from bridge.wsgi_to_asgi.rest_side import PAUSE_EVERY, send_rest
 from bridge.wsgi_to_asgi.rests import Rests
 from tests.harness.asgi import http_scope
@@ -215,6 +215,22 @@ async def test_a_rest_that_is_left_after_the_server_has_cancelled_is_closed(
 
     assert await lifespan.run("shutdown") == "lifespan.shutdown.complete"
     assert steps == ["left", "closed"]
+
+
+async def test_a_disconnect_does_not_interrupt_the_release() -> None:
+    """It would leave a database connection open, or close a file that a thread reads."""
+    released = asyncio.get_running_loop().create_future()
+    waiting = asyncio.create_task(until_done(released))
+    await asyncio.sleep(0)
+
+    waiting.cancel()
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    released.set_result(None)
+
+    with pytest.raises(CancelledError):
+        await waiting
+    assert not released.cancelled()
 
 
 async def test_a_second_cancellation_does_not_interrupt_how_it_ends() -> None:
