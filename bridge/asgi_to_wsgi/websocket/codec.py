@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from websockets.datastructures import Headers
 from websockets.exceptions import InvalidHandshake
+from websockets.extensions import Extension
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
@@ -59,4 +60,11 @@ def negotiated_codec(environ: Environ, options: WebSocketOptions) -> tuple[Codec
             )
         except InvalidHandshake:  # malformed: no extension is used
             codec.extensions = []
+        if any(_has_window_of_8_bits(each) for each in codec.extensions):
+            response, codec.extensions = None, []
     return codec, response
+
+
+def _has_window_of_8_bits(extension: Extension) -> bool:
+    """zlib compresses with no such window. Old releases of websockets negotiate one."""
+    return getattr(extension, "local_max_window_bits", None) == 8

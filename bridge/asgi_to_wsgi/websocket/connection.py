@@ -9,7 +9,9 @@ Rule 2. Text is decoded as it arrives, frame by frame, so that malformed UTF-8 e
 Rule 3. The side that gives the WebSocket up sends a close frame, half-closes the connection, and
         reads on until the client has closed its side: with unread bytes left, closing would reset
         the connection, and the client could lose the close frame. It waits ``close_timeout_s``.
-Rule 4. Whatever the client sends shows that it is alive, not only a pong. While reading is paused,
+Rule 4. Of the pings of a client that does not read, only the last is answered (RFC 6455, 5.5.3),
+        and not before it reads: the answers to all would fill the memory.
+Rule 5. Whatever the client sends shows that it is alive, not only a pong. While reading is paused,
         its pong cannot be read, and no deadline counts.
 """
 
@@ -17,9 +19,10 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import io
 import threading
 from asyncio import AbstractEventLoop, TimerHandle
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from websockets.exceptions import ProtocolError
 from websockets.frames import Frame, Opcode
@@ -44,6 +47,8 @@ NORMAL, NO_STATUS, ABNORMAL, INVALID_DATA, INTERNAL_ERROR, RESTART = (
 TEXT, BINARY, CONTINUATION = Opcode.TEXT, Opcode.BINARY, Opcode.CONT
 
 READ_SIZE = 65536
+
+_PONG = bytes((0x80 | Opcode.PONG,))
 
 _Utf8Decoder = codecs.getincrementaldecoder("utf-8")
 _of_thread = threading.local()
@@ -91,6 +96,7 @@ class Connection(asyncio.BufferedProtocol):
         "_parts",
         "_ping_timer",
         "_pinged_at",
+        "_pong",
         "_transport",
         "_window",
         "is_ended",
@@ -110,8 +116,9 @@ class Connection(asyncio.BufferedProtocol):
         self._buffer = _buffer_of_this_thread()
         self._codec: Codec | None = None
         self._early = b""
-        self._parts: list[str] | list[bytes] | None = None  # of a message that is incomplete
+        self._parts: io.StringIO | io.BytesIO | None = None  # of a message that is incomplete
         self._decoder: codecs.IncrementalDecoder | None = None  # of a text message, likewise
+        self._pong = b""  # that waits until the client reads
         self._is_paused = False
         self._has_heard = False
         self._pinged_at: float | None = None
@@ -151,6 +158,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def resume_writing(self) -> None:
         self.is_full = False
+        pong, self._pong = self._pong, b""
+        if pong and not self.is_ended:
+            self._transport.write(pong)
         self._listener.writable()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -189,19 +199,19 @@ class Connection(asyncio.BufferedProtocol):
             codec.fail(INVALID_DATA, f"{error.reason} at position {error.start}")
 
     def _add_fragment(self, frame: Frame) -> None:
-        """A frame of a message of several."""
+        """A frame of a message of several. They are joined as they arrive: an object for each of
+        two bytes would be 28 times as large as the message."""
         if frame.opcode is not CONTINUATION:
-            self._parts = []
-            self._decoder = _Utf8Decoder() if frame.opcode is TEXT else None
-        parts = cast("list[str | bytes]", self._parts)
+            is_text = frame.opcode is TEXT
+            self._parts = io.StringIO() if is_text else io.BytesIO()
+            self._decoder = _Utf8Decoder() if is_text else None
+        parts: Any = self._parts
         decoder = self._decoder
-        data = bytes(frame.data)
-        parts.append(data if decoder is None else decoder.decode(data, frame.fin))
+        parts.write(frame.data if decoder is None else decoder.decode(frame.data, frame.fin))
         if not frame.fin:
             return
         self._parts = self._decoder = None
-        empty = b"" if decoder is None else ""
-        message = empty.join(parts)  # type: ignore[arg-type]  # all str, or all bytes
+        message: str | bytes = parts.getvalue()
         self._listener.message_received(message, len(message))
 
     def _end(self, code: int, reason: str) -> None:
@@ -223,11 +233,23 @@ class Connection(asyncio.BufferedProtocol):
             return
         if self.is_lost:
             return
+        if self.is_full:
+            writes = self._without_pongs(writes)
         data = writes[0] if len(writes) == 1 else b"".join(writes)
         if data:
             self._transport.write(data)
-        if not writes[-1]:  # the codec's mark for the end
+        if writes and not writes[-1]:  # the codec's mark for the end
             self._end_output(codec)
+
+    def _without_pongs(self, writes: list[bytes]) -> list[bytes]:
+        """Each is a whole frame. The last pong is sent once the client reads: rule 4."""
+        kept = []
+        for frame in writes:
+            if frame.startswith(_PONG):
+                self._pong = frame
+            else:
+                kept.append(frame)
+        return kept
 
     def _end_output(self, codec: Codec) -> None:
         self.resume_reading()
@@ -318,7 +340,7 @@ class Connection(asyncio.BufferedProtocol):
         """Read again."""
         if self._is_paused:
             self._is_paused = False
-            self._has_heard = True  # a pong may have waited behind what was not read: rule 4
+            self._has_heard = True  # a pong may have waited behind what was not read: rule 5
             if not self.is_lost:
                 self._transport.resume_reading()
 

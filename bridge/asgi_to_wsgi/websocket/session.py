@@ -372,7 +372,13 @@ class Session:
             self._deny(403, "Forbidden\n")
             self.ended(ABNORMAL, "")
         elif self._connection is not None:
-            self._connection.close(NORMAL if code is None else code, reason)
+            code = NORMAL if code is None else code
+            if not (isinstance(code, int) and isinstance(reason, str)):
+                raise AppProtocolError(
+                    f"websocket.close: code is {type(code).__name__}, reason is "
+                    f"{type(reason).__name__}; the ASGI spec asks for int and str"
+                )
+            self._connection.close(code, reason)
             self._state = state
 
     async def _send_denial(self, message: Message, state: State) -> None:

@@ -336,6 +336,8 @@ def test_a_client_that_breaks_the_protocol_is_closed(
         ({"type": "websocket.send"}, "bytes is NoneType, text is NoneType"),
         ({"type": "websocket.send", "text": 5}, "text is int"),
         ({"type": "websocket.send", "bytes": "a"}, "bytes is str"),
+        ({"type": "websocket.close", "reason": 5}, "code is int, reason is int"),
+        ({"type": "websocket.close", "code": "1000"}, "code is str, reason is str"),
         ({"type": "websocket.accept"}, "sent websocket.accept when the WebSocket is open"),
         ({"type": "http.response.start", "status": 200}, "allowed was websocket.send"),
     ],

@@ -7,6 +7,7 @@ import os
 import resource
 import socket
 import sys
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from bridge.asgi_to_wsgi.websocket.codec import negotiated_codec
 from bridge.types import Environ, Receive, Scope, Send
 from tests.harness.wsgi import environ_of
 from tests.unit.asgi_to_wsgi.conftest import ToWsgi
@@ -141,3 +143,68 @@ def test_without_the_package_websockets_the_answer_is_501_and_what_to_install(
 
     assert answers == ["501 Not Implemented"]
     assert b"pip install wsgi-asgi-bridge[websocket]" in body
+
+
+def masked(opcode: int, data: bytes) -> bytes:
+    """A frame of the client, of less than 126 bytes."""
+    return bytes((opcode, 0x80 | len(data))) + bytes(4) + data
+
+
+def opened(app: Any, server: socket.socket, client: socket.socket) -> None:
+    """Open a WebSocket. The server has closed its own socket."""
+    response: Any = app(handshake(server), ignore)
+    head_of(client)
+    response.close()
+    server.close()
+
+
+def test_of_the_pings_of_a_client_that_does_not_read_the_last_is_answered(
+    to_wsgi: ToWsgi, connection: tuple[socket.socket, socket.socket]
+) -> None:
+    """All answers would wait in memory, without a limit."""
+    server, client = connection
+    count = 20_000
+    opened(to_wsgi(echo), server, client)
+    client.sendall(b"".join(masked(0x89, b"%0100d" % number) for number in range(count)))
+    client.sendall(HELLO)  # its echo waits, too, and keeps its place
+    client.shutdown(socket.SHUT_WR)
+
+    received = b"".join(iter(partial(client.recv, 65536), b""))
+    assert 0 < received.count(b"\x8a\x64") < count / 2
+    assert b"\x81\x02hi" in received
+
+
+def test_many_small_fragments_take_no_more_memory_than_their_message(
+    to_wsgi: ToWsgi, connection: tuple[socket.socket, socket.socket]
+) -> None:
+    server, client = connection
+    count = 20_000
+    opened(to_wsgi(echo), server, client)
+    for opcode in (0x01, 0x02):
+        tracemalloc.start()
+        try:
+            client.sendall(masked(opcode, b"ab") + masked(0x00, b"cd") * count)
+            for _ in range(2):  # the frames of the last read are freed with the next one
+                client.sendall(masked(0x89, b"read"))
+                assert client.recv(6) == b"\x8a\x04read"
+            used, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        client.sendall(masked(0x80, b"ef"))
+        size = 2 * count + 4
+        expected = bytes((0x80 | opcode, 126)) + size.to_bytes(2, "big") + b"ab" + b"cd" * count
+        received = b""
+        while len(received) < len(expected) + 2:
+            received += client.recv(65536)
+        assert received == expected + b"ef"
+        assert used < 10 * size
+
+
+def test_a_window_of_8_bits_is_not_negotiated(to_wsgi: ToWsgi) -> None:
+    """zlib has none for compressing: the first message to the client would raise."""
+    environ = {
+        "HTTP_SEC_WEBSOCKET_EXTENSIONS": "permessage-deflate; server_max_window_bits=8",
+    }
+    codec, response = negotiated_codec(environ, to_wsgi(echo).options)
+
+    assert (list(codec.extensions), response) == ([], None)
