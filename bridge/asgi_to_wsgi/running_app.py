@@ -193,6 +193,10 @@ class RunningApp:
             self.loop.call_at(self.cancels_at, self._begin_cancelling)
             self._restart_websockets()
 
+    def end_websockets(self) -> None:
+        """Close the WebSockets with 1012. From any thread: never blocks."""
+        self.inbox.post(self._restart_websockets)
+
     def _restart_websockets(self) -> None:
         for websocket in tuple(self.websockets):
             websocket.restart()
@@ -306,9 +310,13 @@ def _running_here() -> list[RunningApp]:
 def wait_for_requests() -> None:
     """Wait until the requests that WSGI servers have accepted are answered, before apps close.
 
-    Until none of them ends for as long as requests have when an app closes.
+    Until none of them ends for as long as requests have when an app closes. WebSockets are closed
+    at once: the server may kill the process before the wait is over.
     """
-    wait_for_server_threads(max((app.grace_left_s() for app in _running_here()), default=0))
+    apps = _running_here()
+    for app in apps:
+        app.end_websockets()
+    wait_for_server_threads(max((app.grace_left_s() for app in apps), default=0))
 
 
 def announce_close(within_s: float, *, requests_s: float) -> None:

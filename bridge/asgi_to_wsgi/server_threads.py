@@ -10,6 +10,9 @@ Rule 2. A queue has run out when each of its threads has reached a checkpoint, a
         behind all others, or has ended.
 Rule 3. Python would wait for as long as a thread runs. But the apps are also to be shut down where
         one hangs: after ``idle_s`` without a job that is taken, the wait is over.
+Rule 4. A request that has reached its app is waited for when that is closed. So once no job is
+        left, only those are waited for that have not, ``HEAD_S``: a client that sends half a head
+        must not keep the apps from their shutdown, before the server kills the process.
 """
 
 from __future__ import annotations
@@ -18,12 +21,16 @@ import concurrent.futures.thread
 import threading
 import time
 from concurrent.futures import Future
+from queue import Empty
 from typing import Any
 from weakref import WeakSet
 
 __all__ = ["remember_thread", "wait_for_server_threads"]
 
 POLL_S = 0.05
+
+HEAD_S = 2.0
+"""How long a thread that has taken its last job may need for the head of a request."""
 
 _threads: WeakSet[threading.Thread] = WeakSet()
 
@@ -36,7 +43,7 @@ def remember_thread() -> None:
 
 
 def wait_for_server_threads(idle_s: float) -> None:
-    """Wait until the requests that servers have accepted are answered: Rules 2 and 3.
+    """Wait until the requests that servers have accepted are answered: Rules 2 to 4.
 
     A KeyboardInterrupt ends the wait.
 
@@ -80,6 +87,7 @@ class _Checkpoint:
         self._threads = threads
         self._reached: set[threading.Thread] = set()
         self._released = threading.Event()
+        self._marks = _end_marks(queue)
         for _ in threads:
             queue.put(self)
 
@@ -91,23 +99,42 @@ class _Checkpoint:
     def release(self) -> None:
         self._released.set()
 
-    def left(self) -> int:
+    def left(self) -> tuple[int, int]:
         """How many jobs and threads are left."""
         running = [each for each in self._threads if each.is_alive() and each not in self._reached]
-        return self._queue.qsize() + len(running) if running else 0
+        if not running:
+            return 0, 0
+        others = len(self._threads) - len(self._reached) + self._marks
+        return max(self._queue.qsize() - others, 0), len(running)
+
+
+def _end_marks(queue: Any) -> int:
+    """How often the queue has ``None``, at which threads of an executor end. Each puts it back."""
+    jobs = []
+    try:
+        while not queue.empty():
+            jobs.append(queue.get_nowait())
+    except Empty:  # a thread was faster
+        pass
+    finally:
+        for job in jobs:
+            queue.put(job)
+    return jobs.count(None)
 
 
 def _wait(checkpoints: list[_Checkpoint], alone: list[threading.Thread], idle_s: float) -> None:
-    left, since = -1, time.monotonic()
+    left, since = (-1, -1), time.monotonic()
     while True:
         before = left
-        left = sum(checkpoint.left() for checkpoint in checkpoints)
-        left += sum(thread.is_alive() for thread in alone)
-        if not left:
+        lefts = [checkpoint.left() for checkpoint in checkpoints]
+        jobs = sum(each[0] for each in lefts)
+        threads = sum(each[1] for each in lefts) + sum(thread.is_alive() for thread in alone)
+        left = jobs, threads
+        if not threads:
             return
         now = time.monotonic()
         if left != before:
             since = now
-        elif now - since > idle_s:
+        elif now - since > (idle_s if jobs else min(idle_s, HEAD_S)):
             return
         time.sleep(POLL_S)

@@ -12,11 +12,11 @@ gunicorn calls them on the main thread of each worker process. The apps have sta
 worker accepts its first request, and are shut down when it exits. If a startup fails, the worker
 does not boot: gunicorn logs the traceback and exits with 3.
 
-On SIGTERM gunicorn waits for open requests, and kills a worker in which one still runs after the
-``graceful_timeout``. An endless stream must not prevent the shutdown of the apps, so requests that
-still run after their ``shutdown_timeout_s`` are cancelled; or a few seconds before the end of the
-``graceful_timeout``, if that is earlier. The apps' shutdown then gets the rest of the
-``graceful_timeout``, and at most ``shutdown_timeout_s``.
+At its end, on SIGTERM, SIGQUIT or SIGINT, gunicorn waits for open requests, and kills a worker in
+which one still runs after the ``graceful_timeout``. An endless stream must not prevent the shutdown
+of the apps, so requests that still run after their ``shutdown_timeout_s`` are cancelled; or a few
+seconds before the end of the ``graceful_timeout``, if that is earlier. The apps' shutdown then gets
+the rest of the ``graceful_timeout``, and at most ``shutdown_timeout_s``.
 
 Without the hooks an app starts with the first request of its worker, and if that startup fails,
 every request fails.
@@ -49,7 +49,8 @@ def post_worker_init(worker: Any) -> None:
     calls_wsgi = _calls_wsgi(worker)
     start_apps(worker.app.wsgi(), sends_lifespan=not calls_wsgi)
     if calls_wsgi:
-        _handle_sigterm(worker.cfg.graceful_timeout)
+        for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT):
+            _announce_at(number, worker.cfg.graceful_timeout)
 
 
 def _calls_wsgi(worker: Any) -> bool:
@@ -61,9 +62,12 @@ def _calls_wsgi(worker: Any) -> bool:
     return isinstance(worker, (AsyncWorker, SyncWorker, ThreadWorker))
 
 
-def _handle_sigterm(graceful_s: float) -> None:
-    """Announce the end of the worker to the apps: requests have to end before ``worker_exit``."""
-    handler = signal.getsignal(signal.SIGTERM)
+def _announce_at(number: signal.Signals, graceful_s: float) -> None:
+    """Announce the end of the worker to the apps: requests have to end before the worker is killed.
+
+    After each of these signals gunicorn's arbiter waits for the graceful timeout.
+    """
+    handler = signal.getsignal(number)
     if not callable(handler):
         return
     requests_s = max(graceful_s - SHUTDOWN_S, graceful_s / 2)
@@ -72,8 +76,9 @@ def _handle_sigterm(graceful_s: float) -> None:
         announce_close(graceful_s, requests_s=requests_s)
         handler(number, frame)
 
-    signal.signal(signal.SIGTERM, handle)
-    signal.siginterrupt(signal.SIGTERM, False)  # as gunicorn sets it; signal() has reset it
+    signal.signal(number, handle)
+    if number == signal.SIGTERM:
+        signal.siginterrupt(number, False)  # as gunicorn sets it; signal() has reset it
 
 
 def worker_exit(server: Any, worker: Any) -> None:

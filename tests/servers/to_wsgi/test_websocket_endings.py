@@ -123,6 +123,42 @@ def test_a_worker_that_has_served_its_requests_closes_with_1012(worker: str) -> 
         assert worker_of(server) != before
 
 
+@pytest.mark.parametrize("name", ["SIGINT", "SIGQUIT"])
+def test_half_a_head_does_not_keep_an_app_from_its_end(
+    name: str, control: Control, key: str
+) -> None:
+    """gunicorn kills the worker, whose thread waits for the rest, after the graceful timeout."""
+    args = ["--graceful-timeout", "10"]
+    env = {"BRIDGE_TEST_LIFESPAN": key}
+    with (
+        serve(WORKERS["gthread"], TARGET, args=args, env=env) as server,
+        websocket(server, "/echo") as client,
+        closing(Stream(server.port)) as stream,
+    ):
+        stream.send(HANDSHAKE[:20])
+        worker_of(server)  # so a thread waits for the rest
+        server.signal(signal.Signals[name])
+
+        assert close_code(client) == RESTART
+        control.expect(key, "shutdown")
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGQUIT"])
+def test_a_hanging_app_is_shut_down_before_gunicorn_kills_its_worker(
+    name: str, control: Control, key: str
+) -> None:
+    args = ["--graceful-timeout", "6", "--config", "python:bridge.contrib.gunicorn"]
+    env = {"BRIDGE_TEST_LIFESPAN": key}
+    with (
+        serve(WORKERS["gthread"], TARGET, args=args, env=env) as server,
+        websocket(server, "/hang") as client,
+    ):
+        server.signal(signal.Signals[name])
+
+        assert close_code(client) == RESTART
+        control.expect(key, "shutdown")
+
+
 def test_a_killed_worker_is_1006_and_the_client_reconnects() -> None:
     with serve(WORKERS["gthread"], TARGET) as server:
         with websocket(server, "/echo") as client:
