@@ -19,10 +19,9 @@ from __future__ import annotations
 
 import asyncio
 import codecs
-import io
 import threading
 from asyncio import AbstractEventLoop, TimerHandle
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 from websockets.exceptions import ProtocolError
 from websockets.frames import Frame, Opcode
@@ -116,7 +115,7 @@ class Connection(asyncio.BufferedProtocol):
         self._buffer = _buffer_of_this_thread()
         self._codec: Codec | None = None
         self._early = b""
-        self._parts: io.StringIO | io.BytesIO | None = None  # of a message that is incomplete
+        self._parts: bytearray | None = None  # of a message that is incomplete
         self._decoder: codecs.IncrementalDecoder | None = None  # of a text message, likewise
         self._pong = b""  # that waits until the client reads
         self._is_paused = False
@@ -202,17 +201,17 @@ class Connection(asyncio.BufferedProtocol):
         """A frame of a message of several. They are joined as they arrive: an object for each of
         two bytes would be 28 times as large as the message."""
         if frame.opcode is not CONTINUATION:
-            is_text = frame.opcode is TEXT
-            self._parts = io.StringIO() if is_text else io.BytesIO()
-            self._decoder = _Utf8Decoder() if is_text else None
-        parts: Any = self._parts
-        decoder = self._decoder
-        parts.write(frame.data if decoder is None else decoder.decode(frame.data, frame.fin))
+            self._parts = bytearray()
+            self._decoder = _Utf8Decoder() if frame.opcode is TEXT else None
+        parts, decoder = cast("bytearray", self._parts), self._decoder
+        if decoder is not None:
+            decoder.decode(frame.data, frame.fin)  # rule 2
+        parts += frame.data
         if not frame.fin:
             return
         self._parts = self._decoder = None
-        message: str | bytes = parts.getvalue()
-        self._listener.message_received(message, len(message))
+        message = bytes(parts) if decoder is None else str(parts, "utf-8")
+        self._listener.message_received(message, len(parts))
 
     def _end(self, code: int, reason: str) -> None:
         if self.is_ended:
