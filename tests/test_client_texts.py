@@ -179,6 +179,8 @@ IN_MESSAGES = {
         "key",
         "kinds",
         "state",
+        "type(code).__name__",
+        "type(reason).__name__",
         "type(message.get(key)).__name__",
     },
     "contrib/django/__init__.py": {"error", "error.name", "module"},
