@@ -285,7 +285,8 @@ def start_apps(served: object, *, sends_lifespan: bool = False) -> None:
 
     An app that is mounted in a Router and is also in an adapter of its own starts in the one that
     is served. If that is neither, it starts in the Router; the adapter then starts it with its
-    first request.
+    first request. So does a second adapter of the app that is served: ``bridge run main:api``
+    makes one, though ``main`` may have its own.
 
     :param served: the app that the server calls. If it is neither a Router nor an adapter, it may
         contain any of them: all are started.
@@ -298,8 +299,10 @@ def start_apps(served: object, *, sends_lifespan: bool = False) -> None:
         for router in routers:
             router.start()
     apps = [app for router in routers for app in router._mounted_apps()]
-    mounted = {identity(app.app) for app in apps if sends_lifespan or not app.asgi_only}
-    start_adapters(but=lambda adapter: adapter is not served and identity(adapter.app) in mounted)
+    started = {identity(app.app) for app in apps if sends_lifespan or not app.asgi_only}
+    if isinstance(served, AsgiToWsgi):
+        started.add(identity(served.app))
+    start_adapters(but=lambda adapter: adapter is not served and identity(adapter.app) in started)
 
 
 def _routers_in(served: object) -> list[Router]:

@@ -28,6 +28,7 @@ from bridge.asgi_to_wsgi import running_app
 from bridge.asgi_to_wsgi.adapter import start_adapters
 from bridge.asgi_to_wsgi.running_app import RunningApp, announce_close, close_running_apps
 from bridge.contrib import gunicorn
+from bridge.router.router import start_apps
 from bridge.types import AsgiApp, Receive, Scope, Send
 from tests.harness.asgi import raising_task_factory
 from tests.harness.wsgi import TIMEOUT_S, Background, call, environ_of
@@ -123,6 +124,16 @@ def test_start_adapters_starts_every_adapter_of_the_process(to_wsgi: ToWsgi) -> 
 
     assert events == ["startup", "startup"]
     assert adapters[0].start().thread is adapters[1].start().thread, "adapters share a loop"
+
+
+def test_an_app_starts_once_if_it_has_a_second_adapter(to_wsgi: ToWsgi) -> None:
+    app, events = lifespan_app()
+    other, of_other = lifespan_app()
+    adapters = [to_wsgi(app), to_wsgi(app), to_wsgi(other)]
+    start_apps(adapters[1])
+    assert events == of_other == ["startup"]
+    adapters[1].close()
+    assert events == ["startup", "shutdown"]
 
 
 def test_lifespan_off_runs_no_lifespan(to_wsgi: ToWsgi) -> None:
