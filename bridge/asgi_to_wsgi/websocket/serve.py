@@ -41,8 +41,8 @@ DECISION_S = 0.1
 OFF = "WebSockets are not served here\n"
 NO_SOCKET = (
     "{server} gives apps no access to the connection, so WebSockets cannot be served here.\n"
-    "Serve the app with gunicorn (worker class gthread, sync or gevent), or with an ASGI server, "
-    "for example: bridge run main:app --server uvicorn\n"
+    "Serve the app with gunicorn (worker class gthread, sync or gevent), or, without to_wsgi, "
+    "with an ASGI server, for example: bridge run main:asgi_app --server uvicorn\n"
 )
 NO_CODEC = (
     "WebSockets need the package websockets, which is not installed here:\n"
