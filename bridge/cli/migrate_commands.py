@@ -116,7 +116,7 @@ def fix(
         _log(problem)
     if unsafe_fixes:
         _log_kept_commands(session.project, changes)
-    _log(_outcome(changes, write))
+    _log(_outcome(changes, write, unsafe_fixes))
     if write:
         _log_new_files(changes)
     return _finish(replace(session, report=changes.remaining))
@@ -166,9 +166,10 @@ def _log_kept_commands(project: Project, changes: fixer.Changes) -> None:
             _log(f"{project.shown(finding.path)}:{finding.line} is unchanged: {finding.help}")
 
 
-def _outcome(changes: fixer.Changes, written: bool) -> str:
+def _outcome(changes: fixer.Changes, written: bool, unsafe_fixes: bool) -> str:
     if not changes.after:
-        return "Nothing to fix."
+        left = 0 if unsafe_fixes else sum(bool(each.fix) for each in changes.remaining.findings)
+        return f"No safe fix; {left} with --unsafe-fixes." if left else "Nothing to fix."
     fixes = count(len(changes.fixed), "fix", "fixes")
     files = count(len(changes.after), "file")
     if written:

@@ -75,8 +75,8 @@ def server_command(project: Project) -> ServerCommand:
     if command is None:
         raise MigrationError(
             "--smoke: no deploy file starts an ASGI server (uvicorn, bridge run, hypercorn, "
-            "granian, daphne, gunicorn with ASGI workers). `bridge migrate fix --write "
-            "--unsafe-fixes` writes the command"
+            "granian, daphne, gunicorn with ASGI workers). `bridge migrate plan` shows the "
+            "command, and `bridge migrate fix --write --unsafe-fixes` writes it where it can"
         )
     place = f"{project.shown(command.path)}:{command.line}"
     if command.target is None:

@@ -59,7 +59,7 @@ def test_a_fix_is_unsafe_where_no_index_has_it(site: Path) -> None:
     ran = fix(site)
 
     assert requirements(site) == "django\n"
-    assert "Nothing to fix." in ran.stderr
+    assert "No safe fix; 1 with --unsafe-fixes." in ran.stderr
     assert "wsgi-asgi-bridge cannot be installed" in ran.stderr
     assert "--requirement" in ran.stderr
 
