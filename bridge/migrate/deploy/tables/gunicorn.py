@@ -70,7 +70,8 @@ GUNICORN = Table.of(
             by_hand(
                 "limit",
                 "uvicorn accepts connections without a limit",
-                "set --limit-concurrency, beyond which it answers 503",
+                "set --limit-concurrency of uvicorn, beyond which it answers 503; bridge run "
+                "has --wait-target-s instead",
             ),
             "worker_connections",
         ),
