@@ -7,8 +7,15 @@ that are not UTF-8. Pure.
 from __future__ import annotations
 
 import os
+import re
 
-__all__ = ["printable", "quoted_name"]
+__all__ = ["LOGIN", "SECRET", "printable", "quoted_name"]
+
+SECRET = re.compile(r"PASS|SECRET|KEY|TOKEN|CREDENTIAL|DSN|SALT", re.IGNORECASE)
+"""In the name of a variable whose value is not shown."""
+
+LOGIN = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+"""The user and password in a URL, which are not shown."""
 
 _ESCAPES = {
     "\a": "\\a",

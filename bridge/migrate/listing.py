@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 from bridge.migrate.deploy.records import Option
+from bridge.migrate.display import LOGIN, SECRET
 from bridge.migrate.inventory import Item
 from bridge.migrate.project import Project
 
@@ -41,9 +42,7 @@ def listed(project: Project, item: Item) -> dict[str, Any]:
     }
 
 
-_SECRET = re.compile(r"PASS|SECRET|KEY|TOKEN|CREDENTIAL|DSN|SALT", re.IGNORECASE)
-_ASSIGNED = re.compile(rf"(\w*(?:{_SECRET.pattern})\w*)=(\"[^\"]*\"|'[^']*'|\S+)", re.IGNORECASE)
-_LOGIN = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+_ASSIGNED = re.compile(rf"(\w*(?:{SECRET.pattern})\w*)=(\"[^\"]*\"|'[^']*'|\S+)", re.IGNORECASE)
 
 
 def _hidden(option: Option, value: Any) -> Any:
@@ -57,6 +56,6 @@ def _hidden(option: Option, value: Any) -> Any:
     if isinstance(value, str):
         value = _ASSIGNED.sub(r"\1=...", value)
     is_variable = option.source == "environment" or prefix
-    if is_variable and _SECRET.search(name) and value:
+    if is_variable and SECRET.search(name) and value:
         return f"{prefix}..."
-    return _LOGIN.sub("...", value) if isinstance(value, str) else value
+    return LOGIN.sub("...", value) if isinstance(value, str) else value

@@ -5,7 +5,6 @@ Input: a :class:`~bridge.migrate.session.Session`. Output: a :class:`Plan`, as p
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Iterator
 
@@ -149,7 +148,7 @@ def _server(session: Session, after: Capacity) -> str:
         return f"uvicorn {server.app}"
     new = None if server is None else replacement_of(project, server)
     if new is not None:
-        return " ".join(word if "$" in word else shlex.quote(word) for word in new.line.argv)
+        return new.shown
     if project.is_django:
         workers = f" --workers {after.processes}" if (after.processes or 1) > 1 else ""
         return f"uvicorn {_asgi_target(session)}{workers}{_grace(session)}"

@@ -6,6 +6,7 @@ why it must not be written. ``plan`` prints it, and the fix of X501 writes it.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from bridge.migrate.capacity import Capacity, capacity_after, capacity_of
 from bridge.migrate.deploy.records import GUNICORN_CMD_ARGS
 from bridge.migrate.deploy.server import Server
 from bridge.migrate.destination import row_for
+from bridge.migrate.display import LOGIN, SECRET
 from bridge.migrate.event_streams import STREAM_GRACE_S, event_streams, streams_holding_threads
 from bridge.migrate.inventory import destination_of, part_of
 from bridge.migrate.project import Project
@@ -37,6 +39,18 @@ class Replacement:
     package: str
     asgi: AsgiApp | None
     capacity: Capacity
+
+    @property
+    def shown(self) -> str:
+        """The command in one line, without what may be a password."""
+        return " ".join(_shown(word) for word in self.line.argv)
+
+
+def _shown(word: str) -> str:
+    name, _, value = word.partition("=")
+    if name.isidentifier() and SECRET.search(name) and value and value[0] != "$":
+        return f"{name}=..."
+    return LOGIN.sub("...", word) if "$" in word else shlex.quote(LOGIN.sub("...", word))
 
 
 def replacement_of(project: Project, server: Server) -> Replacement | None:

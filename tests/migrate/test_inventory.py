@@ -558,6 +558,22 @@ def test_no_password_is_printed(tmp_path: Path) -> None:
         assert "hidden" not in result.stdout
 
 
+def test_no_password_is_in_the_new_command(tmp_path: Path) -> None:
+    env = "env = SECRET_KEY=hidden one\nenv = CACHE=redis://u:hidden2@c\n"
+    files = {"app.py": "", "u.ini": f"[uwsgi]\nmodule = app:app\n{env}uid = www\n"}
+    project = write(tmp_path, files)
+    for command in ("plan", "check"):
+        result = migrate(command, project, "--target", "bridge", "--no-introspect")
+        assert "SECRET_KEY=... CACHE=redis://...@c" in result.stdout
+        assert "hidden" not in result.stdout
+
+
+def test_a_command_that_is_written_by_hand_names_its_package(tmp_path: Path) -> None:
+    files = {"app.py": "", "u.ini": "[uwsgi]\nmodule = app:app\nuid = www\n"}
+    result = migrate("check", write(tmp_path, files), "--target", "bridge", "--no-introspect")
+    assert 'pip install "wsgi-asgi-bridge[cli,uvicorn]" and change it by hand to' in result.stdout
+
+
 # -- the tables ------------------------------------------------------------------------------------
 
 

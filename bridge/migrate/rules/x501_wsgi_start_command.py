@@ -28,7 +28,6 @@ After::
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -115,12 +114,12 @@ def _help(server: Server, new: Replacement | None) -> str:
         return "name the app in the command, so that the ASGI command can be written"
     if new is None:
         return "write an ASGI application first, then start it with uvicorn"
-    command = " ".join(shlex.quote(word) if "$" not in word else word for word in new.line.argv)
+    command = new.shown
     if new.line.blocked:
         reasons = "; ".join(new.line.blocked)
         return (
-            f"change it by hand to: {command} (not fixed automatically: {reasons}). An option that "
-            "may be dropped is accepted with --accept"
+            f'pip install "{new.package}" and change it by hand to: {command} (not fixed '
+            f"automatically: {reasons}). An option that may be dropped is accepted with --accept"
         )
     before = "apply E107, " if new.asgi and new.asgi.is_djangos_own else ""
     before = "apply E101, which makes asgi.py, " if new.asgi and new.asgi.is_missing else before
