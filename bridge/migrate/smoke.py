@@ -225,6 +225,7 @@ def _ask(command: ServerCommand, configuration: _Configuration, server: _Server)
         getpass.getuser(),
         tuple(listening_addresses(server.process.pid)),
         tuple(problems),
+        deployed_user=command.user,
     )
 
 

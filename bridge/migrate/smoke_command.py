@@ -1,6 +1,7 @@
 """The command that a smoke test starts: the ASGI server of the deploy files, on another address.
 
-Input: a project. Output: a :class:`ServerCommand`, with the environment that the deploy file sets.
+Input: a project. Output: a :class:`ServerCommand`, with the environment and the user that the deploy
+files set.
 This is all that a smoke test knows of the deployment.
 """
 
@@ -14,9 +15,15 @@ from pathlib import Path
 from bridge.errors import MigrationError
 from bridge.migrate.deploy.environment import environment_of, variables_for
 from bridge.migrate.deploy.expansion import expand
-from bridge.migrate.deploy.records import StartCommand
+from bridge.migrate.deploy.records import Option, StartCommand
+from bridge.migrate.inventory import part_of
 from bridge.migrate.project import Project
-from bridge.migrate.wsgi_servers import all_servers, serves_asgi
+from bridge.migrate.wsgi_servers import (
+    all_servers,
+    environment_of_server,
+    is_likely,
+    serves_asgi,
+)
 
 __all__ = ["HOST", "ServerCommand", "server_command"]
 
@@ -44,6 +51,7 @@ class ServerCommand:
     :ivar app: as written: ``mysite.asgi:application``.
     :ivar environment: that the deploy file sets.
     :ivar place: as ``Procfile:1``.
+    :ivar user: that the deploy files run it as, with the place; empty if they set none.
     """
 
     program: str
@@ -51,6 +59,7 @@ class ServerCommand:
     app: str
     environment: Mapping[str, str]
     place: str
+    user: str = ""
 
     @property
     def shown(self) -> str:
@@ -67,41 +76,84 @@ class ServerCommand:
 
 
 def server_command(project: Project) -> ServerCommand:
-    """The command that starts the project's ASGI server.
+    """The command that starts the project's ASGI server: that of the default case comes first.
 
     :raises MigrationError: no deploy file has one, or it names no app.
     """
-    command = next(_commands(project), None)
-    if command is None:
+    servers = sorted(_servers(project), key=lambda server: _rank(project, server.command))
+    if not servers:
         raise MigrationError(
             "--smoke: no deploy file starts an ASGI server (uvicorn, bridge run, hypercorn, "
             "granian, daphne, gunicorn with ASGI workers). `bridge migrate plan` shows the "
             "command, and `bridge migrate fix --write --unsafe-fixes` writes it where it can"
         )
+    command = servers[0].command
     place = f"{project.shown(command.path)}:{command.line}"
     if command.target is None:
         raise MigrationError(f"--smoke: {place} names no app: {' '.join(command.argv)}")
+    user = deployed_user(project, command)
+    shown = f"{user.default} ({project.shown(user.path)}:{user.line})" if user is not None else ""
     return ServerCommand(
-        command.program, command.argv[1:], command.target, _environment(project, command), place
+        command.program,
+        command.argv[1:],
+        command.target,
+        _with_dotenv(project, command, servers[0].environment),
+        place,
+        shown,
     )
 
 
-def _commands(project: Project) -> Iterator[StartCommand]:
-    yield from project.deploy.starting(*_SERVERS)
+@dataclass(frozen=True)
+class _Started:
+    command: StartCommand
+    environment: Mapping[str, str | None]
+
+
+def _servers(project: Project) -> Iterator[_Started]:
+    parts = project.deploy.parts
+    for command in project.deploy.starting(*_SERVERS):
+        yield _Started(command, variables_for(parts, command))
     for server in all_servers(project):
         if server.program == "gunicorn" and server.command and serves_asgi(project, server):
-            yield server.command
+            yield _Started(server.command, environment_of_server(project, server))
 
 
-def _environment(project: Project, command: StartCommand) -> dict[str, str]:
-    """What the deploy files set for a command; for a Procfile also ``.env``, as its tools do."""
-    parts = project.deploy.parts
-    found = variables_for(parts, command)
+def _rank(project: Project, command: StartCommand) -> tuple[bool, bool]:
+    return (command.applies is not True, not is_likely(project, command.path))
+
+
+def _with_dotenv(
+    project: Project, command: StartCommand, found: Mapping[str, str | None]
+) -> dict[str, str]:
+    """The environment of a command; for a Procfile also ``.env``, as its tools load it."""
     if command.kind == "procfile":
-        loaded = [each for each in parts if each.path == command.path.with_name(".env")]
+        beside = command.path.with_name(".env")
+        loaded = [each for each in project.deploy.parts if each.path == beside]
         found = {**found, **environment_of(replace(each, source="") for each in loaded)}
         found.update((each.name, each.default) for each in command.variables)
     return {name: value for name, value in found.items() if value is not None}
+
+
+_USER = frozenset(
+    {
+        *("User", "user", "USER"),
+        *("securityContext.runAsUser", "pod.securityContext.runAsUser"),
+    }
+)
+"""The directives that set the user of a process, in all sources."""
+
+
+def deployed_user(project: Project, command: StartCommand) -> Option | None:
+    """The directive that sets the user of a command: of its own part, else of the image."""
+    own = part_of(project, command)
+    used = [part for part in project.deploy.parts if part.applies is not False]
+    images = [part for part in reversed(used) if part.source == "dockerfile"]
+    in_image = own is not None and own.source in ("compose", "kubernetes", "dockerfile", "shell")
+    for part in [*([own] if own is not None else []), *(images if in_image else [])]:
+        found = [option for option in part.options if option.name in _USER]
+        if found:
+            return min(found, key=lambda option: option.name.startswith("pod."))
+    return None
 
 
 def _without(arguments: tuple[str, ...], options: tuple[str, ...]) -> Iterator[str]:

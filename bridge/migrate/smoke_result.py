@@ -19,6 +19,8 @@ class Smoke:
     :ivar user: who ran the server.
     :ivar ports: the addresses that it listened on; empty if the system does not show them.
     :ivar problems: what is wrong, as text; empty if the test has passed.
+    :ivar deployed_user: who runs it in the deployment, and where that is set, as
+        ``www-data (shop.service:4)``; empty if the deploy files set no user.
     """
 
     command: str
@@ -29,3 +31,4 @@ class Smoke:
     user: str = ""
     ports: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    deployed_user: str = ""

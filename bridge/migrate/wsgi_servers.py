@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "all_servers",
+    "environment_of_server",
     "is_asgi",
+    "is_likely",
     "module_of_app",
     "not_started",
     "ordered_servers",
@@ -100,10 +102,13 @@ def is_asgi(project: Project, app: str) -> bool:
 
 def served_environment(project: Project) -> dict[str, str]:
     """The variables that the deployment sets for its server, as far as they are known."""
-    server, parts = served_server(project), project.deploy.parts
-    if server is None:
-        return {}
-    command = server.command
+    server = served_server(project)
+    return {} if server is None else environment_of_server(project, server)
+
+
+def environment_of_server(project: Project, server: Server) -> dict[str, str]:
+    """The variables that the deployment sets for a server, as far as they are known."""
+    command, parts = server.command, project.deploy.parts
     found = environment_of(parts) if command is None else variables_for(parts, command)
     for name in ("env", "raw_env"):
         values = server.value(name)
@@ -132,13 +137,17 @@ def ordered_servers(project: Project) -> list[Server]:
     """The servers, the most likely one first: of the default case, and not for development."""
 
     def rank(server: Server) -> tuple[bool, bool, bool]:
-        command, path = server.command, _path_of(server)
-        is_default = command is None or command.applies is True
-        relative = project.relative(path).lower()
-        is_unlikely = any(word in relative for word in _UNLIKELY)
+        is_default = server.command is None or server.command.applies is True
+        is_unlikely = not is_likely(project, _path_of(server))
         return (not is_default, is_unlikely, serves_asgi(project, server))
 
     return sorted(all_servers(project), key=rank)
+
+
+def is_likely(project: Project, path: Path) -> bool:
+    """Whether a file may be of the deployment: its name is not about development or an example."""
+    relative = project.relative(path).lower()
+    return not any(word in relative for word in _UNLIKELY)
 
 
 def _path_of(server: Server) -> Path:

@@ -84,7 +84,7 @@ def test_a_django_project_answers_with_the_settings_of_the_deployment(tmp_path: 
     command = "uvicorn mysite.asgi:application --port 8000 --workers 2"
     unit = (
         "[Service]\nEnvironment=DJANGO_SETTINGS_MODULE=mysite.live\n"
-        f"ExecStart=/srv/.venv/bin/{command}\n"
+        f"ExecStart=/srv/.venv/bin/{command}\nUser=www-data\n"
     )
     folder = site(tmp_path, {**SITE, "mysite/live.py": LIVE, "shop.service": unit})
 
@@ -94,6 +94,7 @@ def test_a_django_project_answers_with_the_settings_of_the_deployment(tmp_path: 
     assert (found["settings"], found["debug"]) == ("mysite.live", False)
     assert found["pages"]["/"] == found["pages"]["/enter/"] == 200
     assert list(found["pages"].values()).count(404) == 1
+    assert found["deployed_user"] == "www-data (shop.service:4)"
     assert len(found["ports"]) == 1
     assert is_free(found["ports"][0])
 

@@ -36,12 +36,64 @@ def variables_for(parts: Sequence[Part], command: StartCommand) -> dict[str, str
     return {**_variables_at(parts, command.path, command.line), **own}
 
 
+_PROCESSES = frozenset({"compose", "kubernetes", "systemd", "supervisor"})
+"""The sources whose parts are processes, each with an environment of its own."""
+_FILES_WIN = frozenset({"systemd"})
+"""The sources in which a file of variables overrides those beside its name."""
+
+
 def _variables_at(parts: Sequence[Part], path: Path, line: int) -> dict[str, str | None]:
+    """The variables that a command at this place sees.
+
+    Those of other processes count only where nothing else sets them. A command of an image or a
+    script is run by the services that have no command of their own.
+    """
     own = [part for part in parts if part.path == path and part.first <= line <= part.last]
-    values = environment_of(part for part in parts if part not in own)
+    names = {part.name for part in own}
+    beside = [part for part in parts if part.source in _PROCESSES and part.name not in names]
+    beside = [part for part in beside if part.name != "supervisord"]
+    runners = [] if any(each.source in _PROCESSES for each in own) else [*_runners(beside, path)]
+    apart = [part for part in beside if part not in runners]
+    shared = [part for part in parts if part not in (*own, *beside)]
+    values = {**environment_of(apart), **environment_of(shared)}
     for part in own:
-        values.update(_of_part(part, line))
-    return values
+        values.update(_with_files(part, parts, line))
+    called: dict[str, str | None] = {}
+    for part in runners:
+        for name, value in _with_files(part, parts).items():
+            called[name] = value if called.get(name, value) == value else None
+    return {**values, **called}
+
+
+def _runners(parts: Iterable[Part], path: Path) -> Iterator[Part]:
+    """The processes that run the command of a Dockerfile, or a script that they name."""
+    for part in parts:
+        runs = [each.raw for each in part.options if each.name in ("command", "entrypoint", "args")]
+        is_service = part.source in ("compose", "kubernetes")
+        if (is_service and not runs) or any(path.name in each for each in runs):
+            yield part
+
+
+def _with_files(
+    part: Part, parts: Sequence[Part], before: int | None = None
+) -> dict[str, str | None]:
+    """The variables of a part, with those of the files that it names."""
+    found: dict[str, str | None] = {}
+    for option in part.env_files:
+        for each in _named(str(option.value), part, parts):
+            found.update(_of_part(each))
+    own = _of_part(part, before)
+    return {**own, **found} if part.source in _FILES_WIN else {**found, **own}
+
+
+def _named(name: str, part: Part, parts: Iterable[Part]) -> list[Part]:
+    """The file of variables, or the ConfigMap, that a part names; on a server, it may be copied."""
+    if part.source == "kubernetes":
+        return [each for each in parts if each.source == "configmap" and each.name == name]
+    path = Path(name.removeprefix("-"))
+    files = [each for each in parts if each.source == "env" and each.path.name == path.name]
+    beside = part.path.parent / path
+    return [each for each in files if each.path == beside] or files
 
 
 def conditions_for(parts: Iterable[Part], path: Path, line: int) -> dict[str, str]:

@@ -116,6 +116,7 @@ def smoke_rows(smoke: Smoke) -> Iterator[tuple[str, str]]:
     if smoke.debug is not None:
         yield "DEBUG", "on" if smoke.debug else "off"
     if smoke.user:
-        yield "user", smoke.user
+        other = f"; in the deployment {smoke.deployed_user}" if smoke.deployed_user else ""
+        yield "user", f"{smoke.user}{other}"
     if smoke.ports:
         yield "ports", ", ".join(smoke.ports)
