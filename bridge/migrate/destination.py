@@ -17,7 +17,14 @@ from bridge.migrate.deploy.server import Server
 from bridge.migrate.deploy.tables.lookup import row_of
 from bridge.migrate.deploy.tables.rows import Group, Row
 
-__all__ = ["BRIDGE_FLAGS", "UVICORN_FLAGS", "Destination", "row_for", "row_of_server"]
+__all__ = [
+    "BRIDGE_FLAGS",
+    "SERVER_SIGNALS",
+    "UVICORN_FLAGS",
+    "Destination",
+    "row_for",
+    "row_of_server",
+]
 
 UVICORN_FLAGS = {
     "host": "--host",
@@ -183,9 +190,11 @@ def _is_plain(option: Option) -> bool:
 
 
 _SIGNALS = ("TERM", "INT", "2", "15")
+SERVER_SIGNALS = ("KillSignal", "stopsignal", "STOPSIGNAL", "stop_signal")
+"""The directives that set the signal on which a process stops."""
 _SUPERVISION = {
     "Type": ("SIMPLE", "EXEC", "IDLE"),
-    **dict.fromkeys(("KillSignal", "stopsignal", "STOPSIGNAL", "stop_signal"), _SIGNALS),
+    **dict.fromkeys(SERVER_SIGNALS, _SIGNALS),
 }
 """Directives that are about the server, by the values that suit uvicorn as well."""
 

@@ -20,7 +20,8 @@ from bridge.migrate.deploy.records import Option, Part, StartCommand
 from bridge.migrate.deploy.server import Server
 from bridge.migrate.deploy.tables.lookup import row_of
 from bridge.migrate.deploy.tables.rows import Group, Row
-from bridge.migrate.destination import Destination, row_for, row_of_server
+from bridge.migrate.deploy.uses import is_pid_file_read, runs_server
+from bridge.migrate.destination import SERVER_SIGNALS, Destination, row_for, row_of_server
 from bridge.migrate.findings import Target
 from bridge.migrate.wsgi_servers import ordered_servers, serves_asgi
 
@@ -138,8 +139,11 @@ def items_of(project: Project, server: Server) -> Iterator[Item]:
         for option in server.command.variables:
             yield Item(process, option, row_for(option, destination))
     for option in server.written:
-        is_missing = _is_missing_file(project, option)
-        row = _MISSING if is_missing else row_of_server(server, option, destination)
+        row = row_of_server(server, option, destination)
+        if _is_missing_file(project, option):
+            row = _MISSING
+        elif option.name in _PID_FILES and not is_pid_file_read(project.deploy, option.raw):
+            row = _NOT_READ
         yield Item(process, option, row)
     named = {option.value for option in server.written if isinstance(option.value, str)}
     for word in server.rest:
@@ -149,6 +153,8 @@ def items_of(project: Project, server: Server) -> Iterator[Item]:
             yield Item(process, option, row_of(option))
 
 
+_PID_FILES = frozenset({"pidfile", "pidfile2", "safe-pidfile", "safe-pidfile2"})
+_NOT_READ = Row("process", Group.NOT_NEEDED, "nothing in the deployment reads the file")
 _INCLUDES = frozenset({"config", "ini", "xml", "yaml", "yml", "json", "include", "inherit"})
 _MISSING = Row(
     "process",
@@ -203,7 +209,12 @@ def _of_parts(project: Project) -> Iterator[Item]:
             if part.applies is False:
                 condition = " and ".join(filter(None, (part.name, option.condition)))
                 option = replace(option, applies=False, condition=condition)
-            yield Item(part.name, option, row_for(option, destination))
+            is_apart = option.name in SERVER_SIGNALS and not runs_server(project.deploy, part)
+            row = _OTHER_PROCESS if is_apart else row_for(option, destination)
+            yield Item(part.name, option, row)
+
+
+_OTHER_PROCESS = Row("timeout", Group.CARRIED, "it stays where it is: this is not the web server")
 
 
 def part_of(project: Project, command: StartCommand) -> Part | None:

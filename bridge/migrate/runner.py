@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bridge.migrate.entry_points import djangos_own_asgi
-from bridge.migrate.findings import Finding, Problem, Target
+from bridge.migrate.findings import Finding, Problem, Severity, Target
 from bridge.migrate.module import Module
 from bridge.migrate.project import Project
 from bridge.migrate.rule import Rule, all_rules
@@ -80,9 +80,26 @@ def check(
 
 def _without_details(report: Report, rules: Sequence[Rule], project: Project) -> Report:
     by_code = {rule.code: rule for rule in rules}
-    details = [each for each in report.findings if by_code[each.code].is_detail(each, project)]
+    is_before = any(each.code == _MOVE for each in report.findings)
+    details = [
+        each
+        for each in report.findings
+        if by_code[each.code].is_detail(each, project)
+        or (is_before and _is_resolved_by_move(by_code[each.code], each, project))
+    ]
     findings = tuple(each for each in report.findings if each not in details)
     return replace(report, findings=findings, details=tuple(details))
+
+
+_MOVE = "E107"
+"""The rule whose fix makes `bridge` serve the project."""
+
+
+def _is_resolved_by_move(rule: Rule, finding: Finding, project: Project) -> bool:
+    """Whether a finding is gone after that fix, and is no more than a warning before it."""
+    severity = finding.severity(project.target)
+    is_minor = severity is not None and severity <= Severity.WARNING
+    return is_minor and rule.bridge is None and rule.code != _MOVE
 
 
 def _unreadable(project: Project) -> Iterator[Problem]:

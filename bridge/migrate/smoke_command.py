@@ -1,8 +1,7 @@
 """The command that a smoke test starts: the ASGI server of the deploy files, on another address.
 
-Input: a project. Output: a :class:`ServerCommand`, with the environment and the user that the deploy
-files set.
-This is all that a smoke test knows of the deployment.
+Input: a project. Output: a :class:`ServerCommand`, with the environment and the user that the
+deploy files set. This is all that a smoke test knows of the deployment.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def user(files: Mapping[str, str]) -> str:
         {"compose.yml": COMPOSE, "Dockerfile": "FROM python\nENV A=1\n"},
         {"shop.service": f"{UNIT}Environment=A=1\n"},
         {"shop.service": f"{UNIT}EnvironmentFile=-/etc/default/shop\n", "default/shop": "A=1\n"},
-        {"s.conf": f"[program:shop]\ncommand={START}\nenvironment=A=\"1\"\n"},
+        {"s.conf": f'[program:shop]\ncommand={START}\nenvironment=A="1"\n'},
         {"pod.yaml": f"{POD}    env:\n    - name: A\n      value: '1'\n"},
         {
             "pod.yaml": f"{POD}    envFrom:\n    - configMapRef:\n        name: shop\n",

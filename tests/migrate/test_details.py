@@ -83,6 +83,50 @@ def test_a_finding_is_shown_while_djangos_own_handler_serves_the_project() -> No
     assert both(files, "V401") == (1, 0)
 
 
+DOWNLOAD = "from django.http import FileResponse\n\n\ndef f(request):\n    return FileResponse(x)\n"
+
+
+def test_what_the_fix_of_the_application_resolves_is_a_detail_beside_it() -> None:
+    with project_of({**DJANGO, "mysite/code.py": DOWNLOAD}, target="bridge") as project:
+        report = check(project, select_rules(["E107", "V402"]))
+
+    assert [each.code for each in report.findings] == ["E107"]
+    assert [each.code for each in report.details] == ["V402"]
+    assert both({**DJANGO, "mysite/code.py": DOWNLOAD}, "V402") == (1, 0)  # alone
+
+
+def test_a_user_from_a_header_is_a_detail_where_only_sync_views_are_served() -> None:
+    user = "django.contrib.auth.middleware.RemoteUserMiddleware"
+    settings = f"{DJANGO['mysite/settings.py']}MIDDLEWARE = [{user!r}]\n"
+    files = {**THROUGH_BRIDGE, "mysite/settings.py": settings}
+
+    assert both(files, "M206") == (0, 1)
+    assert both({**files, "mysite/views.py": ASYNC_VIEW}, "M206") == (1, 0)
+    assert both(files, "M206", "native") == (1, 0)
+
+
+OLD_RELEASE = (
+    "from django.core.wsgi import get_wsgi_application\nimport other\n\n"
+    "application = get_wsgi_application()\n"
+    "if {test}:\n    application = other.Files(application)\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("test", "expected"),
+    [
+        ("other_version < (3, 0)", (0, 1)),
+        ("sys.version_info < (3, 8)", (0, 1)),
+        ("django.VERSION < (1, 7)", (0, 1)),
+        ("settings.DEBUG", (1, 0)),
+    ],
+)
+def test_wsgi_middleware_for_old_releases_is_a_detail(test: str, expected: tuple[int, int]) -> None:
+    files = {**DJANGO, "mysite/wsgi.py": OLD_RELEASE.format(test=test)}
+
+    assert both(files, "E104", "native") == expected
+
+
 @pytest.mark.parametrize("code", ["M204", "M205"])
 def test_sync_only_middleware_matters_beside_async_code(code: str) -> None:
     path = "mysite.code.timing" if code == "M204" else "other.Timing"

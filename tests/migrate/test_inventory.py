@@ -643,3 +643,64 @@ def test_reading_hostile_files_ends() -> None:
         "u.ini": "[uwsgi]\na = %(b)\nb = %(a)\nfor-times = 99999999\nmule = %(_)\nendfor\n",
     }
     assert items(files)
+
+
+# -- what is not about the web server --------------------------------------------------------------
+
+CELERY = (
+    "services:\n  web:\n    build: .\n    command: gunicorn shop:app\n    stop_signal: SIGQUIT\n"
+    "  work:\n    build: .\n    command: celery -A shop worker\n    stop_signal: SIGQUIT\n"
+    "  own:\n    build: .\n    command: ./start.sh\n    stop_signal: SIGQUIT\n"
+    "  image:\n    build: .\n    stop_signal: SIGQUIT\n"
+)
+
+
+def groups(found: list[Item], name: str) -> list[Group]:
+    return [item.row.group for item in found if item.option.name == name]
+
+
+def test_a_signal_for_another_process_than_the_web_server_is_carried_over() -> None:
+    found = items({"compose.yml": CELERY, "start.sh": "exec gunicorn shop:app\n"})
+
+    assert groups(found, "stop_signal") == [
+        Group.BY_HAND,
+        Group.CARRIED,
+        Group.BY_HAND,
+        Group.BY_HAND,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reader", "group"),
+    [
+        ({}, Group.NOT_NEEDED),
+        ({"a.service": "[Service]\nPIDFile=/run/shop.pid\n"}, Group.BY_HAND),
+        ({"b.service": "[Service]\nExecStop=/bin/sh stop.sh\n"}, Group.NOT_NEEDED),
+        (
+            {
+                "b.service": "[Service]\nExecStop=/bin/sh stop.sh\n",
+                "stop.sh": "kill $(cat /run/shop.pid)\n",
+            },
+            Group.BY_HAND,
+        ),
+    ],
+)
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"uwsgi.ini": "[uwsgi]\nmodule = shop\nhttp = :80\npidfile = /run/shop.pid\n"},
+        procfile("gunicorn shop:app --pid /run/shop.pid"),
+    ],
+)
+def test_a_pid_file_matters_where_something_reads_it(
+    files: dict[str, str], reader: dict[str, str], group: Group
+) -> None:
+    assert groups(items({**files, **reader}), "pidfile") == [group]
+
+
+def test_compressed_files_belong_to_the_static_files() -> None:
+    ini = "[uwsgi]\nmodule = shop\nhttp = :80\ncheck-static = files\nstatic-gzip-dir = files/z\n"
+    found = items({"uwsgi.ini": ini})
+
+    assert groups(found, "check-static") == [Group.BY_HAND]
+    assert groups(found, "static-gzip-dir") == [Group.NOT_NEEDED]

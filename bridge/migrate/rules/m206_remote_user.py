@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
+from bridge.migrate.advice import has_async_code
 from bridge.migrate.classes import attribute, derives_from
 from bridge.migrate.findings import Finding, Severity, Source
 from bridge.migrate.middleware import Entry, entries
@@ -52,6 +53,10 @@ class RemoteUser(Rule):
     native = Severity.CRITICAL
     bridge = Severity.INFO
     sources = (Source.RUNTIME, Source.SOURCES)
+
+    def is_detail(self, finding: Finding, project: Project) -> bool:
+        is_safe = finding.severity(project.target) is Severity.INFO
+        return is_safe and not has_async_code(project)
 
     def check_project(self, project: Project) -> Iterator[Finding]:
         for entry in entries(project):

@@ -367,9 +367,13 @@ UWSGI = Table.of(
             "static-skip-ext static-index static-safe static-cache-paths static-cache-paths-name "
             "mimefile mime-file static-expires-type static-expires-type-mtime static-expires "
             "static-expires-mtime static-expires-uri static-expires-uri-mtime "
-            "static-expires-path-info static-expires-path-info-mtime static-gzip static-gzip-all! "
-            "static-gzip-dir static-gzip-prefix static-gzip-ext static-gzip-suffix honour-range! "
+            "static-expires-path-info static-expires-path-info-mtime honour-range! "
             "file-serve-mode fileserve-mode",
+        ),
+        (
+            not_needed("static", "it belongs to check-static and static-map"),
+            "static-gzip static-gzip-all! static-gzip-dir static-gzip-prefix static-gzip-ext "
+            "static-gzip-suffix",
         ),
         (
             by_hand(
