@@ -159,6 +159,8 @@ def row_for(option: Option, destination: Destination) -> Row:
         return Row("threads", Group.CARRIED, "worker threads, instead of green ones (F703)")
     if option.name in _HEAD_LIMITS and _is_at_most(option, 65536):
         return Row(row.topic, Group.NOT_NEEDED, "uvicorn accepts a head of that size")
+    if option.name == "http-keepalive" and not str(option.default).isdigit():
+        return Row(row.topic, Group.NOT_NEEDED, "uvicorn keeps connections open anyway")
     if option.name == "post-buffering" and destination is not Destination.DJANGO_NATIVE:
         return Row(
             row.topic,

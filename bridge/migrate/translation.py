@@ -159,6 +159,9 @@ def _first(value: Any) -> str:
 
 def _uwsgi(server: Server, text: str, blocked: list[str]) -> dict[str, Any]:
     same = {key: server.value(name) for name, key in _UWSGI_SAME.items() if name in server.options}
+    keep_alive = server.value("http-keepalive")
+    if isinstance(keep_alive, str) and keep_alive.isdigit():
+        same["keepalive"] = keep_alive
     if "reload" in same:
         same["reload"] = True
     if server.value("disable-logging") is True:

@@ -115,19 +115,39 @@ def given_options(command: StartCommand) -> Iterator[Option]:
     """The options of a command; its other words as options without a name."""
     place = (command.path, command.line)
     if command.program in _SYNTAX:
-        yield from parsed(command.argv[1:], place, command.program)
+        lines = list(_lines(command))
+        yield from parsed(command.argv[1:], place, command.program, lines[1:])
 
 
-def parsed(arguments: Sequence[str], place: tuple[Path, int], program: str) -> Iterator[Option]:
-    """The options in these words; other words as options without a name."""
+def _lines(command: StartCommand) -> Iterator[int]:
+    """The line of each word, which may be on a continued line; of one elsewhere, the last line."""
+    position, line = 0, command.line
+    for word in (command.text.split(maxsplit=1)[0], *command.argv[1:]):
+        found = command.text.find(word, position)
+        if found >= 0:
+            line += command.text.count("\n", position, found)
+            position = found + len(word)
+        yield line
+
+
+def parsed(
+    arguments: Sequence[str], place: tuple[Path, int], program: str, lines: Sequence[int] = ()
+) -> Iterator[Option]:
+    """The options in these words; other words as options without a name.
+
+    :param lines: the line of each word, if they are not all on that of ``place``.
+    """
     syntax = _SYNTAX[program]
     table, name_of = syntax.table, syntax.name_of
+    path, line = place
 
     def option(name: str, shown: str, value: Any) -> Option:
-        return Option(name, shown, value, *place, source=program)
+        at = lines[position] if position < len(lines) else line
+        return Option(name, shown, value, path, at, source=program)
 
     words = list(arguments)
     while words:
+        position = len(arguments) - len(words)
         word = words.pop(0)
         flag, equals, value = word.partition("=")
         if not word.startswith("-") or word in ("-", "--"):

@@ -61,7 +61,7 @@ UWSGI = Table.of(
             "httprouter http-events http-processes http-workers http-use-pattern http-use-base "
             "http-use-cache? http-use-code-string http-use-socket? http-quiet http-cheap! "
             "http-stud-prefix http-resubscribe http-fallback http-server-name-as-http-host "
-            "http-manage-source! https-export-cert! http-keepalive? http-auto-chunked! "
+            "http-manage-source! https-export-cert! http-auto-chunked! "
             "http-raw-body! http-chunked-input! http-manage-expect? http-manage-rtsp! "
             "http-gracetime allowed-modifiers remap-modifier freebind! abstract-socket! "
             "chmod-socket? chmod? chown-socket tcp-fast-open tcp-fastopen tcp-fast-open-client! "
@@ -76,6 +76,10 @@ UWSGI = Table.of(
         (
             carried("threads", "threads"),
             "threads",
+        ),
+        (
+            carried("timeout", "keepalive"),
+            "http-keepalive?",
         ),
         (
             carried("limit", "backlog"),
