@@ -101,7 +101,8 @@ _SHARED = (
         is_flag=True,
         default=None,
         section=_OUTPUT,
-        help="Also report findings that change nothing for this project.",
+        help="Also report findings, and lines of deploy files, that change nothing for this "
+        "project.",
     ),
     option(
         "--fail-level",

@@ -82,7 +82,7 @@ def _update_baseline(session: Session) -> int:
 def plan(path: Path, given: Mapping[str, Any], format: str) -> int:
     """``bridge migrate plan``"""
     session = _session(path, given)
-    _print(PLAN_FORMATS[format](plans.plan(session)))
+    _print(PLAN_FORMATS[format](plans.plan(session), session.options.verbose))
     return _finish(session)
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from bridge.errors import MigrationError
 from bridge.migrate.deploy.records import Option, Part, StartCommand
 from bridge.migrate.deploy.server import Server
+from bridge.migrate.deploy.shell import PROGRAMS
 from bridge.migrate.deploy.tables.lookup import row_of
 from bridge.migrate.deploy.tables.rows import Group, Row
 from bridge.migrate.deploy.uses import is_pid_file_read, runs_server
@@ -45,11 +46,13 @@ class Item:
 
     :ivar process: the unit, service, container, stage or script that it belongs to, or the server.
     :ivar row: its topic and group.
+    :ivar stays: whether it is around the server, in a file that the move does not change.
     """
 
     process: str
     option: Option
     row: Row
+    stays: bool = False
 
     @property
     def name(self) -> str:
@@ -211,7 +214,12 @@ def _of_parts(project: Project) -> Iterator[Item]:
                 option = replace(option, applies=False, condition=condition)
             is_apart = option.name in SERVER_SIGNALS and not runs_server(project.deploy, part)
             row = _OTHER_PROCESS if is_apart else row_for(option, destination)
-            yield Item(part.name, option, row)
+            yield Item(part.name, option, row, row.group is Group.CARRIED and not _starts(option))
+
+
+def _starts(option: Option) -> bool:
+    """Whether a directive has a command that starts a server: the move changes it."""
+    return option.name in _RUNS and any(each in option.raw for each in PROGRAMS)
 
 
 _OTHER_PROCESS = Row("timeout", Group.CARRIED, "it stays where it is: this is not the web server")

@@ -39,6 +39,7 @@ def listed(project: Project, item: Item) -> dict[str, Any]:
         "why": row.why,
         "instead": row.instead,
         "stops": item.stops,
+        "stays": item.stays,
     }
 
 

@@ -704,3 +704,62 @@ def test_compressed_files_belong_to_the_static_files() -> None:
 
     assert groups(found, "check-static") == [Group.BY_HAND]
     assert groups(found, "static-gzip-dir") == [Group.NOT_NEEDED]
+
+
+@pytest.mark.parametrize(
+    ("value", "target", "group"),
+    [
+        ("30", DJANGO, Group.CARRIED),
+        ("30", FLASK, Group.BY_HAND),  # bridge run has no such option
+        ("true", DJANGO, Group.NOT_NEEDED),
+    ],
+)
+def test_the_keep_alive_timeout_of_uwsgi_is_carried_over_where_it_can_be(
+    value: str, target: dict[str, str], group: Group
+) -> None:
+    app = "mysite.wsgi" if target is DJANGO else "shop:app"
+    start = f"uwsgi --http :80 --module {app} --http-keepalive={value}"
+    files = {**target, **procfile(start)}
+
+    assert groups(items(files), "http-keepalive") == [group]
+    written = fixed(files, "X501", target="bridge")["Procfile"]
+    assert ("--timeout-keep-alive 30" in written) is (group is Group.CARRIED)
+
+
+def test_an_option_of_a_continued_line_is_reported_at_its_own_line() -> None:
+    script = "exec gunicorn shop:app \\\n  --workers 3 \\\n  -b 'unix:/run/a.sock' --threads=2\n"
+    found = {i.option.name: i.option.line for i in items({"start.sh": script})}
+
+    assert (found["workers"], found["bind"], found["threads"]) == (2, 3, 3)
+
+
+# -- what the plan prints --------------------------------------------------------------------------
+
+STAYS = {
+    "app.py": "",
+    "compose.yml": "services:\n  web:\n    build: .\n    command: gunicorn shop:app -w 3\n"
+    "    ports:\n    - '80:80'\n    environment:\n      A: '1'\n",
+    ".env.example": "B=1\n",
+}
+
+
+def test_what_merely_stays_in_its_file_is_counted_and_listed_on_request(tmp_path: Path) -> None:
+    folder = write(tmp_path, {**FLASK, **STAYS})
+    short, long = (migrate("plan", folder, *NEVER, *more).stdout for more in ((), ("--verbose",)))
+
+    assert "compose.yml:4: -w = 3" in short
+    assert "compose.yml:4: command = gunicorn shop:app -w 3" in short
+    assert "ports" not in short
+    assert "2 more stay as they are, in their files: --verbose lists them" in short
+    assert "compose.yml:5: ports" in long
+    assert "compose.yml:8: A = 1" in long
+    assert "--verbose" not in long
+    assert [each["stays"] for each in plan(folder)["inventory"]].count(True) == 2
+
+
+@pytest.mark.parametrize("name", [".env.example", ".env.sample", "env.template.env", ".env.dist"])
+def test_an_example_of_an_environment_file_is_no_deployment(name: str) -> None:
+    assert items({name: "A=1\n"}) == []
+    compose = f"services:\n  web:\n    build: .\n    env_file: {name}\n"
+    named = items({name: "A=1\n", "compose.yml": compose})
+    assert values(named, "A") == ["1"]  # this one is

@@ -87,7 +87,17 @@ _PASSES_ON = re.compile(r"""\bexec[ \t]+(?:"\$@"|\$[@*])""")
 
 
 def _deployed(parts: Sequence[Part], texts: Mapping[Path, str]) -> Iterator[Part]:
-    """The parts without scripts for development: those that start no server, and nothing starts."""
+    """The parts that are used.
+
+    Not scripts for development, which start no server, and nothing starts; nor examples of
+    environment files, unless a part names one.
+    """
+    loaded = {Path(str(each.value)).name for part in parts for each in part.env_files}
+    parts = [
+        replace(part, applies=True) if part.path.name in loaded and part.source == "env" else part
+        for part in parts
+        if part.source != "env" or part.applies is not False or part.path.name in loaded
+    ]
     others = "\n".join(
         option.raw for part in parts if part.source != "shell" for option in part.options
     )

@@ -26,7 +26,7 @@ _HEADINGS = {
 }
 
 
-def _rows(plan: Plan) -> list[tuple[str, list[str]]]:
+def _rows(plan: Plan, verbose: bool) -> list[tuple[str, list[str]]]:
     """The plan as lines with headings, for text and Markdown."""
     number = _COMPUTED + " of" if plan.processes is None else plan.processes
     processes = "1 process" if plan.processes == 1 else f"each of {number} processes"
@@ -48,7 +48,7 @@ def _rows(plan: Plan) -> list[tuple[str, list[str]]]:
         ("Commands", list(plan.commands)),
         ("Roll back", _rollback(plan)),
     ]
-    return [(name, lines) for name, lines in (*rows, *_groups(plan)) if lines]
+    return [(name, lines) for name, lines in (*rows, *_groups(plan, verbose)) if lines]
 
 
 _GROUPS = {
@@ -59,13 +59,20 @@ _GROUPS = {
 }
 
 
-def _groups(plan: Plan) -> Iterator[tuple[str, list[str]]]:
+def _groups(plan: Plan, verbose: bool) -> Iterator[tuple[str, list[str]]]:
     """The inventory of the old deployment, by what becomes of it."""
     for group, heading in _GROUPS.items():
         items = [each for each in plan.inventory if each["group"] == group.value]
         number = f"{len(items)} of {len(plan.inventory)} values in the old deployment"
+        shown = [each for each in items if verbose or not each["stays"]]
         if plan.inventory:
-            yield heading, [number if items else "nothing", *map(_item, items)]
+            lines = [number if items else "nothing", *map(_item, shown)]
+            yield heading, [*lines, *_not_shown(len(items) - len(shown))]
+
+
+def _not_shown(number: int) -> list[str]:
+    stay = "stays as it is, in its file" if number == 1 else "stay as they are, in their files"
+    return [f"{number} more {stay}: --verbose lists them"] if number else []
 
 
 def _item(item: Mapping[str, Any]) -> str:
@@ -130,28 +137,29 @@ def _findings(plan: Plan) -> str:
     return severity_counts(counts) or "nothing was found"
 
 
-def _as_text(plan: Plan) -> str:
+def _as_text(plan: Plan, verbose: bool) -> str:
     lines = [f"Plan for {quoted_name(plan.project)}", ""]
-    for name, rows in _rows(plan):
+    for name, rows in _rows(plan, verbose):
         rows = [printable(row) for row in rows]
         lines += [f"{name:<14} {rows[0]}", *(f"{'':<14} {row}" for row in rows[1:])]
     return "\n".join(lines) + "\n"
 
 
-def _as_markdown(plan: Plan) -> str:
+def _as_markdown(plan: Plan, verbose: bool) -> str:
     lines = [f"# Plan for {quoted_name(plan.project)}", "", "| | |", "|---|---|"]
-    for name, rows in _rows(plan):
+    for name, rows in _rows(plan, verbose):
         cell = "<br>".join(printable(row).replace("|", "\\|") for row in rows)
         lines.append(f"| {name} | {cell} |")
     return "\n".join(lines) + "\n"
 
 
-def _as_json(plan: Plan) -> str:
+def _as_json(plan: Plan, verbose: bool) -> str:
+    """All values, also without ``--verbose``: programs read them."""
     values: dict[str, Any] = {"version": 1, **asdict(plan)}
     return json.dumps(values, indent=2) + "\n"
 
 
-PLAN_FORMATS: Mapping[str, Callable[[Plan], str]] = {
+PLAN_FORMATS: Mapping[str, Callable[[Plan, bool], str]] = {
     "text": _as_text,
     "markdown": _as_markdown,
     "json": _as_json,
