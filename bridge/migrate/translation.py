@@ -64,12 +64,8 @@ _SAME = {
     },
     "passenger": {
         "max_pool_size": "workers",
-        "PassengerMaxPoolSize": "workers",
-        "passenger_max_pool_size": "workers",
         "max_requests": "max_requests",
-        "PassengerMaxRequests": "max_requests",
         "app_root": "app_dir",
-        "PassengerAppRoot": "app_dir",
     },
 }
 

@@ -763,3 +763,45 @@ def test_an_example_of_an_environment_file_is_no_deployment(name: str) -> None:
     compose = f"services:\n  web:\n    build: .\n    env_file: {name}\n"
     named = items({name: "A=1\n", "compose.yml": compose})
     assert values(named, "A") == ["1"]  # this one is
+
+
+# -- Passenger in nginx ----------------------------------------------------------------------------
+
+PASSENGER = """server {
+    server_name shop.example;
+    root /srv/shop/public;
+    passenger_enabled on;
+    passenger_app_root /srv/shop;
+    passenger_startup_file shop.py;
+    passenger_app_type wsgi;
+    passenger_env_var A 1;
+    passenger_env_var B "2 3";
+    passenger_max_requests 500;
+    passenger_user shop;
+    passenger_colour blue;
+}
+"""
+
+
+def test_the_directives_of_passenger_in_nginx_are_read() -> None:
+    with project_of({**FLASK, "shop.conf": PASSENGER}, target="bridge") as project:
+        found = inventory_of(project)
+
+    assert found.served is not None
+    assert (found.served.program, found.served.app) == ("passenger", "shop")
+    assert found.served.value("env") == ["A=1", "B=2 3"]
+    grouped = {i.option.shown: (i.option.line, i.row.group) for i in found.items}
+    assert grouped["passenger_app_root"] == (5, Group.CARRIED)
+    assert grouped["passenger_user"] == (11, Group.BY_HAND)
+    assert grouped["passenger_enabled"] == (4, Group.NOT_NEEDED)
+    assert grouped["passenger_colour"] == (12, Group.NOT_UNDERSTOOD)
+    assert "server_name" not in grouped
+
+
+def test_an_apache_with_passenger_names_its_app() -> None:
+    conf = "<VirtualHost *:80>\nPassengerAppRoot /srv/shop\nPassengerStartupFile shop.py\n"
+    with project_of({**FLASK, "shop.conf": conf}, target="bridge") as project:
+        served = inventory_of(project).served
+
+    assert served is not None
+    assert served.app == "shop"

@@ -2,7 +2,7 @@
 
 Input: a path and its text. Output: a :class:`~bridge.migrate.deploy.records.ServerConfig` with each
 directive; the arguments of ``WSGIDaemonProcess`` are options of their own, named
-``WSGIDaemonProcess+threads``. Pure.
+``WSGIDaemonProcess+threads``. Options of Passenger have the names of ``Passengerfile.json``. Pure.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import yaml
 
 from bridge.migrate.deploy.lines import logical_lines
 from bridge.migrate.deploy.records import Option, ServerConfig
+from bridge.migrate.deploy.tables.passenger import passenger_name
 from bridge.migrate.deploy.yaml_nodes import compose, line_of, pairs, text_of
 
 __all__ = ["apache_config_in", "passenger_config_in"]
@@ -55,7 +56,7 @@ def _directive(
 
     def option(full: str, shown: str, value: str) -> Option:
         return Option(
-            full,
+            passenger_name(full),
             shown,
             value,
             path,

@@ -14,10 +14,13 @@ from bridge.migrate.deploy.records import (
     GUNICORN_CMD_ARGS,
     NginxConfig,
     NginxDirective,
+    Option,
+    ServerConfig,
     VariableArguments,
 )
+from bridge.migrate.deploy.tables.passenger import passenger_name
 
-__all__ = ["arguments_in", "nginx_in"]
+__all__ = ["arguments_in", "nginx_in", "passenger_in_nginx"]
 
 _VARIABLE = re.compile(
     rf"""
@@ -59,10 +62,38 @@ def _split(value: str) -> tuple[str, ...] | None:
 
 def nginx_in(path: Path, text: str) -> Iterator[NginxConfig]:
     """The nginx configuration in a file, if it proxies requests."""
-    has_name = path.suffix in (".conf", ".template", ".nginx", ".j2") or "nginx" in path.name
-    is_site = path.parent.name in ("sites-available", "sites-enabled", "conf.d")
-    if (has_name or is_site) and re.search(r"\b(proxy|uwsgi)_pass\b", text):
+    if _is_nginx(path) and re.search(r"\b(proxy|uwsgi)_pass\b", text):
         yield NginxConfig(path, text, tuple(_directives(text)))
+
+
+def passenger_in_nginx(path: Path, text: str) -> Iterator[ServerConfig]:
+    """The directives of Passenger in a file of nginx, if it has some."""
+    if _is_nginx(path) and re.search(r"^[ \t]*passenger_\w+[ \t]", text, re.MULTILINE):
+        yield ServerConfig(path, "passenger", tuple(_of_passenger(path, text)))
+
+
+def _of_passenger(path: Path, text: str) -> Iterator[Option]:
+    for directive in _directives(text):
+        if directive.name.startswith("passenger_"):
+            name, value = passenger_name(directive.name), " ".join(directive.args)
+            if directive.name == "passenger_env_var":
+                name, value = "env", "=".join(directive.args)
+            yield Option(
+                name,
+                directive.name,
+                value,
+                path,
+                directive.line,
+                source="passenger",
+                default=value,
+                raw=value,
+            )
+
+
+def _is_nginx(path: Path) -> bool:
+    """Whether a file may be of nginx, by its name."""
+    has_name = path.suffix in (".conf", ".template", ".nginx", ".j2") or "nginx" in path.name
+    return has_name or path.parent.name in ("sites-available", "sites-enabled", "conf.d")
 
 
 def _directives(text: str) -> Iterator[NginxDirective]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bridge.migrate.deploy.apache import apache_config_in, passenger_config_in
 from bridge.migrate.deploy.commands import commands_in
-from bridge.migrate.deploy.configs import arguments_in, nginx_in
+from bridge.migrate.deploy.configs import arguments_in, nginx_in, passenger_in_nginx
 from bridge.migrate.deploy.dockerfile import dockerfile_parts
 from bridge.migrate.deploy.env_files import (
     env_file_parts,
@@ -81,6 +81,7 @@ def configs_in(
     yield from uwsgi_config_in(path, text, environment)
     yield from apache_config_in(path, text)
     yield from passenger_config_in(path, text)
+    yield from passenger_in_nginx(path, text)
 
 
 _PASSES_ON = re.compile(r"""\bexec[ \t]+(?:"\$@"|\$[@*])""")

@@ -240,8 +240,9 @@ def _as_on_command_line(program: str, name: str, raw: Any) -> Any:
     if program == "uwsgi" and raw is not UNKNOWN:
         is_on = is_switch(UWSGI, name) and str(raw).lower() in ("true", "1", "yes")
         raw = True if is_on else raw
+    grows = program in ("uwsgi", "passenger")  # by each line that sets it
     if isinstance(raw, bool | str):
-        return [raw] if name in _LISTS and isinstance(raw, str) and program != "uwsgi" else raw
+        return [raw] if name in _LISTS and isinstance(raw, str) and not grows else raw
     if isinstance(raw, list):
         return UNKNOWN if UNKNOWN in raw else [str(each) for each in raw]
     return raw if raw is UNKNOWN or raw is None else str(raw)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from bridge.migrate.deploy.tables.rows import Table, by_hand, carried, not_needed
 
-__all__ = ["PASSENGER"]
+__all__ = ["PASSENGER", "passenger_name"]
 
 _USER = by_hand(
     "user",
@@ -130,3 +132,10 @@ PASSENGER = Table.of(
         ),
     ]
 )
+
+
+def passenger_name(written: str) -> str:
+    """``max_requests`` for ``PassengerMaxRequests`` and ``passenger_max_requests``."""
+    name = re.sub(r"(?<!^)(?=[A-Z])", "_", written).lower().removeprefix("passenger_")
+    is_same = name in PASSENGER.rows and name != "root"  # that of Passenger itself
+    return name if is_same and written.lower().startswith("passenger") else written
