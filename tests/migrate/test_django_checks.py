@@ -115,3 +115,15 @@ def test_an_invalid_option_is_one_line(site: Path) -> None:
 
     assert done.returncode == 2
     assert "no rule 'Z999'" in done.stderr
+
+
+def test_bridge_check_accepts_what_the_move_drops(site: Path) -> None:
+    ini = "[uwsgi]\nmodule = mysite.wsgi\nhttp = :80\nattach-daemon = worker\n"
+    (site / "uwsgi.ini").write_text(ini)
+
+    accepted = manage(site, "bridge_check", "--accept", "attach-daemon", "--fail-level", "never")
+    unknown = manage(site, "bridge_check", "--accept", "colour")
+
+    assert accepted.returncode == 0, accepted.stderr
+    assert unknown.returncode == 2
+    assert "accept = colour: must be one of attach-daemon" in unknown.stderr

@@ -41,6 +41,12 @@ class Command(BaseCommand):
             "--requirement", metavar="TEXT", help="how fixes add bridge to the requirements"
         )
         parser.add_argument(
+            "--accept",
+            metavar="OPTION",
+            action="append",
+            help="an option of the old server that may be dropped; may be repeated",
+        )
+        parser.add_argument(
             "--verbose",
             action="store_true",
             default=None,
@@ -64,6 +70,7 @@ class Command(BaseCommand):
                 baseline=options["baseline"],
                 fail_level=options["fail_level"],
                 requirement=options["requirement"],
+                accept=tuple(options["accept"]) if options["accept"] else None,
                 verbose=options["verbose"],
             )
         except BridgeError as error:
