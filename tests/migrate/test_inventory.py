@@ -553,7 +553,8 @@ def test_no_password_is_printed(tmp_path: Path) -> None:
         "Dockerfile": "FROM a\nENV DATABASE_URL=postgres://u:hidden3@db/x\n",
     }
     for format in ("text", "json", "markdown"):
-        result = migrate("plan", write(tmp_path, files), "--format", format, "--no-introspect")
+        options = ("--format", format, "--no-introspect", "--verbose")
+        result = migrate("plan", write(tmp_path, files), *options)
         assert "DATABASE_URL" in result.stdout
         assert "hidden" not in result.stdout
 

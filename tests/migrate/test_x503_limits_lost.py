@@ -17,7 +17,6 @@ CODE = "X503"
         ("-t 30", "no ASGI server ends a request"),
         ("--preload", "imports the app in each worker"),
         ("--threads 8", "on a separate thread"),
-        ("--pid /run/x.pid", "no PID file"),
         ("--access-logfile /var/log/x", "logs to stdout and stderr"),
         ("--statsd-host localhost:8125", "no statistics"),
         ("--limit-request-line 2000", "limits the head as a whole"),
