@@ -131,7 +131,7 @@ class ToAsgiOptions:
     body_window: int = 65536
     buffer_request_bytes: int = 65536
     body_timeout_s: float | None = 60
-    response_window: int = 98304
+    response_window: int = 131072
     underscore_headers: UnderscoreHeaders = "drop"
     duplicate_header_limit: int | None = 100
     trusted_environ: TrustedEnviron | None = None
@@ -223,7 +223,7 @@ class ToWsgiOptions(WebSocketOptions):
     lifespan: LifespanMode = "auto"
     loop_factory: LoopFactory | None = None
     body_window: int = 65536
-    response_window: int = 98304
+    response_window: int = 131072
     startup_timeout_s: float = 30
     shutdown_timeout_s: float = 30
     task_timeout_s: float | None = None

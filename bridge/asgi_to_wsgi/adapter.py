@@ -92,7 +92,7 @@ class AsgiToWsgi:
         lifespan: LifespanMode = "auto",
         loop_factory: LoopFactory | None = None,
         body_window: int = 65536,
-        response_window: int = 98304,
+        response_window: int = 131072,
         startup_timeout_s: float = 30,
         shutdown_timeout_s: float = 30,
         task_timeout_s: float | None = None,

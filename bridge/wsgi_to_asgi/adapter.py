@@ -116,7 +116,7 @@ class WsgiToAsgi:
         body_window: int = 65536,
         buffer_request_bytes: int = 65536,
         body_timeout_s: float | None = 60,
-        response_window: int = 98304,
+        response_window: int = 131072,
         underscore_headers: UnderscoreHeaders = "drop",
         duplicate_header_limit: int | None = 100,
         trusted_environ: TrustedEnviron | None = None,

@@ -13,7 +13,7 @@ from tests.harness.control import Control
 from tests.harness.http import Http1Exchange
 
 GIGABYTE = 1 << 30
-WINDOW = 98304
+WINDOW = 131072
 BLOCK = 65536
 AHEAD_LIMIT = 12 << 20
 """The window, the server's buffers and the buffers of both sockets (a few MiB on Linux)."""

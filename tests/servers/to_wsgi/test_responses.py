@@ -87,7 +87,7 @@ def test_a_large_response_of_sync_code_arrives_whole(wsgi_server: LiveWsgiServer
     if not wsgi_server.can.has_write:
         with pytest.raises(Aborted):
             wsgi_server.client.fetch("GET", "/large/sync?blocks=160")
-        assert "response_window=98304 is full" in wsgi_server.log(wait_for="is full")
+        assert "response_window=131072 is full" in wsgi_server.log(wait_for="is full")
         return
 
     response = wsgi_server.client.fetch("GET", "/large/sync?blocks=160")
