@@ -87,7 +87,7 @@ def migrate_projects(session: nox.Session, django: str) -> None:
 def django(session: nox.Session, django: str) -> None:
     """Run the Django tests on releases older than the default one."""
     session.install("-e", ".[test]")
-    session.install(f"django~={django}.0", "sentry-sdk")
+    session.install(f"django~={django}.0")
     paths = ["tests/django", "tests/promises/test_p09_django_keeps_its_connections.py"]
     session.run("pytest", *paths, *session.posargs)
 

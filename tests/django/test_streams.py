@@ -371,7 +371,6 @@ def test_sigterm_cancels_streams(graceful: LiveServer, control: Control, key: st
 @pytest.fixture
 def with_sentry(project: Projects) -> LiveServer:
     """Sentry wraps each response of Django's WSGI handler."""
-    pytest.importorskip("sentry_sdk", reason="installed by nox -s django")
     return project(SYNC_ONLY, {"threads": 1}, target="tests.django.sentry:app")
 
 
