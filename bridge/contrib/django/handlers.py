@@ -11,8 +11,9 @@ Input: an environ, on a worker thread, or a scope, on the event loop. Output: Dj
     streams what a sync iterator yields, or a file (Django collects all of it first), on the thread
     where `sync_to_async` runs the request's sync code. It closes the request's database connections
     on that thread, which ends with the request: whatever ``CONN_MAX_AGE`` is, no other request
-    could use them. Both hooks of a middleware run in one context. Requests have the same
-    ``path_info`` as on the WSGI side. Trusted keys are added to ``request.META``.
+    could use them. Streams end with their client, also under Django 4.2. Both hooks of a middleware
+    run in one context. Requests have the same ``path_info`` as on the WSGI side. Trusted keys are
+    added to ``request.META``.
 
 Both report the URLconf that a middleware has set.
 """
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
@@ -34,9 +36,10 @@ from bridge._http.paths import below_root, include_root_path
 from bridge._http.rules import HOP_BY_HOP
 from bridge._http.silent import revealed
 from bridge.contrib.django.chain import ChainRecorder
+from bridge.contrib.django.disconnects import DJANGO_LISTENS, until_disconnect
 from bridge.contrib.django.hooks import share_context
 from bridge.sync.iterate_threads import iterate_in_threads
-from bridge.types import Scope, TrustedEnviron
+from bridge.types import Receive, Scope, TrustedEnviron
 from bridge.wsgi_to_asgi.django_streams import make_iterable
 from bridge.wsgi_to_asgi.rest_side import PAUSE_EVERY
 
@@ -46,6 +49,9 @@ STREAM_WINDOW = 4
 """How many items a sync iterator may be ahead of the client."""
 
 _HOP_BY_HOP = frozenset(name.decode("ascii") for name in HOP_BY_HOP)
+
+_receive: ContextVar[Receive] = ContextVar("_receive")
+"""The client of the request that the current task serves, under Django 4.2."""
 
 OnUrlconf = Callable[[Any], None]
 """Called with each URLconf that a middleware has set as ``request.urlconf``. Any thread."""
@@ -114,6 +120,8 @@ class AsgiSide(ChainRecorder, ASGIHandler):
         if scope.get("root_path"):
             scope = {**scope}
             include_root_path(scope)
+        if not DJANGO_LISTENS:
+            _receive.set(receive)
         await super().__call__(scope, receive, send)
 
     async def get_response_async(self, request: Any) -> Any:
@@ -121,10 +129,13 @@ class AsgiSide(ChainRecorder, ASGIHandler):
         response: Any = await super().get_response_async(request)
         if response.streaming:
             content = response.streaming_content
-            response.streaming_content = (
+            items = (
                 _in_turns(content)
                 if response.is_async
                 else iterate_in_threads(content, window=STREAM_WINDOW)
+            )
+            response.streaming_content = (
+                items if DJANGO_LISTENS else until_disconnect(items, _receive.get())
             )
         return response
 
