@@ -83,7 +83,7 @@ def migrate_projects(session: nox.Session, django: str) -> None:
 
 
 @nox.session(python="3.12")
-@nox.parametrize("django", ["4.2", "5.2"])
+@nox.parametrize("django", ["4.2", "5.2", "6.0"])
 def django(session: nox.Session, django: str) -> None:
     """Run the Django tests on releases older than the default one."""
     session.install("-e", ".[test]")
