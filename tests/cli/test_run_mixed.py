@@ -18,7 +18,7 @@ from tests.harness.control import Control
 from tests.harness.servers import Server
 
 SEVERAL = ("/api=fastapi_site:app", "--websocket", "/ws=mixed_site:chat")
-ASGI = ["uvicorn", "granian", "daphne"]
+WITH_WEBSOCKETS = ["uvicorn", "granian", "daphne", "gunicorn"]
 
 
 def chat(server: Server, path: str) -> str:
@@ -27,15 +27,14 @@ def chat(server: Server, path: str) -> str:
         return str(socket.recv(TIMEOUT_S))
 
 
-@pytest.mark.parametrize("server", [*ASGI, "gunicorn"])
+@pytest.mark.parametrize("server", WITH_WEBSOCKETS)
 def test_several_apps_are_served_together(server: str, control: Control, key: str) -> None:
     with running(server, "/=flask_site:app", *SEVERAL, env={"CALLS": key}) as site:
         assert facts(site)["framework"] == "flask"
         reported = facts(site, "/api/")
         assert (reported["framework"], reported["root_path"]) == ("fastapi", "/api")
         assert reported["resource"] == "made at startup"
-        if server in ASGI:
-            assert chat(site, "/ws/room") == "chat at /ws"
+        assert chat(site, "/ws/room") == "chat at /ws"
         assert stop(site, signal.SIGTERM) == 0
     for phase in ("startup", "shutdown"):
         assert [report["pid"] for report in control.expect(key, phase)] == [reported["pid"]]
