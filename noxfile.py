@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import nox
@@ -296,8 +297,8 @@ def autobahn(session: nox.Session) -> None:
     wstest = folder / "venv" / "bin" / "wstest"
     if not wstest.exists():
         python = shutil.which("python2.7")
-        if python is None:
-            session.error("autobahntestsuite needs Python 2.7, and there is no python2.7 on PATH")
+        if python is None or subprocess.run([python, "-c", ""]).returncode:
+            session.error("autobahntestsuite needs Python 2.7, and no python2.7 on PATH works")
         session.run("pip", "install", "--quiet", "virtualenv<20.22")  # the last for Python 2.7
         session.run("virtualenv", "--quiet", "--python", python, str(folder / "venv"))
         pip = str(folder / "venv" / "bin" / "pip")

@@ -25,6 +25,7 @@ from bridge._http.scope_to_environ import EnvironBuilder
 from bridge._repeated_log import RepeatedLog
 from bridge._threads.borrowed import BorrowedPool
 from bridge._threads.loop_inbox import LoopInbox, inbox_of
+from bridge._threads.own_tasks import own_task
 from bridge._threads.pool import WorkerPool
 from bridge._threads.server_loop import no_asyncio_loop, server_loop
 from bridge.config import ToAsgiOptions
@@ -334,7 +335,9 @@ class WsgiToAsgi:
         if self.options.executor is None and isinstance(self._pool, WorkerPool):
             pools.append(self._pool)
             self._pool = self._make_pool()  # a server may start us once more
-        await asyncio.gather(*map(self._drain_pool, pools))
+        loop = get_running_loop()
+        drains = [own_task(self._drain_pool(each), loop, name="bridge-drain") for each in pools]
+        await asyncio.gather(*drains)
         await self._rests.drain(max(0.0, deadline - monotonic()))
 
     async def _drain_pool(self, pool: WorkerPool) -> None:

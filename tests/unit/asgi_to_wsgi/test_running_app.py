@@ -126,6 +126,7 @@ def test_start_adapters_starts_every_adapter_of_the_process(to_wsgi: ToWsgi) -> 
     assert adapters[0].start().thread is adapters[1].start().thread, "adapters share a loop"
 
 
+@pytest.mark.usefixtures("no_other_adapters")
 def test_an_app_starts_once_if_it_has_a_second_adapter(to_wsgi: ToWsgi) -> None:
     app, events = lifespan_app()
     other, of_other = lifespan_app()
