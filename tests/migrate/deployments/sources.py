@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
+import sys
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,4 +105,7 @@ def _clone(deployment: Deployment, cache: Path) -> Path:
 
 def _output(folder: Path, *arguments: str) -> bytes:
     command = ["git", "-C", str(folder), *arguments]
-    return subprocess.run(command, check=True, capture_output=True).stdout
+    done = subprocess.run(command, check=False, capture_output=True)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)}: {done.stderr.decode(errors='replace').strip()}")
+    return done.stdout
