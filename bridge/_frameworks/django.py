@@ -48,9 +48,11 @@ def release_connections() -> None:
     """Close the database connections of this thread that Django would close after a request.
 
     Called when the thread goes on to other work before the response is closed, on another thread.
-    Without effect if Django is not imported.
+    Without effect if Django is not imported, or imported by a library, without settings.
     """
     if "django.db" in sys.modules:
+        from django.conf import settings
         from django.db import close_old_connections
 
-        close_old_connections()
+        if settings.configured:
+            close_old_connections()

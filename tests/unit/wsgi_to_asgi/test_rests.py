@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import gc
+import subprocess
+import sys
 import threading
 import weakref
 from asyncio import CancelledError
@@ -374,3 +376,13 @@ def test_only_files_on_a_disk_are_read_on_any_thread(tmp_path: Path) -> None:
         assert not reads_on_any_thread(own)
     with open("/dev/zero", "rb") as device:
         assert not reads_on_any_thread(device)
+
+
+def test_a_library_may_import_django_without_settings() -> None:
+    """There are no settings to find a database in, and no connection is open."""
+    code = """
+import django.db
+from bridge._frameworks.django import release_connections
+release_connections()
+"""
+    subprocess.run([sys.executable, "-c", code], timeout=60, check=True)
