@@ -37,7 +37,7 @@ BASELINE = Baseline(
     Path(__file__).with_name("request_path.json"), "python -m benchmarks.request_path", 1.0
 )
 RECORDED = ("files", "switches")
-REPEATS = 150
+REPEATS = 300
 PACKAGE = str(Path(bridge.__file__).parent) + os.sep
 STREAM = "to_asgi, 100 chunks"
 """Left out: how often its two threads meet depends on how fast each of them runs."""
