@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 
+from bridge._threads.job import Job
 from bridge.types import PoolStats
 
 __all__ = ["Counts"]
@@ -27,12 +29,20 @@ class Counts:
         return self.started - self.completed
 
     @classmethod
-    def total(cls, meters: Iterable[Counts]) -> Counts:
+    def total(cls, counts: Iterable[Counts]) -> Counts:
         """The sum of several."""
         total = cls()
-        for meter in meters:
-            total.add(meter)
+        for each in counts:
+            total.add(each)
         return total
+
+    def start(self, job: Job) -> None:
+        """Count ``job`` as started, and how long it has waited."""
+        wait_s = time.monotonic() - job.posted_at
+        self.started += 1
+        self.wait_total_s += wait_s
+        if wait_s > self.wait_max_s:
+            self.wait_max_s = wait_s
 
     def add(self, other: Counts) -> None:
         self.completed += other.completed
