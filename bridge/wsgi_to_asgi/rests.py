@@ -23,6 +23,7 @@ from functools import partial
 from time import monotonic
 from typing import Any, TypeVar
 
+from bridge._repeated_log import RepeatedLog
 from bridge._threads.job import Job
 from bridge._threads.loop_inbox import LoopInbox, inbox_of
 from bridge._threads.own_tasks import own_task
@@ -32,6 +33,7 @@ from bridge.errors import PoolClosed
 __all__ = ["RestTask", "Rests"]
 
 logger = logging.getLogger("bridge.wsgi_to_asgi")
+repeated = RepeatedLog(logger)
 
 T = TypeVar("T")
 
@@ -135,7 +137,7 @@ class Rests:
         try:
             closing = self.call(close)
         except RuntimeError:  # the system has no more threads
-            logger.exception("close() of a response cannot be called")
+            repeated.exception("close() of a response cannot be called")
             self._end(rest, None)
         else:
             closing.add_done_callback(partial(self._end, rest))
@@ -155,7 +157,9 @@ class Rests:
         loop = get_running_loop()
         outcome: Future[T] = loop.create_future()
         if self._pool is None:
-            self._pool = WorkerPool(self._threads, backlog=sys.maxsize, name="bridge-rest")
+            self._pool = WorkerPool(
+                self._threads, backlog=sys.maxsize, wait_target_s=None, name="bridge-rest"
+            )
         self._pool.post(_Call(function, outcome, inbox_of(loop), monotonic()), loop)
         return outcome
 
