@@ -260,14 +260,13 @@ class ThreadSide(Job):
         else:
             length = None if self._proposed is None else self._proposed.content_length
             wrapper = wrapper_of_range(result, length)
+            stream: Rest | None = None
+            if getattr(kind, "streaming", False) or kind.__name__ == WRAPPER:
+                stream = stream_of(result)
             if wrapper is not None:
                 self._send_file(wrapper)
-            elif getattr(kind, "streaming", False) or kind.__name__ == WRAPPER:
-                stream = stream_of(result)
-                if stream is None:
-                    self._send_iterable(result)
-                else:
-                    self._send_stream(stream)
+            elif stream is not None:
+                self._send_stream(stream)
             else:
                 self._send_iterable(result)
 
