@@ -18,7 +18,7 @@ import sys
 from types import ModuleType
 from typing import Any
 
-__all__ = ["greenlets_run_here", "original", "patched_by", "real_threads"]
+__all__ = ["greenlets_run_here", "original", "patched_by", "real_ident", "real_threads"]
 
 
 def original(module: ModuleType, name: str) -> Any:

@@ -1,8 +1,8 @@
 """The event loops that bridge makes, and which they are where no ``loop_factory`` is set.
 
 Input: ``BRIDGE_LOOP`` in the environment, read each time. Output: a new loop of asyncio or uvloop;
-without the variable, uvloop's where it is installed and threads are no greenlets. Runs on: any
-thread.
+without the variable, uvloop's where it is installed and threads are no greenlets, except in
+:func:`run`. Runs on: any thread.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def run(main: Callable[[], Coroutine[Any, Any, None]], factory: LoopFactory | No
 
 
 def _chosen_loop() -> AbstractEventLoop:
-    """A new loop of that choice.
+    """A new loop of the kind that :func:`loop_choice` names; else uvloop's, if it is installed.
 
     :raises ConfigError: as :func:`loop_choice`.
     """
