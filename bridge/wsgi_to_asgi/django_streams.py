@@ -12,6 +12,7 @@ Imports nothing of Django unless the app has imported it.
 
 from __future__ import annotations
 
+import inspect
 import sys
 from asyncio import get_running_loop
 from collections.abc import AsyncIterator, Iterator
@@ -39,23 +40,22 @@ def adapt_handlers(app: object) -> None:
     for handler in handlers_within(app):
         from django.core.handlers.base import BaseHandler
 
-        if type(handler).get_response is BaseHandler.get_response:
+        # Not by attribute: what a tracer has put there may make a new object each time.
+        found = inspect.getattr_static(type(handler), "get_response")
+        if found is vars(BaseHandler)["get_response"]:
             handler.get_response = partial(_get_response, handler)  # type: ignore[method-assign]  # Django calls it on the instance
 
 
 def _get_response(handler: Any, request: Any) -> Any:
     response = type(handler).get_response(handler, request)
-    if response.streaming and response.is_async:
-        make_iterable(response)
+    make_iterable(response)
     return response
 
 
 def make_iterable(response: Any) -> None:
-    """Let sync code iterate over a response with async content, one item at a time.
-
-    :param response: a ``StreamingHttpResponse`` with ``is_async``.
-    """
-    response.streaming_content = _AsyncContent(_content_of(response))
+    """Let sync code iterate over a response, one item at a time, if its content is async."""
+    if response.streaming and response.is_async:
+        response.streaming_content = _AsyncContent(_content_of(response))
 
 
 def stream_of(result: Any) -> DjangoStream | None:

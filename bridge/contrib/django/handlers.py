@@ -79,8 +79,7 @@ class WsgiSide(ChainRecorder, WSGIHandler):
     def get_response(self, request: Any) -> Any:
         """As in Django; an async iterator runs on the event loop."""
         response: Any = super().get_response(request)
-        if response.streaming and response.is_async:
-            make_iterable(response)
+        make_iterable(response)
         for name in [name for name in response.headers if name.lower() in _HOP_BY_HOP]:
             del response.headers[name]
         return response
