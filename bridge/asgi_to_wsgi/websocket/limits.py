@@ -17,7 +17,7 @@ if sys.platform != "win32":
 __all__ = ["admit", "limit", "release"]
 
 RESERVED = 128
-"""Descriptors that are left to the server and the app; half of them all, if there are few."""
+"""Descriptors that are left to the server and the app; three quarters of all, if there are few."""
 
 _open: set[object] = set()
 
