@@ -1,15 +1,15 @@
 """A start command of gunicorn, uwsgi or another WSGI server.
 
-They run the app as WSGI: there are no WebSockets, and each request to an async view gets its own
-event loop. The fix writes the equivalent command for uvicorn. It keeps address, workers, timeouts,
-TLS, trusted proxies and the access log, and lists what has no counterpart (see X503 and X504).
-``uvicorn`` serves Django's ``asgi.py``; ``bridge run`` serves any other WSGI app, with the threads
-it had. If ``asgi.py`` uses `bridge`, the number of threads is set there. An event stream holds a
-thread for each open client (F706, V410), so a project with one gets at least 40; and as uvicorn
-waits for open streams at shutdown without a limit, its command gets a limit of 30 s. The required
-package is added to the requirements, next to the old one. A TCP socket that systemd passes on gets
-``NoDelay=yes``: uvicorn leaves Nagle's algorithm on for a socket that it inherits, which delays
-small responses by 40 ms on a connection that is kept alive.
+They run the app as WSGI: Django's own handler has no WebSockets there, and each request to an async
+view gets its own event loop. The fix writes the equivalent command for uvicorn. It keeps address,
+workers, timeouts, TLS, trusted proxies and the access log, and lists what has no counterpart (see
+X503 and X504). ``uvicorn`` serves Django's ``asgi.py``; ``bridge run`` serves any other WSGI app,
+with the threads it had. If ``asgi.py`` uses `bridge`, the number of threads is set there. An event
+stream holds a thread for each open client (F706, V410), so a project with one gets at least 40; and
+as uvicorn waits for open streams at shutdown without a limit, its command gets a limit of 30 s. The
+required package is added to the requirements, next to the old one. A TCP socket that systemd passes
+on gets ``NoDelay=yes``: uvicorn leaves Nagle's algorithm on for a socket that it inherits, which
+delays small responses by 40 ms on a connection that is kept alive.
 
 The fix is unsafe: the server is a different one, and has to be tested. It is not offered where the
 new command cannot be written in the same place, because of quotes inside quotes, for a command that
@@ -103,7 +103,7 @@ _NOT_STARTED = "no start command of the project names this configuration of {}, 
 
 
 def _message(server: Server, new: Replacement | None) -> str:
-    message = f"{server.program} runs the app as WSGI, without WebSockets or ASGI"
+    message = f"{server.program} runs the app as WSGI, not as ASGI"
     if new is not None and new.line.lost:
         message += f"; without a counterpart in uvicorn: {', '.join(new.line.lost)}"
     return message
