@@ -14,6 +14,7 @@ from bridge.types import Environ, Message, Scope, Send, StartResponse
 
 __all__ = [
     "NOT_FOUND",
+    "SHUTTING_DOWN",
     "asgi_answer",
     "close_websocket",
     "not_found",
@@ -23,6 +24,7 @@ __all__ = [
 ]
 
 NOT_FOUND = "Not Found\n"
+SHUTTING_DOWN = "The server is shutting down\n"
 _TYPE = "text/plain; charset=utf-8"
 
 

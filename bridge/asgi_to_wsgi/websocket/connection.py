@@ -31,16 +31,9 @@ from bridge.asgi_to_wsgi.websocket.codec import Codec
 from bridge.config import WebSocketOptions
 from bridge.errors import AppProtocolError
 
-__all__ = ["ABNORMAL", "INTERNAL_ERROR", "NORMAL", "NO_STATUS", "RESTART", "Connection", "Listener"]
+__all__ = ["ABNORMAL", "INTERNAL_ERROR", "NORMAL", "RESTART", "Connection", "Listener"]
 
-NORMAL, NO_STATUS, ABNORMAL, INVALID_DATA, INTERNAL_ERROR, RESTART = (
-    1000,
-    1005,
-    1006,
-    1007,
-    1011,
-    1012,
-)
+NORMAL, ABNORMAL, INVALID_DATA, INTERNAL_ERROR, RESTART = 1000, 1006, 1007, 1011, 1012
 """Close codes (RFC 6455, 7.4.1; 1012 is registered with IANA)."""
 
 TEXT, BINARY, CONTINUATION = Opcode.TEXT, Opcode.BINARY, Opcode.CONT

@@ -16,7 +16,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bridge._http.answers import wsgi_answer
+from bridge._http.answers import SHUTTING_DOWN, wsgi_answer
 from bridge._http.client_text import ClientText
 from bridge._http.environ_to_scope import body_length, build_websocket_scope
 from bridge._http.rules import BadRequest
@@ -48,7 +48,6 @@ NO_CODEC = (
     "WebSockets need the package websockets, which is not installed here:\n"
     "pip install wsgi-asgi-bridge[websocket]\n"
 )
-ENDS = "The server is shutting down\n"
 TOO_MANY = "Too many WebSockets are open\n"
 HAS_BODY = "A WebSocket handshake has no body\n"
 READ_AHEAD = "The client has sent data before the WebSocket was open\n"
@@ -63,26 +62,26 @@ def serve_websocket(
 ) -> Iterable[bytes]:
     """PEP 3333, for a request that asks for a WebSocket."""
     if options.websockets == "off":
-        return _answer(start_response, 426, OFF)
+        return wsgi_answer(start_response, 426, OFF)
     refusal = refusal_of(environ, options.websocket_origins)
     if refusal is not None:
-        return _answer(start_response, refusal.status, refusal.text, refusal.headers)
+        return wsgi_answer(start_response, refusal.status, refusal.text, headers=refusal.headers)
     try:
         if body_length(environ) != 0:
-            return _answer(start_response, 400, HAS_BODY)
+            return wsgi_answer(start_response, 400, HAS_BODY)
         scope = build_websocket_scope(environ, app.state, subprotocols(environ))
     except BadRequest as error:
-        return _answer(start_response, 400, f"{error}\n")
+        return wsgi_answer(start_response, 400, f"{error}\n")
     raw = find_raw_socket(environ)
     if raw is None:
-        return _answer(start_response, 501, NO_SOCKET.format(server=server_name(environ)))
+        return wsgi_answer(start_response, 501, NO_SOCKET.format(server=server_name(environ)))
     try:
         from bridge.asgi_to_wsgi.websocket.session import Session
     except ModuleNotFoundError:
         logger.warning("501 for a WebSocket: the package websockets is not installed")
-        return _answer(start_response, 501, NO_CODEC)
+        return wsgi_answer(start_response, 501, NO_CODEC)
     if raw.has_read_ahead():
-        return _answer(start_response, 400, READ_AHEAD)
+        return wsgi_answer(start_response, 400, READ_AHEAD)
     session = Session(app, asgi, options, scope, environ, copy_context())
     if not limits.admit(session):
         return _too_many(scope, start_response, f"{limits.limit()} WebSockets are open")
@@ -102,7 +101,7 @@ def _hand_over(
 ) -> Iterable[bytes]:
     if not app.inbox.post(session.start):
         limits.release(session)
-        return _answer(start_response, 503, ENDS, [("retry-after", "1")])
+        return wsgi_answer(start_response, 503, SHUTTING_DOWN, headers=[("retry-after", "1")])
     denial = session.denial if session.decided.acquire(timeout=DECISION_S) else None
     if denial is not None:
         app.inbox.post(session.lost)
@@ -128,7 +127,7 @@ def _hand_over(
 
 def _too_many(scope: Scope, start_response: StartResponse, why: str) -> Iterable[bytes]:
     logger.warning("503 for the WebSocket %s: %s", ClientText(scope["path"]), why)
-    return _answer(start_response, 503, TOO_MANY, [("retry-after", "5")])
+    return wsgi_answer(start_response, 503, TOO_MANY, headers=[("retry-after", "5")])
 
 
 def _close_after_response(start_response: Any) -> None:
@@ -136,9 +135,3 @@ def _close_after_response(start_response: Any) -> None:
     force_close = getattr(getattr(start_response, "__self__", None), "force_close", None)
     if force_close is not None:
         force_close()
-
-
-def _answer(
-    start_response: StartResponse, status: int, text: str, headers: Iterable[tuple[str, str]] = ()
-) -> Iterable[bytes]:
-    return wsgi_answer(start_response, status, text, headers=headers)

@@ -21,6 +21,7 @@ from contextvars import Context
 from threading import Lock
 from typing import Any
 
+from bridge._http.answers import SHUTTING_DOWN
 from bridge._http.client_text import ClientText
 from bridge._http.messages import WEBSOCKET, State
 from bridge._http.websocket_handshake import handshake_response
@@ -130,7 +131,7 @@ class Session:
         app, context = self._app, self._context
         self._context = None
         if app.cancels_at is not None or context is None:
-            self._deny(503, "The server is shutting down\n")
+            self._deny(503, SHUTTING_DOWN)
             return
         app.websockets.add(self)
         if context and holds_locals(context):
@@ -204,7 +205,7 @@ class Session:
     def restart(self) -> None:
         """The process ends: close with 1012, so that the client connects to another one."""
         if not self._is_decided:
-            self._deny(503, "The server is shutting down\n")
+            self._deny(503, SHUTTING_DOWN)
             self.ended(ABNORMAL, "")
         elif self._connection is not None and self.denial is None:
             self._connection.close(RESTART, "", within_s=RESTART_S)
