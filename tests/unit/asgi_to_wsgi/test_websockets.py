@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import resource
@@ -11,11 +12,14 @@ import tracemalloc
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
+from threading import Event
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from bridge.asgi_to_wsgi.websocket.codec import negotiated_codec
+from bridge.asgi_to_wsgi.websocket.raw_socket import find_raw_socket
 from bridge.types import Environ, Receive, Scope, Send
 from tests.harness.wsgi import environ_of
 from tests.unit.asgi_to_wsgi.conftest import ToWsgi
@@ -145,6 +149,31 @@ def test_without_the_package_websockets_the_answer_is_501_and_what_to_install(
     assert b"pip install wsgi-asgi-bridge[websocket]" in body
 
 
+def test_a_limited_file_of_the_connection_leads_to_its_socket(
+    to_wsgi: ToWsgi, connection: tuple[socket.socket, socket.socket]
+) -> None:
+    """As cheroot's ``wsgi.input``, which limits what is read from the file ``rfile``."""
+    server, client = connection
+    environ = handshake(server)
+    del environ["werkzeug.socket"]
+    environ["wsgi.input"] = SimpleNamespace(rfile=environ["wsgi.input"])
+    response: Any = to_wsgi(echo)(environ, ignore)
+
+    assert head_of(client).startswith(b"HTTP/1.1 101 ")
+    response.close()
+
+
+@pytest.mark.parametrize("keys", [{"SERVER_PROTOCOL": "HTTP/2"}, {"asgi.scope": {}}])
+def test_a_socket_that_is_not_of_this_request_alone_is_not_taken(
+    connection: tuple[socket.socket, socket.socket], keys: dict[str, Any]
+) -> None:
+    """Over HTTP/2 many requests share it; behind another bridge it is no client's."""
+    own: dict[str, Any] = {"gunicorn.socket": connection[0], "SERVER_PROTOCOL": "HTTP/1.1"}
+
+    assert find_raw_socket(environ_of(keys=own)) is not None
+    assert find_raw_socket(environ_of(keys={**own, **keys})) is None
+
+
 def masked(opcode: int, data: bytes) -> bytes:
     """A frame of the client, of less than 126 bytes."""
     return bytes((opcode, 0x80 | len(data))) + bytes(4) + data
@@ -172,6 +201,34 @@ def test_of_the_pings_of_a_client_that_does_not_read_the_last_is_answered(
     received = b"".join(iter(partial(client.recv, 65536), b""))
     assert 0 < received.count(b"\x8a\x64") < count / 2
     assert b"\x81\x02hi" in received
+
+
+def test_no_pong_is_awaited_while_the_app_is_behind(
+    to_wsgi: ToWsgi, connection: tuple[socket.socket, socket.socket]
+) -> None:
+    """Nothing is read then, so the pong could not be either."""
+    goes_on = Event()
+
+    async def behind(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.accept"})
+            while not goes_on.is_set():
+                await asyncio.sleep(0.01)
+            await send({**await receive(), "type": "websocket.send"})
+
+    server, client = connection
+    app = to_wsgi(behind, body_window=1, ping_interval_s=0.3, ping_timeout_s=0.3)
+    opened(app, server, client)
+    client.sendall(HELLO)  # fills the window
+
+    pings = b"".join(client.recv(1) for _ in range(6))
+    goes_on.set()
+    assert pings == b"\x89\x00" * 3
+    answer = client.recv(2)
+    while answer == b"\x89\x00":
+        answer = client.recv(2)
+    assert answer + client.recv(2) == b"\x81\x02hi"
 
 
 def test_many_small_fragments_take_no_more_memory_than_their_message(
