@@ -21,6 +21,7 @@ from bridge._http.client_text import ClientText
 from bridge._http.environ_to_scope import body_length, build_websocket_scope
 from bridge._http.rules import BadRequest
 from bridge._http.websocket_handshake import refusal_of, subprotocols
+from bridge._repeated_log import RepeatedLog
 from bridge.asgi_to_wsgi.running_app import RunningApp
 from bridge.asgi_to_wsgi.websocket import limits
 from bridge.asgi_to_wsgi.websocket.raw_socket import RawSocket, find_raw_socket, server_name
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["serve_websocket"]
 
 logger = logging.getLogger("bridge.asgi_to_wsgi")
+repeated = RepeatedLog(logger)
 
 DECISION_S = 0.1
 """How long the thread waits for the app to accept or deny."""
@@ -78,7 +80,7 @@ def serve_websocket(
     try:
         from bridge.asgi_to_wsgi.websocket.session import Session
     except ModuleNotFoundError:
-        logger.warning("501 for a WebSocket: the package websockets is not installed")
+        repeated.warning("501 for a WebSocket: the package websockets is not installed")
         return wsgi_answer(start_response, 501, NO_CODEC)
     if raw.has_read_ahead():
         return wsgi_answer(start_response, 400, READ_AHEAD)
@@ -126,7 +128,7 @@ def _hand_over(
 
 
 def _too_many(scope: Scope, start_response: StartResponse, why: str) -> Iterable[bytes]:
-    logger.warning("503 for the WebSocket %s: %s", ClientText(scope["path"]), why)
+    repeated.warning("503 for the WebSocket %s: %s", ClientText(scope["path"]), why)
     return wsgi_answer(start_response, 503, TOO_MANY, headers=[("retry-after", "5")])
 
 

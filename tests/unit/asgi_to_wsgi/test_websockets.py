@@ -18,6 +18,9 @@ from typing import Any
 
 import pytest
 
+from bridge import _repeated_log
+from bridge._repeated_log import RepeatedLog
+from bridge.asgi_to_wsgi.websocket import limits, serve
 from bridge.asgi_to_wsgi.websocket.codec import negotiated_codec
 from bridge.asgi_to_wsgi.websocket.raw_socket import find_raw_socket
 from bridge.types import Environ, Receive, Scope, Send
@@ -147,6 +150,29 @@ def test_without_the_package_websockets_the_answer_is_501_and_what_to_install(
 
     assert answers == ["501 Not Implemented"]
     assert b"pip install wsgi-asgi-bridge[websocket]" in body
+
+
+def test_handshakes_that_are_refused_do_not_fill_the_log(
+    to_wsgi: ToWsgi,
+    connection: tuple[socket.socket, socket.socket],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(_repeated_log, "INTERVAL_S", 3600.0)
+    monkeypatch.setattr(serve, "repeated", RepeatedLog(serve.logger))
+    monkeypatch.setattr(limits, "limit", lambda: 0)
+    app = to_wsgi(echo)
+    answers: list[str] = []
+
+    def note(status: str, headers: Any, exc_info: Any = None) -> Any:
+        answers.append(status)
+        return None
+
+    for _ in range(5):
+        app(handshake(connection[0]), note)
+
+    assert answers == ["503 Service Unavailable"] * 5
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
 def test_a_limited_file_of_the_connection_leads_to_its_socket(
