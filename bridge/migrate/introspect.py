@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from typing import IO
 
 from bridge.errors import MigrationError
 from bridge.migrate.facts import Facts
+from bridge.migrate.processes import kill
 from bridge.migrate.project import Project
 
 __all__ = ["DEFAULT_TIMEOUT_S", "IntrospectionFailed", "interpreter_of", "introspect"]
@@ -159,19 +159,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         pass
     finally:
-        _kill(process)
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill it and its children."""
-    try:
-        if hasattr(os, "killpg"):
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
-    except (ProcessLookupError, PermissionError):
-        pass  # none is left, or only some of another user
-    process.wait()
+        kill(process)
 
 
 _HINT = "Use --no-introspect to check the sources only"

@@ -28,6 +28,7 @@ from typing import IO
 
 from bridge.migrate.introspect import interpreter_of
 from bridge.migrate.listening import listening_addresses
+from bridge.migrate.processes import kill, send_signal
 from bridge.migrate.project import Project
 from bridge.migrate.smoke_command import HOST, ServerCommand, server_command
 from bridge.migrate.smoke_result import Smoke
@@ -40,7 +41,6 @@ _END_TIMEOUT_S = 15.0
 _POLL_S = 0.05
 _MAX_BODY = 1 << 18
 _SCRIPT = Path(__file__).with_name("smoke_script.py")
-_KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 _TLS = ("--ssl-certfile", "--certfile", "--ssl-certificate")
 _DJANGOS_DEBUG_PAGE = b"DEBUG = True"
 
@@ -102,8 +102,7 @@ def _configuration(
         while not out.exists() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(_POLL_S)
     finally:
-        _signal(process, _KILL)
-        process.wait()
+        kill(process)
     found = json.loads(out.read_text("utf-8")) if out.exists() else {}
     return _Configuration(**{**found, "hosts": tuple(found.get("hosts", ()))})
 
@@ -151,24 +150,13 @@ def _free_port() -> int:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    _signal(process, signal.SIGTERM)
+    send_signal(process, signal.SIGTERM)
     try:
         process.wait(_END_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         pass
     finally:
-        _signal(process, _KILL)
-        process.wait()
-
-
-def _signal(process: subprocess.Popen[bytes], number: int) -> None:
-    try:
-        if hasattr(os, "killpg"):
-            os.killpg(process.pid, number)
-        else:
-            process.send_signal(number)
-    except (ProcessLookupError, PermissionError):
-        pass  # none is left
+        kill(process)
 
 
 def _wait_for(server: _Server, log: Path) -> str:
