@@ -21,6 +21,7 @@ import libcst as cst
 
 from bridge.migrate.functions import (
     assigned_values,
+    calls_of,
     function_of,
     imports_any,
     is_test,
@@ -29,7 +30,13 @@ from bridge.migrate.functions import (
 from bridge.migrate.literals import evaluate
 from bridge.migrate.module import Module
 from bridge.migrate.project import Project
-from bridge.migrate.streaming import Content, content_of
+from bridge.migrate.streaming import (
+    STREAM_WITH_CONTEXT,
+    STREAMING_RESPONSES,
+    Content,
+    content_argument,
+    content_of,
+)
 from bridge.migrate.text import CannotRead
 
 __all__ = ["STREAM_GRACE_S", "EventStream", "event_streams", "streams_holding_threads"]
@@ -41,16 +48,16 @@ _EVENTS = "text/event-stream"
 _TYPE_ARGUMENTS = ("mimetype", "content_type", "media_type")
 _TYPE_ATTRIBUTES = (*_TYPE_ARGUMENTS, "default_mimetype")
 _SETTERS = ("set", "add", "add_header", "setdefault", "__setitem__")
-_CONTENT_ARGUMENTS = ("response", "streaming_content", "content", "app_iter", "body")
 _WHOLE_BODIES = ("django.http.HttpResponse", "django.http.response.HttpResponse")
 _CLIENTS = ("requests", "httpx", "aiohttp", "urllib", "urllib3", "http")
 _CLIENT_METHODS = ("get", "post", "put", "patch", "delete", "head", "options", "request", "open")
 _ASGI = ("starlette", "fastapi", "quart", "sanic", "aiohttp", "sse_starlette", "litestar")
 _FLASK_SSE = "flask_sse.sse"
 _STREAMING = (
-    *("flask.Response", "flask.wrappers.Response", "flask.stream_with_context"),
-    *("werkzeug.Response", "werkzeug.wrappers.Response", "flask.helpers.stream_with_context"),
-    *("django.http.StreamingHttpResponse", "django.http.response.StreamingHttpResponse"),
+    *("flask.Response", "flask.wrappers.Response"),
+    *("werkzeug.Response", "werkzeug.wrappers.Response"),
+    *STREAM_WITH_CONTEXT,
+    *STREAMING_RESPONSES,
 )
 _STREAMING_TEXTS = ("stream_with_context", "StreamingHttpResponse", "flask_sse")
 _LOOPS = ("while True", "while 1", ".listen(", "itertools")
@@ -93,9 +100,10 @@ class EventStream:
 
 def event_streams(project: Project) -> list[EventStream]:
     """All of them, by module and line."""
+    constants = _constants(project)
     found: dict[int, EventStream] = {}
-    for module in _modules(project):
-        for each in _streams_in(module, project):
+    for module in _modules(project, constants):
+        for each in _streams_in(module, project, constants):
             if not _is_unrouted(project, each):
                 found.setdefault(id(each.node), each)
     outer = [each for each in found.values() if not _is_inside(each, found)]
@@ -128,9 +136,9 @@ def streams_holding_threads(project: Project) -> list[EventStream]:
     return [each for each in event_streams(project) if each.holds_thread]
 
 
-def _modules(project: Project) -> Iterator[Module]:
+def _modules(project: Project, constants: Sequence[str]) -> Iterator[Module]:
     """The modules that may make one: only these are parsed."""
-    texts = (_EVENTS, *_STREAMING_TEXTS, *(name.rpartition(".")[2] for name in _constants(project)))
+    texts = (_EVENTS, *_STREAMING_TEXTS, *(name.rpartition(".")[2] for name in constants))
     for module in project.modules:
         try:
             if not is_test(module) and _may_stream(module.text, texts):
@@ -146,8 +154,10 @@ def _may_stream(text: str, texts: Sequence[str]) -> bool:
     return "Response(" in text and any(each in text for each in _LOOPS)
 
 
-def _streams_in(module: Module, project: Project) -> Iterator[EventStream]:
-    for value in _values(module, project):
+def _streams_in(
+    module: Module, project: Project, constants: Sequence[str]
+) -> Iterator[EventStream]:
+    for value in _values(module, constants):
         for each in _responses(module, project, value):
             stream = _stream(project, each, is_events=True)
             if stream is not None:
@@ -158,7 +168,7 @@ def _streams_in(module: Module, project: Project) -> Iterator[EventStream]:
             content = Content("the blueprint of flask_sse", is_endless=True)
             yield EventStream(module, call, "flask", "", place, content, is_events=True)
         elif module.qualified(call) in _STREAMING:
-            response = _Response(module, call, _content_argument(call))
+            response = _Response(module, call, content_argument(call))
             stream = _stream(project, response, is_events=False)
             if stream is not None and stream.is_endless:
                 yield stream
@@ -224,12 +234,11 @@ def _constants(project: Project) -> list[str]:
     return found
 
 
-def _values(module: Module, project: Project) -> Iterator[cst.BaseExpression]:
+def _values(module: Module, constants: Sequence[str]) -> Iterator[cst.BaseExpression]:
     """The expressions whose value is the type."""
     kinds: tuple[type[cst.BaseExpression], ...] = (cst.SimpleString, cst.FormattedString)
     for kind in kinds:
         yield from (each for each in module.nodes(kind) if _is_events(each))
-    constants = _constants(project)
     names: list[cst.Name | cst.Attribute] = []
     if constants:
         names = [*module.nodes(cst.Name), *module.nodes(cst.Attribute)]
@@ -386,15 +395,12 @@ def _made(module: Module, node: cst.CSTNode, owner: cst.CSTNode) -> cst.CSTNode:
 
 def _content_argument(response: cst.CSTNode) -> cst.BaseExpression | None:
     match response:
-        case cst.Call(args=args):
-            for position, each in enumerate(args):
-                named = each.keyword.value if each.keyword else None
-                is_first = position == 0 and named is None and not each.star
-                if is_first or named in _CONTENT_ARGUMENTS:
-                    return each.value
+        case cst.Call():
+            return content_argument(response)
         case cst.Return(value=cst.Tuple(elements=[cst.Element(value=first), *_])):
             return first
-    return None
+        case _:
+            return None
 
 
 # -- wrappers --------------------------------------------------------------------------------------
@@ -434,14 +440,10 @@ def _wrapper_of(module: Module, response: cst.CSTNode) -> _Wrapper | None:
 
 def _calls_of(module: Module, project: Project, wrapper: _Wrapper) -> Iterator[_Response]:
     """The calls of a wrapper at the top level of a module, in the whole project."""
-    for caller in project.containing(wrapper.name):
-        for call in caller.nodes(cst.Call) if not is_test(caller) else ():
-            written = caller.qualified(call) or ""
-            if written.rpartition(".")[2] != wrapper.name:
-                continue
-            found = project.find(written if "." in written else f"{caller.name}.{written}")
-            if found is not None and found[0] is module:
-                yield _Response(caller, call, _given_to(call, wrapper))
+    if project.defined_in(module.path, wrapper.name) is None:
+        return
+    for caller, call in calls_of(module, project, wrapper.name):
+        yield _Response(caller, call, _given_to(call, wrapper))
 
 
 def _given_to(call: cst.Call, wrapper: _Wrapper) -> cst.BaseExpression | None:

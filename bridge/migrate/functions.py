@@ -1,18 +1,23 @@
-"""The function that runs a node, and the values of its local names.
+"""The function that runs a node, the values of its local names, and its calls.
 
-Input: nodes of a module. Output: functions, and the expressions assigned to local names.
+Input: nodes of a module. Output: functions, the expressions assigned to local names, and calls.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import libcst as cst
 
 from bridge.migrate.module import Module
 
+if TYPE_CHECKING:
+    from bridge.migrate.project import Project
+
 __all__ = [
     "assigned_values",
+    "calls_of",
     "coroutine_of",
     "function_of",
     "imports_any",
@@ -146,6 +151,21 @@ def is_request(module: Module, node: cst.BaseExpression) -> bool:
 def _parameters(function: cst.FunctionDef) -> list[str]:
     each = function.params
     return [param.name.value for param in (*each.posonly_params, *each.params, *each.kwonly_params)]
+
+
+def calls_of(module: Module, project: Project, name: str) -> Iterator[tuple[Module, cst.Call]]:
+    """The calls of a function or class of a module in the whole project, apart from its tests.
+
+    Those in the module itself count whatever the scope of the name is.
+    """
+    for caller in project.containing(name):
+        for call in caller.nodes(cst.Call) if not is_test(caller) else ():
+            written = caller.qualified(call) or ""
+            if written.rpartition(".")[2] != name:
+                continue
+            found = project.find(written)
+            if (caller is module and written == name) or (found is not None and found[0] is module):
+                yield caller, call
 
 
 def imports_any(module: Module, *packages: str) -> bool:

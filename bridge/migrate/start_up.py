@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import libcst as cst
 
 from bridge.migrate.classes import derives_from, find_class
-from bridge.migrate.functions import assigned_values, function_of, is_test
+from bridge.migrate.functions import assigned_values, calls_of, function_of, is_test
 from bridge.migrate.module import Module
 from bridge.migrate.project import Project
 
@@ -152,7 +152,8 @@ def _when(module: Module, project: Project, node: cst.CSTNode, depth: int) -> st
         return f"{name}() runs"
     found = (
         _when(caller, project, call, depth - 1)
-        for caller, call in _calls_of_function(module, project, name)
+        for caller, call in calls_of(module, project, name)
+        if _is_served(caller)
     )
     return next(filter(None, found), None)
 
@@ -204,19 +205,3 @@ def _calls_of_method(module: Module, cls: cst.ClassDef, name: str) -> list[cst.C
     return [
         call for call in module.inside(cls, cst.Call) if module.qualified(call) == f"self.{name}"
     ]
-
-
-def _calls_of_function(
-    module: Module, project: Project, name: str
-) -> Iterator[tuple[Module, cst.Call]]:
-    """The calls of a function of this module, in the whole project."""
-    for caller in project.containing(name):
-        if is_test(caller) or not _is_served(caller):
-            continue
-        for call in caller.nodes(cst.Call):
-            written = caller.qualified(call) or ""
-            if written.rpartition(".")[2] != name:
-                continue
-            found = project.find(written)
-            if (caller is module and written == name) or (found is not None and found[0] is module):
-                yield caller, call

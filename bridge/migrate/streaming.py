@@ -17,12 +17,21 @@ from bridge.migrate.literals import evaluate
 from bridge.migrate.module import Module
 from bridge.migrate.project import Project
 
-__all__ = ["Content", "Stream", "content_of", "sync_streams"]
+__all__ = [
+    "STREAMING_RESPONSES",
+    "STREAM_WITH_CONTEXT",
+    "Content",
+    "Stream",
+    "content_argument",
+    "content_of",
+    "sync_streams",
+]
 
-_RESPONSES = (
+STREAMING_RESPONSES = (
     "django.http.StreamingHttpResponse",
     "django.http.response.StreamingHttpResponse",
 )
+STREAM_WITH_CONTEXT = ("flask.stream_with_context", "flask.helpers.stream_with_context")
 _SYNC_CALLS = {
     **dict.fromkeys(("map", "filter", "zip", "enumerate"), "an iterator of {}()"),
     **dict.fromkeys(("open", "io.BytesIO", "BytesIO"), "a file"),
@@ -30,7 +39,8 @@ _SYNC_CALLS = {
 }
 _SYNC_METHODS = ("iter_content", "iter_lines", "iter_bytes", "iter_chunks", "iterator")
 _TEXT_CALLS = ("join", "dumps", "encode", "format", "str", "render_template", "render_to_string")
-_TRANSPARENT = ("flask.stream_with_context", "flask.helpers.stream_with_context", "iter")
+_TRANSPARENT = (*STREAM_WITH_CONTEXT, "iter")
+_CONTENT_ARGUMENTS = ("response", "streaming_content", "content", "app_iter", "body")
 _ENDLESS_ITERATORS = ("itertools.count", "itertools.cycle")
 
 
@@ -64,16 +74,20 @@ class Stream:
 def sync_streams(module: Module, project: Project) -> Iterator[Stream]:
     """The responses of a module that stream a sync iterator."""
     for call in module.nodes(cst.Call):
-        argument = _content(call) if module.qualified(call) in _RESPONSES else None
+        if module.qualified(call) not in STREAMING_RESPONSES:
+            continue
+        argument = content_argument(call)
         content = content_of(module, project, argument) if argument is not None else None
         if content is not None and not content.is_async and not content.is_whole:
             yield Stream(call, content)
 
 
-def _content(call: cst.Call) -> cst.BaseExpression | None:
+def content_argument(call: cst.Call) -> cst.BaseExpression | None:
+    """The argument of a response's constructor for its content: the first one, or by its name."""
     for position, each in enumerate(call.args):
         named = each.keyword.value if each.keyword else None
-        if named == "streaming_content" or (position == 0 and not named and not each.star):
+        is_first = position == 0 and named is None and not each.star
+        if is_first or named in _CONTENT_ARGUMENTS:
             return each.value
     return None
 
