@@ -21,21 +21,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from bridge.migrate.deploy.tables.rows import Group
 from bridge.migrate.findings import Finding, Severity, Source
-from bridge.migrate.inventory import inventory_of
+from bridge.migrate.lost_options import REQUEST_LIMITS, lost_items
 from bridge.migrate.rule import Rule
 
 if TYPE_CHECKING:
     from bridge.migrate.project import Project
-
-REQUEST_LIMITS = frozenset(
-    {
-        *("limit_request_line", "limit_request_fields", "limit_request_field_size"),
-        *("buffer-size", "limit-post", "LimitRequestBody", "LimitRequestLine"),
-        *("limit-request-body", "max-request-body-size", "max-request-header-size"),
-    }
-)
 
 
 class RequestLimitsLost(Rule):
@@ -49,9 +40,9 @@ class RequestLimitsLost(Rule):
     sources = (Source.DEPLOY,)
 
     def check_project(self, project: Project) -> Iterator[Finding]:
-        for item in inventory_of(project).in_group(Group.BY_HAND) if not project.is_django else ():
+        for item in lost_items(project) if not project.is_django else ():
             option = item.option
-            if option.name in REQUEST_LIMITS and option.applies is not False:
+            if option.name in REQUEST_LIMITS:
                 yield self.at_place(
                     project,
                     option,

@@ -22,15 +22,15 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from bridge.migrate.findings import Finding, Severity, Source
-from bridge.migrate.rule import Rule
-from bridge.migrate.rules.f710_limits_lost import REQUEST_LIMITS
-from bridge.migrate.rules.x504_uwsgi_extras import (
+from bridge.migrate.lost_options import (
+    REQUEST_LIMITS,
     grouped,
     is_extra,
     lost_items,
     lost_severity,
     named,
 )
+from bridge.migrate.rule import Rule
 
 if TYPE_CHECKING:
     from bridge.migrate.project import Project

@@ -18,26 +18,29 @@ After::
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from bridge.migrate.deploy.tables.rows import Group
 from bridge.migrate.findings import Finding, Severity, Source
 from bridge.migrate.inventory import Item, inventory_of
+from bridge.migrate.lost_options import (
+    grouped,
+    is_extra,
+    lines_of,
+    lost_items,
+    lost_severity,
+    named,
+    text_of,
+)
 from bridge.migrate.rule import Rule
 from bridge.migrate.static_maps import STATIC_MAPS, static_map
-from bridge.migrate.wsgi_servers import not_started
 
 if TYPE_CHECKING:
-    from bridge.migrate.deploy.records import Option
     from bridge.migrate.module import Module
     from bridge.migrate.project import Project
 
-_TOPICS = frozenset(
-    {"hook", "daemon", "cron", "cache", "static", "rewrite", "websocket", "workers", "threads"}
-)
 _MODULES = ("uwsgi", "uwsgidecorators")
 
 
@@ -71,7 +74,7 @@ class UwsgiExtras(Rule):
                 )
 
     def _static(self, project: Project, group: Sequence[Item]) -> Iterator[Finding]:
-        values = [_text(item.option) for item in group]
+        values = [text_of(item.option) for item in group]
         option = group[0].option
         found = static_map(project, option.name, values, _start_folder(project))
         severity = lost_severity(project, group[0])
@@ -79,7 +82,7 @@ class UwsgiExtras(Rule):
         yield self.at_place(
             project,
             option,
-            f"{option.shown}{_lines(group)} works only in uwsgi: {found.effect}",
+            f"{option.shown}{lines_of(group)} works only in uwsgi: {found.effect}",
             f"use {found.instead}" if not found.is_served else found.instead,
             severity=severity,
         )
@@ -100,57 +103,6 @@ class UwsgiExtras(Rule):
                 )
 
 
-def lost_items(project: Project) -> list[Item]:
-    """The items without a counterpart that apply in the default case."""
-    items = inventory_of(project).in_group(Group.BY_HAND)
-    return [item for item in items if item.option.applies is not False]
-
-
-def lost_severity(project: Project, item: Item) -> tuple[Severity, Severity] | None:
-    """Of an option without a counterpart; None for the severity of its rule."""
-    if item.option.path in not_started(project):
-        return (Severity.INFO, Severity.INFO)
-    return (Severity.ERROR, Severity.ERROR) if item.stops else None
-
-
-_ONE_BY_ONE = frozenset({"hook", "daemon", "cron"})
-"""What is reported line by line: each is another program."""
-
-
-def grouped(items: Iterable[Item]) -> list[list[Item]]:
-    """Those of one file about which the same is to be done: they need one finding."""
-    groups: dict[tuple[object, ...], list[Item]] = {}
-    for item in items:
-        option, row = item.option, item.row
-        key: tuple[object, ...] = (option.path, row.topic, row.why, row.instead)
-        if row.topic in _ONE_BY_ONE:
-            key = (*key, option.line)
-        elif option.name in STATIC_MAPS:
-            key = (*key, option.name, _text(option).partition("=")[0].strip("/"))
-        groups.setdefault(key, []).append(item)
-    return list(groups.values())
-
-
-def named(group: Sequence[Item], verb: str = "work") -> str:
-    """The options of a group, with a verb, as ``uid and gid (line 15) work``."""
-    names = list(dict.fromkeys(item.label for item in group))
-    listed = ", ".join(names[:-1]) + (" and " if len(names) > 1 else "") + names[-1]
-    is_one = len(names) == 1
-    ending = {"work": "works", "have": "has"}[verb] if is_one else verb
-    return f"{listed}{_lines(group)} {ending}"
-
-
-def _lines(group: Sequence[Item]) -> str:
-    """Where the other options of a group are: the finding is at the first."""
-    more = list(dict.fromkeys(str(item.option.line) for item in group[1:]))
-    more = [line for line in more if line != str(group[0].option.line)]
-    return f" (also line{'s' if len(more) > 1 else ''} {', '.join(more)})" if more else ""
-
-
-def _text(option: Option) -> str:
-    return option.default if isinstance(option.default, str) else option.raw
-
-
 def _start_folder(project: Project) -> str:
     """The folder that the server starts in; empty if no file says that."""
     names = ("chdir", "WORKDIR", "WorkingDirectory", "working_dir", "directory", "workingDir")
@@ -161,11 +113,6 @@ def _start_folder(project: Project) -> str:
     ]
     folders = {each.rstrip("/") for each in found if isinstance(each, str) and each[:1] == "/"}
     return folders.pop() if len(folders) == 1 else ""
-
-
-def is_extra(item: Item) -> bool:
-    """Whether an item is a feature of uwsgi besides serving."""
-    return item.option.source == "uwsgi" and item.row.topic in _TOPICS
 
 
 def _imported(module: Module, node: cst.Import | cst.ImportFrom) -> str | None:
