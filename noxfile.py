@@ -112,7 +112,8 @@ def plugins(session: nox.Session) -> None:
 @nox.session(python="3.12")
 def migrate_elsewhere(session: nox.Session) -> None:
     """Run `bridge migrate` in an environment of its own, on projects of older Pythons."""
-    session.install(".[migrate]", "pytest", "pytest-timeout", "httpx", "h2", "hypothesis")
+    session.install(".[migrate]", "pytest", "pytest-asyncio", "pytest-timeout")
+    session.install("httpx", "h2", "hypothesis")
     for version in ("3.8", "3.9", "3.10"):
         folder = Path(session.create_tmp()).resolve() / version
         session.run(f"python{version}", "-m", "venv", str(folder), external=True)
