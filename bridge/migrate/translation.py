@@ -6,6 +6,7 @@ Input: a :class:`~bridge.migrate.deploy.server.Server`. Output: the values by th
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -88,9 +89,24 @@ def translated(server: Server, text: str) -> tuple[dict[str, Any], list[str]]:
         kept = [each for each in options["environment"] if not each.startswith("SCRIPT_NAME=")]
         options["environment"] = kept
     folder = server.value("chdir") or server.value("pythonpath")
-    if folder is not None and server.command is not None:
+    if folder is not None:
         options["app_dir"] = folder
+    folders = _folders(server)
+    if len(folders) > 1:
+        blocked.append(f"it imports from {', '.join(folders)}, and --app-dir takes one folder")
     return options, blocked
+
+
+def _folders(server: Server) -> list[str]:
+    """The folders to import from, in the default case: what is carried over as ``--app-dir``."""
+    start = str(server.default("chdir") or "")
+    written = [
+        str(option.default)
+        for option in server.written
+        if row_of(option).key == "app_dir" and option.applies is not False and option.default
+    ]
+    split = (folder for each in written for folder in re.split("[:,]", each))
+    return list(dict.fromkeys(posixpath.normpath(posixpath.join(start, each)) for each in split))
 
 
 def _gunicorn(server: Server, text: str, blocked: list[str]) -> dict[str, Any]:

@@ -734,6 +734,47 @@ def test_an_option_of_a_continued_line_is_reported_at_its_own_line() -> None:
     assert (found["workers"], found["bind"], found["threads"]) == (2, 3, 3)
 
 
+@pytest.mark.parametrize("target", [DJANGO, FLASK])
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"uwsgi.ini": "[uwsgi]\nmodule = {app}\nhttp = :80\nchdir = /srv/shop\n"},
+        {"uwsgi.ini": "[uwsgi]\nmodule = {app}\nhttp = :80\npythonpath = /srv/shop\n"},
+        {"gunicorn.conf.py": "wsgi_app = '{app}'\nchdir = '/srv/shop'\n"},
+        {"Procfile": "web: uwsgi --http :80 --module {app} --chdir /srv/shop --pythonpath .\n"},
+    ],
+)
+def test_a_folder_that_is_carried_over_is_in_the_command(
+    tmp_path: Path, files: dict[str, str], target: dict[str, str]
+) -> None:
+    app = "mysite.wsgi:application" if target is DJANGO else "shop:app"
+    files = {name: text.format(app=app) for name, text in files.items()}
+    made = plan(write(tmp_path, {**target, **files}), "--target", "bridge", "--no-introspect")
+
+    listed = [each["group"] for each in made["inventory"] if each["why"].endswith("--app-dir")]
+    assert set(listed) == {"carried"}
+    assert "--app-dir /srv/shop" in made["server"]
+    assert not [each for each in made["refused"] if "--app-dir" in each]
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        procfile("uwsgi --http :80 --module shop:app --chdir /srv --pythonpath /srv/lib"),
+        procfile("uwsgi --http :80 --module shop:app --pythonpath /srv --pythonpath lib"),
+        procfile("gunicorn shop:app --pythonpath /srv,/srv/lib"),
+        {"a.conf": "WSGIScriptAlias / /srv/shop.py\nWSGIDaemonProcess a python-path=/srv:/lib\n"},
+        {"a.conf": "WSGIScriptAlias / /srv/a.py\nWSGIDaemonProcess a home=/a python-path=/srv\n"},
+    ],
+)
+def test_a_second_folder_to_import_from_is_not_dropped(
+    tmp_path: Path, files: dict[str, str]
+) -> None:
+    made = plan(write(tmp_path, {**FLASK, **files}), "--target", "bridge", "--no-introspect")
+
+    assert [each for each in made["refused"] if "--app-dir takes one" in each]
+
+
 # -- what the plan prints --------------------------------------------------------------------------
 
 STAYS = {
