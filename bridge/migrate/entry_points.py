@@ -16,7 +16,6 @@ from bridge.migrate.project import Project
 __all__ = [
     "application_calls",
     "djangos_own_asgi",
-    "entry_modules",
     "plain_factory_call",
     "served_name",
     "statement_of",
@@ -48,12 +47,6 @@ def djangos_own_asgi(project: Project) -> Iterator[tuple[Module, cst.Call]]:
         if not is_test(module):
             calls = module.nodes(cst.Call)
             yield from ((module, each) for each in calls if module.qualified(each) in _DJANGO_ASGI)
-
-
-def entry_modules(project: Project) -> list[Module]:
-    """The modules that create a Django application."""
-    names = ("get_wsgi_application", "get_asgi_application")
-    return [module for module in project.containing(*names) if application_calls(module)]
 
 
 def wsgi_modules(project: Project) -> list[Module]:

@@ -26,7 +26,7 @@ _KEPT = frozenset(
 
 class _Stage:
     def __init__(self, name: str, base: str, first: int) -> None:
-        self.name, self.base, self.first, self.last = name, base, first, first
+        self.name, self.base, self.first = name, base, first
         self.options: list[Option] = []
         self.variables: list[Option] = []
 
@@ -49,7 +49,6 @@ def dockerfile_parts(path: Path, text: str) -> Iterator[Part]:
         if not stages:
             continue
         stage = stages[-1]
-        stage.last = line + content.count("\n")
         if instruction == "ENV":
             for name, value in _assignments(rest):
                 option = _option(path, line, name, value, values, "environment", "ENV")
