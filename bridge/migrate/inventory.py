@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bridge.errors import MigrationError
-from bridge.migrate.deploy.records import Option, Part, StartCommand
+from bridge.migrate.deploy.records import Option, Part, StartCommand, part_of
 from bridge.migrate.deploy.server import Server
 from bridge.migrate.deploy.shell import PROGRAMS
 from bridge.migrate.deploy.tables.lookup import row_of
 from bridge.migrate.deploy.tables.rows import Group, Row
-from bridge.migrate.deploy.uses import is_pid_file_read, runs_server
+from bridge.migrate.deploy.uses import RUNS, is_pid_file_read, runs_server
 from bridge.migrate.destination import SERVER_SIGNALS, Destination, row_for, row_of_server
 from bridge.migrate.findings import Target
 from bridge.migrate.wsgi_servers import ordered_servers, serves_asgi
@@ -36,7 +36,6 @@ __all__ = [
     "destination_of",
     "inventory_of",
     "items_of",
-    "part_of",
 ]
 
 
@@ -135,7 +134,7 @@ def items_of(project: Project, server: Server) -> Iterator[Item]:
     destination = destination_of(project)
     process = server.program
     if server.command is not None:
-        part = part_of(project, server.command)
+        part = part_of(project.deploy.parts, server.command)
         process = part.name if part is not None else server.program
         if part is None or not _contains(part, server.command):
             yield Item(process, _command_option(server.command), _COMMAND)
@@ -178,12 +177,11 @@ def _is_missing_file(project: Project, option: Option) -> bool:
 def _contains(part: Part, command: StartCommand) -> bool:
     """Whether one of the part's own directives has the command."""
     return any(
-        each.name in _RUNS and command.program in each.raw and each.line <= command.line
+        each.name in RUNS and command.program in each.raw and each.line <= command.line
         for each in part.options
     )
 
 
-_RUNS = ("ENTRYPOINT", "CMD", "ExecStart", "command", "entrypoint", "args")
 _COMMAND = Row("process", Group.CARRIED, "the new start command replaces it")
 
 
@@ -219,22 +217,10 @@ def _of_parts(project: Project) -> Iterator[Item]:
 
 def _starts(option: Option) -> bool:
     """Whether a directive has a command that starts a server: the move changes it."""
-    return option.name in _RUNS and any(each in option.raw for each in PROGRAMS)
+    return option.name in RUNS and any(each in option.raw for each in PROGRAMS)
 
 
 _OTHER_PROCESS = Row("timeout", Group.CARRIED, "it stays where it is: this is not the web server")
-
-
-def part_of(project: Project, command: StartCommand) -> Part | None:
-    """The unit, service, stage or script that contains a command."""
-    return next(
-        (
-            part
-            for part in project.deploy.parts
-            if part.path == command.path and part.first <= command.line <= part.last
-        ),
-        None,
-    )
 
 
 def check_accepted(project: Project) -> None:

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bridge.migrate.capacity import Capacity, capacity_after, capacity_of
-from bridge.migrate.deploy.records import GUNICORN_CMD_ARGS
+from bridge.migrate.deploy.records import GUNICORN_CMD_ARGS, part_of
 from bridge.migrate.deploy.server import Server
 from bridge.migrate.destination import row_for
 from bridge.migrate.display import LOGIN, SECRET
 from bridge.migrate.event_streams import STREAM_GRACE_S, event_streams, streams_holding_threads
-from bridge.migrate.inventory import destination_of, part_of
+from bridge.migrate.inventory import destination_of
 from bridge.migrate.project import Project
 from bridge.migrate.requirements import OWN_PACKAGE, own_requirement
 from bridge.migrate.serving import CommandLine, bridge_command, is_green, uvicorn_command
@@ -105,7 +105,9 @@ def _blocked(project: Project, server: Server, line: CommandLine) -> CommandLine
 
 def _around(project: Project, server: Server) -> Iterator[str]:
     """The directives around the command without which something stops working."""
-    part = part_of(project, server.command) if server.command is not None else None
+    if server.command is None:
+        return
+    part = part_of(project.deploy.parts, server.command)
     for option in part.options if part is not None else ():
         row = row_for(option, destination_of(project))
         if row.stops and option.shown not in project.accepted:

@@ -14,8 +14,7 @@ from pathlib import Path
 from bridge.errors import MigrationError
 from bridge.migrate.deploy.environment import environment_of, variables_for
 from bridge.migrate.deploy.expansion import expand
-from bridge.migrate.deploy.records import Option, StartCommand
-from bridge.migrate.inventory import part_of
+from bridge.migrate.deploy.records import Option, StartCommand, part_of
 from bridge.migrate.project import Project
 from bridge.migrate.wsgi_servers import (
     all_servers,
@@ -144,7 +143,7 @@ _USER = frozenset(
 
 def deployed_user(project: Project, command: StartCommand) -> Option | None:
     """The directive that sets the user of a command: of its own part, else of the image."""
-    own = part_of(project, command)
+    own = part_of(project.deploy.parts, command)
     used = [part for part in project.deploy.parts if part.applies is not False]
     images = [part for part in reversed(used) if part.source == "dockerfile"]
     in_image = own is not None and own.source in ("compose", "kubernetes", "dockerfile", "shell")

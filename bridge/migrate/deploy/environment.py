@@ -48,7 +48,7 @@ def _variables_at(parts: Sequence[Part], path: Path, line: int) -> dict[str, str
     Those of other processes count only where nothing else sets them. A command of an image or a
     script is run by the services that have no command of their own.
     """
-    own = [part for part in parts if part.path == path and part.first <= line <= part.last]
+    own = [part for part in parts if part.contains(path, line)]
     names = {part.name for part in own}
     beside = [part for part in parts if part.source in _PROCESSES and part.name not in names]
     beside = [part for part in beside if part.name != "supervisord"]

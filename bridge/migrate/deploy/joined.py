@@ -9,12 +9,11 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from bridge.migrate.deploy.records import Option, Part, StartCommand
+from bridge.migrate.deploy.records import Option, Part, StartCommand, part_of
 
 __all__ = ["joined_commands"]
 
@@ -22,11 +21,11 @@ _MORE = {("dockerfile", "ENTRYPOINT"): "CMD", ("kubernetes", "command"): "args"}
 
 
 def joined_commands(
-    commands: Sequence[StartCommand], parts: Sequence[Part], texts: Mapping[Path, str]
+    commands: Sequence[StartCommand], parts: Sequence[Part]
 ) -> Iterator[StartCommand]:
     """The commands, with further arguments, and with the condition of their part."""
     for command in commands:
-        part = _part_of(command, parts)
+        part = part_of(parts, command)
         if part is None:
             yield command
             continue
@@ -35,17 +34,6 @@ def joined_commands(
             command = replace(command, applies=False, condition=condition)
         more = _more(command, part)
         yield replace(command, argv=(*command.argv, *more), more=more) if more else command
-
-
-def _part_of(command: StartCommand, parts: Sequence[Part]) -> Part | None:
-    return next(
-        (
-            part
-            for part in parts
-            if part.path == command.path and part.first <= command.line <= part.last
-        ),
-        None,
-    )
 
 
 def _more(command: StartCommand, part: Part) -> tuple[str, ...]:

@@ -66,7 +66,7 @@ def read_deploy(
             nginx=(*deploy.nginx, *nginx_in(path, text)),
             more_arguments=(*deploy.more_arguments, *arguments_in(path, text)),
         )
-    commands = joined_commands(deploy.commands, parts, found)
+    commands = joined_commands(deploy.commands, parts)
     return replace(deploy, commands=tuple(commands))
 
 

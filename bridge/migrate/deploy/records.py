@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +26,7 @@ __all__ = [
     "ServerConfig",
     "StartCommand",
     "VariableArguments",
+    "part_of",
 ]
 
 GUNICORN_CMD_ARGS = "GUNICORN_CMD_ARGS"
@@ -195,6 +196,15 @@ class Part:
     variables: tuple[Option, ...] = ()
     env_files: tuple[Option, ...] = ()
     applies: bool | None = True
+
+    def contains(self, path: Path, line: int) -> bool:
+        """Whether a line of a file, from 1, belongs to it."""
+        return self.path == path and self.first <= line <= self.last
+
+
+def part_of(parts: Iterable[Part], command: StartCommand) -> Part | None:
+    """The unit, service, stage or script that contains a command."""
+    return next((each for each in parts if each.contains(command.path, command.line)), None)
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 
 from bridge.migrate.deploy.records import Deploy, Part
 
-__all__ = ["is_pid_file_read", "runs_server"]
+__all__ = ["RUNS", "is_pid_file_read", "runs_server"]
 
-_RUNS = frozenset({"command", "entrypoint", "args", "ExecStart", "CMD", "ENTRYPOINT"})
+RUNS = frozenset({"command", "entrypoint", "args", "ExecStart", "CMD", "ENTRYPOINT"})
+"""The directives that name the program of a process, in all sources."""
 _SETS_PID_FILE = re.compile(r"(?:--(?:safe-)?pid(?:file)?2?|-p)[ =]\S+")
 
 
@@ -21,14 +22,12 @@ def runs_server(deploy: Deploy, part: Part) -> bool:
 
     Not one with a command of its own that starts no server, and no script of the project that does.
     """
-    runs = [option.raw for option in part.options if option.name in _RUNS]
+    runs = [option.raw for option in part.options if option.name in RUNS]
     if not runs:
         return True  # as its image says
     scripts = {each.path.name for each in deploy.commands if each.kind == "shell"}
     scripts |= {each.path.name for each in deploy.parts if each.source == "shell" and _passes(each)}
-    is_started = any(
-        each.path == part.path and part.first <= each.line <= part.last for each in deploy.commands
-    )
+    is_started = any(part.contains(each.path, each.line) for each in deploy.commands)
     return is_started or any(name in raw for name in scripts for raw in runs)
 
 
