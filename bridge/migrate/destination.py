@@ -16,6 +16,7 @@ from bridge.migrate.deploy.records import Option
 from bridge.migrate.deploy.server import Server
 from bridge.migrate.deploy.tables.lookup import row_of
 from bridge.migrate.deploy.tables.rows import Group, Row
+from bridge.migrate.deploy.tables.shared import LOG
 
 __all__ = [
     "BRIDGE_FLAGS",
@@ -147,12 +148,7 @@ def row_for(option: Option, destination: Destination) -> Row:
     if option.name in _LOGS and "-" in (option.value, option.default):
         return Row(row.topic, Group.CARRIED, "uvicorn logs to stdout and stderr")
     if option.name == "accesslog" and option.value not in ("", None):
-        return Row(
-            row.topic,
-            Group.BY_HAND,
-            "uvicorn logs to stdout and stderr, in its own format",
-            "use uvicorn --log-config, or redirect its output",
-        )
+        return LOG
     if option.name in _SUPERVISION and _is_plain(option):
         return Row(row.topic, Group.CARRIED, "it stays where it is")
     if option.name == "worker_class" and re.search("gevent|eventlet", str(option.default)):

@@ -8,12 +8,11 @@ apply.
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 from bridge.migrate.deploy.expansion import conditions_in, expand
-from bridge.migrate.deploy.lines import logical_lines
+from bridge.migrate.deploy.lines import assignments, logical_lines
 from bridge.migrate.deploy.records import Option, Part
 
 __all__ = ["dockerfile_parts"]
@@ -89,14 +88,7 @@ def _assignments(rest: str) -> Iterator[tuple[str, str]]:
         if len(first) > 1:
             yield first[0], first[1]
         return
-    try:
-        words = shlex.split(rest)
-    except ValueError:
-        words = rest.split()
-    for word in words:
-        name, equals, value = word.partition("=")
-        if equals:
-            yield name, value
+    yield from assignments(rest)
 
 
 def _option(

@@ -5,9 +5,10 @@ Input: a text. Output: each logical line with the number of its first line. Pure
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
-__all__ = ["logical_lines", "sections"]
+__all__ = ["assignments", "logical_lines", "sections"]
 
 
 def logical_lines(
@@ -50,3 +51,15 @@ def sections(
             yield section, number, ""
         else:
             yield section, number, line
+
+
+def assignments(text: str) -> Iterator[tuple[str, str]]:
+    """The names and values in ``A=1 "B=2 3"``, quoted as in a shell."""
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        words = text.split()
+    for word in words:
+        name, equals, value = word.partition("=")
+        if equals:
+            yield name, value

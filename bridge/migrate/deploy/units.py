@@ -7,11 +7,10 @@ for each program. Pure.
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-from bridge.migrate.deploy.lines import sections
+from bridge.migrate.deploy.lines import assignments, sections
 from bridge.migrate.deploy.records import Option, Part
 
 __all__ = ["supervisor_parts", "systemd_parts"]
@@ -30,7 +29,10 @@ def systemd_parts(path: Path, text: str) -> Iterator[Part]:
             continue
         option = _option("systemd", name if equals else "", name or content, value, path, line)
         if section == "Service" and name == "Environment":
-            variables += _variables(value, path, line)
+            variables += (
+                _option("environment", variable, "Environment", each, path, line)
+                for variable, each in assignments(value)
+            )
         elif section == "Service" and name == "EnvironmentFile":
             files.append(option)
         elif section in _UNIT_SECTIONS:
@@ -39,18 +41,6 @@ def systemd_parts(path: Path, text: str) -> Iterator[Part]:
     unit = folder.removesuffix(".d") if folder.endswith((".service.d", ".socket.d")) else path.name
     last = text.count("\n") + 1
     yield Part("systemd", unit, path, 1, last, tuple(options), tuple(variables), tuple(files))
-
-
-def _variables(value: str, path: Path, line: int) -> Iterator[Option]:
-    """``A=1 "B=2 3"``"""
-    try:
-        words = shlex.split(value)
-    except ValueError:
-        words = value.split()
-    for word in words:
-        name, equals, text = word.partition("=")
-        if equals:
-            yield _option("environment", name, "Environment", text, path, line)
 
 
 def _option(source: str, name: str, shown: str, value: str, path: Path, line: int) -> Option:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from bridge.migrate.deploy.tables.rows import Table, by_hand, stays
+from bridge.migrate.deploy.tables.rows import Table, stays
+from bridge.migrate.deploy.tables.shared import SIGNAL
 
 __all__ = ["COMPOSE", "DOCKERFILE", "ENVIRONMENT", "KUBERNETES", "PROCFILE", "SHELL"]
 
-_SIGNAL = by_hand(
-    "timeout",
-    "uvicorn stops gracefully on SIGTERM and SIGINT only; on others it ends at once, or goes on",
-    "use SIGTERM, which is the default",
-)
 
 DOCKERFILE = Table.of(
     [
@@ -19,7 +15,7 @@ DOCKERFILE = Table.of(
         (stays("directory"), "WORKDIR VOLUME"),
         (stays("bind", "it documents the port"), "EXPOSE"),
         (stays("process"), "HEALTHCHECK"),
-        (_SIGNAL, "STOPSIGNAL"),
+        (SIGNAL, "STOPSIGNAL"),
     ]
 ).with_why("it stays in the Dockerfile")
 
@@ -40,7 +36,7 @@ COMPOSE = Table.of(
             "deploy.* mem_* cpu* cpus ulimits* pids_limit shm_size oom_* memswap_limit "
             "blkio_config* cgroup* device* devices sysctls* storage_opt*",
         ),
-        (_SIGNAL, "stop_signal"),
+        (SIGNAL, "stop_signal"),
         (stays("timeout"), "stop_grace_period"),
         (stays("log"), "logging*"),
         (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bridge.migrate.deploy.tables.rows import Table, by_hand, carried, not_needed
+from bridge.migrate.deploy.tables.shared import LOG, STATISTICS, TIMEOUT
 
 __all__ = ["GUNICORN", "HOOKS"]
 
@@ -11,18 +12,6 @@ HOOKS = (
     "pre_exec pre_request post_request child_exit worker_exit nworkers_changed on_exit ssl_context"
 )
 
-_TIMEOUT = by_hand(
-    "timeout",
-    "no ASGI server ends a request that takes too long",
-    "set a timeout for each wait: the database's statement_timeout, the HTTP client's timeout, the "
-    "proxy's proxy_read_timeout",
-)
-_LOG = by_hand(
-    "log",
-    "uvicorn logs to stdout and stderr, in its own format",
-    "use uvicorn --log-config, or redirect its output",
-)
-_STATISTICS = by_hand("log", "uvicorn sends no statistics", "measure in the app, or at the proxy")
 _HEAD = by_hand(
     "limit",
     "uvicorn limits the head as a whole, to 64 KiB, and only with --http h11",
@@ -57,7 +46,7 @@ GUNICORN = Table.of(
         (carried("directory", "app_dir"), "chdir pythonpath"),
         (carried("log", "accesslog"), "accesslog"),
         (carried("process", "config", "its settings are in the lines of that file"), "config"),
-        (_TIMEOUT, "timeout"),
+        (TIMEOUT, "timeout"),
         (
             by_hand(
                 "process",
@@ -84,12 +73,12 @@ GUNICORN = Table.of(
             "pidfile",
         ),
         (
-            _LOG,
+            LOG,
             "errorlog access_log_format logger_class logconfig logconfig_dict logconfig_json "
             "syslog! syslog_addr syslog_prefix syslog_facility disable_redirect_access_to_syslog!",
         ),
         (
-            _STATISTICS,
+            STATISTICS,
             "statsd_host statsd_prefix dogstatsd_tags enable_backlog_metric!",
         ),
         (_HEAD, "limit_request_line limit_request_fields limit_request_field_size"),

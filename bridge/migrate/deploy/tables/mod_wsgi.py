@@ -6,28 +6,18 @@
 from __future__ import annotations
 
 from bridge.migrate.deploy.tables.rows import Table, by_hand, carried, not_needed, stays
+from bridge.migrate.deploy.tables.shared import LOG, USER
 
 __all__ = ["MOD_WSGI", "MOD_WSGI_EXPRESS"]
 
 _PROXY = stays(
     "proxy", "Apache stays as the proxy in front: ProxyPass replaces WSGIScriptAlias in its site"
 )
-_USER = by_hand(
-    "user",
-    "uvicorn cannot change to another user: it would run as the one that starts it",
-    "start it as that user: User= of systemd, user= of supervisor",
-    stops=True,
-)
 _TIMEOUT = by_hand(
     "timeout",
     "no ASGI server ends a request that takes too long",
     "set a timeout for each wait: the database's statement_timeout, the HTTP client's timeout, the "
     "proxy's timeout",
-)
-_LOG = by_hand(
-    "log",
-    "uvicorn logs to stdout and stderr, in its own format",
-    "use uvicorn --log-config, or redirect its output",
 )
 _LIMIT = by_hand(
     "limit",
@@ -78,13 +68,13 @@ MOD_WSGI = Table.of(
             "WSGIDaemonProcess+shutdown-timeout WSGIDaemonProcess+graceful-timeout",
         ),
         (
-            _USER,
+            USER,
             "WSGIDaemonProcess+user WSGIDaemonProcess+group "
             "WSGIDaemonProcess+supplementary-groups "
             "WSGIDaemonProcess+umask",
         ),
         (
-            _USER,
+            USER,
             "WSGIDaemonProcess+root WSGIDaemonProcess+script-user WSGIDaemonProcess+script-group",
         ),
         (
@@ -193,7 +183,7 @@ MOD_WSGI = Table.of(
             _PROXY,
             "ErrorLog CustomLog LogLevel LogFormat TransferLog ErrorLogFormat",
         ),
-        (_LOG, "WSGIVerboseDebugging"),
+        (LOG, "WSGIVerboseDebugging"),
         (
             _PROXY,
             "Listen ServerName",
@@ -224,7 +214,7 @@ MOD_WSGI_EXPRESS = Table.of(
             carried("app", "app", "the app that the new command names"),
             "application-type entry-point callable-object",
         ),
-        (_USER, "user group"),
+        (USER, "user group"),
         (
             _TIMEOUT,
             "request-timeout socket-timeout queue-timeout connect-timeout deadlock-timeout "
@@ -239,7 +229,7 @@ MOD_WSGI_EXPRESS = Table.of(
         ),
         (_LIMIT, "limit-request-body"),
         (
-            _LOG,
+            LOG,
             "log-directory log-to-terminal! access-log! access-log-name access-log-format "
             "error-log-name error-log-format startup-log! startup-log-name rotate-logs! "
             "max-log-size verbose-debugging! error-override!",

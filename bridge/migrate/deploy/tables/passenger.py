@@ -5,15 +5,10 @@ from __future__ import annotations
 import re
 
 from bridge.migrate.deploy.tables.rows import Table, by_hand, carried, not_needed
+from bridge.migrate.deploy.tables.shared import USER
 
 __all__ = ["PASSENGER", "passenger_name"]
 
-_USER = by_hand(
-    "user",
-    "uvicorn cannot change to another user: it would run as the one that starts it",
-    "start it as that user: User= of systemd, user= of supervisor",
-    stops=True,
-)
 _PROXY = by_hand(
     "proxy",
     "Passenger's web server does this, not the app's server",
@@ -57,7 +52,7 @@ PASSENGER = Table.of(
             "app_root PassengerAppRoot passenger_app_root",
         ),
         (
-            _USER,
+            USER,
             "user PassengerUser PassengerGroup passenger_user passenger_group PassengerDefaultUser "
             "PassengerDefaultGroup passenger_default_user passenger_default_group "
             "PassengerUserSwitching passenger_user_switching umask",

@@ -38,7 +38,7 @@ class Row:
     :ivar stops: whether something would stop working if it were dropped. Then no start command is
         replaced, unless the option is accepted.
     :ivar key: the option of the new server, as a key of
-        :data:`~bridge.migrate.serving.UVICORN`; empty if it stays in its file.
+        :data:`~bridge.migrate.destination.UVICORN_FLAGS`; empty if it stays in its file.
     """
 
     topic: str

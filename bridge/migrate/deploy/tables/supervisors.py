@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from bridge.migrate.deploy.tables.rows import Table, by_hand, not_needed, stays
+from bridge.migrate.deploy.tables.shared import SIGNAL
 
 __all__ = ["SUPERVISOR", "SYSTEMD"]
 
-_SIGNAL = by_hand(
-    "timeout",
-    "uvicorn stops gracefully on SIGTERM and SIGINT only; on others it ends at once, or goes on",
-    "use SIGTERM, which is the default",
-)
 
 SYSTEMD = Table.of(
     [
@@ -40,7 +36,7 @@ SYSTEMD = Table.of(
             ),
             "ExecReload ExecReloadPost ReloadSignal",
         ),
-        (_SIGNAL, "KillSignal RestartKillSignal"),
+        (SIGNAL, "KillSignal RestartKillSignal"),
         (not_needed("process", "uvicorn writes no PID file"), "PIDFile NotifyAccess GuessMainPID"),
         (
             stays("timeout", "longer than uvicorn's --timeout-graceful-shutdown, it is enough"),
@@ -113,7 +109,7 @@ SYSTEMD = Table.of(
 SUPERVISOR = Table.of(
     [
         (stays("process", "only the server in it is replaced"), "command"),
-        (_SIGNAL, "stopsignal"),
+        (SIGNAL, "stopsignal"),
         (stays("user"), "user umask"),
         (stays("directory"), "directory chroot"),
         (stays("environment"), "environment"),

@@ -7,6 +7,7 @@ internals.
 from __future__ import annotations
 
 from bridge.migrate.deploy.tables.rows import Table, by_hand, carried, not_needed
+from bridge.migrate.deploy.tables.shared import LOG, STATISTICS, TIMEOUT
 
 __all__ = ["SHORT_OPTIONS", "UWSGI", "UWSGI_VARIABLE", "uwsgi_option"]
 
@@ -215,12 +216,7 @@ UWSGI = Table.of(
             "if-dir if-not-dir ifdir if-directory",
         ),
         (
-            by_hand(
-                "timeout",
-                "no ASGI server ends a request that takes too long",
-                "set a timeout for each wait: the database's statement_timeout, the HTTP client's "
-                "timeout, the proxy's proxy_read_timeout",
-            ),
+            TIMEOUT,
             "harakiri min-worker-lifetime max-worker-lifetime max-worker-lifetime-delta "
             "socket-timeout so-send-timeout! socket-send-timeout! so-write-timeout! "
             "socket-write-timeout! chunked-input-timeout http-timeout http-harakiri "
@@ -443,11 +439,7 @@ UWSGI = Table.of(
             "websocket-pong-tolerance websockets-max-size websocket-max-size http-websockets!",
         ),
         (
-            by_hand(
-                "log",
-                "uvicorn logs to stdout and stderr, in its own format",
-                "use uvicorn --log-config, or redirect its output",
-            ),
+            LOG,
             "logto logto2 log-format logformat logformat-strftime! log-format-strftime! "
             "log-syslog? log-socket req-logger logger-req logger log-encoder log-req-encoder "
             "log-drain log-filter log-route log-req-route log-alarm log-truncate! log-maxsize "
@@ -474,7 +466,7 @@ UWSGI = Table.of(
             "alarm-msg-size",
         ),
         (
-            by_hand("log", "uvicorn sends no statistics", "measure in the app, or at the proxy"),
+            STATISTICS,
             "backtrace-depth profiler enable-metrics! metric metric-threshold metrics-dir "
             "metrics-dir-restore! metric-dir metric-dir-restore! metrics-no-cores! stats "
             "stats-server stats-http! stats-minified! stats-min! stats-push "
