@@ -19,7 +19,7 @@ from bridge.migrate.project import Project, open_project
 from bridge.migrate.rule import select_rules
 from bridge.migrate.runner import check
 
-__all__ = ["check_noop", "check_transformed", "findings", "fixed", "project_of"]
+__all__ = ["check_noop", "check_transformed", "findings", "fixed", "project_of", "write"]
 
 PATH = "shop/code.py"
 """The default path of a single file."""
@@ -35,13 +35,17 @@ def project_of(
 ) -> Iterator[Project]:
     """A project with these files, in a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="bridge-migrate-") as folder:
-        for name, text in files.items():
-            path = Path(folder, name)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(text.encode())
-        yield open_project(
-            Path(folder), target=Target(target), facts=facts, requirement=requirement
-        )
+        root = write(Path(folder), files)
+        yield open_project(root, target=Target(target), facts=facts, requirement=requirement)
+
+
+def write(folder: Path, files: Mapping[str, str]) -> Path:
+    """Write files into a folder, in UTF-8, and return it."""
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.encode())
+    return folder
 
 
 def findings(

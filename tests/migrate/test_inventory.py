@@ -17,7 +17,7 @@ from bridge.migrate.deploy.tables.lookup import TABLES
 from bridge.migrate.deploy.tables.rows import Group
 from bridge.migrate.deploy.tables.uwsgi import UWSGI
 from bridge.migrate.inventory import Item, inventory_of
-from tests.migrate.helpers import findings, fixed, project_of
+from tests.migrate.helpers import findings, fixed, project_of, write
 from tests.migrate.sites import DJANGO, FLASK, procfile
 
 NEVER = ("--fail-level", "never")
@@ -30,14 +30,6 @@ def items(files: dict[str, str], target: str = "bridge") -> list[Item]:
 
 def values(found: list[Item], name: str) -> list[Any]:
     return [item.option.default for item in found if item.option.name == name]
-
-
-def write(folder: Path, files: dict[str, str]) -> Path:
-    for name, text in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return folder
 
 
 def migrate(command: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

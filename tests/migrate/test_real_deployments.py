@@ -16,13 +16,11 @@ from bridge.migrate.inventory import Inventory, Item, inventory_of
 from bridge.migrate.project import open_project
 from bridge.migrate.rule import select_rules
 from bridge.migrate.runner import check
+from tests.migrate.helpers import write
 
 
 def inventory(folder: Path, files: dict[str, str]) -> Inventory:
-    for name, text in {"shop/wsgi.py": "application = None\n", **files}.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    write(folder, {"shop/wsgi.py": "application = None\n", **files})
     return inventory_of(open_project(folder, target=Target.BRIDGE))
 
 
@@ -151,15 +149,9 @@ def test_services_of_other_programs_are_not_listed(tmp_path: Path) -> None:
 
 def test_gunicorn_started_as_a_dotted_module(tmp_path: Path) -> None:
     text = "web: ddtrace-run python -m gunicorn.app.wsgiapp -c gunicorn-web.conf.py shop.wsgi:app\n"
-    deploy = read_deploy([_written(tmp_path, "Procfile", text)], root=tmp_path)
+    deploy = read_deploy([write(tmp_path, {"Procfile": text}) / "Procfile"], root=tmp_path)
     (command,) = deploy.commands
     assert (command.program, command.argv[-1]) == ("gunicorn", "shop.wsgi:app")
-
-
-def _written(folder: Path, name: str, text: str) -> Path:
-    path = folder / name
-    path.write_text(text, encoding="utf-8")
-    return path
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The logical lines of a configuration file: continued lines joined, comments left out.
 
-Input: a text. Output: each logical line with the number of its first line. Pure.
+Input: a text. Output: each logical line with the number of its first line; and the assignments of
+one line. Pure.
 """
 
 from __future__ import annotations
