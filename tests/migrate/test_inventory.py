@@ -767,6 +767,35 @@ def test_a_second_folder_to_import_from_is_not_dropped(
     assert [each for each in made["refused"] if "--app-dir takes one" in each]
 
 
+@pytest.mark.parametrize("option", ["py-auto-reload", "python-autoreload", "python-auto-reload"])
+def test_other_names_of_an_option_are_carried_over_too(option: str) -> None:
+    start = f"uwsgi --http :80 --module shop:app --{option} 1"
+
+    assert " --reload" in fixed({**FLASK, **procfile(start)}, "X501", target="bridge")["Procfile"]
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"a.conf": "WSGIScriptAlias / /srv/shop.py\nWSGICallableObject app\n"},
+        procfile("mod_wsgi-express start-server shop.py --callable-object app"),
+    ],
+)
+def test_the_name_of_the_app_in_its_script_is_carried_over(files: dict[str, str]) -> None:
+    with project_of({**FLASK, **files}, target="bridge") as project:
+        served = inventory_of(project).served
+
+    assert served is not None
+    assert (served.app or "").endswith("shop:app")
+
+
+def test_a_factory_that_waitress_calls_is_called(tmp_path: Path) -> None:
+    files = {**FLASK, **procfile("waitress-serve --call shop:create_app")}
+    made = plan(write(tmp_path, files), "--target", "bridge", "--no-introspect")
+
+    assert "shop:create_app()" in made["server"]
+
+
 # -- what the plan prints --------------------------------------------------------------------------
 
 STAYS = {

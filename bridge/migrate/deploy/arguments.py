@@ -78,6 +78,9 @@ UWSGI_RENAMED = {
     "file": "wsgi-file",
     "http11-socket": "http-socket",
     "chdir2": "chdir",
+    "py-auto-reload": "py-autoreload",
+    "python-autoreload": "py-autoreload",
+    "python-auto-reload": "py-autoreload",
 }
 """Other names of the same options."""
 

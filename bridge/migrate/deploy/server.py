@@ -252,7 +252,8 @@ def _app(program: str, options: dict[str, Option], words: Sequence[str]) -> str 
     if program in ("mod_wsgi", "passenger", "mod_wsgi-express"):
         return _app_of_script(program, options, words)
     if program == "waitress-serve":
-        return words[0] if words else None
+        is_factory = "call" in options
+        return f"{words[0]}{'()' if is_factory else ''}" if words else None
     if program == "gunicorn":
         named = options.get("wsgi_app")
         return words[0] if words else named.value if named and named.value else None
@@ -269,7 +270,14 @@ def _app_of_script(program: str, options: dict[str, Option], words: Sequence[str
     written = words[0] if words else option.value if option is not None else ""
     path = str(written).split()[-1] if str(written).split() else ""
     parts = Path(path).with_suffix("").parts[-2:] if path.endswith((".py", ".wsgi")) else ()
-    return ".".join(part for part in parts if part != "/") or path or None
+    name = ".".join(part for part in parts if part != "/") or path
+    attribute = options.get(_CALLABLES.get(program, ""))
+    if name and attribute is not None and isinstance(attribute.value, str):
+        return f"{name}:{attribute.value}"
+    return name or None
+
+
+_CALLABLES = {"mod_wsgi": "WSGICallableObject", "mod_wsgi-express": "callable-object"}
 
 
 def _uwsgi_app(options: dict[str, Option]) -> str | None:
