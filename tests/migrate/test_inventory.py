@@ -868,3 +868,24 @@ def test_an_apache_with_passenger_names_its_app() -> None:
 
     assert served is not None
     assert served.app == "shop"
+
+
+@pytest.mark.parametrize(
+    ("directive", "group"),
+    [
+        ("passenger_min_instances 2", Group.BY_HAND),
+        ("passenger_max_instances 7", Group.BY_HAND),
+        ("passenger_max_instances_per_app 7", Group.BY_HAND),
+        ("passenger_app_env production", Group.BY_HAND),
+        ("passenger_python /opt/shop/bin/python", Group.BY_HAND),
+        ("passenger_concurrency_model thread", Group.NOT_NEEDED),
+    ],
+)
+def test_what_the_new_command_lacks_of_passenger_is_not_carried_over(
+    directive: str, group: Group
+) -> None:
+    conf = PASSENGER.replace("passenger_enabled on;", f"{directive};")
+    with project_of({**FLASK, "shop.conf": conf}, target="bridge") as project:
+        grouped = {i.option.shown: i.row.group for i in inventory_of(project).items}
+
+    assert grouped[directive.split()[0]] is group

@@ -27,25 +27,46 @@ PASSENGER = Table.of(
         (carried("bind", "bind"), "address port socket_file"),
         (
             carried("workers", "workers"),
-            "max_pool_size min_instances PassengerMaxPoolSize PassengerMinInstances "
-            "PassengerMaxInstances passenger_max_pool_size passenger_min_instances "
-            "passenger_max_instances PassengerMaxInstancesPerApp passenger_max_instances_per_app "
-            "max_instances",
+            "max_pool_size PassengerMaxPoolSize passenger_max_pool_size",
+        ),
+        (
+            by_hand(
+                "workers",
+                "the new server starts a fixed number of processes",
+                "set --workers to the number that the app needs",
+            ),
+            "min_instances PassengerMinInstances passenger_min_instances max_instances "
+            "PassengerMaxInstances passenger_max_instances PassengerMaxInstancesPerApp "
+            "passenger_max_instances_per_app",
         ),
         (
             carried("threads", "threads"),
-            "thread_count PassengerThreadCount passenger_thread_count concurrency_model "
-            "PassengerConcurrencyModel passenger_concurrency_model",
+            "thread_count PassengerThreadCount passenger_thread_count",
+        ),
+        (
+            not_needed("threads", "bridge runs sync code on threads"),
+            "concurrency_model PassengerConcurrencyModel passenger_concurrency_model",
         ),
         (
             carried("limit", "max_requests"),
             "max_requests PassengerMaxRequests passenger_max_requests",
         ),
-        (carried("environment", "environment"), "env"),
+        (carried("environment", "environment"), "env envvars passenger_env_var"),
         (
-            carried("environment", "environment"),
-            "envvars environment PassengerAppEnv passenger_app_env PassengerPython "
-            "passenger_python python passenger_env_var",
+            by_hand(
+                "environment",
+                "Passenger sets WSGI_ENV and others to it",
+                "set the variables that the app reads, where the new command is started",
+            ),
+            "environment PassengerAppEnv passenger_app_env",
+        ),
+        (
+            by_hand(
+                "environment",
+                "the new command runs in the environment that it is installed in",
+                "install it beside the app, for that interpreter",
+            ),
+            "python PassengerPython passenger_python",
         ),
         (
             carried("directory", "app_dir"),
