@@ -32,6 +32,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "lifespan.shutdown.complete"})
         return
     if scope["path"] == "/exhaust":
+        print("has a thread", flush=True)
         while connections() <= WAITING:
             await asyncio.sleep(0.01)
         taken = take_descriptors()

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,11 @@ from tests.harness.control import Control
 from tests.harness.http import Client
 from tests.harness.servers import Server, serve
 from tests.harness.wsgi_servers import WSGI, WsgiServer
+
+collect_ignore = []
+if not (find_spec("litestar") and find_spec("strawberry")):
+    collect_ignore.append("test_websocket_frameworks.py")  # for nox -s websocket_frameworks
+
 
 TARGET = "tests.apps.asgi_targets:app"
 GTHREAD_THREADS = 4

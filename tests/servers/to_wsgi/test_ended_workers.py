@@ -30,6 +30,7 @@ def test_a_gthread_worker_without_descriptors_answers_what_it_has_accepted(
         args=("--threads", "2", *hooks),
     ) as server:
         exhausting = Background(fetch, server.port, "/exhaust")
+        server.wait_for_log("has a thread")  # the others may take all threads from here on
         clients = [Background(fetch, server.port, "/wait") for _ in range(WAITING)]
         server.wait_for_log("no descriptors are left")
         with socket.create_connection((HOST, server.port)):  # accept() fails

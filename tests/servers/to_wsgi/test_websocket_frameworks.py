@@ -1,6 +1,6 @@
 """WebSockets of Litestar and Strawberry under gunicorn's gthread worker.
 
-Neither is installed for the ordinary tests: ``nox -s websocket_frameworks`` installs them. FastAPI,
+Collected only where both are installed: by ``nox -s websocket_frameworks``. FastAPI,
 Starlette, Quart, Falcon, Sanic and Channels are in ``tests/servers/router/test_frameworks.py``, and
 Channels with Redis is in ``tests/django/test_channels.py``.
 """
@@ -24,13 +24,11 @@ COUNT = {"query": "subscription { count(last: 3) }"}
 
 @pytest.fixture
 def litestar(wsgi_servers: WsgiServers) -> LiveWsgiServer:
-    pytest.importorskip("litestar")
     return wsgi_servers.get("gunicorn-gthread", "tests.apps.asgi_litestar:app")
 
 
 @pytest.fixture
 def strawberry(wsgi_servers: WsgiServers) -> LiveWsgiServer:
-    pytest.importorskip("strawberry")
     return wsgi_servers.get("gunicorn-gthread", "tests.apps.asgi_strawberry:app")
 
 
