@@ -104,7 +104,7 @@ OLDER = {
     for version in ("3.8", "3.9", "3.10")
     if f"BRIDGE_DJANGO_{version}" in os.environ
 }
-"""Interpreters with a Django, which ``nox -s migrate_elsewhere`` makes; there are none elsewhere."""
+"""Interpreters with a Django, made by ``nox -s migrate_elsewhere``. There are none elsewhere."""
 
 
 if OLDER:
