@@ -12,10 +12,10 @@ from concurrent.futures import Executor, Future
 from functools import partial
 from typing import Any
 
-from bridge._threads.counts import Counts
 from bridge._threads.job import Job, drop_error
 from bridge._threads.job_queue import JobQueue
 from bridge._threads.locks import RealMutex
+from bridge._threads.pool import Meter
 from bridge._threads.reminder import Reminder
 from bridge.errors import PoolClosed, PoolSaturated
 from bridge.types import PoolStats
@@ -38,7 +38,7 @@ class BorrowedPool:
         self.backlog = backlog
         self._lock = RealMutex()
         self._queue = JobQueue(backlog, wait_target_s)
-        self._counts = Counts()
+        self._meter = Meter()
         self._reminder = Reminder(self._queue)
 
     def post(self, job: Job, loop: asyncio.AbstractEventLoop) -> None:
@@ -73,7 +73,7 @@ class BorrowedPool:
             is_admitted = has_room and queue.admit(job, self._progress, dropped)
             if is_admitted and not dropped:
                 return
-            self._counts.refused += sum(each.is_pending() for each in dropped) + (not is_admitted)
+            self._meter.refused += sum(each.is_pending() for each in dropped) + (not is_admitted)
             waiting = str(queue)
         refusal = PoolSaturated(f"{self.executor!r}: {waiting}")
         for each in dropped:
@@ -86,12 +86,12 @@ class BorrowedPool:
             job = self._queue.take()
             if job is None:
                 return  # there are more turns than jobs: some were refused in the queue
-            self._counts.start(job)
+            self._meter.start(job)
         try:
             job.run()
         finally:
             with self._lock:
-                self._counts.completed += 1
+                self._meter.completed += 1
 
     def _discard_if_dropped(self, turn: _Turn, future: Future[Any]) -> None:
         """The executor has finished with the turn. It may have dropped it."""
@@ -105,13 +105,13 @@ class BorrowedPool:
             job.discard(error)
 
     def _progress(self) -> tuple[int, int]:
-        return self._counts.completed, self._counts.running
+        return self._meter.completed, self._meter.running
 
     def stats(self) -> PoolStats:
         """The jobs posted here. The executor's threads cannot be counted from outside."""
         with self._lock:
-            counts = self._counts
-            return counts.stats(threads=counts.running, idle=0, waiting=len(self._queue))
+            meter = self._meter
+            return meter.stats(threads=meter.running, idle=0, waiting=len(self._queue))
 
 
 class _Turn:

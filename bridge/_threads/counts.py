@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 
-from bridge._threads.job import Job
 from bridge.types import PoolStats
 
 __all__ = ["Counts"]
@@ -29,20 +27,12 @@ class Counts:
         return self.started - self.completed
 
     @classmethod
-    def total(cls, counts: Iterable[Counts]) -> Counts:
+    def total(cls, meters: Iterable[Counts]) -> Counts:
         """The sum of several."""
         total = cls()
-        for each in counts:
-            total.add(each)
+        for meter in meters:
+            total.add(meter)
         return total
-
-    def start(self, job: Job) -> None:
-        """Count ``job`` as started, and how long it has waited."""
-        wait_s = time.monotonic() - job.posted_at
-        self.started += 1
-        self.wait_total_s += wait_s
-        if wait_s > self.wait_max_s:
-            self.wait_max_s = wait_s
 
     def add(self, other: Counts) -> None:
         self.completed += other.completed

@@ -53,7 +53,7 @@ from bridge.config import optional_positive_number
 from bridge.errors import DeadlockError, PoolClosed, PoolSaturated
 from bridge.types import PoolStats
 
-__all__ = ["WorkerPool"]
+__all__ = ["Meter", "WorkerPool"]
 
 logger = logging.getLogger("bridge.pool")
 
@@ -63,6 +63,20 @@ T = TypeVar("T")
 TICK_S = 0.001
 LATE_S = 0.002
 EXIT_JOIN_S = 5.0
+
+
+class Meter(Counts):
+    """Counts jobs, as they start and end, of one thread or of a whole pool."""
+
+    __slots__ = ()
+
+    def start(self, job: Job) -> None:
+        """Count ``job`` as started, and how long it has waited."""
+        wait_s = time.monotonic() - job.posted_at
+        self.started += 1
+        self.wait_total_s += wait_s
+        if wait_s > self.wait_max_s:
+            self.wait_max_s = wait_s
 
 
 class WorkerPool(Executor):
@@ -125,7 +139,7 @@ class WorkerPool(Executor):
         self._supply = ThreadSupply()
         self._on_empty: list[Callable[[], object]] = []
         self._named = 0
-        self._past = Counts()  # of the threads that have ended
+        self._past = Meter()  # of the threads that have ended
 
     # -- posting --------------------------------------------------------------------------------
 
@@ -263,7 +277,7 @@ class WorkerPool(Executor):
         return self.max_threads - self._total().running
 
     def _total(self) -> Counts:
-        return Counts.total((self._past, *(worker.counts for worker in self._workers)))
+        return Counts.total((self._past, *(worker.meter for worker in self._workers)))
 
     def _take_jobs(self) -> list[Job]:
         """All jobs that wait, except those that workers take in the meantime."""
@@ -400,7 +414,7 @@ class WorkerPool(Executor):
     def _has_progressed(self) -> bool:
         """Whether jobs were finished since the last call."""
         before = self._seen_completed
-        self._seen_completed = sum(worker.counts.completed for worker in self._workers)
+        self._seen_completed = sum(worker.meter.completed for worker in self._workers)
         return self._seen_completed != before
 
     def _claim_for_waiting(self) -> list[_Worker]:
@@ -436,7 +450,7 @@ class WorkerPool(Executor):
         del self._workers[worker]
         if self._closed:
             self._ending.append(worker)
-        self._past.add(worker.counts)
+        self._past.add(worker.meter)
         if self._workers:
             return []
         callbacks, self._on_empty = self._on_empty, []
@@ -458,7 +472,7 @@ class _Worker(OwnThread):
         super().__init__(name=name, daemon=True)
         self.pool = ref(pool)
         self.parking = pool.parking_type()
-        self.counts = Counts()
+        self.meter = Meter()
         self.is_new = True  # not started yet
         self.waking = True  # on its way to a job; guarded by the pool's lock
 
@@ -471,15 +485,15 @@ class _Worker(OwnThread):
 
     def _run_jobs(self, pool: WorkerPool) -> bool:
         """Run jobs while there are any; False once this thread has to end."""
-        jobs, counts = pool._jobs, self.counts
+        jobs, meter = pool._jobs, self.meter
         job = pool._next(self)
         while job is not None:
-            counts.start(job)
+            meter.start(job)
             try:
                 job.run()
             except BaseException:
                 logger.exception("a job of pool %r raised; its thread continues", pool.name)
-            counts.completed += 1
+            meter.completed += 1
             ended = job
             job = None if pool._crowded else _pop(jobs)
             if job is None:

@@ -37,12 +37,11 @@ from bridge._threads.asgiref_state import (
     is_waiting,
     thread_of,
 )
-from bridge._threads.counts import Counts
 from bridge._threads.instances import Instances
 from bridge._threads.job import Job, JobWithEnd, SubmittedCall, submit_or_discard
 from bridge._threads.locks import RealMutex
 from bridge._threads.parking import EventfdParking
-from bridge._threads.pool import WorkerPool
+from bridge._threads.pool import Meter, WorkerPool
 from bridge.config import positive_int
 from bridge.errors import ConfigError, PoolSaturated
 from bridge.sync.calls import Call
@@ -355,7 +354,7 @@ class Limit(Executor):
         self._waits = _WaitCounter()
         self._waiting: list[_Place] = []  # a heap
         self._sequence = count()
-        self._counts = Counts()
+        self._meter = Meter()
 
     def post(self, job: Job, loop: AbstractEventLoop) -> None:
         """Run ``job`` in a slot. Called on the thread of ``loop``; never blocks.
@@ -380,9 +379,9 @@ class Limit(Executor):
     def stats(self) -> PoolStats:
         """The current state of the group. From any thread."""
         with self._lock:
-            counts = self._counts
-            in_pool = self._slots - counts.running  # they wait for a thread of the pool
-            return counts.stats(threads=self._slots, idle=0, waiting=len(self._waiting) + in_pool)
+            meter = self._meter
+            in_pool = self._slots - meter.running  # they wait for a thread of the pool
+            return meter.stats(threads=self._slots, idle=0, waiting=len(self._waiting) + in_pool)
 
     @property
     def _pool(self) -> WorkerPool:
@@ -392,7 +391,7 @@ class Limit(Executor):
         """A free slot for this job. None: the job waits for one."""
         with self._lock:
             if self._slots >= self._max_slots() and len(self._waiting) >= BACKLOG:
-                self._counts.refused += 1
+                self._meter.refused += 1
                 raise PoolSaturated(
                     f"limit {self.name!r}: {self.n} calls run and {BACKLOG} wait for their turn"
                 )
@@ -449,12 +448,12 @@ class Limit(Executor):
 
     def _start(self, job: Job) -> None:
         with self._lock:
-            self._counts.start(job)
+            self._meter.start(job)
 
     def _next(self) -> Job | None:
         """The next job for a slot that has run one; None releases the slot."""
         with self._lock:
-            self._counts.completed += 1
+            self._meter.completed += 1
             if self._waiting and self._slots <= self._max_slots():
                 return heappop(self._waiting)[2]
             self._slots -= 1
