@@ -15,8 +15,7 @@ from enum import Enum
 from bridge.migrate.deploy.records import Option
 from bridge.migrate.deploy.server import Server
 from bridge.migrate.deploy.tables.lookup import row_of
-from bridge.migrate.deploy.tables.rows import Group, Row
-from bridge.migrate.deploy.tables.shared import LOG
+from bridge.migrate.deploy.tables.rows import LOG, Group, Row
 
 __all__ = [
     "BRIDGE_FLAGS",

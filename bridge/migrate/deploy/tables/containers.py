@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from bridge.migrate.deploy.tables.rows import Table, stays
-from bridge.migrate.deploy.tables.shared import SIGNAL
+from bridge.migrate.deploy.tables.rows import SIGNAL, Table, stays
 
 __all__ = ["COMPOSE", "DOCKERFILE", "ENVIRONMENT", "KUBERNETES", "PROCFILE", "SHELL"]
 

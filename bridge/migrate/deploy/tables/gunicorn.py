@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from bridge.migrate.deploy.tables.rows import Table, by_hand, carried, not_needed
-from bridge.migrate.deploy.tables.shared import LOG, STATISTICS, TIMEOUT
+from bridge.migrate.deploy.tables.rows import (
+    LOG,
+    STATISTICS,
+    TIMEOUT,
+    Table,
+    by_hand,
+    carried,
+    not_needed,
+)
 
 __all__ = ["GUNICORN", "HOOKS"]
 

@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-from bridge.migrate.deploy.tables.rows import Table, by_hand, carried, not_needed, stays
-from bridge.migrate.deploy.tables.shared import LOG, USER
+from bridge.migrate.deploy.tables.rows import LOG, USER, Table, by_hand, carried, not_needed, stays
 
 __all__ = ["MOD_WSGI", "MOD_WSGI_EXPRESS"]
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from bridge.migrate.deploy.tables.rows import Table, by_hand, carried, not_needed
-from bridge.migrate.deploy.tables.shared import USER
+from bridge.migrate.deploy.tables.rows import USER, Table, by_hand, carried, not_needed
 
 __all__ = ["PASSENGER", "passenger_name"]
 

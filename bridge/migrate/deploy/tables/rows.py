@@ -1,4 +1,4 @@
-"""The types of the tables of options.
+"""The types of the tables of options, and the rows that several of them have.
 
 A table is a list of rows, each with the names of the options that it is about, separated by spaces.
 A name that ends with ``!`` is a switch, which takes no argument; with ``?``, its argument is
@@ -12,7 +12,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-__all__ = ["NOT_UNDERSTOOD", "Group", "Row", "Table", "by_hand", "carried", "not_needed", "stays"]
+__all__ = [
+    "LOG",
+    "NOT_UNDERSTOOD",
+    "SIGNAL",
+    "STATISTICS",
+    "TIMEOUT",
+    "USER",
+    "Group",
+    "Row",
+    "Table",
+    "by_hand",
+    "carried",
+    "not_needed",
+    "stays",
+]
 
 
 class Group(StrEnum):
@@ -70,6 +84,31 @@ def by_hand(topic: str, why: str, instead: str, *, stops: bool = False) -> Row:
 def not_needed(topic: str, why: str) -> Row:
     """An option that the new server does without."""
     return Row(topic, Group.NOT_NEEDED, why)
+
+
+LOG = by_hand(
+    "log",
+    "uvicorn logs to stdout and stderr, in its own format",
+    "use uvicorn --log-config, or redirect its output",
+)
+SIGNAL = by_hand(
+    "timeout",
+    "uvicorn stops gracefully on SIGTERM and SIGINT only; on others it ends at once, or goes on",
+    "use SIGTERM, which is the default",
+)
+STATISTICS = by_hand("log", "uvicorn sends no statistics", "measure in the app, or at the proxy")
+TIMEOUT = by_hand(
+    "timeout",
+    "no ASGI server ends a request that takes too long",
+    "set a timeout for each wait: the database's statement_timeout, the HTTP client's timeout, the "
+    "proxy's proxy_read_timeout",
+)
+USER = by_hand(
+    "user",
+    "uvicorn cannot change to another user: it would run as the one that starts it",
+    "start it as that user: User= of systemd, user= of supervisor",
+    stops=True,
+)
 
 
 @dataclass(frozen=True)

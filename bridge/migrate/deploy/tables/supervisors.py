@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from bridge.migrate.deploy.tables.rows import Table, by_hand, not_needed, stays
-from bridge.migrate.deploy.tables.shared import SIGNAL
+from bridge.migrate.deploy.tables.rows import SIGNAL, Table, by_hand, not_needed, stays
 
 __all__ = ["SUPERVISOR", "SYSTEMD"]
 

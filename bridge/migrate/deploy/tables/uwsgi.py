@@ -6,8 +6,15 @@ internals.
 
 from __future__ import annotations
 
-from bridge.migrate.deploy.tables.rows import Table, by_hand, carried, not_needed
-from bridge.migrate.deploy.tables.shared import LOG, STATISTICS, TIMEOUT
+from bridge.migrate.deploy.tables.rows import (
+    LOG,
+    STATISTICS,
+    TIMEOUT,
+    Table,
+    by_hand,
+    carried,
+    not_needed,
+)
 
 __all__ = ["SHORT_OPTIONS", "UWSGI", "UWSGI_VARIABLE", "uwsgi_option"]
 
