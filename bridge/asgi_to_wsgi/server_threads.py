@@ -87,7 +87,6 @@ class _Checkpoint:
         self._threads = threads
         self._reached: set[threading.Thread] = set()
         self._released = threading.Event()
-        self._marks = _end_marks(queue)
         for _ in threads:
             queue.put(self)
 
@@ -104,22 +103,31 @@ class _Checkpoint:
         running = [each for each in self._threads if each.is_alive() and each not in self._reached]
         if not running:
             return 0, 0
-        others = len(self._threads) - len(self._reached) + self._marks
-        return max(self._queue.qsize() - others, 0), len(running)
+        return self._jobs_left(), len(running)
+
+    def _jobs_left(self) -> int:
+        """How many jobs wait in the queue, which has other things too: see :func:`_items`.
+
+        Counted each time: a thread that ends takes ``None`` and puts it back.
+        """
+        return sum(item is not None and item is not self for item in _items(self._queue))
 
 
-def _end_marks(queue: Any) -> int:
-    """How often the queue has ``None``, at which threads of an executor end. Each puts it back."""
-    jobs = []
+def _items(queue: Any) -> list[Any]:
+    """All that is in a queue: jobs, checkpoints, and ``None``, at which threads of an executor end.
+
+    A ``SimpleQueue`` cannot be looked into, so they are taken out and put back in order.
+    """
+    items: list[Any] = []
     try:
         while not queue.empty():
-            jobs.append(queue.get_nowait())
+            items.append(queue.get_nowait())
     except Empty:  # a thread was faster
         pass
     finally:
-        for job in jobs:
-            queue.put(job)
-    return jobs.count(None)
+        for item in items:
+            queue.put(item)
+    return items
 
 
 def _wait(checkpoints: list[_Checkpoint], alone: list[threading.Thread], idle_s: float) -> None:
