@@ -36,7 +36,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from typing import ParamSpec, TypeVar
+from typing import NamedTuple, ParamSpec, TypeVar
 from weakref import ref
 
 from bridge._threads import process
@@ -53,7 +53,7 @@ from bridge.config import optional_positive_number
 from bridge.errors import DeadlockError, PoolClosed, PoolSaturated
 from bridge.types import PoolStats
 
-__all__ = ["Meter", "WorkerPool"]
+__all__ = ["Meter", "RunningJob", "WorkerPool"]
 
 logger = logging.getLogger("bridge.pool")
 
@@ -66,17 +66,34 @@ EXIT_JOIN_S = 5.0
 
 
 class Meter(Counts):
-    """Counts jobs, as they start and end, of one thread or of a whole pool."""
+    """Counts jobs, as they start and end, of one thread or of a whole pool.
 
-    __slots__ = ()
+    :ivar started_at: ``time.monotonic()`` when the last one started.
+    """
+
+    __slots__ = ("started_at",)
+
+    started_at: float
 
     def start(self, job: Job) -> None:
         """Count ``job`` as started, and how long it has waited."""
-        wait_s = time.monotonic() - job.posted_at
+        self.started_at = now = time.monotonic()
+        wait_s = now - job.posted_at
         self.started += 1
         self.wait_total_s += wait_s
         if wait_s > self.wait_max_s:
             self.wait_max_s = wait_s
+
+
+class RunningJob(NamedTuple):
+    """A job that a thread runs.
+
+    :ivar started_at: ``time.monotonic()`` then.
+    """
+
+    thread: threading.Thread
+    job: Job
+    started_at: float
 
 
 class WorkerPool(Executor):
@@ -192,6 +209,17 @@ class WorkerPool(Executor):
             return self._total().stats(
                 threads=len(self._workers), idle=len(self._idle), waiting=len(self._queue)
             )
+
+    def running(self) -> list[RunningJob]:
+        """The jobs that run at this moment. From any thread."""
+        with self._lock:
+            workers = list(self._workers)
+        found = ((worker, worker.job, worker.meter) for worker in workers)
+        return [
+            RunningJob(worker, job, meter.started_at)
+            for worker, job, meter in found
+            if job is not None and meter.running
+        ]
 
     def occupants(self) -> list[threading.Thread] | None:
         """The threads that keep a new job waiting; None if there is room. From any thread."""
@@ -473,6 +501,7 @@ class _Worker(OwnThread):
         self.pool = ref(pool)
         self.parking = pool.parking_type()
         self.meter = Meter()
+        self.job: Job | None = None  # that it runs
         self.is_new = True  # not started yet
         self.waking = True  # on its way to a job; guarded by the pool's lock
 
@@ -488,6 +517,7 @@ class _Worker(OwnThread):
         jobs, meter = pool._jobs, self.meter
         job = pool._next(self)
         while job is not None:
+            self.job = job
             meter.start(job)
             try:
                 job.run()
@@ -500,7 +530,8 @@ class _Worker(OwnThread):
                 job = pool._next(self)
             if ended.settles:
                 ended.settle()
-            del ended  # an idle thread must not keep the last request alive
+            del ended
+        self.job = None  # an idle thread must not keep the last request alive
         return self in pool._workers
 
 

@@ -588,6 +588,22 @@ def test_idle_threads_do_not_keep_the_last_job_in_memory(pool: WorkerPool) -> No
     pool.shutdown()
 
 
+def test_the_running_jobs_are_known_with_their_threads(pool: WorkerPool) -> None:
+    """And no other: not those that wait, and not the last job of an idle thread."""
+    blocker = Blocker(jobs=2)
+    before = time.monotonic()
+    futures = [pool.submit(blocker.block) for _ in range(2)]
+    blocker.wait_until_blocked()
+    running = pool.running()
+    blocker.release()
+    assert sorted(each.thread.name for each in running) == ["test-1", "test-2"]
+    assert all(before <= each.started_at <= time.monotonic() for each in running)
+    for future in futures:
+        future.result(DEADLINE_S)
+    pool.shutdown()
+    assert pool.running() == []
+
+
 def test_a_borrowed_executor_is_bounded_and_measured_and_stays_open() -> None:
     with ThreadPoolExecutor(1) as executor:
         pool = BorrowedPool(executor, backlog=1)
