@@ -112,6 +112,7 @@ class ToAsgiKeywords(TypedDict, total=False):
     buffer_request_bytes: int
     body_timeout_s: float | None
     response_window: int
+    spool_bytes: int
     underscore_headers: UnderscoreHeaders
     duplicate_header_limit: int | None
     trusted_environ: TrustedEnviron | None
@@ -132,6 +133,7 @@ class ToAsgiOptions:
     buffer_request_bytes: int = 65536
     body_timeout_s: float | None = 60
     response_window: int = 131072
+    spool_bytes: int = 1073741824
     underscore_headers: UnderscoreHeaders = "drop"
     duplicate_header_limit: int | None = 100
     trusted_environ: TrustedEnviron | None = None
@@ -140,7 +142,7 @@ class ToAsgiOptions:
     strict: bool = False
 
     def __post_init__(self) -> None:
-        for option in ("websocket_threads", "buffer_request_bytes"):
+        for option in ("websocket_threads", "buffer_request_bytes", "spool_bytes"):
             zero_or_more(option, getattr(self, option))
         for option in ("body_timeout_s", "wait_target_s"):
             optional_positive_number(option, getattr(self, option))

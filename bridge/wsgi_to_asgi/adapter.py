@@ -46,6 +46,7 @@ from bridge.wsgi_to_asgi.django_streams import adapt_handlers
 from bridge.wsgi_to_asgi.loop_side import LoopSide
 from bridge.wsgi_to_asgi.request_buffer import RequestBuffer
 from bridge.wsgi_to_asgi.rests import Rests
+from bridge.wsgi_to_asgi.spool import Spools
 from bridge.wsgi_to_asgi.thread_side import ThreadSide
 
 if TYPE_CHECKING:
@@ -87,6 +88,11 @@ class WsgiToAsgi:
         waits for it, in seconds. Then the client gets 408, if the response has not begun, and reads
         of ``wsgi.input`` raise :exc:`~bridge.BodyTimeout`. None: forever.
     :param response_window: how many bytes of a response the app may be ahead of the server.
+    :param spool_bytes: how many bytes more of responses that stream may wait for slow clients, in
+        temporary files, of all responses together: at most a quarter of what is free in
+        ``tempfile.gettempdir()``, and 16 MiB of one response. So an app ends, and leaves its thread, before its client has everything.
+        Event streams, and responses with ``X-Accel-Buffering: no``, are not spooled. 0: the thread
+        waits for the client.
     :param underscore_headers: what happens to request headers with a ``_`` in their name, which CGI
         names cannot distinguish from ``-``: ``"drop"``, ``"keep"`` or ``"refuse"`` (400).
     :param duplicate_header_limit: how many lines of one request header are accepted; more is 400.
@@ -118,6 +124,7 @@ class WsgiToAsgi:
         buffer_request_bytes: int = 65536,
         body_timeout_s: float | None = 60,
         response_window: int = 131072,
+        spool_bytes: int = 1073741824,
         underscore_headers: UnderscoreHeaders = "drop",
         duplicate_header_limit: int | None = 100,
         trusted_environ: TrustedEnviron | None = None,
@@ -136,6 +143,7 @@ class WsgiToAsgi:
             buffer_request_bytes=buffer_request_bytes,
             body_timeout_s=body_timeout_s,
             response_window=response_window,
+            spool_bytes=spool_bytes,
             underscore_headers=underscore_headers,
             duplicate_header_limit=duplicate_header_limit,
             trusted_environ=trusted_environ,
@@ -149,6 +157,7 @@ class WsgiToAsgi:
             trusted_environ=trusted_environ,
         )
         self._send_habits = SendHabits()
+        self._spools = Spools(spool_bytes) if spool_bytes else None
         self._pool = self._make_pool()
         self._rests = Rests(threads)
         self._buffer = RequestBuffer(
@@ -181,7 +190,9 @@ class WsgiToAsgi:
         except BadRequest as error:
             await send_answer(send, asgi_answer(400, str(error)), logger)
             return
-        response = ResponseBody(inbox, self.options.response_window, self._send_habits)
+        response = ResponseBody(
+            inbox, self.options.response_window, self._send_habits, self._spools
+        )
         request = LoopSide(receive, send, inbox, response, self.options)
         # Whether there is a body (RFC 9112, 6.3): else the first message may come at any time.
         announced = (

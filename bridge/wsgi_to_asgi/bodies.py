@@ -30,13 +30,17 @@ from bridge._threads.context import adopt_changes
 from bridge._threads.locks import RealMutex
 from bridge._threads.loop_inbox import LoopInbox
 from bridge.errors import AppProtocolError, BodyTimeout, ClientDisconnected
+from bridge.types import RawHeaders
+from bridge.wsgi_to_asgi.spool import Spool, Spools
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-__all__ = ["RequestBody", "ResponseBody", "check_chunk"]
+__all__ = ["SLOW_S", "RequestBody", "ResponseBody", "check_chunk"]
 
 BURST_S = 0.001
+SLOW_S = 0.01
+"""How long a thread waits for room before the response goes on without it."""
 FEED_S = 0.01
 """Enough turns of the loop to feed what has arrived while it was blocked."""
 UNREAD_TICK_S = 1.0
@@ -290,9 +294,16 @@ class ResponseBody:
     Rule 8. Context variables that ``send`` sets are published before the bytes are accepted. The
             worker adopts them between two chunks.
 
+    Rule 9. A thread that has waited for ``SLOW_S`` goes on with a `Spool`, which comes after all
+            chunks. It adds no chunk again before the spool is drained, and then that is dropped. So
+            the loop takes the chunks, then what is in the spool that was there before.
+
     :param inbox: of the loop that takes.
     :param window: how many bytes the app may be ahead of what the server has accepted.
     :param habits: of the ``send`` that it is sent with; None: the app never goes in step with it.
+    :param spools: make the spool; None: the thread waits for room.
+    :ivar headers: of the response, once it has begun.
+    :ivar spool: what follows the chunks. Set by the worker.
     :ivar published: the context of the loop's task, after what ``send`` has set in it.
     :ivar seen: what the worker has adopted of that.
     :ivar notified: the loop is about to poll. Set by either side, cleared by the loop.
@@ -316,16 +327,28 @@ class ResponseBody:
         "_written",
         "disconnected",
         "habits",
+        "headers",
         "notified",
         "published",
         "seen",
+        "spool",
+        "spools",
         "waiting",
         "window",
     )
 
-    def __init__(self, inbox: LoopInbox, window: int, habits: SendHabits | None = None) -> None:
+    def __init__(
+        self,
+        inbox: LoopInbox,
+        window: int,
+        habits: SendHabits | None = None,
+        spools: Spools | None = None,
+    ) -> None:
         self._inbox = inbox
         self.window = window
+        self.spools = spools
+        self.spool: Spool | None = None
+        self.headers: RawHeaders = []
         self.habits = SendHabits(in_step=False) if habits is None else habits
         self.published = self.seen = copy_context()
         self.notified = False
@@ -352,8 +375,9 @@ class ResponseBody:
         The loop does not see it before :meth:`notify`.
         """
         size = len(chunk)
-        if self._written - self._accepted + size > self.window:
-            self._sleep_until_room(size)
+        is_full = self._written - self._accepted + size > self.window
+        if (is_full or self.spool is not None) and self._goes_to_spool(chunk):
+            return not self.disconnected
         if self.disconnected:
             return False
         if self._chunks is None:
@@ -370,6 +394,9 @@ class ResponseBody:
         """
         if self._chunks is None:
             self._chunks = deque()
+        if self.spool is not None:
+            self._write_slowly(chunks)
+            return
         append = self._chunks.append
         written, limit = self._written, self._accepted + self.window
         for chunk in chunks:
@@ -380,7 +407,10 @@ class ResponseBody:
             size = len(chunk)
             if written + size > limit:
                 self._written = written
-                self._sleep_until_room(size)
+                if self._goes_to_spool(chunk):
+                    self.notify()
+                    self._write_slowly(chunks)
+                    return
                 limit = self._accepted + self.window
             if size:
                 append(chunk)
@@ -391,6 +421,60 @@ class ResponseBody:
                         self._adopt()
                         break
         self._written = written
+
+    def _write_slowly(self, chunks: Iterator[bytes]) -> None:
+        """As :meth:`write_each`, for a client that was slow."""
+        for chunk in chunks:
+            if not self.write(check_chunk(chunk)):
+                return
+            self.notify()
+            if self.published is not self.seen:
+                self._adopt()
+                return
+
+    def _goes_to_spool(self, chunk: bytes) -> bool:
+        """Where there was no room for a chunk: wait for it, or write the chunk to the spool.
+
+        :returns: False: there is room now, or the client has disconnected.
+        """
+        size = len(chunk)
+        spool = self.spool
+        if spool is None:
+            spool = self._open_spool(size)
+            if spool is None:
+                self._sleep_until_room(size)
+                return False
+            self.spool = spool
+        elif self._has_room(size) and self._leave(spool):
+            return False
+        if not spool.append(chunk):
+            self._sleep_until_room(size)
+            if not self.disconnected and self._leave(spool):
+                return False
+            spool.append_anyway(chunk)
+        self._written += size
+        if self.disconnected:
+            spool.close()  # the loop closes what it sees when it sets that
+        return True
+
+    def _open_spool(self, size: int) -> Spool | None:
+        """The spool of a response whose client is slow, if there may be one."""
+        if self.spools is None or self.habits.in_step or self.wait_for_room(size, SLOW_S):
+            return None
+        return self.spools.open(self.headers)
+
+    def _leave(self, spool: Spool) -> bool:
+        """Go on without the spool, if it is drained."""
+        if not spool.is_drained():
+            return False
+        self.spool = None
+        spool.close()
+        return True
+
+    def _has_room(self, size: int) -> bool:
+        """A chunk larger than the window is sent alone."""
+        ahead = self._written - self._accepted
+        return not ahead or ahead + size <= self.window
 
     def write_whole(self, whole: bytes) -> None:
         """Set the whole body, of any size. Nothing is written before or after it."""
@@ -449,9 +533,7 @@ class ResponseBody:
             self.flush()
         while True:
             with self._lock:
-                ahead = self._written - self._accepted
-                # A chunk larger than the window is sent alone.
-                if self.disconnected or not ahead or ahead + size <= self.window:
+                if self.disconnected or self._has_room(size):
                     return True
                 if self._sleep_lock is None:
                     self._sleep_lock = threading.Lock()

@@ -27,6 +27,7 @@ from bridge.wsgi_to_asgi.bodies import RequestBody, ResponseBody
 from bridge.wsgi_to_asgi.request_buffer import finish, finish_in_time
 from bridge.wsgi_to_asgi.rest_side import send_rest
 from bridge.wsgi_to_asgi.rests import Rests, RestTask
+from bridge.wsgi_to_asgi.spool import Spool
 
 if TYPE_CHECKING:
     from bridge.wsgi_to_asgi.thread_side import ThreadSide
@@ -216,8 +217,11 @@ class LoopSide:
                     if self._body_cut and not self._started:
                         await self.refuse_cut_body()
                     continue
+                spool = response.spool  # before the chunks: rule 9 of ResponseBody
                 body = response.take()
-                if body or ended or self._has_stalled():
+                if spool is not None:
+                    await self._send_spooled(job, body, spool, ended, rests)
+                elif body or ended or self._has_stalled():
                     await self._send_part(job, body, ended)
                 if not (ended or self._complete):
                     self._listen()  # it takes longer: notice a disconnect
@@ -228,6 +232,8 @@ class LoopSide:
             raise
         finally:
             self._stop_listening()
+            if response.spool is not None:
+                self._close_spool(response.spool, rests)
         if job.context:
             adopt_changes(job.context, response.seen)
         if job.error is not None:
@@ -346,6 +352,27 @@ class LoopSide:
         await self._send({"type": "http.response.body", "body": body, "more_body": True})
         self._publish()
         self._response.accept(len(body))
+
+    async def _send_spooled(
+        self, job: ThreadSide, body: bytes, spool: Spool, ended: bool, rests: Rests
+    ) -> None:
+        """Send the chunks that are there, then what the spool has. Threads read its file."""
+        while body:
+            await self._send_part(job, body, ended=False)
+            body = self._response.take()
+        while not self._response.disconnected:
+            body = await rests.call(spool.read)
+            if not body:
+                break
+            await self._send_part(job, body, ended=False)
+        if ended and not self._response.disconnected:
+            await self._send_part(job, b"", ended=True)
+
+    def _close_spool(self, spool: Spool, rests: Rests) -> None:
+        try:
+            rests.call(spool.close)  # the app may be writing to it
+        except RuntimeError:  # the system has no more threads
+            spool.close()
 
     # -- the rest -------------------------------------------------------------------------------
 

@@ -47,7 +47,7 @@ from bridge._threads.asgiref_state import (
 from bridge._threads.job import Job
 from bridge.errors import AppProtocolError, ClientDisconnected
 from bridge.types import Environ, Message, OptExcInfo, ResponseHeaders, Scope, WsgiApp
-from bridge.wsgi_to_asgi.bodies import ResponseBody, check_chunk
+from bridge.wsgi_to_asgi.bodies import SLOW_S, ResponseBody, check_chunk
 from bridge.wsgi_to_asgi.django_streams import stream_of
 from bridge.wsgi_to_asgi.rest import FileRest, Rest
 
@@ -58,8 +58,6 @@ repeated = RepeatedLog(logger)
 
 FILE_BLOCK = 262144
 """How much of a file is read at a time: each block is handed over to another thread."""
-SLOW_S = 0.01
-"""A client that needs longer for a block of a file does not keep the thread."""
 
 
 class ThreadSide(Job):
@@ -455,6 +453,7 @@ class ThreadSide(Job):
         if self._strict and length is not None and size > length:
             raise too_long(size, length)  # now it can still become a clean 500
         self._left = length
+        self.body.headers = head.headers
         self.head = head
 
     def end(self) -> None:

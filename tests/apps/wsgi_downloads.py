@@ -2,7 +2,7 @@
 
 ``/flask`` and ``/bottle`` send ranges of it; ``/werkzeug`` sends ranges of a pipe with its first
 bytes; ``/django/download`` sends all of it. ``/django/deleted`` and ``/deleted`` send the file
-``path`` and delete it in ``close()``.
+``path`` and delete it in ``close()``. ``/generated`` sends the first bytes of it as a generator.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from tests.apps.wsgi_routes import PLAIN, not_found, query
 PATH = os.environ["BRIDGE_TEST_FILE"]
 PIPED = 300_000
 """How many bytes of the file are sent through a pipe."""
+GENERATED = 12_000_000
+"""And by the generator: more than what a server and the sockets of a connection hold."""
 
 flask_app = flask.Flask(__name__)
 bottle_app = bottle.Bottle()
@@ -74,11 +76,19 @@ def deleted(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     return result
 
 
+def generated(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    start_response("200 OK", PLAIN)
+    with open(PATH, "rb") as file:
+        for _ in range(GENERATED // 4000):
+            yield file.read(4000)
+
+
 ROUTES: dict[str, Any] = {
     "/flask": flask_app,
     "/bottle": bottle_app,
     "/werkzeug": piped_file,
     "/deleted": deleted,
+    "/generated": generated,
 }
 
 

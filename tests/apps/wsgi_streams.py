@@ -113,9 +113,13 @@ def large_body(size: int) -> Iterator[bytes]:
 
 @route("/large/counted")
 def large_counted(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """The same. Reports the bytes produced after every MiB, or after ``every`` bytes."""
+    """The same. Reports the bytes produced after every MiB, or after ``every`` bytes.
+
+    With ``spool=no`` it is not spooled.
+    """
     params = query(environ)
-    start_response("200 OK", [("Content-Type", "application/octet-stream")])
+    live = [("X-Accel-Buffering", "no")] if params.get("spool") == "no" else []
+    start_response("200 OK", [("Content-Type", "application/octet-stream"), *live])
     return _counted(params["key"], int(params["size"]), int(params.get("every", 1 << 20)))
 
 

@@ -1,4 +1,4 @@
-"""Slow clients of a file, on the servers that read it in blocks: they take no thread."""
+"""Slow clients take no thread, on servers with backpressure: of files, and of other responses."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ UNBOUNDED = ("daphne", "hypercorn-h2")
 """They take the whole file from the app at once, whatever the client reads."""
 
 
+GENERATED = 12_000_000
+"""The size of ``/generated``: more than that, too."""
+
 CONTENT = bytes(range(256)) * (SIZE // 256)
 
 
@@ -34,6 +37,20 @@ def downloads(request: pytest.FixtureRequest, servers: Servers, file: Path) -> I
     live_server = LiveServer.of(servers.get(request.param, TARGET, env=env))
     yield live_server
     live_server.client.close()
+
+
+def test_slow_clients_of_a_generator_take_no_thread(downloads: LiveServer) -> None:
+    """The rest of each response is in a spool."""
+    wanted = CONTENT[:GENERATED]
+    assert downloads.client.fetch("GET", "/generated").body == wanted  # the first goes in step
+    clients = [downloads.client.open("GET", "/generated") for _ in range(3 * THREADS)]
+    for each in clients:
+        assert each.head().status == 200
+
+    downloads.client.fetch("HEAD", "/flask")  # is answered
+
+    clients.pop().disconnect()
+    assert all(each.read().body == wanted for each in clients)
 
 
 @pytest.mark.parametrize(("path", "ranged"), [("/flask", "bytes=1-"), ("/django/download", "")])
