@@ -88,11 +88,11 @@ class WsgiToAsgi:
         waits for it, in seconds. Then the client gets 408, if the response has not begun, and reads
         of ``wsgi.input`` raise :exc:`~bridge.BodyTimeout`. None: forever.
     :param response_window: how many bytes of a response the app may be ahead of the server.
-    :param spool_bytes: how many bytes more of responses that stream may wait for slow clients, in
-        temporary files, of all responses together: at most a quarter of what is free in
-        ``tempfile.gettempdir()``, and 16 MiB of one response. So an app ends, and leaves its thread, before its client has everything.
-        Event streams, and responses with ``X-Accel-Buffering: no``, are not spooled. 0: the thread
-        waits for the client.
+    :param spool_bytes: how many bytes more may wait for slow clients, in temporary files, of all
+        responses that stream: at most a quarter of what is free in ``tempfile.gettempdir()``, and
+        16 MiB of one response. So an app ends, and leaves its thread, before its client has
+        everything. Event streams, and responses with ``X-Accel-Buffering: no``, are not spooled.
+        0: the thread waits for the client.
     :param underscore_headers: what happens to request headers with a ``_`` in their name, which CGI
         names cannot distinguish from ``-``: ``"drop"``, ``"keep"`` or ``"refuse"`` (400).
     :param duplicate_header_limit: how many lines of one request header are accepted; more is 400.
