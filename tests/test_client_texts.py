@@ -66,7 +66,7 @@ LOGGED = {
     },
     "wsgi_to_asgi/loop_side.py": {"error"},
     "wsgi_to_asgi/rests.py": {"len(left)"},
-    "wsgi_to_asgi/spool.py": {"error", "tempfile.tempdir"},
+    "wsgi_to_asgi/spool.py": {"error"},
     "wsgi_to_asgi/thread_side.py": {
         "error",
         "self._app",

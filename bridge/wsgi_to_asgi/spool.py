@@ -146,9 +146,7 @@ class Spool:
             self._spools.release(size)
             self._failed = True
             repeated.warning(
-                "a response cannot be spooled to %s, so its thread waits for the client: %s",
-                tempfile.tempdir or "a temporary file",
-                error,
+                "no temporary file for a slow client, so a thread waits for it: %s", error
             )
             return False
         self._written += size

@@ -200,7 +200,7 @@ def test_without_room_on_disk_the_thread_waits(
         async with Exchange(adapter, http_scope()) as exchange:
             exchange.pause_reading()
             exchange.feed()
-            while "cannot be spooled" not in caplog.text:
+            while "no temporary file" not in caplog.text:
                 await asyncio.sleep(0.01)
             assert not app.ended.is_set()
             exchange.resume_reading()

@@ -152,6 +152,6 @@ def test_a_folder_that_cannot_be_written_is_logged_and_the_spool_takes_no_more(
     assert not spool.append(b"y")
     assert not spool.append(b"y")
 
-    assert "cannot be spooled to" in caplog.text
+    assert "no temporary file" in caplog.text
     assert spools.on_disk == 0
     assert spool.read() == b"x" * PIECE_BYTES
