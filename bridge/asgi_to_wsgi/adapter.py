@@ -164,7 +164,9 @@ class AsgiToWsgi:
         window = self.options.body_window
         body = None if length == 0 else RequestBody(environ, length, window)
         context = copy_context()
-        loop_side = LoopSide(running, running.app if app is None else app, scope, body, context)
+        loop_side = LoopSide.made_as(
+            running, running.app if app is None else app, scope, body, context
+        )
         del scope  # error reports print the local variables of each frame of a traceback
         try:
             if not running.inbox.post(loop_side.start):

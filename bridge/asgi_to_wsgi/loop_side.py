@@ -28,7 +28,7 @@ from collections.abc import Callable
 from concurrent.futures import Future as ThreadFuture
 from contextvars import Context
 from functools import partial
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from bridge._http.client_text import literal
 from bridge._http.messages import HTTP_RESPONSE, State
@@ -77,8 +77,10 @@ class LoopSide:
     :ivar accepted: how many bytes the server has taken; counted by the server thread.
     :ivar stalled: the app waits for that. Guarded by ``RunningApp.lock``.
     :ivar task: the app's, as long as it runs.
+    :cvar made_as: the class that adapters make: this one, or in its place one that observes it.
     """
 
+    made_as: ClassVar[type[LoopSide]]
     head: WsgiHead
 
     def __init__(
@@ -483,3 +485,6 @@ def _as_bytes(body: object) -> bytes:
 
 def _serve(server: ServerThread) -> None:
     server.serve()
+
+
+LoopSide.made_as = LoopSide

@@ -212,7 +212,7 @@ class WsgiToAsgi:
                         await request.refuse_cut_body()
                     return
                 request.open_body(environ, message)
-            job = ThreadSide(app, environ, scope, loop, response, self.options.strict)
+            job = ThreadSide.made_as(app, environ, scope, loop, response, self.options.strict)
             del environ  # error reports print the local variables of each frame of a traceback
             self._pool.post(job, loop)
         except BodyTimeout as error:

@@ -23,7 +23,7 @@ from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterable
 from contextvars import copy_context
 from time import monotonic
-from typing import Any
+from typing import Any, ClassVar
 
 from bridge._frameworks.sentry import WRAPPER
 from bridge._frameworks.werkzeug import wrapper_of_range
@@ -71,6 +71,7 @@ class ThreadSide(Job):
     :ivar rest: what the loop sends after the body, once ``done`` is set.
     :ivar done: the thread has finished with this request, ``close()`` included if there is no rest.
     :ivar refused: why the app has not been called: the request had waited in an overloaded pool.
+    :cvar made_as: the class that adapters make: this one, or in its place one that observes it.
     """
 
     is_request = True
@@ -97,6 +98,7 @@ class ThreadSide(Job):
         "rest",
     )
     _close: Callable[[], object] | None  # of a response that has a rest
+    made_as: ClassVar[type[ThreadSide]]
 
     def __init__(
         self,
@@ -475,3 +477,6 @@ class ThreadSide(Job):
         if self._proposed is None:
             raise AppProtocolError("the app sent a response without calling start_response()")
         return self._proposed
+
+
+ThreadSide.made_as = ThreadSide

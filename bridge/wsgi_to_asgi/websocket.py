@@ -212,7 +212,7 @@ class _RawWebSocket:
             self._our_end.setblocking(False)
             app_end.setblocking(True)  # whatever socket.setdefaulttimeout() says
             environ["werkzeug.socket"] = app_end
-            job = ThreadSide(app, environ, request, self._loop, response, strict)
+            job = ThreadSide.made_as(app, environ, request, self._loop, response, strict)
             try:
                 post(job, self._loop, inbox)
                 await self._run(job, response, handle)

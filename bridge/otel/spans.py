@@ -1,0 +1,74 @@
+"""The spans that bridge adds to a trace. On the thread, and in the context, of the app.
+
+Rule 1. A span is added to a trace, and never begins one: where no span is current that is recorded,
+        none is made. So the span of the server or of the framework stays the root.
+Rule 2. The instrumentation of the framework records an exception. Here a span only gets the status
+        and the attribute ``error.type``.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from opentelemetry import trace
+from opentelemetry.trace import Span, Status, StatusCode, Tracer, TracerProvider
+
+from bridge._version import __version__
+
+__all__ = ["LOOP", "THREAD", "add_wait", "mark_failed", "running", "use_provider"]
+
+QUEUE = "bridge.queue"
+THREAD = "bridge.thread"
+LOOP = "bridge.loop"
+
+_tracer: Tracer = trace.NoOpTracer()
+
+
+def use_provider(provider: TracerProvider | None) -> None:
+    """Make the spans with a provider; None is the global one, whenever that is set."""
+    global _tracer
+    _tracer = trace.get_tracer("bridge", __version__, provider)
+
+
+def add_wait(posted_at: float, error: BaseException | None = None) -> None:
+    """Add the span of a wait that ends now.
+
+    :param posted_at: ``time.monotonic()`` when it began.
+    :param error: why it was in vain.
+    """
+    if not trace.get_current_span().is_recording():
+        return
+    now_ns = time.time_ns()
+    waited_ns = int((time.monotonic() - posted_at) * 1e9)
+    span = _tracer.start_span(QUEUE, start_time=now_ns - waited_ns)
+    if error is not None:
+        mark_failed(span, error)
+    span.end(now_ns)
+
+
+@contextmanager
+def running(name: str) -> Iterator[Span | None]:
+    """The span of what runs on this thread, current meanwhile; None if none is made: rule 1."""
+    if not trace.get_current_span().is_recording():
+        yield None
+        return
+    thread = threading.current_thread()
+    attributes = {"thread.id": thread.ident or 0, "thread.name": thread.name}
+    span = _tracer.start_span(name, attributes=attributes)
+    with trace.use_span(
+        span, end_on_exit=True, record_exception=False, set_status_on_exception=False
+    ):
+        yield span
+
+
+def mark_failed(span: Span, error: BaseException) -> None:
+    """Set the status of a span: rule 2."""
+    kind = type(error)
+    name = kind.__qualname__
+    if kind.__module__ != "builtins":
+        name = f"{kind.__module__}.{name}"
+    span.set_attribute("error.type", name)
+    span.set_status(Status(StatusCode.ERROR))

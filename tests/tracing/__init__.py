@@ -1,0 +1,1 @@
+"""OpenTelemetry and Sentry with their real packages: what is reported of a request."""
