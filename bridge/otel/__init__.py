@@ -9,9 +9,9 @@ from __future__ import annotations
 try:
     from bridge.otel.instrumentation import BridgeInstrumentor, instrument, uninstrument
 except ModuleNotFoundError as error:
-    if (error.name or "").startswith("bridge"):
+    if not (error.name or "").startswith("opentelemetry"):
         raise
-    hint = f"bridge.otel needs {error.name}: pip install 'wsgi-asgi-bridge[otel]'"
+    hint = "bridge.otel needs opentelemetry-api: pip install 'wsgi-asgi-bridge[otel]'"
     raise ModuleNotFoundError(hint, name=error.name) from None
 
 __all__ = ["BridgeInstrumentor", "instrument", "uninstrument"]

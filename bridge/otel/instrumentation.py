@@ -7,15 +7,17 @@ from typing import Any
 from opentelemetry.trace import TracerProvider
 
 from bridge.asgi_to_wsgi.loop_side import LoopSide
+from bridge.config import boolean
 from bridge.errors import ConfigError
-from bridge.otel.sides import TracedLoopSide, TracedThreadSide
+from bridge.otel.sides import TracedCall, TracedLoopSide, TracedThreadSide
 from bridge.otel.spans import use_provider
+from bridge.sync.calls import Call
 from bridge.wsgi_to_asgi.thread_side import ThreadSide
 
 __all__ = ["BridgeInstrumentor", "instrument", "uninstrument"]
 
 
-def instrument(tracer_provider: TracerProvider | None = None) -> None:
+def instrument(tracer_provider: TracerProvider | None = None, *, sync_calls: bool = False) -> None:
     """Make spans for the requests of all adapters of this process, those of Routers included.
 
     A request in a trace gets two spans, children of the span that is current around the adapter:
@@ -35,21 +37,26 @@ def instrument(tracer_provider: TracerProvider | None = None) -> None:
     replaces the provider.
 
     :param tracer_provider: makes the spans. None: the global provider, also if it is set later.
-    :raises ConfigError: it is no tracer provider.
+    :param sync_calls: make both spans, with ``code.function.name``, for each call of
+        :func:`~bridge.sync_to_async` as well: how long it waits for its thread, and runs.
+    :raises ConfigError: an argument is wrong.
     """
     if tracer_provider is not None and not isinstance(tracer_provider, TracerProvider):
         raise ConfigError(
             "tracer_provider", tracer_provider, "None or an opentelemetry.trace.TracerProvider"
         )
+    boolean("sync_calls", sync_calls)
     use_provider(tracer_provider)
     ThreadSide.made_as = TracedThreadSide
     LoopSide.made_as = TracedLoopSide
+    Call.made_as = TracedCall if sync_calls else Call
 
 
 def uninstrument() -> None:
     """Make no spans for the requests that arrive from now on. From any thread, at any time."""
     ThreadSide.made_as = ThreadSide
     LoopSide.made_as = LoopSide
+    Call.made_as = Call
 
 
 class BridgeInstrumentor:

@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from opentelemetry import trace
 from opentelemetry.trace import Span, Status, StatusCode, Tracer, TracerProvider
 
 from bridge._version import __version__
 
-__all__ = ["LOOP", "THREAD", "add_wait", "mark_failed", "running", "use_provider"]
+__all__ = ["LOOP", "THREAD", "add_wait", "mark_failed", "name_of", "running", "use_provider"]
 
 QUEUE = "bridge.queue"
 THREAD = "bridge.thread"
@@ -33,31 +34,39 @@ def use_provider(provider: TracerProvider | None) -> None:
     _tracer = trace.get_tracer("bridge", __version__, provider)
 
 
-def add_wait(posted_at: float, error: BaseException | None = None) -> None:
+def add_wait(
+    posted_at: float,
+    error: BaseException | None = None,
+    attributes: Mapping[str, str] | None = None,
+) -> None:
     """Add the span of a wait that ends now.
 
     :param posted_at: ``time.monotonic()`` when it began.
     :param error: why it was in vain.
+    :param attributes: of the span, which belong to what has waited.
     """
     if not trace.get_current_span().is_recording():
         return
     now_ns = time.time_ns()
     waited_ns = int((time.monotonic() - posted_at) * 1e9)
-    span = _tracer.start_span(QUEUE, start_time=now_ns - waited_ns)
+    span = _tracer.start_span(QUEUE, attributes=attributes, start_time=now_ns - waited_ns)
     if error is not None:
         mark_failed(span, error)
     span.end(now_ns)
 
 
 @contextmanager
-def running(name: str) -> Iterator[Span | None]:
-    """The span of what runs on this thread, current meanwhile; None if none is made: rule 1."""
+def running(name: str, attributes: Mapping[str, str] | None = None) -> Iterator[Span | None]:
+    """The span of what runs on this thread, current meanwhile; None if none is made: rule 1.
+
+    :param attributes: of the span, besides those of the thread.
+    """
     if not trace.get_current_span().is_recording():
         yield None
         return
     thread = threading.current_thread()
-    attributes = {"thread.id": thread.ident or 0, "thread.name": thread.name}
-    span = _tracer.start_span(name, attributes=attributes)
+    of_thread: dict[str, str | int] = {"thread.id": thread.ident or 0, "thread.name": thread.name}
+    span = _tracer.start_span(name, attributes={**of_thread, **(attributes or {})})
     with trace.use_span(
         span, end_on_exit=True, record_exception=False, set_status_on_exception=False
     ):
@@ -66,9 +75,12 @@ def running(name: str) -> Iterator[Span | None]:
 
 def mark_failed(span: Span, error: BaseException) -> None:
     """Set the status of a span: rule 2."""
-    kind = type(error)
-    name = kind.__qualname__
-    if kind.__module__ != "builtins":
-        name = f"{kind.__module__}.{name}"
-    span.set_attribute("error.type", name)
+    span.set_attribute("error.type", name_of(type(error)).removeprefix("builtins."))
     span.set_status(Status(StatusCode.ERROR))
+
+
+def name_of(function_or_class: object) -> str:
+    """Its full name; for an object without one, such as a ``functools.partial``, of its class."""
+    has_name = hasattr(function_or_class, "__qualname__")
+    named: Any = function_or_class if has_name else type(function_or_class)
+    return f"{named.__module__}.{named.__qualname__}"

@@ -26,7 +26,7 @@ from collections.abc import Callable, Generator
 from contextvars import Context, copy_context
 from sys import exception
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from bridge._threads import process
 from bridge._threads.asgiref_state import (
@@ -96,7 +96,11 @@ class Call(Job):
     :ivar ended: the thread has finished it.
     :ivar settles: it runs on a pool that calls :meth:`settle`.
     :ivar must_run: it runs even if its caller is cancelled, because it ends what another began.
+    :cvar made_as: the class that ``sync_to_async`` makes: this one, or in its place one that
+        observes it.
     """
+
+    made_as: ClassVar[type[Call]]
 
     __slots__ = (
         "_args",
@@ -346,6 +350,9 @@ class Call(Job):
         self._cancelled = CancelledError() if msg is None else CancelledError(msg)
         self.loop.call_soon(wake, self, context=self._wake_context)
         return True
+
+
+Call.made_as = Call
 
 
 def _cancel(task: Task[Any], loop: AbstractEventLoop) -> None:

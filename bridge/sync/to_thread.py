@@ -56,7 +56,7 @@ class SyncToAsync(Generic[P, R]):
         return functools.update_wrapper(functools.partial(self.__call__, parent), self.func)
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        call = Call(self.func, args, kwargs, self.context, get_running_loop())
+        call = Call.made_as(self.func, args, kwargs, self.context, get_running_loop())
         self._post(call)
         outcome: R = await call
         return outcome

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 import flask
+import flask_sock  # type: ignore[import-untyped]  # has no types
 from django.conf import settings
 from django.http import HttpResponse, StreamingHttpResponse
 from django.urls import path
@@ -25,6 +26,7 @@ from opentelemetry.instrumentation.flask import FlaskInstrumentor
 from opentelemetry.instrumentation.wsgi import OpenTelemetryMiddleware as WsgiMiddleware
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.shim.opentracing_shim import create_tracer
 
 import bridge
 import bridge.otel
@@ -60,6 +62,7 @@ provider = TracerProvider()
 provider.add_span_processor(SimpleSpanProcessor(Reporter()))
 trace.set_tracer_provider(provider)
 tracer = trace.get_tracer("site")
+legacy_tracer = create_tracer(provider)
 
 
 def key_of_trace() -> str:
@@ -105,12 +108,29 @@ def flask_crossing() -> str:
     return bridge.async_to_sync(async_work)()
 
 
+@flask_app.get("/opentracing")
+def flask_opentracing() -> str:
+    with legacy_tracer.start_active_span("legacy"):
+        return work()
+
+
 @flask_app.get("/error")
 def flask_error() -> str:
     raise LookupError("nothing here")
 
 
-FlaskInstrumentor().instrument_app(flask_app)
+FlaskInstrumentor().instrument_app(flask_app)  # type: ignore[no-untyped-call]  # has no types
+
+
+sock_app = flask.Flask(f"{__name__}.sock")
+
+
+@flask_sock.Sock(sock_app).route("/echo")  # type: ignore[untyped-decorator]  # has no types
+def sock_echo(socket: Any) -> None:
+    socket.send(work())
+
+
+FlaskInstrumentor().instrument_app(sock_app)  # type: ignore[no-untyped-call]  # has no types
 
 
 def wsgi_error(environ: Any, start_response: Any) -> Any:
@@ -212,12 +232,14 @@ router = bridge.Router(
         "/fastapi": fastapi_app,
         "/django": get_asgi_application(),
         "/wsgi-error": wsgi_error,
+        "/sock": sock_app,
     },
     threads=1,
+    websocket_threads=1,
 )
 asgi = AsgiMiddleware(router, exclude_spans=["receive", "send"])
 wsgi = WsgiMiddleware(router)
 bare = router
 
 if "BRIDGE_TEST_UNTRACED" not in os.environ:
-    bridge.otel.instrument()
+    bridge.otel.instrument(sync_calls=True)
