@@ -220,6 +220,10 @@ def _signature(app: Any) -> inspect.Signature | None:
     try:  # an instance whose class inspect cannot read, for example because of a descriptor
         return _read_signature(MethodType(type(app).__call__, app))
     except (TypeError, ValueError):
+        pass
+    try:  # or because it is a slot, which each instance fills, as in SentryAsgiMiddleware
+        return _read_signature(app.__call__)
+    except (TypeError, ValueError):
         return None
 
 

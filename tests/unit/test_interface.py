@@ -521,3 +521,24 @@ def test_a_callable_without_a_readable_signature_is_ambiguous() -> None:
 
     with pytest.raises(AmbiguousApp, match="its signature cannot be read"):
         interface_of(Unreadable())
+
+
+class _CallInSlot:
+    """As ``SentryAsgiMiddleware``: each instance chooses what a call of it runs."""
+
+    __slots__ = ("__call__",)
+
+    def __init__(self, call: Any) -> None:
+        self.__call__ = call
+
+
+async def _asgi(scope: Any, receive: Any, send: Any) -> None: ...
+
+
+def _wsgi(environ: Any, start_response: Any) -> list[bytes]:
+    return []
+
+
+@pytest.mark.parametrize(("call", "interface"), [(_asgi, "asgi"), (_wsgi, "wsgi")])
+def test_a_call_that_each_instance_chooses_is_read(call: Any, interface: str) -> None:
+    assert interface_of(_CallInSlot(call)) == interface
