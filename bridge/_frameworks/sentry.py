@@ -1,15 +1,21 @@
-"""Looks through Sentry's wrapper of a WSGI response, which produces each chunk in Sentry's scope.
+"""What Sentry's SDK does around an app, where it meets what bridge does.
 
-Imports nothing of Sentry, except for a response that Sentry has wrapped.
+It wraps a WSGI response, whose chunks are produced in a scope of Sentry's. And it remembers in a
+context variable which error it has reported last, so that the server's log line for the same error
+is no second event.
+
+Imports nothing of Sentry, except for a response that Sentry has wrapped, or where Sentry is used.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import Context, ContextVar
 from typing import Any
 
-__all__ = ["WRAPPER", "as_sentry_does", "response_within"]
+__all__ = ["WRAPPER", "as_sentry_does", "keep_reported", "response_within"]
 
 WRAPPER = "_ScopedResponse"
 """The name of its class."""
@@ -40,3 +46,22 @@ def as_sentry_does(wrapper: Any) -> Iterator[None]:
         except Exception as error:
             sentry_sdk.capture_exception(error)
             raise
+
+
+def keep_reported(context: Context) -> None:
+    """Remember in the current context which error has been reported in ``context``, that of an app
+    whose error is raised to its server next.
+
+    It is not undone with the other variables of the app: a server logs the error after ``close()``.
+    """
+    sdk = sys.modules.get("sentry_sdk")
+    if sdk is None:
+        return
+    from sentry_sdk.integrations.dedupe import (  # type: ignore[import-not-found,unused-ignore]
+        DedupeIntegration,
+    )
+
+    integration = sdk.get_client().get_integration(DedupeIntegration)
+    last_seen = getattr(integration, "_last_seen", None)
+    if isinstance(last_seen, ContextVar) and last_seen in context:
+        last_seen.set(context[last_seen])

@@ -40,6 +40,7 @@ from threading import current_thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from bridge._frameworks.sentry import keep_reported
 from bridge._http.client_text import literal
 from bridge._http.sendfile import FileWrapper
 from bridge._repeated_log import RepeatedLog
@@ -115,6 +116,7 @@ class ThreadSide:
             return self._start(start_response)
         except BaseException:
             self.close()  # the server has nothing to close
+            keep_reported(self._context)
             raise
         finally:
             self.can_write = False
@@ -252,6 +254,7 @@ class ThreadSide:
             chunk = self._next()
         except BaseException:
             self.close()  # not every server does after an error
+            keep_reported(self._context)
             raise
         if chunk is None:
             raise StopIteration

@@ -8,6 +8,7 @@ Rule 1. The context is a copy of the thread's: the app sees what the layers arou
 Rule 2. Those layers see what the app has set, until ``close()``.
 Rule 3. A list that goes with no variable is returned as it is. So is a ``wsgi.file_wrapper``, which
         the server recognises by its type; what the app has set is not visible outside then.
+        Which error Sentry has reported is known on the thread from then on, for the server's log.
 Rule 4. The data of asgiref's ``Local`` stays on the thread, as it does without bridge: Django keeps
         the connections of its caches there.
 """
@@ -18,6 +19,7 @@ from collections.abc import Iterable, Iterator
 from contextvars import Context, copy_context
 from typing import Any
 
+from bridge._frameworks.sentry import keep_reported
 from bridge._threads.asgiref_state import LOCAL_VARIABLES
 from bridge._threads.context import ContextOverlay, has_changed
 from bridge.types import Environ, StartResponse, WsgiApp
@@ -30,7 +32,11 @@ def call_in_own_context(
 ) -> Iterable[bytes]:
     """Call a PEP 3333 app. Raises what it raises."""
     since, context = copy_context(), copy_context()
-    result = context.run(app, environ, start_response)
+    try:
+        result = context.run(app, environ, start_response)
+    except BaseException:
+        keep_reported(context)
+        raise
     _keep_locals(context, since)
     kind = type(result)
     if kind is environ.get("wsgi.file_wrapper"):
@@ -69,6 +75,9 @@ class _Response:
             return self._context.run(next, self._chunks)
         except StopIteration:
             self._overlay.apply(self._context)
+            raise
+        except BaseException:
+            keep_reported(self._context)
             raise
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The command ``opentelemetry-instrument`` as a module: ``python -m tests.tracing.instrumented``."""
+"""The command ``opentelemetry-instrument`` as a module, for ``python -m``."""
 
 from __future__ import annotations
 
