@@ -26,6 +26,7 @@ WITH_FREE_THREADED_WHEELS = [
     "hypothesis",
     "libcst",
     "nest-asyncio",
+    "opentelemetry-sdk",
     "pytest",
     "pytest-asyncio",
     "pytest-timeout",

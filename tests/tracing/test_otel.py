@@ -14,6 +14,7 @@ from websockets.sync.client import connect
 
 from tests.conftest import LiveServer, Servers
 from tests.harness.control import Control
+from tests.harness.servers import ASGI_SERVERS, WSGI_SERVERS
 from tests.tracing.traces import headers_of, trace_of
 
 SITE = "tests.tracing.otel_site"
@@ -121,6 +122,24 @@ def test_an_asgi_app_on_a_wsgi_server_is_in_the_trace_of_its_request(
     expected = under(f"GET {path}", "bridge.queue", *spans)
 
     assert wsgi.client.fetch("GET", path, headers_of(key)).status == 200
+
+    assert trace_of(control, key, len(expected)).tree() == expected
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", [*ASGI_SERVERS, *WSGI_SERVERS])
+def test_a_request_is_one_trace_on_every_server(
+    site: Site, control: Control, key: str, name: str
+) -> None:
+    if name in ASGI_SERVERS:
+        path, expected = THREADS[0]
+        live = site(name, "asgi")
+    else:
+        path, expected = LOOP[0]
+        live = site(name, "wsgi")
+    expected = under(f"GET {path}", "bridge.queue", *expected)
+
+    assert live.client.fetch("GET", path, headers_of(key)).status == 200
 
     assert trace_of(control, key, len(expected)).tree() == expected
 
