@@ -101,27 +101,27 @@ NATIVE = [
     (WSGI_SERVER, "/django/view", ["GET", "  work"]),
     (WSGI_SERVER, "/django/async", ["GET", "  work"]),
 ]
-"""Apps of the server's interface: nothing is crossed."""
+"""Apps of the server's interface: nothing is crossed, and bridge adds no span."""
 
 
-@pytest.mark.parametrize(("path", "spans"), THREADS, ids=[path for path, _ in THREADS])
-def test_a_wsgi_app_on_an_asgi_server_is_in_the_trace_of_its_request(
-    asgi: LiveServer, control: Control, key: str, path: str, spans: list[str]
+CROSSINGS = [
+    *((ASGI_SERVER, path, ["bridge.queue", *spans]) for path, spans in THREADS),
+    *((WSGI_SERVER, path, ["bridge.queue", *spans]) for path, spans in LOOP),
+]
+
+
+def around(name: str) -> str:
+    """The app of the site with a span around it, on a server of that name."""
+    return "asgi" if name in ASGI_SERVERS else "wsgi"
+
+
+@pytest.mark.parametrize(("name", "path", "spans"), [*CROSSINGS, *NATIVE])
+def test_an_app_is_in_the_trace_of_its_request(
+    site: Site, control: Control, key: str, name: str, path: str, spans: list[str]
 ) -> None:
-    expected = under(f"GET {path}", "bridge.queue", *spans)
+    expected = under(f"GET {path}", *spans)
 
-    assert asgi.client.fetch("GET", path, headers_of(key)).status == 200
-
-    assert trace_of(control, key, len(expected)).tree() == expected
-
-
-@pytest.mark.parametrize(("path", "spans"), LOOP, ids=[path for path, _ in LOOP])
-def test_an_asgi_app_on_a_wsgi_server_is_in_the_trace_of_its_request(
-    wsgi: LiveServer, control: Control, key: str, path: str, spans: list[str]
-) -> None:
-    expected = under(f"GET {path}", "bridge.queue", *spans)
-
-    assert wsgi.client.fetch("GET", path, headers_of(key)).status == 200
+    assert site(name, around(name)).client.fetch("GET", path, headers_of(key)).status == 200
 
     assert trace_of(control, key, len(expected)).tree() == expected
 
@@ -131,27 +131,10 @@ def test_an_asgi_app_on_a_wsgi_server_is_in_the_trace_of_its_request(
 def test_a_request_is_one_trace_on_every_server(
     site: Site, control: Control, key: str, name: str
 ) -> None:
-    if name in ASGI_SERVERS:
-        path, expected = THREADS[0]
-        live = site(name, "asgi")
-    else:
-        path, expected = LOOP[0]
-        live = site(name, "wsgi")
-    expected = under(f"GET {path}", "bridge.queue", *expected)
+    path, spans = THREADS[0] if name in ASGI_SERVERS else LOOP[0]
+    expected = under(f"GET {path}", "bridge.queue", *spans)
 
-    assert live.client.fetch("GET", path, headers_of(key)).status == 200
-
-    assert trace_of(control, key, len(expected)).tree() == expected
-
-
-@pytest.mark.parametrize(("name", "path", "spans"), NATIVE, ids=[path for _, path, _ in NATIVE])
-def test_an_app_of_the_servers_interface_gets_no_span_of_bridge(
-    site: Site, control: Control, key: str, name: str, path: str, spans: list[str]
-) -> None:
-    expected = under(f"GET {path}", *spans)
-    live = site(name, "asgi" if name == ASGI_SERVER else "wsgi")
-
-    assert live.client.fetch("GET", path, headers_of(key)).status == 200
+    assert site(name, around(name)).client.fetch("GET", path, headers_of(key)).status == 200
 
     assert trace_of(control, key, len(expected)).tree() == expected
 
@@ -249,7 +232,7 @@ def test_an_exception_is_recorded_once(
     recorded: str,
     failed: list[str],
 ) -> None:
-    live = site(name, "asgi" if name == ASGI_SERVER else "wsgi")
+    live = site(name, around(name))
 
     assert live.client.fetch("GET", path, headers_of(key)).status == 500
 
@@ -290,7 +273,7 @@ def test_the_loop_span_lasts_until_the_background_task_has_ended(
 def test_a_websocket_is_in_the_trace_of_its_handshake(
     site: Site, control: Control, key: str, name: str
 ) -> None:
-    live = site(name, "asgi" if name == ASGI_SERVER else "wsgi")
+    live = site(name, around(name))
     address = f"ws://127.0.0.1:{live.port}/fastapi/socket"
 
     with connect(address, additional_headers=headers_of(key)) as socket:
@@ -326,7 +309,7 @@ def test_a_websocket_of_a_wsgi_app_is_in_the_trace_of_its_handshake(
 def test_no_span_is_made_in_a_trace_that_is_not_sampled(
     site: Site, control: Control, key: str, name: str, path: str
 ) -> None:
-    live = site(name, "asgi" if name == ASGI_SERVER else "wsgi")
+    live = site(name, around(name))
     other = sibling_of(key)
 
     assert live.client.fetch("GET", path, headers_of(key, is_sampled=False)).status == 200
