@@ -157,6 +157,18 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session
+def schedules(session: nox.Session) -> None:
+    """Run the unit and sync tests with threads that alternate as often as they can.
+
+    Under Python's development mode, which includes asyncio's debug mode.
+    """
+    session.install("-e", ".[test]")
+    plugin = ["-p", "tests.harness.frequent_switches"]
+    folders = session.posargs or ["tests/unit", "tests/sync"]
+    session.run("python", "-X", "dev", "-m", "pytest", *plugin, *folders)
+
+
+@nox.session
 def fuzz(session: nox.Session) -> None:
     """Send 3,000 malformed requests to each server, natively and through bridge, and compare.
 
