@@ -43,6 +43,10 @@ class Job:
     def remind(self) -> None:
         """Called when the job has waited for long, on the thread of some event loop."""
 
+    def subject(self) -> object:
+        """What it runs, for reports: the scope of a request, a callable, or None. From any thread."""
+        return None
+
     def is_pending(self) -> bool:
         """Whether anything waits for this job to start. Called while it is in a queue."""
         return True
@@ -92,6 +96,9 @@ class SubmittedCall(Job):
         else:
             self.future.set_result(result)
 
+    def subject(self) -> object:
+        return getattr(self._call, "func", self._call)  # of a partial
+
     def is_pending(self) -> bool:
         return not self.future.done()
 
@@ -115,6 +122,9 @@ class JobInPlace(Job):
 
     def settle(self) -> None:
         self._job.settle()
+
+    def subject(self) -> object:
+        return self._job.subject()
 
     def remind(self) -> None:
         self._job.remind()

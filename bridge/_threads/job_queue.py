@@ -103,6 +103,14 @@ class JobQueue:
         """
         return [*self.late.copy(), *self.first.copy()]
 
+    def oldest_posted_at(self) -> float | None:
+        """When the oldest job was posted; None if there is none."""
+        oldest = []
+        for jobs in (self.first, self.late):
+            with suppress(IndexError):  # empty, or a worker has just taken the last one
+                oldest.append(jobs[0].posted_at)
+        return min(oldest, default=None)
+
     def take(self) -> Job | None:
         """The next job, if there is one."""
         for jobs in (self.first, self.late):

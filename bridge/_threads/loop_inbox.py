@@ -27,7 +27,7 @@ from weakref import WeakKeyDictionary, ref
 
 from bridge._threads.locks import RealMutex
 
-__all__ = ["LoopInbox", "inbox_of"]
+__all__ = ["LoopInbox", "inbox_of", "known_loops"]
 
 logger = logging.getLogger("bridge.inbox")
 
@@ -149,3 +149,9 @@ def inbox_of(loop: asyncio.AbstractEventLoop) -> LoopInbox:
     if inbox is None:
         inbox = _inboxes.setdefault(loop, LoopInbox(loop))
     return inbox
+
+
+def known_loops() -> list[asyncio.AbstractEventLoop]:
+    """The open loops that have an inbox. From any thread."""
+    loops = (reference() for reference in _inboxes.keyrefs())
+    return [loop for loop in loops if loop is not None and not loop.is_closed()]

@@ -36,6 +36,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from functools import partial
 from typing import NamedTuple, ParamSpec, TypeVar
 from weakref import ref
 
@@ -53,7 +54,7 @@ from bridge.config import optional_positive_number
 from bridge.errors import DeadlockError, PoolClosed, PoolSaturated
 from bridge.types import PoolStats
 
-__all__ = ["Meter", "RunningJob", "WorkerPool"]
+__all__ = ["Meter", "RunningJob", "WorkerPool", "living_pools"]
 
 logger = logging.getLogger("bridge.pool")
 
@@ -188,7 +189,7 @@ class WorkerPool(Executor):
             has no thread, and none can be started, which is a ``RuntimeError`` as well.
         :raises PoolClosed: the pool is shut down.
         """
-        call = SubmittedCall(lambda: fn(*args, **kwargs))
+        call = SubmittedCall(partial(fn, *args, **kwargs))
         self.submit_job(call)
         return call.future
 
@@ -220,6 +221,11 @@ class WorkerPool(Executor):
             for worker, job, meter in found
             if job is not None and meter.running
         ]
+
+    def oldest_posted_at(self) -> float | None:
+        """When the oldest job that waits was posted; None if none waits. From any thread."""
+        with self._lock:
+            return self._queue.oldest_posted_at()
 
     def occupants(self) -> list[threading.Thread] | None:
         """The threads that keep a new job waiting; None if there is room. From any thread."""
@@ -544,6 +550,11 @@ def _pop(jobs: deque[Job]) -> Job | None:
 
 
 _pools: Instances[WorkerPool] = Instances()
+
+
+def living_pools() -> list[WorkerPool]:
+    """The pools of this process, in no order. From any thread."""
+    return _pools.alive()
 
 
 def _forget_threads() -> None:

@@ -49,6 +49,7 @@ class Fork(IntEnum):
     ADAPTERS = 4  # AsgiToWsgi: no app runs
     LIFESPANS = 5  # mounted apps have not started
     ROUTERS = 6  # locks of Routers
+    CONTROL = 7  # the control socket is the parent's
 
 
 class Exit(IntEnum):
@@ -59,6 +60,7 @@ class Exit(IntEnum):
     APPS = 3  # apps behind to_wsgi: they may need threads
     KEPT_LOOP = 4  # the loop of async_to_sync
     POOLS = 5  # worker threads
+    CONTROL = 6  # the control socket
 
 
 _NEED_THREADS = (Exit.REQUESTS, Exit.LIFESPANS, Exit.APPS)

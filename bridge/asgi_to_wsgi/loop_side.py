@@ -200,6 +200,10 @@ class LoopSide:
         self._timed_out = True
         self.cancel()
 
+    def subject(self) -> Scope:
+        """What it serves, for reports. From any thread."""
+        return self._scope
+
     def cancel(self) -> None:
         """Cancel the task, if it still runs."""
         if self.task is not None:

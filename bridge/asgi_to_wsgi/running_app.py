@@ -39,9 +39,9 @@ from bridge._threads.own_tasks import own_task
 from bridge.asgi_to_wsgi.server_threads import remember_thread, wait_for_server_threads
 from bridge.config import ToWsgiOptions
 from bridge.errors import DeadlockError, LifespanFailed
-from bridge.types import AsgiApp
+from bridge.types import AsgiApp, Scope
 
-__all__ = ["RunningApp", "announce_close", "close_running_apps", "wait_for_requests"]
+__all__ = ["RunningApp", "announce_close", "close_running_apps", "running_apps", "wait_for_requests"]
 
 logger = logging.getLogger("bridge.asgi_to_wsgi")
 
@@ -58,6 +58,8 @@ class RunningRequest(Protocol):
     """
 
     task: asyncio.Task[None] | None
+
+    def subject(self) -> Scope: ...
 
     def cancel(self) -> None: ...
 
@@ -301,7 +303,7 @@ _running_apps: set[RunningApp] = set()
 _lifespan_of: ContextVar[RunningApp | None] = ContextVar("bridge_lifespan_of", default=None)
 
 
-def _running_here() -> list[RunningApp]:
+def running_apps() -> list[RunningApp]:
     """The apps that run in this process. Other threads may start or end one meanwhile."""
     pid = os.getpid()
     return [app for app in _running_apps.copy() if app.pid == pid and not app.closed]
@@ -313,7 +315,7 @@ def wait_for_requests() -> None:
     Until none of them ends for as long as requests have when an app closes. WebSockets are closed
     at once: the server may kill the process before the wait is over.
     """
-    apps = _running_here()
+    apps = running_apps()
     for app in apps:
         app.end_websockets()
     wait_for_server_threads(max((app.grace_left_s() for app in apps), default=0))
@@ -321,13 +323,13 @@ def wait_for_requests() -> None:
 
 def announce_close(within_s: float, *, requests_s: float) -> None:
     """See :meth:`RunningApp.announce_close`, for every app that runs in this process."""
-    for app in _running_here():
+    for app in running_apps():
         app.announce_close(within_s, requests_s=requests_s)
 
 
 def close_running_apps() -> None:
     """Close every app that runs in this process, all at the same time. Logs what fails."""
-    apps = _running_here()
+    apps = running_apps()
     for app in apps:
         app.begin_close()
     for app in apps:

@@ -219,6 +219,9 @@ class Call(Job):
         finally:
             del error  # its traceback holds this frame: break the cycle
 
+    def subject(self) -> object:
+        return self._func
+
     def is_pending(self) -> bool:
         """Whether its caller still waits for it to start."""
         return not self._ticket.locked()

@@ -370,7 +370,7 @@ class Limit(Executor):
 
         :raises PoolSaturated: too many jobs wait, here or in the pool.
         """
-        job = SubmittedCall(lambda: fn(*args, **kwargs))
+        job = SubmittedCall(partial(fn, *args, **kwargs))
         slot = self._acquire_slot(job)
         if slot is not None:
             self._start_slot(slot, lambda pool: pool.submit_job(slot))
@@ -470,6 +470,9 @@ class _Slot(Job):
         self._job = job
         self.posted_at = job.posted_at
 
+    def subject(self) -> object:
+        return self._job.subject()
+
     def is_pending(self) -> bool:
         return self._job.is_pending()
 
@@ -480,6 +483,7 @@ class _Slot(Job):
         job: Job | None = self._job
         self._limit._threads.add(threading.current_thread())
         while job is not None:
+            self._job = job
             self._limit._start(job)
             job.run()
             job = self._limit._next()

@@ -54,6 +54,9 @@ class _Call(Job):
         self._inbox = inbox
         self.posted_at = at
 
+    def subject(self) -> object:
+        return self._function
+
     def run(self) -> None:
         try:
             result = self._function()

@@ -156,6 +156,9 @@ class ThreadSide(Job):
         """It waits for long: wake the loop, which notices a disconnect from then on."""
         self.body.notify()
 
+    def subject(self) -> object:
+        return self._scope
+
     def is_pending(self) -> bool:
         return not self.body.disconnected
 

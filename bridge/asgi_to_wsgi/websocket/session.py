@@ -192,6 +192,10 @@ class Session:
         else:
             logger.error("%s failed in the WebSocket %s", name, path, exc_info=error)
 
+    def subject(self) -> Scope:
+        """What it serves, for reports. From any thread."""
+        return self._scope
+
     def cancel(self) -> None:
         """Cancel the task, if it still runs."""
         if self.task is not None:
