@@ -45,6 +45,7 @@ LOGGED = {
     "asgi_to_wsgi/thread_side.py": {"self._app.name"},
     "asgi_to_wsgi/websocket/serve.py": {"why"},
     "asgi_to_wsgi/websocket/session.py": {"error", "name", "path"},
+    "cli/control/spec.py": {"error"},
     "cli/servers/waitress.py": {"dispatcher.active_count", "grace_s"},
     "contrib/django/application.py": {
         "len(links)",

@@ -41,7 +41,13 @@ from bridge.config import ToWsgiOptions
 from bridge.errors import DeadlockError, LifespanFailed
 from bridge.types import AsgiApp, Scope
 
-__all__ = ["RunningApp", "announce_close", "close_running_apps", "running_apps", "wait_for_requests"]
+__all__ = [
+    "RunningApp",
+    "announce_close",
+    "close_running_apps",
+    "running_apps",
+    "wait_for_requests",
+]
 
 logger = logging.getLogger("bridge.asgi_to_wsgi")
 

@@ -16,6 +16,7 @@ from typing import Any
 from asgiref.sync import iscoroutinefunction
 
 from bridge.asgi_to_wsgi.adapter import AsgiToWsgi
+from bridge.cli.control.spec import ControlSpec
 from bridge.cli.options import RequestedApp, WsgiOptions
 from bridge.cli.root_path import mount_asgi, mount_wsgi
 from bridge.cli.served_apps import ServedApps, load_apps
@@ -41,6 +42,7 @@ class AppSpec:
     :ivar wsgi: how WSGI apps run on an ASGI server.
     :ivar root_path: where the app is mounted, such as ``/shop``; may be empty.
     :ivar grace_s: seconds that the adapter's shutdown may take.
+    :ivar control: where each process opens its control socket; None: nowhere.
     """
 
     apps: tuple[RequestedApp, ...]
@@ -50,6 +52,7 @@ class AppSpec:
     root_path: str
     grace_s: int
     log_level: str
+    control: ControlSpec | None = None
 
     def to_environment(self) -> None:
         """Store it for this process and its children."""
@@ -68,6 +71,8 @@ class AppSpec:
         stored = json.loads(os.environ[_VARIABLE])
         stored["apps"] = tuple(RequestedApp(**each) for each in stored["apps"])
         stored["wsgi"] = WsgiOptions(**stored["wsgi"])
+        if stored["control"] is not None:
+            stored["control"] = ControlSpec(**stored["control"])
         return cls(**stored)
 
     def load(self) -> ServedApps:
@@ -87,8 +92,11 @@ def build_app(spec: AppSpec) -> Any:
         escape_lines(server.raw_logger)
     app = _adapt(spec.load(), spec, server)
     if server.interface == "wsgi":
-        return mount_wsgi(app, spec.root_path)
+        wsgi = mount_wsgi(app, spec.root_path)
+        return wsgi if spec.control is None else spec.control.watched_wsgi(wsgi)
     mounted = mount_asgi(plain_asgi(app), spec.root_path)
+    if spec.control is not None:
+        mounted = spec.control.watched_asgi(mounted)
     # The lifespan shutdown gets the grace period a second time, and the exit a little more.
     exiting = exit_after_lifespan(mounted, spec.grace_s + EXIT_S)
     return server.make_graceful(exiting, spec.grace_s)

@@ -14,6 +14,7 @@ from click.exceptions import Exit
 from bridge._version import __version__, version_line
 from bridge.cli.bench.command import bench_command
 from bridge.cli.command_help import Group, Integer, Number, option
+from bridge.cli.control.commands import stacks_command, top_command
 from bridge.cli.exit_errors import exit_on_error
 from bridge.cli.migrate import migrate_group
 from bridge.cli.options import DEFAULT_GRACE_S, LogLevel, RunOptions, WsgiOptions
@@ -155,6 +156,16 @@ Exit code: 0 after Ctrl-C or SIGTERM, 1 if the app or the server failed, 2 for a
     help="The path below which a proxy serves the app, for example /shop. The proxy may strip it "
     "from requests or not.",
 )
+@option(
+    "--control",
+    is_flag=False,
+    flag_value="",
+    metavar="[PATH]",
+    section=_SERVER,
+    help="Let `bridge top` and `bridge stacks` of the same user look into the server, through a "
+    "Unix socket of each process. They are in $XDG_RUNTIME_DIR/bridge or /tmp/bridge-UID, or in "
+    "the folder PATH. By default nothing listens.",
+)
 def run_command(
     targets: tuple[str, ...],
     websockets: tuple[str, ...],
@@ -173,6 +184,7 @@ def run_command(
     port: int,
     uds: Path | None,
     root_path: str,
+    control: str | None,
 ) -> None:
     """Serve one or more apps, WSGI or ASGI, on any server.
 
@@ -195,6 +207,7 @@ def run_command(
             log_level=LogLevel(log_level),
             grace_s=grace_s,
             app_dir=app_dir,
+            control=control,
         )
         from bridge.cli.run import run
 
@@ -232,7 +245,9 @@ def routes_command(
         routes.show(routes.rows_of(load_apps(apps, folder, WsgiOptions(), DEFAULT_GRACE_S)))
 
 
-# -- bridge bench, bridge migrate ------------------------------------------------------------------
+# -- the other commands ----------------------------------------------------------------------------
 
+app.add_command(top_command)
+app.add_command(stacks_command)
 app.add_command(bench_command)
 app.add_command(migrate_group)

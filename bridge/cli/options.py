@@ -95,6 +95,7 @@ class RunOptions:
     :ivar body_timeout_s: 0: none.
     :ivar grace_s: seconds that open requests get to finish after SIGTERM or Ctrl-C.
     :ivar app_dir: where modules are imported from; None for the current directory.
+    :ivar control: the folder for control sockets; empty for the default one, None for no sockets.
     :ivar watched: the folders to watch when reloading; empty for the current directory alone.
     """
 
@@ -112,6 +113,7 @@ class RunOptions:
     log_level: LogLevel = LogLevel.INFO
     grace_s: int = DEFAULT_GRACE_S
     app_dir: Path | None = None
+    control: str | None = None
     watched: tuple[Path, ...] = ()
 
     @property

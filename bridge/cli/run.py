@@ -21,6 +21,7 @@ from typing import NoReturn
 from bridge.cli import panel
 from bridge.cli.address import free_path, free_port
 from bridge.cli.build_app import AppSpec
+from bridge.cli.control.spec import control_spec
 from bridge.cli.options import RunOptions, UsageError, WsgiOptions
 from bridge.cli.served_apps import ServedApps
 from bridge.cli.servers.process import run_server
@@ -41,16 +42,21 @@ def run(options: RunOptions, server_name: str | None) -> int:
     :raises AppLoadError: an app cannot be found, or its own code failed.
     :raises AmbiguousApp: an app's interface cannot be detected, and was not given.
     :raises AddressError: no server can listen at the address.
+    :raises ControlError: control sockets are wanted where other users could reach them.
     """
     spec = choose_server(server_name)
     check_options(spec, options)
     app_spec = _app_spec(spec, options)
     served = app_spec.load()
+    control = control_spec(options.control)
     _check_wsgi_options(spec, options, served)
     options = _with_free_address(options)
-    app_spec.to_environment()
+    replace(app_spec, control=control).to_environment()
     notes = panel.notes_of(spec, served) + ignored_variables(spec.name, spec.variables())
-    panel.show(panel.facts_of(spec, options, served), notes)
+    facts = panel.facts_of(spec, options, served)
+    if control is not None:
+        facts["control"] = f"bridge top {control.server}, through {control.folder}"
+    panel.show(facts, notes)
     return _start(spec, options, served)
 
 

@@ -1,4 +1,4 @@
-"""See what a process of a server does: which request runs on which thread, where it stands, what waits.
+"""See what a process of a server does: which requests run, where they stand, and what waits.
 
 Nothing listens unless asked: ``bridge run --control``, or :func:`listen` in a worker::
 
@@ -7,7 +7,7 @@ Nothing listens unless asked: ``bridge run --control``, or :func:`listen` in a w
     def post_worker_init(worker):           # gunicorn's hook: after the fork, in each worker
         bridge.control.listen()
 
-    app = bridge.control.watch(app)         # adds percentiles, and requests that bridge does not see
+    app = bridge.control.watch(app)         # adds percentiles, and requests of native apps
 
 ``bridge top`` and ``bridge stacks`` read it.
 """

@@ -38,6 +38,10 @@ class Report:
     answer: Answer | None
     problem: str = ""
 
+    def as_json(self) -> Answer:
+        """The answer, or why there is none."""
+        return {"pid": self.pid, "problem": self.problem} if self.answer is None else self.answer
+
 
 def find(address: str | None = None) -> list[Path]:
     """The sockets to read.

@@ -81,8 +81,8 @@ def prepare(folder: Path | None = None) -> Path:
     length = len(os.fsencode(chosen)) + len(LONGEST_NAME)
     if length > LONGEST_PATH:
         raise ControlError(
-            f"control: the path of a socket in {chosen} has up to {length} bytes, and a Unix socket "
-            f"allows {LONGEST_PATH}. Choose a shorter path"
+            f"control: the path of a socket in {chosen} has up to {length} bytes, and a Unix "
+            f"socket allows {LONGEST_PATH}. Choose a shorter path"
         )
     try:
         chosen.mkdir(mode=0o700)

@@ -26,7 +26,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from bridge._threads import process
 from bridge._threads.greenlets import original
 from bridge.control.folders import ControlError, parts_of
 from bridge.control.peer import is_allowed
@@ -133,7 +132,7 @@ class Listener:
 
     def _accept(self, poll: Any) -> None:
         try:
-            fd, _ = self._socket._accept()
+            fd, _ = self._socket._accept()  # type: ignore[attr-defined]  # as socket.socket uses it
         except OSError:  # the client has left, or there is no descriptor left
             _sleep(RETRY_S)
             return
@@ -201,10 +200,8 @@ class _Client:
             line, line_break, _ = self._received.partition(b"\n")
             if line_break:
                 self.unsent = memoryview(answer(line))
-            elif not data or len(self._received) >= LONGEST_REQUEST:
-                return True
             else:
-                return False
+                return not data or len(self._received) >= LONGEST_REQUEST
         with suppress(BlockingIOError):
             self.unsent = self.unsent[self.socket.send(self.unsent) :]
         return not self.unsent

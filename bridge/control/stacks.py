@@ -10,10 +10,12 @@ from __future__ import annotations
 import gc
 import os
 import sys
+import threading
 import traceback
 from asyncio import AbstractEventLoop, Task, current_task
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from types import FrameType
 from typing import Any, TypeAlias
 
@@ -31,6 +33,8 @@ LONGEST_LINE = 200
 BLOCKED_S = 0.05
 """A loop that has not answered for so long is blocked."""
 
+_BRIDGE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
+
 Loops = Sequence[tuple[AbstractEventLoop, LoopProbe]]
 Place: TypeAlias = tuple[FrameType, int]
 """A frame, and the line where it stands."""
@@ -46,7 +50,8 @@ def stacks(server: int, loops: Loops) -> Answer:
     work = work_of_this_process()
     blocked = [probe for _, probe in loops if probe.open_s > BLOCKED_S]
     busy = [{**row_of(each), "stack": _lines(frames.of(each))} for each in work[:MOST_ROWS]]
-    named = {each.ident for each in work} | {probe.ident for probe in blocked}
+    shown = {frames.frame_of(each.ident) for each in work if each.task is None}
+    shown |= {frames.frame_of(probe.ident) for probe in blocked}
     return {
         "server": server,
         "pid": os.getpid(),
@@ -60,7 +65,7 @@ def stacks(server: int, loops: Loops) -> Answer:
             }
             for probe in blocked
         ],
-        "idle": _idle(frames, named, {id(each.task) for each in work}, loops),
+        "idle": _idle(frames, shown, {id(each.task) for each in work}, loops),
     }
 
 
@@ -84,8 +89,12 @@ class _Frames:
         return list(_awaits(work.task.get_coro()))
 
     def of_thread(self, ident: int | None) -> list[Place]:
-        frame = self.threads.get(ident or 0) or self.greenlets.get(ident or 0)
+        frame = self.frame_of(ident)
         return list(traceback.walk_stack(frame))[::-1] if frame is not None else []
+
+    def frame_of(self, ident: int | None) -> FrameType | None:
+        """The innermost frame of a thread or a greenlet."""
+        return self.threads.get(ident or 0) or self.greenlets.get(ident or 0)
 
 
 def _current(loop: AbstractEventLoop) -> Iterator[Task[Any]]:
@@ -99,7 +108,7 @@ def _greenlet_frames() -> dict[int, FrameType | None]:
 
     The one that runs has none of its own: it is where the thread of the hub stands.
     """
-    from greenlet import greenlet
+    from greenlet import greenlet  # type: ignore[import-untyped]  # has no stubs
 
     hub = sys._current_frames().get(_hub_ident)
     alive = [each for each in gc.get_objects() if isinstance(each, greenlet) and each]
@@ -124,7 +133,10 @@ def _awaits(awaited: Any) -> Iterator[Place]:
 
 
 def _lines(places: list[Place]) -> list[dict[str, Any]]:
-    found = traceback.StackSummary.extract(iter(places[-MOST_FRAMES:]), lookup_lines=True)
+    """Without the outermost frames that are bridge's own, on every one of its threads the same."""
+    own = list(takewhile(lambda place: _is_own(place[0]), places))
+    rest = places[len(own) :] or places
+    found = traceback.StackSummary.extract(iter(rest[-MOST_FRAMES:]), lookup_lines=True)
     return [
         {
             "file": each.filename,
@@ -136,17 +148,24 @@ def _lines(places: list[Place]) -> list[dict[str, Any]]:
     ]
 
 
+def _is_own(frame: FrameType) -> bool:
+    file = frame.f_code.co_filename
+    return file == threading.__file__ or file.startswith(_BRIDGE)
+
+
 # -- what does nothing for a request ---------------------------------------------------------------
 
 
 def _idle(
-    frames: _Frames, named: set[int | None], tasks: set[int], loops: Loops
+    frames: _Frames, shown: set[FrameType | None], tasks: set[int], loops: Loops
 ) -> list[dict[str, Any]]:
     groups: Counter[tuple[str, str, str, int]] = Counter()
     names = thread_names()
     for ident, frame in frames.threads.items():
-        if ident not in named:
-            groups[("thread", _group(names.get(ident, "")), *_where([(frame, frame.f_lineno)]))] += 1
+        if frame not in shown:
+            groups[
+                ("thread", _group(names.get(ident, "")), *_where([(frame, frame.f_lineno)]))
+            ] += 1
     for loop, _ in loops:
         for task in tasks_of(loop):
             if id(task) not in tasks:

@@ -11,10 +11,11 @@ import threading
 import time
 from asyncio import Task
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bridge._http.paths import shown
+from bridge._threads.greenlets import patched_by
 from bridge._threads.pool import RunningJob, living_pools
 from bridge.asgi_to_wsgi.running_app import running_apps
 from bridge.control.watch import KEY, Record, requests
@@ -74,8 +75,8 @@ def _on_thread(running: RunningJob, now: float, seen: set[int]) -> Work:
     record = _record_in(subject)
     if record is not None:
         seen.add(id(record))
-    return Work(
-        **_described(subject),
+    return replace(
+        _described(subject),
         thread=running.thread.name,
         for_s=now - running.started_at,
         waited_s=max(running.started_at - running.job.posted_at, 0),
@@ -90,8 +91,8 @@ def _behind_to_wsgi(now: float, seen: set[int]) -> Iterator[Work]:
             record = _record_in(scope.get("wsgi_environ"))
             if record is not None:
                 seen.add(id(record))
-            yield Work(
-                **_described(scope),
+            yield replace(
+                _described(scope),
                 for_s=None if record is None else now - record.started_at,
                 task=request.task,
             )
@@ -99,14 +100,15 @@ def _behind_to_wsgi(now: float, seen: set[int]) -> Iterator[Work]:
 
 def _on_the_server(now: float, seen: set[int]) -> Iterator[Work]:
     names = thread_names()
+    unnamed = "a thread" if patched_by() is None else "a greenlet"
     for record in requests.open():
         message = record.message
         if id(record) in seen or not message:
             continue
         is_on_loop = record.task is not None
-        yield Work(
-            **_described(message),
-            thread="" if is_on_loop else names.get(record.ident, ""),
+        yield replace(
+            _described(message),
+            thread="" if is_on_loop else names.get(record.ident, unnamed),
             for_s=now - record.started_at,
             ident=None if is_on_loop else record.ident,
             task=record.task,
@@ -120,24 +122,24 @@ def _record_in(message: Any) -> Record | None:
     return found if isinstance(found, Record) else None
 
 
-def _described(subject: object) -> dict[str, str]:
+def _described(subject: object) -> Work:
     if not isinstance(subject, Mapping):
         name = getattr(subject, "__qualname__", None) or type(subject).__qualname__
-        return {"kind": "call", "what": "" if subject is None else _short(name)}
+        return Work(kind="call", what="" if subject is None else _short(name))
     if "type" in subject:
-        return {
-            "kind": str(subject["type"]),
-            "method": _short(subject.get("method", "")),
-            "what": _short(subject.get("path", "")),
-            "mount": _mount(subject.get("root_path", "")),
-        }
+        return Work(
+            kind=str(subject["type"]),
+            method=_short(subject.get("method", "")),
+            what=_short(subject.get("path", "")),
+            mount=_mount(subject.get("root_path", "")),
+        )
     root = _decoded(subject.get("SCRIPT_NAME", ""))
-    return {
-        "kind": "http",
-        "method": _short(subject.get("REQUEST_METHOD", "")),
-        "what": _short(root + _decoded(subject.get("PATH_INFO", ""))),
-        "mount": _mount(root),
-    }
+    return Work(
+        kind="http",
+        method=_short(subject.get("REQUEST_METHOD", "")),
+        what=_short(root + _decoded(subject.get("PATH_INFO", ""))),
+        mount=_mount(root),
+    )
 
 
 def _mount(root: str) -> str:
