@@ -44,7 +44,7 @@ class Job:
         """Called when the job has waited for long, on the thread of some event loop."""
 
     def subject(self) -> object:
-        """What it runs, for reports: the scope of a request, a callable, or None."""
+        """What it runs, for reports: the environ of a request, a callable, or None."""
         return None
 
     def is_pending(self) -> bool:

@@ -15,6 +15,7 @@ from bridge._version import __version__, version_line
 from bridge.cli.bench.command import bench_command
 from bridge.cli.command_help import Group, Integer, Number, option
 from bridge.cli.control.commands import stacks_command, top_command
+from bridge.cli.control.spec import check_control
 from bridge.cli.exit_errors import exit_on_error
 from bridge.cli.migrate import migrate_group
 from bridge.cli.options import DEFAULT_GRACE_S, LogLevel, RunOptions, WsgiOptions
@@ -192,6 +193,7 @@ def run_command(
     the server. On Ctrl-C or SIGTERM, open requests are finished first.
     """
     with exit_on_error():
+        check_control(control)
         options = RunOptions(
             apps=parse_targets(targets, websockets, interfaces),
             host=host,

@@ -23,6 +23,7 @@ from bridge.control.protocol import LONGEST_ANSWER, Answer, parse_answer, reques
 __all__ = ["Report", "find", "read"]
 
 MOST_AT_ONCE = 32
+RETRY_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -130,8 +131,7 @@ def _ask(path: Path, get: str, ends_at: float) -> Answer:
     :raises ValueError: it is no answer.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(_left_s(ends_at))
-        connection.connect(os.fspath(path))
+        _connect(connection, path, ends_at)
         if os.geteuid() != 0 and not is_allowed(connection):
             raise ValueError("another user listens there")
         connection.sendall(request_line(get))
@@ -143,6 +143,20 @@ def _ask(path: Path, get: str, ends_at: float) -> Answer:
                 raise ValueError("the answer is cut" if not data else "the answer is too long")
             received += data
         return parse_answer(bytes(received))
+
+
+def _connect(connection: socket.socket, path: Path, ends_at: float) -> None:
+    """A Unix socket with a full backlog refuses at once, whatever the timeout is."""
+    while True:
+        connection.settimeout(_left_s(ends_at))
+        try:
+            connection.connect(os.fspath(path))
+        except BlockingIOError:
+            if time.monotonic() > ends_at:
+                raise TimeoutError from None
+            time.sleep(RETRY_S)
+        else:
+            return
 
 
 def _left_s(ends_at: float) -> float:

@@ -42,6 +42,7 @@ __all__ = ["Listener", "remove_stale"]
 
 MOST_CLIENTS = 16
 DEADLINE_S = 5.0
+BACKLOG = 128
 READ_SIZE = 4096
 RETRY_S = 0.05
 
@@ -219,7 +220,7 @@ def _listen_at(path: Path) -> _socket.socket:
             unfinished.unlink()
         listener.bind(os.fsencode(unfinished))
         os.chmod(unfinished, 0o600)
-        listener.listen(MOST_CLIENTS)
+        listener.listen(BACKLOG)
         listener.setblocking(False)
         os.rename(unfinished, path)
     except OSError as error:

@@ -9,7 +9,7 @@ A loop that is blocked answers late or not at all, and the open callback says si
 from __future__ import annotations
 
 import time
-from asyncio import AbstractEventLoop
+from asyncio import AbstractEventLoop, get_running_loop
 from collections import deque
 from math import inf
 from weakref import WeakKeyDictionary
@@ -18,7 +18,7 @@ from bridge._threads import process
 from bridge._threads.greenlets import real_ident
 from bridge._threads.loop_inbox import LoopInbox, inbox_of, known_loops
 
-__all__ = ["LoopProbe", "LoopProbes"]
+__all__ = ["LoopProbe", "LoopProbes", "meet_loop"]
 
 PERIOD_S = 0.1
 LOOKS_FOR_S = 5.0
@@ -35,6 +35,19 @@ def _forget_loops() -> None:
 process.in_child(process.Fork.CONTROL, _forget_loops)
 
 
+_idents: WeakKeyDictionary[AbstractEventLoop, int] = WeakKeyDictionary()
+
+
+def meet_loop() -> None:
+    """Measure the loop that runs here from now on, while somebody looks. On its thread."""
+    try:
+        loop = get_running_loop()
+    except RuntimeError:  # it is not asyncio's
+        return
+    inbox_of(loop)
+    _idents[loop] = real_ident()
+
+
 class LoopProbe:
     """Measures one loop.
 
@@ -46,7 +59,7 @@ class LoopProbe:
         self._inbox: LoopInbox = inbox_of(loop)
         self._sent_at: float | None = None
         self.samples: deque[float] = deque(maxlen=SAMPLES)
-        self.ident: int | None = getattr(loop, "_thread_id", None)  # asyncio's own
+        self.ident: int | None = _idents.get(loop) or getattr(loop, "_thread_id", None)
 
     def send(self) -> None:
         """Post a callback, unless the last one is still open."""

@@ -11,7 +11,7 @@ that an adapter runs on another thread is reported once, with that thread.
 from __future__ import annotations
 
 import time
-from asyncio import Task, current_task, get_running_loop
+from asyncio import Task, current_task
 from collections import deque
 from collections.abc import Iterable, Iterator
 from threading import get_ident
@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from bridge._threads import process
 from bridge._threads.locks import RealMutex
-from bridge._threads.loop_inbox import inbox_of
+from bridge.control.loops import meet_loop
 from bridge.dual import Universal
 from bridge.interface import interface_of
 from bridge.types import AsgiApp, Environ, Receive, Scope, Send, StartResponse, WsgiApp
@@ -151,7 +151,7 @@ class _WatchedAsgi:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            _meet_loop()
+            meet_loop()
             await self._app(scope, receive, send)
             return
         record = scope[KEY] = Record(scope, _task())
@@ -160,14 +160,6 @@ class _WatchedAsgi:
             await self._app(scope, receive, send)
         finally:
             requests.end(record)
-
-
-def _meet_loop() -> None:
-    """The server's loop gets an inbox, and is measured from then on."""
-    try:
-        inbox_of(get_running_loop())
-    except RuntimeError:  # not asyncio's
-        pass
 
 
 def _task() -> Task[Any] | None:

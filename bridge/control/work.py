@@ -10,19 +10,22 @@ from __future__ import annotations
 import threading
 import time
 from asyncio import Task
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
-from bridge._http.paths import shown
 from bridge._threads.greenlets import patched_by
 from bridge._threads.pool import RunningJob, living_pools
 from bridge.asgi_to_wsgi.running_app import running_apps
 from bridge.control.watch import KEY, Record, requests
+from bridge.router.prefixes import PrefixTable
+from bridge.router.router import outermost_routers
 
 __all__ = ["Work", "thread_names", "work_of_this_process"]
 
 LONGEST_TEXT = 200
+
+Describe: TypeAlias = "Callable[[object], Work]"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,27 +59,28 @@ def work_of_this_process() -> list[Work]:
     """All that runs, the longest first."""
     now = time.monotonic()
     seen: set[int] = set()
+    describe = _Describer().describe
     found = [
-        *_on_pools(now, seen),
-        *_behind_to_wsgi(now, seen),
-        *_on_the_server(now, seen),
+        *_on_pools(describe, now, seen),
+        *_behind_to_wsgi(describe, now, seen),
+        *_on_the_server(describe, now, seen),
     ]
     return sorted(found, key=lambda work: work.for_s or 0, reverse=True)
 
 
-def _on_pools(now: float, seen: set[int]) -> Iterator[Work]:
+def _on_pools(describe: Describe, now: float, seen: set[int]) -> Iterator[Work]:
     for pool in living_pools():
         for running in pool.running():
-            yield _on_thread(running, now, seen)
+            yield _on_thread(running, describe, now, seen)
 
 
-def _on_thread(running: RunningJob, now: float, seen: set[int]) -> Work:
+def _on_thread(running: RunningJob, describe: Describe, now: float, seen: set[int]) -> Work:
     subject = running.job.subject()
     record = _record_in(subject)
     if record is not None:
         seen.add(id(record))
     return replace(
-        _described(subject),
+        describe(subject),
         thread=running.thread.name,
         for_s=now - running.started_at,
         waited_s=max(running.started_at - running.job.posted_at, 0),
@@ -84,21 +88,21 @@ def _on_thread(running: RunningJob, now: float, seen: set[int]) -> Work:
     )
 
 
-def _behind_to_wsgi(now: float, seen: set[int]) -> Iterator[Work]:
+def _behind_to_wsgi(describe: Describe, now: float, seen: set[int]) -> Iterator[Work]:
     for app in running_apps():
         for request in app.requests.copy():
             scope = request.subject()
-            record = _record_in(scope.get("wsgi_environ"))
+            record = _record_in(scope)
             if record is not None:
                 seen.add(id(record))
             yield replace(
-                _described(scope),
+                describe(scope),
                 for_s=None if record is None else now - record.started_at,
                 task=request.task,
             )
 
 
-def _on_the_server(now: float, seen: set[int]) -> Iterator[Work]:
+def _on_the_server(describe: Describe, now: float, seen: set[int]) -> Iterator[Work]:
     names = thread_names()
     unnamed = "a thread" if patched_by() is None else "a greenlet"
     for record in requests.open():
@@ -107,7 +111,7 @@ def _on_the_server(now: float, seen: set[int]) -> Iterator[Work]:
             continue
         is_on_loop = record.task is not None
         yield replace(
-            _described(message),
+            describe(message),
             thread="" if is_on_loop else names.get(record.ident, unnamed),
             for_s=now - record.started_at,
             ident=None if is_on_loop else record.ident,
@@ -116,34 +120,57 @@ def _on_the_server(now: float, seen: set[int]) -> Iterator[Work]:
 
 
 def _record_in(message: Any) -> Record | None:
-    """The record of a request, from its scope or environ."""
-    get = getattr(message, "get", None)
-    found = None if get is None else get(KEY)
+    """The record of a request, from its scope or environ, or from that before an adapter."""
+    if not isinstance(message, Mapping):
+        return None
+    before = message.get("asgi.scope") or message.get("wsgi_environ") or {}
+    found = message.get(KEY) or before.get(KEY)
     return found if isinstance(found, Record) else None
 
 
-def _described(subject: object) -> Work:
-    if not isinstance(subject, Mapping):
-        name = getattr(subject, "__qualname__", None) or type(subject).__qualname__
-        return Work(kind="call", what="" if subject is None else _short(name))
-    if "type" in subject:
+class _Describer:
+    """Describes what runs. Looks for the mount of a request in the Router, if there is just one:
+    an app that gets the server's own scope or environ does not see where it is mounted.
+    """
+
+    def __init__(self) -> None:
+        routers = outermost_routers()
+        plan = routers[0].plan if len(routers) == 1 else None
+        self._http = PrefixTable({} if plan is None else {each: each for each in plan.http})
+        self._websocket = PrefixTable({} if plan is None else {e: e for e in plan.websocket})
+
+    def describe(self, subject: object) -> Work:
+        """
+        :param subject: a scope, an environ, a callable, or None.
+        """
+        if not isinstance(subject, Mapping):
+            name = getattr(subject, "__qualname__", None) or type(subject).__qualname__
+            return Work(kind="call", what="" if subject is None else _short(name))
+        if "type" in subject:
+            return self._scope(subject, "")
+        root = _decoded(subject.get("SCRIPT_NAME", ""))
+        scope = subject.get("asgi.scope")
+        if scope is not None:
+            return self._scope(scope, root)
+        path = _decoded(subject.get("PATH_INFO", ""))
         return Work(
-            kind=str(subject["type"]),
-            method=_short(subject.get("method", "")),
-            what=_short(subject.get("path", "")),
-            mount=_mount(subject.get("root_path", "")),
+            kind="http",
+            method=_short(subject.get("REQUEST_METHOD", "")),
+            what=_short(root + path),
+            mount=_short(root or self._http.find(path) or ""),
         )
-    root = _decoded(subject.get("SCRIPT_NAME", ""))
-    return Work(
-        kind="http",
-        method=_short(subject.get("REQUEST_METHOD", "")),
-        what=_short(root + _decoded(subject.get("PATH_INFO", ""))),
-        mount=_mount(root),
-    )
 
-
-def _mount(root: str) -> str:
-    return _short(shown(root)) if root else ""
+    def _scope(self, scope: Any, root: str) -> Work:
+        kind, path = str(scope["type"]), str(scope.get("path", ""))
+        outer = str(scope.get("root_path", ""))
+        table = self._websocket if kind == "websocket" else self._http
+        found = root or outer + (table.find(path.removeprefix(outer)) or "")
+        return Work(
+            kind=kind,
+            method=_short(scope.get("method", "")),
+            what=_short(path),
+            mount=_short(found),
+        )
 
 
 def _decoded(text: str) -> str:

@@ -310,7 +310,12 @@ def _routers_in(served: object) -> list[Router]:
         return [served]
     if isinstance(served, AsgiToWsgi):
         return []  # a Router inside is on its loop: it gets the lifespan there
-    return [router for router in _routers.alive() if not router._is_mounted]  # outermost ones
+    return outermost_routers()
+
+
+def outermost_routers() -> list[Router]:
+    """The Routers of this process that are not mounted in another one. From any thread."""
+    return [router for router in _routers.alive() if not router._is_mounted]
 
 
 def _after_fork() -> None:

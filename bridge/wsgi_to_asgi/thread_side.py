@@ -157,7 +157,7 @@ class ThreadSide(Job):
         self.body.notify()
 
     def subject(self) -> object:
-        return self._scope
+        return self._environ
 
     def is_pending(self) -> bool:
         return not self.body.disconnected

@@ -105,9 +105,8 @@ def stacks_command(address: str | None, output: str) -> None:
     """
     with exit_on_error():
         from bridge.cli.control import traces
-        from bridge.control.client import find, read
 
-        reports = read(find(address), "stacks", traces.TIMEOUT_S)
+        reports = traces.look(address)
         if output == "json":
             _print_json([report.as_json() for report in reports])
         else:

@@ -14,7 +14,7 @@ from pathlib import Path
 from bridge.cli.options import UsageError
 from bridge.types import AsgiApp, WsgiApp
 
-__all__ = ["ControlSpec", "control_spec"]
+__all__ = ["ControlSpec", "check_control", "control_spec"]
 
 logger = logging.getLogger("bridge.control")
 
@@ -55,19 +55,24 @@ class ControlSpec:
             logger.warning("%s", error)
 
 
-def control_spec(value: str | None) -> ControlSpec | None:
+def check_control(value: str | None) -> None:
     """
-    :param value: of ``--control``; empty for the default folder, None for no sockets.
-    :raises UsageError: it is an app, and not a path.
-    :raises ControlError: see :func:`bridge.control.folders.prepare`.
+    :raises UsageError: the value of ``--control`` is an app, and not a path.
     """
-    if value is None:
-        return None
     if value and ("=" in value or not value.startswith(("/", "./", "../"))):
         raise UsageError(
             f"--control {value}: expected a folder, such as /run/mysite or ./control. "
             "To use the default one, put --control behind the app"
         )
+
+
+def control_spec(value: str | None) -> ControlSpec | None:
+    """
+    :param value: of ``--control``; empty for the default folder, None for no sockets.
+    :raises ControlError: see :func:`bridge.control.folders.prepare`.
+    """
+    if value is None:
+        return None
     from bridge.control.folders import prepare
 
     folder = prepare(Path(value) if value else None)

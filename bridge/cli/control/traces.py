@@ -1,4 +1,4 @@
-"""The text of ``bridge stacks``. Pure.
+"""``bridge stacks``: reads from the processes of a server, and writes text.
 
 Input: the answers of the processes of a server. Output: lines as those of a traceback, the
 innermost frame last. Every text of a process is escaped here.
@@ -6,17 +6,30 @@ innermost frame last. Every text of a process is escaped here.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from bridge._http.client_text import one_line
 from bridge.cli.control.screen import request_text
-from bridge.control.client import Report
+from bridge.control.client import Report, find, read
 
-__all__ = ["TIMEOUT_S", "text_of"]
+__all__ = ["look", "text_of"]
 
 TIMEOUT_S = 5.0
+LOOP_S = 0.2
+"""How long an event loop gets to answer before it is called blocked."""
 LONGEST = 300
+
+
+def look(address: str | None) -> list[Report]:
+    """
+    :raises ControlError: no server listens, or several do.
+    """
+    paths = find(address)
+    read(paths, "stacks", TIMEOUT_S)  # from now on event loops are measured
+    time.sleep(LOOP_S)
+    return read(paths, "stacks", TIMEOUT_S)
 
 
 def text_of(reports: Iterable[Report]) -> str:
