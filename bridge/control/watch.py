@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from asyncio import Task, current_task
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from threading import get_ident
 from typing import Any, Literal
 
@@ -22,7 +22,7 @@ from bridge._threads.locks import RealMutex
 from bridge.control.loops import meet_loop
 from bridge.dual import Universal
 from bridge.interface import interface_of
-from bridge.types import AsgiApp, Environ, Receive, Scope, Send, StartResponse, WsgiApp
+from bridge.types import AsgiApp, Environ, Message, Receive, Scope, Send, StartResponse, WsgiApp
 
 __all__ = ["KEY", "Durations", "Record", "Requests", "requests", "watch"]
 
@@ -132,9 +132,12 @@ def watch(app: Any) -> Any:
     return watch_wsgi(app) if interface_of(app) == "wsgi" else watch_asgi(app)
 
 
-def watch_asgi(app: AsgiApp) -> AsgiApp:
+def watch_asgi(app: AsgiApp, on_shutdown: Callable[[], object] = lambda: None) -> AsgiApp:
+    """
+    :param on_shutdown: called after the lifespan's shutdown, on the loop.
+    """
     requests.is_watched = True
-    return _WatchedAsgi(app)
+    return _WatchedAsgi(app, on_shutdown)
 
 
 def watch_wsgi(app: WsgiApp) -> WsgiApp:
@@ -145,14 +148,14 @@ def watch_wsgi(app: WsgiApp) -> WsgiApp:
 class _WatchedAsgi:
     __bridge_interface__: Literal["asgi"] = "asgi"
 
-    def __init__(self, app: AsgiApp) -> None:
+    def __init__(self, app: AsgiApp, on_shutdown: Callable[[], object]) -> None:
         self._app = app
+        self._on_shutdown = on_shutdown
         self.__self__ = getattr(app, "__self__", app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            meet_loop()
-            await self._app(scope, receive, send)
+            await self._run_lifespan(scope, receive, send)
             return
         record = scope[KEY] = Record(scope, _task())
         requests.begin(record)
@@ -160,6 +163,22 @@ class _WatchedAsgi:
             await self._app(scope, receive, send)
         finally:
             requests.end(record)
+
+    async def _run_lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        meet_loop()
+        shuts_down = False
+
+        async def watched_receive() -> Message:
+            nonlocal shuts_down
+            message = await receive()
+            shuts_down = message["type"] == "lifespan.shutdown"
+            return message
+
+        try:
+            await self._app(scope, watched_receive, send)
+        finally:
+            if shuts_down:  # and not an app without a lifespan
+                self._on_shutdown()
 
 
 def _task() -> Task[Any] | None:

@@ -10,6 +10,7 @@ import select
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -44,6 +45,12 @@ class Site:
     def __init__(self, server: Server, folder: Path) -> None:
         self.server = server
         self.folder = folder
+
+    def wait_for_sockets(self, count: int) -> None:
+        """Wait until so many workers have started."""
+        deadline = time.monotonic() + 60
+        while len(list(self.folder.glob("*.sock"))) < count and time.monotonic() < deadline:
+            time.sleep(0.02)  # polling, with a deadline: a folder has no event to wait for
 
     def top(self, *args: str) -> Finished:
         command = ("top", str(self.folder), "--once", "--interval-s", "0.3", *args)
@@ -81,7 +88,9 @@ def site_on(name: str, control: Control) -> Iterator[Site]:
     args = ["--workers", "2"] if WORKERS[name] == 2 else []
     with tempfile.TemporaryDirectory(prefix="br-", dir="/tmp") as folder:
         with running(server, TARGET, *args, "--control", folder, cwd=ROOT) as started:
-            yield Site(started, Path(folder))
+            site = Site(started, Path(folder))
+            site.wait_for_sockets(WORKERS[name])
+            yield site
             started.terminate(40)
             assert left_behind(started) == []
         assert os.listdir(folder) == []  # each process has removed its socket

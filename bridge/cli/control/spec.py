@@ -32,10 +32,12 @@ class ControlSpec:
 
     def watched_asgi(self, app: AsgiApp) -> AsgiApp:
         """Listen in this process; ``app``, with its requests recorded."""
+        from bridge.control.serve import stop
         from bridge.control.watch import watch_asgi
 
         self._listen()
-        return watch_asgi(app)
+        # Workers of uvicorn and granian end by a signal: nothing of Python runs at their exit.
+        return watch_asgi(app, stop)
 
     def watched_wsgi(self, app: WsgiApp) -> WsgiApp:
         """As :meth:`watched_asgi`."""
