@@ -15,7 +15,7 @@ Nothing listens unless asked: ``bridge run --control``, or :func:`listen` in a w
 from __future__ import annotations
 
 from bridge.control.folders import ControlError
+from bridge.control.recording import watch
 from bridge.control.serve import listen
-from bridge.control.watch import watch
 
 __all__ = ["ControlError", "listen", "watch"]

@@ -18,7 +18,7 @@ from bridge._threads.pool import WorkerPool, living_pools
 from bridge._version import __version__
 from bridge.control.loops import LoopProbe
 from bridge.control.protocol import Answer
-from bridge.control.watch import Durations, requests
+from bridge.control.recording import Durations, requests
 from bridge.control.work import Work, thread_names, work_of_this_process
 from bridge.types import PoolStats
 

@@ -1,6 +1,6 @@
 """What runs in this process: jobs on threads, requests on event loops and on server threads.
 
-Input: the pools, the apps behind `to_wsgi`, and the requests that :mod:`bridge.control.watch`
+Input: the pools, the apps behind `to_wsgi`, and the requests that :mod:`bridge.control.recording`
 records. Output: one :class:`Work` each. On the control thread: it reads what other threads write
 meanwhile, so each piece is read once, and may be gone in the next.
 """
@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 from bridge._threads.greenlets import patched_by
 from bridge._threads.pool import RunningJob, living_pools
 from bridge.asgi_to_wsgi.running_app import running_apps
-from bridge.control.watch import KEY, Record, requests
+from bridge.control.recording import KEY, Record, requests
 from bridge.router.prefixes import PrefixTable
 from bridge.router.router import outermost_routers
 

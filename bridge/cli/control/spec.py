@@ -32,8 +32,8 @@ class ControlSpec:
 
     def watched_asgi(self, app: AsgiApp) -> AsgiApp:
         """Listen in this process; ``app``, with its requests recorded."""
+        from bridge.control.recording import watch_asgi
         from bridge.control.serve import stop
-        from bridge.control.watch import watch_asgi
 
         self._listen()
         # Workers of uvicorn and granian end by a signal: nothing of Python runs at their exit.
@@ -41,7 +41,7 @@ class ControlSpec:
 
     def watched_wsgi(self, app: WsgiApp) -> WsgiApp:
         """As :meth:`watched_asgi`."""
-        from bridge.control.watch import watch_wsgi
+        from bridge.control.recording import watch_wsgi
 
         self._listen()
         return watch_wsgi(app)
