@@ -56,7 +56,7 @@ class Work:
 
 
 def work_of_this_process() -> list[Work]:
-    """All that runs, the longest first."""
+    """All that runs: the longest first, but WebSockets, which are meant to last, behind others."""
     now = time.monotonic()
     seen: set[int] = set()
     describe = _Describer().describe
@@ -65,7 +65,7 @@ def work_of_this_process() -> list[Work]:
         *_behind_to_wsgi(describe, now, seen),
         *_on_the_server(describe, now, seen),
     ]
-    return sorted(found, key=lambda work: work.for_s or 0, reverse=True)
+    return sorted(found, key=lambda work: (work.kind == "websocket", -(work.for_s or 0)))
 
 
 def _on_pools(describe: Describe, now: float, seen: set[int]) -> Iterator[Work]:

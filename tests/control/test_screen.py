@@ -34,10 +34,10 @@ def test_a_process_has_its_threads_queue_lag_rate_and_percentiles() -> None:
 @pytest.mark.parametrize(
     ("order", "first"),
     [
-        (Order.TIME, "/ws/chat"),
+        (Order.TIME, "/shop/report/2026"),
         (Order.PATH, "/api/prices"),
-        (Order.THREAD, "/ws/chat"),
-        (Order.PROCESS, "/ws/chat"),
+        (Order.THREAD, "/api/prices"),
+        (Order.PROCESS, "/shop/report/2026"),
     ],
 )
 def test_requests_are_sorted(order: Order, first: str) -> None:
@@ -61,7 +61,7 @@ def test_what_does_not_fit_is_counted() -> None:
     text = drawn(picture(), height=15)
 
     assert "7 more" in text
-    assert text.count("/shop/report") == 3
+    assert text.count("/shop/report") == 5
 
 
 def test_a_process_without_an_answer_has_its_problem() -> None:

@@ -64,6 +64,10 @@ class Row:
     for_s: float | None
     waited_s: float | None
 
+    @property
+    def is_websocket(self) -> bool:
+        return self.kind == "websocket"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:

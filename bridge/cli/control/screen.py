@@ -40,8 +40,8 @@ class Order(Enum):
         return orders[(orders.index(self) + 1) % len(orders)]
 
     def sort(self, rows: Iterable[Row]) -> list[Row]:
-        """The longest first among equals."""
-        longest_first = sorted(rows, key=lambda row: -(row.for_s or 0))
+        """The longest first among equals, but WebSockets, meant to last, behind others."""
+        longest_first = sorted(rows, key=lambda row: (row.is_websocket, -(row.for_s or 0)))
         keys: dict[Order, Callable[[Row], str]] = {
             Order.PATH: lambda row: row.what,
             Order.THREAD: lambda row: row.thread,
@@ -123,7 +123,7 @@ def _requests(rows: Iterable[Row]) -> Table:
     table.add_column("REQUEST", overflow="ellipsis", no_wrap=True, ratio=1)
     for row in rows:
         table.add_row(
-            Text(_seconds(row.for_s), style=_slow(row.for_s)),
+            Text(_seconds(row.for_s), style="" if row.is_websocket else _slow(row.for_s)),
             Text(_seconds(row.waited_s)),
             Text(str(row.pid)),
             Text(_shown(row.thread) or "event loop"),
