@@ -93,6 +93,9 @@ class Listener:
     def leave(self) -> None:
         """In a forked child: the thread is not there, and the socket is the parent's."""
         self._closed = True
+        self._close_sockets()
+
+    def _close_sockets(self) -> None:
         for each in (self._socket, self._waker, self._woken):
             each.close()
         for client in self._clients.values():
@@ -108,8 +111,7 @@ class Listener:
             while not self._closed:
                 self._turn(poll)
         finally:
-            for each in (self._socket, self._waker, self._woken):
-                each.close()
+            self._close_sockets()
             self._ended.release()
 
     def _turn(self, poll: Any) -> None:

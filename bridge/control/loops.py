@@ -9,16 +9,18 @@ A loop that is blocked answers late or not at all, and the open callback says si
 from __future__ import annotations
 
 import time
-from asyncio import AbstractEventLoop, get_running_loop
+from asyncio import AbstractEventLoop, Task, all_tasks, get_running_loop
 from collections import deque
+from collections.abc import Sequence
 from math import inf
+from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
 from bridge._threads import process
 from bridge._threads.greenlets import real_ident
 from bridge._threads.loop_inbox import LoopInbox, inbox_of, known_loops
 
-__all__ = ["LoopProbe", "LoopProbes", "meet_loop"]
+__all__ = ["LoopProbe", "LoopProbes", "Loops", "meet_loop", "tasks_of"]
 
 PERIOD_S = 0.1
 LOOKS_FOR_S = 5.0
@@ -80,6 +82,18 @@ class LoopProbe:
         """How long the loop has not answered."""
         sent_at = self._sent_at
         return 0.0 if sent_at is None else time.monotonic() - sent_at
+
+
+Loops: TypeAlias = Sequence[tuple[AbstractEventLoop, LoopProbe]]
+"""The loops of a process, with what has been measured of each."""
+
+
+def tasks_of(loop: AbstractEventLoop) -> list[Task[Any]]:
+    """The tasks of a loop that runs on another thread, as far as they can be seen."""
+    try:
+        return list(all_tasks(loop))
+    except RuntimeError:  # it has changed too often meanwhile
+        return []
 
 
 class LoopProbes:

@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 __all__ = [
     "LONGEST_ANSWER",
     "LONGEST_REQUEST",
+    "MOST_ROWS",
     "Answer",
     "BadControlRequest",
     "encode",
@@ -33,8 +34,10 @@ VERSION = 1
 
 LONGEST_REQUEST = 1024
 LONGEST_ANSWER = 4 * 1024 * 1024
-"""In bytes, the line break included. Of an answer: what a reader accepts; `bounds` has what is
-sent."""
+"""In bytes, the line break included. Of an answer: what a reader accepts."""
+
+MOST_ROWS = 500
+"""Requests, pools and loops that an answer has at most."""
 
 Answer: TypeAlias = dict[str, Any]
 

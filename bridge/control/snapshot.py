@@ -9,27 +9,21 @@ from __future__ import annotations
 import os
 import sys
 import time
-from asyncio import AbstractEventLoop, all_tasks
-from collections.abc import Sequence
+from asyncio import AbstractEventLoop
 from dataclasses import asdict
 from typing import Any
 
 from bridge._threads.pool import WorkerPool, living_pools
 from bridge._version import __version__
-from bridge.control.loops import LoopProbe
-from bridge.control.protocol import Answer
+from bridge.control.loops import LoopProbe, Loops, tasks_of
+from bridge.control.protocol import MOST_ROWS, Answer
 from bridge.control.recording import Durations, requests
-from bridge.control.work import Work, thread_names, work_of_this_process
+from bridge.control.work import thread_names, work_of_this_process
 from bridge.types import PoolStats
 
-__all__ = ["MOST_ROWS", "row_of", "snapshot", "tasks_of"]
-
-MOST_ROWS = 500
-"""Requests, and pools, that an answer has at most. ``omitted`` counts the others."""
+__all__ = ["snapshot"]
 
 _began_at = time.monotonic()
-
-Loops = Sequence[tuple[AbstractEventLoop, LoopProbe]]
 
 
 def snapshot(server: int, loops: Loops) -> Answer:
@@ -46,20 +40,13 @@ def snapshot(server: int, loops: Loops) -> Answer:
         "python": sys.version.split()[0],
         "now": time.monotonic(),
         "up_s": time.monotonic() - _began_at,
-        "work": [row_of(each) for each in work[:MOST_ROWS]],
+        "work": [each.as_json() for each in work[:MOST_ROWS]],
         "omitted": max(len(work) - MOST_ROWS, 0),
         "websockets": sum(each.kind == "websocket" for each in work),
         "requests": _requests(),
         "pools": [row for pool in pools[:MOST_ROWS] if (row := _pool(pool)) is not None],
         "loops": [_loop(loop, probe) for loop, probe in loops[:MOST_ROWS]],
     }
-
-
-def row_of(work: Work) -> dict[str, Any]:
-    """As JSON."""
-    row = {name: getattr(work, name) for name in Work.__dataclass_fields__}
-    del row["ident"], row["task"]
-    return row
 
 
 def _requests() -> dict[str, Any] | None:
@@ -105,11 +92,3 @@ def _loop(loop: AbstractEventLoop, probe: LoopProbe) -> dict[str, Any]:
         "lag_p99_s": max(lags.percentile(0.99) or 0.0, open_s) if lags.count or open_s else None,
         "tasks": len(tasks_of(loop)),
     }
-
-
-def tasks_of(loop: AbstractEventLoop) -> list[Any]:
-    """The tasks of a loop that runs on another thread, as far as they can be seen."""
-    try:
-        return list(all_tasks(loop))
-    except RuntimeError:  # it has changed too often meanwhile
-        return []

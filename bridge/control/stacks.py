@@ -14,15 +14,14 @@ import threading
 import traceback
 from asyncio import AbstractEventLoop, Task, current_task
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import takewhile
 from types import FrameType
 from typing import Any, TypeAlias
 
 from bridge._threads.greenlets import patched_by, real_ident
-from bridge.control.loops import LoopProbe
-from bridge.control.protocol import Answer
-from bridge.control.snapshot import MOST_ROWS, row_of, tasks_of
+from bridge.control.loops import Loops, tasks_of
+from bridge.control.protocol import MOST_ROWS, Answer
 from bridge.control.work import Work, thread_names, work_of_this_process
 
 __all__ = ["BLOCKED_S", "stacks"]
@@ -35,7 +34,6 @@ BLOCKED_S = 0.05
 
 _BRIDGE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
 
-Loops = Sequence[tuple[AbstractEventLoop, LoopProbe]]
 Place: TypeAlias = tuple[FrameType, int]
 """A frame, and the line where it stands."""
 
@@ -49,7 +47,7 @@ def stacks(server: int, loops: Loops) -> Answer:
     frames = _Frames(loops)
     work = work_of_this_process()
     blocked = [probe for _, probe in loops if probe.open_s > BLOCKED_S]
-    busy = [{**row_of(each), "stack": _lines(frames.of(each))} for each in work[:MOST_ROWS]]
+    busy = [{**each.as_json(), "stack": _lines(frames.of(each))} for each in work[:MOST_ROWS]]
     shown = {frames.frame_of(each.ident) for each in work if each.task is None}
     shown |= {frames.frame_of(probe.ident) for probe in blocked}
     return {

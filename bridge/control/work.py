@@ -19,7 +19,6 @@ from bridge._threads.pool import RunningJob, living_pools
 from bridge.asgi_to_wsgi.running_app import running_apps
 from bridge.control.recording import KEY, Record, requests
 from bridge.router.prefixes import PrefixTable
-from bridge.router.router import outermost_routers
 
 __all__ = ["Work", "thread_names", "work_of_this_process"]
 
@@ -53,6 +52,12 @@ class Work:
     waited_s: float | None = None
     ident: int | None = None
     task: Task[Any] | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """What can be sent of it."""
+        row = {name: getattr(self, name) for name in Work.__dataclass_fields__}
+        del row["ident"], row["task"]
+        return row
 
 
 def work_of_this_process() -> list[Work]:
@@ -134,6 +139,8 @@ class _Describer:
     """
 
     def __init__(self) -> None:
+        from bridge.router.router import outermost_routers  # late: nothing else here needs it
+
         routers = outermost_routers()
         plan = routers[0].plan if len(routers) == 1 else None
         self._http = PrefixTable({} if plan is None else {each: each for each in plan.http})
