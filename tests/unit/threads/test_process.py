@@ -63,7 +63,7 @@ def test_a_forked_child_runs_the_stages_in_order_and_once() -> None:
     )
 
     assert lines == [
-        *("POOLS", "LOOPS", "CALLS", "ADAPTERS", "LIFESPANS", "ROUTERS"),
+        *("POOLS", "LOOPS", "CALLS", "ADAPTERS", "LIFESPANS", "ROUTERS", "CONTROL"),
         "child",
         "parent",
     ]
@@ -118,13 +118,13 @@ for stage in reversed(Exit):
 def test_the_exit_runs_the_stages_in_order_and_once() -> None:
     lines = output(REGISTER_ALL, "show('last line')")
 
-    assert lines == ["last line", "REQUESTS", "LIFESPANS", "APPS", "KEPT_LOOP", "POOLS"]
+    assert lines == ["last line", "REQUESTS", "LIFESPANS", "APPS", "KEPT_LOOP", "POOLS", "CONTROL"]
 
 
 def test_an_exit_by_sys_exit_runs_the_stages() -> None:
     lines = output(REGISTER_ALL, "raise SystemExit(0)")
 
-    assert lines == ["REQUESTS", "LIFESPANS", "APPS", "KEPT_LOOP", "POOLS"]
+    assert lines == ["REQUESTS", "LIFESPANS", "APPS", "KEPT_LOOP", "POOLS", "CONTROL"]
 
 
 @pytest.mark.skipif(
@@ -144,7 +144,12 @@ def test_the_first_three_stages_can_use_threads() -> None:
         "    process.at_exit(stage, partial(try_a_thread, stage))",
     )
 
-    assert lines == ["REQUESTS 0", "LIFESPANS 0", "APPS 0", "KEPT_LOOP refused", "POOLS refused"]
+    assert lines == [
+        "REQUESTS 0",
+        "LIFESPANS 0",
+        "APPS 0",
+        *("KEPT_LOOP refused", "POOLS refused", "CONTROL refused"),
+    ]
 
 
 def test_registering_twice_changes_nothing() -> None:
@@ -171,7 +176,7 @@ def test_a_failing_stage_is_logged_and_the_others_run() -> None:
         "process.at_exit(Exit.KEPT_LOOP, fail)",
     )
 
-    assert done.stdout.splitlines() == ["REQUESTS", "APPS", "POOLS"]
+    assert done.stdout.splitlines() == ["REQUESTS", "APPS", "POOLS", "CONTROL"]
     assert "stopping LIFESPANS at exit failed" in done.stderr
     assert "stopping KEPT_LOOP at exit failed" in done.stderr
     assert done.stderr.count("ValueError: no") == 2
