@@ -53,7 +53,8 @@ def find(address: str | None = None) -> list[Path]:
     """
     if address is not None and not address.isdecimal():
         return _in(Path(address))
-    paths = [path for folder in default_folders() for path in _sockets(folder)]
+    own = [folder for folder in default_folders() if is_own(folder)]
+    paths = [path for folder in own for path in _sockets(folder)]
     if address is not None:
         found = [path for path in paths if int(address) in (parts_of(path.name) or ())]
         if not found:
@@ -75,11 +76,11 @@ def _in(path: Path) -> list[Path]:
 
 
 def _sockets(folder: Path) -> list[Path]:
-    """Those of processes that run, if nobody else can have put them there."""
+    """Those of processes that run. Root may name the folder of any user."""
     if is_own(folder):
         remove_stale(folder)
-    elif os.geteuid() != 0:  # root may look into the folder of any user
-        return []
+    elif os.geteuid() != 0:
+        raise ControlError(f"{folder} is not a folder that only this user can enter")
     named = [path for path in folder.glob("*.sock") if parts_of(path.name) is not None]
     return sorted(named, key=lambda path: parts_of(path.name) or ())
 

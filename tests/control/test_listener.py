@@ -11,8 +11,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -249,6 +251,51 @@ def test_the_only_server_is_found_without_an_address(
 
     assert names == ["7-8.sock", "7-9.sock"]
     assert chosen == ["7-9.sock"]
+
+
+@needs_root
+def test_a_folder_that_somebody_else_has_made_in_tmp_is_not_read(
+    folder: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "default_folders", lambda: [folder])
+    assert find() == [path]
+
+    os.chown(folder, OTHER_USER, -1)
+
+    with pytest.raises(ControlError, match="no server listens in"):
+        find()
+    assert find(str(folder)) == [path]  # root has named it
+
+
+def test_a_full_backlog_is_waited_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Unix socket refuses at once then, whatever the timeout is."""
+    at, refused = folder / "1-5.sock", threading.Event()
+
+    def sleep(seconds: float) -> None:
+        refused.set()
+        time.sleep(seconds)
+
+    monkeypatch.setattr(client, "time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
+    with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as first:
+        server.bind(str(at))
+        server.listen(0)
+        first.connect(str(at))
+
+        def accept_all() -> None:
+            for _ in range(2):
+                connection, _ = server.accept()
+                with connection:
+                    if connection.recv(100):
+                        connection.sendall(b'{"bridge":1}\n')
+
+        with ThreadPoolExecutor(2) as executor:
+            reading = executor.submit(read, [at], "numbers", 30)
+            assert refused.wait(30)
+            first.shutdown(socket.SHUT_WR)
+            executor.submit(accept_all).result(30)
+            (report,) = reading.result(30)
+
+    assert report.answer == {"bridge": 1}
 
 
 def test_one_of_several_servers_is_chosen_by_its_pid(folder: Path) -> None:
