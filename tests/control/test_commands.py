@@ -311,6 +311,7 @@ def test_every_worker_of_every_server_has_a_socket_while_it_runs(
         assert "in wait_on_thread\n" in stacks
 
 
+@pytest.mark.full
 def test_a_stuck_view_behind_to_wsgi_is_shown_once_with_its_task(
     control: Control, key: str
 ) -> None:
@@ -339,14 +340,12 @@ def unix_sockets(pid: int) -> list[str]:
     return [row[7] for row in own if len(row) > 7]
 
 
-GREEN = ["gunicorn-gevent"]
-
-
 def _green(at: Any, target: str) -> list[str]:
     fixed = ["--workers", "1", "-k", "gevent", "--no-control-socket"]
     return ["gunicorn", target, "--bind", f"fd://{at.fd}", *fixed]
 
 
+@pytest.mark.full
 def test_a_greenlet_that_blocks_all_others_is_shown(control: Control, key: str) -> None:
     """The listener has a real thread there: it answers although no greenlet gets its turn."""
     with tempfile.TemporaryDirectory(prefix="br-", dir="/tmp") as folder:
