@@ -17,7 +17,7 @@ PACKAGE = Path(bridge.__file__).parent
 
 LAYERS: list[tuple[str, set[str]]] = [
     ("ground", {"_installation", "_repeated_log", "_version", "errors", "types", "config", "dual"}),
-    ("pure", {"_http", "_frameworks", "interface"}),
+    ("pure", {"_http", "_frameworks", "_observe", "interface"}),
     ("threads", {"_threads"}),
     ("lifespan", {"_lifespan"}),
     ("adapters", {"wsgi_to_asgi", "asgi_to_wsgi", "convert", "sync"}),

@@ -21,6 +21,7 @@ from bridge._http.paths import NO_PATH, is_path, normal_root, quoted
 from bridge._http.rules import OWS, BadRequest, LengthRequired, parse_length, request_length
 from bridge._http.scope_to_environ import server_name_and_port
 from bridge._http.silent import SilentMapping
+from bridge._observe.record import RECORD
 from bridge.types import Environ, RawHeaders, Scope
 
 __all__ = ["body_length", "build_scope", "build_websocket_scope", "is_websocket"]
@@ -53,7 +54,7 @@ _OTHER_KEYS = """
 AUTH_TYPE DOCUMENT_ROOT GATEWAY_INTERFACE HTTPS PATH_INFO PATH_TRANSLATED QUERY_STRING RAW_URI
 REMOTE_ADDR REMOTE_HOST REMOTE_IDENT REMOTE_PORT REMOTE_USER REQUEST_METHOD REQUEST_SCHEME
 REQUEST_URI SCRIPT_FILENAME SCRIPT_NAME SERVER_ADDR SERVER_ADMIN SERVER_NAME SERVER_PORT
-SERVER_PROTOCOL SERVER_SIGNATURE SERVER_SOFTWARE asgi.scope gunicorn.socket
+SERVER_PROTOCOL SERVER_SIGNATURE SERVER_SOFTWARE asgi.scope bridge.request gunicorn.socket
 waitress.client_disconnected werkzeug.socket wsgi.early_hints wsgi.errors wsgi.file_wrapper
 wsgi.input wsgi.input_terminated wsgi.multiprocess wsgi.multithread wsgi.run_once wsgi.url_scheme
 wsgi.version
@@ -98,6 +99,8 @@ def build_scope(environ: Environ, state: Mapping[str, Any]) -> Scope:
         "extensions": _extensions(environ),
         "wsgi_environ": silent,
     }
+    if RECORD in environ:
+        scope[RECORD] = environ[RECORD]
     if "asgi.scope" in environ:
         _pass_on(scope, environ["asgi.scope"], environ)
     return scope

@@ -21,6 +21,7 @@ from bridge._http.paths import NO_PATH, below, is_path, normal_root, quoted
 from bridge._http.rules import OWS, BadRequest, parse_length, request_length
 from bridge._http.sendfile import FileWrapper
 from bridge._http.silent import SilentMapping
+from bridge._observe.record import RECORD
 from bridge._version import __version__
 from bridge.errors import AppProtocolError
 from bridge.types import Environ, RawHeaders, Scope, TrustedEnviron, UnderscoreHeaders
@@ -94,6 +95,8 @@ class EnvironBuilder:
         silent = SilentMapping()
         silent.mapping = scope
         environ["asgi.scope"] = silent
+        if RECORD in scope:
+            environ[RECORD] = scope[RECORD]
         self._add_headers(environ, scope["headers"])
         extensions = scope.get("extensions")
         if extensions and extensions.get("tls") is not None:

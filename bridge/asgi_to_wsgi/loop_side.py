@@ -34,6 +34,7 @@ from bridge._http.client_text import literal
 from bridge._http.messages import HTTP_RESPONSE, State
 from bridge._http.response_heads import WsgiHead, early_hints_for_wsgi, head_for_wsgi
 from bridge._http.rules import left_after, too_short
+from bridge._observe.record import RECORD, RequestRecord
 from bridge._threads.asgiref_state import holds_locals
 from bridge._threads.job import SubmittedCall
 from bridge._threads.loop_thread import start_task
@@ -95,6 +96,9 @@ class LoopSide:
         self._asgi = asgi
         self._scope = scope
         self._context: Context | None = context
+        self._record: RequestRecord | None = scope.get(RECORD)
+        if self._record is not None:
+            self._record.waits()
         self._state = HTTP_RESPONSE.start
         self._drops_body = scope["method"] == "HEAD"
         self._left: int | None = None  # bytes of Content-Length not yet sent
@@ -142,6 +146,8 @@ class LoopSide:
         """Call the app, and run it until it waits for something."""
         app, context = self._app, self._context
         self._context = None
+        if self._record is not None:
+            self._record.is_served()
         if app.closing or context is None:
             self._fail(PoolClosed(f"{app.name} is shut down"))
             return

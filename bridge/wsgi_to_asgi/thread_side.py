@@ -37,6 +37,7 @@ from bridge._http.sendfile import (
     plan_file,
     reads_on_any_thread,
 )
+from bridge._observe.record import RECORD, RequestRecord
 from bridge._repeated_log import RepeatedLog
 from bridge._threads.asgiref_state import (
     LOOP,
@@ -133,6 +134,10 @@ class ThreadSide(Job):
 
     def run(self) -> None:
         """Serve the request. On a worker thread; never raises."""
+        record: RequestRecord | None = self._scope.get(RECORD)
+        if record is not None:
+            record.is_served(self.posted_at)
+            record.thread_starts()
         if not self.body.disconnected:  # it may be, after the wait for a thread
             if getattr(this_thread, LOOP, None) is not self._loop:
                 set_loop_of_this_thread(self._loop)  # for async_to_sync in the app
@@ -140,6 +145,8 @@ class ThreadSide(Job):
                 self.context.run(self._serve)
             except BaseException as error:  # asgiref's, on moving the context
                 self.add_error(error)
+        if record is not None:
+            record.thread_ends()
         self.done = True
         self.body.flush()
 
@@ -147,10 +154,15 @@ class ThreadSide(Job):
         """Call the app's ``close()`` after the rest. On a thread; never raises."""
         self.rest = None
         set_loop_of_this_thread(self._loop)
+        record: RequestRecord | None = self._scope.get(RECORD)
+        if record is not None:
+            record.thread_starts()
         try:
             self.context.run(self._close_late)
         except BaseException as error:
             self.add_error(error)
+        if record is not None:
+            record.thread_ends()
 
     def remind(self) -> None:
         """It waits for long: wake the loop, which notices a disconnect from then on."""
@@ -163,15 +175,22 @@ class ThreadSide(Job):
         return not self.body.disconnected
 
     def refuse(self, error: BaseException) -> None:
+        self._leave_queue()
         self.refused = error
         self.done = True
         self.body.flush()
 
     def discard(self, error: BaseException | None = None) -> None:
         """The pool was shut down, or dropped this job, before it started."""
+        self._leave_queue()
         self.error = ClientDisconnected("the pool dropped the request before it started")
         self.done = True
         self.body.flush()
+
+    def _leave_queue(self) -> None:
+        record: RequestRecord | None = self._scope.get(RECORD)
+        if record is not None and not self.done:
+            record.is_served(self.posted_at)
 
     # -- the app --------------------------------------------------------------------------------
 

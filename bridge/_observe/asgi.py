@@ -1,0 +1,225 @@
+"""The record of a request to an ASGI app. Runs on the event loop thread of the server.
+
+Wraps ``receive`` and ``send``: counts bytes, notes the status, adds headers to the response. The
+app and the server see each message at the same moment as without it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+from bridge._observe.record import RECORD, RequestRecord, enter, leave
+from bridge._observe.settings import Settings, added_headers, proxy_wait_s
+from bridge.types import AsgiApp, Message, RawHeaders, Receive, Scope, Send
+
+__all__ = ["ObservedAsgi"]
+
+_NORMAL_CLOSES = (1000, 1001, 1005)
+"""A closing handshake took place, with these codes or without one (RFC 6455, 7.4.1)."""
+
+
+class ObservedAsgi:
+    """An ASGI 3 app whose requests are recorded.
+
+    :param app: is called with each scope. For a lifespan, nothing is done.
+    """
+
+    __bridge_interface__ = "asgi"
+
+    def __init__(self, app: AsgiApp, settings: Settings) -> None:
+        self.app = app
+        self.settings = settings
+
+    def __repr__(self) -> str:
+        return f"observe({self.app!r})"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI 3."""
+        kind = scope["type"]
+        if kind != "http" and kind != "websocket":
+            await self.app(scope, receive, send)
+            return
+        record: RequestRecord | None = scope.get(RECORD)
+        if record is not None:
+            record.start(self.settings.observers)
+            await self.app(scope, receive, send)
+            return
+        client = scope.get("client")
+        record = RequestRecord(
+            kind,
+            scope["method"] if kind == "http" else "GET",
+            scope["path"],
+            client[0] or None if client else None,
+        )
+        scope = {**scope, RECORD: record}
+        self._read_headers(scope, record)
+        exchange = _Exchange(record, receive, send)
+        before = enter(record)
+        try:
+            record.start(self.settings.observers)
+            await self.app(scope, exchange.receive, exchange.send)
+        except BaseException as error:
+            exchange.has_failed(error)
+            raise
+        finally:
+            record.end()
+            leave(record, before)
+
+    def _read_headers(self, scope: Scope, record: RequestRecord) -> None:
+        settings = self.settings
+        record.sends_timing = settings.server_timing
+        if settings.request_start:
+            for name, value in scope["headers"]:
+                if name == b"x-request-start":
+                    record.proxy_wait_s = proxy_wait_s(value.decode("latin-1"))
+        if settings.request_id:
+            given = [value for name, value in scope["headers"] if name == b"x-request-id"]
+            text = given[0].decode("latin-1") if len(given) == 1 else None
+            record.request_id = own = settings.id_of(text)
+            if own is not None and own != text:
+                headers = [each for each in scope["headers"] if each[0] != b"x-request-id"]
+                scope["headers"] = [*headers, (b"x-request-id", own.encode("ascii"))]
+
+
+class _Exchange:
+    """The ``receive`` and ``send`` of one request, which count what passes through them."""
+
+    __slots__ = ("_complete", "_head", "_receive", "_send", "_trailers", "record")
+
+    def __init__(self, record: RequestRecord, receive: Receive, send: Send) -> None:
+        self.record = record
+        self._receive = receive
+        self._send = send
+        self._complete = False
+        self._trailers = False
+        self._head: RawHeaders = []
+
+    def has_failed(self, error: BaseException) -> None:
+        """The app has raised this."""
+        if not (self._complete or isinstance(error, Exception)):
+            self.record.disconnected = True  # cancelled: the server has given up
+        self.record.has_failed(error)
+
+    # -- receive --------------------------------------------------------------------------------
+
+    async def receive(self) -> Message:
+        """ASGI's ``receive``."""
+        message = await self._receive()
+        kind = message["type"]
+        if kind == "http.request":
+            self.record.received_bytes += len(message.get("body", b""))
+        elif kind == "websocket.receive":
+            self.record.received_bytes += _size_of(message)
+        elif kind == "http.disconnect":
+            if not self._complete:
+                self.record.disconnected = True
+        elif (
+            kind == "websocket.disconnect"
+            and not self._complete
+            and message.get("code", 1005) not in _NORMAL_CLOSES
+        ):
+            self.record.disconnected = True
+        return message
+
+    # -- send -----------------------------------------------------------------------------------
+
+    async def send(self, message: Message) -> None:
+        """ASGI's ``send``.
+
+        :raises OSError: as the server's: the client has disconnected.
+        """
+        kind = message["type"]
+        if kind == "http.response.body":
+            size, last = len(message.get("body", b"")), not message.get("more_body", False)
+            self._complete = self._complete or (last and not self._trailers)
+        elif kind == "http.response.start":
+            size, message = 0, self._started(message)
+        elif kind in _OTHERS:
+            size, message = self._send_other(kind, message)
+        else:
+            size = 0
+        try:
+            await self._send(message)
+        except OSError:
+            self._complete = False
+            self.record.disconnected = True
+            raise
+        self.record.sent_bytes += size
+
+    def _started(self, message: Message, status: int | None = None) -> Message:
+        """The message that begins the response, or accepts a WebSocket."""
+        record = self.record
+        record.status = message["status"] if status is None else status
+        self._head = headers = message.get("headers", ())
+        self._trailers = bool(message.get("trailers", False))
+        more = added_headers(record, _has_id(headers))
+        if not more:
+            return message
+        added = [(name.encode("ascii"), value.encode("ascii")) for name, value in more]
+        return {**message, "headers": [*headers, *added]}
+
+    def _send_other(self, kind: str, message: Message) -> tuple[int, Message]:
+        """The number of bytes that a message sends, and what is passed on."""
+        if kind == "websocket.send":
+            return _size_of(message), message
+        if kind == "websocket.accept":
+            return 0, self._started(message, 101)
+        if kind == "websocket.http.response.start":
+            return 0, self._started(message)
+        if kind == "websocket.close":
+            self._complete = True
+            if self.record.status is None:
+                self.record.status = 403
+            return 0, message
+        if kind == "websocket.http.response.body":
+            self._complete = not message.get("more_body", False)
+            return len(message.get("body", b"")), message
+        if kind == "http.response.trailers":
+            self._complete = not message.get("more_trailers", False)
+            return 0, message
+        self._complete = not (message.get("more_body", False) or self._trailers)
+        return self._size_of_file(message), message
+
+    def _size_of_file(self, message: Message) -> int:
+        """The length of a file that the server sends by itself."""
+        if self.record.method == "HEAD":
+            return 0
+        for name, value in self._head:
+            if bytes(name).lower() == b"content-length" and bytes(value).isdigit():
+                return int(value)
+        try:
+            if "path" in message:
+                return os.stat(message["path"]).st_size
+            if message.get("count") is not None:
+                return int(message["count"])
+            return os.fstat(message["file"].fileno()).st_size - int(message.get("offset") or 0)
+        except (KeyError, AttributeError, OSError, TypeError, ValueError):
+            return 0  # the server reports what is wrong
+
+
+_OTHERS = frozenset(
+    (
+        "http.response.pathsend",
+        "http.response.trailers",
+        "http.response.zerocopysend",
+        "websocket.accept",
+        "websocket.close",
+        "websocket.http.response.body",
+        "websocket.http.response.start",
+        "websocket.send",
+    )
+)
+
+
+def _has_id(headers: Iterable[Any]) -> bool:
+    return any(bytes(name).lower() == b"x-request-id" for name, _ in headers)
+
+
+def _size_of(message: Message) -> int:
+    """The bytes of a WebSocket message; its text is sent as UTF-8."""
+    text = message.get("text")
+    if text is None:
+        return len(message.get("bytes") or b"")
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
