@@ -11,6 +11,9 @@ Importing this package starts no thread and no event loop, and imports none of t
 from __future__ import annotations
 
 import bridge._installation  # noqa: F401  # first: raises ImportError for a mixed installation
+from bridge._observe.access_log import RequestIdFilter
+from bridge._observe.observe import observe
+from bridge._observe.record import RequestRecord, current_request
 from bridge._threads.pool import WorkerPool
 from bridge._version import __version__
 from bridge.asgi_to_wsgi.adapter import AsgiToWsgi
@@ -59,6 +62,8 @@ __all__ = [
     "PoolClosed",
     "PoolSaturated",
     "ProtocolError",
+    "RequestIdFilter",
+    "RequestRecord",
     "Router",
     "ServerProtocolError",
     "ThreadSensitiveContext",
@@ -66,11 +71,13 @@ __all__ = [
     "WsgiToAsgi",
     "__version__",
     "async_to_sync",
+    "current_request",
     "enter_in_loop",
     "enter_in_threads",
     "interface_of",
     "iterate_in_loop",
     "iterate_in_threads",
+    "observe",
     "sync_to_async",
     "to_asgi",
     "to_wsgi",

@@ -24,6 +24,8 @@ PUBLIC = [
     "PoolClosed",
     "PoolSaturated",
     "ProtocolError",
+    "RequestIdFilter",
+    "RequestRecord",
     "Router",
     "ServerProtocolError",
     "ThreadSensitiveContext",
@@ -31,11 +33,13 @@ PUBLIC = [
     "WsgiToAsgi",
     "__version__",
     "async_to_sync",
+    "current_request",
     "enter_in_loop",
     "enter_in_threads",
     "interface_of",
     "iterate_in_loop",
     "iterate_in_threads",
+    "observe",
     "sync_to_async",
     "to_asgi",
     "to_wsgi",
@@ -102,6 +106,7 @@ def test_options_are_passed_by_keyword() -> None:
     assert positional.pop("Mount") == ["http", "websocket"]
     assert {name for name, found in positional.items() if len(found) > 1} == set()
     assert positional.pop("ThreadSensitiveContext") == []
+    assert positional.pop("current_request") == []
     assert all(positional.values())
 
 

@@ -7,11 +7,10 @@ app and the server see each message at the same moment as without it.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from typing import Any
 
 from bridge._observe.record import RECORD, RequestRecord, enter, leave
-from bridge._observe.settings import Settings, added_headers, proxy_wait_s
+from bridge._observe.settings import Settings, added_headers, has_id, proxy_wait_s
+from bridge._observe.sizes import size_of
 from bridge.types import AsgiApp, Message, RawHeaders, Receive, Scope, Send
 
 __all__ = ["ObservedAsgi"]
@@ -49,9 +48,9 @@ class ObservedAsgi:
         client = scope.get("client")
         record = RequestRecord(
             kind,
-            scope["method"] if kind == "http" else "GET",
-            scope["path"],
-            client[0] or None if client else None,
+            method=scope["method"] if kind == "http" else "GET",
+            path=scope["path"],
+            client=client[0] or None if client else None,
         )
         scope = {**scope, RECORD: record}
         self._read_headers(scope, record)
@@ -111,7 +110,7 @@ class _Exchange:
         if kind == "http.request":
             self.record.received_bytes += len(message.get("body", b""))
         elif kind == "websocket.receive":
-            self.record.received_bytes += _size_of(message)
+            self.record.received_bytes += _size_of_message(message)
         elif kind == "http.disconnect":
             if not self._complete:
                 self.record.disconnected = True
@@ -154,7 +153,7 @@ class _Exchange:
         record.status = message["status"] if status is None else status
         self._head = headers = message.get("headers", ())
         self._trailers = bool(message.get("trailers", False))
-        more = added_headers(record, _has_id(headers))
+        more = added_headers(record, has_id(headers))
         if not more:
             return message
         added = [(name.encode("ascii"), value.encode("ascii")) for name, value in more]
@@ -163,7 +162,7 @@ class _Exchange:
     def _send_other(self, kind: str, message: Message) -> tuple[int, Message]:
         """The number of bytes that a message sends, and what is passed on."""
         if kind == "websocket.send":
-            return _size_of(message), message
+            return _size_of_message(message), message
         if kind == "websocket.accept":
             return 0, self._started(message, 101)
         if kind == "websocket.http.response.start":
@@ -213,13 +212,6 @@ _OTHERS = frozenset(
 )
 
 
-def _has_id(headers: Iterable[Any]) -> bool:
-    return any(bytes(name).lower() == b"x-request-id" for name, _ in headers)
-
-
-def _size_of(message: Message) -> int:
-    """The bytes of a WebSocket message; its text is sent as UTF-8."""
+def _size_of_message(message: Message) -> int:
     text = message.get("text")
-    if text is None:
-        return len(message.get("bytes") or b"")
-    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+    return size_of((message.get("bytes") or b"") if text is None else text)

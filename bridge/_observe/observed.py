@@ -10,7 +10,7 @@ from bridge._observe.wsgi import ObservedWsgi
 from bridge.dual import Universal
 from bridge.interface import interface_of
 
-__all__ = ["observed"]
+__all__ = ["ObservedUniversal", "app_of", "observed"]
 
 
 def observed(app: Any, settings: Settings) -> Any:
@@ -37,3 +37,10 @@ class ObservedUniversal(Universal):
 
     def __repr__(self) -> str:
         return f"observe({self.app!r})"
+
+
+def app_of(app: Any) -> Any:
+    """The app that is observed; any other app as it is."""
+    while isinstance(app, (ObservedAsgi, ObservedUniversal, ObservedWsgi)):
+        app = app.app
+    return app

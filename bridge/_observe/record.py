@@ -100,7 +100,7 @@ class RequestRecord:
     )
 
     def __init__(
-        self, kind: Literal["http", "websocket"], method: str, path: str, client: str | None
+        self, kind: Literal["http", "websocket"], *, method: str, path: str, client: str | None
     ) -> None:
         self.kind = kind
         self.method = method
@@ -122,6 +122,14 @@ class RequestRecord:
         self._parts: Iterator[int] | None = None
         self._thread_since: float | None = None
         self._waits_since = 0.0
+
+    @property
+    def waited_s(self) -> float | None:
+        """How long it has waited before the app was called: ``queue_s`` and ``proxy_wait_s``
+        together. None if neither is known."""
+        if self.queue_s is None:
+            return self.proxy_wait_s or None
+        return self.queue_s + self.proxy_wait_s
 
     # -- the middleware -------------------------------------------------------------------------
 

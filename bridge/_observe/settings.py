@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from os import urandom
 from time import monotonic
 
 from bridge._observe.record import Observer, RequestRecord
 
-__all__ = ["LONGEST_WAIT_S", "Settings", "added_headers", "proxy_wait_s"]
+__all__ = ["LONGEST_WAIT_S", "Settings", "added_headers", "has_id", "proxy_wait_s"]
 
 LONGEST_ID = 128
 LONGEST_WAIT_S = 600.0
@@ -67,6 +67,11 @@ def added_headers(record: RequestRecord, has_id: bool) -> list[tuple[str, str]]:
     return headers
 
 
+def has_id(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether the response has an ``X-Request-ID``."""
+    return any(len(name) == 12 and bytes(name).lower() == b"x-request-id" for name, _ in headers)
+
+
 def _timing(record: RequestRecord) -> str:
     """The times until the response begins, as a ``Server-Timing``, in milliseconds.
 
@@ -77,10 +82,9 @@ def _timing(record: RequestRecord) -> str:
     thread_s = record.thread_until(now)
     if thread_s is not None:
         times.insert(0, ("thread", thread_s))
-    if record.queue_s is not None:
-        times.insert(0, ("queue", record.queue_s))
-    if record.proxy_wait_s:
-        times.insert(0, ("proxy", record.proxy_wait_s))
+    waited_s = record.waited_s
+    if waited_s is not None:
+        times.insert(0, ("queue", waited_s))
     return ", ".join(f"{name};dur={seconds * 1000:.1f}" for name, seconds in times)
 
 

@@ -55,9 +55,9 @@ class ObservedWsgi:
             return self.app(environ, start_response)
         record = environ[RECORD] = RequestRecord(
             "websocket" if "HTTP_UPGRADE" in environ and is_websocket(environ) else "http",
-            environ["REQUEST_METHOD"],
-            _path(environ),
-            environ.get("REMOTE_ADDR") or None,
+            method=environ["REQUEST_METHOD"],
+            path=_path(environ),
+            client=environ.get("REMOTE_ADDR") or None,
         )
         record.sends_timing = settings.server_timing
         if settings.request_start and _START in environ:

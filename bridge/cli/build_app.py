@@ -15,8 +15,10 @@ from typing import Any
 
 from asgiref.sync import iscoroutinefunction
 
+from bridge._observe.observe import ObserveKeywords
 from bridge.asgi_to_wsgi.adapter import AsgiToWsgi
 from bridge.cli.control.spec import ControlSpec
+from bridge.cli.access_log import observe_served
 from bridge.cli.options import RequestedApp, WsgiOptions
 from bridge.cli.root_path import mount_asgi, mount_wsgi
 from bridge.cli.served_apps import ServedApps, load_apps
@@ -43,6 +45,7 @@ class AppSpec:
     :ivar root_path: where the app is mounted, such as ``/shop``; may be empty.
     :ivar grace_s: seconds that the adapter's shutdown may take.
     :ivar control: where each process opens its control socket; None: nowhere.
+    :ivar observe: options of :func:`bridge.observe`; empty: the requests are not observed.
     """
 
     apps: tuple[RequestedApp, ...]
@@ -53,6 +56,7 @@ class AppSpec:
     grace_s: int
     log_level: str
     control: ControlSpec | None = None
+    observe: ObserveKeywords
 
     def to_environment(self) -> None:
         """Store it for this process and its children."""
@@ -91,6 +95,8 @@ def build_app(spec: AppSpec) -> Any:
     if server.raw_logger is not None:
         escape_lines(server.raw_logger)
     app = _adapt(spec.load(), spec, server)
+    if spec.observe:
+        app = observe_served(app, server.interface, spec.observe)
     if server.interface == "wsgi":
         wsgi = mount_wsgi(app, spec.root_path)
         return wsgi if spec.control is None else spec.control.watched_wsgi(wsgi)

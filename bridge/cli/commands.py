@@ -18,7 +18,13 @@ from bridge.cli.control.commands import stacks_command, top_command
 from bridge.cli.control.spec import check_control
 from bridge.cli.exit_errors import exit_on_error
 from bridge.cli.migrate import migrate_group
-from bridge.cli.options import DEFAULT_GRACE_S, LogLevel, RunOptions, WsgiOptions
+from bridge.cli.options import (
+    DEFAULT_GRACE_S,
+    AccessLogMode,
+    LogLevel,
+    RunOptions,
+    WsgiOptions,
+)
 from bridge.cli.root_path import normal_root_path
 from bridge.cli.servers.registry import SERVERS
 from bridge.cli.targets import parse_targets, takes_apps
@@ -34,7 +40,7 @@ def app() -> None:
 
 # -- bridge run ------------------------------------------------------------------------------------
 
-_ADDRESS, _SERVER = "Address", "Server"
+_ADDRESS, _SERVER, _LOG = "Address", "Server", "Requests"
 _WSGI = WsgiOptions()
 
 RUN_EPILOG = """\b
@@ -123,7 +129,35 @@ Exit code: 0 after Ctrl-C or SIGTERM, 1 if the app or the server failed, 2 for a
     show_default=True,
     metavar="NAME",
     section=_SERVER,
-    help=f"The log level: {', '.join(LogLevel)}. Requests are logged at info and debug.",
+    help=f"The log level: {', '.join(LogLevel)}. Without --access-log, the server logs requests "
+    "at info and debug.",
+)
+@option(
+    "--access-log",
+    type=click.Choice([mode.value for mode in AccessLogMode]),
+    metavar="FORMAT",
+    section=_LOG,
+    help="One line for each request on stdout, with its times: text or json. off: none. In place "
+    "of the server's own access log, and whatever --log-level is.",
+)
+@option(
+    "--request-id",
+    is_flag=True,
+    section=_LOG,
+    help="Give each request and its response an X-Request-ID, unless it comes with one.",
+)
+@option(
+    "--request-start",
+    is_flag=True,
+    section=_LOG,
+    help="Count the time since X-Request-Start, which a proxy in front has to set, as time in the "
+    "queue.",
+)
+@option(
+    "--server-timing",
+    is_flag=True,
+    section=_LOG,
+    help="Send the times of each request in a Server-Timing header, for anyone to read.",
 )
 @option(
     "--host",
@@ -181,6 +215,10 @@ def run_command(
     reload: bool,
     grace_s: int,
     log_level: str,
+    access_log: str | None,
+    request_id: bool,
+    request_start: bool,
+    server_timing: bool,
     host: str,
     port: int,
     uds: Path | None,
@@ -207,6 +245,10 @@ def run_command(
             reload=reload,
             root_path=normal_root_path(root_path),
             log_level=LogLevel(log_level),
+            access_log=None if access_log is None else AccessLogMode(access_log),
+            request_id=request_id,
+            request_start=request_start,
+            server_timing=server_timing,
             grace_s=grace_s,
             app_dir=app_dir,
             control=control,

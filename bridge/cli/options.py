@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from bridge._http.paths import shown
+from bridge._observe.observe import AccessLogFormat, ObserveKeywords
 from bridge.config import ToAsgiOptions
 from bridge.errors import BridgeError
 from bridge.types import Interface
@@ -15,6 +17,7 @@ from bridge.types import Interface
 __all__ = [
     "DEFAULT_GRACE_S",
     "DEFAULT_THREADS",
+    "AccessLogMode",
     "LogLevel",
     "RequestedApp",
     "RunOptions",
@@ -39,6 +42,20 @@ class LogLevel(StrEnum):
     WARNING = "warning"
     INFO = "info"
     DEBUG = "debug"
+
+
+class AccessLogMode(StrEnum):
+    """The access logs of bridge, the same on every server."""
+
+    TEXT = "text"
+    JSON = "json"
+    OFF = "off"
+
+
+_FORMATS: Mapping[AccessLogMode | None, AccessLogFormat] = {
+    AccessLogMode.TEXT: "text",
+    AccessLogMode.JSON: "json",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +110,7 @@ class RunOptions:
     :ivar apps: the requested apps.
     :ivar wait_target_s: 0: none.
     :ivar body_timeout_s: 0: none.
+    :ivar access_log: in place of the server's own; None to leave that as it is.
     :ivar grace_s: seconds that open requests get to finish after SIGTERM or Ctrl-C.
     :ivar app_dir: where modules are imported from; None for the current directory.
     :ivar control: the folder for control sockets; empty for the default one, None for no sockets.
@@ -111,6 +129,10 @@ class RunOptions:
     reload: bool = False
     root_path: str = ""
     log_level: LogLevel = LogLevel.INFO
+    access_log: AccessLogMode | None = None
+    request_id: bool = False
+    request_start: bool = False
+    server_timing: bool = False
     grace_s: int = DEFAULT_GRACE_S
     app_dir: Path | None = None
     control: str | None = None
@@ -145,8 +167,19 @@ class RunOptions:
 
     @property
     def logs_requests(self) -> bool:
-        """Whether each request is logged."""
-        return self.log_level in (LogLevel.INFO, LogLevel.DEBUG)
+        """Whether the server logs each request."""
+        return self.access_log is None and self.log_level in (LogLevel.INFO, LogLevel.DEBUG)
+
+    @property
+    def observe(self) -> ObserveKeywords:
+        """The options of :func:`bridge.observe`; empty if there is nothing to observe."""
+        options: ObserveKeywords = {
+            "access_log": _FORMATS.get(self.access_log),
+            "request_id": self.request_id,
+            "request_start": self.request_start,
+            "server_timing": self.server_timing,
+        }
+        return options if any(options.values()) else {}
 
     @property
     def server_dependent(self) -> set[str]:

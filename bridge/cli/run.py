@@ -129,6 +129,7 @@ def _app_spec(spec: ServerSpec, options: RunOptions) -> AppSpec:
         root_path=options.root_path,
         grace_s=options.grace_s,
         log_level=options.log_level.value,
+        observe=options.observe,
     )
 
 

@@ -23,6 +23,7 @@ from typing import Any, Unpack
 
 from bridge._lifespan.many import MountedApp
 from bridge._lifespan.shared import SharedLifespan
+from bridge._observe.observed import app_of
 from bridge._threads import process
 from bridge._threads.instances import Instances
 from bridge._threads.locks import GreenletMutex
@@ -293,6 +294,7 @@ def start_apps(served: object, *, sends_lifespan: bool = False) -> None:
     :param sends_lifespan: whether the server starts a Router itself.
     :raises LifespanFailed: an app's startup failed.
     """
+    served = app_of(served)
     served = getattr(served, "__self__", served)  # of router.wsgi
     routers = _routers_in(served)
     if not sends_lifespan:

@@ -75,8 +75,20 @@ class Denial:
         body = b"".join(self._body)
         return [*self._headers, ("content-length", str(len(body)))], body
 
-    def write(self, connection: Connection) -> None:
-        """Send what there is of it, and close the connection after its end."""
+    @property
+    def has_id(self) -> bool:
+        """Whether it has an ``X-Request-ID``."""
+        return any(name.lower() == "x-request-id" for name, _ in self._headers)
+
+    def add_headers(self, headers: ResponseHeaders) -> None:
+        """Add headers, before anything is sent."""
+        self._headers = [*self._headers, *headers]
+
+    def write(self, connection: Connection) -> int:
+        """Send what there is of it, and close the connection after its end.
+
+        :returns: how many bytes of its body that is.
+        """
         headers, body = self.for_server()
         self._body.clear()
         if not self.is_begun:
@@ -85,3 +97,4 @@ class Denial:
         connection.deny(body)
         if self.is_complete:
             connection.finish()
+        return len(body)

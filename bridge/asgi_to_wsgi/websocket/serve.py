@@ -21,6 +21,7 @@ from bridge._http.client_text import ClientText
 from bridge._http.environ_to_scope import body_length, build_websocket_scope
 from bridge._http.rules import BadRequest
 from bridge._http.websocket_handshake import refusal_of, subprotocols
+from bridge._observe.record import RECORD, RequestRecord
 from bridge._repeated_log import RepeatedLog
 from bridge.asgi_to_wsgi.running_app import RunningApp
 from bridge.asgi_to_wsgi.websocket import limits
@@ -115,10 +116,15 @@ def _hand_over(
     except OSError as error:
         app.inbox.post(session.refuse)
         return _too_many(scope, start_response, str(error))
+    record: RequestRecord | None = scope.get(RECORD)
+    if record is not None:
+        record.split()
     try:
         if not app.inbox.post(partial(session.attach, taken.connection)):
             taken.connection.close()
             limits.release(session)
+            if record is not None:
+                record.end()
         _close_after_response(start_response)
         start_response("101 Switching Protocols", [])
     except BaseException:

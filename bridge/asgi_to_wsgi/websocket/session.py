@@ -25,6 +25,8 @@ from bridge._http.answers import SHUTTING_DOWN
 from bridge._http.client_text import ClientText
 from bridge._http.messages import WEBSOCKET, State
 from bridge._http.websocket_handshake import handshake_response
+from bridge._observe.record import RECORD
+from bridge._observe.sizes import size_of
 from bridge._threads.asgiref_state import holds_locals
 from bridge._threads.loop_thread import start_task
 from bridge._threads.own_tasks import own_task
@@ -41,6 +43,7 @@ from bridge.asgi_to_wsgi.websocket.connection import (
     Connection,
 )
 from bridge.asgi_to_wsgi.websocket.denial import Denial
+from bridge.asgi_to_wsgi.websocket.session_record import SessionRecord
 from bridge.asgi_to_wsgi.websocket.takeover import PlainConnection
 from bridge.asgi_to_wsgi.websocket.tls import TlsConnection
 from bridge.asgi_to_wsgi.websocket.waiters import Waiters
@@ -86,6 +89,7 @@ class Session:
         "_options",
         "_queue",
         "_queued",
+        "_record",
         "_scope",
         "_state",
         "decided",
@@ -108,6 +112,9 @@ class Session:
         self._scope = scope
         self._environ: Environ | None = environ
         self._context: Context | None = context
+        self._record: SessionRecord | None = None
+        if RECORD in scope:
+            self._record = SessionRecord(scope[RECORD])
         self._state: State = WEBSOCKET.start
         self._changes = Waiters(app.loop)
         self._connection: Connection | None = None
@@ -130,6 +137,8 @@ class Session:
         """Call the app, and run it until it waits for something."""
         app, context = self._app, self._context
         self._context = None
+        if self._record is not None:
+            self._record.request.is_served()
         if app.cancels_at is not None or context is None:
             self._deny(503, SHUTTING_DOWN)
             return
@@ -158,6 +167,11 @@ class Session:
         finally:
             self._app.requests.discard(self)
             self.task = None
+            self._end_record()
+
+    def _end_record(self) -> None:
+        if self._record is not None:
+            self._record.end_if(task_ended=self.task is None)
 
     def _app_ended(self, error: BaseException | None) -> None:
         state, disconnect = self._state, self._disconnect
@@ -191,6 +205,8 @@ class Session:
             logger.debug("%s: the client of the WebSocket %s disconnected", name, path)
         else:
             logger.error("%s failed in the WebSocket %s", name, path, exc_info=error)
+            if self._record is not None:
+                self._record.request.has_failed(error)
 
     def subject(self) -> Scope:
         """What it serves, for reports. From any thread."""
@@ -244,6 +260,8 @@ class Session:
     def attach(self, connection: PlainConnection | TlsConnection) -> None:
         """The server thread has taken the connection over."""
         self._is_attached = True
+        if self._record is not None:
+            self._record.is_attached = True
         coroutine = self._attach(connection)
         self._attaching = own_task(coroutine, self._app.loop, name="bridge-websocket")
 
@@ -275,7 +293,12 @@ class Session:
     def _write_denial(self) -> None:
         """Send what there is of the denial, if it is for this side to send."""
         if self._connection is not None and self.denial is not None:
-            self.denial.write(self._connection)
+            record, denial = self._record, self.denial
+            if record is not None and not denial.is_begun:
+                denial.add_headers(record.denied(denial.status, denial.has_id))
+            size = denial.write(self._connection)
+            if record is not None:
+                record.request.sent_bytes += size
 
     # -- from the connection --------------------------------------------------------------------
 
@@ -294,12 +317,17 @@ class Session:
     def ended(self, code: int, reason: str) -> None:
         if self._disconnect is None:
             self._disconnect = {"type": "websocket.disconnect", "code": code, "reason": reason}
+            if self._record is not None and code == ABNORMAL and self.denial is None:
+                self._record.request.disconnected = True
         self._changes.notify()
 
     def lost(self) -> None:
         self._app.websockets.discard(self)
         limits.release(self)
         self._changes.notify()
+        if self._record is not None:
+            self._record.is_lost = True
+            self._end_record()
 
     def writable(self) -> None:
         self._changes.notify()
@@ -321,6 +349,8 @@ class Session:
     def _taken(self, queue: deque[tuple[Message, int]]) -> Message:
         message, cost = queue.popleft()
         self._queued -= cost
+        if self._record is not None:
+            self._record.request.received_bytes += cost - MESSAGE_COST
         if not queue:
             self._queue = None  # an empty deque is 600 bytes, of each idle socket
         if self._queued <= self._app.options.body_window and self._connection is not None:
@@ -343,7 +373,10 @@ class Session:
             connection = self._connection
             if connection is None or connection.is_ended:
                 raise _disconnected()
-            connection.send(_content(message))
+            content = _content(message)
+            connection.send(content)
+            if self._record is not None:
+                self._record.request.sent_bytes += size_of(content)
             if connection.is_full:
                 await self._wait_for_room()
         elif kind == "websocket.accept":
@@ -360,6 +393,8 @@ class Session:
         environ = self._environ
         assert environ is not None  # the state allows one decision
         codec, extensions = negotiated_codec(environ, self._options)
+        if self._record is not None:
+            message = self._record.accepted(message)
         self._head = handshake_response(environ, message, extensions)
         self._codec, self._state = codec, state
         self._decide()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -30,9 +31,11 @@ def _command_line(options: RunOptions) -> list[str]:
     where = ["--bind", options.host, "--port", str(options.port)]
     if options.uds is not None:
         where = ["-u", str(options.uds)]
-    verbosity = 2 if options.log_level is LogLevel.DEBUG else 1 if options.logs_requests else 0
+    verbosity = {LogLevel.DEBUG: 2, LogLevel.INFO: 1}.get(options.log_level, 0)
+    # Above verbosity 0 daphne logs requests, to stdout or to a file.
+    logs = [] if options.logs_requests or not verbosity else ["--access-log", os.devnull]
     grace = ["--grace-s", str(options.grace_s)]
-    return [*grace, *where, "--verbosity", str(verbosity), SERVED_APP]
+    return [*grace, *where, "--verbosity", str(verbosity), *logs, SERVED_APP]
 
 
 def _main() -> None:

@@ -21,7 +21,8 @@ def _command_line(options: RunOptions) -> list[str]:
     fixed = ["--interface", "asgi3", "--log-level", options.log_level.value]
     grace = ["--timeout-graceful-shutdown", str(options.grace_s)]
     loop = loop_options("--loop")
-    return [SERVED_APP, *host_options(options), *workers, *reload, *loop, *fixed, *grace]
+    logs = [] if options.logs_requests else ["--no-access-log"]
+    return [SERVED_APP, *host_options(options), *workers, *reload, *loop, *fixed, *logs, *grace]
 
 
 def _main() -> None:
