@@ -85,12 +85,13 @@ class ObservedAsgi:
 class _Exchange:
     """The ``receive`` and ``send`` of one request, which count what passes through them."""
 
-    __slots__ = ("_complete", "_head", "_receive", "_send", "_trailers", "record")
+    __slots__ = ("_bodyless", "_complete", "_head", "_receive", "_send", "_trailers", "record")
 
     def __init__(self, record: RequestRecord, receive: Receive, send: Send) -> None:
         self.record = record
         self._receive = receive
         self._send = send
+        self._bodyless = False
         self._complete = False
         self._trailers = False
         self._head: RawHeaders = []
@@ -145,12 +146,14 @@ class _Exchange:
             self._complete = False
             self.record.disconnected = True
             raise
-        self.record.sent_bytes += size
+        if size and not self._bodyless:
+            self.record.sent_bytes += size
 
     def _started(self, message: Message, status: int | None = None) -> Message:
         """The message that begins the response, or accepts a WebSocket."""
         record = self.record
-        record.status = message["status"] if status is None else status
+        record.status = status = message["status"] if status is None else status
+        self._bodyless = record.method == "HEAD" or status in (204, 304)
         self._head = headers = message.get("headers", ())
         self._trailers = bool(message.get("trailers", False))
         more = added_headers(record, has_id(headers))
@@ -183,8 +186,6 @@ class _Exchange:
 
     def _size_of_file(self, message: Message) -> int:
         """The length of a file that the server sends by itself."""
-        if self.record.method == "HEAD":
-            return 0
         for name, value in self._head:
             if bytes(name).lower() == b"content-length" and bytes(value).isdigit():
                 return int(value)

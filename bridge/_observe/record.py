@@ -65,13 +65,13 @@ class RequestRecord:
     :ivar status: of the response, as a number; None if none has begun. 500 if the app raised before
         that, since servers answer so. 101 for a WebSocket that is accepted, 403 for one that is
         closed before.
-    :ivar received_bytes: of the request body, as far as the app has read it; of a WebSocket, of the
-        messages from the client.
+    :ivar received_bytes: of the request body, as far as the app, or the adapter that buffers it
+        for the app, has read it; of a WebSocket, of the messages from the client.
     :ivar sent_bytes: of the response body, as far as the server has taken it; of a WebSocket, of
         the messages to the client. Without headers, framing and content codings of a proxy.
     :ivar sends_timing: whether the response gets a ``Server-Timing``.
     :ivar disconnected: the client has disconnected, or the server given up, before the response was
-        complete; of a WebSocket, without a closing handshake.
+        complete; of a WebSocket, without a closing handshake, where the server reports that (1006).
     :ivar error: the name of the class of the exception that the app raised to its server.
     :ivar total_s: from arrival until the end of the request; None before that.
     """

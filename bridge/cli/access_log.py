@@ -33,6 +33,7 @@ def _show_log(*, is_text: bool) -> None:
     """Write the access log to stdout, unless the app has set up its logger."""
     logger = logging.getLogger(ACCESS_LOGGER)
     logger.setLevel(logging.INFO)
+    logger.disabled = False  # by logging.config, of an app that does not name it
     if logger.handlers:
         return
     handler = logging.StreamHandler(sys.stdout)
