@@ -1,0 +1,148 @@
+"""The options of :func:`bridge.observe`, and what it returns."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+import bridge
+from bridge.dual import Universal
+from bridge.router.router import start_apps
+from bridge.types import Environ, Receive, Scope, Send, StartResponse
+from tests.harness.asgi import call as call_asgi
+from tests.harness.asgi import http_scope
+from tests.harness.wsgi import call as call_wsgi
+from tests.harness.wsgi import environ_of
+from tests.unit.observe.recording import TYPE, Faulty, Recorder
+
+
+def wsgi_app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    start_response("200 OK", [TYPE, ("Content-Length", "2")])
+    return [b"ok"]
+
+
+async def asgi_app(scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "takes"),
+    [
+        ("access_log", "xml", "None, 'text', 'json' or a callable (RequestRecord) -> str"),
+        ("access_log", True, "None, 'text', 'json' or a callable (RequestRecord) -> str"),
+        ("request_id", "yes", "True or False"),
+        ("request_start", None, "True or False"),
+        ("server_timing", 1, "True or False"),
+        ("observers", Recorder(), "a list of objects with the methods"),
+        ("observers", [Recorder], "a list of objects with the methods"),
+        ("observers", [print], "a list of objects with the methods"),
+    ],
+)
+def test_a_wrong_option_is_named(option: str, value: object, takes: str) -> None:
+    options: dict[str, Any] = {option: value}
+
+    with pytest.raises(bridge.ConfigError) as raised:
+        bridge.observe(wsgi_app, **options)
+
+    assert raised.value.option == option
+    assert takes in str(raised.value)
+
+
+def test_an_unknown_option_is_a_type_error() -> None:
+    options: dict[str, Any] = {"acess_log": "text"}
+
+    with pytest.raises(TypeError, match="'acess_log'"):
+        bridge.observe(wsgi_app, **options)
+
+
+def test_an_object_that_is_no_app_is_refused() -> None:
+    with pytest.raises(bridge.AmbiguousApp):
+        bridge.observe("main:app")
+
+
+def test_the_interface_stays_that_of_the_app() -> None:
+    router = bridge.Router({"/": wsgi_app})
+
+    assert bridge.interface_of(bridge.observe(wsgi_app)) == "wsgi"
+    assert bridge.interface_of(bridge.observe(asgi_app)) == "asgi"
+    assert isinstance(bridge.observe(router), Universal)
+    assert repr(bridge.observe(router)) == f"observe({router!r})"
+
+
+def test_a_router_is_started_when_it_is_observed() -> None:
+    started: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        while scope["type"] == "lifespan":
+            message = await receive()
+            started.append(message["type"])
+            await send({"type": f"{message['type']}.complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
+
+    router = bridge.Router({"/": app})
+
+    start_apps(bridge.observe(router))
+
+    assert started == ["lifespan.startup"]
+    router.close()
+
+
+def test_an_observer_that_fails_is_logged_and_fails_no_request(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    recorder = Recorder()
+    observed = bridge.observe(wsgi_app, observers=[Faulty(), recorder])
+
+    response = call_wsgi(observed, environ_of())
+
+    assert response.body == b"ok"
+    assert recorder.names == ["started", "ended"]
+    failed = [each for each in caplog.records if each.name == "bridge.observe"]
+    assert [each.getMessage().partition(" (")[0] for each in failed] == [
+        "an observer of requests failed in started()",
+        "an observer of requests failed in ended()",
+    ]
+
+
+def test_the_same_observer_inside_and_outside_is_called_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "bridge.access")
+    recorder, inner = Recorder(), Recorder()
+    app = bridge.observe(asgi_app, observers=[recorder, inner])
+    observed = bridge.observe(app, observers=[recorder])
+
+    call_asgi(observed, http_scope())
+
+    assert recorder.names == inner.names == ["started", "ended"]
+    assert recorder.last is inner.last
+    assert len([each for each in caplog.records if each.name == "bridge.access"]) == 1
+
+
+def test_no_request_is_current_after_one() -> None:
+    seen = []
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        seen.append(bridge.current_request())
+        return wsgi_app(environ, start_response)
+
+    recorder = Recorder()
+    call_wsgi(bridge.observe(app, observers=[recorder]), environ_of())
+
+    assert seen == [recorder.last]
+    assert bridge.current_request() is None
+
+
+def test_an_id_that_the_app_sets_itself_is_kept() -> None:
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", [TYPE, ("X-Request-Id", "own")])
+        return [b""]
+
+    response = call_wsgi(bridge.observe(app), environ_of())
+
+    assert response.header_values("x-request-id") == ["own"]
