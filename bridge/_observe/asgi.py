@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from bridge._observe.record import RECORD, RequestRecord, enter, leave
-from bridge._observe.settings import Settings, added_headers, has_id, proxy_wait_s
+from bridge._observe.settings import Settings, added_headers, has_id, proxy_wait_s, request_id_of
 from bridge._observe.sizes import size_of
 from bridge.types import AsgiApp, Message, RawHeaders, Receive, Scope, Send
 
@@ -42,6 +42,8 @@ class ObservedAsgi:
             return
         record: RequestRecord | None = scope.get(RECORD)
         if record is not None:
+            scope = {**scope}
+            self._read_headers(scope, record)
             record.start(self.settings.observers)
             await self.app(scope, receive, send)
             return
@@ -67,17 +69,22 @@ class ObservedAsgi:
             leave(record, before)
 
     def _read_headers(self, scope: Scope, record: RequestRecord) -> None:
+        """Set what another middleware has not set already.
+
+        :param scope: gets the id, too.
+        """
         settings = self.settings
-        record.sends_timing = settings.server_timing
-        if settings.request_start:
+        if settings.server_timing:
+            record.sends_timing = True
+        if settings.request_start and not record.proxy_wait_s:
             for name, value in scope["headers"]:
                 if name == b"x-request-start":
                     record.proxy_wait_s = proxy_wait_s(value.decode("latin-1"))
-        if settings.request_id:
+        if settings.request_id and record.request_id is None:
             given = [value for name, value in scope["headers"] if name == b"x-request-id"]
             text = given[0].decode("latin-1") if len(given) == 1 else None
-            record.request_id = own = settings.id_of(text)
-            if own is not None and own != text:
+            record.request_id = own = request_id_of(text)
+            if own != text:
                 headers = [each for each in scope["headers"] if each[0] != b"x-request-id"]
                 scope["headers"] = [*headers, (b"x-request-id", own.encode("ascii"))]
 
@@ -156,9 +163,9 @@ class _Exchange:
         self._bodyless = record.method == "HEAD" or status in (204, 304)
         self._head = headers = message.get("headers", ())
         self._trailers = bool(message.get("trailers", False))
-        more = added_headers(record, has_id(headers))
-        if not more:
+        if record.request_id is None and not record.sends_timing:
             return message
+        more = added_headers(record, has_id(headers))
         added = [(name.encode("ascii"), value.encode("ascii")) for name, value in more]
         return {**message, "headers": [*headers, *added]}
 

@@ -181,9 +181,14 @@ class RequestRecord:
         since = self._waits_since if waited_since is None else waited_since
         self.queue_s = (self.queue_s or 0.0) + monotonic() - since
 
-    def thread_starts(self) -> None:
-        """It occupies a thread from now on. On that thread."""
-        self._thread_since = monotonic()
+    def thread_starts(self, waited_since: float | None = None) -> None:
+        """It occupies a thread from now on. On that thread.
+
+        :param waited_since: ``time.monotonic()`` when it began to wait for one.
+        """
+        self._thread_since = now = monotonic()
+        if waited_since is not None:
+            self.queue_s = (self.queue_s or 0.0) + now - waited_since
 
     def thread_ends(self) -> None:
         """The thread is free."""

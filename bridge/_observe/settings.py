@@ -15,7 +15,7 @@ from time import monotonic
 
 from bridge._observe.record import Observer, RequestRecord
 
-__all__ = ["LONGEST_WAIT_S", "Settings", "added_headers", "has_id", "proxy_wait_s"]
+__all__ = ["LONGEST_WAIT_S", "Settings", "added_headers", "has_id", "proxy_wait_s", "request_id_of"]
 
 LONGEST_ID = 128
 LONGEST_WAIT_S = 600.0
@@ -42,16 +42,15 @@ class Settings:
     request_start: bool = False
     server_timing: bool = False
 
-    def id_of(self, given: str | None) -> str | None:
-        """The id of a request: the one that it came with, if that is one, or a new one.
 
-        :param given: its ``X-Request-ID``.
-        """
-        if not self.request_id:
-            return None
-        if given is not None and _ID.fullmatch(given):
-            return given
-        return urandom(16).hex()
+def request_id_of(given: str | None) -> str:
+    """The id of a request: the one that it came with, if that is one, or a new one.
+
+    :param given: its ``X-Request-ID``.
+    """
+    if given is not None and _ID.fullmatch(given):
+        return given
+    return urandom(16).hex()
 
 
 def added_headers(record: RequestRecord, has_id: bool) -> list[tuple[str, str]]:
@@ -69,7 +68,7 @@ def added_headers(record: RequestRecord, has_id: bool) -> list[tuple[str, str]]:
 
 def has_id(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     """Whether the response has an ``X-Request-ID``."""
-    return any(len(name) == 12 and bytes(name).lower() == b"x-request-id" for name, _ in headers)
+    return any(isinstance(name, bytes) and name.lower() == b"x-request-id" for name, _ in headers)
 
 
 def _timing(record: RequestRecord) -> str:

@@ -24,7 +24,7 @@ from typing import Any
 from bridge._frameworks.facts import INPUTS_WITH_AN_END
 from bridge._http.environ_to_scope import is_websocket
 from bridge._observe.record import RECORD, RequestRecord, enter, leave
-from bridge._observe.settings import Settings, added_headers, proxy_wait_s
+from bridge._observe.settings import Settings, added_headers, proxy_wait_s, request_id_of
 from bridge.errors import ClientDisconnected
 from bridge.types import Environ, OptExcInfo, ResponseHeaders, StartResponse, Write, WsgiApp
 
@@ -51,6 +51,7 @@ class ObservedWsgi:
         settings = self.settings
         record: RequestRecord | None = environ.get(RECORD)
         if record is not None:
+            self._read_headers(environ, record)
             record.start(settings.observers)
             return self.app(environ, start_response)
         record = environ[RECORD] = RequestRecord(
@@ -59,11 +60,7 @@ class ObservedWsgi:
             path=_path(environ),
             client=environ.get("REMOTE_ADDR") or None,
         )
-        record.sends_timing = settings.server_timing
-        if settings.request_start and _START in environ:
-            record.proxy_wait_s = proxy_wait_s(environ[_START])
-        if settings.request_id:
-            record.request_id = environ[_ID] = settings.id_of(environ.get(_ID))
+        self._read_headers(environ, record)
         _count_input(environ, record)
         record.thread_starts()
         exchange = _Exchange(record, start_response)
@@ -75,6 +72,19 @@ class ObservedWsgi:
         except BaseException as error:
             exchange.end(error)
             raise
+
+    def _read_headers(self, environ: Environ, record: RequestRecord) -> None:
+        """Set what another middleware has not set already.
+
+        :param environ: gets the id, too.
+        """
+        settings = self.settings
+        if settings.server_timing:
+            record.sends_timing = True
+        if settings.request_start and not record.proxy_wait_s and _START in environ:
+            record.proxy_wait_s = proxy_wait_s(environ[_START])
+        if settings.request_id and record.request_id is None:
+            record.request_id = environ[_ID] = request_id_of(environ.get(_ID))
 
 
 def _path(environ: Environ) -> str:
@@ -111,8 +121,9 @@ class _Exchange:
         self, status: str, response_headers: ResponseHeaders, exc_info: OptExcInfo = None
     ) -> Write:
         """PEP 3333's ``start_response``; the parameters have its names."""
-        more = added_headers(self.record, _has_id(response_headers))
-        headers = [*response_headers, *more] if more else response_headers
+        headers = response_headers
+        if self.record.request_id is not None or self.record.sends_timing:
+            headers = [*headers, *added_headers(self.record, _has_id(headers))]
         write: Write | None
         try:
             if exc_info is None:
@@ -128,8 +139,8 @@ class _Exchange:
         return self.write
 
     def _note_head(self, status: str, headers: ResponseHeaders) -> None:
-        code = int(status[:3])
-        self.record.status = code
+        code = int(status[:3]) if status[:3].isdecimal() else 0
+        self.record.status = code or None
         self.bodyless = self.record.method == "HEAD" or code in (204, 304) or code < 200
         self._length = None
         for name, value in headers:

@@ -136,8 +136,7 @@ class ThreadSide(Job):
         """Serve the request. On a worker thread; never raises."""
         record: RequestRecord | None = self._scope.get(RECORD)
         if record is not None:
-            record.is_served(self.posted_at)
-            record.thread_starts()
+            record.thread_starts(self.posted_at)
         if not self.body.disconnected:  # it may be, after the wait for a thread
             if getattr(this_thread, LOOP, None) is not self._loop:
                 set_loop_of_this_thread(self._loop)  # for async_to_sync in the app

@@ -124,6 +124,29 @@ def test_the_same_observer_inside_and_outside_is_called_once(
     assert len([each for each in caplog.records if each.name == "bridge.access"]) == 1
 
 
+@pytest.mark.parametrize("interface", ["wsgi", "asgi"])
+def test_an_inner_one_adds_what_the_outer_one_does_not(interface: str) -> None:
+    seen = []
+
+    def wsgi(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        seen.append(environ["HTTP_X_REQUEST_ID"])
+        return wsgi_app(environ, start_response)
+
+    async def asgi(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(dict(scope["headers"])[b"x-request-id"].decode())
+        await asgi_app(scope, receive, send)
+
+    if interface == "wsgi":
+        app = bridge.observe(bridge.observe(wsgi, server_timing=True), request_id=False)
+        response = call_wsgi(app, environ_of())
+    else:
+        adapter = bridge.observe(bridge.observe(asgi, server_timing=True), request_id=False)
+        response = call_asgi(adapter, http_scope())
+
+    assert response.header_values("x-request-id") == seen
+    assert len(response.header_values("server-timing")) == 1
+
+
 def test_no_request_is_current_after_one() -> None:
     seen = []
 
