@@ -72,7 +72,8 @@ class RequestRecord:
     :ivar sends_timing: whether the response gets a ``Server-Timing``.
     :ivar disconnected: the client has disconnected, or the server given up, before the response was
         complete; of a WebSocket, without a closing handshake, where the server reports that (1006).
-    :ivar error: the name of the class of the exception that the app raised to its server.
+    :ivar error: the name of the class of the exception that the app raised to its server. None if
+        the exception only reports the disconnect.
     :ivar total_s: from arrival until the end of the request; None before that.
     """
 
@@ -156,7 +157,9 @@ class RequestRecord:
                 repeated.exception("an observer of requests failed in ended()")
 
     def has_failed(self, error: BaseException) -> None:
-        """The app has raised this to its server."""
+        """The app has raised this to its server. After a disconnect, what reports it is no error."""
+        if self.disconnected and _reports_disconnect(error):
+            return
         self.error = type(error).__name__
         if self.status is None and isinstance(error, Exception) and not self.disconnected:
             self.status = 500
@@ -200,6 +203,10 @@ class RequestRecord:
         """As ``thread_s``, with the time of a thread that it still occupies."""
         since = self._thread_since
         return self.thread_s if since is None else (self.thread_s or 0.0) + now - since
+
+
+def _reports_disconnect(error: BaseException) -> bool:
+    return isinstance(error, OSError) or type(error).__name__ == "ClientDisconnected"  # waitress's
 
 
 # -- the current request ---------------------------------------------------------------------------

@@ -210,13 +210,16 @@ class _Exchange:
         if self._ended:
             return
         self._ended = True
-        record = self.record
-        if isinstance(error, ClientDisconnected):
-            record.disconnected = True
         if error is not None:
-            record.has_failed(error)
-        record.end()
-        leave(record, self.before)
+            self.has_failed(error)
+        self.record.end()
+        leave(self.record, self.before)
+
+    def has_failed(self, error: BaseException) -> None:
+        """The app has raised this, or its adapter."""
+        if isinstance(error, ClientDisconnected):
+            self.record.disconnected = True
+        self.record.has_failed(error)
 
 
 class _Body:
@@ -242,9 +245,7 @@ class _Body:
             raise
         except BaseException as error:
             self._is_over = True
-            if isinstance(error, ClientDisconnected):
-                self._exchange.record.disconnected = True
-            self._exchange.record.has_failed(error)
+            self._exchange.has_failed(error)
             raise
         if isinstance(block, bytes) and not self._exchange.bodyless:
             self._exchange.record.sent_bytes += len(block)

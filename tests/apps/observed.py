@@ -174,6 +174,14 @@ async def async_endless(scope: Scope, receive: Receive, send: Send) -> None:
         control.report(scope["bridge.request"].request_id, "closed")
 
 
+async def silent(scope: Scope, receive: Receive, send: Send) -> None:
+    """Sends one piece, and then nothing until the client disconnects."""
+    await receive()
+    await _start(send, 200)
+    await _body(send, b"begun", more=True)
+    await receive()
+
+
 async def async_boom(scope: Scope, receive: Receive, send: Send) -> None:
     raise LookupError("before the response")
 
@@ -218,6 +226,7 @@ ASGI: dict[str, Callable[[Scope, Receive, Send], Awaitable[None]]] = {
     "/upload": async_upload,
     "/stream": async_stream,
     "/endless": async_endless,
+    "/silent": silent,
     "/boom": async_boom,
     "/late_boom": async_late_boom,
     "/file": async_file,

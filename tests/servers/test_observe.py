@@ -141,6 +141,22 @@ def test_a_disconnect_within_the_response_is_recorded(
     assert " disconnected" in line_of(site, key)
 
 
+@pytest.mark.parametrize("name", [*ON_ASGI, "gunicorn-gthread"])
+def test_a_disconnect_from_a_silent_response_is_recorded(
+    name: str, servers: Servers, control: Control, key: str
+) -> None:
+    site = LiveServer.of(servers.get(name, TARGET, env={}))
+
+    exchange = site.client.open("GET", "/asgi/silent", [("x-request-id", key)])
+    exchange.chunk()
+    exchange.disconnect()
+
+    record = ended(control, key)
+    assert record["disconnected"]
+    assert record["error"] is None
+    assert record["status"] == 200
+
+
 @pytest.mark.parametrize("app", ["/wsgi", "/asgi"])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_a_file_that_the_server_sends_is_counted(

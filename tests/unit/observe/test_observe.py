@@ -11,7 +11,7 @@ import pytest
 import bridge
 from bridge.dual import Universal
 from bridge.router.router import start_apps
-from bridge.types import Environ, Receive, Scope, Send, StartResponse
+from bridge.types import AsgiApp, Environ, Receive, Scope, Send, StartResponse
 from tests.harness.asgi import call as call_asgi
 from tests.harness.asgi import http_scope
 from tests.harness.wsgi import call as call_wsgi
@@ -73,23 +73,28 @@ def test_the_interface_stays_that_of_the_app() -> None:
     assert repr(bridge.observe(router)) == f"observe({router!r})"
 
 
-def test_a_router_is_started_when_it_is_observed() -> None:
+def test_only_the_app_that_is_observed_is_started() -> None:
     started: list[str] = []
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        while scope["type"] == "lifespan":
-            message = await receive()
-            started.append(message["type"])
-            await send({"type": f"{message['type']}.complete"})
-            if message["type"] == "lifespan.shutdown":
-                return
+    def app_named(name: str) -> AsgiApp:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            while scope["type"] == "lifespan":
+                message = await receive()
+                started.append(f"{name} {message['type']}")
+                await send({"type": f"{message['type']}.complete"})
+                if message["type"] == "lifespan.shutdown":
+                    return
 
-    router = bridge.Router({"/": app})
+        return app
 
-    start_apps(bridge.observe(router))
+    other = bridge.Router({"/": app_named("other")})
+    served = bridge.AsgiToWsgi(app_named("served"))
 
-    assert started == ["lifespan.startup"]
-    router.close()
+    start_apps(bridge.observe(served))
+
+    assert started == ["served lifespan.startup"]
+    served.close()
+    other.close()
 
 
 def test_an_observer_that_fails_is_logged_and_fails_no_request(
