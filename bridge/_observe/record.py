@@ -157,8 +157,11 @@ class RequestRecord:
                 repeated.exception("an observer of requests failed in ended()")
 
     def has_failed(self, error: BaseException) -> None:
-        """The app has raised this to its server. After a disconnect, what reports it is no error."""
-        if self.disconnected and _reports_disconnect(error):
+        """The app, or its adapter, has raised this to the server."""
+        if type(error).__name__ == "ClientDisconnected":  # of bridge, or of waitress
+            self.disconnected = True
+            return
+        if self.disconnected and isinstance(error, OSError):
             return
         self.error = type(error).__name__
         if self.status is None and isinstance(error, Exception) and not self.disconnected:
@@ -203,10 +206,6 @@ class RequestRecord:
         """As ``thread_s``, with the time of a thread that it still occupies."""
         since = self._thread_since
         return self.thread_s if since is None else (self.thread_s or 0.0) + now - since
-
-
-def _reports_disconnect(error: BaseException) -> bool:
-    return isinstance(error, OSError) or type(error).__name__ == "ClientDisconnected"  # waitress's
 
 
 # -- the current request ---------------------------------------------------------------------------

@@ -25,7 +25,6 @@ from bridge._frameworks.facts import INPUTS_WITH_AN_END
 from bridge._http.environ_to_scope import is_websocket
 from bridge._observe.record import RECORD, RequestRecord, enter, leave
 from bridge._observe.settings import Settings, added_headers, proxy_wait_s, request_id_of
-from bridge.errors import ClientDisconnected
 from bridge.types import Environ, OptExcInfo, ResponseHeaders, StartResponse, Write, WsgiApp
 
 __all__ = ["ObservedWsgi"]
@@ -211,15 +210,9 @@ class _Exchange:
             return
         self._ended = True
         if error is not None:
-            self.has_failed(error)
+            self.record.has_failed(error)
         self.record.end()
         leave(self.record, self.before)
-
-    def has_failed(self, error: BaseException) -> None:
-        """The app has raised this, or its adapter."""
-        if isinstance(error, ClientDisconnected):
-            self.record.disconnected = True
-        self.record.has_failed(error)
 
 
 class _Body:
@@ -245,7 +238,7 @@ class _Body:
             raise
         except BaseException as error:
             self._is_over = True
-            self._exchange.has_failed(error)
+            self._exchange.record.has_failed(error)
             raise
         if isinstance(block, bytes) and not self._exchange.bodyless:
             self._exchange.record.sent_bytes += len(block)

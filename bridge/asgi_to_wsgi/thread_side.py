@@ -43,7 +43,6 @@ from typing import TYPE_CHECKING, Any
 from bridge._frameworks.sentry import keep_reported
 from bridge._http.client_text import literal
 from bridge._http.sendfile import FileWrapper
-from bridge._observe.record import RECORD, RequestRecord
 from bridge._repeated_log import RepeatedLog
 from bridge._threads.context import ContextOverlay
 from bridge.asgi_to_wsgi.client_watch import watch_client
@@ -242,7 +241,6 @@ class ThreadSide:
             # (RFC 9112, 9.6): the app receives a disconnect, and may answer. Within the response it
             # counts as disconnected, as for every ASGI server.
             if self._started:
-                self._note_disconnect()
                 raise self._watch.make_error()
             app.inbox.post(self._loop_side.client_closed)
 
@@ -355,16 +353,9 @@ class ThreadSide:
         is_quiet = isinstance(error, ClientDisconnected) or (
             self._started and isinstance(error, CutByShutdown)
         )
-        if is_quiet:
-            self._note_disconnect()
-            if self._watch is not None:
-                return self._watch.make_error()
+        if is_quiet and self._watch is not None:
+            return self._watch.make_error()
         return raised_to_server(error, self._app.name, self._environ)
-
-    def _note_disconnect(self) -> None:
-        record: RequestRecord | None = self._environ.get(RECORD)
-        if record is not None:
-            record.disconnected = True
 
 
 def sets_nothing(context: Context) -> bool:

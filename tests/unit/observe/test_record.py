@@ -9,6 +9,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
+from waitress.channel import (  # type: ignore[import-untyped]  # no stubs
+    ClientDisconnected as WaitressClientDisconnected,
+)
 
 import bridge
 from bridge.types import Environ, Message, Receive, Scope, Send, StartResponse
@@ -187,6 +190,25 @@ def test_a_response_that_is_closed_early_is_a_disconnect() -> None:
 
     assert recorder.names == ["started", "ended"]
     assert (recorder.last.sent_bytes, recorder.last.disconnected) == (3, True)
+
+
+@pytest.mark.parametrize("kind", [bridge.ClientDisconnected, WaitressClientDisconnected])
+def test_an_error_that_reports_a_disconnect_is_one(kind: type[Exception]) -> None:
+    def app(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
+        start_response("200 OK", [TYPE])
+        yield b"one"
+        raise kind("the client disconnected")
+
+    recorder = Recorder()
+    response: Any = bridge.observe(app, observers=[recorder])(
+        environ_of(), lambda *args: lambda data: None
+    )
+    with pytest.raises(kind):
+        list(response)
+    response.close()
+
+    assert recorder.names == ["started", "ended"]
+    assert (recorder.last.disconnected, recorder.last.error) == (True, None)
 
 
 def test_a_server_that_stops_at_the_content_length_has_its_client() -> None:
