@@ -17,8 +17,8 @@ from asgiref.sync import iscoroutinefunction
 
 from bridge._observe.observe import ObserveKeywords
 from bridge.asgi_to_wsgi.adapter import AsgiToWsgi
-from bridge.cli.control.spec import ControlSpec
 from bridge.cli.access_log import observe_served
+from bridge.cli.control.spec import ControlSpec
 from bridge.cli.options import RequestedApp, WsgiOptions
 from bridge.cli.root_path import mount_asgi, mount_wsgi
 from bridge.cli.served_apps import ServedApps, load_apps
