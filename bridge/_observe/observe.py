@@ -82,7 +82,8 @@ def settings_of(options: ObserveKeywords) -> Settings:
         flags[name] = options.get(name, flags[name])  # type: ignore[assignment]  # checked here
         boolean(name, flags[name])
     observers += _checked(options.get("observers", ()))
-    return Settings(tuple(observers), **flags)
+    different = [each for n, each in enumerate(observers) if each not in observers[:n]]
+    return Settings(tuple(different), **flags)
 
 
 def _line_format(value: Any) -> LineFormat:

@@ -16,7 +16,7 @@ Rule 3. Only one side at a time writes a field. ``queue_s`` and ``thread_s`` bel
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from itertools import count
 from time import monotonic
@@ -119,7 +119,7 @@ class RequestRecord:
         self.disconnected = False
         self.error: str | None = None
         self.total_s: float | None = None
-        self._observers: list[Observer] = []
+        self._observers: Sequence[Observer] = ()
         self._parts: Iterator[int] | None = None
         self._thread_since: float | None = None
         self._waits_since = 0.0
@@ -134,15 +134,21 @@ class RequestRecord:
 
     # -- the middleware -------------------------------------------------------------------------
 
-    def start(self, observers: Iterable[Observer]) -> None:
-        """Call these observers now, and when the request ends. Before the app is called."""
+    def start(self, observers: Sequence[Observer]) -> None:
+        """Call these observers now, and when the request ends. Before the app is called.
+
+        :param observers: all different.
+        """
+        if self._observers:
+            observers = [each for each in observers if each not in self._observers]
+            self._observers = [*self._observers, *observers]
+        else:  # mostly
+            self._observers = observers
         for observer in observers:
-            if observer not in self._observers:
-                self._observers.append(observer)
-                try:
-                    observer.started(self)
-                except Exception:
-                    repeated.exception("an observer of requests failed in started()")
+            try:
+                observer.started(self)
+            except Exception:
+                repeated.exception("an observer of requests failed in started()")
 
     def end(self) -> None:
         """The part of the request that the caller serves is over."""
