@@ -27,6 +27,7 @@ WITH_FREE_THREADED_WHEELS = [
     "libcst",
     "nest-asyncio",
     "opentelemetry-sdk",
+    "prometheus-client",
     "pytest",
     "pytest-asyncio",
     "pytest-timeout",

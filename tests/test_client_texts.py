@@ -47,6 +47,7 @@ LOGGED = {
     "asgi_to_wsgi/websocket/session.py": {"error", "name", "path"},
     "cli/control/spec.py": {"error"},
     "cli/servers/waitress.py": {"dispatcher.active_count", "grace_s"},
+    "metrics/listener.py": {"PATH", "error", "host", "port"},
     "contrib/django/application.py": {
         "len(links)",
         "reason",

@@ -47,6 +47,19 @@ def test_no_count_is_worse_than_recorded(module: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_metrics_cost_less_than_a_hundredth_of_an_empty_view() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.metrics_cost", "--check"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("module", BASELINES)
 def test_every_case_is_recorded_for_each_python(module: str) -> None:
     baseline, cases = BASELINES[module]

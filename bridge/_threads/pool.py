@@ -45,6 +45,7 @@ from bridge._threads.counts import Counts
 from bridge._threads.instances import Instances
 from bridge._threads.job import Job, SubmittedCall
 from bridge._threads.job_queue import JobQueue
+from bridge._threads.job_times import recorder_of
 from bridge._threads.locks import RealMutex
 from bridge._threads.own_threads import OwnThread
 from bridge._threads.parking import LockParking, Parking
@@ -108,6 +109,8 @@ class WorkerPool(Executor):
         serve, in seconds: see :class:`~bridge.WsgiToAsgi`. None: only ``backlog`` bounds the queue.
         Calls that are submitted wait in any case.
     :param name: prefix of the thread names, and the pool's name in log lines.
+    :ivar record: called with the times of each job that ends; None: nothing. See `job_times`.
+    :ivar wakes: how often a thread was woken, or started, for statistics.
     :cvar wakes_at_once: whether each post wakes a worker, instead of the end of the loop's turn.
     :cvar parking_type: how an idle worker sleeps.
     """
@@ -129,6 +132,7 @@ class WorkerPool(Executor):
         self.backlog = backlog
         self.wait_target_s = wait_target_s
         self.name = name
+        self.record = recorder_of(name)
         self._reset()
         _pools.add(self)
 
@@ -158,6 +162,7 @@ class WorkerPool(Executor):
         self._on_empty: list[Callable[[], object]] = []
         self._named = 0
         self._past = Meter()  # of the threads that have ended
+        self.wakes = 0
 
     # -- posting --------------------------------------------------------------------------------
 
@@ -350,6 +355,7 @@ class WorkerPool(Executor):
         """
         :raises PoolSaturated: the worker is new, cannot be started, and would have been the first.
         """
+        self.wakes += 1
         if not worker.is_new:
             worker.parking.unpark()
             return
@@ -520,7 +526,7 @@ class _Worker(OwnThread):
 
     def _run_jobs(self, pool: WorkerPool) -> bool:
         """Run jobs while there are any; False once this thread has to end."""
-        jobs, meter = pool._jobs, self.meter
+        jobs, meter, record = pool._jobs, self.meter, pool.record
         job = pool._next(self)
         while job is not None:
             self.job = job
@@ -530,6 +536,8 @@ class _Worker(OwnThread):
             except BaseException:
                 logger.exception("a job of pool %r raised; its thread continues", pool.name)
             meter.completed += 1
+            if record is not None:
+                record((job.posted_at, meter.started_at, time.monotonic()))
             ended = job
             job = None if pool._crowded else _pop(jobs)
             if job is None:

@@ -50,6 +50,7 @@ class Fork(IntEnum):
     LIFESPANS = 5  # mounted apps have not started
     ROUTERS = 6  # locks of Routers
     CONTROL = 7  # the control socket is the parent's
+    METRICS = 8  # nothing has been measured
 
 
 class Exit(IntEnum):
@@ -61,9 +62,10 @@ class Exit(IntEnum):
     KEPT_LOOP = 4  # the loop of async_to_sync
     POOLS = 5  # worker threads
     CONTROL = 6  # the control socket
+    METRICS = 7  # the last values are written
 
 
-_NEED_THREADS = (Exit.REQUESTS, Exit.LIFESPANS, Exit.APPS)
+_NEED_THREADS = (Exit.REQUESTS, Exit.LIFESPANS, Exit.APPS, Exit.METRICS)
 
 _in_child: dict[Fork, list[Callback]] = {stage: [] for stage in Fork}
 _at_exit: dict[Exit, Callback] = {}

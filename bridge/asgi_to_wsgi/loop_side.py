@@ -140,6 +140,11 @@ class LoopSide:
         """For the server thread: the response is there, and nothing else is needed from it."""
         return self.finished and self.sync_jobs is None and self.error is None
 
+    @property
+    def is_in_background(self) -> bool:
+        """Whether the app runs on after the end of its response. From any thread."""
+        return self.finished and self.task is not None
+
     # -- the task -------------------------------------------------------------------------------
 
     def start(self) -> None:

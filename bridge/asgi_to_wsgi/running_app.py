@@ -66,6 +66,9 @@ class RunningRequest(Protocol):
     task: asyncio.Task[None] | None
 
     def subject(self) -> Scope: ...
+    @property
+    def is_in_background(self) -> bool:
+        """Whether the app runs on after the end of its response. From any thread."""
 
     def cancel(self) -> None: ...
 
@@ -267,6 +270,10 @@ class RunningApp:
             self._closed.set_result(None)
         else:
             self._closed.set_exception(failure)
+
+    def background_tasks(self) -> int:
+        """How many requests run on after the end of their response. From any thread."""
+        return sum(request.is_in_background for request in self.requests.copy())
 
     def grace_left_s(self) -> float:
         """How long requests may run before they are cancelled. From any thread."""

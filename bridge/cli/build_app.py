@@ -19,6 +19,7 @@ from bridge._observe.observe import ObserveKeywords
 from bridge.asgi_to_wsgi.adapter import AsgiToWsgi
 from bridge.cli.access_log import observe_served
 from bridge.cli.control.spec import ControlSpec
+from bridge.cli.metrics import MetricsSpec, measured
 from bridge.cli.options import RequestedApp, WsgiOptions
 from bridge.cli.root_path import mount_asgi, mount_wsgi
 from bridge.cli.served_apps import ServedApps, load_apps
@@ -46,6 +47,7 @@ class AppSpec:
     :ivar grace_s: seconds that the adapter's shutdown may take.
     :ivar control: where each process opens its control socket; None: nowhere.
     :ivar observe: options of :func:`bridge.observe`; empty: the requests are not observed.
+    :ivar metrics: where each process answers scrapes; None if it does not.
     """
 
     apps: tuple[RequestedApp, ...]
@@ -57,6 +59,7 @@ class AppSpec:
     log_level: str
     control: ControlSpec | None = None
     observe: ObserveKeywords
+    metrics: MetricsSpec | None = None
 
     def to_environment(self) -> None:
         """Store it for this process and its children."""
@@ -77,6 +80,8 @@ class AppSpec:
         stored["wsgi"] = WsgiOptions(**stored["wsgi"])
         if stored["control"] is not None:
             stored["control"] = ControlSpec(**stored["control"])
+        if stored["metrics"] is not None:
+            stored["metrics"] = MetricsSpec(**stored["metrics"])
         return cls(**stored)
 
     def load(self) -> ServedApps:
@@ -95,6 +100,8 @@ def build_app(spec: AppSpec) -> Any:
     if server.raw_logger is not None:
         escape_lines(server.raw_logger)
     app = _adapt(spec.load(), spec, server)
+    if spec.metrics is not None:
+        app = measured(app, server.interface, spec.metrics)
     if spec.observe:
         app = observe_served(app, server.interface, spec.observe)
     if server.interface == "wsgi":

@@ -17,6 +17,7 @@ from bridge.cli.command_help import Group, Integer, Number, option
 from bridge.cli.control.commands import stacks_command, top_command
 from bridge.cli.control.spec import check_control
 from bridge.cli.exit_errors import exit_on_error
+from bridge.cli.metrics import DEFAULT_ADDRESS, Address
 from bridge.cli.migrate import migrate_group
 from bridge.cli.options import (
     DEFAULT_GRACE_S,
@@ -160,6 +161,16 @@ Exit code: 0 after Ctrl-C or SIGTERM, 1 if the app or the server failed, 2 for a
     help="Send the times of each request in a Server-Timing header, for anyone to read.",
 )
 @option(
+    "--metrics",
+    type=Address(),
+    is_flag=False,
+    flag_value=DEFAULT_ADDRESS,
+    metavar="[ADDRESS]",
+    section=_SERVER,
+    help="Answer scrapes of Prometheus at http://ADDRESS/metrics. ADDRESS is HOST:PORT, or a PORT "
+    f"of 127.0.0.1; without it, {DEFAULT_ADDRESS}. Needs the extra metrics.",
+)
+@option(
     "--host",
     default="127.0.0.1",
     show_default=True,
@@ -219,6 +230,7 @@ def run_command(
     request_id: bool,
     request_start: bool,
     server_timing: bool,
+    metrics: str | None,
     host: str,
     port: int,
     uds: Path | None,
@@ -249,6 +261,7 @@ def run_command(
             request_id=request_id,
             request_start=request_start,
             server_timing=server_timing,
+            metrics=metrics,
             grace_s=grace_s,
             app_dir=app_dir,
             control=control,

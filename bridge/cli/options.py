@@ -111,6 +111,7 @@ class RunOptions:
     :ivar wait_target_s: 0: none.
     :ivar body_timeout_s: 0: none.
     :ivar access_log: in place of the server's own; None to leave that as it is.
+    :ivar metrics: ``HOST:PORT`` where scrapes of Prometheus are answered.
     :ivar grace_s: seconds that open requests get to finish after SIGTERM or Ctrl-C.
     :ivar app_dir: where modules are imported from; None for the current directory.
     :ivar control: the folder for control sockets; empty for the default one, None for no sockets.
@@ -133,6 +134,7 @@ class RunOptions:
     request_id: bool = False
     request_start: bool = False
     server_timing: bool = False
+    metrics: str | None = None
     grace_s: int = DEFAULT_GRACE_S
     app_dir: Path | None = None
     control: str | None = None

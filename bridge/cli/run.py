@@ -22,6 +22,8 @@ from bridge.cli import panel
 from bridge.cli.address import free_path, free_port
 from bridge.cli.build_app import AppSpec
 from bridge.cli.control.spec import control_spec
+from bridge.cli.metrics import MetricsSpec, check_metrics, url_of_metrics
+from bridge.cli.metrics_folder import share_folder
 from bridge.cli.options import RunOptions, UsageError, WsgiOptions
 from bridge.cli.served_apps import ServedApps
 from bridge.cli.servers.process import run_server
@@ -46,7 +48,8 @@ def run(options: RunOptions, server_name: str | None) -> int:
     """
     spec = choose_server(server_name)
     check_options(spec, options)
-    app_spec = _app_spec(spec, options)
+    metrics = check_metrics(options, spec)
+    app_spec = _app_spec(spec, options, metrics)
     served = app_spec.load()
     control = control_spec(options.control)
     _check_wsgi_options(spec, options, served)
@@ -56,6 +59,9 @@ def run(options: RunOptions, server_name: str | None) -> int:
     facts = panel.facts_of(spec, options, served)
     if control is not None:
         facts["control"] = f"bridge top {control.server}, through {control.folder}"
+    if metrics is not None:
+        facts["metrics"] = url_of_metrics(metrics)
+        share_folder(options)
     panel.show(facts, notes)
     return _start(spec, options, served)
 
@@ -120,7 +126,7 @@ def _with_free_address(options: RunOptions) -> RunOptions:
     return replace(options, port=free_port(options.host, options.port))
 
 
-def _app_spec(spec: ServerSpec, options: RunOptions) -> AppSpec:
+def _app_spec(spec: ServerSpec, options: RunOptions, metrics: MetricsSpec | None) -> AppSpec:
     return AppSpec(
         apps=options.apps,
         server=spec.name,
@@ -130,6 +136,7 @@ def _app_spec(spec: ServerSpec, options: RunOptions) -> AppSpec:
         grace_s=options.grace_s,
         log_level=options.log_level.value,
         observe=options.observe,
+        metrics=metrics,
     )
 
 

@@ -28,6 +28,7 @@ from concurrent.futures import Executor, Future
 from functools import partial
 from heapq import heappop, heappush
 from itertools import count
+from time import monotonic
 from typing import Any, ParamSpec, TypeVar
 
 from bridge._threads import process
@@ -39,6 +40,7 @@ from bridge._threads.asgiref_state import (
 )
 from bridge._threads.instances import Instances
 from bridge._threads.job import Job, JobWithEnd, SubmittedCall, submit_or_discard
+from bridge._threads.job_times import recorder_of
 from bridge._threads.locks import RealMutex
 from bridge._threads.parking import EventfdParking
 from bridge._threads.pool import Meter, WorkerPool
@@ -49,7 +51,16 @@ from bridge.sync.deadlocks import Occupant, queued
 from bridge.sync.waiting_thread import WaitingThread
 from bridge.types import PoolStats
 
-__all__ = ["ElasticPool", "Limit", "limit", "pool", "poster_to", "reservation_pool", "stats"]
+__all__ = [
+    "ElasticPool",
+    "Limit",
+    "limit",
+    "living_limits",
+    "pool",
+    "poster_to",
+    "reservation_pool",
+    "stats",
+]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -344,6 +355,7 @@ class Limit(Executor):
         self.n = n
         self.name = name
         self._executor = executor
+        self.record = recorder_of(name)
         self._reset()
         _limits.add(self)
 
@@ -482,10 +494,14 @@ class _Slot(Job):
     def run(self) -> None:
         job: Job | None = self._job
         self._limit._threads.add(threading.current_thread())
+        record = self._limit.record
         while job is not None:
             self._job = job
             self._limit._start(job)
+            started_at = monotonic()
             job.run()
+            if record is not None:
+                record((job.posted_at, started_at, monotonic()))
             job = self._limit._next()
         self._limit._threads.discard(threading.current_thread())
 
@@ -513,6 +529,11 @@ def stats() -> dict[str, PoolStats]:
     found = {name: pool.stats() for name, pool in pools.items()}
     found.update({limit.name: limit.stats() for limit in _limits.alive()})
     return found
+
+
+def living_limits() -> list[Limit]:
+    """The limits of this process, in no order. From any thread."""
+    return _limits.alive()
 
 
 def _forget_slots() -> None:

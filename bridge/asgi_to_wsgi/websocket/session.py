@@ -97,6 +97,8 @@ class Session:
         "task",
     )
 
+    is_in_background = False
+
     def __init__(
         self,
         app: RunningApp,

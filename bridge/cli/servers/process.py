@@ -15,6 +15,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
+from bridge.cli.metrics_folder import remove_folder_at_exit
 from bridge.cli.servers.registry import SERVERS
 from bridge.cli.servers.spec import ServerSpec
 from bridge.cli.shutdown import EXIT_S, force_exit_after, treat_sigterm_as_ctrl_c
@@ -42,6 +43,7 @@ def run_server(spec: ServerSpec, arguments: Sequence[str], exit_s: float = EXIT_
 def run_master(spec: ServerSpec, arguments: Sequence[str], exit_s: float) -> int:
     """The same in a process that may only supervise the workers that serve."""
     spec.prepare_master()
+    remove_folder_at_exit()
     signals = _StopSignals()
     code = run_server(spec, arguments, exit_s)
     if code == 0 and spec.hides_failed_workers and not signals.were_received():
