@@ -22,8 +22,7 @@ LAYERS: list[tuple[str, set[str]]] = [
     ("lifespan", {"_lifespan"}),
     ("adapters", {"wsgi_to_asgi", "asgi_to_wsgi", "convert", "sync"}),
     ("router", {"router"}),
-    ("top", {"bridge", "__main__", "contrib", "control", "cli", "migrate", "otel"}),
-    ("top", {"bridge", "__main__", "contrib", "cli", "metrics", "migrate", "otel"}),
+    ("top", {"bridge", "__main__", "contrib", "control", "cli", "metrics", "migrate", "otel"}),
 ]
 """From the ground up: the name of each layer, and its modules and packages below ``bridge``."""
 

@@ -13,7 +13,7 @@ Rule 2. In the child the stages of :class:`Fork` run from the bottom layer to th
         with the next callback. It is registered three times, so two exceptions are survived.
 Rule 3. At the end of the interpreter the stages of :class:`Exit` run in order, on the main thread:
         requests end, then the apps shut down, then the loops and threads end that either may use.
-        The first three run while threads can still be started; the others with ``atexit``, when
+        The first four run while threads can still be started; the others with ``atexit``, when
         Python has joined the threads that are no daemons, and executors refuse jobs already.
 """
 
@@ -59,10 +59,10 @@ class Exit(IntEnum):
     REQUESTS = 1  # requests that WSGI servers have accepted: they may need threads
     LIFESPANS = 2  # apps mounted on a server that sends no lifespan: they may need threads
     APPS = 3  # apps behind to_wsgi: they may need threads
-    KEPT_LOOP = 4  # the loop of async_to_sync
-    POOLS = 5  # worker threads
-    CONTROL = 6  # the control socket
-    METRICS = 7  # the last values are written
+    METRICS = 4  # the last numbers of this process are written, by a thread
+    KEPT_LOOP = 5  # the loop of async_to_sync
+    POOLS = 6  # worker threads
+    CONTROL = 7  # the control socket
 
 
 _NEED_THREADS = (Exit.REQUESTS, Exit.LIFESPANS, Exit.APPS, Exit.METRICS)

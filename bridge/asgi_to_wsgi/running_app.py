@@ -66,6 +66,7 @@ class RunningRequest(Protocol):
     task: asyncio.Task[None] | None
 
     def subject(self) -> Scope: ...
+
     @property
     def is_in_background(self) -> bool:
         """Whether the app runs on after the end of its response. From any thread."""

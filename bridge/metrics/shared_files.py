@@ -19,7 +19,6 @@ and nowhere else.
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,6 +27,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, mmap_dict, multiprocess
 from prometheus_client.utils import floatToGoString
 
+from bridge._threads.locks import GreenletMutex
 from bridge.metrics.catalogue import Metric
 from bridge.metrics.collector import family_name
 from bridge.metrics.numbers import Histogram, Numbers
@@ -63,7 +63,7 @@ class SharedFiles:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._own: _OwnFiles | None = None
-        self._turn = threading.Lock()
+        self._turn = GreenletMutex()
 
     def write(self, numbers: Numbers) -> None:
         """Write the numbers of this process. One thread at a time."""

@@ -63,7 +63,7 @@ def test_a_forked_child_runs_the_stages_in_order_and_once() -> None:
     )
 
     assert lines == [
-        *("POOLS", "LOOPS", "CALLS", "ADAPTERS", "LIFESPANS", "ROUTERS", "CONTROL"),
+        *("POOLS", "LOOPS", "CALLS", "ADAPTERS", "LIFESPANS", "ROUTERS", "CONTROL", "METRICS"),
         "child",
         "parent",
     ]
@@ -118,20 +118,29 @@ for stage in reversed(Exit):
 def test_the_exit_runs_the_stages_in_order_and_once() -> None:
     lines = output(REGISTER_ALL, "show('last line')")
 
-    assert lines == ["last line", "REQUESTS", "LIFESPANS", "APPS", "KEPT_LOOP", "POOLS", "CONTROL"]
+    assert lines == [
+        "last line",
+        "REQUESTS",
+        "LIFESPANS",
+        "APPS",
+        "METRICS",
+        "KEPT_LOOP",
+        "POOLS",
+        "CONTROL",
+    ]
 
 
 def test_an_exit_by_sys_exit_runs_the_stages() -> None:
     lines = output(REGISTER_ALL, "raise SystemExit(0)")
 
-    assert lines == ["REQUESTS", "LIFESPANS", "APPS", "KEPT_LOOP", "POOLS", "CONTROL"]
+    assert lines == ["REQUESTS", "LIFESPANS", "APPS", "METRICS", "KEPT_LOOP", "POOLS", "CONTROL"]
 
 
 @pytest.mark.skipif(
     sys.version_info[:3] in ((3, 12, 0), (3, 12, 1)),
     reason="these versions start no thread at exit (python/cpython#113964)",
 )
-def test_the_first_three_stages_can_use_threads() -> None:
+def test_the_first_four_stages_can_use_threads() -> None:
     """Later, executors refuse jobs: the interpreter has begun to end."""
     lines = output(
         "from concurrent.futures import ThreadPoolExecutor",
@@ -148,6 +157,7 @@ def test_the_first_three_stages_can_use_threads() -> None:
         "REQUESTS 0",
         "LIFESPANS 0",
         "APPS 0",
+        "METRICS 0",
         *("KEPT_LOOP refused", "POOLS refused", "CONTROL refused"),
     ]
 
@@ -176,7 +186,7 @@ def test_a_failing_stage_is_logged_and_the_others_run() -> None:
         "process.at_exit(Exit.KEPT_LOOP, fail)",
     )
 
-    assert done.stdout.splitlines() == ["REQUESTS", "APPS", "POOLS", "CONTROL"]
+    assert done.stdout.splitlines() == ["REQUESTS", "APPS", "METRICS", "POOLS", "CONTROL"]
     assert "stopping LIFESPANS at exit failed" in done.stderr
     assert "stopping KEPT_LOOP at exit failed" in done.stderr
     assert done.stderr.count("ValueError: no") == 2
