@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction
@@ -20,7 +20,11 @@ from bridge.asgi_to_wsgi.adapter import AsgiToWsgi
 from bridge.cli.access_log import observe_served
 from bridge.cli.control.spec import ControlSpec
 from bridge.cli.metrics import MetricsSpec, measured
+from bridge.cli.drain import listen_for_stop
+from bridge.cli.healthz import Health, healthz_asgi, healthz_wsgi
 from bridge.cli.options import RequestedApp, WsgiOptions
+from bridge.cli.proxies import Proxies, behind_proxies_asgi, behind_proxies_wsgi
+from bridge.cli.replacement import RequestLimit, counted_asgi
 from bridge.cli.root_path import mount_asgi, mount_wsgi
 from bridge.cli.served_apps import ServedApps, load_apps
 from bridge.cli.server_log import escape_lines
@@ -48,6 +52,10 @@ class AppSpec:
     :ivar control: where each process opens its control socket; None: nowhere.
     :ivar observe: options of :func:`bridge.observe`; empty: the requests are not observed.
     :ivar metrics: where each process answers scrapes; None if it does not.
+    :ivar proxies: which proxies are trusted.
+    :ivar healthz: the path below which health checks are answered.
+    :ivar max_requests: how many requests a worker serves; 0 for no limit.
+    :ivar max_requests_jitter: at most so many more.
     """
 
     apps: tuple[RequestedApp, ...]
@@ -60,6 +68,10 @@ class AppSpec:
     control: ControlSpec | None = None
     observe: ObserveKeywords
     metrics: MetricsSpec | None = None
+    proxies: Proxies = field(default_factory=Proxies)
+    healthz: str | None = None
+    max_requests: int = 0
+    max_requests_jitter: int = 0
 
     def to_environment(self) -> None:
         """Store it for this process and its children."""
@@ -82,6 +94,7 @@ class AppSpec:
             stored["control"] = ControlSpec(**stored["control"])
         if stored["metrics"] is not None:
             stored["metrics"] = MetricsSpec(**stored["metrics"])
+        stored["proxies"] = Proxies(**stored["proxies"])
         return cls(**stored)
 
     def load(self) -> ServedApps:
@@ -102,16 +115,24 @@ def build_app(spec: AppSpec) -> Any:
     app = _adapt(spec.load(), spec, server)
     if spec.metrics is not None:
         app = measured(app, server.interface, spec.metrics)
+    health = Health(app, sends_lifespan=not server.ignores_lifespan)
+    if spec.healthz is not None:
+        listen_for_stop()
     if spec.observe:
         app = observe_served(app, server.interface, spec.observe)
     if server.interface == "wsgi":
         wsgi = mount_wsgi(app, spec.root_path)
-        return wsgi if spec.control is None else spec.control.watched_wsgi(wsgi)
-    mounted = mount_asgi(plain_asgi(app), spec.root_path)
-    if spec.control is not None:
-        mounted = spec.control.watched_asgi(mounted)
+        wsgi = wsgi if spec.control is None else spec.control.watched_wsgi(wsgi)
+        wsgi = behind_proxies_wsgi(wsgi, spec.proxies)
+        return healthz_wsgi(wsgi, spec.healthz, health)
+    asgi = mount_asgi(plain_asgi(app), spec.root_path)
+    asgi = asgi if spec.control is None else spec.control.watched_asgi(asgi)
+    asgi = behind_proxies_asgi(asgi, spec.proxies)
+    asgi = healthz_asgi(asgi, spec.healthz, health)
+    limit = RequestLimit(spec.max_requests, spec.max_requests_jitter)
+    asgi = counted_asgi(asgi, limit, server.end_worker)
     # The lifespan shutdown gets the grace period a second time, and the exit a little more.
-    exiting = exit_after_lifespan(mounted, spec.grace_s + EXIT_S)
+    exiting = exit_after_lifespan(asgi, spec.grace_s + EXIT_S)
     return server.make_graceful(exiting, spec.grace_s)
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-__all__ = ["Command", "Group", "Integer", "Number", "argument", "option"]
+__all__ = ["CommaList", "Command", "Group", "Integer", "Number", "argument", "option"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -73,6 +73,19 @@ class Number(click.FloatRange):
         if math.isnan(number):
             self.fail(f"expected a number of {self.min:g} or more, not {value!r}", param, ctx)
         return number
+
+
+class CommaList(click.ParamType[tuple[str, ...]]):
+    """Several values with commas between them; a configuration file may have them as an array."""
+
+    name = "list"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        values = value.split(",") if isinstance(value, str) else value
+        stripped = tuple(each.strip() for each in values)
+        if "" in stripped:
+            self.fail("expected values with commas between them, none of them empty", param, ctx)
+        return stripped
 
 
 class Command(click.Command):

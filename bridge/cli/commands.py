@@ -7,15 +7,18 @@ Each command ends in `click.exceptions.Exit`; see `bridge.cli.exit_errors`.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 from click.exceptions import Exit
 
 from bridge._version import __version__, version_line
 from bridge.cli.bench.command import bench_command
-from bridge.cli.command_help import Group, Integer, Number, option
+from bridge.cli.command_help import CommaList, Group, Integer, Number, option
+from bridge.cli.config_file import config_text, use_config
 from bridge.cli.control.commands import stacks_command, top_command
 from bridge.cli.control.spec import check_control
+from bridge.cli.env_file import load_env_file
 from bridge.cli.exit_errors import exit_on_error
 from bridge.cli.metrics import DEFAULT_ADDRESS, Address
 from bridge.cli.migrate import migrate_group
@@ -26,7 +29,7 @@ from bridge.cli.options import (
     RunOptions,
     WsgiOptions,
 )
-from bridge.cli.root_path import normal_root_path
+from bridge.cli.root_path import normal_healthz, normal_root_path
 from bridge.cli.servers.registry import SERVERS
 from bridge.cli.targets import parse_targets, takes_apps
 
@@ -42,6 +45,7 @@ def app() -> None:
 # -- bridge run ------------------------------------------------------------------------------------
 
 _ADDRESS, _SERVER, _LOG = "Address", "Server", "Requests"
+_CONFIGURATION = "Configuration"
 _WSGI = WsgiOptions()
 
 RUN_EPILOG = """\b
@@ -122,6 +126,40 @@ Exit code: 0 after Ctrl-C or SIGTERM, 1 if the app or the server failed, 2 for a
     metavar="N",
     section=_SERVER,
     help="Grace period for open requests at shutdown, in seconds.",
+)
+@option(
+    "--drain-s",
+    type=Number(0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    section=_SERVER,
+    help="How long to serve on after SIGTERM before the shutdown begins, in seconds, so that load "
+    "balancers notice that --healthz is no longer ready. Ctrl-C does not wait.",
+)
+@option(
+    "--max-requests",
+    type=Integer(1),
+    metavar="N",
+    section=_SERVER,
+    help="Replace a worker once it has served so many requests. For two or more workers.",
+)
+@option(
+    "--max-requests-jitter",
+    type=Integer(0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    section=_SERVER,
+    help="Let each worker serve up to so many requests more than --max-requests, a random number, "
+    "so that they are not replaced at the same time.",
+)
+@option(
+    "--healthz",
+    metavar="PATH",
+    section=_SERVER,
+    help="Answer health checks at PATH/live and PATH/ready, before the app. Example: --healthz "
+    "/healthz.",
 )
 @option(
     "--log-level",
@@ -212,19 +250,59 @@ Exit code: 0 after Ctrl-C or SIGTERM, 1 if the app or the server failed, 2 for a
     "Unix socket of each process. They are in $XDG_RUNTIME_DIR/bridge or /tmp/bridge-UID, or in "
     "the folder PATH. By default nothing listens.",
 )
+@option(
+    "--trusted",
+    type=CommaList(),
+    default=(),
+    metavar="ADDRESS,...",
+    section=_ADDRESS,
+    help="The proxies that are believed about the client of a request: addresses, networks such as "
+    "10.0.0.0/8, or unix for those that connect through --uds. Default: none.",
+)
+@option(
+    "--proxy-headers",
+    type=CommaList(),
+    default=(),
+    metavar="NAME,...",
+    section=_ADDRESS,
+    help="The headers that each of these proxies sets or removes: x-forwarded-for, -proto, -host, "
+    "-port, -prefix, with the names in full, or forwarded. Default: "
+    "x-forwarded-for,x-forwarded-proto.",
+)
+@option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    callback=use_config,
+    is_eager=True,
+    expose_value=False,
+    metavar="PATH",
+    section=_CONFIGURATION,
+    help="A TOML file with any of these options in its table [run], or a pyproject.toml with "
+    "[tool.bridge.run]. Options of the command line win.",
+)
+@option(
+    "--env-file",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    section=_CONFIGURATION,
+    help="A file with lines NAME=VALUE: environment variables for the app, unless they are set "
+    "already.",
+)
+@option(
+    "--print-config",
+    is_flag=True,
+    section=_CONFIGURATION,
+    help="Show the value of each option and where it comes from, as a file for --config, and exit.",
+)
+@click.pass_context
 def run_command(
+    ctx: click.Context,
     targets: tuple[str, ...],
     websockets: tuple[str, ...],
     interfaces: tuple[str, ...],
-    app_dir: Path | None,
     server: str | None,
-    workers: int,
-    threads: int | None,
-    wait_target_s: float | None,
-    buffer_request_bytes: int | None,
-    body_timeout_s: float | None,
-    reload: bool,
-    grace_s: int,
+    root_path: str,
+    healthz: str | None,
     log_level: str,
     access_log: str | None,
     request_id: bool,
@@ -236,6 +314,9 @@ def run_command(
     uds: Path | None,
     root_path: str,
     control: str | None,
+    env_file: Path | None,
+    print_config: bool,
+    **given: Any,
 ) -> None:
     """Serve one or more apps, WSGI or ASGI, on any server.
 
@@ -243,19 +324,12 @@ def run_command(
     the server. On Ctrl-C or SIGTERM, open requests are finished first.
     """
     with exit_on_error():
-        check_control(control)
+        check_control(given["control"])
+        targets = targets or tuple((ctx.default_map or {}).get("targets", ()))  # click 8.1 does not
         options = RunOptions(
             apps=parse_targets(targets, websockets, interfaces),
-            host=host,
-            port=port,
-            uds=uds,
-            workers=workers,
-            threads=threads,
-            wait_target_s=wait_target_s,
-            buffer_request_bytes=buffer_request_bytes,
-            body_timeout_s=body_timeout_s,
-            reload=reload,
             root_path=normal_root_path(root_path),
+            healthz=normal_healthz(healthz),
             log_level=LogLevel(log_level),
             access_log=None if access_log is None else AccessLogMode(access_log),
             request_id=request_id,
@@ -265,7 +339,13 @@ def run_command(
             grace_s=grace_s,
             app_dir=app_dir,
             control=control,
+            **given,
         )
+        if print_config:
+            click.echo(config_text(ctx, {**ctx.params, "targets": targets}), nl=False)
+            raise Exit(0)
+        if env_file is not None:
+            load_env_file(env_file)
         from bridge.cli.run import run
 
         raise Exit(run(options, server))

@@ -113,6 +113,12 @@ class RunOptions:
     :ivar access_log: in place of the server's own; None to leave that as it is.
     :ivar metrics: ``HOST:PORT`` where scrapes of Prometheus are answered.
     :ivar grace_s: seconds that open requests get to finish after SIGTERM or Ctrl-C.
+    :ivar drain_s: seconds from SIGTERM until the server begins to stop.
+    :ivar max_requests: how many requests a worker serves before it is replaced.
+    :ivar max_requests_jitter: at most so many more; a random number for each worker.
+    :ivar healthz: the path below which bridge answers health checks.
+    :ivar trusted: the peers whose proxy headers are believed: addresses, networks, ``unix``.
+    :ivar proxy_headers: the headers that they set; empty for the default.
     :ivar app_dir: where modules are imported from; None for the current directory.
     :ivar control: the folder for control sockets; empty for the default one, None for no sockets.
     :ivar watched: the folders to watch when reloading; empty for the current directory alone.
@@ -136,6 +142,12 @@ class RunOptions:
     server_timing: bool = False
     metrics: str | None = None
     grace_s: int = DEFAULT_GRACE_S
+    drain_s: float = 0
+    max_requests: int | None = None
+    max_requests_jitter: int = 0
+    healthz: str | None = None
+    trusted: tuple[str, ...] = ()
+    proxy_headers: tuple[str, ...] = ()
     app_dir: Path | None = None
     control: str | None = None
     watched: tuple[Path, ...] = ()
@@ -168,6 +180,11 @@ class RunOptions:
         return self.workers == 1 and not self.reload
 
     @property
+    def announces_stop(self) -> bool:
+        """Whether SIGTERM is announced before the server stops."""
+        return self.healthz is not None or self.drain_s > 0
+
+    @property
     def logs_requests(self) -> bool:
         """Whether the server logs each request."""
         return self.access_log is None and self.log_level in (LogLevel.INFO, LogLevel.DEBUG)
@@ -186,5 +203,9 @@ class RunOptions:
     @property
     def server_dependent(self) -> set[str]:
         """The given options that not every server supports, as they are typed."""
-        is_given = {"--workers": self.workers > 1, "--reload": self.reload}
+        is_given = {
+            "--workers": self.workers > 1,
+            "--reload": self.reload,
+            "--max-requests": self.max_requests is not None,
+        }
         return {option for option, given in is_given.items() if given}

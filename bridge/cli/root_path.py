@@ -14,7 +14,7 @@ from bridge.errors import ConfigError
 from bridge.router.prefixes import normal_prefix
 from bridge.types import AsgiApp, Environ, Receive, Scope, Send, StartResponse, WsgiApp
 
-__all__ = ["mount_asgi", "mount_wsgi", "normal_root_path"]
+__all__ = ["mount_asgi", "mount_wsgi", "normal_healthz", "normal_root_path"]
 
 
 def normal_root_path(text: str) -> str:
@@ -26,6 +26,22 @@ def normal_root_path(text: str) -> str:
         return normal_prefix(f"/{text.strip('/')}")
     except ConfigError:
         raise UsageError(f"--root-path takes a path such as /shop, not {text!r}") from None
+
+
+def normal_healthz(text: str | None) -> str | None:
+    """The value of ``--healthz``, without a slash at its end.
+
+    :raises UsageError: it is not a path, or it is the root.
+    """
+    if text is None:
+        return None
+    try:
+        path = normal_prefix(text)
+    except ConfigError:
+        path = ""
+    if not path:
+        raise UsageError(f"--healthz takes a path such as /healthz, not {text!r}")
+    return path
 
 
 def mount_asgi(app: AsgiApp, root_path: str) -> AsgiApp:

@@ -25,6 +25,7 @@ from bridge.cli.control.spec import control_spec
 from bridge.cli.metrics import MetricsSpec, check_metrics, url_of_metrics
 from bridge.cli.metrics_folder import share_folder
 from bridge.cli.options import RunOptions, UsageError, WsgiOptions
+from bridge.cli.proxies import Proxies
 from bridge.cli.served_apps import ServedApps
 from bridge.cli.servers.process import run_server
 from bridge.cli.servers.registry import SERVERS, check_options, choose_server
@@ -137,17 +138,27 @@ def _app_spec(spec: ServerSpec, options: RunOptions, metrics: MetricsSpec | None
         log_level=options.log_level.value,
         observe=options.observe,
         metrics=metrics,
+        proxies=Proxies.parse(
+            options.trusted,
+            options.proxy_headers,
+            unix=options.uds is not None,
+            root_path=options.root_path,
+        ),
+        healthz=options.healthz,
+        max_requests=options.max_requests or 0,
+        max_requests_jitter=options.max_requests_jitter,
     )
 
 
 def _start(spec: ServerSpec, options: RunOptions, served: ServedApps) -> int:
     arguments = spec.command_line(replace(options, watched=_watched(options, served)))
+    drain_s = options.drain_s if options.announces_stop else None
     if spec.serves_in_process(options):
-        return run_server(spec, arguments)
+        return run_server(spec, arguments, drain_s=drain_s)
     # Workers may drain, and then shut down their lifespan, after the master has stopped serving.
     exit_s = EXIT_S + 2 * options.grace_s
     module = ["-m", "bridge.cli.servers.process"]
-    command = [sys.executable, *module, spec.name, str(exit_s), *arguments]
+    command = [sys.executable, *module, spec.name, str(exit_s), str(drain_s), *arguments]
     sys.stdout.flush()
     sys.stderr.flush()
     if os.name == "nt":  # exec there returns to the shell while the new process runs on

@@ -140,6 +140,19 @@ class Router(Universal):
 
     # -- on ASGI servers ------------------------------------------------------------------------
 
+    @property
+    def has_started(self) -> bool:
+        """Whether every mounted app has started that has to, in this process."""
+        return self._lifespan.is_ready
+
+    async def start_on_asgi(self) -> None:
+        """On a server that sends no lifespan: start the mounted apps, unless that has been done.
+
+        :raises LifespanFailed: an app did not start, now or before.
+        :raises ServerProtocolError: the server runs no asyncio event loop.
+        """
+        await self._lifespan.start_for_requests()
+
     def _make_pools(self) -> dict[RouterOptions, WsgiToAsgi]:
         """An adapter for all WSGI apps, and one for each nested Router with its own options.
 

@@ -13,8 +13,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,36 @@ def facts(server: Server, path: str = "/", host: str = "site.example") -> dict[s
     assert response.status == 200, response
     reported: dict[str, Any] = json.loads(response.body)
     return reported
+
+
+def fetch_unix(path: Path, *lines: str) -> bytes:
+    """Wait until a server listens at ``path``, send GET / with these header lines, and return the
+    body of its response.
+    """
+    deadline = time.monotonic() + TIMEOUT_S
+    while True:
+        with closing(socket.socket(socket.AF_UNIX)) as client:
+            try:
+                client.connect(str(path))
+            except OSError:
+                assert time.monotonic() < deadline, "the server does not listen"
+                time.sleep(POLL_S)  # polling, with a deadline: a socket file has no event
+                continue
+            return _body(client, "/", lines)
+
+
+def fetch_from(source: str, server: Server, path: str, *lines: str) -> bytes:
+    """GET ``path`` from another address of this machine, such as 127.0.0.2: the body."""
+    address = (HOST, server.port)
+    with closing(socket.create_connection(address, TIMEOUT_S, (source, 0))) as client:
+        return _body(client, path, lines)
+
+
+def _body(client: socket.socket, path: str, lines: Iterable[str]) -> bytes:
+    head = [f"GET {path} HTTP/1.1", "host: site.example", "connection: close", *lines, "", ""]
+    client.sendall("\r\n".join(head).encode())
+    received = b"".join(iter(lambda: client.recv(65536), b""))
+    return received.partition(b"\r\n\r\n")[2]
 
 
 def send_stop(server: Server, number: signal.Signals) -> None:

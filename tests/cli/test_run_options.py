@@ -21,6 +21,7 @@ from tests.cli.running import (
     WSGI_SERVERS,
     client_of,
     facts,
+    fetch_unix,
     running,
     start,
 )
@@ -45,29 +46,13 @@ def test_uds_listens_on_a_unix_socket_and_removes_a_stale_one(server: str, tmp_p
         stale.bind(str(path))
     process = start(TARGETS["flask"], "--server", server, "--uds", str(path))
     try:
-        reported = _fetch_unix(path)
+        reported = json.loads(fetch_unix(path))
         assert reported["framework"] == "flask"
     finally:
         process.terminate()
         _, err = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0, err
     assert f"bridge: URL: unix:{path}\n" in err
-
-
-def _fetch_unix(path: Path) -> dict[str, Any]:
-    deadline = time.monotonic() + TIMEOUT_S
-    while True:
-        with closing(socket.socket(socket.AF_UNIX)) as client:
-            try:
-                client.connect(str(path))
-            except OSError:
-                assert time.monotonic() < deadline, "the server does not listen"
-                time.sleep(0.02)  # polling, with a deadline: a socket file has no event
-                continue
-            client.sendall(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
-            received = b"".join(iter(lambda: client.recv(65536), b""))
-            reported: dict[str, Any] = json.loads(received.partition(b"\r\n\r\n")[2])
-            return reported
 
 
 def test_port_0_chooses_a_free_port_and_shows_it() -> None:

@@ -113,6 +113,7 @@ SPEC = ServerSpec(
     unsupported={
         "--workers": "it runs as a single process",
         "--reload": "it cannot restart itself",
+        "--max-requests": "it runs as a single process",
     },
     ignores_lifespan=True,
     is_only_on_asyncio=True,

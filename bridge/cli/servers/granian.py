@@ -152,6 +152,7 @@ SPEC = ServerSpec(
             "--loop": VARIABLE,
         },
     ),
+    unsupported={"--max-requests": "it counts no requests"},
     option_requirements={"--reload": ("watchfiles", "granian[reload]")},
     raw_logger="granian.access",
     prepare_master=let_new_workers_end,

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from bridge.cli.drain import worker_pids
 from bridge.cli.options import RunOptions
 from bridge.cli.servers.spec import SERVED_APP, ServerSpec, access_log_options, bind_address
 from bridge.cli.shutdown import let_new_workers_end
@@ -28,11 +29,16 @@ def _command_line(options: RunOptions) -> list[str]:
     logs = ["--log-level", options.log_level.value, *access_log_options(options)]
     grace = ["--graceful-timeout", str(options.grace_s)]
     bind = ["--bind", bind_address(options)]
-    return [SERVED_APP, *bind, *fixed, *workers, *threads, *reload, *logs, *grace]
+    limit: list[str] = []
+    if options.max_requests is not None:
+        limit = ["--max-requests", str(options.max_requests)]
+        limit += ["--max-requests-jitter", str(options.max_requests_jitter)]
+    return [SERVED_APP, *bind, *fixed, *workers, *threads, *limit, *reload, *logs, *grace]
 
 
 def _variables() -> dict[str, str]:
     variables = dict.fromkeys(("GUNICORN_CMD_ARGS", "GUNICORN_FD", "GUNICORN_PID"), "")
+    variables["FORWARDED_ALLOW_IPS"] = "--trusted"
     if os.environ.get("LISTEN_PID") == str(os.getpid()):  # sockets that systemd has opened
         variables["LISTEN_FDS"] = "--host, --port or --uds"
     return variables
@@ -51,11 +57,20 @@ def _main() -> None:
     run(prog="gunicorn")
 
 
+# -- gunicorn's settings ---------------------------------------------------------------------------
+
+secure_scheme_headers: dict[str, str] = {}
+"""None: bridge reads the headers of proxies, see `bridge.cli.proxies`. gunicorn would always trust
+the peers of a Unix socket."""
+forwarder_headers = ""
+forwarded_allow_ips = ""
+
 # -- gunicorn's hooks ------------------------------------------------------------------------------
 
 
 def when_ready(server: Any) -> None:
     """The master listens. By default, its Ctrl-C drops all requests; here only the second does."""
+    worker_pids.append(lambda: list(server.WORKERS))
     signal.signal(signal.SIGINT, _graceful_first(server.signal))
 
 

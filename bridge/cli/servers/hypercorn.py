@@ -11,7 +11,9 @@ import multiprocessing
 import os
 import signal
 import sys
+from collections.abc import Awaitable, Callable
 from types import FrameType
+from typing import Any
 
 from bridge.cli.options import RunOptions
 from bridge.cli.servers.spec import (
@@ -28,7 +30,7 @@ __all__ = ["SPEC"]
 
 def _command_line(options: RunOptions) -> list[str]:
     # With 0 workers it serves in its own process, which is enough for one; reloading needs a child.
-    workers = ["--workers", "0" if options.is_single_process else str(options.workers)]
+    workers = ["--workers", "0" if _serves_in_process(options) else str(options.workers)]
     reload = ["--reload"] if options.reload else []
     logs = ["--log-level", options.log_level.value, *access_log_options(options)]
     grace = ["--graceful-timeout", str(options.grace_s)]
@@ -37,9 +39,15 @@ def _command_line(options: RunOptions) -> list[str]:
     return [f"asgi:{SERVED_APP}", *bind, *workers, *reload, *loop, *logs, *grace]
 
 
+def _serves_in_process(options: RunOptions) -> bool:
+    """Its event loop watches SIGTERM itself, so that only a master can wait before it stops."""
+    return options.is_single_process and not options.drain_s
+
+
 def _make_graceful(app: AsgiApp, grace_s: float) -> AsgiApp:
     _skip_waiting_for_connections()
     _let_workers_finish()
+    _let_workers_end_themselves()
     return app
 
 
@@ -74,13 +82,37 @@ def _exit_if_orphaned(master: int | None, number: int, frame: FrameType | None) 
         raise SystemExit(0)
 
 
+_worker_ends = False
+
+
+def _let_workers_end_themselves() -> None:
+    """Make a worker stop not only at the event of its master, but also after `_end_worker`.
+
+    Its own ``--max-requests`` closes connections on which the next request is under way.
+    """
+    from hypercorn.asyncio import run
+
+    run.check_multiprocess_shutdown_event = _until_end
+
+
+async def _until_end(shutdown_event: Any, sleep: Callable[[float], Awaitable[Any]]) -> None:
+    while not _worker_ends and not shutdown_event.is_set():
+        await sleep(0.1)
+
+
+def _end_worker() -> None:
+    global _worker_ends
+    _worker_ends = True
+
+
 SPEC = ServerSpec(
     name="hypercorn",
     interface="asgi",
     requirement="hypercorn",
     command_line=_command_line,
-    serves_in_process=lambda options: options.is_single_process,
+    serves_in_process=_serves_in_process,
     hides_failed_workers=True,
     raw_logger="hypercorn.access",
+    end_worker=_end_worker,
     make_graceful=_make_graceful,
 )

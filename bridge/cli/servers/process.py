@@ -1,8 +1,8 @@
 """Run a server in this process, and turn the way it ends into an exit code.
 
-``python -m bridge.cli.servers.process SERVER EXIT_S ARGUMENT...`` does so in a process of its own.
-The server runs on the main thread and handles the signals itself, as if started by its own command;
-no second process could miss a signal or outlive the server.
+``python -m bridge.cli.servers.process SERVER EXIT_S DRAIN_S ARGUMENT...`` does so in a process of
+its own. DRAIN_S may be ``None``. The server runs on the main thread and handles the signals itself,
+as if started by its own command; no second process could miss a signal or outlive the server.
 
 Servers end in different ways on a signal: some return, some raise the signal again once they have
 drained, some call ``sys.exit``. For the parent of ``bridge run``, each of these is exit code 0.
@@ -16,6 +16,7 @@ import sys
 from collections.abc import Sequence
 
 from bridge.cli.metrics_folder import remove_folder_at_exit
+from bridge.cli.drain import announce_before_stop
 from bridge.cli.servers.registry import SERVERS
 from bridge.cli.servers.spec import ServerSpec
 from bridge.cli.shutdown import EXIT_S, force_exit_after, treat_sigterm_as_ctrl_c
@@ -23,13 +24,22 @@ from bridge.cli.shutdown import EXIT_S, force_exit_after, treat_sigterm_as_ctrl_
 __all__ = ["run_master", "run_server"]
 
 
-def run_server(spec: ServerSpec, arguments: Sequence[str], exit_s: float = EXIT_S) -> int:
+def run_server(
+    spec: ServerSpec,
+    arguments: Sequence[str],
+    exit_s: float = EXIT_S,
+    *,
+    drain_s: float | None = None,
+) -> int:
     """Run the server in this process, which should exit afterwards.
 
     :param exit_s: seconds until the process is ended, worker processes that still drain included.
+    :param drain_s: seconds from SIGTERM until the server learns of it; None to announce nothing.
     :returns: 0 if the server stopped normally or by a signal, 1 if it failed.
     """
     treat_sigterm_as_ctrl_c()  # until the server has installed its own handler, and after it
+    if drain_s is not None:
+        announce_before_stop(drain_s)
     this = os.getpid()
     code = 1
     try:
@@ -40,12 +50,14 @@ def run_server(spec: ServerSpec, arguments: Sequence[str], exit_s: float = EXIT_
     return code
 
 
-def run_master(spec: ServerSpec, arguments: Sequence[str], exit_s: float) -> int:
+def run_master(
+    spec: ServerSpec, arguments: Sequence[str], exit_s: float, *, drain_s: float | None = None
+) -> int:
     """The same in a process that may only supervise the workers that serve."""
     spec.prepare_master()
     remove_folder_at_exit()
     signals = _StopSignals()
-    code = run_server(spec, arguments, exit_s)
+    code = run_server(spec, arguments, exit_s, drain_s=drain_s)
     if code == 0 and spec.hides_failed_workers and not signals.were_received():
         return 1
     return code
@@ -90,5 +102,10 @@ class _StopSignals:
         return not {signal.SIGINT, signal.SIGTERM}.isdisjoint(numbers)
 
 
+def _main(name: str, exit_s: str, drain_s: str, *arguments: str) -> int:
+    drain = None if drain_s == "None" else float(drain_s)
+    return run_master(SERVERS[name], arguments, float(exit_s), drain_s=drain)
+
+
 if __name__ == "__main__":
-    sys.exit(run_master(SERVERS[sys.argv[1]], sys.argv[3:], exit_s=float(sys.argv[2])))
+    sys.exit(_main(*sys.argv[1:]))

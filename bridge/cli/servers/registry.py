@@ -70,3 +70,9 @@ def check_options(spec: ServerSpec, options: RunOptions) -> None:
             raise UsageError(f'{option}: {spec.name} needs {module}: pip install "{requirement}"')
     if options.reload and options.workers > 1:
         raise UsageError("--reload and --workers cannot be combined: reload is for development")
+    if options.max_requests is not None and options.workers == 1:
+        raise UsageError(
+            "--max-requests needs --workers 2 or more: the others answer while one is replaced"
+        )
+    if options.max_requests is None and options.max_requests_jitter:
+        raise UsageError("--max-requests-jitter needs --max-requests")

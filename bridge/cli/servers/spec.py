@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import os
 import runpy
+import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -54,6 +56,7 @@ class ServerSpec:
         it from reading: our option for each, or an empty string. May import the server.
     :ivar prepare_master: called in the process that becomes the master of its workers, before the
         server starts.
+    :ivar end_worker: called on the event loop of a worker. Ends it as gracefully as SIGTERM does.
     :ivar make_graceful: called where the app is imported, with the app and the grace period in
         seconds. Returns the app, and makes up for what the server's shutdown lacks. For ASGI
         servers.
@@ -74,6 +77,7 @@ class ServerSpec:
     raw_logger: str | None = None
     variables: Callable[[], Mapping[str, str]] = dict
     prepare_master: Callable[[], None] = lambda: None
+    end_worker: Callable[[], None] = lambda: os.kill(os.getpid(), signal.SIGTERM)
     make_graceful: Callable[[AsgiApp, float], AsgiApp] = lambda app, grace_s: app
 
     @property

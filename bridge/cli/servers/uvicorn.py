@@ -18,7 +18,7 @@ def _command_line(options: RunOptions) -> list[str]:
     if options.reload:
         reload += [word for folder in options.watched for word in ("--reload-dir", str(folder))]
     # uvicorn's detection treats any plain function as ASGI 2.
-    fixed = ["--interface", "asgi3", "--log-level", options.log_level.value]
+    fixed = ["--interface", "asgi3", "--no-proxy-headers", "--log-level", options.log_level.value]
     grace = ["--timeout-graceful-shutdown", str(options.grace_s)]
     loop = loop_options("--loop")
     logs = [] if options.logs_requests else ["--no-access-log"]
@@ -43,7 +43,13 @@ SPEC = ServerSpec(
         "uvicorn",
         "uvicorn.main",
         "main",
-        {"--timeout-graceful-shutdown": "--grace-s", "--loop": VARIABLE},
+        {
+            "--timeout-graceful-shutdown": "--grace-s",
+            "--loop": VARIABLE,
+            "--proxy-headers": "--trusted",
+            "--limit-max-requests": "--max-requests",
+            "--limit-max-requests-jitter": "--max-requests-jitter",
+        },
     ),
     serves_in_process=lambda options: options.is_single_process,
     hides_failed_workers=True,

@@ -50,7 +50,8 @@ def _main() -> None:
     channels: dict[int, Any] = {}
     dispatcher = ThreadedTaskDispatcher()
     dispatcher.set_thread_count(options.threads)
-    server = create_server(app, channels, _dispatcher=dispatcher, **_address(options))
+    fixed = {"_dispatcher": dispatcher, "clear_untrusted_proxy_headers": False}  # --trusted is ours
+    server = create_server(app, channels, **fixed, **_address(options))
     try:
         start_apps(app)
         server.print_listen("Serving on http://{}:{}")
@@ -127,5 +128,6 @@ SPEC = ServerSpec(
     unsupported={
         "--workers": "it runs as a single process",
         "--reload": "it cannot restart itself",
+        "--max-requests": "it runs as a single process",
     },
 )

@@ -66,10 +66,13 @@ def test_reload_and_workers_are_mutually_exclusive() -> None:
         check_options(SERVERS["uvicorn"], RunOptions(reload=True, workers=2))
 
 
-def test_the_gunicorn_module_sets_only_hooks_when_read_as_a_configuration() -> None:
+def test_the_gunicorn_module_sets_only_these_when_read_as_a_configuration() -> None:
     settings = {setting.name for setting in KNOWN_SETTINGS}
 
     assert settings & set(vars(gunicorn)) == {
+        "forwarded_allow_ips",
+        "forwarder_headers",
+        "secure_scheme_headers",
         "when_ready",
         "post_fork",
         "post_worker_init",
