@@ -10,6 +10,7 @@ Rule 1. The servers install their handlers in their own ways and at their own ti
         of every handler for SIGTERM.
 Rule 2. The wait is a timer of the operating system. A handler may interrupt any code, also code
         that holds a lock of the threading module: it must start no thread.
+        It repeats, because a worker that has just been started knows nothing of the announcement.
 Rule 3. A second SIGTERM goes to the server at once.
 Rule 4. A server that watches SIGTERM through its event loop, as hypercorn does in a single process,
         would not wait: it needs a master.
@@ -20,10 +21,21 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
 __all__ = ["announce_before_stop", "listen_for_stop", "stop_is_announced", "worker_pids"]
+__all__ = [
+    "announce_before_stop",
+    "listen_for_stop",
+    "stop_announcing",
+    "stop_is_announced",
+    "worker_pids",
+]
+
+REPEAT_S = 0.2
+"""Seconds between two announcements."""
 
 Handler = Callable[[int, Any], Any]
 
@@ -80,6 +92,7 @@ class _Announced:
     def __call__(self, number: int, frame: Any) -> None:
         global _is_announced
         if _is_announced:
+            stop_announcing()
             self._handler(number, frame)
             return
         _is_announced = True
@@ -87,8 +100,21 @@ class _Announced:
         if not self._drain_s or not hasattr(signal, "setitimer"):
             self._handler(number, frame)
             return
-        _set_handler(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGTERM))
-        signal.setitimer(signal.ITIMER_REAL, self._drain_s)
+        self._end = time.monotonic() + self._drain_s
+        _set_handler(signal.SIGALRM, self._wait)
+        signal.setitimer(signal.ITIMER_REAL, min(self._drain_s, REPEAT_S), REPEAT_S)
+
+    def _wait(self, number: int, frame: Any) -> None:
+        if time.monotonic() < self._end:
+            _announce_to_workers()
+            return
+        signal.raise_signal(signal.SIGTERM)
+
+
+def stop_announcing() -> None:
+    """End the wait. A timer that is left would end the process while the interpreter exits."""
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _announce_to_workers() -> None:

@@ -63,20 +63,20 @@ def facts(server: Server, path: str = "/", host: str = "site.example") -> dict[s
     return reported
 
 
-def fetch_unix(path: Path, *lines: str) -> bytes:
-    """Wait until a server listens at ``path``, send GET / with these header lines, and return the
-    body of its response.
+def fetch_unix(socket_path: Path, *lines: str, path: str = "/") -> bytes:
+    """Wait until a server listens on the socket, and GET ``path`` with these header lines: the
+    body.
     """
     deadline = time.monotonic() + TIMEOUT_S
     while True:
         with closing(socket.socket(socket.AF_UNIX)) as client:
             try:
-                client.connect(str(path))
+                client.connect(str(socket_path))
             except OSError:
                 assert time.monotonic() < deadline, "the server does not listen"
                 time.sleep(POLL_S)  # polling, with a deadline: a socket file has no event
                 continue
-            return _body(client, "/", lines)
+            return _body(client, path, lines)
 
 
 def fetch_from(source: str, server: Server, path: str, *lines: str) -> bytes:

@@ -9,7 +9,6 @@ import socket
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 

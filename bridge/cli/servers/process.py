@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 from bridge.cli.metrics_folder import remove_folder_at_exit
 from bridge.cli.drain import announce_before_stop
+from bridge.cli.drain import announce_before_stop, stop_announcing
 from bridge.cli.servers.registry import SERVERS
 from bridge.cli.servers.spec import ServerSpec
 from bridge.cli.shutdown import EXIT_S, force_exit_after, treat_sigterm_as_ctrl_c
@@ -37,15 +38,17 @@ def run_server(
     :param drain_s: seconds from SIGTERM until the server learns of it; None to announce nothing.
     :returns: 0 if the server stopped normally or by a signal, 1 if it failed.
     """
-    treat_sigterm_as_ctrl_c()  # until the server has installed its own handler, and after it
     if drain_s is not None:
         announce_before_stop(drain_s)
+    treat_sigterm_as_ctrl_c()  # until the server has installed its own handler, and after it
     this = os.getpid()
     code = 1
     try:
         code = _run(spec, arguments)
     finally:
         if os.getpid() == this:
+            if drain_s is not None:
+                stop_announcing()
             force_exit_after(exit_s, code)
     return code
 

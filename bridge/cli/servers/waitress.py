@@ -29,7 +29,9 @@ CLOSE_S = 1.0
 def _command_line(options: RunOptions) -> list[str]:
     threads = ["--threads", str(options.thread_count)]
     logs = ["--log-level", options.log_level.value]
-    return [*host_options(options), *threads, *logs, "--grace-s", str(options.grace_s)]
+    healthz = ["--healthz", options.healthz] if options.healthz is not None else []
+    grace = ["--grace-s", str(options.grace_s)]
+    return [*host_options(options), *threads, *healthz, *logs, *grace]
 
 
 def _main() -> None:
@@ -47,9 +49,15 @@ def _main() -> None:
     )
     from bridge.cli.served import app
 
+    class Dispatcher(_ChecksApart, ThreadedTaskDispatcher):  # type: ignore[misc]  # no stubs
+        healthz = options.healthz
+        checks = ThreadedTaskDispatcher()
+
     channels: dict[int, Any] = {}
-    dispatcher = ThreadedTaskDispatcher()
+    dispatcher = Dispatcher()
     dispatcher.set_thread_count(options.threads)
+    if options.healthz is not None:
+        dispatcher.checks.set_thread_count(1)
     fixed = {"_dispatcher": dispatcher, "clear_untrusted_proxy_headers": False}  # --trusted is ours
     server = create_server(app, channels, **fixed, **_address(options))
     try:
@@ -61,12 +69,27 @@ def _main() -> None:
         close_running_apps()
 
 
+class _ChecksApart:
+    """What is different from waitress's own dispatcher: a thread for health checks alone."""
+
+    healthz: str | None
+    checks: Any
+
+    def add_task(self, channel: Any) -> None:
+        """Called with a connection whose first request is complete."""
+        if self.healthz is not None and channel.requests[0].path.startswith(f"{self.healthz}/"):
+            self.checks.add_task(channel)
+        else:
+            super().add_task(channel)  # type: ignore[misc]  # waitress's
+
+
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("--host")
     parser.add_argument("--port", type=int)
     parser.add_argument("--uds")
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--healthz")
     parser.add_argument("--log-level")
     parser.add_argument("--grace-s", type=float)
     return parser.parse_args()
@@ -91,6 +114,7 @@ def _drain(dispatcher: Any, channels: dict[int, Any], grace_s: float) -> None:
         _cut_off(channels)
         _loop_until(lambda: dispatcher.active_count == 0, channels, CLOSE_S)
     dispatcher.shutdown(timeout=POLL_S)
+    dispatcher.checks.shutdown(timeout=POLL_S)
     wasyncore.close_all(channels)
 
 
