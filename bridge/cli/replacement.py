@@ -103,8 +103,20 @@ class _LeavingLoop:
 
     def _stop_listening(self, loop: asyncio.AbstractEventLoop) -> None:
         for listener in self._listeners:
-            listener.close()
+            _stop_accepting(listener, loop)
         loop.call_later(LAST_REQUESTS_S, self._end)
+
+
+def _stop_accepting(listener: asyncio.Server, loop: asyncio.AbstractEventLoop) -> None:
+    """Leave new connections to the other workers.
+
+    asyncio's ``Server.close()`` would reset those that it has accepted in this step of the loop.
+    """
+    if isinstance(loop, asyncio.SelectorEventLoop):
+        for sock in listener.sockets:
+            loop.remove_reader(sock.fileno())
+    else:  # uvloop attaches each connection at once
+        listener.close()
 
 
 def _closing(send: Send) -> Send:
