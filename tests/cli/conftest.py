@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,3 +29,11 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run this process in the folder of the apps, and import from there."""
     monkeypatch.chdir(APPS)
     monkeypatch.setattr(sys, "path", [*sys.path])
+
+
+@pytest.fixture
+def own_signals() -> Iterator[None]:
+    """A command may run in this process: it sets a handler for SIGTERM."""
+    handler = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, handler)
