@@ -15,7 +15,14 @@ author = "the authors of bridge"
 copyright = "the authors of bridge. MIT licence"
 version = release = bridge.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "command_help", "migrate_rules", "type_names"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "command_help",
+    "command_options",
+    "migrate_rules",
+    "type_names",
+]
 exclude_patterns = ["_build"]
 root_doc = "index"
 

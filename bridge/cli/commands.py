@@ -297,6 +297,7 @@ Exit code: 0 after Ctrl-C or SIGTERM, 1 if the app or the server failed, 2 for a
 @click.pass_context
 def run_command(
     ctx: click.Context,
+    /,
     targets: tuple[str, ...],
     websockets: tuple[str, ...],
     interfaces: tuple[str, ...],

@@ -26,7 +26,7 @@ __all__ = ["config_text", "key_of", "use_config"]
 
 _UNSET = WsgiOptions()
 """What applies if an option for WSGI apps is not set. To set it is an error for other apps."""
-_SOURCES = {
+_SOURCES: dict[ParameterSource | None, str] = {
     ParameterSource.COMMANDLINE: "from the command line",
     ParameterSource.DEFAULT_MAP: "from --config",
 }

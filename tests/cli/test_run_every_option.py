@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from bridge.cli import commands, run
+from bridge.cli import commands, panel, run
 from bridge.cli.options import RunOptions
 from bridge.cli.servers.registry import SERVERS
 from bridge.cli.servers.spec import ServerSpec
@@ -88,7 +88,7 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Started]:
         return 0
 
     monkeypatch.setattr(run, "_start", note)
-    monkeypatch.setattr(run.panel, "show", lambda facts, notes: None)
+    monkeypatch.setattr(panel, "show", lambda facts, notes: None)
     monkeypatch.setattr(run, "free_port", lambda host, port: port)
     monkeypatch.setenv("BRIDGE_RUN", "")
     monkeypatch.setenv("SITE_VARIABLE", "")

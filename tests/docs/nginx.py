@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.docs.console import at_port
+from tests.docs.unix_socket import in_test_folder
 from tests.harness.ports import HOST, held_port, port_of
 
 __all__ = ["nginx", "path_of_nginx"]
@@ -56,13 +57,14 @@ def nginx(servers: str, folder: Path, upstream_port: int | None) -> Iterator[int
     """
     with held_port() as holder, (folder / "nginx.log").open("w+") as log:
         port = port_of(holder)
+        servers = in_test_folder(servers)
         servers = re.sub(r"listen 80;", f"listen {HOST}:{port};", servers)
         if upstream_port is not None:
             servers = at_port(servers, upstream_port)
         config = folder / "nginx.conf"
         config.write_text(CONFIG.format(folder=folder, servers=servers), "utf-8")
         command = [path_of_nginx() or "nginx", "-p", str(folder), "-c", str(config)]
-        process = subprocess.Popen(command, stderr=log, stdout=log)
+        process = subprocess.Popen(command, cwd=folder, stderr=log, stdout=log)
         try:
             _wait_until_listening(process, port, log.name)
             yield port

@@ -217,7 +217,9 @@ class PageRun:
         if self.server is not None:
             text, shown = at_port(text, self.server.port), at_port(shown, self.server.port)
         if self.nginx_port is not None:
-            text = text.replace("http://localhost/", f"http://localhost:{self.nginx_port}/")
+            at_nginx = f"http://localhost:{self.nginx_port}/"
+            text = text.replace("http://localhost/", at_nginx)
+            shown = shown.replace("http://localhost/", at_nginx)
         ran = subprocess.run(
             ["sh", "-c", text],
             env=_environment(),

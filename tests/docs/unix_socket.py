@@ -18,7 +18,10 @@ from pathlib import Path
 
 from tests.docs.console import Command, module_of
 
-__all__ = ["served_on"]
+__all__ = ["in_test_folder", "served_on"]
+
+FOLDER = "/run/site"
+"""Where pages have the sockets of the server."""
 
 START_TIMEOUT_S = 30.0
 POLL_S = 0.02
@@ -27,7 +30,7 @@ POLL_S = 0.02
 @contextmanager
 def served_on(command: Command) -> Iterator[None]:
     """Run the command in the current directory; it accepts connections during the block."""
-    arguments = command.arguments
+    arguments = [in_test_folder(each) for each in command.arguments]
     path = arguments[arguments.index("--uds") + 1]
     module = module_of(command)
     with Path("server.log").open("w+") as log:
@@ -43,6 +46,11 @@ def served_on(command: Command) -> Iterator[None]:
         finally:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+def in_test_folder(text: str) -> str:
+    """The text of a page with the current directory in place of :data:`FOLDER`."""
+    return text.replace(FOLDER, os.getcwd())
 
 
 def _wait_until_listening(process: subprocess.Popen[bytes], path: str) -> None:

@@ -92,7 +92,7 @@ def _let_workers_end_themselves() -> None:
     """
     from hypercorn.asyncio import run
 
-    run.check_multiprocess_shutdown_event = _until_end
+    run.check_multiprocess_shutdown_event = _until_end  # type: ignore[attr-defined]  # an import there
 
 
 async def _until_end(shutdown_event: Any, sleep: Callable[[float], Awaitable[Any]]) -> None:
