@@ -46,6 +46,7 @@ LOGGED = {
     "asgi_to_wsgi/websocket/serve.py": {"why"},
     "asgi_to_wsgi/websocket/session.py": {"error", "name", "path"},
     "cli/control/spec.py": {"error"},
+    "cli/replacement.py": {"os.getpid()", "self.limit"},
     "cli/servers/waitress.py": {"dispatcher.active_count", "grace_s"},
     "metrics/listener.py": {"PATH", "error", "host", "port"},
     "contrib/django/application.py": {
@@ -99,6 +100,13 @@ IN_MESSAGES = {
         "sender",
         "state",
         "where",
+    },
+    "_http/forwarded.py": {  # the host is matched first
+        "_PAIR_TEXT",
+        "_QUOTED",
+        "_TOKEN",
+        "host['name']",
+        "report.server_port",
     },
     "_http/paths.py": {"root"},
     "_http/response_heads.py": {
