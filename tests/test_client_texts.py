@@ -26,6 +26,7 @@ LOGGED = {
     "_lifespan/runner.py": {"app_name(self._app)", "error", "self._late_failure"},
     "_lifespan/shared.py": {"error"},
     "_repeated_log.py": {"*args", "message"},  # those of the calls of its methods
+    "_threads/health.py": {"callback", "reason"},
     "_threads/loop_thread.py": {"STALL_S", "error", "self.stack()", "task"},
     "_threads/pool.py": {"', '.join(running)", "EXIT_JOIN_S", "pool.name"},
     "_threads/process.py": {"stage.name"},

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from bridge._threads.loop_choice import VARIABLE
 from bridge.cli.options import RunOptions
 from bridge.cli.servers.spec import SERVED_APP, ServerSpec, host_options, loop_options
@@ -25,6 +23,18 @@ def _command_line(options: RunOptions) -> list[str]:
     return [SERVED_APP, *host_options(options), *workers, *reload, *loop, *fixed, *logs, *grace]
 
 
+def _variables() -> dict[str, str]:
+    ours = {
+        "--timeout-graceful-shutdown": "--grace-s",
+        "--loop": VARIABLE,
+        "--proxy-headers": "--trusted",
+        "--limit-max-requests": "--max-requests",
+        "--limit-max-requests-jitter": "--max-requests-jitter",
+    }
+    own = click_variables("uvicorn", "uvicorn.main", "main", ours)
+    return {**own, "FORWARDED_ALLOW_IPS": "--trusted"}
+
+
 def _main() -> None:
     """Run uvicorn's own command, which reads its options from no variables then."""
     from uvicorn.main import main
@@ -38,19 +48,7 @@ SPEC = ServerSpec(
     requirement="wsgi-asgi-bridge[uvicorn]",
     command_line=_command_line,
     main=_main,
-    variables=partial(
-        click_variables,
-        "uvicorn",
-        "uvicorn.main",
-        "main",
-        {
-            "--timeout-graceful-shutdown": "--grace-s",
-            "--loop": VARIABLE,
-            "--proxy-headers": "--trusted",
-            "--limit-max-requests": "--max-requests",
-            "--limit-max-requests-jitter": "--max-requests-jitter",
-        },
-    ),
+    variables=_variables,
     serves_in_process=lambda options: options.is_single_process,
     hides_failed_workers=True,
 )
