@@ -43,5 +43,7 @@ async def asgi(scope: dict[str, Any], receive: Any, send: Any) -> None:
         "path": scope["path"],
         "seen": [name for name in HEADERS if name.encode() in headers],
     }
-    await send({"type": "http.response.start", "status": 200, "headers": []})
-    await send({"type": "http.response.body", "body": json.dumps(reported).encode()})
+    body = json.dumps(reported).encode()
+    head = [(b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": head})
+    await send({"type": "http.response.body", "body": body})
