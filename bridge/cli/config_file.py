@@ -129,7 +129,10 @@ def _fits(value: object, parameter: Any) -> bool:
 
 def _relative_to(folder: Path, value: Any, parameter: Any) -> Any:
     """A path of the file, from the folder of the file."""
-    return str(folder / value) if isinstance(parameter.type, click.Path) else value
+    is_path = isinstance(parameter.type, click.Path) or (
+        parameter.metavar == "[PATH]" and value.startswith(("./", "../"))  # it may also be empty
+    )
+    return str(folder / value) if is_path else value
 
 
 # -- --print-config --------------------------------------------------------------------------------

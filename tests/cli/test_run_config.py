@@ -71,6 +71,7 @@ EXAMPLES: dict[str, Any] = {
     "root-path": "/shop",
     "trusted": ["10.0.0.5", "2001:db8::/32"],
     "proxy-headers": ["forwarded"],
+    "control": "./control",
     "env-file": ".env",
 }
 
@@ -84,7 +85,9 @@ def test_every_option_can_be_in_the_file(tmp_path: Path) -> None:
     lines = [f"{key} = {json.dumps(value)}" for key, value in EXAMPLES.items()]
     (tmp_path / "bridge.toml").write_text("\n".join(["[run]", *lines]))
     values = effective("--config", str(tmp_path / "bridge.toml"))
-    paths = {key: str(tmp_path / EXAMPLES[key]) for key in ("app-dir", "uds", "env-file")}
+    paths = {
+        key: str(tmp_path / EXAMPLES[key]) for key in ("app-dir", "uds", "control", "env-file")
+    }
     assert values == EXAMPLES | paths
     (tmp_path / "printed.toml").write_text(run("--config", str(tmp_path / "bridge.toml")).out)
     assert effective("--config", str(tmp_path / "printed.toml")) == values
@@ -104,9 +107,17 @@ def test_the_command_line_wins_over_the_file_and_the_file_over_the_default(tmp_p
         "grace-s = 10  # default",
         "# threads = 40  # not set",
         "# server  # not set",
+        "# control  # not set",
     ):
         assert line in lines
     assert 'targets = ["of_file:app"]  # from --config' in run("--config", str(file)).out
+
+
+def test_an_option_may_be_set_to_nothing(tmp_path: Path) -> None:
+    """``--control`` without a path is not the same as none."""
+    assert effective("main:app", "--control")["control"] == ""
+    (tmp_path / "bridge.toml").write_text('[run]\ncontrol = ""\n')
+    assert effective("main:app", "--config", str(tmp_path / "bridge.toml"))["control"] == ""
 
 
 def test_pyproject_has_its_own_table(tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ ARGUMENTS: dict[str, list[str]] = {
     "root-path": ["--root-path", "/shop"],
     "trusted": ["--trusted", "10.0.0.5"],
     "proxy-headers": ["--trusted", "10.0.0.5", "--proxy-headers", "forwarded"],
+    "control": ["--control", "FOLDER"],
     "env-file": ["--env-file", "site.env"],
 }
 BESIDE = {
@@ -109,16 +110,17 @@ def test_every_option_is_in_the_table() -> None:
 @pytest.mark.parametrize("server", list(SERVERS))
 @pytest.mark.parametrize("option", list(ARGUMENTS))
 def test_it_has_an_effect_or_is_refused_by_name(
-    option: str, server: str, started: list[Started]
+    option: str, server: str, started: list[Started], tmp_path: Path
 ) -> None:
     beside = BESIDE.get(option, [])
+    given = [each.replace("FOLDER", str(tmp_path)) for each in ARGUMENTS[option]]
     if (option, server) not in REFUSED:
         assert _run(server, *beside) == (0, "")
-        assert _run(server, *beside, *ARGUMENTS[option]) == (0, "")
+        assert _run(server, *beside, *given) == (0, "")
         without, with_option = started
         assert with_option != without
         return
-    code, message = _run(server, *beside, *ARGUMENTS[option])
+    code, message = _run(server, *beside, *given)
     assert (code, started) == (2, []), message
     named = option.removesuffix("-jitter")
     assert message.startswith(f"bridge: --{named}: {server}"), message
