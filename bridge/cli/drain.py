@@ -25,7 +25,6 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-__all__ = ["announce_before_stop", "listen_for_stop", "stop_is_announced", "worker_pids"]
 __all__ = [
     "announce_before_stop",
     "listen_for_stop",

@@ -71,6 +71,10 @@ EXAMPLES: dict[str, Any] = {
     "root-path": "/shop",
     "trusted": ["10.0.0.5", "2001:db8::/32"],
     "proxy-headers": ["forwarded"],
+    "access-log": "json",
+    "request-id": True,
+    "request-start": True,
+    "server-timing": True,
     "control": "./control",
     "env-file": ".env",
 }

@@ -43,6 +43,10 @@ ARGUMENTS: dict[str, list[str]] = {
     "root-path": ["--root-path", "/shop"],
     "trusted": ["--trusted", "10.0.0.5"],
     "proxy-headers": ["--trusted", "10.0.0.5", "--proxy-headers", "forwarded"],
+    "access-log": ["--access-log", "json"],
+    "request-id": ["--request-id"],
+    "request-start": ["--request-start"],
+    "server-timing": ["--server-timing"],
     "control": ["--control", "FOLDER"],
     "env-file": ["--env-file", "site.env"],
 }
