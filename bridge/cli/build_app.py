@@ -19,9 +19,9 @@ from bridge._observe.observe import ObserveKeywords
 from bridge.asgi_to_wsgi.adapter import AsgiToWsgi
 from bridge.cli.access_log import observe_served
 from bridge.cli.control.spec import ControlSpec
-from bridge.cli.metrics import MetricsSpec, measured
 from bridge.cli.drain import listen_for_stop
 from bridge.cli.healthz import Health, healthz_asgi, healthz_wsgi
+from bridge.cli.metrics import MetricsSpec, measured
 from bridge.cli.options import RequestedApp, WsgiOptions
 from bridge.cli.proxies import Proxies, behind_proxies_asgi, behind_proxies_wsgi
 from bridge.cli.replacement import RequestLimit, counted_asgi
@@ -113,9 +113,9 @@ def build_app(spec: AppSpec) -> Any:
     if server.raw_logger is not None:
         escape_lines(server.raw_logger)
     app = _adapt(spec.load(), spec, server)
+    health = Health(app, sends_lifespan=not server.ignores_lifespan)
     if spec.metrics is not None:
         app = measured(app, server.interface, spec.metrics)
-    health = Health(app, sends_lifespan=not server.ignores_lifespan)
     if spec.healthz is not None:
         listen_for_stop()
     if spec.observe:

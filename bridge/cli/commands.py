@@ -113,6 +113,14 @@ Exit code: 0 after Ctrl-C or SIGTERM, 1 if the app or the server failed, 2 for a
     f" Then the answer is 408. 0: forever. Default: {_WSGI.body_timeout_s:g}.",
 )
 @option(
+    "--spool-bytes",
+    type=Integer(0),
+    metavar="N",
+    section=_SERVER,
+    help="How many bytes of WSGI responses may wait for slow clients in temporary files, on ASGI "
+    f"servers. 0: threads wait. Default: {_WSGI.spool_bytes}.",
+)
+@option(
     "--reload",
     is_flag=True,
     section=_SERVER,
@@ -306,15 +314,6 @@ def run_command(
     healthz: str | None,
     log_level: str,
     access_log: str | None,
-    request_id: bool,
-    request_start: bool,
-    server_timing: bool,
-    metrics: str | None,
-    host: str,
-    port: int,
-    uds: Path | None,
-    root_path: str,
-    control: str | None,
     env_file: Path | None,
     print_config: bool,
     **given: Any,
@@ -333,13 +332,6 @@ def run_command(
             healthz=normal_healthz(healthz),
             log_level=LogLevel(log_level),
             access_log=None if access_log is None else AccessLogMode(access_log),
-            request_id=request_id,
-            request_start=request_start,
-            server_timing=server_timing,
-            metrics=metrics,
-            grace_s=grace_s,
-            app_dir=app_dir,
-            control=control,
             **given,
         )
         if print_config:

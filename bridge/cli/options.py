@@ -91,6 +91,7 @@ class WsgiOptions:
     wait_target_s: float = _DEFAULTS.wait_target_s or 0
     buffer_request_bytes: int = _DEFAULTS.buffer_request_bytes
     body_timeout_s: float = _DEFAULTS.body_timeout_s or 0
+    spool_bytes: int = _DEFAULTS.spool_bytes
 
     @property
     def keywords(self) -> dict[str, Any]:
@@ -100,6 +101,7 @@ class WsgiOptions:
             "wait_target_s": self.wait_target_s or None,
             "buffer_request_bytes": self.buffer_request_bytes,
             "body_timeout_s": self.body_timeout_s or None,
+            "spool_bytes": self.spool_bytes,
         }
 
 
@@ -133,6 +135,7 @@ class RunOptions:
     wait_target_s: float | None = None
     buffer_request_bytes: int | None = None
     body_timeout_s: float | None = None
+    spool_bytes: int | None = None
     reload: bool = False
     root_path: str = ""
     log_level: LogLevel = LogLevel.INFO
@@ -165,6 +168,7 @@ class RunOptions:
             "--wait-target-s": self.wait_target_s,
             "--buffer-request-bytes": self.buffer_request_bytes,
             "--body-timeout-s": self.body_timeout_s,
+            "--spool-bytes": self.spool_bytes,
         }
 
     @property

@@ -67,6 +67,9 @@ def run(options: RunOptions, server_name: str | None) -> int:
     return _start(spec, options, served)
 
 
+_DONE_BY_WSGI_SERVERS = {"--wait-target-s": "queues requests", "--spool-bytes": "sends responses"}
+
+
 def _check_wsgi_options(spec: ServerSpec, options: RunOptions, served: ServedApps) -> None:
     """Reject options for WSGI apps where they would have no effect.
 
@@ -81,7 +84,7 @@ def _check_wsgi_option(option: str, spec: ServerSpec, served: ServedApps) -> Non
     is_threads = option == "--threads"
     if spec.interface == "wsgi":
         if not is_threads:
-            does = "queues requests" if option == "--wait-target-s" else "reads request bodies"
+            does = _DONE_BY_WSGI_SERVERS.get(option, "reads request bodies")
             raise UsageError(
                 f"{option}: {spec.name} is a WSGI server, which {does} itself. "
                 f"This is for WSGI apps on ASGI servers: {_servers('asgi')}"

@@ -58,6 +58,7 @@ EXAMPLES: dict[str, Any] = {
     "wait-target-s": 0.5,
     "buffer-request-bytes": 9,
     "body-timeout-s": 5,
+    "spool-bytes": 9,
     "reload": True,
     "grace-s": 4,
     "drain-s": 2.5,
@@ -75,6 +76,7 @@ EXAMPLES: dict[str, Any] = {
     "request-id": True,
     "request-start": True,
     "server-timing": True,
+    "metrics": "127.0.0.1:9999",
     "control": "./control",
     "env-file": ".env",
 }
@@ -194,8 +196,9 @@ def test_a_missing_file_is_one_line() -> None:
 def test_click_knows_every_parameter_type() -> None:
     """A new type of parameter needs a row in `config_file`, or a file could not set it."""
     from bridge.cli.command_help import CommaList, Integer, Number
+    from bridge.cli.metrics import Address
 
-    known = (CommaList, Integer, Number, click.Path, click.Choice)
+    known = (CommaList, Integer, Number, Address, click.Path, click.Choice)
     plain = (click.types.StringParamType, click.types.BoolParamType)
     for key, parameter in options().items():
         assert isinstance(parameter.type, known + plain), key

@@ -113,6 +113,7 @@ def test_threads_are_rejected_for_an_asgi_app_on_an_asgi_server(server: str) -> 
         ("--buffer-request-bytes", "reads request bodies"),
         ("--body-timeout-s", "reads request bodies"),
         ("--wait-target-s", "queues requests"),
+        ("--spool-bytes", "sends responses"),
     ],
 )
 @pytest.mark.parametrize(
@@ -306,8 +307,8 @@ def test_help_and_version(module: str) -> None:
 def test_the_help_of_run_shows_every_option_and_examples() -> None:
     done = bridge("run", "--help", env={"COLUMNS": "100"})
     options = (
-        "server host port workers threads wait-target-s buffer-request-bytes body-timeout-s reload "
-        "root-path uds log-level interface grace-s"
+        "server host port workers threads wait-target-s buffer-request-bytes body-timeout-s "
+        "spool-bytes reload root-path uds log-level interface grace-s"
     )
     for option in options.split():
         assert f"--{option} " in done.out

@@ -30,6 +30,7 @@ ARGUMENTS: dict[str, list[str]] = {
     "wait-target-s": ["--wait-target-s", "0.5"],
     "buffer-request-bytes": ["--buffer-request-bytes", "9"],
     "body-timeout-s": ["--body-timeout-s", "5"],
+    "spool-bytes": ["--spool-bytes", "9"],
     "reload": ["--reload"],
     "grace-s": ["--grace-s", "4"],
     "drain-s": ["--drain-s", "2.5"],
@@ -47,6 +48,7 @@ ARGUMENTS: dict[str, list[str]] = {
     "request-id": ["--request-id"],
     "request-start": ["--request-start"],
     "server-timing": ["--server-timing"],
+    "metrics": ["--metrics", "127.0.0.1:9999"],
     "control": ["--control", "FOLDER"],
     "env-file": ["--env-file", "site.env"],
 }
@@ -65,7 +67,7 @@ REFUSED = {
     ("reload", "waitress"),
     *(
         (option, server)
-        for option in ("wait-target-s", "buffer-request-bytes", "body-timeout-s")
+        for option in ("wait-target-s", "buffer-request-bytes", "body-timeout-s", "spool-bytes")
         for server in ("gunicorn", "waitress")
     ),
     *(

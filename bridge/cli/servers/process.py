@@ -15,9 +15,8 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from bridge.cli.metrics_folder import remove_folder_at_exit
-from bridge.cli.drain import announce_before_stop
 from bridge.cli.drain import announce_before_stop, stop_announcing
+from bridge.cli.metrics_folder import remove_folder_at_exit
 from bridge.cli.servers.registry import SERVERS
 from bridge.cli.servers.spec import ServerSpec
 from bridge.cli.shutdown import EXIT_S, force_exit_after, treat_sigterm_as_ctrl_c
