@@ -31,6 +31,7 @@ from bridge.errors import (
     PoolClosed,
     PoolSaturated,
     ProtocolError,
+    RequestTimeout,
     ServerProtocolError,
 )
 from bridge.interface import interface_of
@@ -64,6 +65,7 @@ __all__ = [
     "ProtocolError",
     "RequestIdFilter",
     "RequestRecord",
+    "RequestTimeout",
     "Router",
     "ServerProtocolError",
     "ThreadSensitiveContext",

@@ -108,6 +108,8 @@ class ToAsgiKeywords(TypedDict, total=False):
     executor: Executor | None
     backlog: int
     wait_target_s: float | None
+    queue_timeout_s: float | None
+    request_timeout_s: float | None
     body_window: int
     buffer_request_bytes: int
     body_timeout_s: float | None
@@ -129,6 +131,8 @@ class ToAsgiOptions:
     executor: Executor | None = None
     backlog: int = 2048
     wait_target_s: float | None = 0.1
+    queue_timeout_s: float | None = None
+    request_timeout_s: float | None = None
     body_window: int = 65536
     buffer_request_bytes: int = 65536
     body_timeout_s: float | None = 60
@@ -144,7 +148,7 @@ class ToAsgiOptions:
     def __post_init__(self) -> None:
         for option in ("websocket_threads", "buffer_request_bytes", "spool_bytes"):
             zero_or_more(option, getattr(self, option))
-        for option in ("body_timeout_s", "wait_target_s"):
+        for option in ("body_timeout_s", "wait_target_s", "queue_timeout_s", "request_timeout_s"):
             optional_positive_number(option, getattr(self, option))
         for option in ("threads", "backlog", "body_window", "response_window"):
             positive_int(option, getattr(self, option))
@@ -215,6 +219,7 @@ class ToWsgiKeywords(WebSocketKeywords, total=False):
     response_window: int
     startup_timeout_s: float
     shutdown_timeout_s: float
+    request_timeout_s: float | None
     task_timeout_s: float | None
 
 
@@ -228,6 +233,7 @@ class ToWsgiOptions(WebSocketOptions):
     response_window: int = 131072
     startup_timeout_s: float = 30
     shutdown_timeout_s: float = 30
+    request_timeout_s: float | None = None
     task_timeout_s: float | None = None
 
     def __post_init__(self) -> None:
@@ -237,5 +243,6 @@ class ToWsgiOptions(WebSocketOptions):
         positive_int("response_window", self.response_window)
         positive_number("startup_timeout_s", self.startup_timeout_s)
         positive_number("shutdown_timeout_s", self.shutdown_timeout_s)
+        optional_positive_number("request_timeout_s", self.request_timeout_s)
         optional_positive_number("task_timeout_s", self.task_timeout_s)
         self.check_websockets()

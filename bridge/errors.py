@@ -11,6 +11,7 @@
      │   └─ ServerProtocolError   the server did
      ├─ ClientDisconnected     the client disconnected too early (also a ConnectionError)
      │   └─ BodyTimeout           it is connected, but has stopped sending its body
+     ├─ RequestTimeout         a request took longer than its limit
      ├─ PoolSaturated          the backlog is full, or an overload
      ├─ PoolClosed             the pool is shut down (also a RuntimeError)
      ├─ LifespanFailed         an app's startup or shutdown failed, or took too long
@@ -40,6 +41,7 @@ __all__ = [
     "PoolClosed",
     "PoolSaturated",
     "ProtocolError",
+    "RequestTimeout",
     "ServerProtocolError",
     "interrupts",
 ]
@@ -111,6 +113,20 @@ class BodyTimeout(ClientDisconnected):
             if unread
             else f"no more of the request body has arrived for {timeout_s} s"
         )
+
+
+class RequestTimeout(BridgeError):
+    """A request has made no progress for ``request_timeout_s``.
+
+    Raised to the server if the response has begun, so that it cuts the connection; else the client
+    gets 504. What the app still does for the request is dropped, as after a disconnect.
+
+    :ivar is_awaited: whether the client was still connected.
+    """
+
+    def __init__(self, timeout_s: float, *, is_awaited: bool = True) -> None:
+        super().__init__(f"the request has made no progress for request_timeout_s={timeout_s:g}")
+        self.is_awaited = is_awaited
 
 
 class PoolSaturated(BridgeError):

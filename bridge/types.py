@@ -48,7 +48,11 @@ WsgiApp: TypeAlias = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 @dataclass(frozen=True, slots=True)
 class PoolStats:
-    """A pool at one moment. Waits are in seconds and count jobs that have started."""
+    """A pool at one moment. Waits are in seconds and count jobs that have started.
+
+    :ivar lost: threads that are stuck in a request that took longer than ``request_timeout_s``, and
+        are not among ``threads`` any more.
+    """
 
     threads: int
     idle: int
@@ -58,3 +62,4 @@ class PoolStats:
     refused: int
     wait_total_s: float
     wait_max_s: float
+    lost: int = 0

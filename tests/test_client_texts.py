@@ -76,6 +76,7 @@ LOGGED = {
         "self._app",
         "self.require_head().content_length",
     },
+    "wsgi_to_asgi/time_limits.py": {"limit_s", "pool.executor", "stack"},
     "wsgi_to_asgi/websocket.py": {"error", "self._slots.taken"},
 }
 """What log calls may format as it is: names, numbers and options of bridge and of the app, and
@@ -235,6 +236,7 @@ IN_MESSAGES = {
         "self._proposed.status",
         "type(chunks).__name__",
     },
+    "wsgi_to_asgi/time_limits.py": {"limit_s", "pool.name", "pool.stats().lost", "wait_s"},
     "wsgi_to_asgi/websocket.py": {"error"},
 }
 """What f-strings of these modules may contain as it is: the same, parts of the environ, and texts

@@ -26,6 +26,7 @@ PUBLIC = [
     "ProtocolError",
     "RequestIdFilter",
     "RequestRecord",
+    "RequestTimeout",
     "Router",
     "ServerProtocolError",
     "ThreadSensitiveContext",

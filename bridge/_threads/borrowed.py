@@ -65,6 +65,12 @@ class BorrowedPool:
         future.add_done_callback(partial(self._discard_if_dropped, turn))
         self._reminder.arm(loop)
 
+    def withdraw(self, job: Job) -> None:
+        """See :meth:`~bridge.WorkerPool.withdraw`."""
+        with self._lock:
+            self._queue.remove(job)
+            self._meter.refused += 1
+
     def _admit(self, job: Job) -> None:
         dropped: list[Job] = []
         with self._lock:

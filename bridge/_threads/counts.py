@@ -41,7 +41,7 @@ class Counts:
         self.wait_total_s += other.wait_total_s
         self.wait_max_s = max(self.wait_max_s, other.wait_max_s)
 
-    def stats(self, *, threads: int, idle: int, waiting: int) -> PoolStats:
+    def stats(self, *, threads: int, idle: int, waiting: int, lost: int = 0) -> PoolStats:
         """These counts with the rest of what a pool knows."""
         return PoolStats(
             threads=threads,
@@ -52,4 +52,5 @@ class Counts:
             refused=self.refused,
             wait_total_s=self.wait_total_s,
             wait_max_s=self.wait_max_s,
+            lost=lost,
         )

@@ -11,7 +11,19 @@ from typing import Any
 
 from bridge._threads.locks import RealLock
 
-__all__ = ["Job", "JobInPlace", "JobWithEnd", "SubmittedCall", "drop_error", "submit_or_discard"]
+__all__ = [
+    "Job",
+    "JobInPlace",
+    "JobWithEnd",
+    "SubmittedCall",
+    "ThreadWrittenOff",
+    "drop_error",
+    "submit_or_discard",
+]
+
+
+class ThreadWrittenOff(BaseException):
+    """Raised by a job whose thread was written off while it ran: the thread ends."""
 
 
 class Job:
@@ -30,7 +42,7 @@ class Job:
     is_request: bool = False
 
     def run(self) -> None:
-        """Do the work. On a worker thread; must not raise."""
+        """Do the work. On a worker thread; must not raise, except :exc:`ThreadWrittenOff`."""
         raise NotImplementedError
 
     def settle(self) -> None:

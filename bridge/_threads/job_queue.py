@@ -121,7 +121,7 @@ class JobQueue:
     def remove(self, job: Job) -> bool:
         """Take this job out; False if it does not wait any more."""
         for jobs in (self.first, self.late):
-            if job in jobs:
+            with suppress(ValueError):  # not there, or a worker has just taken it
                 jobs.remove(job)
                 return True
         return False

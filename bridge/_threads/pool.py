@@ -23,7 +23,10 @@ Rule 7. Which job is next, and which is refused while more come than the threads
         decided in `job_queue`. ``_jobs`` is the part of the queue that workers take jobs from
         without the lock. A job that finds it empty, in a pool that is not ``_alert``, is appended
         at once.
-Rule 8. Where the system has no more threads, the pool continues with those that it has: see
+Rule 8. A thread that may never end its job can be written off (``_lost``): another may start in its
+        place, and it ends once its job does, which knows that. At most ``max_threads`` are, so
+        there are never more than twice as many threads.
+Rule 9. Where the system has no more threads, the pool continues with those that it has: see
         `thread_supply`.
 """
 
@@ -43,7 +46,7 @@ from weakref import ref
 from bridge._threads import process
 from bridge._threads.counts import Counts
 from bridge._threads.instances import Instances
-from bridge._threads.job import Job, SubmittedCall
+from bridge._threads.job import Job, SubmittedCall, ThreadWrittenOff
 from bridge._threads.job_queue import JobQueue
 from bridge._threads.job_times import recorder_of
 from bridge._threads.locks import RealMutex
@@ -151,6 +154,7 @@ class WorkerPool(Executor):
         self._idle: list[_Worker] = []
         self._workers: dict[_Worker, None] = {}
         self._ending: list[_Worker] = []  # of a closed pool: no longer in it, but maybe alive
+        self._lost: set[_Worker] = set()  # written off, and still alive
         self._waking = 0
         self._crowded = False
         self._called: asyncio.AbstractEventLoop | None = None
@@ -213,7 +217,10 @@ class WorkerPool(Executor):
         """The current state of the pool. From any thread."""
         with self._lock:
             return self._total().stats(
-                threads=len(self._workers), idle=len(self._idle), waiting=len(self._queue)
+                threads=len(self._workers),
+                idle=len(self._idle),
+                waiting=len(self._queue),
+                lost=len(self._lost),
             )
 
     def running(self) -> list[RunningJob]:
@@ -239,6 +246,37 @@ class WorkerPool(Executor):
                 return None
             idle = set(self._idle)
             return [worker for worker in self._workers if worker not in idle]
+
+    # -- jobs that take too long ------------------------------------------------------------------
+
+    def withdraw(self, job: Job) -> None:
+        """Take out a job that has waited for too long, if it waits here. Counts it as refused."""
+        with self._lock:
+            self._queue.remove(job)
+            self._past.refused += 1
+
+    def write_off(self, ident: int) -> bool:
+        """Stop counting a thread that may never end its job: another may start in its place.
+
+        Its job counts as completed, and has to raise :exc:`ThreadWrittenOff` when it ends.
+
+        :param ident: of the thread.
+        :returns: False if ``max_threads`` of them are lost already, or it is none of this pool.
+        """
+        with self._lock:
+            found = [worker for worker in self._workers if worker.ident == ident]
+            if not found or len(self._lost) >= self.max_threads:
+                return False
+            worker = found[0]
+            callbacks = self._remove(worker)
+            self._past.completed += 1
+            self._lost.add(worker)
+            successor = self._claim() if len(self._queue) > self._waking else None
+        for callback in callbacks:
+            callback()
+        if successor is not None:
+            self._wake_worker(successor)
+        return True
 
     # -- shutdown -------------------------------------------------------------------------------
 
@@ -478,6 +516,8 @@ class WorkerPool(Executor):
                     return job
             if self._closed or len(self._idle) >= self.most_idle:
                 callbacks = self._remove(worker)
+                if self._closed:
+                    self._ending.append(worker)
             else:
                 self._idle.append(worker)
             self._crowded = self._busy() > self.max_threads
@@ -488,13 +528,16 @@ class WorkerPool(Executor):
     def _remove(self, worker: _Worker) -> list[Callable[[], object]]:
         """Under the lock. Returns what to call if this was the last worker."""
         del self._workers[worker]
-        if self._closed:
-            self._ending.append(worker)
         self._past.add(worker.meter)
         if self._workers:
             return []
         callbacks, self._on_empty = self._on_empty, []
         return callbacks
+
+    def _end_lost(self, worker: _Worker) -> None:
+        """On a worker thread that was written off: its job has ended."""
+        with self._lock:
+            self._lost.discard(worker)
 
 
 class _NoThread(PoolSaturated, RuntimeError):
@@ -533,6 +576,11 @@ class _Worker(OwnThread):
             meter.start(job)
             try:
                 job.run()
+            except ThreadWrittenOff:
+                pool._end_lost(self)
+                if job.settles:
+                    job.settle()
+                return False
             except BaseException:
                 logger.exception("a job of pool %r raised; its thread continues", pool.name)
             meter.completed += 1

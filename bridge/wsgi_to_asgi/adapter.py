@@ -14,9 +14,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from asyncio import AbstractEventLoop, get_running_loop
+from collections.abc import Callable
 from concurrent.futures import Executor
+from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bridge._http.answers import asgi_answer, close_websocket, send_answer
 from bridge._http.client_text import ClientText, literal
@@ -48,6 +50,7 @@ from bridge.wsgi_to_asgi.request_buffer import RequestBuffer
 from bridge.wsgi_to_asgi.rests import Rests
 from bridge.wsgi_to_asgi.spool import Spools
 from bridge.wsgi_to_asgi.thread_side import ThreadSide
+from bridge.wsgi_to_asgi.time_limits import TimeLimits
 
 if TYPE_CHECKING:
     from bridge.wsgi_to_asgi.websocket import RawWebSockets
@@ -75,6 +78,15 @@ class WsgiToAsgi:
         that would wait for longer are answered with 503 at once. Before, none is, however long a
         burst makes the wait. For requests that take more than twice the target on their threads,
         half of what they take counts instead. None: only ``backlog`` bounds the queue.
+    :param queue_timeout_s: how long a request may wait for a thread, in seconds. Then the answer is
+        503, and the app never gets it. None: without limit.
+    :param request_timeout_s: how long a request may hold its thread without progress, in seconds:
+        the app reads nothing of the request body, and the server takes nothing of the response.
+        Then the client gets 504, or the connection is cut if the response has begun; where the
+        thread stands is logged, and another one takes its place. It ends when the app returns. If
+        ``threads`` of them are stuck, no more are replaced, and the process asks to be restarted.
+        Waits for the request body count for ``body_timeout_s``. What holds no thread, such as an
+        async iterator, has no limit. None: without limit.
     :param body_window: how many bytes of a request body are read ahead of the app. If the app has
         begun its response and does not read, up to 4 MiB more is read in steps, because a
         disconnect is noticed only after the bytes that the client sent before; after four minutes
@@ -120,6 +132,8 @@ class WsgiToAsgi:
         executor: Executor | None = None,
         backlog: int = 2048,
         wait_target_s: float | None = 0.1,
+        queue_timeout_s: float | None = None,
+        request_timeout_s: float | None = None,
         body_window: int = 65536,
         buffer_request_bytes: int = 65536,
         body_timeout_s: float | None = 60,
@@ -139,6 +153,8 @@ class WsgiToAsgi:
             executor=executor,
             backlog=backlog,
             wait_target_s=wait_target_s,
+            queue_timeout_s=queue_timeout_s,
+            request_timeout_s=request_timeout_s,
             body_window=body_window,
             buffer_request_bytes=buffer_request_bytes,
             body_timeout_s=body_timeout_s,
@@ -158,7 +174,8 @@ class WsgiToAsgi:
         )
         self._send_habits = SendHabits()
         self._spools = Spools(spool_bytes) if spool_bytes else None
-        self._pool = self._make_pool()
+        self._limits = self._make_limits()
+        self._use(self._make_pool())
         self._rests = Rests(threads)
         self._buffer = RequestBuffer(
             buffer_request_bytes,
@@ -214,7 +231,7 @@ class WsgiToAsgi:
                 request.open_body(environ, message)
             job = ThreadSide.made_as(app, environ, scope, loop, response, self.options.strict)
             del environ  # error reports print the local variables of each frame of a traceback
-            self._pool.post(job, loop)
+            self._post(job, loop)
         except BodyTimeout as error:
             await request.answer_timeout(scope, error)
             return
@@ -322,6 +339,18 @@ class WsgiToAsgi:
             executor, backlog=self.options.backlog, wait_target_s=self.options.wait_target_s
         )
 
+    def _make_limits(self) -> TimeLimits | None:
+        queue_s, request_s = self.options.queue_timeout_s, self.options.request_timeout_s
+        if queue_s is None and request_s is None:
+            return None
+        return TimeLimits(queue_s=queue_s, request_s=request_s)
+
+    def _use(self, pool: WorkerPool | BorrowedPool) -> None:
+        self._pool = pool
+        self._post: Callable[[Any, AbstractEventLoop], None] = (
+            pool.post if self._limits is None else partial(self._limits.post, pool)
+        )
+
     def _make_websockets(self) -> RawWebSockets | None:
         threads = self.options.websocket_threads
         if not threads:
@@ -345,7 +374,7 @@ class WsgiToAsgi:
             pools.append(self._websockets.replace_pool())
         if self.options.executor is None and isinstance(self._pool, WorkerPool):
             pools.append(self._pool)
-            self._pool = self._make_pool()  # a server may start us once more
+            self._use(self._make_pool())  # a server may start us once more
         loop = get_running_loop()
         drains = [own_task(self._drain_pool(each), loop, name="bridge-drain") for each in pools]
         await asyncio.gather(*drains)

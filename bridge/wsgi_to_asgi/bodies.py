@@ -72,6 +72,7 @@ class RequestBody(io.RawIOBase):
     :param timeout_s: how long a read waits for the client, in seconds; None: forever.
     :param on_stall: called on the worker thread when a read has waited for that long.
     :ivar stalled: what that read raises. Set before ``on_stall`` is called.
+    :ivar taken: how many bytes the app has read.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class RequestBody(io.RawIOBase):
         self._sleep_lock.acquire()
         self._chunks: deque[bytes] = deque()
         self._offset = 0  # of the first chunk: how much of it has been read
+        self.taken = 0
         self._ahead = 0
         self._paused = False
         self._response: ResponseBody | None = None  # once it has begun
@@ -185,6 +187,11 @@ class RequestBody(io.RawIOBase):
             self._sleeping = False
             self._sleep_lock.release()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether the worker sleeps until the client has sent more. From any thread."""
+        return self._sleeping
+
     # -- on the worker thread -------------------------------------------------------------------
 
     def readable(self) -> bool:
@@ -259,6 +266,7 @@ class RequestBody(io.RawIOBase):
                 chunks.popleft()
                 self._offset = 0
         self._ahead -= count
+        self.taken += count
         return count
 
 
@@ -361,7 +369,7 @@ class ResponseBody:
         self._written = 0  # by the worker only
         self._accepted = 0  # by the loop only
         self._sleeping = False
-        self._pending_wake = False
+        self._pending_wake: bool | Exception = False  # how the next wait ends at once
         self._waiter: Future[None] | None = None
         self._taken_at = 0.0
         self._in_burst = False
@@ -550,12 +558,18 @@ class ResponseBody:
     # -- on the loop ----------------------------------------------------------------------------
 
     def changed(self) -> Future[None]:
-        """Done when the worker has notified since the last call, or when it is time to poll."""
+        """Done when the worker has notified since the last call, or when it is time to poll.
+
+        Fails after :meth:`abort`, once.
+        """
         loop = get_running_loop()
         waiter = self._waiter = loop.create_future()
         if self._pending_wake:
-            self._pending_wake = False
-            self._wake()
+            pending, self._pending_wake = self._pending_wake, False
+            if isinstance(pending, Exception):
+                self._fail_wait(pending)
+            else:
+                self._wake()
         elif self._in_burst and self.published is self.seen:
             self.notified = self._polls = True
             self._in_burst = False  # until more is taken
@@ -565,11 +579,23 @@ class ResponseBody:
     def _wake(self) -> None:
         waiter = self._waiter
         if waiter is None:
-            self._pending_wake = True
+            self._pending_wake = self._pending_wake or True
             return
         self._waiter = None
         if not waiter.done():  # else the server has cancelled the request
             waiter.set_result(None)
+
+    def abort(self, error: Exception) -> None:
+        """Disconnect the worker, and let the wait for a change, or the next one, fail."""
+        self.disconnect()
+        self._fail_wait(error)
+
+    def _fail_wait(self, error: Exception) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is None:
+            self._pending_wake = error
+        elif not waiter.done():  # else the server has cancelled the request
+            waiter.set_exception(error)
 
     def poll(self) -> None:
         """Rule 7: to be called before anything is read that the worker sets."""
@@ -609,6 +635,11 @@ class ResponseBody:
         """The loop has sent ``size`` bytes of its own, after all that the worker has written."""
         self._written += size
         self._accepted += size
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the worker sleeps until the server has taken more. From any thread."""
+        return self._sleeping
 
     def progress(self) -> tuple[int, int]:
         """How many bytes the app has written, and how many of them the server has accepted."""

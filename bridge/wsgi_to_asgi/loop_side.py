@@ -21,7 +21,13 @@ from bridge._repeated_log import RepeatedLog
 from bridge._threads.context import adopt_changes, has_changed
 from bridge._threads.loop_inbox import LoopInbox
 from bridge.config import ToAsgiOptions
-from bridge.errors import AppProtocolError, BodyTimeout, ClientDisconnected, interrupts
+from bridge.errors import (
+    AppProtocolError,
+    BodyTimeout,
+    ClientDisconnected,
+    RequestTimeout,
+    interrupts,
+)
 from bridge.types import Environ, Message, Receive, Scope, Send
 from bridge.wsgi_to_asgi.bodies import RequestBody, ResponseBody
 from bridge.wsgi_to_asgi.request_buffer import finish, finish_in_time
@@ -40,6 +46,7 @@ repeated = RepeatedLog(logger)
 READ_BUFFER = 16384
 CANCEL_S = 1.0
 BODY_TOO_SLOW = "The request body did not arrive in time.\n"
+TOO_LATE = "The server did not complete the request in time.\n"
 
 
 class LoopSide:
@@ -227,6 +234,10 @@ class LoopSide:
                     self._listen()  # it takes longer: notice a disconnect
             if job.rest is not None:
                 await self._send_rest(job, rests)
+        except RequestTimeout as error:
+            self._abandon(job, rests)
+            await self._answer_late(job.scope, error)
+            return
         except BaseException:
             self._abandon(job, rests)  # cancelled, or the server refused what the app sent
             raise
@@ -254,6 +265,21 @@ class LoopSide:
         await send_answer(self._send, answer, logger)
         self._complete = True
         self.disconnect()
+
+    async def _answer_late(self, scope: Scope, error: RequestTimeout) -> None:
+        """Answer 504 (RFC 9110, 15.6.5) to a request that was given up.
+
+        :raises RequestTimeout: the response has begun: the server cuts it.
+        """
+        if self._complete or not error.is_awaited:
+            return
+        if self._started:
+            raise error
+        self._started = True
+        await self.end_listening()
+        closes = self._body is not None and scope.get("http_version", "1.1").startswith("1")
+        answer = asgi_answer(504, TOO_LATE, method=scope["method"], closes=closes)
+        await send_answer(self._send, answer, logger)
 
     async def end_listening(self) -> None:
         """Before an answer of the adapter: granian keeps the connection open while one listens."""
@@ -283,8 +309,12 @@ class LoopSide:
         self.disconnect()
         self._end_when_done(job, rests)
 
-    def _end_when_done(self, job: ThreadSide, rests: Rests, _: object = None) -> None:
+    def _end_when_done(
+        self, job: ThreadSide, rests: Rests, waited: asyncio.Future[None] | None = None
+    ) -> None:
         response = self._response
+        if waited is not None:
+            waited.exception()  # the request has taken too long: there is nobody to answer
         response.poll()
         if not job.done:
             response.changed().add_done_callback(partial(self._end_when_done, job, rests))

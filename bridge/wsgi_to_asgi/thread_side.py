@@ -130,6 +130,11 @@ class ThreadSide(Job):
         self.refused: BaseException | None = None
         self.posted_at = monotonic()
 
+    @property
+    def scope(self) -> Scope:
+        """Of the request."""
+        return self._scope
+
     # -- the pool's side: Job -------------------------------------------------------------------
 
     def run(self) -> None:
