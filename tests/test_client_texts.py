@@ -34,6 +34,8 @@ LOGGED = {
     "asgi_to_wsgi/loop_side.py": {"kind", "self._app.name"},
     "asgi_to_wsgi/outcome.py": {"error", "name", "outcome.timed_out_s", "when"},
     "asgi_to_wsgi/request_body.py": {"error"},
+    "asgi_to_wsgi/sync_code_watch.py": {"self._limit_s", "self._name", "thread_stack(ident)"},
+    "asgi_to_wsgi/time_limit.py": {"_stack(app, loop_side)", "app.name", "limit_s"},
     "asgi_to_wsgi/running_app.py": {
         "app.name",
         "error",
@@ -175,6 +177,7 @@ IN_MESSAGES = {
         "self.thread.stack()",
     },
     "asgi_to_wsgi/response_file.py": {"length - size"},
+    "asgi_to_wsgi/sync_code_watch.py": {"self._limit_s", "self._name"},
     "asgi_to_wsgi/thread_side.py": {"app.name"},
     "asgi_to_wsgi/websocket/connection.py": {
         "error",

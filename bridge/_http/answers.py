@@ -15,6 +15,7 @@ from bridge.types import Environ, Message, Scope, Send, StartResponse
 __all__ = [
     "NOT_FOUND",
     "SHUTTING_DOWN",
+    "TOO_LATE",
     "asgi_answer",
     "close_websocket",
     "not_found",
@@ -25,6 +26,7 @@ __all__ = [
 
 NOT_FOUND = "Not Found\n"
 SHUTTING_DOWN = "The server is shutting down\n"
+TOO_LATE = "The server did not complete the request in time.\n"
 _TYPE = "text/plain; charset=utf-8"
 
 

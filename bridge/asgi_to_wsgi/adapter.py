@@ -64,6 +64,11 @@ class AsgiToWsgi:
     :param startup_timeout_s: how long the lifespan's startup may take, in seconds.
     :param shutdown_timeout_s: how long :meth:`close` waits for requests and their background tasks
         before it cancels them, in seconds.
+    :param request_timeout_s: how long a request may make no progress, in seconds: the app gets
+        nothing of the request body, and the server nothing of the response. Then the client gets
+        504, or the connection is cut if the response has begun; where the app stands is logged, and
+        its task is cancelled. Checked once a second, while the server thread waits for the app.
+        WebSockets, and what follows the response, have no limit. None: without limit.
     :param task_timeout_s: how long a request may run in all, background tasks included, in seconds,
         before it is cancelled. None: without limit. WebSockets have none.
     :param websockets: ``"auto"`` serves WebSockets where the server lets apps have the connection
@@ -95,6 +100,7 @@ class AsgiToWsgi:
         response_window: int = 131072,
         startup_timeout_s: float = 30,
         shutdown_timeout_s: float = 30,
+        request_timeout_s: float | None = None,
         task_timeout_s: float | None = None,
         websockets: WebSocketMode = "auto",
         websocket_origins: Sequence[str] | None = None,
@@ -112,6 +118,7 @@ class AsgiToWsgi:
             response_window=response_window,
             startup_timeout_s=startup_timeout_s,
             shutdown_timeout_s=shutdown_timeout_s,
+            request_timeout_s=request_timeout_s,
             task_timeout_s=task_timeout_s,
             websockets=websockets,
             websocket_origins=websocket_origins,
@@ -143,6 +150,7 @@ class AsgiToWsgi:
             :attr:`app` has run: the one that a Router has chosen. Servers do not pass it.
         :raises LifespanFailed: the app could not be started. So does every later request, until
             the process is replaced: a failed startup is not tried again.
+        :raises RequestTimeout: the app has begun its response in sync code, and does not go on.
         :raises AppProtocolError: the app broke the ASGI spec before its response began.
         :raises DeadlockError: called on the thread of the app's own event loop, or by the app's
             own startup or shutdown.

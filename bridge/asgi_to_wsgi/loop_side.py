@@ -43,7 +43,13 @@ from bridge.asgi_to_wsgi.request_body import RequestBody
 from bridge.asgi_to_wsgi.response_file import FileOpening, ResponseFile
 from bridge.asgi_to_wsgi.running_app import RunningApp
 from bridge.asgi_to_wsgi.sync_code import ServerThread, SyncJobs, enter_request, move_to_loop_thread
-from bridge.errors import AppProtocolError, ClientDisconnected, DeadlockError, PoolClosed
+from bridge.errors import (
+    AppProtocolError,
+    ClientDisconnected,
+    DeadlockError,
+    PoolClosed,
+    RequestTimeout,
+)
 from bridge.types import AsgiApp, Message, ResponseHeaders, Scope
 
 __all__ = ["LoopSide"]
@@ -134,6 +140,11 @@ class LoopSide:
         jobs = self.sync_jobs
         if jobs is None or jobs.submit_within_wait(_serve) is None:
             self._wake_thread()
+
+    @property
+    def scope(self) -> Scope:
+        """Of the request."""
+        return self._scope
 
     @property
     def is_whole(self) -> bool:
@@ -251,6 +262,18 @@ class LoopSide:
         self._disconnected = True
         self._notify()
         self._count_down(GRACE_STEPS)
+
+    def fail_late(self, error: RequestTimeout) -> None:
+        """Its sync code has taken too long: the server thread gets ``error`` once that returns."""
+        if not self.finished:
+            self._fail(error)
+        self.cancel()
+
+    def give_up(self) -> None:
+        """The request has taken too long: nobody waits for the response any more."""
+        self._disconnected = True
+        self._notify()
+        self.cancel()
 
     def _count_down(self, steps: int) -> None:
         """Cancel the task after its grace, which is counted only while the loop runs."""
@@ -483,6 +506,8 @@ class LoopSide:
             self.sync_jobs = SyncJobs(closed=self.finished)
         self.sync_jobs.post(job)
         self._wake_thread()
+        if self._app.sync_watch is not None:
+            self._app.sync_watch.add(self)
 
     def _close_sync_jobs(self) -> None:
         if self.sync_jobs is None:

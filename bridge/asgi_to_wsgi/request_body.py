@@ -38,6 +38,7 @@ class RequestBody:
     :param window: how many bytes to read at a time.
     :ivar wanted: the server thread is to read. Set by the loop, cleared by the server thread.
     :ivar is_read: no more bytes will follow. Set by the server thread.
+    :ivar pieces: how many have been read.
     :ivar error: what the input has raised, if it is no OSError. For the server thread.
     """
 
@@ -50,6 +51,7 @@ class RequestBody:
         self._message: Message | None = None
         self.wanted = False
         self.is_read = False
+        self.pieces = 0
         self.error: Exception | None = None
 
         if type(self._stream) is BytesIO:  # Rule 3
@@ -94,6 +96,7 @@ class RequestBody:
         except Exception as error:
             self.error = error
             return None, False
+        self.pieces += 1
         if left is None:
             self.is_read = not data
             return data, bool(data)

@@ -37,6 +37,7 @@ from bridge._threads.loop_inbox import LoopInbox
 from bridge._threads.loop_thread import LoopThread, acquire_loop
 from bridge._threads.own_tasks import own_task
 from bridge.asgi_to_wsgi.server_threads import remember_thread, wait_for_server_threads
+from bridge.asgi_to_wsgi.sync_code_watch import SyncCodeWatch
 from bridge.config import ToWsgiOptions
 from bridge.errors import DeadlockError, LifespanFailed
 from bridge.types import AsgiApp, Scope
@@ -96,6 +97,7 @@ class RunningApp:
     :ivar cancels_at: when requests that still run are cancelled, in the loop's time; None until the
         close is announced.
     :ivar lifespan_ends_at: when the shutdown of the lifespan has to be over, likewise.
+    :ivar sync_watch: limits the sync code of requests; None without ``request_timeout_s``.
     :ivar lock: guards ``LoopSide.stalled``.
     """
 
@@ -115,6 +117,8 @@ class RunningApp:
         self.cancels_at: float | None = None
         self.lifespan_ends_at: float | None = None
         self._grace_s = options.shutdown_timeout_s
+        limit_s = options.request_timeout_s
+        self.sync_watch = None if limit_s is None else SyncCodeWatch(self.loop, self.name, limit_s)
         self.lock = RealMutex()
         self._lifespan = LifespanRunner(
             app, options.lifespan, startup_timeout_s=options.startup_timeout_s

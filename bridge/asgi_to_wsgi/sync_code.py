@@ -114,14 +114,16 @@ class SyncJobs:
 
     :ivar closed: the server thread takes no more.
     :ivar running_on: the server thread, while it runs one. Set by that thread.
+    :ivar started: how many it has begun.
     """
 
-    __slots__ = ("_elsewhere", "_jobs", "closed", "running_on")
+    __slots__ = ("_elsewhere", "_jobs", "closed", "running_on", "started")
 
     def __init__(self, *, closed: bool) -> None:
         self._jobs: deque[SubmittedCall] = deque()
         self.closed = closed
         self.running_on: ServerThread | None = None
+        self.started = 0
         self._elsewhere: Executor | None = None
 
     # On the loop thread
@@ -178,6 +180,7 @@ class SyncJobs:
             return False
         while jobs:
             job = jobs.popleft()
+            self.started += 1
             self.running_on = server
             job.run()
             self.running_on = None

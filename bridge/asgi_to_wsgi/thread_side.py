@@ -49,7 +49,8 @@ from bridge.asgi_to_wsgi.client_watch import watch_client
 from bridge.asgi_to_wsgi.outcome import CutByShutdown, raised_to_server
 from bridge.asgi_to_wsgi.response_file import FileOpening, ResponseFile
 from bridge.asgi_to_wsgi.sync_code import HIDDEN, SyncJobs
-from bridge.errors import ClientDisconnected, PoolClosed
+from bridge.asgi_to_wsgi.time_limit import RequestClock, answer_late, log_late
+from bridge.errors import ClientDisconnected, PoolClosed, RequestTimeout
 from bridge.types import Environ, StartResponse, Write
 
 if TYPE_CHECKING:
@@ -78,6 +79,8 @@ class ThreadSide:
     :ivar can_write: whether sync code may pass data to the server: Rule 5.
     """
 
+    _clock: RequestClock | None = None  # made at the first poll, if there is a limit
+
     def __init__(
         self, app: RunningApp, loop_side: LoopSide, environ: Environ, context: Context
     ) -> None:
@@ -104,6 +107,7 @@ class ThreadSide:
         """Wait for the beginning of the response.
 
         :raises Exception: what the app or ``wsgi.input`` raised, if there is none.
+        :raises RequestTimeout: sync code has begun it, and the app does not go on.
         """
         loop_side = self._loop_side
         self._start_response = start_response
@@ -114,6 +118,11 @@ class ThreadSide:
             if not loop_side.chunks and loop_side.error is not None:
                 raise self._error_for_server()
             return self._start(start_response)
+        except RequestTimeout:
+            self.close()
+            if self._started:
+                raise
+            return answer_late(self._environ, start_response)
         except BaseException:
             self.close()  # the server has nothing to close
             keep_reported(self._context)
@@ -233,6 +242,8 @@ class ThreadSide:
         if not app.thread.is_alive():
             raise PoolClosed(f"{app.name} is shut down")
         app.thread.probe()
+        if app.options.request_timeout_s is not None:
+            self._check_time(app.options.request_timeout_s)
         body = self._loop_side.body
         if body is not None and not body.is_read and (body.wanted or not self._started):
             return  # bytes of it may still precede the end of the connection
@@ -243,6 +254,17 @@ class ThreadSide:
             if self._started:
                 raise self._watch.make_error()
             app.inbox.post(self._loop_side.client_closed)
+
+    def _check_time(self, limit_s: float) -> None:
+        """
+        :raises RequestTimeout: the app has made no progress for so long. It is cancelled.
+        """
+        if self._clock is None:
+            self._clock = RequestClock(self._poll_at - POLL_S)
+        if self._clock.idle_s(self._loop_side) >= limit_s:
+            log_late(self._app, self._loop_side, self._environ, limit_s)
+            self._app.inbox.post(self._loop_side.give_up)
+            raise RequestTimeout(limit_s)
 
     # -- the body -------------------------------------------------------------------------------
 

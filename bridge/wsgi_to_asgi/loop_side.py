@@ -15,7 +15,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bridge._http.answers import asgi_answer, send_answer
+from bridge._http.answers import TOO_LATE, asgi_answer, send_answer
 from bridge._http.client_text import ClientText, literal
 from bridge._repeated_log import RepeatedLog
 from bridge._threads.context import adopt_changes, has_changed
@@ -46,7 +46,6 @@ repeated = RepeatedLog(logger)
 READ_BUFFER = 16384
 CANCEL_S = 1.0
 BODY_TOO_SLOW = "The request body did not arrive in time.\n"
-TOO_LATE = "The server did not complete the request in time.\n"
 
 
 class LoopSide:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 
 import pytest
 
@@ -340,11 +340,13 @@ def test_the_end_of_the_app_does_not_wait_for_lost_threads(to_asgi: ToAsgi, app:
 def test_a_request_that_waits_too_long_gets_503_and_never_runs(
     to_asgi: ToAsgi, app: StuckApp, logged: Logged, kind: str
 ) -> None:
-    executor = {
-        "own threads": lambda: None,
-        "a shared pool": lambda: bridge.WorkerPool(1, name="shared"),
-        "an executor": lambda: ThreadPoolExecutor(1),
-    }[kind]()
+    executor: Executor | None = None
+    if kind != "own threads":
+        executor = (
+            bridge.WorkerPool(1, name="shared")
+            if kind == "a shared pool"
+            else ThreadPoolExecutor(1)
+        )
     adapter = to_asgi(app, threads=1, executor=executor, queue_timeout_s=LIMIT_S)
 
     async def run() -> None:
