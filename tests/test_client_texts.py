@@ -30,6 +30,7 @@ LOGGED = {
     "_threads/loop_thread.py": {"STALL_S", "error", "self.stack()", "task"},
     "_threads/pool.py": {"', '.join(running)", "EXIT_JOIN_S", "pool.name"},
     "_threads/process.py": {"stage.name"},
+    "_threads/restart.py": {"VARIABLE", "found.name", "found.number.name", "found.pid"},
     "_threads/thread_supply.py": {"pool", "threads"},
     "asgi_to_wsgi/loop_side.py": {"kind", "self._app.name"},
     "asgi_to_wsgi/outcome.py": {"error", "name", "outcome.timed_out_s", "when"},

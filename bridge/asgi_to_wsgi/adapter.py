@@ -24,6 +24,7 @@ from bridge._threads import process
 from bridge._threads.instances import Instances
 from bridge._threads.locks import GreenletMutex
 from bridge._threads.loop_choice import loop_choice
+from bridge._threads.restart import check_restart
 from bridge.asgi_to_wsgi.loop_side import LoopSide
 from bridge.asgi_to_wsgi.request_body import RequestBody
 from bridge.asgi_to_wsgi.running_app import RunningApp, close_running_apps, wait_for_requests
@@ -85,7 +86,7 @@ class AsgiToWsgi:
         connection is cut.
     :param per_message_deflate: whether messages are compressed if the client offers it, each by
         itself (no context takeover).
-    :raises ConfigError: an option is wrong, or ``BRIDGE_LOOP``.
+    :raises ConfigError: an option is wrong, or ``BRIDGE_LOOP`` or ``BRIDGE_SUPERVISED``.
     """
 
     __bridge_interface__ = "wsgi"
@@ -130,6 +131,8 @@ class AsgiToWsgi:
         )
         if loop_factory is None:
             loop_choice()  # raises here, and not at the first request
+        if request_timeout_s is not None:
+            check_restart()
         self._lock = GreenletMutex()
         self._running: RunningApp | None = None
         self._starting: RunningApp | None = None

@@ -46,7 +46,7 @@ class AppSpec:
 
     :ivar apps: a single app without a prefix is served alone, others are mounted in a Router.
     :ivar server: the server's name.
-    :ivar wsgi: how WSGI apps run on an ASGI server.
+    :ivar wsgi: how WSGI apps run on an ASGI server, and how long ASGI apps may take on a WSGI one.
     :ivar root_path: where the app is mounted, such as ``/shop``; may be empty.
     :ivar grace_s: seconds that the adapter's shutdown may take.
     :ivar control: where each process opens its control socket; None: nowhere.
@@ -146,7 +146,8 @@ def _adapt(served: ServedApps, spec: AppSpec, server: ServerSpec) -> Any:
         return served.app
     if server.interface == "asgi":
         return WsgiToAsgi(served.app, shutdown_timeout_s=spec.grace_s, **spec.wsgi.keywords)
-    return AsgiToWsgi(served.app, shutdown_timeout_s=spec.grace_s)
+    limit_s = spec.wsgi.request_timeout_s or None
+    return AsgiToWsgi(served.app, shutdown_timeout_s=spec.grace_s, request_timeout_s=limit_s)
 
 
 def plain_asgi(app: Any) -> AsgiApp:

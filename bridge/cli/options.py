@@ -16,6 +16,8 @@ from bridge.types import Interface
 
 __all__ = [
     "DEFAULT_GRACE_S",
+    "DEFAULT_QUEUE_TIMEOUT_S",
+    "DEFAULT_REQUEST_TIMEOUT_S",
     "DEFAULT_THREADS",
     "AccessLogMode",
     "LogLevel",
@@ -27,6 +29,10 @@ __all__ = [
 
 DEFAULT_GRACE_S = 10
 DEFAULT_THREADS = 40
+DEFAULT_REQUEST_TIMEOUT_S = 60
+"""How long nginx waits for the next byte of a response, by default (``proxy_read_timeout``)."""
+DEFAULT_QUEUE_TIMEOUT_S = 30
+"""Half of that: what has waited for longer could hardly be answered in time."""
 _DEFAULTS = ToAsgiOptions()
 
 
@@ -84,10 +90,14 @@ class WsgiOptions:
     """How WSGI apps run on an ASGI server, in each worker. See :class:`~bridge.WsgiToAsgi`.
 
     :ivar wait_target_s: 0: none.
+    :ivar queue_timeout_s: 0: none.
+    :ivar request_timeout_s: 0: none. Also for ASGI apps on a WSGI server.
     :ivar body_timeout_s: 0: none.
     """
 
     threads: int = DEFAULT_THREADS
+    queue_timeout_s: float = DEFAULT_QUEUE_TIMEOUT_S
+    request_timeout_s: float = DEFAULT_REQUEST_TIMEOUT_S
     wait_target_s: float = _DEFAULTS.wait_target_s or 0
     buffer_request_bytes: int = _DEFAULTS.buffer_request_bytes
     body_timeout_s: float = _DEFAULTS.body_timeout_s or 0
@@ -99,6 +109,8 @@ class WsgiOptions:
         return {
             "threads": self.threads,
             "wait_target_s": self.wait_target_s or None,
+            "queue_timeout_s": self.queue_timeout_s or None,
+            "request_timeout_s": self.request_timeout_s or None,
             "buffer_request_bytes": self.buffer_request_bytes,
             "body_timeout_s": self.body_timeout_s or None,
             "spool_bytes": self.spool_bytes,
@@ -111,6 +123,8 @@ class RunOptions:
 
     :ivar apps: the requested apps.
     :ivar wait_target_s: 0: none.
+    :ivar queue_timeout_s: 0: none.
+    :ivar request_timeout_s: 0: none.
     :ivar body_timeout_s: 0: none.
     :ivar access_log: in place of the server's own; None to leave that as it is.
     :ivar metrics: ``HOST:PORT`` where scrapes of Prometheus are answered.
@@ -133,6 +147,8 @@ class RunOptions:
     workers: int = 1
     threads: int | None = None
     wait_target_s: float | None = None
+    queue_timeout_s: float | None = None
+    request_timeout_s: float | None = None
     buffer_request_bytes: int | None = None
     body_timeout_s: float | None = None
     spool_bytes: int | None = None
@@ -166,6 +182,7 @@ class RunOptions:
         return {
             "--threads": self.threads,
             "--wait-target-s": self.wait_target_s,
+            "--queue-timeout-s": self.queue_timeout_s,
             "--buffer-request-bytes": self.buffer_request_bytes,
             "--body-timeout-s": self.body_timeout_s,
             "--spool-bytes": self.spool_bytes,
@@ -173,7 +190,7 @@ class RunOptions:
 
     @property
     def wsgi(self) -> WsgiOptions:
-        """The options for WSGI apps on ASGI servers, the defaults included."""
+        """The options of the adapters, the defaults included."""
         names = [field.name for field in fields(WsgiOptions)]
         given = {name: getattr(self, name) for name in names}
         return WsgiOptions(**{name: value for name, value in given.items() if value is not None})

@@ -23,13 +23,22 @@ from bridge.wsgi_to_asgi.adapter import WsgiToAsgi
 __all__ = ["facts_of", "notes_of", "show"]
 
 
-def facts_of(spec: ServerSpec, options: RunOptions, served: ServedApps) -> dict[str, str]:
-    """What is about to be served and how, by name, in the order to show it."""
+def facts_of(
+    spec: ServerSpec,
+    options: RunOptions,
+    served: ServedApps,
+    limits: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """What is about to be served and how, by name, in the order to show it.
+
+    :param limits: those of :mod:`bridge.cli.limits`.
+    """
     return {
         **_app_facts(spec, served),
         "server": f"{spec.name} {spec.version}",
         "processes": _processes(options),
         "threads": _threads(spec, options, served),
+        **(limits or {}),
         "URL": url_of(options.host, options.port, options.uds, options.root_path),
     }
 

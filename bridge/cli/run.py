@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
-from bridge.cli import panel
+from bridge.cli import limits, panel
 from bridge.cli.address import free_path, free_port
 from bridge.cli.build_app import AppSpec
 from bridge.cli.control.spec import control_spec
@@ -54,10 +54,11 @@ def run(options: RunOptions, server_name: str | None) -> int:
     served = app_spec.load()
     control = control_spec(options.control)
     _check_wsgi_options(spec, options, served)
+    limits.check_given(spec, options, served)
     options = _with_free_address(options)
     replace(app_spec, control=control).to_environment()
     notes = panel.notes_of(spec, served) + ignored_variables(spec.name, spec.variables())
-    facts = panel.facts_of(spec, options, served)
+    facts = panel.facts_of(spec, options, served, limits.facts_of(spec, options, served))
     if control is not None:
         facts["control"] = f"bridge top {control.server}, through {control.folder}"
     if metrics is not None:
@@ -85,6 +86,8 @@ def _check_wsgi_option(option: str, spec: ServerSpec, served: ServedApps) -> Non
     if spec.interface == "wsgi":
         if not is_threads:
             does = _DONE_BY_WSGI_SERVERS.get(option, "reads request bodies")
+            queues = option in ("--wait-target-s", "--queue-timeout-s")
+            does = "queues requests" if queues else "reads request bodies"
             raise UsageError(
                 f"{option}: {spec.name} is a WSGI server, which {does} itself. "
                 f"This is for WSGI apps on ASGI servers: {_servers('asgi')}"

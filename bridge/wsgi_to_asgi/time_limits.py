@@ -39,6 +39,7 @@ from bridge._threads.health import degrade
 from bridge._threads.job import ThreadWrittenOff
 from bridge._threads.locks import RealMutex
 from bridge._threads.pool import WorkerPool
+from bridge._threads.restart import check_restart
 from bridge._threads.stacks import thread_stack
 from bridge.errors import PoolSaturated, RequestTimeout
 from bridge.wsgi_to_asgi.bodies import RequestBody
@@ -123,9 +124,13 @@ class TimedRequest(ThreadSide):
 
 
 class TimeLimits:
-    """The limits of one adapter, and its requests on each event loop."""
+    """The limits of one adapter, and its requests on each event loop.
+
+    :raises ConfigError: ``BRIDGE_SUPERVISED`` is wrong.
+    """
 
     def __init__(self, *, queue_s: float | None, request_s: float | None) -> None:
+        check_restart()
         self.queue_s = queue_s
         self.request_s = request_s
         shortest_s = min(limit for limit in (queue_s, request_s) if limit is not None)

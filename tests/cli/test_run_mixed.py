@@ -105,6 +105,20 @@ CHANGING = (
             ("mixed_site:app", "--wait-target-s", "2"),
             "mixed_site:app is a Router, which sets it itself: Router(..., wait_target_s=0.1)",
         ),
+        (
+            ("mixed_site:app", "--queue-timeout-s", "2"),
+            "mixed_site:app is a Router, which sets it itself: Router(..., queue_timeout_s=30)",
+        ),
+        (
+            ("mixed_site:app", "--request-timeout-s", "2"),
+            "--request-timeout-s: mixed_site:app is a Router, which sets it itself: pass "
+            "request_timeout_s there",
+        ),
+        (
+            ("fastapi_site:app", "--request-timeout-s", "2"),
+            "--request-timeout-s: uvicorn calls the app itself, without an adapter: it is for WSGI "
+            "apps on ASGI servers",
+        ),
         (("flask_site:app", "/api=nowhere:app"), "cannot load 'nowhere:app': there is no module"),
         ((), "no app given. Pass a target, for example main:app"),
     ],
@@ -120,7 +134,8 @@ def test_apps_that_cannot_be_served_together_are_rejected(
 
 def _options(args: tuple[str, ...]) -> RunOptions:
     """Parse the few options that are used here."""
-    numbers = ("--threads", "--body-timeout-s", "--wait-target-s")
+    limits = ("--queue-timeout-s", "--request-timeout-s")
+    numbers = ("--threads", "--body-timeout-s", "--wait-target-s", *limits)
     names = ("--websocket", "--interface", *numbers, "")
     words: dict[str, list[str]] = {name: [] for name in names}
     option = ""
@@ -130,7 +145,7 @@ def _options(args: tuple[str, ...]) -> RunOptions:
         else:
             words[option].append(word)
             option = ""
-    threads, timeout_s, target_s = (
+    threads, timeout_s, target_s, queue_s, request_s = (
         float(words[name][0]) if words[name] else None for name in numbers
     )
     apps = parse_targets(words[""], words["--websocket"], words["--interface"])
@@ -140,6 +155,8 @@ def _options(args: tuple[str, ...]) -> RunOptions:
         threads=None if threads is None else int(threads),
         body_timeout_s=timeout_s,
         wait_target_s=target_s,
+        queue_timeout_s=queue_s,
+        request_timeout_s=request_s,
     )
 
 
