@@ -240,7 +240,13 @@ IN_MESSAGES = {
         "self._proposed.status",
         "type(chunks).__name__",
     },
-    "wsgi_to_asgi/time_limits.py": {"limit_s", "pool.name", "pool.stats().lost", "wait_s"},
+    "wsgi_to_asgi/time_limits.py": {
+        "job.pool.name",
+        "limit_s",
+        "pool.name",
+        "pool.stats().lost",
+        "wait_s",
+    },
     "wsgi_to_asgi/websocket.py": {"error"},
 }
 """What f-strings of these modules may contain as it is: the same, parts of the environ, and texts

@@ -23,9 +23,10 @@ Rule 7. Which job is next, and which is refused while more come than the threads
         decided in `job_queue`. ``_jobs`` is the part of the queue that workers take jobs from
         without the lock. A job that finds it empty, in a pool that is not ``_alert``, is appended
         at once.
-Rule 8. A thread that may never end its job can be written off (``_lost``): another may start in its
-        place, and it ends once its job does, which knows that. At most ``max_threads`` are, so
-        there are never more than twice as many threads.
+Rule 8. A thread that may never end its job can be written off (``_lost``): it ends once its job
+        does, which knows that. Another may start in its place; but where more than ``_most_lost``
+        are lost, ``max_threads`` falls for each instead. So there are never more than twice as many
+        threads.
 Rule 9. Where the system has no more threads, the pool continues with those that it has: see
         `thread_supply`.
 """
@@ -130,7 +131,7 @@ class WorkerPool(Executor):
         name: str = "bridge-worker",
     ) -> None:
         optional_positive_number("wait_target_s", wait_target_s)
-        self.max_threads = threads
+        self._most_lost = threads
         self.most_idle = threads
         self.backlog = backlog
         self.wait_target_s = wait_target_s
@@ -148,6 +149,7 @@ class WorkerPool(Executor):
 
     def _reset(self) -> None:
         self._lock = RealMutex()
+        self.max_threads = self._most_lost
         self._queue = JobQueue(self.backlog, self.wait_target_s)
         self._jobs, self._late = self._queue.first, self._queue.late
         self._alert = False  # closed or overloaded
@@ -249,6 +251,11 @@ class WorkerPool(Executor):
 
     # -- jobs that take too long ------------------------------------------------------------------
 
+    @property
+    def lacks_threads(self) -> bool:
+        """Whether more threads are written off than are replaced. From any thread."""
+        return len(self._lost) > self._most_lost
+
     def withdraw(self, job: Job) -> None:
         """Take out a job that has waited for too long, if it waits here. Counts it as refused."""
         with self._lock:
@@ -256,21 +263,23 @@ class WorkerPool(Executor):
             self._past.refused += 1
 
     def write_off(self, ident: int) -> bool:
-        """Stop counting a thread that may never end its job: another may start in its place.
+        """Stop counting a thread that may never end its job: rule 8.
 
         Its job counts as completed, and has to raise :exc:`ThreadWrittenOff` when it ends.
 
         :param ident: of the thread.
-        :returns: False if ``max_threads`` of them are lost already, or it is none of this pool.
+        :returns: False if it is none of this pool.
         """
         with self._lock:
             found = [worker for worker in self._workers if worker.ident == ident]
-            if not found or len(self._lost) >= self.max_threads:
+            if not found:
                 return False
             worker = found[0]
             callbacks = self._remove(worker)
             self._past.completed += 1
             self._lost.add(worker)
+            if len(self._lost) > self._most_lost:
+                self.max_threads -= 1
             successor = self._claim() if len(self._queue) > self._waking else None
         for callback in callbacks:
             callback()
@@ -537,6 +546,8 @@ class WorkerPool(Executor):
     def _end_lost(self, worker: _Worker) -> None:
         """On a worker thread that was written off: its job has ended."""
         with self._lock:
+            if len(self._lost) > self._most_lost:
+                self.max_threads += 1
             self._lost.discard(worker)
 
 

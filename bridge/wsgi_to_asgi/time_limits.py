@@ -16,7 +16,9 @@ Rule 4. A thread that is written off takes no other request: it ends when the ap
         then the app runs as after a disconnect: reads of the body and ``write()`` raise, no further
         chunk is asked for, and ``close()`` is called. A thread that only waits for its client goes
         on in this way at once: it is not written off.
-Rule 5. What the thread has left to the loop, and a file that the server sends, holds no thread of
+Rule 5. The threads that are written off are replaced as long as the pool allows it. When all the
+        others are stuck, too, requests are refused until one returns.
+Rule 6. What the thread has left to the loop, and a file that the server sends, holds no thread of
         the app: neither has a limit.
 """
 
@@ -183,27 +185,34 @@ class _Watch:
     def _sweep(self) -> None:
         now = monotonic()
         if self._limits.queue_s is not None:
-            self._refuse_waiting(now, self._limits.queue_s)
+            self._refuse_late(now, self._limits.queue_s)
         if self._limits.request_s is not None:
             self._end_running(now, self._limits.request_s)
+            self._refuse_hopeless()
         if self.waiting or self.running:
             self.arm(get_running_loop())
         else:
             self.is_armed = False
 
-    def _refuse_waiting(self, now: float, limit_s: float) -> None:
+    def _refuse_late(self, now: float, limit_s: float) -> None:
         for job in self.waiting.copy():
             wait_s = now - job.posted_at
             if wait_s < limit_s:
                 return
-            if self.waiting.pop(job, _nothing) is _nothing:
-                continue  # a thread has just taken it
-            job.pool.withdraw(job)
-            job.refuse(
-                PoolSaturated(
-                    f"it has waited for a thread for {wait_s:.3g} s (queue_timeout_s={limit_s:g})"
-                )
+            self._refuse(
+                job, f"it has waited for a thread for {wait_s:.3g} s (queue_timeout_s={limit_s:g})"
             )
+
+    def _refuse_hopeless(self) -> None:
+        """Refuse those that wait for a pool all of whose threads are stuck."""
+        for job in self.waiting.copy():
+            if isinstance(job.pool, WorkerPool) and not job.pool.max_threads:
+                self._refuse(job, f"every thread of pool {job.pool.name!r} is stuck")
+
+    def _refuse(self, job: TimedRequest, why: str) -> None:
+        if self.waiting.pop(job, _nothing) is not _nothing:  # else a thread has just taken it
+            job.pool.withdraw(job)
+            job.refuse(PoolSaturated(why))
 
     def _end_running(self, now: float, limit_s: float) -> None:
         blocked_s = now - self._due
@@ -239,8 +248,7 @@ class _Watch:
             limit_s,
             stack,
         )
-        if not job.is_lost:
-            _report(job.pool, limit_s)
+        _report(job, limit_s)
         return True
 
     # -- on the worker thread -------------------------------------------------------------------
@@ -257,7 +265,9 @@ class _Watch:
 
 
 def _write_off(job: TimedRequest) -> bool:
-    """Whether another thread may take the place of this one."""
+    """
+    :returns: False if the thread cannot be written off: it is not one of bridge's.
+    """
     if isinstance(job.pool, BorrowedPool):
         return False
     try:
@@ -276,12 +286,13 @@ def _log_stalled(job: TimedRequest, limit_s: float) -> None:
     )
 
 
-def _report(pool: Pool, limit_s: float) -> None:
-    """The thread remains occupied."""
-    if isinstance(pool, WorkerPool):
+def _report(job: TimedRequest, limit_s: float) -> None:
+    """Report that nothing replaces the thread, if so."""
+    pool = job.pool
+    if isinstance(pool, BorrowedPool):
+        logger.error("its thread belongs to %r, and cannot be replaced", pool.executor)
+    elif pool.lacks_threads:
         degrade(
             f"{pool.stats().lost} threads of pool {pool.name!r} are stuck in requests that took "
             f"longer than request_timeout_s={limit_s:g}, and no more are replaced"
         )
-    else:
-        logger.error("its thread belongs to %r, and cannot be replaced", pool.executor)

@@ -297,10 +297,23 @@ def test_as_many_threads_as_there_are_may_be_lost_and_then_the_process_is_degrad
     asyncio.run(run())
     health._callbacks.remove(reasons.append)
     stats = adapter.stats()
-    assert (stats.lost, stats.threads, stats.running) == (2, 2, 1)
+    assert (stats.lost, stats.threads, stats.running) == (3, 1, 0)
     (reason,) = reasons
-    assert reason.startswith("2 threads of pool 'bridge-worker' are stuck in requests")
+    assert reason.startswith("3 threads of pool 'bridge-worker' are stuck in requests")
     assert health.degraded() == reason
+
+
+def test_requests_are_refused_while_every_thread_is_stuck(to_asgi: ToAsgi, app: StuckApp) -> None:
+    adapter = to_asgi(app, threads=1, request_timeout_s=LIMIT_S)
+
+    async def run() -> None:
+        assert [await status_of(adapter, "/stuck") for _ in range(2)] == [504, 504]
+        assert await status_of(adapter, "/") == 503
+        app.go_on.set()
+        await until(lambda: not adapter.stats().lost)
+        assert await status_of(adapter, "/") == 200
+
+    asyncio.run(run())
 
 
 def test_the_threads_of_an_executor_are_not_replaced_and_a_line_names_it(

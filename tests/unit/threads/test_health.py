@@ -14,6 +14,7 @@ from bridge._threads import health
 def healthy() -> Iterator[None]:
     """Each test begins, and leaves, a healthy process that nobody watches."""
     callbacks = list(health._callbacks)
+    health._callbacks.clear()
     health._forget()
     yield
     health._callbacks[:] = callbacks
