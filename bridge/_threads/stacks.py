@@ -13,6 +13,8 @@ from typing import Any
 
 __all__ = ["task_stack", "thread_stack"]
 
+NO_STACK = "  (a thread that has ended, or a greenlet)"
+
 
 def thread_stack(ident: int) -> str:
     """Where a thread stands.
@@ -20,7 +22,7 @@ def thread_stack(ident: int) -> str:
     :param ident: of a thread of the operating system, which no monkey patch has changed.
     """
     frame = sys._current_frames().get(ident)
-    return _shown("".join(traceback.format_stack(frame))) if frame else "(its thread has ended)"
+    return _shown("".join(traceback.format_stack(frame))) if frame else NO_STACK
 
 
 def task_stack(task: Task[Any]) -> str:

@@ -2,7 +2,8 @@
 
 The server thread is in that code, and cannot look at the time itself. Nor can it be replaced: it
 belongs to the server. So the request ends with :class:`~bridge.errors.RequestTimeout` once the code
-returns, and the process asks to be restarted.
+returns, and the process asks to be replaced. Where threads are greenlets, which are as many as the
+requests, it does not.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from time import monotonic
 from typing import Protocol
 
 from bridge._http.client_text import ClientText
+from bridge._threads.greenlets import greenlets_run_here
 from bridge._threads.health import degrade
 from bridge._threads.stacks import thread_stack
 from bridge.errors import RequestTimeout
@@ -85,6 +87,7 @@ class SyncCodeWatch:
         self._limit_s = limit_s
         self._period_s = min(PERIOD_S, limit_s / 4)
         self._requests: dict[Request, _Seen] = {}
+        self._has_threads = not greenlets_run_here()
 
     def add(self, request: Request) -> None:
         """A request has sync code for its server thread."""
@@ -122,7 +125,8 @@ class SyncCodeWatch:
             thread_stack(ident),
         )
         request.fail_late(RequestTimeout(self._limit_s))
-        degrade(
-            f"a thread of the server is stuck in sync code of {self._name} that took longer than "
-            f"request_timeout_s={self._limit_s:g}"
-        )
+        if self._has_threads:
+            degrade(
+                f"a thread of the server is stuck in sync code of {self._name} that took longer "
+                f"than request_timeout_s={self._limit_s:g}"
+            )

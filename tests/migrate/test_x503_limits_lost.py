@@ -29,6 +29,12 @@ def test_a_lost_option_is_found(option: str, expected: str) -> None:
     assert (str(found.path), found.line, found.fix) == ("Procfile", 1, None)
 
 
+def test_the_advice_for_a_timeout_names_the_option_of_bridge() -> None:
+    [found] = findings({**DJANGO, **procfile("gunicorn mysite.wsgi --timeout 30")}, CODE)
+
+    assert "request_timeout_s" in found.help
+
+
 def test_harakiri_is_found_where_it_is_set() -> None:
     files = {**DJANGO, "uwsgi.ini": "[uwsgi]\nmodule = mysite.wsgi\nharakiri = 30\n"}
     [found] = findings(files, CODE)

@@ -1,7 +1,7 @@
 """Options of the old server, and directives around it, that no ASGI server has.
 
 ``timeout`` and ``harakiri`` kill a worker whose request takes too long; nothing does so on an event
-loop. uvicorn has no option for threads: sync code runs in a pool of the framework or of `bridge`.
+loop. ``request_timeout_s`` of bridge's adapters ends the request instead, and replaces its thread. uvicorn has no option for threads: sync code runs in a pool of the framework or of `bridge`.
 ``preload_app``, the hooks of ``gunicorn.conf.py``, its loggers and statistics exist only in
 gunicorn. Code that depends on them has to move. An option without which something stops working is
 an error: ``user``, because the new server would run as the one that starts it, or a hook.
@@ -12,8 +12,9 @@ Before::
 
 After::
 
-    # asgi.py: at most 8 sync requests at once; limit the database's time by statement_timeout
-    application = get_asgi_application(threads=8)
+    # asgi.py: at most 8 sync requests at once, each 30 s without progress (504, and a new thread).
+    # Limit the database's time by statement_timeout as well.
+    application = get_asgi_application(threads=8, request_timeout_s=30)
 """
 
 from __future__ import annotations

@@ -5,19 +5,23 @@
 
 from __future__ import annotations
 
-from bridge.migrate.deploy.tables.rows import LOG, USER, Table, by_hand, carried, not_needed, stays
+from bridge.migrate.deploy.tables.rows import (
+    LOG,
+    USER,
+    Table,
+    by_hand,
+    carried,
+    not_needed,
+    stays,
+    timeout,
+)
 
 __all__ = ["MOD_WSGI", "MOD_WSGI_EXPRESS"]
 
 _PROXY = stays(
     "proxy", "Apache stays as the proxy in front: ProxyPass replaces WSGIScriptAlias in its site"
 )
-_TIMEOUT = by_hand(
-    "timeout",
-    "no ASGI server ends a request that takes too long",
-    "set a timeout for each wait: the database's statement_timeout, the HTTP client's timeout, the "
-    "proxy's timeout",
-)
+_TIMEOUT = timeout("timeout")
 _LIMIT = by_hand(
     "limit",
     "uvicorn has no such limit",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from bridge.migrate.deploy.tables.rows import USER, Table, by_hand, carried, not_needed
+from bridge.migrate.deploy.tables.rows import USER, Table, by_hand, carried, not_needed, timeout
 
 __all__ = ["PASSENGER", "passenger_name"]
 
@@ -78,11 +78,7 @@ PASSENGER = Table.of(
             "PassengerUserSwitching passenger_user_switching umask",
         ),
         (
-            by_hand(
-                "timeout",
-                "no ASGI server ends a request that takes too long",
-                "set a timeout for each wait: the database, the HTTP client, the proxy",
-            ),
+            timeout("proxy_read_timeout"),
             "max_request_time PassengerMaxRequestTime passenger_max_request_time start_timeout "
             "PassengerStartTimeout passenger_start_timeout pool_idle_time PassengerPoolIdleTime "
             "passenger_pool_idle_time max_preloader_idle_time PassengerMaxPreloaderIdleTime "

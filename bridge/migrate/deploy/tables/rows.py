@@ -26,6 +26,7 @@ __all__ = [
     "carried",
     "not_needed",
     "stays",
+    "timeout",
 ]
 
 
@@ -97,12 +98,23 @@ SIGNAL = by_hand(
     "use SIGTERM, which is the default",
 )
 STATISTICS = by_hand("log", "uvicorn sends no statistics", "measure in the app, or at the proxy")
-TIMEOUT = by_hand(
-    "timeout",
-    "no ASGI server ends a request that takes too long",
-    "set a timeout for each wait: the database's statement_timeout, the HTTP client's timeout, the "
-    "proxy's proxy_read_timeout",
-)
+
+
+def timeout(of_proxy: str) -> Row:
+    """A limit on the time of a request.
+
+    :param of_proxy: the option of the proxy in front that limits it.
+    """
+    return by_hand(
+        "timeout",
+        "no ASGI server ends a request that takes too long",
+        "set request_timeout_s of bridge's adapter (504, and another thread), and a timeout for each "
+        "wait: the database's statement_timeout, the HTTP client's timeout, the proxy's "
+        f"{of_proxy}",
+    )
+
+
+TIMEOUT = timeout("proxy_read_timeout")
 USER = by_hand(
     "user",
     "uvicorn cannot change to another user: it would run as the one that starts it",
