@@ -1,7 +1,8 @@
 """Options of the old server, and directives around it, that no ASGI server has.
 
 ``timeout`` and ``harakiri`` kill a worker whose request takes too long; nothing does so on an event
-loop. ``request_timeout_s`` of bridge's adapters ends the request instead, and replaces its thread. uvicorn has no option for threads: sync code runs in a pool of the framework or of `bridge`.
+loop. ``request_timeout_s`` of bridge's adapters ends the request instead, and replaces its thread.
+uvicorn has no option for threads: sync code runs in a pool of the framework or of `bridge`.
 ``preload_app``, the hooks of ``gunicorn.conf.py``, its loggers and statistics exist only in
 gunicorn. Code that depends on them has to move. An option without which something stops working is
 an error: ``user``, because the new server would run as the one that starts it, or a hook.

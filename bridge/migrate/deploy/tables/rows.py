@@ -108,8 +108,8 @@ def timeout(of_proxy: str) -> Row:
     return by_hand(
         "timeout",
         "no ASGI server ends a request that takes too long",
-        "set request_timeout_s of bridge's adapter (504, and another thread), and a timeout for each "
-        "wait: the database's statement_timeout, the HTTP client's timeout, the proxy's "
+        "set request_timeout_s of bridge's adapter (504, and another thread), and a timeout for "
+        "each wait: the database's statement_timeout, the HTTP client's timeout, the proxy's "
         f"{of_proxy}",
     )
 
