@@ -14,7 +14,6 @@ Anything else, such as systemd or a container's restart policy, cannot be seen f
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import sys
@@ -80,7 +79,8 @@ def _target() -> tuple[str, str]:
 
     The app may have imported any of these servers, so what is imported shows nothing.
     """
-    process: Any = multiprocessing.current_process()
+    module: Any = sys.modules.get("multiprocessing.process")  # a process started by it has that
+    process = None if module is None else module.current_process()
     target = getattr(process, "_target", None)
     starts = getattr(process, "_kwargs", {}).get("target")
     owner = type(getattr(starts, "__self__", None))

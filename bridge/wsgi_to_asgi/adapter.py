@@ -81,12 +81,12 @@ class WsgiToAsgi:
     :param queue_timeout_s: how long a request may wait for a thread, in seconds. Then the answer is
         503, and the app never gets it. None: without limit.
     :param request_timeout_s: how long a request may hold its thread without progress, in seconds:
-        the app reads nothing of the request body, and the server takes nothing of the response.
-        Then the client gets 504, or the connection is cut if the response has begun; where the
-        thread stands is logged, and another one takes its place. It ends when the app returns. If
-        ``threads`` of them are stuck, no more are replaced, and the process asks to be restarted.
-        Waits for the request body count for ``body_timeout_s``. What holds no thread, such as an
-        async iterator, has no limit. None: without limit.
+        the app reads nothing of the request body, and writes nothing of the response, of which the
+        server takes nothing. Then the client gets 504, or the connection is cut if the response has
+        begun; where the thread stands is logged, and another one takes its place. It ends when the
+        app returns. If more than ``threads`` of them are stuck, no more are replaced, and the
+        process asks to be replaced itself. Waits for the request body count for ``body_timeout_s``.
+        What holds no thread, such as an async iterator, has no limit. None: without limit.
     :param body_window: how many bytes of a request body are read ahead of the app. If the app has
         begun its response and does not read, up to 4 MiB more is read in steps, because a
         disconnect is noticed only after the bytes that the client sent before; after four minutes

@@ -6,10 +6,11 @@ answer of 503 to one that has waited for too long, and its job never runs; a
 
 Rule 1. No request has a timer. While there are any, one sweep of an event loop looks at those of
         that loop, several times within the shorter limit, and at least once a second.
-Rule 2. Progress is a byte that the app has read of the request body, or that the server has taken
-        of the response. So an upload or a download may take any time. It is noticed by comparing
-        counts in each sweep, and costs the request nothing. Time in which the loop does not run
-        does not count; time in which the app waits for the body counts for ``body_timeout_s``.
+Rule 2. Progress is a byte that the app has read of the request body or written of the response, or
+        that the server has taken. So an upload or a download may take any time. It is noticed by
+        comparing counts in each sweep, and costs the request nothing. Time in which the loop does
+        not run does not count; time in which the app waits for the body counts for
+        ``body_timeout_s``.
 Rule 3. What is popped from ``waiting`` or ``running`` belongs to whoever has popped it: the thread
         that goes on, or the sweep that gives up. One of the two succeeds.
 Rule 4. A thread that is written off takes no other request: it ends when the app returns. Until
@@ -89,10 +90,10 @@ class TimedRequest(ThreadSide):
         self.is_lost = False
 
     def progress(self) -> tuple[int, int]:
-        """How many bytes of the request body the app has read, and how many of the response the
-        server has taken. From any thread."""
+        """How many bytes of the request body the app has read, and how many of the response were
+        written, and taken by the server, together. From any thread."""
         read = 0 if self._input is None else self._input.taken
-        return read, self.body.progress()[1]
+        return read, sum(self.body.progress())
 
     @property
     def needs_no_limit(self) -> bool:

@@ -258,7 +258,8 @@ def test_a_client_that_takes_nothing_is_cut_and_its_thread_is_free(
         start_response("200 OK", PLAIN)
         return Closing(iter(lambda: bytes(1000), b""), closed)
 
-    adapter = to_asgi(endless, threads=1, request_timeout_s=LIMIT_S, response_window=4000)
+    limits = {"request_timeout_s": LIMIT_S, "response_window": 4000, "spool_bytes": 0}
+    adapter = to_asgi(endless, threads=1, **limits)
 
     async def run() -> None:
         async with Exchange(adapter, http_scope()) as exchange:
