@@ -37,10 +37,18 @@ def cpu() -> None:
         pass
 
 
+def when_it_goes_on(call: Callable[[], object]) -> None:
+    def wait() -> None:
+        _go_on.wait(MOST_S)
+        call()
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
 def lock() -> None:
     held = threading.Lock()
     held.acquire()
-    threading.Thread(target=lambda: (_go_on.wait(MOST_S), held.release()), daemon=True).start()
+    when_it_goes_on(held.release)
     held.acquire()
 
 
@@ -54,7 +62,7 @@ def database() -> None:
         path = Path(folder) / "db"
         holder = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         holder.execute("begin exclusive")
-        threading.Thread(target=lambda: (_go_on.wait(MOST_S), holder.rollback())).start()
+        when_it_goes_on(holder.rollback)
         sqlite3.connect(path, timeout=MOST_S, isolation_level=None).execute("begin exclusive")
 
 

@@ -14,10 +14,10 @@ import pytest
 
 import bridge
 from bridge._threads import health
-from bridge.types import Environ, StartResponse
+from bridge.types import AsgiApp, Environ, StartResponse
 from tests.apps.wsgi_routes import PLAIN
 from tests.conformance.conftest import ToAsgi
-from tests.harness.asgi import Exchange, call_async, http_scope
+from tests.harness.asgi import Exchange, call_async, http_scope, lifespan
 
 Logged = Callable[[], list[str]]
 
@@ -97,7 +97,7 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-async def status_of(adapter: bridge.WsgiToAsgi, path: str, method: str = "GET") -> int:
+async def status_of(adapter: AsgiApp, path: str, method: str = "GET") -> int:
     return (await call_async(adapter, http_scope(method, path))).status
 
 
@@ -345,6 +345,17 @@ def test_the_end_of_the_app_does_not_wait_for_lost_threads(to_asgi: ToAsgi, app:
 
     asyncio.run(run())
     assert not app.closed.is_set()
+
+
+def test_a_router_passes_the_limits_on(app: StuckApp) -> None:
+    router = bridge.Router({"/": app}, threads=1, request_timeout_s=LIMIT_S)
+
+    async def run() -> None:
+        async with lifespan(router):
+            assert await status_of(router, "/stuck") == 504
+            assert await status_of(router, "/") == 200
+
+    asyncio.run(run())
 
 
 # -- queue_timeout_s -------------------------------------------------------------------------------

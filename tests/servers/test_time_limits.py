@@ -22,7 +22,7 @@ WAIT_S = 30.0
 TARGET = "tests.apps.wsgi_stuck:app"
 
 
-@pytest.fixture(params=["uvicorn-httptools", "uvicorn-h11", "hypercorn", "granian", "daphne"])
+@pytest.fixture(params=["uvicorn-httptools", "hypercorn", "granian", "daphne"])
 def stuck_server(request: pytest.FixtureRequest, servers: Servers) -> Iterator[LiveServer]:
     live_server = LiveServer.of(servers.get(request.param, TARGET, env={}))
     yield live_server

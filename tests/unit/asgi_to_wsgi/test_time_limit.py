@@ -57,6 +57,14 @@ def test_an_app_that_never_answers_gets_504_and_is_cancelled(
     assert "await asyncio.Event().wait()" in line
 
 
+def test_a_router_passes_the_limit_on() -> None:
+    @http_app
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.Event().wait()
+
+    assert call(bridge.Router({"/": app}, request_timeout_s=LIMIT_S), environ_of()).status == 504
+
+
 def test_a_response_that_has_begun_is_cut(to_wsgi: ToWsgi) -> None:
     @http_app
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

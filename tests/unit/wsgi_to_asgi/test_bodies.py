@@ -338,7 +338,7 @@ async def test_waiting_chunks_are_taken_together_after_one_wakeup() -> None:
 async def test_a_notification_before_the_loop_waits_is_not_lost() -> None:
     body = response_body()
     body.notify()
-    await until(lambda: body._pending_wake)
+    await until(lambda: bool(body._pending_wake))
     await asyncio.wait_for(body.changed(), DEADLINE_S)
 
 
