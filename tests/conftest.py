@@ -33,6 +33,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts background jobs with SIGINT ignored, and the servers would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+
+def in_full(*names: str) -> list[Any]:
+    """Parameters for the runs with everything in them: one Python's."""
+    return [pytest.param(name, marks=pytest.mark.full) for name in names]
+
+
 CONFORMANCE = "tests.apps.wsgi_targets:app"
 LOG_TIMEOUT_S = 30.0
 THREADS = 4

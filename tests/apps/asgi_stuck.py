@@ -1,8 +1,8 @@
 """An ASGI app whose requests are stuck in each way, through ``bridge.to_wsgi``.
 
-``/await`` waits forever, ``/deaf`` ignores its cancellation, ``/begun`` is stuck within its
-response, ``/block`` blocks the event loop for ``BLOCKS_S``, and ``/sync`` waits in sync code on the
-thread of the server. Anything else answers at once.
+``/await`` waits forever, ``/deaf`` ignores its cancellation for a while, ``/begun`` is stuck within
+its response, ``/block`` blocks the event loop for ``BLOCKS_S``, and ``/sync`` waits in sync code on
+the thread of the server. Anything else answers at once.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from bridge.types import Receive, Scope, Send
 
 LIMIT_S = 1.0
 BLOCKS_S = 4.0
+DEAF_S = 8.0
 FOREVER_S = 60.0
 
 
 async def deaf() -> None:
-    until = time.monotonic() + FOREVER_S
+    until = time.monotonic() + DEAF_S
     while time.monotonic() < until:
         with suppress(asyncio.CancelledError):
             await asyncio.sleep(0.1)

@@ -23,7 +23,7 @@ from bridge.types import Environ, StartResponse
 LIMIT_S = 1.0
 THREADS = 8
 MOST_S = 60.0
-ROUNDS = 8_000_000
+ROUNDS = 5_000_000
 
 _go_on = threading.Event()
 

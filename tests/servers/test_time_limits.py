@@ -13,7 +13,7 @@ from contextlib import closing
 import pytest
 
 from tests.apps.wsgi_stuck import STUCK, THREADS
-from tests.conftest import LiveServer, Servers
+from tests.conftest import LiveServer, Servers, in_full
 from tests.harness.http import Aborted, Exchange, Http1Client
 from tests.harness.ports import HOST
 from tests.harness.servers import ServerSpec, serve
@@ -22,7 +22,7 @@ WAIT_S = 30.0
 TARGET = "tests.apps.wsgi_stuck:app"
 
 
-@pytest.fixture(params=["uvicorn-httptools", "hypercorn", "granian", "daphne"])
+@pytest.fixture(params=["uvicorn-httptools", *in_full("hypercorn", "granian", "daphne")])
 def stuck_server(request: pytest.FixtureRequest, servers: Servers) -> Iterator[LiveServer]:
     live_server = LiveServer.of(servers.get(request.param, TARGET, env={}))
     yield live_server
@@ -83,7 +83,7 @@ WORKERS = {
 }
 
 
-@pytest.mark.parametrize("name", WORKERS)
+@pytest.mark.parametrize("name", ["uvicorn", *in_full("hypercorn", "granian")])
 def test_a_worker_that_has_no_thread_left_is_replaced(name: str) -> None:
     """Its master starts another one, and all clients are answered before, during and after."""
     arguments = WORKERS[name]
