@@ -52,12 +52,13 @@ def is_supervised() -> bool | None:
 
 
 def supervisor() -> Supervisor | None:
-    """What restarts this process; None if nothing is known to.
+    """What restarts this process; None if nothing is known to, or on Windows, which has no signal
+    that ends a process gracefully.
 
     :raises ConfigError: ``BRIDGE_SUPERVISED`` is wrong.
     """
     declared = is_supervised()
-    if declared is False:
+    if declared is False or os.name == "nt":
         return None
     this, master = os.getpid(), os.getppid()
     if "gunicorn.arbiter" in sys.modules:
@@ -66,7 +67,7 @@ def supervisor() -> Supervisor | None:
     if module.startswith("uvicorn.") and starts == "uvicorn.supervisors.multiprocess":
         return Supervisor("uvicorn", this, signal.SIGTERM)
     for name in ("hypercorn", "granian"):
-        if module.startswith(f"{name}.") and hasattr(signal, "SIGHUP"):
+        if module.startswith(f"{name}."):
             return Supervisor(name, master, signal.SIGHUP)
     if declared:
         return Supervisor(f"{VARIABLE}=1", this, signal.SIGTERM)

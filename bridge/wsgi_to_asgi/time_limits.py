@@ -105,11 +105,12 @@ class TimedRequest(ThreadSide):
 
     def run(self) -> None:
         watch = self.watch
-        if watch.waiting.pop(self, _nothing) is _nothing:
-            return  # refused
         self.ident, self.real_ident = threading.get_ident(), real_ident()
         self.since = monotonic()
-        watch.running[self] = None
+        watch.running[self] = None  # first: a sweep that finds it nowhere would be the last one
+        if watch.waiting.pop(self, _nothing) is _nothing:  # it is refused
+            watch.running.pop(self, None)
+            return
         super().run()
         if watch.running.pop(self, _nothing) is _nothing:
             watch.leave(self)
