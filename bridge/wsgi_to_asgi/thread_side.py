@@ -135,6 +135,11 @@ class ThreadSide(Job):
         """Of the request."""
         return self._scope
 
+    @property
+    def input(self) -> Any:
+        """``wsgi.input``, until the app is called."""
+        return self._environ["wsgi.input"]
+
     # -- the pool's side: Job -------------------------------------------------------------------
 
     def run(self) -> None:

@@ -39,7 +39,7 @@ from bridge._repeated_log import RepeatedLog
 from bridge._threads.borrowed import BorrowedPool
 from bridge._threads.greenlets import real_ident
 from bridge._threads.health import degrade
-from bridge._threads.job import ThreadWrittenOff
+from bridge._threads.job import JobInPlace, ThreadWrittenOff
 from bridge._threads.locks import RealMutex
 from bridge._threads.pool import WorkerPool
 from bridge._threads.restart import check_restart
@@ -62,11 +62,11 @@ Pool = WorkerPool | BorrowedPool
 _nothing: Any = object()
 
 
-class TimedRequest(ThreadSide):
-    """A request with limits. Posted with :meth:`TimeLimits.post`.
+class TimedRequest(JobInPlace):
+    """A request with limits, in the place of one without.
 
-    :ivar watch: of the loop that has posted it.
-    :ivar pool: that it was posted to.
+    :ivar request: that one.
+    :ivar pool: that it is posted to.
     :ivar since: ``time.monotonic()`` when progress was last seen, or when the thread took it.
     :ivar seen: how far it was then.
     :ivar ident: of its thread.
@@ -74,16 +74,29 @@ class TimedRequest(ThreadSide):
     :ivar is_lost: its thread is written off. Guarded by the lock of the watch.
     """
 
-    __slots__ = ("_input", "ident", "is_lost", "pool", "real_ident", "seen", "since", "watch")
+    is_request = True
 
-    watch: _Watch
-    pool: Pool
+    __slots__ = (
+        "_input",
+        "_watch",
+        "ident",
+        "is_lost",
+        "pool",
+        "real_ident",
+        "request",
+        "seen",
+        "since",
+    )
+
     ident: int
     real_ident: int
 
-    def __init__(self, app: Any, environ: Any, *rest: Any) -> None:
-        super().__init__(app, environ, *rest)
-        body = environ["wsgi.input"]
+    def __init__(self, request: ThreadSide, pool: Pool, watch: _Watch) -> None:
+        super().__init__(request)
+        self.request = request
+        self.pool = pool
+        self._watch = watch
+        body = request.input
         raw = body.raw if isinstance(body, BufferedReader) else None
         self._input = raw if isinstance(raw, RequestBody) else None
         self.seen = (0, 0)
@@ -93,38 +106,41 @@ class TimedRequest(ThreadSide):
         """How many bytes of the request body the app has read, and how many of the response were
         written, and taken by the server, together. From any thread."""
         read = 0 if self._input is None else self._input.taken
-        return read, sum(self.body.progress())
+        return read, sum(self.request.body.progress())
 
     @property
     def needs_no_limit(self) -> bool:
         """Whether it is complete, or waits for the rest of the request body, which has a limit of
         its own, or for the server to send a file."""
-        return self.done or self.file is not None or bool(self._input and self._input.is_empty)
+        request = self.request
+        return (
+            request.done or request.file is not None or bool(self._input and self._input.is_empty)
+        )
 
     # -- the pool's side: Job -------------------------------------------------------------------
 
     def run(self) -> None:
-        watch = self.watch
+        watch = self._watch
         self.ident, self.real_ident = threading.get_ident(), real_ident()
         self.since = monotonic()
         watch.running[self] = None  # first: a sweep that finds it nowhere would be the last one
         if watch.waiting.pop(self, _nothing) is _nothing:  # it is refused
             watch.running.pop(self, None)
             return
-        super().run()
+        self.request.run()
         if watch.running.pop(self, _nothing) is _nothing:
             watch.leave(self)
 
     def is_pending(self) -> bool:
-        return self.refused is None and super().is_pending()
+        return self.request.refused is None and self.request.is_pending()
 
     def refuse(self, error: BaseException) -> None:
-        self.watch.waiting.pop(self, None)
-        super().refuse(error)
+        self._watch.waiting.pop(self, None)
+        self.request.refuse(error)
 
     def discard(self, error: BaseException | None = None) -> None:
-        self.watch.waiting.pop(self, None)
-        super().discard(error)
+        self._watch.waiting.pop(self, None)
+        self.request.discard(error)
 
 
 class TimeLimits:
@@ -141,7 +157,7 @@ class TimeLimits:
         self.period_s = min(shortest_s / SWEEPS, LONGEST_PERIOD_S)
         self._watches: WeakKeyDictionary[AbstractEventLoop, _Watch] = WeakKeyDictionary()
 
-    def post(self, pool: Pool, job: TimedRequest, loop: AbstractEventLoop) -> None:
+    def post(self, pool: Pool, request: ThreadSide, loop: AbstractEventLoop) -> None:
         """Post a request to a pool. On the loop.
 
         :raises Exception: as the pool's ``post``.
@@ -149,7 +165,7 @@ class TimeLimits:
         watch = self._watches.get(loop)
         if watch is None:
             watch = self._watches[loop] = _Watch(self)
-        job.watch, job.pool = watch, pool
+        job = TimedRequest(request, pool, watch)
         watch.waiting[job] = None
         try:
             pool.post(job, loop)
@@ -227,13 +243,13 @@ class _Watch:
                 job.since += blocked_s
             if now - job.since < limit_s:
                 continue
-            error = RequestTimeout(limit_s, is_awaited=not job.body.disconnected)
-            if job.body.is_full:
+            error = RequestTimeout(limit_s, is_awaited=not job.request.body.disconnected)
+            if job.request.body.is_full:
                 job.since = now  # it goes on when it is disconnected
                 _log_stalled(job, limit_s)
-                job.body.abort(error)
+                job.request.body.abort(error)
             elif self._give_up(job, limit_s):
-                job.body.abort(error)
+                job.request.body.abort(error)
 
     def _give_up(self, job: TimedRequest, limit_s: float) -> bool:
         """Write the thread off. False: the job has ended at this very moment."""
@@ -242,7 +258,7 @@ class _Watch:
             if self.running.pop(job, _nothing) is _nothing:
                 return False
             job.is_lost = _write_off(job)
-        scope = job.scope
+        scope = job.request.scope
         logger.error(
             "%s %s has made no progress on its thread for request_timeout_s=%g. It stands at\n%s",
             ClientText(scope["method"]),
@@ -282,8 +298,8 @@ def _write_off(job: TimedRequest) -> bool:
 def _log_stalled(job: TimedRequest, limit_s: float) -> None:
     repeated.warning(
         "cut the response to %s %s: the client has taken nothing for request_timeout_s=%g",
-        ClientText(job.scope["method"]),
-        ClientText(job.scope["path"]),
+        ClientText(job.request.scope["method"]),
+        ClientText(job.request.scope["path"]),
         limit_s,
     )
 

@@ -62,7 +62,10 @@ def test_a_router_passes_the_limit_on() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await asyncio.Event().wait()
 
-    assert call(bridge.Router({"/": app}, request_timeout_s=LIMIT_S), environ_of()).status == 504
+    router = bridge.Router({"/": app}, request_timeout_s=LIMIT_S)
+
+    assert call(router, environ_of()).status == 504
+    router.close()
 
 
 def test_a_response_that_has_begun_is_cut(to_wsgi: ToWsgi) -> None:
