@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bridge.cli.options import RunOptions, UsageError
 from bridge.cli.served_apps import ServedApp, ServedApps
+from bridge.cli.servers.registry import SERVERS
 from bridge.cli.servers.spec import ServerSpec
 
 __all__ = ["check_given", "facts_of"]
@@ -27,10 +28,10 @@ def check_given(spec: ServerSpec, options: RunOptions, served: ServedApps) -> No
             "itself: pass request_timeout_s there"
         )
     else:
-        kind = spec.interface.upper()
+        other = [each.name for each in SERVERS.values() if each.interface != spec.interface]
         why = (
-            f"{spec.name} calls the app itself, without an adapter: it is for "
-            f"{'WSGI' if kind == 'ASGI' else 'ASGI'} apps on {kind} servers"
+            f"{spec.name} calls the app itself, without an adapter. It is for {_other(spec)} apps "
+            f"here, and for these apps on other servers: {', '.join(other)}"
         )
     raise UsageError(f"--request-timeout-s: {why}")
 

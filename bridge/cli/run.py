@@ -68,7 +68,11 @@ def run(options: RunOptions, server_name: str | None) -> int:
     return _start(spec, options, served)
 
 
-_DONE_BY_WSGI_SERVERS = {"--wait-target-s": "queues requests", "--spool-bytes": "sends responses"}
+_DONE_BY_WSGI_SERVERS = {
+    "--wait-target-s": "queues requests",
+    "--queue-timeout-s": "queues requests",
+    "--spool-bytes": "sends responses",
+}
 
 
 def _check_wsgi_options(spec: ServerSpec, options: RunOptions, served: ServedApps) -> None:
@@ -86,8 +90,6 @@ def _check_wsgi_option(option: str, spec: ServerSpec, served: ServedApps) -> Non
     if spec.interface == "wsgi":
         if not is_threads:
             does = _DONE_BY_WSGI_SERVERS.get(option, "reads request bodies")
-            queues = option in ("--wait-target-s", "--queue-timeout-s")
-            does = "queues requests" if queues else "reads request bodies"
             raise UsageError(
                 f"{option}: {spec.name} is a WSGI server, which {does} itself. "
                 f"This is for WSGI apps on ASGI servers: {_servers('asgi')}"

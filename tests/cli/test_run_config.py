@@ -59,6 +59,8 @@ EXAMPLES: dict[str, Any] = {
     "buffer-request-bytes": 9,
     "body-timeout-s": 5,
     "spool-bytes": 9,
+    "queue-timeout-s": 5,
+    "request-timeout-s": 5,
     "reload": True,
     "grace-s": 4,
     "drain-s": 2.5,

@@ -31,6 +31,8 @@ ARGUMENTS: dict[str, list[str]] = {
     "buffer-request-bytes": ["--buffer-request-bytes", "9"],
     "body-timeout-s": ["--body-timeout-s", "5"],
     "spool-bytes": ["--spool-bytes", "9"],
+    "queue-timeout-s": ["--queue-timeout-s", "5"],
+    "request-timeout-s": ["--request-timeout-s", "5"],
     "reload": ["--reload"],
     "grace-s": ["--grace-s", "4"],
     "drain-s": ["--drain-s", "2.5"],
@@ -67,7 +69,10 @@ REFUSED = {
     ("reload", "waitress"),
     *(
         (option, server)
-        for option in ("wait-target-s", "buffer-request-bytes", "body-timeout-s", "spool-bytes")
+        for option in (
+            *("wait-target-s", "queue-timeout-s", "request-timeout-s"),
+            *("buffer-request-bytes", "body-timeout-s", "spool-bytes"),
+        )
         for server in ("gunicorn", "waitress")
     ),
     *(

@@ -116,8 +116,8 @@ CHANGING = (
         ),
         (
             ("fastapi_site:app", "--request-timeout-s", "2"),
-            "--request-timeout-s: uvicorn calls the app itself, without an adapter: it is for WSGI "
-            "apps on ASGI servers",
+            "--request-timeout-s: uvicorn calls the app itself, without an adapter. It is for WSGI "
+            "apps here, and for these apps on other servers: gunicorn, waitress",
         ),
         (("flask_site:app", "/api=nowhere:app"), "cannot load 'nowhere:app': there is no module"),
         ((), "no app given. Pass a target, for example main:app"),

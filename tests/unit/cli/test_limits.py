@@ -72,12 +72,12 @@ def test_0_is_no_limit() -> None:
         (
             "uvicorn",
             asgi,
-            "uvicorn calls the app itself, without an adapter: it is for WSGI apps on",
+            "uvicorn calls the app itself, without an adapter. It is for WSGI apps here",
         ),
         (
             "gunicorn",
             wsgi,
-            "gunicorn calls the app itself, without an adapter: it is for ASGI apps",
+            "gunicorn calls the app itself, without an adapter. It is for ASGI apps here",
         ),
         ("uvicorn", to_asgi(wsgi), "main:app is a WsgiToAsgi, which sets it itself: pass request_"),
         (
