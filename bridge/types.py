@@ -52,6 +52,8 @@ class PoolStats:
 
     :ivar lost: threads that are stuck in a request that took longer than ``request_timeout_s``, and
         are not among ``threads`` any more.
+    :ivar max_threads: how many threads may run jobs; None if an executor of your own decides.
+    :ivar loop_lag_s: how late the event loop runs, in seconds; None where that is not measured.
     """
 
     threads: int
@@ -63,3 +65,5 @@ class PoolStats:
     wait_total_s: float
     wait_max_s: float
     lost: int = 0
+    max_threads: int | None = None
+    loop_lag_s: float | None = None

@@ -13,11 +13,9 @@ from functools import partial
 from typing import Any
 
 from bridge._threads.job import Job, drop_error
-from bridge._threads.job_queue import JobQueue
-from bridge._threads.locks import RealMutex
 from bridge._threads.pool import Meter
-from bridge._threads.reminder import Reminder
-from bridge.errors import PoolClosed, PoolSaturated
+from bridge._threads.waiting_line import WaitingLine
+from bridge.errors import PoolClosed
 from bridge.types import PoolStats
 
 __all__ = ["BorrowedPool"]
@@ -36,10 +34,8 @@ class BorrowedPool:
     ) -> None:
         self.executor = executor
         self.backlog = backlog
-        self._lock = RealMutex()
-        self._queue = JobQueue(backlog, wait_target_s)
         self._meter = Meter()
-        self._reminder = Reminder(self._queue)
+        self._line = WaitingLine(backlog, wait_target_s, self._meter)
 
     def post(self, job: Job, loop: asyncio.AbstractEventLoop) -> None:
         """Run ``job`` on the executor; discard it if the executor drops it.
@@ -47,14 +43,14 @@ class BorrowedPool:
         :raises PoolSaturated: ``backlog`` jobs posted here wait already, or they wait for too long.
         :raises PoolClosed: the executor is shut down.
         """
-        self._admit(job)
+        self._line.add(job, self.executor)
         turn = _Turn(self)
         try:
             future = self.executor.submit(turn.take)
         except BaseException as error:  # RuntimeError by the rules; an executor may have others
             turn.is_taken = True  # submit() may raise with the turn in its queue
-            with self._lock:
-                waits = self._queue.remove(job)
+            with self._line.lock:
+                waits = self._line.queue.remove(job)
             if not waits:
                 self._discard_next(error)  # another turn has taken the job, and left its own
             elif isinstance(error, RuntimeError):
@@ -86,17 +82,19 @@ class BorrowedPool:
             each.refuse(refusal)
         if not is_admitted:
             raise refusal
+        self._line.reminder.arm(loop)
 
     def _run_next(self) -> None:
-        with self._lock:
-            job = self._queue.take()
+        line = self._line
+        with line.lock:
+            job = line.queue.take()
             if job is None:
                 return  # there are more turns than jobs: some were refused in the queue
             self._meter.start(job)
         try:
             job.run()
         finally:
-            with self._lock:
+            with line.lock:
                 self._meter.completed += 1
 
     def _discard_if_dropped(self, turn: _Turn, future: Future[Any]) -> None:
@@ -105,19 +103,17 @@ class BorrowedPool:
             self._discard_next(drop_error(future))
 
     def _discard_next(self, error: BaseException | None) -> None:
-        with self._lock:
-            job = self._queue.take()
+        job = self._line.take()
         if job is not None:
             job.discard(error)
 
-    def _progress(self) -> tuple[int, int]:
-        return self._meter.completed, self._meter.running
-
     def stats(self) -> PoolStats:
         """The jobs posted here. The executor's threads cannot be counted from outside."""
-        with self._lock:
-            meter = self._meter
-            return meter.stats(threads=meter.running, idle=0, waiting=len(self._queue))
+        line = self._line
+        with line.lock:
+            running = self._meter.running
+            waiting = len(line.queue)
+            return self._meter.stats(threads=running, idle=0, waiting=waiting, max_threads=None)
 
 
 class _Turn:

@@ -42,6 +42,15 @@ class Counts:
         self.wait_max_s = max(self.wait_max_s, other.wait_max_s)
 
     def stats(self, *, threads: int, idle: int, waiting: int, lost: int = 0) -> PoolStats:
+    def stats(
+        self,
+        *,
+        threads: int,
+        idle: int,
+        waiting: int,
+        max_threads: int | None,
+        loop_lag_s: float | None = None,
+    ) -> PoolStats:
         """These counts with the rest of what a pool knows."""
         return PoolStats(
             threads=threads,
@@ -53,4 +62,6 @@ class Counts:
             wait_total_s=self.wait_total_s,
             wait_max_s=self.wait_max_s,
             lost=lost,
+            max_threads=max_threads,
+            loop_lag_s=loop_lag_s,
         )

@@ -16,8 +16,9 @@ Rule 3. Posting wakes no thread: the loop does, once for all jobs of one turn (`
         :meth:`WorkerPool._tick`.
 Rule 4. While jobs wait and threads are free, a tick is pending on the loop that posted them
         (``_ticking``), so a job never waits for more than a tick behind a worker that blocks.
-Rule 5. At most ``max_threads`` threads are not idle. Where a subclass lowers that while they run,
-        the pool is ``_crowded``: the next to end its job goes idle, even if jobs wait.
+Rule 5. At most ``max_threads`` threads are not idle. Where that is lowered while they run, by a
+        subclass or because the event loop is late (`lag_limit`), the pool is ``_crowded``: the next
+        to end its job goes idle, even if jobs wait.
 Rule 6. A fork leaves the threads behind. The child starts with an empty pool.
 Rule 7. Which job is next, and which is refused while more come than the threads can run, is
         decided in `job_queue`. ``_jobs`` is the part of the queue that workers take jobs from
@@ -50,6 +51,7 @@ from bridge._threads.instances import Instances
 from bridge._threads.job import Job, SubmittedCall, ThreadWrittenOff
 from bridge._threads.job_queue import JobQueue
 from bridge._threads.job_times import recorder_of
+from bridge._threads.lag_limit import LagLimit
 from bridge._threads.locks import RealMutex
 from bridge._threads.own_threads import OwnThread
 from bridge._threads.parking import LockParking, Parking
@@ -112,9 +114,12 @@ class WorkerPool(Executor):
     :param wait_target_s: how long HTTP requests may wait while more come than the threads can
         serve, in seconds: see :class:`~bridge.WsgiToAsgi`. None: only ``backlog`` bounds the queue.
         Calls that are submitted wait in any case.
+    :param loop_lag_target_s: fewer threads run jobs while computing threads make the event loop
+        later than this, in seconds: see :class:`~bridge.WsgiToAsgi`. None: always ``threads``.
     :param name: prefix of the thread names, and the pool's name in log lines.
     :ivar record: called with the times of each job that ends; None: nothing. See `job_times`.
     :ivar wakes: how often a thread was woken, or started, for statistics.
+    :ivar max_threads: how many threads may run jobs at this moment.
     :cvar wakes_at_once: whether each post wakes a worker, instead of the end of the loop's turn.
     :cvar parking_type: how an idle worker sleeps.
     """
@@ -128,11 +133,15 @@ class WorkerPool(Executor):
         *,
         backlog: int = 2048,
         wait_target_s: float | None = 0.1,
+        loop_lag_target_s: float | None = None,
         name: str = "bridge-worker",
     ) -> None:
         optional_positive_number("wait_target_s", wait_target_s)
         self._most_lost = threads
+        optional_positive_number("loop_lag_target_s", loop_lag_target_s)
+        self.threads = threads
         self.most_idle = threads
+        self.loop_lag_target_s = loop_lag_target_s
         self.backlog = backlog
         self.wait_target_s = wait_target_s
         self.name = name
@@ -150,6 +159,9 @@ class WorkerPool(Executor):
     def _reset(self) -> None:
         self._lock = RealMutex()
         self.max_threads = self._most_lost
+        self.max_threads = self.threads
+        lag_target_s = self.loop_lag_target_s
+        self._lag = None if lag_target_s is None else LagLimit(self.threads, lag_target_s)
         self._queue = JobQueue(self.backlog, self.wait_target_s)
         self._jobs, self._late = self._queue.first, self._queue.late
         self._alert = False  # closed or overloaded
@@ -223,6 +235,8 @@ class WorkerPool(Executor):
                 idle=len(self._idle),
                 waiting=len(self._queue),
                 lost=len(self._lost),
+                max_threads=self.max_threads,
+                loop_lag_s=None if self._lag is None else self._lag.lag_s,
             )
 
     def running(self) -> list[RunningJob]:
@@ -240,6 +254,22 @@ class WorkerPool(Executor):
         """When the oldest job that waits was posted; None if none waits. From any thread."""
         with self._lock:
             return self._queue.oldest_posted_at()
+
+    def busy(self) -> int:
+        """How many threads run a job, or are on their way to one. From any thread."""
+        with self._lock:
+            return self._busy()
+
+    def limit_threads(self, threads: int, loop: asyncio.AbstractEventLoop) -> None:
+        """Run jobs on ``threads`` threads from now on. On the thread of ``loop``, which posts them.
+
+        Where more run at this moment, they stop as they end their jobs.
+        """
+        with self._lock:
+            self._limit_to(threads)
+            may_run_more = self._has_spare() and bool(self._queue)
+        if may_run_more:
+            self._wake_for_posted(loop)
 
     def occupants(self) -> list[threading.Thread] | None:
         """The threads that keep a new job waiting; None if there is room. From any thread."""
@@ -380,6 +410,10 @@ class WorkerPool(Executor):
         """How many threads are not idle: they run a job, or are on their way to one."""
         return len(self._workers) - len(self._idle)
 
+    def _limit_to(self, threads: int) -> None:
+        self.max_threads = threads
+        self._crowded = self._busy() > threads
+
     def _claim(self) -> _Worker | None:
         """The worker to wake next, counted as on its way; None if there is none to wake."""
         if not self._has_spare():
@@ -459,6 +493,8 @@ class WorkerPool(Executor):
         """On the loop, after a turn in which jobs were posted, or after a single post."""
         if self._called is loop:
             self._called = None
+        if self._lag is not None:
+            self._lag.arm(self, loop)
         worker = None
         with self._lock:
             waiting = len(self._jobs) + len(self._late)
@@ -529,7 +565,7 @@ class WorkerPool(Executor):
                     self._ending.append(worker)
             else:
                 self._idle.append(worker)
-            self._crowded = self._busy() > self.max_threads
+            self._limit_to(self.max_threads)
         for callback in callbacks:
             callback()
         return None

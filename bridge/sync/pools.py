@@ -132,7 +132,6 @@ class ElasticPool(WorkerPool):
     def _reset(self) -> None:
         super()._reset()
         self._waits = _WaitCounter()
-        self.max_threads = self.size
 
     def post(self, job: Job, loop: AbstractEventLoop) -> None:
         """As :meth:`WorkerPool.post`, in the context that waits for ``job``."""
@@ -209,8 +208,7 @@ class ElasticPool(WorkerPool):
             self._resize()
 
     def _resize(self) -> None:
-        self.max_threads = self.size + self._waits.threads()
-        self._crowded = self._busy() > self.max_threads
+        self._limit_to(self.size + self._waits.threads())
 
 
 def pool(name: str, *, threads: int | None = None, backlog: int | None = None) -> WorkerPool:
@@ -393,7 +391,12 @@ class Limit(Executor):
         with self._lock:
             meter = self._meter
             in_pool = self._slots - meter.running  # they wait for a thread of the pool
-            return meter.stats(threads=self._slots, idle=0, waiting=len(self._waiting) + in_pool)
+            return meter.stats(
+                threads=self._slots,
+                idle=0,
+                waiting=len(self._waiting) + in_pool,
+                max_threads=self._max_slots(),
+            )
 
     @property
     def _pool(self) -> WorkerPool:
