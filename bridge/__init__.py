@@ -17,6 +17,7 @@ from bridge._observe.record import RequestRecord, current_request
 from bridge._threads.pool import WorkerPool
 from bridge._version import __version__
 from bridge.asgi_to_wsgi.adapter import AsgiToWsgi
+from bridge.config import Limit
 from bridge.convert import to_asgi, to_wsgi
 from bridge.errors import (
     AmbiguousApp,
@@ -35,7 +36,7 @@ from bridge.errors import (
     ServerProtocolError,
 )
 from bridge.interface import interface_of
-from bridge.router.mounts import Mount
+from bridge.router.mount import Mount
 from bridge.router.router import Router, universal
 from bridge.sync import (
     ThreadSensitiveContext,
@@ -59,6 +60,7 @@ __all__ = [
     "ConfigError",
     "DeadlockError",
     "LifespanFailed",
+    "Limit",
     "Mount",
     "PoolClosed",
     "PoolSaturated",

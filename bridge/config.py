@@ -7,7 +7,7 @@ its value and what it accepts.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, TypedDict
@@ -22,6 +22,7 @@ from bridge.types import (
 )
 
 __all__ = [
+    "Limit",
     "ToAsgiKeywords",
     "ToAsgiOptions",
     "ToWsgiKeywords",
@@ -101,6 +102,57 @@ def one_of(option: str, value: object, choices: tuple[Any, ...]) -> None:
         raise ConfigError(option, value, "one of " + ", ".join(map(repr, choices)))
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Limit:
+    """How many threads the requests below a path may use: a bulkhead.
+
+    ::
+
+        app = bridge.to_asgi(
+            site,
+            limits={
+                "/reports": bridge.Limit(threads=8, backlog=50),
+                "/healthz": bridge.Limit(threads=1, reserved=True),
+            },
+        )
+
+    The same object at several prefixes is one limit for all of them.
+
+    :param threads: how many of these requests run at once. Without ``reserved``, fewer than the app
+        has threads.
+    :param backlog: how many of them may wait. One more is answered with 503. They take no place in
+        the app's own backlog.
+    :param wait_target_s: how long they may wait in an overload, as for :class:`~bridge.WsgiToAsgi`.
+    :param reserved: these threads are in addition to the app's, and run no other requests: so a
+        request below this path waits only for others below it, also while all threads of the app
+        are busy and its backlog is full.
+    :raises ConfigError: an argument is wrong.
+    """
+
+    threads: int
+    backlog: int = 50
+    wait_target_s: float | None = 0.1
+    reserved: bool = False
+
+    def __post_init__(self) -> None:
+        positive_int("threads", self.threads)
+        positive_int("backlog", self.backlog)
+        optional_positive_number("wait_target_s", self.wait_target_s)
+        boolean("reserved", self.reserved)
+
+
+def check_limits(value: object) -> None:
+    """:raises ConfigError: unless ``value`` is None or a mapping to :class:`Limit`."""
+    takes = "None or {path: bridge.Limit(...)}, such as {'/reports': bridge.Limit(threads=8)}"
+    if value is None:
+        return
+    if not isinstance(value, Mapping):
+        raise ConfigError("limits", value, takes)
+    for path, each in value.items():
+        if not isinstance(each, Limit):
+            raise ConfigError(f"limits[{path!r}]", each, "a bridge.Limit, such as Limit(threads=8)")
+
+
 class ToAsgiKeywords(TypedDict, total=False):
     """The types of :class:`ToAsgiOptions`, for functions that pass them on as ``**options``."""
 
@@ -110,6 +162,8 @@ class ToAsgiKeywords(TypedDict, total=False):
     wait_target_s: float | None
     queue_timeout_s: float | None
     request_timeout_s: float | None
+    loop_lag_target_s: float | None
+    limits: Mapping[str, Limit] | None
     body_window: int
     buffer_request_bytes: int
     body_timeout_s: float | None
@@ -133,6 +187,8 @@ class ToAsgiOptions:
     wait_target_s: float | None = 0.1
     queue_timeout_s: float | None = None
     request_timeout_s: float | None = None
+    loop_lag_target_s: float | None = None
+    limits: Mapping[str, Limit] | None = None
     body_window: int = 65536
     buffer_request_bytes: int = 65536
     body_timeout_s: float | None = 60
@@ -149,9 +205,11 @@ class ToAsgiOptions:
         for option in ("websocket_threads", "buffer_request_bytes", "spool_bytes"):
             zero_or_more(option, getattr(self, option))
         for option in ("body_timeout_s", "wait_target_s", "queue_timeout_s", "request_timeout_s"):
+        for option in ("body_timeout_s", "wait_target_s", "loop_lag_target_s"):
             optional_positive_number(option, getattr(self, option))
         for option in ("threads", "backlog", "body_window", "response_window"):
             positive_int(option, getattr(self, option))
+        check_limits(self.limits)
         optional_positive_int("duplicate_header_limit", self.duplicate_header_limit)
         positive_number("shutdown_timeout_s", self.shutdown_timeout_s)
         boolean("strict", self.strict)
@@ -160,6 +218,13 @@ class ToAsgiOptions:
         if self.executor is not None and not isinstance(self.executor, Executor):
             raise ConfigError(
                 "executor", self.executor, "None or a concurrent.futures.Executor of threads"
+            )
+        if self.executor is not None and self.loop_lag_target_s is not None:
+            raise ConfigError(
+                "loop_lag_target_s",
+                self.loop_lag_target_s,
+                "None with an executor, which decides how many of its threads run: "
+                "bridge.WorkerPool(loop_lag_target_s=...) is one",
             )
         if type(self.executor).__name__ == "ProcessPoolExecutor":
             raise ConfigError(

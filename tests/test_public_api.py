@@ -20,6 +20,7 @@ PUBLIC = [
     "ConfigError",
     "DeadlockError",
     "LifespanFailed",
+    "Limit",
     "Mount",
     "PoolClosed",
     "PoolSaturated",
@@ -108,6 +109,7 @@ def test_options_are_passed_by_keyword() -> None:
     assert {name for name, found in positional.items() if len(found) > 1} == set()
     assert positional.pop("ThreadSensitiveContext") == []
     assert positional.pop("current_request") == []
+    assert positional.pop("Limit") == []
     assert all(positional.values())
 
 

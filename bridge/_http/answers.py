@@ -13,6 +13,7 @@ from bridge._http.response_heads import status_line
 from bridge.types import Environ, Message, Scope, Send, StartResponse
 
 __all__ = [
+    "BUSY",
     "NOT_FOUND",
     "SHUTTING_DOWN",
     "TOO_LATE",
@@ -24,6 +25,7 @@ __all__ = [
     "wsgi_answer",
 ]
 
+BUSY = "The server is busy. Please try again."
 NOT_FOUND = "Not Found\n"
 SHUTTING_DOWN = "The server is shutting down\n"
 TOO_LATE = "The server did not complete the request in time.\n"

@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
+from bridge._http.prefixes import PrefixTable
 from bridge._threads.greenlets import patched_by
 from bridge._threads.pool import RunningJob, living_pools
 from bridge.asgi_to_wsgi.running_app import running_apps
 from bridge.control.recording import KEY, Record, requests
-from bridge.router.prefixes import PrefixTable
 
 __all__ = ["Work", "thread_names", "work_of_this_process"]
 

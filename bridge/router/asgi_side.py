@@ -31,6 +31,7 @@ from bridge._http.answers import (
 )
 from bridge._http.client_text import ClientText, literal
 from bridge._http.paths import NO_PATH, below, below_root, include_root_path, is_path, quoted, shown
+from bridge._http.prefixes import PrefixTable
 from bridge._lifespan.many import AppState
 from bridge._lifespan.runner import app_name
 from bridge._lifespan.shared import SharedLifespan
@@ -38,7 +39,6 @@ from bridge._repeated_log import RepeatedLog
 from bridge.errors import ServerProtocolError
 from bridge.router.mounts import Place, Plan, identity
 from bridge.router.options import RouterOptions
-from bridge.router.prefixes import PrefixTable
 from bridge.router.wsgi_side import mounted_wsgi
 from bridge.types import AsgiApp, Receive, Scope, Send, WsgiApp
 

@@ -17,70 +17,31 @@ Rule 3. A nested Router is flattened: its mounts become the outer Router's, belo
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from dataclasses import KW_ONLY, dataclass, field, replace
-from types import MethodType
-from typing import Any, Literal, TypeAlias, cast
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType, MethodType
+from typing import Any, TypeAlias, cast
 
 from bridge._frameworks.facts import ignores_root_path
 from bridge._http.paths import shown
+from bridge._http.prefixes import PrefixTable, normal_prefix
 from bridge._lifespan.runner import app_name
-from bridge.config import ToWsgiOptions, one_of
+from bridge.config import ToWsgiOptions
 from bridge.dual import Universal
 from bridge.errors import AmbiguousApp, ConfigError
 from bridge.interface import interface_of
+from bridge.router.mount import AnyApp, ImplicitMount, Mount, VisiblePath
 from bridge.router.options import RouterOptions
-from bridge.router.prefixes import PrefixTable, normal_prefix
 from bridge.types import AsgiApp, Interface, WsgiApp
 
 __all__ = [
-    "AnyApp",
     "Contents",
-    "ImplicitMount",
-    "Mount",
     "Mounts",
     "OpenAdapter",
     "Place",
     "Plan",
-    "VisiblePath",
     "identity",
     "read_mounts",
 ]
-
-AnyApp: TypeAlias = AsgiApp | WsgiApp | Universal | Any
-VisiblePath = Literal["auto", "whole", "below"]
-
-
-@dataclass(frozen=True)
-class Mount:
-    """What a :class:`~bridge.Router` mounts at one prefix, where the app alone is not enough.
-
-    ::
-
-        bridge.Router({"/": flask_app, "/live": bridge.Mount(http=page, websocket=chat)})
-
-    :param http: the app that gets HTTP requests. None: they go to the app at a shorter prefix.
-    :param websocket: the ASGI app that gets WebSockets. None: they go to the app at a shorter
-        prefix.
-    :param path: what an ASGI app finds in its scope's ``path``. ``"whole"``: the path with the
-        prefix, which is in ``root_path``, too; this is what the ASGI specification requires since
-        2.3. ``"below"``: the path below the prefix, for frameworks that ignore ``root_path``.
-        ``"auto"``: ``"below"`` for Falcon and Sanic, which do that, and ``"whole"`` for all others.
-    :raises ConfigError: both apps are None, or ``path`` has another value.
-    """
-
-    http: AnyApp | None = None
-    websocket: AnyApp | None = None
-    _: KW_ONLY
-    path: VisiblePath = "auto"
-
-    def __post_init__(self) -> None:
-        one_of("path", self.path, ("auto", "whole", "below"))
-        if self.http is None and self.websocket is None:
-            raise ConfigError("Mount", None, "an app for http=, one for websocket=, or both")
-
-
-class ImplicitMount(Mount):
-    """The mount of an app that was given alone: for HTTP, and for WebSockets if it is ASGI."""
 
 
 Mounts: TypeAlias = Mapping[str, "AnyApp | Mount"]
@@ -116,7 +77,9 @@ class Place:
     :ivar asgi: how to call it on an ASGI server; None if it is WSGI.
     :ivar wsgi: how to call it on a WSGI server; None if it is ASGI.
     :ivar options: of the Router that mounts it, and of those around that one.
-    :ivar pool: the options of the Router whose threads run it, if it is WSGI.
+    :ivar pool: the options of the Router, or of the mount, whose threads run it, if it is WSGI.
+    :ivar pool_root: where that Router or mount is.
+    :ivar bulkhead: the most threads that its mount allows it; None if the mount has no options.
     :ivar by_name: it is mounted for WebSockets only.
     """
 
@@ -128,6 +91,8 @@ class Place:
     pool: RouterOptions
     path: VisiblePath = "auto"
     by_name: bool = False
+    pool_root: str = ""
+    bulkhead: int | None = None
 
     @property
     def is_called_on_loop(self) -> bool:
@@ -186,7 +151,7 @@ def read_mounts(
     sockets: dict[str, Place | Plan] = {}
     for prefix, mount in given:
         if mount.http is not None:
-            http[prefix] = reader.read(prefix, mount.http, mount.path)
+            http[prefix] = reader.read(prefix, mount.http, mount.path, own=mount.options)
         if mount.websocket is not None:
             sockets[prefix] = reader.read(prefix, mount.websocket, mount.path, by_name=True)
     for prefix, mount in given:
@@ -275,15 +240,29 @@ class _PlaceReader:
     open_adapter: OpenAdapter
 
     def read(
-        self, prefix: str, app: AnyApp, path: VisiblePath, *, by_name: bool = False
+        self,
+        prefix: str,
+        app: AnyApp,
+        path: VisiblePath,
+        *,
+        by_name: bool = False,
+        own: Mapping[str, Any] = MappingProxyType({}),
     ) -> Place | Plan:
-        """:returns: the Plan of a nested Router, or the Place of any other app."""
+        """
+        :param own: the options of the mount.
+        :returns: the Plan of a nested Router, or the Place of any other app.
+        """
         inner = getattr(app, "plan", None) if isinstance(app, Universal) else None
         if isinstance(inner, Plan):
+            _refuse_options(own, prefix, "pass it to the Router that is mounted there")
             self.options.check_same_loop(inner.options.to_wsgi, shown(prefix))
             return inner
         contents = self.open_adapter(app) or _native(prefix, app, by_name)
-        options = self.options
+        options = pool = self.options
+        if own:
+            if contents.asgi is not None:
+                _refuse_options(own, prefix, "only a WSGI app without an adapter takes it")
+            options = pool = self._with_threads(own)
         if contents.loop is not None:
             options.check_same_loop(contents.loop, shown(prefix))
         if contents.options:
@@ -294,10 +273,28 @@ class _PlaceReader:
             contents.asgi,
             contents.wsgi,
             options,
-            self.options,
+            pool,
             path,
             by_name,
+            pool_root=prefix if own else "",
+            bulkhead=own.get("threads"),
         )
+
+    def _with_threads(self, own: Mapping[str, Any]) -> RouterOptions:
+        """The options of a mount that has some: its app has threads of its own."""
+        given = self.options.given
+        but = {"limits", "executor"}
+        if "executor" in own:  # it decides how many threads run
+            but.add("loop_lag_target_s")
+        return RouterOptions({**{n: given[n] for n in given if n not in but}, **own})
+
+
+def _refuse_options(own: Mapping[str, Any], prefix: str, hint: str) -> None:
+    """
+    :raises ConfigError: the mount has options. Names one, and why it has no effect.
+    """
+    for option, value in own.items():
+        raise ConfigError(option, value, f"no value in the Mount at {shown(prefix)!r}: {hint}")
 
 
 def _native(prefix: str, app: AnyApp, by_name: bool) -> Contents:
@@ -353,6 +350,7 @@ def _in_outer_router(prefix: str, place: Place, inner: Plan, options: RouterOpti
         prefix=prefix + place.prefix,
         options=RouterOptions({**options.given, **place.options.given}),
         pool=place.pool if has_own_pool else options,
+        pool_root=prefix + place.pool_root if has_own_pool else "",
     )
 
 

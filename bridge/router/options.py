@@ -15,7 +15,7 @@ from bridge.config import ToAsgiKeywords, ToAsgiOptions, ToWsgiOptions, WebSocke
 from bridge.errors import ConfigError
 from bridge.types import LifespanMode, LoopFactory
 
-__all__ = ["RouterKeywords", "RouterOptions"]
+__all__ = ["RouterKeywords", "RouterOptions", "check_mount_options"]
 
 
 class RouterKeywords(ToAsgiKeywords, WebSocketKeywords, total=False):
@@ -79,8 +79,19 @@ class RouterOptions:
                 )
 
 
-def _no_such_option(name: str) -> str:
-    known = sorted(_TO_ASGI | _TO_WSGI)
+def check_mount_options(given: Mapping[str, Any]) -> None:
+    """Check the options of one mount: those of the adapter for a WSGI app.
+
+    :raises ConfigError: an option is unknown, or its value is wrong.
+    """
+    for name, value in given.items():
+        if name not in _TO_ASGI:
+            raise ConfigError(name, value, _no_such_option(name, _TO_ASGI))
+    ToAsgiOptions(**given)
+
+
+def _no_such_option(name: str, names: frozenset[str] = _TO_ASGI | _TO_WSGI) -> str:
+    known = sorted(names)
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"Did you mean {near[0]!r}? " if near else ""
     return f"no value: there is no such option. {hint}Options: {', '.join(known)}"

@@ -21,6 +21,8 @@ from dataclasses import fields
 from functools import partial
 from typing import Any, Unpack
 
+from bridge._http.paths import shown
+from bridge._http.prefixes import normal_prefix
 from bridge._lifespan.many import MountedApp
 from bridge._lifespan.shared import SharedLifespan
 from bridge._observe.observed import app_of
@@ -31,10 +33,13 @@ from bridge._threads.loop_choice import loop_choice
 from bridge.asgi_to_wsgi.adapter import AsgiToWsgi, start_adapters
 from bridge.config import ToWsgiOptions, WebSocketOptions
 from bridge.dual import Universal
-from bridge.errors import LifespanFailed
+from bridge.errors import ConfigError, LifespanFailed
 from bridge.router.asgi_side import AsgiSide
-from bridge.router.mounts import AnyApp, Contents, Mount, Mounts, identity, read_mounts
+from bridge.router.limits import pool_options, server_limits
+from bridge.router.mount import AnyApp, Mount
+from bridge.router.mounts import Contents, Mounts, identity, read_mounts
 from bridge.router.options import RouterKeywords, RouterOptions
+from bridge.router.server_threads import limited, limits_on_server_threads
 from bridge.router.wsgi_side import WsgiSide
 from bridge.types import AsgiApp, Environ, PoolStats, StartResponse, WsgiApp
 from bridge.wsgi_to_asgi.adapter import WsgiToAsgi
@@ -100,7 +105,11 @@ class Router(Universal):
         states = {identity(app.app): app.state for app in apps}
         self._asgi_side = AsgiSide(self.plan, self._lifespan, self._pools, states)
         self._wsgi_side = WsgiSide(
-            self.plan, self._call_asgi, self._asgi_side.http_apps, self._websocket_apps()
+            self.plan,
+            self._call_asgi,
+            self._asgi_side.http_apps,
+            self._websocket_apps(),
+            server_limits(self.plan),
         )
         super().__init__(self._asgi_side.serve, self._start_and_serve)
         self._lock = GreenletMutex()
@@ -116,13 +125,35 @@ class Router(Universal):
         mounted = ", ".join(f"{prefix or '/'!r}: {_shown(m)}" for prefix, m in self.plan.mounts)
         return f"{type(self).__name__}({{{mounted}}})"
 
-    def stats(self) -> PoolStats | None:
+    def stats(self, prefix: str | None = None) -> PoolStats | None:
         """Current threads, queue and waits of the pool that WSGI apps share on ASGI servers.
 
-        :returns: None if all apps are ASGI. The pool of a nested Router is not counted.
+        :param prefix: of an app: of the pool that this app runs on, which may be another one if its
+            :class:`Mount` has options, or if it is mounted in a nested Router.
+        :returns: None if all apps are ASGI, or the one at ``prefix`` is.
+        :raises ConfigError: nothing is mounted at ``prefix``.
         """
-        adapter = self._pools.get(self.options)
+        pool: RouterOptions = self.options
+        if prefix is not None:
+            place = self.plan.http.get(normal_prefix(prefix))
+            if place is None:
+                known = ", ".join(repr(shown(each)) for each in self.plan.http)
+                raise ConfigError("prefix", prefix, f"one of those that have an app: {known}")
+            if isinstance(place.asgi, WsgiToAsgi):
+                return place.asgi.stats()
+            pool = place.pool
+            if place.asgi is not None:
+                return None
+        adapter = self._pools.get(pool)
         return None if adapter is None else adapter.stats()
+
+    def limit_stats(self) -> dict[str, PoolStats]:
+        """Requests, queue and waits of each path that has a limit, on ASGI servers."""
+        return {
+            path: stats
+            for adapter in self._pools.values()
+            for path, stats in adapter.limit_stats().items()
+        }
 
     def _mounted_apps(self) -> list[MountedApp]:
         """The ASGI apps that have a lifespan."""
@@ -165,7 +196,8 @@ class Router(Universal):
             if place.pool in pools:
                 adapt_handlers(place.wsgi)
             else:
-                pools[place.pool] = WsgiToAsgi(place.wsgi, **place.options.for_to_asgi)
+                options = {**place.options.for_to_asgi, **pool_options(self.plan, place.pool)}
+                pools[place.pool] = WsgiToAsgi(place.wsgi, **options)
         return pools
 
     # -- on WSGI servers ------------------------------------------------------------------------
@@ -254,7 +286,8 @@ def _open_adapter(app: AnyApp) -> Contents | None:
         own = {name: getattr(app.options, name) for name in names}
         return Contents(app.app, asgi=app.app, wsgi=None, options=own, loop=app.options)
     if type(app) is WsgiToAsgi:
-        return Contents(app, asgi=app, wsgi=app.app)
+        limits = limits_on_server_threads(app.options.limits or {})
+        return Contents(app, asgi=app, wsgi=limited(app.app, limits))
     return None
 
 

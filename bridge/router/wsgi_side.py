@@ -17,9 +17,10 @@ from typing import Protocol
 from bridge._http.answers import not_found, wsgi_answer
 from bridge._http.environ_to_scope import is_websocket
 from bridge._http.paths import NO_PATH, below, is_path, native, normal_root
+from bridge._http.prefixes import PrefixTable
 from bridge.router.mounts import Place, Plan
 from bridge.router.own_context import call_in_own_context
-from bridge.router.prefixes import PrefixTable
+from bridge.router.server_threads import Bounds, limited
 from bridge.types import AsgiApp, Environ, StartResponse, WsgiApp
 
 __all__ = ["WsgiSide", "mounted_wsgi"]
@@ -39,6 +40,7 @@ class WsgiSide:
     :param adapter: for ASGI apps.
     :param http_apps: the ASGI side's, by prefix. They get the environ unchanged.
     :param websocket_apps: for WebSockets, by prefix. A WSGI app gets them as ordinary requests.
+    :param limits: of the threads that a WSGI app occupies, by its place and the prefix of the path.
     """
 
     def __init__(
@@ -47,8 +49,10 @@ class WsgiSide:
         adapter: CallAsgi,
         http_apps: Mapping[str, AsgiApp],
         websocket_apps: Mapping[str, WsgiApp],
+        limits: Mapping[Place, Mapping[str, Bounds]],
     ) -> None:
         self._adapter = adapter
+        self._limits = limits
         self._find = PrefixTable(
             {native(p): self._app(place, http_apps[p]) for p, place in plan.http.items()}
         ).find
@@ -65,7 +69,8 @@ class WsgiSide:
             return not_found
         if place.wsgi is None:
             return partial(self._adapter, app=asgi)
-        return partial(call_in_own_context, mounted_wsgi(place.prefix, place.wsgi))
+        app = partial(call_in_own_context, mounted_wsgi(place.prefix, place.wsgi))
+        return limited(app, self._limits.get(place, {}))
 
     def serve(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """PEP 3333, for the server."""

@@ -15,12 +15,13 @@ import asyncio
 import logging
 from asyncio import AbstractEventLoop, get_running_loop
 from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from bridge._http.answers import asgi_answer, close_websocket, send_answer
+from bridge._http.answers import BUSY, asgi_answer, close_websocket, send_answer
 from bridge._http.client_text import ClientText, literal
 from bridge._http.rules import OWS, BadRequest
 from bridge._http.scope_to_environ import EnvironBuilder
@@ -30,7 +31,7 @@ from bridge._threads.loop_inbox import LoopInbox, inbox_of
 from bridge._threads.own_tasks import own_task
 from bridge._threads.pool import WorkerPool
 from bridge._threads.server_loop import no_asyncio_loop, server_loop
-from bridge.config import ToAsgiOptions
+from bridge.config import Limit, ToAsgiOptions
 from bridge.errors import BodyTimeout, ConfigError, PoolClosed, PoolSaturated, ServerProtocolError
 from bridge.types import (
     Environ,
@@ -45,6 +46,7 @@ from bridge.types import (
 )
 from bridge.wsgi_to_asgi.bodies import ResponseBody, SendHabits
 from bridge.wsgi_to_asgi.django_streams import adapt_handlers
+from bridge.wsgi_to_asgi.limited_pool import LimitedPool
 from bridge.wsgi_to_asgi.loop_side import LoopSide
 from bridge.wsgi_to_asgi.request_buffer import RequestBuffer
 from bridge.wsgi_to_asgi.rests import Rests
@@ -56,6 +58,8 @@ if TYPE_CHECKING:
     from bridge.wsgi_to_asgi.websocket import RawWebSockets
 
 __all__ = ["WsgiToAsgi"]
+
+Post = Callable[[ThreadSide, AbstractEventLoop], None]
 
 logger = logging.getLogger("bridge.wsgi_to_asgi")
 repeated = RepeatedLog(logger)
@@ -87,6 +91,12 @@ class WsgiToAsgi:
         app returns. If more than ``threads`` of them are stuck, no more are replaced, and the
         process asks to be replaced itself. Waits for the request body count for ``body_timeout_s``.
         What holds no thread, such as an async iterator, has no limit. None: without limit.
+    :param loop_lag_target_s: fewer threads run the app at once while computing threads make the
+        event loop later than this, in seconds: see :doc:`/explanation/gil`. None: always as many as
+        ``threads`` says. Not with ``executor``: a :class:`~bridge.WorkerPool` has the option.
+    :param limits: how many threads the requests below a path may use, as ``{path: Limit}``. A path
+        is one below the app's mount point, decoded, and matches whole segments: see
+        :class:`~bridge.Limit`.
     :param body_window: how many bytes of a request body are read ahead of the app. If the app has
         begun its response and does not read, up to 4 MiB more is read in steps, because a
         disconnect is noticed only after the bytes that the client sent before; after four minutes
@@ -134,6 +144,8 @@ class WsgiToAsgi:
         wait_target_s: float | None = 0.1,
         queue_timeout_s: float | None = None,
         request_timeout_s: float | None = None,
+        loop_lag_target_s: float | None = None,
+        limits: Mapping[str, Limit] | None = None,
         body_window: int = 65536,
         buffer_request_bytes: int = 65536,
         body_timeout_s: float | None = 60,
@@ -155,6 +167,8 @@ class WsgiToAsgi:
             wait_target_s=wait_target_s,
             queue_timeout_s=queue_timeout_s,
             request_timeout_s=request_timeout_s,
+            loop_lag_target_s=loop_lag_target_s,
+            limits=limits,
             body_window=body_window,
             buffer_request_bytes=buffer_request_bytes,
             body_timeout_s=body_timeout_s,
@@ -176,6 +190,7 @@ class WsgiToAsgi:
         self._spools = Spools(spool_bytes) if spool_bytes else None
         self._limits = self._make_limits()
         self._use(self._make_pool())
+        self._use_pool(self._make_pool())
         self._rests = Rests(threads)
         self._buffer = RequestBuffer(
             buffer_request_bytes,
@@ -275,6 +290,10 @@ class WsgiToAsgi:
         """Threads, queue and waits of the pool this app runs on, at this moment."""
         return self._pool.stats()
 
+    def limit_stats(self) -> dict[str, PoolStats]:
+        """Requests, queue and waits of each path that has a limit, at this moment."""
+        return {} if self._limited is None else self._limited.stats()
+
     # -- websocket and lifespan -----------------------------------------------------------------
 
     async def _serve_other(self, app: WsgiApp, scope: Scope, receive: Receive, send: Send) -> None:
@@ -332,6 +351,7 @@ class WsgiToAsgi:
                 self.options.threads,
                 backlog=self.options.backlog,
                 wait_target_s=self.options.wait_target_s,
+                loop_lag_target_s=self.options.loop_lag_target_s,
             )
         if isinstance(executor, WorkerPool):
             return executor
@@ -350,6 +370,11 @@ class WsgiToAsgi:
         self._post: Callable[[Any, AbstractEventLoop], None] = (
             pool.post if self._limits is None else partial(self._limits.post, pool)
         )
+    def _use_pool(self, pool: WorkerPool | BorrowedPool) -> None:
+        self._pool = pool
+        limits = self.options.limits
+        self._limited = LimitedPool(pool, limits) if limits else None
+        self._post: Post = pool.post if self._limited is None else self._limited.post
 
     def _make_websockets(self) -> RawWebSockets | None:
         threads = self.options.websocket_threads
@@ -376,6 +401,13 @@ class WsgiToAsgi:
             pools.append(self._pool)
             self._use(self._make_pool())  # a server may start us once more
         loop = get_running_loop()
+        limited, pool = self._limited, self._pool
+        if self.options.executor is None and isinstance(pool, WorkerPool):
+            pools.append(pool)
+        if pools or limited is not None:
+            self._use_pool(self._make_pool())  # a server may start us once more
+        if limited is not None:
+            pools += limited.end(loop)
         drains = [own_task(self._drain_pool(each), loop, name="bridge-drain") for each in pools]
         await asyncio.gather(*drains)
         await self._rests.drain(max(0.0, deadline - monotonic()))
@@ -402,8 +434,7 @@ async def _answer_busy(scope: Scope, send: Send, error: BaseException) -> None:
     repeated.warning(
         "503 for %s %s: %s", ClientText(scope["method"]), ClientText(scope["path"]), error
     )
-    busy = "The server is busy. Please try again."
-    await send_answer(send, asgi_answer(503, busy, retry_after_s=1), logger)
+    await send_answer(send, asgi_answer(503, BUSY, retry_after_s=1), logger)
 
 
 async def _check_loop(send: Send) -> None:

@@ -77,6 +77,7 @@ from django.utils.deprecation import MiddlewareMixin  # noqa: E402
 from django.utils.functional import SimpleLazyObject  # noqa: E402
 from django.views import View  # noqa: E402
 
+import bridge  # noqa: E402
 from bridge.contrib.django import get_asgi_application  # noqa: E402
 from tests.harness.control import gate, report  # noqa: E402
 
@@ -438,6 +439,8 @@ if given:
     options["websocket"] = kinds.get(given, websocket)
 if options.pop("trusted", False):
     options["trusted_environ"] = trusted
+if "limits" in options:
+    options["limits"] = {path: bridge.Limit(**each) for path, each in options["limits"].items()}
 app = get_asgi_application(**options)
 
 if os.environ.get("BRIDGE_TEST_MIGRATE"):

@@ -34,6 +34,7 @@ from bridge.contrib.django.thread_holders import sync_event_streams
 from bridge.dual import Universal
 from bridge.router.asgi_side import refuse_websockets
 from bridge.router.router import POOL_GRACE_S, Router
+from bridge.router.server_threads import limited, limits_on_server_threads
 from bridge.types import AsgiApp, LifespanMode, PoolStats, Receive, Scope, Send, WsgiApp
 from bridge.wsgi_to_asgi.adapter import WsgiToAsgi
 
@@ -80,9 +81,18 @@ class DjangoApplication(Router):
     def __repr__(self) -> str:
         return f"DjangoApplication({settings.SETTINGS_MODULE!r}, websocket={self._websocket!r})"
 
-    def stats(self) -> PoolStats:
-        """Current threads, queue and waits of the pool that sync views run on."""
+    def stats(self, prefix: str | None = None) -> PoolStats:
+        """Current threads, queue and waits of the pool that sync views run on.
+
+        :param prefix: as for :meth:`bridge.Router.stats`; the project is at ``/``.
+        """
+        if prefix is not None:
+            super().stats(prefix)
         return self._handlers.adapter.stats()
+
+    def limit_stats(self) -> dict[str, PoolStats]:
+        """Requests, queue and waits of each path that has a limit, for sync views."""
+        return self._handlers.adapter.limit_stats()
 
 
 class DjangoHandlers(Universal):
@@ -96,8 +106,9 @@ class DjangoHandlers(Universal):
         self._wsgi_side = WsgiSide(self._add_urlconf)
         self._files = static.DevelopmentFiles(self._wsgi_side) if static.served_below() else None
         wsgi: WsgiApp = self._files or self._wsgi_side
-        super().__init__(self._serve, wsgi)
+        limits = limits_on_server_threads(options.get("limits") or {})
         self.adapter = WsgiToAsgi(wsgi, **options)
+        super().__init__(self._serve, limited(wsgi, limits))
         self.mount_options = {
             "lifespan": "on",
             "startup_timeout_s": NO_LIMIT_S,

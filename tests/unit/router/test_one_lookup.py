@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import bridge
-from bridge.router.prefixes import PrefixTable
+from bridge._http.prefixes import PrefixTable
 from bridge.types import Environ, Message, Receive, Scope, Send, StartResponse
 from tests.apps.guard import asgi_app, mount_of, router, wsgi_app
 from tests.harness import asgi, wsgi

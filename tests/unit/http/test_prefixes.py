@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge._http.paths import normal_root
+from bridge._http.prefixes import PrefixTable, normal_prefix
 from bridge.errors import ConfigError
-from bridge.router.prefixes import PrefixTable, normal_prefix
 
 MOUNTED = ["", "/api", "/api/v1", "/app", "/a/b/c"]
 

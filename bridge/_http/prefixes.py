@@ -25,17 +25,18 @@ _PATTERN = re.compile(r"[*{}<>]")
 _ALLOWED = "a path that begins with a slash, such as '/api' ('/' matches all)"
 
 
-def normal_prefix(text: object) -> str:
+def normal_prefix(text: object, option: str = "prefix") -> str:
     """``/api/`` and ``/api`` as ``/api``; ``/`` as the empty prefix.
 
+    :param option: what the error names.
     :raises ConfigError: it is not a decoded path that begins with a slash. Names the mistake.
     """
     if not isinstance(text, str) or not text.startswith("/"):
-        raise ConfigError("prefix", text, _ALLOWED)
+        raise ConfigError(option, text, _ALLOWED)
     prefix = text.removesuffix("/")
     mistake = _mistake_in(prefix)
     if mistake:
-        raise ConfigError("prefix", text, f"{_ALLOWED}; {mistake}")
+        raise ConfigError(option, text, f"{_ALLOWED}; {mistake}")
     return prefix
 
 
