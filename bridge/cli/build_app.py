@@ -89,7 +89,10 @@ class AppSpec:
             )
         stored = json.loads(os.environ[_VARIABLE])
         stored["apps"] = tuple(RequestedApp(**each) for each in stored["apps"])
-        stored["wsgi"] = WsgiOptions(**stored["wsgi"])
+        wsgi: dict[str, Any] = stored["wsgi"]
+        for name in ("limits", "reserved"):
+            wsgi[name] = tuple(wsgi[name])
+        stored["wsgi"] = WsgiOptions(**wsgi)
         if stored["control"] is not None:
             stored["control"] = ControlSpec(**stored["control"])
         if stored["metrics"] is not None:

@@ -112,6 +112,31 @@ Exit code: 0 after Ctrl-C or SIGTERM, 1 if the app or the server failed, 2 for a
     help="How long a request to an app behind an adapter may make no progress, in seconds. Then "
     "the answer is 504, and the thread of a WSGI app is replaced. 0: without limit. Default: "
     f"{_WSGI.request_timeout_s:g}.",
+    "--limit",
+    "limits",
+    multiple=True,
+    metavar="PATH=N[:BACKLOG]",
+    section=_SERVER,
+    help="How many threads the requests below a path of WSGI apps may use, and how many of them may"
+    " wait, on ASGI servers: for example /reports=8:50. Repeatable.",
+)
+@option(
+    "--reserve",
+    "reserved",
+    multiple=True,
+    metavar="PATH",
+    section=_SERVER,
+    help="Serve the requests below a path of WSGI apps on a thread of their own, also while all "
+    "others are busy, on ASGI servers: for example /healthz. Repeatable.",
+)
+@option(
+    "--loop-lag-target-s",
+    type=Number(0),
+    metavar="N",
+    section=_SERVER,
+    help="Run WSGI apps on fewer threads while those that compute make the event loop later than "
+    "this, in seconds, on ASGI servers. 0: never. Default: "
+    f"{_WSGI.loop_lag_target_s:g}.",
 )
 @option(
     "--buffer-request-bytes",
@@ -329,6 +354,16 @@ def run_command(
     server: str | None,
     root_path: str,
     healthz: str | None,
+    workers: int,
+    threads: int | None,
+    wait_target_s: float | None,
+    limits: tuple[str, ...],
+    reserved: tuple[str, ...],
+    loop_lag_target_s: float | None,
+    buffer_request_bytes: int | None,
+    body_timeout_s: float | None,
+    reload: bool,
+    grace_s: int,
     log_level: str,
     access_log: str | None,
     env_file: Path | None,
@@ -345,6 +380,18 @@ def run_command(
         targets = targets or tuple((ctx.default_map or {}).get("targets", ()))  # click 8.1 does not
         options = RunOptions(
             apps=parse_targets(targets, websockets, interfaces),
+            host=host,
+            port=port,
+            uds=uds,
+            workers=workers,
+            threads=threads,
+            wait_target_s=wait_target_s,
+            limits=limits or None,
+            reserved=reserved or None,
+            loop_lag_target_s=loop_lag_target_s,
+            buffer_request_bytes=buffer_request_bytes,
+            body_timeout_s=body_timeout_s,
+            reload=reload,
             root_path=normal_root_path(root_path),
             healthz=normal_healthz(healthz),
             log_level=LogLevel(log_level),

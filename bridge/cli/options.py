@@ -10,6 +10,7 @@ from typing import Any
 
 from bridge._http.paths import shown
 from bridge._observe.observe import AccessLogFormat, ObserveKeywords
+from bridge.cli.path_limits import read_limits
 from bridge.config import ToAsgiOptions
 from bridge.errors import BridgeError
 from bridge.types import Interface
@@ -92,6 +93,9 @@ class WsgiOptions:
     :ivar wait_target_s: 0: none.
     :ivar queue_timeout_s: 0: none.
     :ivar request_timeout_s: 0: none. Also for ASGI apps on a WSGI server.
+    :ivar loop_lag_target_s: 0: none.
+    :ivar limits: as they are typed.
+    :ivar reserved: likewise.
     :ivar body_timeout_s: 0: none.
     """
 
@@ -99,18 +103,26 @@ class WsgiOptions:
     queue_timeout_s: float = DEFAULT_QUEUE_TIMEOUT_S
     request_timeout_s: float = DEFAULT_REQUEST_TIMEOUT_S
     wait_target_s: float = _DEFAULTS.wait_target_s or 0
+    loop_lag_target_s: float = _DEFAULTS.loop_lag_target_s or 0
+    limits: tuple[str, ...] = ()
+    reserved: tuple[str, ...] = ()
     buffer_request_bytes: int = _DEFAULTS.buffer_request_bytes
     body_timeout_s: float = _DEFAULTS.body_timeout_s or 0
     spool_bytes: int = _DEFAULTS.spool_bytes
 
     @property
     def keywords(self) -> dict[str, Any]:
-        """These options as those of the adapter."""
+        """These options as those of the adapter.
+
+        :raises ConfigError: a limit cannot be read.
+        """
         return {
             "threads": self.threads,
             "wait_target_s": self.wait_target_s or None,
             "queue_timeout_s": self.queue_timeout_s or None,
             "request_timeout_s": self.request_timeout_s or None,
+            "loop_lag_target_s": self.loop_lag_target_s or None,
+            "limits": read_limits(self.limits, self.reserved) or None,
             "buffer_request_bytes": self.buffer_request_bytes,
             "body_timeout_s": self.body_timeout_s or None,
             "spool_bytes": self.spool_bytes,
@@ -125,6 +137,8 @@ class RunOptions:
     :ivar wait_target_s: 0: none.
     :ivar queue_timeout_s: 0: none.
     :ivar request_timeout_s: 0: none.
+    :ivar loop_lag_target_s: 0: none.
+    :ivar limits: as they are typed, and so are ``reserved``.
     :ivar body_timeout_s: 0: none.
     :ivar access_log: in place of the server's own; None to leave that as it is.
     :ivar metrics: ``HOST:PORT`` where scrapes of Prometheus are answered.
@@ -149,6 +163,9 @@ class RunOptions:
     wait_target_s: float | None = None
     queue_timeout_s: float | None = None
     request_timeout_s: float | None = None
+    loop_lag_target_s: float | None = None
+    limits: tuple[str, ...] | None = None
+    reserved: tuple[str, ...] | None = None
     buffer_request_bytes: int | None = None
     body_timeout_s: float | None = None
     spool_bytes: int | None = None
@@ -177,12 +194,15 @@ class RunOptions:
         return DEFAULT_THREADS if self.threads is None else self.threads
 
     @property
-    def given_for_wsgi(self) -> dict[str, float | None]:
+    def given_for_wsgi(self) -> dict[str, object]:
         """What was given for WSGI apps on ASGI servers, by the option as it is typed."""
         return {
             "--threads": self.threads,
             "--wait-target-s": self.wait_target_s,
             "--queue-timeout-s": self.queue_timeout_s,
+            "--loop-lag-target-s": self.loop_lag_target_s,
+            "--limit": self.limits,
+            "--reserve": self.reserved,
             "--buffer-request-bytes": self.buffer_request_bytes,
             "--body-timeout-s": self.body_timeout_s,
             "--spool-bytes": self.spool_bytes,

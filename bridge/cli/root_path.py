@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bridge._http.paths import below_root, include_root, native, quoted, with_root
+from bridge._http.prefixes import normal_prefix
 from bridge.cli.options import UsageError
 from bridge.errors import ConfigError
-from bridge.router.prefixes import normal_prefix
 from bridge.types import AsgiApp, Environ, Receive, Scope, Send, StartResponse, WsgiApp
 
 __all__ = ["mount_asgi", "mount_wsgi", "normal_healthz", "normal_root_path"]

@@ -22,7 +22,8 @@ from bridge._lifespan.runner import app_name
 from bridge.cli.plain_text import plain_text
 from bridge.cli.served_apps import ServedApps
 from bridge.dual import Universal
-from bridge.router.mounts import ImplicitMount, Mount, Place, Plan, identity
+from bridge.router.mount import ImplicitMount, Mount
+from bridge.router.mounts import Place, Plan, identity
 from bridge.router.router import Router
 from bridge.wsgi_to_asgi.adapter import WsgiToAsgi
 
@@ -134,7 +135,7 @@ def _place(plan: Plan, prefix: str, protocol: str) -> Place:
 def _adapters(place: Place, protocol: str) -> tuple[str, str, str]:
     """The interface, and the adapters on ASGI and on WSGI servers."""
     if place.asgi is None:
-        return "WSGI", "WsgiToAsgi", "none"
+        return "WSGI", "WsgiToAsgi" if place.bulkhead is None else "WsgiToAsgi (its own)", "none"
     if isinstance(place.asgi, WsgiToAsgi):
         return "WSGI", "WsgiToAsgi (its own)", "none"
     if place.wsgi is not None and protocol != "WebSocket":

@@ -26,6 +26,7 @@ from bridge.cli.metrics import MetricsSpec, check_metrics, url_of_metrics
 from bridge.cli.metrics_folder import share_folder
 from bridge.cli.options import RunOptions, UsageError, WsgiOptions
 from bridge.cli.proxies import Proxies
+from bridge.cli.path_limits import read_limits
 from bridge.cli.served_apps import ServedApps
 from bridge.cli.servers.process import run_server
 from bridge.cli.servers.registry import SERVERS, check_options, choose_server
@@ -36,12 +37,25 @@ from bridge.types import Interface
 
 __all__ = ["run"]
 
+_DONE_BY_WSGI_SERVERS = {
+    "--buffer-request-bytes": "reads request bodies",
+    "--body-timeout-s": "reads request bodies",
+    "--loop-lag-target-s": "runs the threads",
+}
+_IN_CODE = {
+    "--threads": "threads=8",
+    "--loop-lag-target-s": "loop_lag_target_s=0.02",
+    "--limit": "limits={'/reports': Limit(threads=8)}",
+    "--reserve": "limits={'/healthz': Limit(threads=1, reserved=True)}",
+}
+
 
 def run(options: RunOptions, server_name: str | None) -> int:
     """Serve the requested apps until the server stops.
 
     :returns: the exit code.
     :raises UsageError: the command line cannot be executed.
+    :raises ConfigError: likewise: an option has a value that is not allowed.
     :raises AppLoadError: an app cannot be found, or its own code failed.
     :raises AmbiguousApp: an app's interface cannot be detected, and was not given.
     :raises AddressError: no server can listen at the address.
@@ -49,6 +63,7 @@ def run(options: RunOptions, server_name: str | None) -> int:
     """
     spec = choose_server(server_name)
     check_options(spec, options)
+    read_limits(options.wsgi.limits, options.wsgi.reserved)  # raises before anything is loaded
     metrics = check_metrics(options, spec)
     app_spec = _app_spec(spec, options, metrics)
     served = app_spec.load()
@@ -90,6 +105,7 @@ def _check_wsgi_option(option: str, spec: ServerSpec, served: ServedApps) -> Non
     if spec.interface == "wsgi":
         if not is_threads:
             does = _DONE_BY_WSGI_SERVERS.get(option, "reads request bodies")
+            does = _DONE_BY_WSGI_SERVERS.get(option, "queues requests")
             raise UsageError(
                 f"{option}: {spec.name} is a WSGI server, which {does} itself. "
                 f"This is for WSGI apps on ASGI servers: {_servers('asgi')}"
@@ -124,8 +140,8 @@ def _in_code(app: object, option: str) -> str:
     name = type(app).__name__
     made_by = {"DjangoApplication": "get_asgi_application", "WsgiToAsgi": "to_asgi"}
     keyword = option.removeprefix("--").replace("-", "_")
-    value = 8 if option == "--threads" else WsgiOptions().keywords[keyword]
-    return f"{made_by.get(name, name)}(..., {keyword}={value})"
+    argument = _IN_CODE.get(option) or f"{keyword}={WsgiOptions().keywords[keyword]}"
+    return f"{made_by.get(name, name)}(..., {argument})"
 
 
 def _with_free_address(options: RunOptions) -> RunOptions:

@@ -15,10 +15,10 @@ from typing import Any, TypeVar
 import click
 
 from bridge._http.paths import shown
+from bridge._http.prefixes import normal_prefix
 from bridge.cli.command_help import argument, option
 from bridge.cli.options import RequestedApp, UsageError
 from bridge.errors import ConfigError
-from bridge.router.prefixes import normal_prefix
 from bridge.types import Interface
 
 __all__ = ["parse_targets", "takes_apps"]

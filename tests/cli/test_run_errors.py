@@ -114,6 +114,9 @@ def test_threads_are_rejected_for_an_asgi_app_on_an_asgi_server(server: str) -> 
         ("--body-timeout-s", "reads request bodies"),
         ("--wait-target-s", "queues requests"),
         ("--spool-bytes", "sends responses"),
+        ("--limit", "queues requests"),
+        ("--reserve", "queues requests"),
+        ("--loop-lag-target-s", "runs the threads"),
     ],
 )
 @pytest.mark.parametrize(
@@ -127,7 +130,8 @@ def test_threads_are_rejected_for_an_asgi_app_on_an_asgi_server(server: str) -> 
 def test_options_for_wsgi_apps_are_rejected_where_they_have_no_effect(
     server: str, app: str, message: str, option: str, does: str
 ) -> None:
-    line = _one_line("run", TARGETS[app], "--server", server, option, "1", code=2)
+    value = {"--limit": "/reports=8", "--reserve": "/healthz"}.get(option, "1")
+    line = _one_line("run", TARGETS[app], "--server", server, option, value, code=2)
     assert line.startswith(f"{option}: {message.format(does=does)}")
 
 
@@ -309,6 +313,8 @@ def test_the_help_of_run_shows_every_option_and_examples() -> None:
     options = (
         "server host port workers threads wait-target-s buffer-request-bytes body-timeout-s "
         "spool-bytes reload root-path uds log-level interface grace-s"
+        "server host port workers threads wait-target-s limit reserve loop-lag-target-s "
+        "buffer-request-bytes body-timeout-s reload root-path uds log-level interface grace-s"
     )
     for option in options.split():
         assert f"--{option} " in done.out
@@ -349,6 +355,27 @@ def test_the_help_of_run_shows_every_option_and_examples() -> None:
         (
             ["run", FLASK, "--wait-target-s", "-0.1"],
             "'--wait-target-s': expected a number of 0 or more, not '-0.1'",
+        ),
+        (
+            ["run", FLASK, "--loop-lag-target-s", "-1"],
+            "'--loop-lag-target-s': expected a number of 0 or more, not '-1'",
+        ),
+        *(
+            (["run", FLASK, "--limit", value], f"--limit='{value}': expected PATH=THREADS or PATH=")
+            for value in ("/reports", "reports=8", "/reports=0", "/reports=8:", "/reports=8:0")
+        ),
+        (
+            ["run", FLASK, "--reserve", "healthz"],
+            "--reserve='healthz': expected a path that begins",
+        ),
+        (["run", FLASK, "--limit", "/a?x=8"], "a prefix has no query and no fragment"),
+        (
+            ["run", FLASK, "--limit", "/a=1", "--reserve", "/a/"],
+            "--reserve='/a/': expected each path once: /a has a limit already",
+        ),
+        (
+            ["run", FLASK, "--threads", "4", "--limit", "/a=4"],
+            "fewer threads than the 4 of the app",
         ),
         (
             ["bench", FLASK, "--seconds", "0"],

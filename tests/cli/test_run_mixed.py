@@ -118,6 +118,8 @@ CHANGING = (
             ("fastapi_site:app", "--request-timeout-s", "2"),
             "--request-timeout-s: uvicorn calls the app itself, without an adapter. It is for WSGI "
             "apps here, and for these apps on other servers: gunicorn, waitress",
+            ("mixed_site:app", "--loop-lag-target-s", "2"),
+            "which sets it itself: Router(..., loop_lag_target_s=0.02)",
         ),
         (("flask_site:app", "/api=nowhere:app"), "cannot load 'nowhere:app': there is no module"),
         ((), "no app given. Pass a target, for example main:app"),
@@ -136,6 +138,7 @@ def _options(args: tuple[str, ...]) -> RunOptions:
     """Parse the few options that are used here."""
     limits = ("--queue-timeout-s", "--request-timeout-s")
     numbers = ("--threads", "--body-timeout-s", "--wait-target-s", *limits)
+    numbers = ("--threads", "--body-timeout-s", "--wait-target-s", "--loop-lag-target-s")
     names = ("--websocket", "--interface", *numbers, "")
     words: dict[str, list[str]] = {name: [] for name in names}
     option = ""
@@ -146,6 +149,7 @@ def _options(args: tuple[str, ...]) -> RunOptions:
             words[option].append(word)
             option = ""
     threads, timeout_s, target_s, queue_s, request_s = (
+    threads, timeout_s, target_s, lag_s = (
         float(words[name][0]) if words[name] else None for name in numbers
     )
     apps = parse_targets(words[""], words["--websocket"], words["--interface"])
@@ -157,6 +161,7 @@ def _options(args: tuple[str, ...]) -> RunOptions:
         wait_target_s=target_s,
         queue_timeout_s=queue_s,
         request_timeout_s=request_s,
+        loop_lag_target_s=lag_s,
     )
 
 

@@ -7,7 +7,9 @@ import json
 import os
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -136,6 +138,26 @@ def test_the_options_for_request_bodies_reach_the_adapter(
         upload.send(b"xx")
         control.expect(key, "reading")
         assert upload.read().status == 408
+        client.close()
+
+
+@pytest.mark.parametrize(
+    "target", [[TARGETS["flask"]], ["/=flask_site:app", "/f=fastapi_site:app"]]
+)
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_the_limits_of_paths_reach_the_adapter(
+    target: list[str], workers: str, control: Control, key: str
+) -> None:
+    """Also in workers, which get them through their environment: each runs one and keeps one."""
+    limits = ["--limit", "/gated=1:1", "--reserve", "/facts", "--loop-lag-target-s", "1"]
+    arguments = [*target[1:], "--threads", "2", *limits, "--workers", workers]
+    most, count = 2 * int(workers), 2 * int(workers) + 6
+    with running("uvicorn", target[0], *arguments) as site, ThreadPoolExecutor(count) as clients:
+        client = client_of(site)
+        held = [clients.submit(client.fetch, "GET", f"/gated/{key}") for _ in range(count)]
+        refused = islice(as_completed(held, timeout=60), count - most)
+        assert [each.result().status for each in refused] == [503] * (count - most)
+        control.open(key, "go")
         client.close()
 
 
