@@ -233,6 +233,14 @@ def overload(session: nox.Session) -> None:
     session.run("python", "-m", "benchmarks.overload", *arguments)
 
 
+@nox.session
+def loop_lag(session: nox.Session) -> None:
+    """Measure the event loop beside computing threads, and update the documentation."""
+    session.install("-e", ".[test]")
+    arguments = session.posargs or ["--out", "docs/explanation/results"]
+    session.run("python", "-m", "benchmarks.loop_lag", *arguments)
+
+
 @nox.session(python=False)
 def free_threading(session: nox.Session) -> None:
     """Run tests, and a million requests, on a free-threaded Python; measure what two threads gain.

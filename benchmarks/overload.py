@@ -24,7 +24,7 @@ from rich.table import Table
 
 import bridge
 from benchmarks.machine import facts
-from benchmarks.options import number
+from benchmarks.options import number, out, write_files
 from benchmarks.side_by_side import Contender, gthread, uvicorn
 from bridge.cli.bench.processes import HOST, RunningServer, run_server
 from bridge.cli.bench.svg import box, picture, text
@@ -271,12 +271,7 @@ def print_table(outcomes: Sequence[Outcome], seconds: int) -> None:
 
 @click.command()
 @number("--seconds", 10, "Duration of each load, in seconds.")
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="FOLDER",
-    help="Write overload.json, overload.inc and overload.svg there. Default: no files.",
-)
+@out("overload")
 def main(seconds: int, out: Path | None) -> None:
     """Load each server with multiples of what it can serve. Takes a quarter of an hour."""
     outcomes = []
@@ -298,9 +293,7 @@ def write(outcomes: Sequence[Outcome], seconds: int, folder: Path) -> None:
         "capacity": CAPACITY,
         "outcomes": [asdict(each) for each in outcomes],
     }
-    (folder / "overload.json").write_text(json.dumps(data, indent=1) + "\n", "utf-8")
-    (folder / "overload.inc").write_text(markdown(outcomes), "utf-8")
-    (folder / "overload.svg").write_text(draw(outcomes), "utf-8")
+    write_files(folder, "overload", data, markdown(outcomes), draw(outcomes))
 
 
 if __name__ == "__main__":

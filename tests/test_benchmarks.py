@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import overload, report
+from benchmarks import loop_lag, overload, report
 from benchmarks.free_threading import send_many
 from benchmarks.inline import inline
 from benchmarks.machine import facts
@@ -130,6 +130,29 @@ def test_the_inline_limit_builds_the_same_environ_as_bridge() -> None:
 
 def test_the_requests_that_must_not_fail_without_the_interpreter_lock_do_not_fail_with_it() -> None:
     assert not send_many(400)
+
+
+def test_the_lag_of_the_loop_is_a_table_and_a_picture_with_every_number(tmp_path: Path) -> None:
+    outcomes = [
+        loop_lag.Outcome(
+            each.name,
+            lag_p50_ms=[number + 0.5, 900, 0],
+            lag_p99_ms=[10.0 * number + 1.5] * 3,
+            echo_p50_ms=[number + 0.2] * 3,
+            echo_p99_ms=[number + 0.3] * 3,
+            pages=[number + 0.4] * 3,
+        )
+        for number, each in enumerate(loop_lag.contenders())
+    ]
+    loop_lag.write(outcomes, {"rounds": 3, "seconds": 1}, tmp_path)
+    page = (tmp_path / "loop-lag.inc").read_text("utf-8")
+    drawing = (tmp_path / "loop-lag.svg").read_text("utf-8")
+
+    assert "| a2wsgi | 5.5 | 51.5 | 5.2 | 5.3 | 5.4 |" in page
+    assert page.count("\n") == 2 + len(outcomes)
+    assert drawing.count('<rect class="ours"') == 2 * len(loop_lag.TARGETS_S)
+    assert all(f">{value}</text>" in drawing for value in ("5.5", "51.5"))
+    json.loads((tmp_path / "loop-lag.json").read_text("utf-8"))
 
 
 def test_an_overload_is_a_table_and_a_picture_with_every_number() -> None:
