@@ -204,8 +204,10 @@ class ToAsgiOptions:
     def __post_init__(self) -> None:
         for option in ("websocket_threads", "buffer_request_bytes", "spool_bytes"):
             zero_or_more(option, getattr(self, option))
-        for option in ("body_timeout_s", "wait_target_s", "queue_timeout_s", "request_timeout_s"):
-        for option in ("body_timeout_s", "wait_target_s", "loop_lag_target_s"):
+        for option in (
+            *("body_timeout_s", "wait_target_s", "loop_lag_target_s"),
+            *("queue_timeout_s", "request_timeout_s"),
+        ):
             optional_positive_number(option, getattr(self, option))
         for option in ("threads", "backlog", "body_window", "response_window"):
             positive_int(option, getattr(self, option))

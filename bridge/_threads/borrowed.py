@@ -59,30 +59,11 @@ class BorrowedPool:
                 raise
             return
         future.add_done_callback(partial(self._discard_if_dropped, turn))
-        self._reminder.arm(loop)
+        self._line.reminder.arm(loop)
 
     def withdraw(self, job: Job) -> None:
         """See :meth:`~bridge.WorkerPool.withdraw`."""
-        with self._lock:
-            self._queue.remove(job)
-            self._meter.refused += 1
-
-    def _admit(self, job: Job) -> None:
-        dropped: list[Job] = []
-        with self._lock:
-            queue = self._queue
-            has_room = len(queue) < self.backlog or queue.is_overloaded
-            is_admitted = has_room and queue.admit(job, self._progress, dropped)
-            if is_admitted and not dropped:
-                return
-            self._meter.refused += sum(each.is_pending() for each in dropped) + (not is_admitted)
-            waiting = str(queue)
-        refusal = PoolSaturated(f"{self.executor!r}: {waiting}")
-        for each in dropped:
-            each.refuse(refusal)
-        if not is_admitted:
-            raise refusal
-        self._line.reminder.arm(loop)
+        self._line.withdraw(job)
 
     def _run_next(self) -> None:
         line = self._line

@@ -41,7 +41,6 @@ class Counts:
         self.wait_total_s += other.wait_total_s
         self.wait_max_s = max(self.wait_max_s, other.wait_max_s)
 
-    def stats(self, *, threads: int, idle: int, waiting: int, lost: int = 0) -> PoolStats:
     def stats(
         self,
         *,
@@ -50,6 +49,7 @@ class Counts:
         waiting: int,
         max_threads: int | None,
         loop_lag_s: float | None = None,
+        lost: int = 0,
     ) -> PoolStats:
         """These counts with the rest of what a pool knows."""
         return PoolStats(

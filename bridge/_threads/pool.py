@@ -25,9 +25,8 @@ Rule 7. Which job is next, and which is refused while more come than the threads
         without the lock. A job that finds it empty, in a pool that is not ``_alert``, is appended
         at once.
 Rule 8. A thread that may never end its job can be written off (``_lost``): it ends once its job
-        does, which knows that. Another may start in its place; but where more than ``_most_lost``
-        are lost, ``max_threads`` falls for each instead. So there are never more than twice as many
-        threads.
+        does, which knows that. Another may start in its place; but where more than ``threads`` are
+        lost, ``max_threads`` falls for each instead. So there are never more than twice as many.
 Rule 9. Where the system has no more threads, the pool continues with those that it has: see
         `thread_supply`.
 """
@@ -137,7 +136,6 @@ class WorkerPool(Executor):
         name: str = "bridge-worker",
     ) -> None:
         optional_positive_number("wait_target_s", wait_target_s)
-        self._most_lost = threads
         optional_positive_number("loop_lag_target_s", loop_lag_target_s)
         self.threads = threads
         self.most_idle = threads
@@ -158,8 +156,7 @@ class WorkerPool(Executor):
 
     def _reset(self) -> None:
         self._lock = RealMutex()
-        self.max_threads = self._most_lost
-        self.max_threads = self.threads
+        self.max_threads = self._allowed = self.threads
         lag_target_s = self.loop_lag_target_s
         self._lag = None if lag_target_s is None else LagLimit(self.threads, lag_target_s)
         self._queue = JobQueue(self.backlog, self.wait_target_s)
@@ -266,7 +263,8 @@ class WorkerPool(Executor):
         Where more run at this moment, they stop as they end their jobs.
         """
         with self._lock:
-            self._limit_to(threads)
+            self._allowed = threads
+            self._limit_to(self._left_to_run())
             may_run_more = self._has_spare() and bool(self._queue)
         if may_run_more:
             self._wake_for_posted(loop)
@@ -284,7 +282,7 @@ class WorkerPool(Executor):
     @property
     def lacks_threads(self) -> bool:
         """Whether more threads are written off than are replaced. From any thread."""
-        return len(self._lost) > self._most_lost
+        return len(self._lost) > self.threads
 
     def withdraw(self, job: Job) -> None:
         """Take out a job that has waited for too long, if it waits here. Counts it as refused."""
@@ -308,8 +306,8 @@ class WorkerPool(Executor):
             callbacks = self._remove(worker)
             self._past.completed += 1
             self._lost.add(worker)
-            if len(self._lost) > self._most_lost:
-                self.max_threads -= 1
+            if self.lacks_threads:
+                self._limit_to(self._left_to_run())
             successor = self._claim() if len(self._queue) > self._waking else None
         for callback in callbacks:
             callback()
@@ -409,6 +407,10 @@ class WorkerPool(Executor):
     def _busy(self) -> int:
         """How many threads are not idle: they run a job, or are on their way to one."""
         return len(self._workers) - len(self._idle)
+
+    def _left_to_run(self) -> int:
+        """How many threads may run jobs: those that are allowed, without those not replaced."""
+        return max(self._allowed - max(len(self._lost) - self.threads, 0), 0)
 
     def _limit_to(self, threads: int) -> None:
         self.max_threads = threads
@@ -582,9 +584,10 @@ class WorkerPool(Executor):
     def _end_lost(self, worker: _Worker) -> None:
         """On a worker thread that was written off: its job has ended."""
         with self._lock:
-            if len(self._lost) > self._most_lost:
-                self.max_threads += 1
+            lacked = self.lacks_threads
             self._lost.discard(worker)
+            if lacked:
+                self._limit_to(self._left_to_run())
 
 
 class _NoThread(PoolSaturated, RuntimeError):

@@ -9,7 +9,8 @@ Rule 1. A job has a *place* from when it is posted to the pool until it has run,
 Rule 2. A thread that ends a job gives its place to the next one that waits, on that job's own event
         loop: it goes to the end of the pool's queue, behind the requests that are not of the share.
 Rule 3. Where a loop is closed, its job is dropped and the place goes to the next.
-Rule 4. An open share posts everything at once: the pool is about to end, and runs what it has.
+Rule 4. A job whose thread is written off keeps its place until it ends.
+Rule 5. An open share posts everything at once: the pool is about to end, and runs what it has.
 """
 
 from __future__ import annotations
@@ -44,7 +45,13 @@ class Share:
     """
 
     def __init__(
-        self, pool: Pool, threads: int, *, backlog: int, wait_target_s: float | None, name: str
+        self,
+        pool: Pool,
+        threads: int,
+        *,
+        backlog: int,
+        wait_target_s: float | None,
+        name: str,
     ) -> None:
         self.pool = pool
         self.threads = threads
@@ -77,6 +84,16 @@ class Share:
         self._line.add(placed, self.name)
         self._line.reminder.arm(loop)
         self._fill_places()  # one may have become free meanwhile
+
+    def withdraw(self, job: Job) -> None:
+        """Take out a job that has waited for too long, if it waits here. Counts it as refused.
+
+        With a place it waits in the pool, where it does nothing when its turn comes.
+        """
+        with self._line.lock:
+            waiting = self._line.queue.copy()
+        placed = [each for each in waiting if isinstance(each, _Placed) and each.is_of(job)]
+        self._line.withdraw(placed[0] if placed else job)
 
     def stats(self) -> PoolStats:
         """The current state of the share. From any thread."""
@@ -176,6 +193,10 @@ class _Placed(JobInPlace):
         self.loop = loop
         self._share = share
         self.inbox = inbox
+
+    def is_of(self, job: Job) -> bool:
+        """Whether it is in the place of ``job``."""
+        return self._job is job
 
     def post(self) -> None:
         """On its loop, with a place: post it to the pool."""

@@ -52,6 +52,12 @@ class WaitingLine:
         if not is_admitted:
             raise refusal
 
+    def withdraw(self, job: Job) -> None:
+        """Take out a job that has waited for too long, if it waits here. Counts it as refused."""
+        with self.lock:
+            self.queue.remove(job)
+            self._counts.refused += 1
+
     def take(self) -> Job | None:
         """The next job, if there is one."""
         with self.lock:

@@ -112,6 +112,8 @@ Exit code: 0 after Ctrl-C or SIGTERM, 1 if the app or the server failed, 2 for a
     help="How long a request to an app behind an adapter may make no progress, in seconds. Then "
     "the answer is 504, and the thread of a WSGI app is replaced. 0: without limit. Default: "
     f"{_WSGI.request_timeout_s:g}.",
+)
+@option(
     "--limit",
     "limits",
     multiple=True,
@@ -354,16 +356,6 @@ def run_command(
     server: str | None,
     root_path: str,
     healthz: str | None,
-    workers: int,
-    threads: int | None,
-    wait_target_s: float | None,
-    limits: tuple[str, ...],
-    reserved: tuple[str, ...],
-    loop_lag_target_s: float | None,
-    buffer_request_bytes: int | None,
-    body_timeout_s: float | None,
-    reload: bool,
-    grace_s: int,
     log_level: str,
     access_log: str | None,
     env_file: Path | None,
@@ -380,18 +372,6 @@ def run_command(
         targets = targets or tuple((ctx.default_map or {}).get("targets", ()))  # click 8.1 does not
         options = RunOptions(
             apps=parse_targets(targets, websockets, interfaces),
-            host=host,
-            port=port,
-            uds=uds,
-            workers=workers,
-            threads=threads,
-            wait_target_s=wait_target_s,
-            limits=limits or None,
-            reserved=reserved or None,
-            loop_lag_target_s=loop_lag_target_s,
-            buffer_request_bytes=buffer_request_bytes,
-            body_timeout_s=body_timeout_s,
-            reload=reload,
             root_path=normal_root_path(root_path),
             healthz=normal_healthz(healthz),
             log_level=LogLevel(log_level),

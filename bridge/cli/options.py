@@ -164,8 +164,8 @@ class RunOptions:
     queue_timeout_s: float | None = None
     request_timeout_s: float | None = None
     loop_lag_target_s: float | None = None
-    limits: tuple[str, ...] | None = None
-    reserved: tuple[str, ...] | None = None
+    limits: tuple[str, ...] = ()
+    reserved: tuple[str, ...] = ()
     buffer_request_bytes: int | None = None
     body_timeout_s: float | None = None
     spool_bytes: int | None = None
@@ -201,8 +201,8 @@ class RunOptions:
             "--wait-target-s": self.wait_target_s,
             "--queue-timeout-s": self.queue_timeout_s,
             "--loop-lag-target-s": self.loop_lag_target_s,
-            "--limit": self.limits,
-            "--reserve": self.reserved,
+            "--limit": self.limits or None,
+            "--reserve": self.reserved or None,
             "--buffer-request-bytes": self.buffer_request_bytes,
             "--body-timeout-s": self.body_timeout_s,
             "--spool-bytes": self.spool_bytes,

@@ -14,10 +14,10 @@ from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
 
 from bridge._http.forwarded import FORWARDED, HEADERS, UNIX, Report, Trusted, read_report
+from bridge._http.prefixes import normal_prefix
 from bridge.cli.options import UsageError
 from bridge.cli.root_path import mount_asgi, mount_wsgi
 from bridge.errors import ConfigError
-from bridge.router.prefixes import normal_prefix
 from bridge.types import AsgiApp, Environ, Receive, Scope, Send, StartResponse, WsgiApp
 
 __all__ = ["DEFAULT_HEADERS", "Proxies", "behind_proxies_asgi", "behind_proxies_wsgi"]

@@ -25,8 +25,8 @@ from bridge.cli.control.spec import control_spec
 from bridge.cli.metrics import MetricsSpec, check_metrics, url_of_metrics
 from bridge.cli.metrics_folder import share_folder
 from bridge.cli.options import RunOptions, UsageError, WsgiOptions
-from bridge.cli.proxies import Proxies
 from bridge.cli.path_limits import read_limits
+from bridge.cli.proxies import Proxies
 from bridge.cli.served_apps import ServedApps
 from bridge.cli.servers.process import run_server
 from bridge.cli.servers.registry import SERVERS, check_options, choose_server
@@ -41,6 +41,7 @@ _DONE_BY_WSGI_SERVERS = {
     "--buffer-request-bytes": "reads request bodies",
     "--body-timeout-s": "reads request bodies",
     "--loop-lag-target-s": "runs the threads",
+    "--spool-bytes": "sends responses",
 }
 _IN_CODE = {
     "--threads": "threads=8",
@@ -83,13 +84,6 @@ def run(options: RunOptions, server_name: str | None) -> int:
     return _start(spec, options, served)
 
 
-_DONE_BY_WSGI_SERVERS = {
-    "--wait-target-s": "queues requests",
-    "--queue-timeout-s": "queues requests",
-    "--spool-bytes": "sends responses",
-}
-
-
 def _check_wsgi_options(spec: ServerSpec, options: RunOptions, served: ServedApps) -> None:
     """Reject options for WSGI apps where they would have no effect.
 
@@ -104,7 +98,6 @@ def _check_wsgi_option(option: str, spec: ServerSpec, served: ServedApps) -> Non
     is_threads = option == "--threads"
     if spec.interface == "wsgi":
         if not is_threads:
-            does = _DONE_BY_WSGI_SERVERS.get(option, "reads request bodies")
             does = _DONE_BY_WSGI_SERVERS.get(option, "queues requests")
             raise UsageError(
                 f"{option}: {spec.name} is a WSGI server, which {does} itself. "

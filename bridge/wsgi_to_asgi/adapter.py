@@ -14,12 +14,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from asyncio import AbstractEventLoop, get_running_loop
-from collections.abc import Callable
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bridge._http.answers import BUSY, asgi_answer, close_websocket, send_answer
 from bridge._http.client_text import ClientText, literal
@@ -31,6 +30,7 @@ from bridge._threads.loop_inbox import LoopInbox, inbox_of
 from bridge._threads.own_tasks import own_task
 from bridge._threads.pool import WorkerPool
 from bridge._threads.server_loop import no_asyncio_loop, server_loop
+from bridge._threads.share import Share
 from bridge.config import Limit, ToAsgiOptions
 from bridge.errors import BodyTimeout, ConfigError, PoolClosed, PoolSaturated, ServerProtocolError
 from bridge.types import (
@@ -188,8 +188,7 @@ class WsgiToAsgi:
         )
         self._send_habits = SendHabits()
         self._spools = Spools(spool_bytes) if spool_bytes else None
-        self._limits = self._make_limits()
-        self._use(self._make_pool())
+        self._time_limits = self._make_time_limits()
         self._use_pool(self._make_pool())
         self._rests = Rests(threads)
         self._buffer = RequestBuffer(
@@ -359,22 +358,23 @@ class WsgiToAsgi:
             executor, backlog=self.options.backlog, wait_target_s=self.options.wait_target_s
         )
 
-    def _make_limits(self) -> TimeLimits | None:
+    def _make_time_limits(self) -> TimeLimits | None:
         queue_s, request_s = self.options.queue_timeout_s, self.options.request_timeout_s
         if queue_s is None and request_s is None:
             return None
         return TimeLimits(queue_s=queue_s, request_s=request_s)
 
-    def _use(self, pool: WorkerPool | BorrowedPool) -> None:
-        self._pool = pool
-        self._post: Callable[[Any, AbstractEventLoop], None] = (
-            pool.post if self._limits is None else partial(self._limits.post, pool)
-        )
     def _use_pool(self, pool: WorkerPool | BorrowedPool) -> None:
         self._pool = pool
         limits = self.options.limits
-        self._limited = LimitedPool(pool, limits) if limits else None
-        self._post: Post = pool.post if self._limited is None else self._limited.post
+        post_to = _post_to if self._time_limits is None else self._time_limits.post
+        self._limited = LimitedPool(pool, limits, post_to) if limits else None
+        if self._limited is not None:
+            self._post: Post = self._limited.post
+        elif self._time_limits is not None:
+            self._post = partial(self._time_limits.post, pool)
+        else:
+            self._post = pool.post
 
     def _make_websockets(self) -> RawWebSockets | None:
         threads = self.options.websocket_threads
@@ -397,9 +397,6 @@ class WsgiToAsgi:
         pools = []
         if self._websockets is not None:
             pools.append(self._websockets.replace_pool())
-        if self.options.executor is None and isinstance(self._pool, WorkerPool):
-            pools.append(self._pool)
-            self._use(self._make_pool())  # a server may start us once more
         loop = get_running_loop()
         limited, pool = self._limited, self._pool
         if self.options.executor is None and isinstance(pool, WorkerPool):
@@ -427,6 +424,12 @@ class WsgiToAsgi:
             )
         else:
             pool.join(timeout_s=1)  # they are past their last job
+
+
+def _post_to(
+    pool: WorkerPool | BorrowedPool | Share, job: ThreadSide, loop: AbstractEventLoop
+) -> None:
+    pool.post(job, loop)
 
 
 async def _answer_busy(scope: Scope, send: Send, error: BaseException) -> None:

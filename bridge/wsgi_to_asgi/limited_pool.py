@@ -7,7 +7,7 @@ adapter's pool, to a pool that is reserved for their path, or to the adapter's p
 from __future__ import annotations
 
 from asyncio import AbstractEventLoop
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from bridge._http.paths import native
 from bridge._http.prefixes import PrefixTable, normal_prefix
@@ -21,16 +21,25 @@ from bridge.wsgi_to_asgi.thread_side import ThreadSide
 
 __all__ = ["LimitedPool"]
 
+PostTo = Callable[[WorkerPool | BorrowedPool | Share, ThreadSide, AbstractEventLoop], None]
+
 
 class LimitedPool:
     """A pool, with limits for some paths.
 
     :param limits: by the paths as the user has written them.
+    :param post: posts a job to the pool or share that is chosen for it.
     :raises ConfigError: a path is wrong, or a limit is not below that of the pool.
     """
 
-    def __init__(self, pool: WorkerPool | BorrowedPool, limits: Mapping[str, Limit]) -> None:
+    def __init__(
+        self,
+        pool: WorkerPool | BorrowedPool,
+        limits: Mapping[str, Limit],
+        post: PostTo,
+    ) -> None:
         self._pool = pool
+        self._post = post
         made: dict[Limit, Share | WorkerPool] = {}
         self._by_path: dict[str, Share | WorkerPool] = {}
         for path, limit in limits.items():
@@ -48,7 +57,8 @@ class LimitedPool:
         :raises PoolSaturated: too many requests wait, those below the same path or all.
         :raises PoolClosed: the pool is shut down.
         """
-        (self._find(job.path_info) or self._pool).post(job, loop)
+        pool = self._find(job.path_info) or self._pool
+        self._post(pool, job, loop)
 
     def stats(self) -> dict[str, PoolStats]:
         """The state of each limit, by path. From any thread."""

@@ -139,6 +139,8 @@ class ThreadSide(Job):
     def input(self) -> Any:
         """``wsgi.input``, until the app is called."""
         return self._environ["wsgi.input"]
+
+    @property
     def path_info(self) -> str:
         """The path below the mount point: PEP 3333's ``PATH_INFO``."""
         path: str = self._environ.get("PATH_INFO", "")

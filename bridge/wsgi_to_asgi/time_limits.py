@@ -31,7 +31,7 @@ from asyncio import AbstractEventLoop, get_running_loop
 from contextvars import Context
 from io import BufferedReader
 from time import monotonic
-from typing import Any
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 from bridge._http.client_text import ClientText
@@ -43,6 +43,7 @@ from bridge._threads.job import JobInPlace, ThreadWrittenOff
 from bridge._threads.locks import RealMutex
 from bridge._threads.pool import WorkerPool
 from bridge._threads.restart import check_restart
+from bridge._threads.share import Share
 from bridge._threads.stacks import thread_stack
 from bridge.errors import PoolSaturated, RequestTimeout
 from bridge.wsgi_to_asgi.bodies import RequestBody
@@ -58,6 +59,9 @@ SWEEPS = 8
 LONGEST_PERIOD_S = 1.0
 
 Pool = WorkerPool | BorrowedPool
+"""Whose threads run the requests."""
+Queue = Pool | Share
+"""Where they wait: for a share of the threads, or for any."""
 
 _nothing: Any = object()
 
@@ -66,7 +70,8 @@ class TimedRequest(JobInPlace):
     """A request with limits, in the place of one without.
 
     :ivar request: that one.
-    :ivar pool: that it is posted to.
+    :ivar queue: that it is posted to.
+    :ivar pool: whose thread runs it.
     :ivar since: ``time.monotonic()`` when progress was last seen, or when the thread took it.
     :ivar seen: how far it was then.
     :ivar ident: of its thread.
@@ -82,6 +87,7 @@ class TimedRequest(JobInPlace):
         "ident",
         "is_lost",
         "pool",
+        "queue",
         "real_ident",
         "request",
         "seen",
@@ -91,10 +97,11 @@ class TimedRequest(JobInPlace):
     ident: int
     real_ident: int
 
-    def __init__(self, request: ThreadSide, pool: Pool, watch: _Watch) -> None:
+    def __init__(self, request: ThreadSide, queue: Queue, watch: _Watch) -> None:
         super().__init__(request)
         self.request = request
-        self.pool = pool
+        self.queue = queue
+        self.pool = cast(Pool, queue.pool) if isinstance(queue, Share) else queue
         self._watch = watch
         body = request.input
         raw = body.raw if isinstance(body, BufferedReader) else None
@@ -157,18 +164,18 @@ class TimeLimits:
         self.period_s = min(shortest_s / SWEEPS, LONGEST_PERIOD_S)
         self._watches: WeakKeyDictionary[AbstractEventLoop, _Watch] = WeakKeyDictionary()
 
-    def post(self, pool: Pool, request: ThreadSide, loop: AbstractEventLoop) -> None:
-        """Post a request to a pool. On the loop.
+    def post(self, queue: Queue, request: ThreadSide, loop: AbstractEventLoop) -> None:
+        """Post a request to a pool, or to a share of it. On the loop.
 
         :raises Exception: as the pool's ``post``.
         """
         watch = self._watches.get(loop)
         if watch is None:
             watch = self._watches[loop] = _Watch(self)
-        job = TimedRequest(request, pool, watch)
+        job = TimedRequest(request, queue, watch)
         watch.waiting[job] = None
         try:
-            pool.post(job, loop)
+            queue.post(job, loop)
         except BaseException:
             watch.waiting.pop(job, None)
             raise
@@ -229,7 +236,7 @@ class _Watch:
 
     def _refuse(self, job: TimedRequest, why: str) -> None:
         if self.waiting.pop(job, _nothing) is not _nothing:  # else a thread has just taken it
-            job.pool.withdraw(job)
+            job.queue.withdraw(job)
             job.refuse(PoolSaturated(why))
 
     def _end_running(self, now: float, limit_s: float) -> None:

@@ -311,10 +311,9 @@ def test_help_and_version(module: str) -> None:
 def test_the_help_of_run_shows_every_option_and_examples() -> None:
     done = bridge("run", "--help", env={"COLUMNS": "100"})
     options = (
-        "server host port workers threads wait-target-s buffer-request-bytes body-timeout-s "
-        "spool-bytes reload root-path uds log-level interface grace-s"
         "server host port workers threads wait-target-s limit reserve loop-lag-target-s "
-        "buffer-request-bytes body-timeout-s reload root-path uds log-level interface grace-s"
+        "buffer-request-bytes body-timeout-s spool-bytes reload root-path uds log-level interface "
+        "grace-s"
     )
     for option in options.split():
         assert f"--{option} " in done.out

@@ -31,6 +31,9 @@ ARGUMENTS: dict[str, list[str]] = {
     "buffer-request-bytes": ["--buffer-request-bytes", "9"],
     "body-timeout-s": ["--body-timeout-s", "5"],
     "spool-bytes": ["--spool-bytes", "9"],
+    "limit": ["--limit", "/reports=2:9"],
+    "reserve": ["--reserve", "/reserved"],
+    "loop-lag-target-s": ["--loop-lag-target-s", "0.5"],
     "queue-timeout-s": ["--queue-timeout-s", "5"],
     "request-timeout-s": ["--request-timeout-s", "5"],
     "reload": ["--reload"],
@@ -72,6 +75,7 @@ REFUSED = {
         for option in (
             *("wait-target-s", "queue-timeout-s", "request-timeout-s"),
             *("buffer-request-bytes", "body-timeout-s", "spool-bytes"),
+            *("limit", "reserve", "loop-lag-target-s"),
         )
         for server in ("gunicorn", "waitress")
     ),

@@ -118,6 +118,8 @@ CHANGING = (
             ("fastapi_site:app", "--request-timeout-s", "2"),
             "--request-timeout-s: uvicorn calls the app itself, without an adapter. It is for WSGI "
             "apps here, and for these apps on other servers: gunicorn, waitress",
+        ),
+        (
             ("mixed_site:app", "--loop-lag-target-s", "2"),
             "which sets it itself: Router(..., loop_lag_target_s=0.02)",
         ),
@@ -136,9 +138,8 @@ def test_apps_that_cannot_be_served_together_are_rejected(
 
 def _options(args: tuple[str, ...]) -> RunOptions:
     """Parse the few options that are used here."""
-    limits = ("--queue-timeout-s", "--request-timeout-s")
+    limits = ("--queue-timeout-s", "--request-timeout-s", "--loop-lag-target-s")
     numbers = ("--threads", "--body-timeout-s", "--wait-target-s", *limits)
-    numbers = ("--threads", "--body-timeout-s", "--wait-target-s", "--loop-lag-target-s")
     names = ("--websocket", "--interface", *numbers, "")
     words: dict[str, list[str]] = {name: [] for name in names}
     option = ""
@@ -148,8 +149,7 @@ def _options(args: tuple[str, ...]) -> RunOptions:
         else:
             words[option].append(word)
             option = ""
-    threads, timeout_s, target_s, queue_s, request_s = (
-    threads, timeout_s, target_s, lag_s = (
+    threads, timeout_s, target_s, queue_s, request_s, lag_s = (
         float(words[name][0]) if words[name] else None for name in numbers
     )
     apps = parse_targets(words[""], words["--websocket"], words["--interface"])

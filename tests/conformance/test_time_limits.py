@@ -423,3 +423,46 @@ def test_one_timer_is_enough_and_none_is_left_once_nothing_waits_or_runs(
         await until(lambda: not sweeps())
 
     asyncio.run(run())
+
+
+# -- together with limits of paths -----------------------------------------------------------------
+
+
+def test_a_request_that_waits_in_its_share_is_refused_too(to_asgi: ToAsgi, app: StuckApp) -> None:
+    """Its app never runs, and it leaves its place in the line."""
+    limits = {"/stuck": bridge.Limit(threads=1, backlog=1)}
+
+    async def run() -> None:
+        adapter = to_asgi(app, threads=2, limits=limits, queue_timeout_s=LIMIT_S)
+        first = asyncio.create_task(status_of(adapter, "/stuck"))
+        await until(lambda: app.calls == ["/stuck"])
+        for _ in range(3):
+            assert await status_of(adapter, "/stuck") == 503
+        assert await status_of(adapter, "/") == 200
+        app.go_on.set()
+        assert await first == 200
+        assert await status_of(adapter, "/stuck") == 200
+        assert adapter.limit_stats()["/stuck"].refused == 3
+
+    asyncio.run(run())
+    assert app.calls.count("/stuck") == 2
+
+
+def test_a_stuck_request_keeps_its_place_and_no_thread_of_others(
+    to_asgi: ToAsgi, app: StuckApp
+) -> None:
+    limits = {"/stuck": bridge.Limit(threads=1)}
+
+    async def run() -> None:
+        adapter = to_asgi(
+            app, threads=2, limits=limits, request_timeout_s=LIMIT_S, queue_timeout_s=LIMIT_S
+        )
+        assert await status_of(adapter, "/stuck") == 504
+        assert adapter.stats().lost == 1
+        assert await status_of(adapter, "/stuck") == 503
+        assert [await status_of(adapter, "/") for _ in range(4)] == [200] * 4
+        app.go_on.set()
+        await until(lambda: not adapter.stats().lost)
+        assert await status_of(adapter, "/stuck") == 200
+
+    asyncio.run(run())
