@@ -285,6 +285,14 @@ Exit code: 0 after Ctrl-C or SIGTERM, 1 if the app or the server failed, 2 for a
     help="The path of a Unix socket to listen on, instead of --host and --port.",
 )
 @option(
+    "--fd",
+    type=Integer(0),
+    metavar="N",
+    section=_ADDRESS,
+    help="The number of an open socket that listens already, instead of the other addresses. "
+    "systemd passes its first socket as 3.",
+)
+@option(
     "--root-path",
     default="",
     metavar="PATH",

@@ -134,6 +134,8 @@ class RunOptions:
     """The options of ``bridge run``. None where an option was not given.
 
     :ivar apps: the requested apps.
+    :ivar fd: the descriptor of a socket that listens already. Then ``host`` and ``port``, or
+        ``uds``, are its address.
     :ivar wait_target_s: 0: none.
     :ivar queue_timeout_s: 0: none.
     :ivar request_timeout_s: 0: none.
@@ -158,6 +160,7 @@ class RunOptions:
     host: str = "127.0.0.1"
     port: int = 8000
     uds: Path | None = None
+    fd: int | None = None
     workers: int = 1
     threads: int | None = None
     wait_target_s: float | None = None
@@ -248,5 +251,6 @@ class RunOptions:
             "--workers": self.workers > 1,
             "--reload": self.reload,
             "--max-requests": self.max_requests is not None,
+            "--fd of a Unix socket": self.fd is not None and self.uds is not None,
         }
         return {option for option, given in is_given.items() if given}

@@ -24,6 +24,7 @@ from bridge.cli.build_app import AppSpec
 from bridge.cli.control.spec import control_spec
 from bridge.cli.metrics import MetricsSpec, check_metrics, url_of_metrics
 from bridge.cli.metrics_folder import share_folder
+from bridge.cli.inherited import with_inherited_address
 from bridge.cli.options import RunOptions, UsageError, WsgiOptions
 from bridge.cli.path_limits import read_limits
 from bridge.cli.proxies import Proxies
@@ -59,10 +60,11 @@ def run(options: RunOptions, server_name: str | None) -> int:
     :raises ConfigError: likewise: an option has a value that is not allowed.
     :raises AppLoadError: an app cannot be found, or its own code failed.
     :raises AmbiguousApp: an app's interface cannot be detected, and was not given.
-    :raises AddressError: no server can listen at the address.
+    :raises AddressError: no server can listen at the address, or on the socket of ``--fd``.
     :raises ControlError: control sockets are wanted where other users could reach them.
     """
     spec = choose_server(server_name)
+    options = with_inherited_address(options)
     check_options(spec, options)
     read_limits(options.wsgi.limits, options.wsgi.reserved)  # raises before anything is loaded
     metrics = check_metrics(options, spec)
@@ -138,6 +140,8 @@ def _in_code(app: object, option: str) -> str:
 
 
 def _with_free_address(options: RunOptions) -> RunOptions:
+    if options.fd is not None:
+        return options
     if options.uds is not None:
         free_path(options.uds)
         return options

@@ -22,6 +22,7 @@ from bridge.types import AsgiApp, Message, Receive, Scope, Send
 
 __all__ = [
     "EXIT_S",
+    "LINGER_S",
     "exit_after_lifespan",
     "force_exit_after",
     "let_new_workers_end",
@@ -30,6 +31,12 @@ __all__ = [
 
 EXIT_S = 5
 """Seconds that a process gets to exit after its server has stopped."""
+LINGER_S = 0.5
+"""Seconds, from the signal, in which requests on connections that are open already are answered.
+
+Such a request may be on its way when the signal comes, or wait in the kernel. A server that closes
+the connection at once loses it. The responses close the connections, where the server allows that.
+"""
 
 
 def treat_sigterm_as_ctrl_c() -> None:

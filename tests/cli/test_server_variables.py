@@ -114,5 +114,5 @@ def test_gunicorn_ignores_the_sockets_of_systemd(tmp_path: Path) -> None:
         process.communicate(timeout=30)
 
     assert "Listening at: unix:site.sock" in lines[-1]
-    assert any("LISTEN_FDS (use --host, --port or --uds)" in line for line in lines)
+    assert any("LISTEN_FDS (use --fd 3)" in line for line in lines)
     assert process.returncode == 0

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from bridge._threads.own_tasks import own_task
 from bridge.cli.options import LogLevel, RunOptions
 from bridge.cli.servers.spec import SERVED_APP, ServerSpec
+from bridge.cli.shutdown import LINGER_S
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
@@ -29,7 +30,9 @@ CANCEL_S = 2.0
 
 def _command_line(options: RunOptions) -> list[str]:
     where = ["--bind", options.host, "--port", str(options.port)]
-    if options.uds is not None:
+    if options.fd is not None:
+        where = ["--fd", str(options.fd)]
+    elif options.uds is not None:
         where = ["-u", str(options.uds)]
     verbosity = {LogLevel.DEBUG: 2, LogLevel.INFO: 1}.get(options.log_level, 0)
     # Above verbosity 0 daphne logs requests, to stdout or to a file.
@@ -80,6 +83,8 @@ class _Draining:
 
     async def _drain(self) -> None:
         deadline = time.monotonic() + self.grace_s
+        _close_after_each_response()
+        await asyncio.sleep(min(LINGER_S, self.grace_s))
         while time.monotonic() < deadline and (self._running() or self._is_sending()):  # noqa: ASYNC110 - Twisted notifies of neither
             await asyncio.sleep(POLL_S)
         left = self._running()
@@ -95,6 +100,16 @@ class _Draining:
     def _is_sending(self) -> bool:
         """Whether responses of finished apps are still in Twisted's buffers."""
         return bool(_reactor().getWriters())
+
+
+def _close_after_each_response() -> None:
+    from twisted.web.http import HTTPChannel
+
+    def check_persistence(channel: Any, request: Any, version: bytes) -> bool:
+        request.responseHeaders.setRawHeaders(b"connection", [b"close"])
+        return False
+
+    HTTPChannel.checkPersistence = check_persistence
 
 
 def _reactor() -> Any:
@@ -114,6 +129,7 @@ SPEC = ServerSpec(
         "--workers": "it runs as a single process",
         "--reload": "it cannot restart itself",
         "--max-requests": "it runs as a single process",
+        "--fd of a Unix socket": "it lets everyone write to the socket, and removes it at its end",
     },
     ignores_lifespan=True,
     is_only_on_asyncio=True,

@@ -5,10 +5,12 @@ The defects of its shutdown were seen in granian 2.8.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import functools
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable
 from types import FrameType
@@ -42,10 +44,32 @@ def _command_line(options: RunOptions) -> list[str]:
 
 
 def _main() -> None:
-    """Run granian's own command, which reads its options from no variables then."""
-    from granian.cli import cli
+    """Run granian's own command, which reads its options from no variables then, and ``--fd``."""
+    from granian import cli
 
-    cli(auto_envvar_prefix=None)
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--fd", type=int)
+    options, arguments = parser.parse_known_args()
+    if options.fd is not None:
+        cli.Server = _inheriting(cli.Server, options.fd)  # what cli() starts
+    cli.cli(arguments, auto_envvar_prefix=None)
+
+
+def _inheriting(server: type[Any], fd: int) -> type[Any]:
+    """granian's server, with its workers on an open socket: it has no option for that."""
+    from granian.net import SocketHolder
+
+    class Inheriting(server):  # type: ignore[misc]  # a class given as a value
+        _bind_addr_fmt = f"fd {fd}"
+
+        def _init_shared_socket(self) -> None:
+            self._sso = socket.socket(fileno=fd)
+            self._sso.set_inheritable(True)
+            self._ssp = None
+            self._sfd = fd
+            self._shd = SocketHolder(fd, self._sso.family == socket.AF_UNIX, self.backlog)
+
+    return Inheriting
 
 
 def _make_graceful(app: AsgiApp, grace_s: float) -> AsgiApp:

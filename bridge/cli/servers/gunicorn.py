@@ -40,7 +40,7 @@ def _variables() -> dict[str, str]:
     variables = dict.fromkeys(("GUNICORN_CMD_ARGS", "GUNICORN_FD", "GUNICORN_PID"), "")
     variables["FORWARDED_ALLOW_IPS"] = "--trusted"
     if os.environ.get("LISTEN_PID") == str(os.getpid()):  # sockets that systemd has opened
-        variables["LISTEN_FDS"] = "--host, --port or --uds"
+        variables["LISTEN_FDS"] = "--fd 3"
     return variables
 
 
@@ -69,8 +69,12 @@ forwarded_allow_ips = ""
 
 
 def when_ready(server: Any) -> None:
-    """The master listens. By default, its Ctrl-C drops all requests; here only the second does."""
+    """The master listens. By default, its Ctrl-C drops all requests; here only the second does.
+
+    A Unix socket that it has inherited remains in the file system when it ends.
+    """
     worker_pids.append(lambda: list(server.WORKERS))
+    server.systemd = any(isinstance(address, int) for address in server.cfg.address)
     signal.signal(signal.SIGINT, _graceful_first(server.signal))
 
 

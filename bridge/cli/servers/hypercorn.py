@@ -10,8 +10,8 @@ import functools
 import multiprocessing
 import os
 import signal
-import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
@@ -23,9 +23,13 @@ from bridge.cli.servers.spec import (
     bind_address,
     loop_options,
 )
+from bridge.cli.shutdown import LINGER_S
 from bridge.types import AsgiApp
 
 __all__ = ["SPEC"]
+
+ACCEPT_S = 0.05
+"""Seconds in which an accepted connection gets its task."""
 
 
 def _command_line(options: RunOptions) -> list[str]:
@@ -45,25 +49,40 @@ def _serves_in_process(options: RunOptions) -> bool:
 
 
 def _make_graceful(app: AsgiApp, grace_s: float) -> AsgiApp:
-    _skip_waiting_for_connections()
+    asyncio.base_events.Server.wait_closed = _begin_shutdown  # type: ignore[method-assign]
+    _linger()
     _let_workers_finish()
     _let_workers_end_themselves()
     return app
 
 
-def _skip_waiting_for_connections() -> None:
-    """Make ``Server.wait_closed()`` return without waiting for connections.
+async def _begin_shutdown(server: asyncio.base_events.Server) -> None:
+    """``Server.wait_closed()``, which hypercorn calls after it has stopped listening.
 
-    Hypercorn calls it before its ``graceful_timeout`` starts to run. Up to Python 3.11 it returned
-    at once, as hypercorn expects; since 3.12 (python/cpython#104344) it waits until the last client
-    has disconnected, so that one endless stream would keep the process alive forever.
+    It does not wait for connections, as hypercorn expects: its ``graceful_timeout`` starts
+    afterwards. Since Python 3.12 (python/cpython#104344) it would wait until the last client has
+    disconnected, so that one endless stream would keep the process alive forever.
+
+    It does wait for tasks of connections that have just been accepted: hypercorn waits only for
+    those that exist when this returns.
     """
-    if sys.version_info >= (3, 12):
-        asyncio.base_events.Server.wait_closed = _do_not_wait  # type: ignore[method-assign]
+    _close_after_each_response()
+    await asyncio.sleep(ACCEPT_S)
 
 
-async def _do_not_wait(server: asyncio.base_events.Server) -> None:
-    await asyncio.sleep(0)
+def _close_after_each_response() -> None:
+    import h11
+    from hypercorn.protocol.h11 import H11Protocol
+
+    send = H11Protocol._send_h11_event
+
+    async def send_closing(protocol: H11Protocol, event: Any) -> None:
+        if isinstance(event, h11.Response):  # not an InformationalResponse, such as a WebSocket's
+            headers = [*event.headers.raw_items(), (b"connection", b"close")]
+            event = h11.Response(status_code=event.status_code, headers=headers)
+        await send(protocol, event)
+
+    H11Protocol._send_h11_event = send_closing  # type: ignore[method-assign]
 
 
 def _let_workers_finish() -> None:
@@ -103,6 +122,29 @@ async def _until_end(shutdown_event: Any, sleep: Callable[[float], Awaitable[Any
 def _end_worker() -> None:
     global _worker_ends
     _worker_ends = True
+
+
+def _linger() -> None:
+    """Make idle connections stay open for a short time after the signal.
+
+    Hypercorn would close them at once, and lose the requests that clients have just sent there.
+    """
+    from hypercorn.asyncio.tcp_server import TCPServer
+
+    TCPServer._idle_timeout = _idle_timeout  # type: ignore[method-assign]
+
+
+async def _idle_timeout(connection: Any) -> None:
+    """Close an idle connection. Hypercorn cancels this when a request arrives.
+
+    Its own does not always notice that it is cancelled (``asyncio.wait_for`` up to Python 3.11),
+    and closes the connection then in spite of the request.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(connection.config.keep_alive_timeout):
+            await connection.context.terminated.wait()
+        await asyncio.sleep(LINGER_S)
+    await asyncio.shield(connection._initiate_server_close())
 
 
 SPEC = ServerSpec(

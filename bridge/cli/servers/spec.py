@@ -107,7 +107,9 @@ def is_importable(module: str) -> bool:
 
 
 def host_options(options: RunOptions) -> list[str]:
-    """``--host`` and ``--port``, or ``--uds``, as many servers name them."""
+    """``--fd``, ``--uds``, or ``--host`` and ``--port``, as many servers name them."""
+    if options.fd is not None:
+        return ["--fd", str(options.fd)]
     if options.uds is not None:
         return ["--uds", str(options.uds)]
     return ["--host", options.host, "--port", str(options.port)]
@@ -115,6 +117,8 @@ def host_options(options: RunOptions) -> list[str]:
 
 def bind_address(options: RunOptions) -> str:
     """The value of a ``--bind`` option."""
+    if options.fd is not None:
+        return f"fd://{options.fd}"
     if options.uds is not None:
         return f"unix:{options.uds}"
     host = f"[{options.host}]" if ":" in options.host else options.host

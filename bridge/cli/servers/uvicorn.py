@@ -1,13 +1,28 @@
-"""uvicorn. Nothing is missing in its shutdown."""
+"""uvicorn. At shutdown, it closes connections without a request only after a pause.
+
+It would close them at once, and lose the requests that clients have just sent there.
+"""
 
 from __future__ import annotations
+
+import asyncio
+import functools
+import time
+from typing import TYPE_CHECKING, Any
 
 from bridge._threads.loop_choice import VARIABLE
 from bridge.cli.options import RunOptions
 from bridge.cli.servers.spec import SERVED_APP, ServerSpec, host_options, loop_options
 from bridge.cli.servers.variables import click_variables
+from bridge.cli.shutdown import LINGER_S
+from bridge.types import AsgiApp
+
+if TYPE_CHECKING:
+    from uvicorn import Server
 
 __all__ = ["SPEC"]
+
+POLL_S = 0.02
 
 
 def _command_line(options: RunOptions) -> list[str]:
@@ -42,6 +57,41 @@ def _main() -> None:
     main(auto_envvar_prefix=None)
 
 
+def _make_graceful(app: AsgiApp, grace_s: float) -> AsgiApp:
+    from uvicorn import Server
+
+    if not hasattr(Server.shutdown, "__wrapped__"):
+        Server.shutdown = _lingering(Server.shutdown)  # type: ignore[method-assign]
+    return app
+
+
+def _lingering(shutdown: Any) -> Any:
+    """``Server.shutdown``, which first stops listening and lets idle connections send a request."""
+
+    @functools.wraps(shutdown)
+    async def lingering(server: Server, sockets: Any = None) -> None:
+        for listener in [*server.servers, *(sockets or [])]:
+            listener.close()
+        state = server.server_state
+        state.default_headers = [*state.default_headers, (b"connection", b"close")]
+        deadline = time.monotonic() + LINGER_S
+        while True:
+            await asyncio.sleep(POLL_S)  # first: connections that are accepted, but not yet known
+            idle = any(map(_is_idle, state.connections))
+            if not idle or server.force_exit or time.monotonic() >= deadline:
+                break
+        await shutdown(server, sockets)
+
+    return lingering
+
+
+def _is_idle(connection: Any) -> bool:
+    """Whether it is an HTTP connection that has no request, or has answered the last one."""
+    if not hasattr(connection, "cycle"):
+        return False
+    return connection.cycle is None or bool(connection.cycle.response_complete)
+
+
 SPEC = ServerSpec(
     name="uvicorn",
     interface="asgi",
@@ -51,4 +101,5 @@ SPEC = ServerSpec(
     variables=_variables,
     serves_in_process=lambda options: options.is_single_process,
     hides_failed_workers=True,
+    make_graceful=_make_graceful,
 )

@@ -10,12 +10,16 @@ from __future__ import annotations
 
 import argparse
 import logging
+import signal
+import socket
 import time
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 from bridge.cli.options import RunOptions
 from bridge.cli.servers.spec import ServerSpec, host_options
+from bridge.cli.shutdown import LINGER_S
 
 __all__ = ["SPEC"]
 
@@ -36,7 +40,6 @@ def _command_line(options: RunOptions) -> list[str]:
 
 def _main() -> None:
     """Serve ``bridge.cli.served:app`` until SystemExit or KeyboardInterrupt."""
-    from waitress import wasyncore  # type: ignore[import-untyped]  # no stubs
     from waitress.server import create_server  # type: ignore[import-untyped]  # no stubs
     from waitress.task import ThreadedTaskDispatcher  # type: ignore[import-untyped]  # no stubs
 
@@ -63,7 +66,7 @@ def _main() -> None:
     try:
         start_apps(app)
         server.print_listen("Serving on http://{}:{}")
-        wasyncore.loop(timeout=1, map=channels)
+        _loop_until_signal(server, channels)
     except (SystemExit, KeyboardInterrupt):
         _drain(dispatcher, channels, options.grace_s)
         close_running_apps()
@@ -88,6 +91,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--host")
     parser.add_argument("--port", type=int)
     parser.add_argument("--uds")
+    parser.add_argument("--fd", type=int)
     parser.add_argument("--threads", type=int)
     parser.add_argument("--healthz")
     parser.add_argument("--log-level")
@@ -96,9 +100,34 @@ def _parse_arguments() -> argparse.Namespace:
 
 
 def _address(options: argparse.Namespace) -> dict[str, Any]:
+    if options.fd is not None:
+        return {"sockets": [socket.socket(fileno=options.fd)]}
     if options.uds is not None:
         return {"unix_socket": options.uds}
     return {"host": options.host, "port": options.port}
+
+
+def _loop_until_signal(server: Any, channels: dict[int, Any]) -> None:
+    """Run the loop, and raise KeyboardInterrupt between two of its steps.
+
+    Raised within one, it would lose a connection that is being accepted. A second signal ends the
+    process at once.
+    """
+    from waitress import wasyncore
+
+    received: list[int] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        for each in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(each, signal.default_int_handler)
+        server.pull_trigger()  # the loop wakes
+
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, handle)
+    while not received:
+        wasyncore.loop(timeout=1, map=channels, count=1)
+    raise KeyboardInterrupt
 
 
 def _drain(dispatcher: Any, channels: dict[int, Any], grace_s: float) -> None:
@@ -107,6 +136,8 @@ def _drain(dispatcher: Any, channels: dict[int, Any], grace_s: float) -> None:
     for channel in list(channels.values()):
         if channel.accepting:
             wasyncore.dispatcher.close(channel)  # its own close() ends the trigger that all share
+    _close_after_each_response()
+    _loop_until(lambda: not _connections(channels), channels, min(LINGER_S, grace_s))
     if not _loop_until(lambda: _is_idle(dispatcher, channels), channels, grace_s):
         logger.warning(
             "%d request(s) cut off after the grace period of %g s", dispatcher.active_count, grace_s
@@ -135,10 +166,25 @@ def _is_idle(dispatcher: Any, channels: dict[int, Any]) -> bool:
     return dispatcher.active_count == 0 and not dispatcher.queue and not unsent
 
 
+def _close_after_each_response() -> None:
+    from waitress.task import Task
+
+    build = Task.build_response_header
+
+    def build_closing(task: Any) -> Any:
+        task.request.headers["CONNECTION"] = "close"  # as if the client had requested it
+        return build(task)
+
+    Task.build_response_header = build_closing
+
+
+def _connections(channels: dict[int, Any]) -> list[Any]:
+    return [channel for channel in channels.values() if hasattr(channel, "cancel")]
+
+
 def _cut_off(channels: dict[int, Any]) -> None:
-    for channel in list(channels.values()):
-        if hasattr(channel, "cancel"):  # a connection: its app's next write raises, and it closes
-            channel.cancel()
+    for channel in _connections(channels):
+        channel.cancel()  # its app's next write raises, and it closes
 
 
 SPEC = ServerSpec(
