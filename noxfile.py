@@ -266,6 +266,19 @@ def free_threading(session: nox.Session) -> None:
 
 
 @nox.session
+def hosts(session: nox.Session) -> None:
+    """Stop, upgrade, kill and cut off hosts behind HAProxy, and restart Redis, under load.
+
+    In network namespaces, as root, with iproute2, haproxy and redis-server. Takes ten minutes;
+    ``nox -s hosts -- --write`` updates the documentation. The Kubernetes manifests are validated
+    against its schemas before.
+    """
+    session.install("-e", ".[test]", "kubernetes-validate")
+    session.run("kubernetes-validate", "--strict", "deploy/kubernetes/site.yaml")
+    session.run("python", "-m", "tests.hosts", *session.posargs)
+
+
+@nox.session
 def beside(session: nox.Session) -> None:
     """Send 10,000 HTTP requests beside open WebSockets: none lost, p99 at most 1.5 times.
 

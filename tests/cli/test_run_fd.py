@@ -8,10 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +17,10 @@ import pytest
 from tests.cli.running import APPS, MULTI, SERVERS, TARGETS, TIMEOUT_S, bridge
 from tests.harness.activated import activated
 from tests.harness.ports import HOST, held_port, port_of
+from tests.harness.steady import ask, steady_clients, wait_for_more
 from tests.harness.tools import find_program
 
 RESTARTS = 2
-CLIENTS = 4
 QUIET = ("--log-level", "warning")
 
 
@@ -32,18 +29,6 @@ def _listen(family: socket.AddressFamily, address: Any) -> socket.socket:
     listener.bind(address)
     listener.listen(128)
     return listener
-
-
-def _ask(family: socket.AddressFamily, address: Any) -> bytes:
-    """The whole response to one request, on a connection of its own."""
-    with closing(socket.socket(family, socket.SOCK_STREAM)) as client:
-        client.settimeout(TIMEOUT_S)
-        client.connect(address)
-        client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        received = b""
-        while data := client.recv(65536):
-            received += data
-        return received
 
 
 def _facts(response: bytes) -> dict[str, Any]:
@@ -61,7 +46,7 @@ def test_a_server_runs_on_a_tcp_socket_that_it_inherits(server: str) -> None:
     with closing(_listen(socket.AF_INET6, ("::1", 0))) as listener:
         address = listener.getsockname()
         with activated(listener, TARGETS["flask"], "--server", server, cwd=APPS) as service:
-            assert _facts(_ask(socket.AF_INET6, address))["framework"] == "flask"
+            assert _facts(ask(socket.AF_INET6, address))["framework"] == "flask"
             assert listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
             assert f"bridge: URL: http://[::1]:{address[1]}/\n" in service.stop()
 
@@ -72,11 +57,11 @@ def test_an_inherited_unix_socket_remains_with_its_mode(server: str, tmp_path: P
     with closing(_listen(socket.AF_UNIX, str(path))) as listener:
         path.chmod(0o600)
         with activated(listener, TARGETS["flask"], "--server", server, cwd=APPS) as service:
-            _facts(_ask(socket.AF_UNIX, str(path)))
+            _facts(ask(socket.AF_UNIX, str(path)))
             assert f"bridge: URL: unix:{path}\n" in service.stop()
             assert path.stat().st_mode & 0o777 == 0o600
             service.start()
-            _facts(_ask(socket.AF_UNIX, str(path)))
+            _facts(ask(socket.AF_UNIX, str(path)))
 
 
 @pytest.mark.parametrize("server", MULTI)
@@ -85,7 +70,7 @@ def test_two_workers_share_an_inherited_socket(server: str) -> None:
         address = listener.getsockname()
         command = (TARGETS["flask"], "--server", server, "--workers", "2")
         with activated(listener, *command, cwd=APPS) as service:
-            pids = {_facts(_ask(socket.AF_INET, address))["pid"] for _ in range(3)}
+            pids = {_facts(ask(socket.AF_INET, address))["pid"] for _ in range(3)}
             assert service.pid not in pids
             service.stop()
 
@@ -96,49 +81,16 @@ def test_no_request_is_lost_at_a_restart(server: str) -> None:
     with closing(_listen(socket.AF_INET, (HOST, 0))) as listener:
         address = listener.getsockname()
         command = (TARGETS["flask"], "--server", server, *QUIET)
-        with activated(listener, *command, cwd=APPS) as service, _clients(address) as outcomes:
+        with (
+            activated(listener, *command, cwd=APPS) as service,
+            steady_clients(address) as outcomes,
+        ):
             for _ in range(RESTARTS):
-                _wait_for_more(outcomes)
+                wait_for_more(outcomes)
                 service.stop()
                 service.start()
-            _wait_for_more(outcomes)
+            wait_for_more(outcomes)
     assert set(outcomes) == {"200"}
-
-
-@contextmanager
-def _clients(address: Any) -> Iterator[Counter[str]]:
-    """What became of each request, counted by status or error; complete after the block."""
-    outcomes: Counter[str] = Counter()
-    is_over = threading.Event()
-
-    def send_requests() -> None:
-        while not is_over.is_set():
-            try:
-                response = _ask(socket.AF_INET, address)
-                outcomes[response[9:12].decode() or "no response"] += 1
-            except OSError as error:
-                outcomes[type(error).__name__] += 1
-
-    threads = [threading.Thread(target=send_requests) for _ in range(CLIENTS)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield outcomes
-    finally:
-        is_over.set()
-        for thread in threads:
-            thread.join(TIMEOUT_S)
-
-
-def _wait_for_more(outcomes: Counter[str]) -> None:
-    """Wait until each client has certainly got another response."""
-    enough = outcomes.total() + 20 * CLIENTS
-    changed = threading.Event()
-    for _ in range(int(TIMEOUT_S * 50)):
-        if outcomes.total() >= enough:
-            return
-        changed.wait(0.02)  # polling, with a deadline: the counts have no event to wait for
-    raise AssertionError(f"no responses within {TIMEOUT_S} s: {outcomes}")
 
 
 @pytest.mark.parametrize("server", ["uvicorn", "gunicorn"])
@@ -158,7 +110,7 @@ def test_systemds_activator_starts_the_service_with_the_first_connection(server:
         assert process.stderr is not None
         while "Listening on" not in process.stderr.readline():
             assert process.poll() is None
-        assert _facts(_ask(socket.AF_INET, (HOST, port)))["pid"]
+        assert _facts(ask(socket.AF_INET, (HOST, port)))["pid"]
         process.terminate()
         _, err = process.communicate(timeout=TIMEOUT_S)
     finally:

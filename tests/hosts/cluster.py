@@ -22,6 +22,7 @@ from typing import IO, Any
 
 from tests.harness.servers import ROOT
 from tests.harness.tools import find_program
+from tests.hosts.load import SOCKETS
 from tests.hosts.network import Place, free_port, network
 
 __all__ = ["Cluster", "Host", "cluster"]
@@ -113,11 +114,25 @@ class Cluster:
         """Send a notice to all WebSockets, and see which it reaches."""
         return self._ask(f"notice {text}")
 
+    def spread_sockets(self) -> None:
+        """Let the WebSockets be open on both hosts: HAProxy may still check one of them."""
+        deadline = time.monotonic() + TIMEOUT_S
+        while time.monotonic() < deadline:
+            self._ask("reopen")
+            counts = self.wait_for(
+                lambda counts: _open(counts) == SOCKETS, "all WebSockets are open"
+            )
+            if {*counts["open"]} == {*self.hosts}:
+                return
+        raise AssertionError(f"no WebSockets on one of the hosts\n{self.log()}")
+
     def wait_for(self, condition: Callable[[dict[str, Any]], bool], what: str) -> dict[str, Any]:
         """Wait until the counts fulfil the condition."""
         deadline = time.monotonic() + TIMEOUT_S
         while not condition(counts := self.counts()):
-            assert time.monotonic() < deadline, f"not within {TIMEOUT_S} s: {what}: {counts}\n{self.log()}"
+            assert time.monotonic() < deadline, (
+                f"not within {TIMEOUT_S} s: {what}: {counts}\n{self.log()}"
+            )
             time.sleep(POLL_S)  # polling, with a deadline: counts have no event to wait for
         return counts
 
@@ -126,16 +141,11 @@ class Cluster:
         enough = _answered(self.counts()) + number
         self.wait_for(lambda counts: _answered(counts) >= enough, f"{number} answers")
 
-    def wait_for_sockets(self, *hosts: str, number: int) -> None:
-        """Wait until so many WebSockets are open, and each of these hosts has some."""
-        self.wait_for(
-            lambda counts: sum(counts["open"].values()) >= number and {*hosts} <= {*counts["open"]},
-            f"{number} WebSockets on {hosts}",
-        )
-
     def log(self) -> str:
         """The ends of all logs."""
-        return "\n".join(f"== {each.name}\n{each.read_text()[-3000:]}" for each in self._logs.iterdir())
+        return "\n".join(
+            f"== {each.name}\n{each.read_text()[-3000:]}" for each in self._logs.iterdir()
+        )
 
     def _ask(self, command: str) -> dict[str, Any]:
         assert self._clients.stdin is not None
@@ -146,6 +156,10 @@ class Cluster:
         assert line, f"the clients have ended\n{self.log()}"
         answer: dict[str, Any] = json.loads(line)
         return answer
+
+
+def _open(counts: dict[str, Any]) -> int:
+    return sum(counts["open"].values())
 
 
 def _answered(counts: dict[str, Any]) -> int:
@@ -202,8 +216,7 @@ def cluster() -> Iterator[Cluster]:
         )
         stack.callback(_end, clients)
         running = Cluster(hosts, redis, is_real, clients, logs)
-        running.wait_for_sockets("one", "two", number=8)
-        running.wait_for_answers(20)
+        running.spread_sockets()
         yield running
 
 
@@ -223,7 +236,13 @@ def _end(clients: subprocess.Popen[str]) -> None:
 
 def _redis(edge: Place, port: int, folder: Path) -> list[str]:
     program = str(find_program("redis-server", package="redis-server"))
-    options = {"bind": edge.address, "port": str(port), "dir": str(folder), "save": "", "protected-mode": "no"}
+    options = {
+        "bind": edge.address,
+        "port": str(port),
+        "dir": str(folder),
+        "save": "",
+        "protected-mode": "no",
+    }
     return [program, *(part for name, value in options.items() for part in (f"--{name}", value))]
 
 

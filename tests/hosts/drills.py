@@ -41,7 +41,12 @@ class Figures:
     @property
     def failed(self) -> int:
         """How many requests were not answered."""
-        return self.requests.total() - self.of("answered")
+        return self.failed_of("")
+
+    def failed_of(self, kind: str) -> int:
+        """How many of this kind were not."""
+        total = sum(number for name, number in self.requests.items() if name.startswith(kind))
+        return total - self.of("answered", kind)
 
 
 def run(name: str, cluster: Cluster, answers: int) -> Figures:
@@ -49,11 +54,14 @@ def run(name: str, cluster: Cluster, answers: int) -> Figures:
 
     :param answers: how many requests are answered before, between and after its steps.
     """
+    cluster.spread_sockets()
     before = cluster.counts()
     cluster.wait_for_answers(answers)
     DRILLS[name](cluster, answers)
     cluster.wait_for_answers(answers)
-    cluster.wait_for_sockets(number=SOCKETS)
+    cluster.wait_for(
+        lambda counts: sum(counts["open"].values()) == SOCKETS, "all WebSockets are open"
+    )
     notice = cluster.notice(f"after {name}")
     after = cluster.counts()
     return Figures(

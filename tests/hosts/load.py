@@ -5,6 +5,8 @@ of standard input is a command, and each line of standard output the answer to o
 
 ``counts``
     What has become of the requests so far, by kind and :class:`Outcome`, and of the WebSockets.
+``reopen``
+    Opens all WebSockets anew, so that they are on both hosts again.
 ``notice TEXT``
     Sends a notice, and waits until each open WebSocket has received it.
 
@@ -32,7 +34,7 @@ RECONNECT_S = 0.1
 NOTICE_S = 15.0
 SOCKETS = 8
 READERS, WRITERS, WAITERS = 6, 1, 4
-GOING_AWAY = {1001, 1012}
+NORMAL, GOING_AWAY = 1000, {1001, 1012}
 
 
 class Outcome(StrEnum):
@@ -53,6 +55,7 @@ class Clients:
         self._outcomes: Counter[str] = Counter()
         self._sockets: dict[int, Counter[str]] = {}
         self._hosts: dict[int, str] = {}
+        self._connections: dict[int, ClientConnection] = {}
         self._closed: Counter[str] = Counter()
         self._received = asyncio.Condition()
 
@@ -109,15 +112,17 @@ class Clients:
     async def _listen(self, number: int, socket: ClientConnection) -> None:
         host = json.loads(await socket.recv())["host"]
         self._hosts[number], self._sockets[number] = host, Counter()
+        self._connections[number] = socket
         try:
             async for text in socket:
                 async with self._received:
                     self._sockets[number][json.loads(text)["text"]] += 1
                     self._received.notify_all()
         finally:
-            code = socket.close_code
-            del self._hosts[number], self._sockets[number]
-            self._closed[f"{host} {'moved' if code in GOING_AWAY else 'lost'}"] += 1
+            del self._hosts[number], self._sockets[number], self._connections[number]
+            if socket.close_code != NORMAL:
+                how = "moved" if socket.close_code in GOING_AWAY else "lost"
+                self._closed[f"{host} {how}"] += 1
             async with self._received:
                 self._received.notify_all()
 
@@ -129,6 +134,7 @@ class Clients:
             name, _, text = line.strip().partition(" ")
             commands: dict[str, Callable[[], Any]] = {
                 "counts": self._counts,
+                "reopen": self._reopen,
                 "notice": lambda text=text: self._notice(text),
             }
             print(json.dumps(await commands[name]()), flush=True)
@@ -140,6 +146,13 @@ class Clients:
             "open": dict(Counter(self._hosts.values())),
         }
 
+    async def _reopen(self) -> dict[str, Any]:
+        old = list(self._connections.values())
+        await asyncio.gather(*(each.close(NORMAL) for each in old))
+        async with self._received:
+            await self._received.wait_for(lambda: not {*old} & {*self._connections.values()})
+        return {}
+
     async def _notice(self, text: str) -> dict[str, Any]:
         listeners = {number: self._sockets[number] for number in self._hosts}
         status, host = 0, ""
@@ -150,13 +163,17 @@ class Clients:
             connection.close()
 
         def missing() -> list[int]:
-            return [n for n, got in listeners.items() if self._sockets.get(n) is got and not got[text]]
+            return [
+                n for n, got in listeners.items() if self._sockets.get(n) is got and not got[text]
+            ]
 
         if status == 200:
             with suppress(TimeoutError):
                 async with asyncio.timeout(NOTICE_S), self._received:
                     await self._received.wait_for(lambda: not missing())
-        reached = Counter(self._hosts[n] for n, got in listeners.items() if n in self._hosts and got[text])
+        reached = Counter(
+            self._hosts[n] for n, got in listeners.items() if n in self._hosts and got[text]
+        )
         return {"status": status, "from": host, "reached": dict(reached), "missing": len(missing())}
 
 

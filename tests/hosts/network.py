@@ -60,7 +60,9 @@ class Place:
             return
         number = "-STOP" if state == "down" else "-CONT"
         for pid in self._pids:
-            subprocess.run(["kill", number, "--", f"-{pid}"], check=False, stderr=subprocess.DEVNULL)
+            subprocess.run(
+                ["kill", number, "--", f"-{pid}"], check=False, stderr=subprocess.DEVNULL
+            )
 
 
 def can_make_namespaces() -> bool:
