@@ -22,6 +22,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from bridge.cli.shutdown import stop_accepting
 from bridge.types import AsgiApp, Message, Receive, Scope, Send
 
 __all__ = [
@@ -103,20 +104,8 @@ class _LeavingLoop:
 
     def _stop_listening(self, loop: asyncio.AbstractEventLoop) -> None:
         for listener in self._listeners:
-            _stop_accepting(listener, loop)
+            stop_accepting(listener, loop)
         loop.call_later(LAST_REQUESTS_S, self._end)
-
-
-def _stop_accepting(listener: asyncio.Server, loop: asyncio.AbstractEventLoop) -> None:
-    """Leave new connections to the other workers.
-
-    asyncio's ``Server.close()`` would reset those that it has accepted in this step of the loop.
-    """
-    if isinstance(loop, asyncio.SelectorEventLoop):
-        for sock in listener.sockets:
-            loop.remove_reader(sock.fileno())
-    else:  # uvloop attaches each connection at once
-        listener.close()
 
 
 def _closing(send: Send) -> Send:

@@ -7,6 +7,7 @@ the process then.
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import os
 import signal
@@ -26,6 +27,7 @@ __all__ = [
     "exit_after_lifespan",
     "force_exit_after",
     "let_new_workers_end",
+    "stop_accepting",
     "treat_sigterm_as_ctrl_c",
 ]
 
@@ -88,6 +90,18 @@ def exit_after_lifespan(app: AsgiApp, seconds: float) -> AsgiApp:
         return (lifespan if scope["type"] == "lifespan" else app)(scope, receive, send)
 
     return markcoroutinefunction(asgi)  # not async def: that would add a coroutine to each request
+
+
+def stop_accepting(listener: asyncio.AbstractServer, loop: asyncio.AbstractEventLoop) -> None:
+    """Leave new connections to other processes.
+
+    asyncio's ``Server.close()`` would reset those that it has accepted in this step of the loop.
+    """
+    if isinstance(loop, asyncio.SelectorEventLoop):
+        for sock in getattr(listener, "sockets", ()):
+            loop.remove_reader(sock.fileno())
+    else:  # uvloop attaches each connection at once
+        listener.close()
 
 
 def let_new_workers_end() -> None:

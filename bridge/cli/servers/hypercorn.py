@@ -23,7 +23,7 @@ from bridge.cli.servers.spec import (
     bind_address,
     loop_options,
 )
-from bridge.cli.shutdown import LINGER_S
+from bridge.cli.shutdown import LINGER_S, stop_accepting
 from bridge.types import AsgiApp
 
 __all__ = ["SPEC"]
@@ -49,11 +49,22 @@ def _serves_in_process(options: RunOptions) -> bool:
 
 
 def _make_graceful(app: AsgiApp, grace_s: float) -> AsgiApp:
+    asyncio.base_events.Server.close = _close_later  # type: ignore[method-assign]
     asyncio.base_events.Server.wait_closed = _begin_shutdown  # type: ignore[method-assign]
     _linger()
     _let_workers_finish()
     _let_workers_end_themselves()
     return app
+
+
+_close = asyncio.base_events.Server.close
+
+
+def _close_later(server: asyncio.base_events.Server) -> None:
+    """``Server.close()``, which resets no connection that has just been accepted."""
+    loop = server.get_loop()
+    stop_accepting(server, loop)
+    loop.call_later(ACCEPT_S, _close, server)
 
 
 async def _begin_shutdown(server: asyncio.base_events.Server) -> None:

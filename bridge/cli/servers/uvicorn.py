@@ -14,7 +14,7 @@ from bridge._threads.loop_choice import VARIABLE
 from bridge.cli.options import RunOptions
 from bridge.cli.servers.spec import SERVED_APP, ServerSpec, host_options, loop_options
 from bridge.cli.servers.variables import click_variables
-from bridge.cli.shutdown import LINGER_S
+from bridge.cli.shutdown import LINGER_S, stop_accepting
 from bridge.types import AsgiApp
 
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ def _lingering(shutdown: Any) -> Any:
 
     @functools.wraps(shutdown)
     async def lingering(server: Server, sockets: Any = None) -> None:
-        for listener in [*server.servers, *(sockets or [])]:
-            listener.close()
+        for listener in server.servers:
+            stop_accepting(listener, asyncio.get_running_loop())
         state = server.server_state
         state.default_headers = [*state.default_headers, (b"connection", b"close")]
         deadline = time.monotonic() + LINGER_S
