@@ -62,7 +62,7 @@ def run(name: str, cluster: Cluster, answers: int) -> Figures:
     cluster.wait_for(
         lambda counts: sum(counts["open"].values()) == SOCKETS, "all WebSockets are open"
     )
-    notice = cluster.notice(f"after {name}")
+    notice = cluster.notice(f"after-{name.replace(' ', '-')}")
     after = cluster.counts()
     return Figures(
         Counter(after["requests"]) - Counter(before["requests"]),
@@ -129,7 +129,7 @@ def _closed_of(counts: dict[str, Any], host: str) -> int:
 def _wait_until_used(cluster: Cluster, host: str) -> None:
     """Wait until HAProxy sends requests to the host again, as a notice from it shows."""
     for number in range(1000):
-        if cluster.notice(f"{host} {number}")["from"] == host:
+        if cluster.notice(f"{host}-{number}")["from"] == host:
             return
     raise AssertionError(f"HAProxy sends nothing to {host}\n{cluster.log()}")
 

@@ -132,12 +132,12 @@ class Clients:
         loop = asyncio.get_running_loop()
         while line := await loop.run_in_executor(None, sys.stdin.readline):
             name, _, text = line.strip().partition(" ")
-            commands: dict[str, Callable[[], Any]] = {
+            commands: dict[str, Callable[..., Any]] = {
                 "counts": self._counts,
                 "reopen": self._reopen,
-                "notice": lambda text=text: self._notice(text),
+                "notice": self._notice,
             }
-            print(json.dumps(await commands[name]()), flush=True)
+            print(json.dumps(await commands[name](*text.split())), flush=True)
 
     async def _counts(self) -> dict[str, Any]:
         return {

@@ -103,13 +103,15 @@ class _Draining:
 
 
 def _close_after_each_response() -> None:
-    from twisted.web.http import HTTPChannel
+    from twisted.web import http
+
+    channel_class: Any = http.HTTPChannel
 
     def check_persistence(channel: Any, request: Any, version: bytes) -> bool:
         request.responseHeaders.setRawHeaders(b"connection", [b"close"])
         return False
 
-    HTTPChannel.checkPersistence = check_persistence
+    channel_class.checkPersistence = check_persistence
 
 
 def _reactor() -> Any:

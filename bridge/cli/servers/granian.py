@@ -45,8 +45,9 @@ def _command_line(options: RunOptions) -> list[str]:
 
 def _main() -> None:
     """Run granian's own command, which reads its options from no variables then, and ``--fd``."""
-    from granian import cli
+    import granian.cli
 
+    cli: Any = granian.cli
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--fd", type=int)
     options, arguments = parser.parse_known_args()
@@ -57,7 +58,9 @@ def _main() -> None:
 
 def _inheriting(server: type[Any], fd: int) -> type[Any]:
     """granian's server, with its workers on an open socket: it has no option for that."""
-    from granian.net import SocketHolder
+    from granian import net
+
+    holder: Any = net  # its type stub does not have what it can do
 
     class Inheriting(server):  # type: ignore[misc]  # a class given as a value
         _bind_addr_fmt = f"fd {fd}"
@@ -67,7 +70,7 @@ def _inheriting(server: type[Any], fd: int) -> type[Any]:
             self._sso.set_inheritable(True)
             self._ssp = None
             self._sfd = fd
-            self._shd = SocketHolder(fd, self._sso.family == socket.AF_UNIX, self.backlog)
+            self._shd = holder.SocketHolder(fd, self._sso.family == socket.AF_UNIX, self.backlog)
 
     return Inheriting
 

@@ -49,8 +49,8 @@ def _serves_in_process(options: RunOptions) -> bool:
 
 
 def _make_graceful(app: AsgiApp, grace_s: float) -> AsgiApp:
-    asyncio.base_events.Server.close = _close_later  # type: ignore[method-assign]
-    asyncio.base_events.Server.wait_closed = _begin_shutdown  # type: ignore[method-assign]
+    listener: Any = asyncio.base_events.Server
+    listener.close, listener.wait_closed = _close_later, _begin_shutdown
     _linger()
     _let_workers_finish()
     _let_workers_end_themselves()
@@ -83,17 +83,18 @@ async def _begin_shutdown(server: asyncio.base_events.Server) -> None:
 
 def _close_after_each_response() -> None:
     import h11
-    from hypercorn.protocol.h11 import H11Protocol
+    from hypercorn.protocol import h11 as implementation
 
-    send = H11Protocol._send_h11_event
+    protocol_class: Any = implementation.H11Protocol
+    send = protocol_class._send_h11_event
 
-    async def send_closing(protocol: H11Protocol, event: Any) -> None:
+    async def send_closing(protocol: Any, event: Any) -> None:
         if isinstance(event, h11.Response):  # not an InformationalResponse, such as a WebSocket's
             headers = [*event.headers.raw_items(), (b"connection", b"close")]
             event = h11.Response(status_code=event.status_code, headers=headers)
         await send(protocol, event)
 
-    H11Protocol._send_h11_event = send_closing  # type: ignore[method-assign]
+    protocol_class._send_h11_event = send_closing
 
 
 def _let_workers_finish() -> None:
@@ -140,9 +141,10 @@ def _linger() -> None:
 
     Hypercorn would close them at once, and lose the requests that clients have just sent there.
     """
-    from hypercorn.asyncio.tcp_server import TCPServer
+    from hypercorn.asyncio import tcp_server
 
-    TCPServer._idle_timeout = _idle_timeout  # type: ignore[method-assign]
+    connection_class: Any = tcp_server.TCPServer
+    connection_class._idle_timeout = _idle_timeout
 
 
 async def _idle_timeout(connection: Any) -> None:

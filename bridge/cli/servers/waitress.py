@@ -113,7 +113,7 @@ def _loop_until_signal(server: Any, channels: dict[int, Any]) -> None:
     Raised within one, it would lose a connection that is being accepted. A second signal ends the
     process at once.
     """
-    from waitress import wasyncore
+    from waitress import wasyncore  # type: ignore[import-untyped]  # no stubs
 
     received: list[int] = []
 
