@@ -16,7 +16,7 @@ from pathlib import Path
 from bridge.cli.address import AddressError
 from bridge.cli.options import RunOptions, UsageError
 
-__all__ = ["listening_socket", "with_inherited_address"]
+__all__ = ["with_inherited_address"]
 
 _OF_SYSTEMD = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID")
 
@@ -36,7 +36,7 @@ def with_inherited_address(options: RunOptions) -> RunOptions:
         return options
     if options.uds is not None:
         raise UsageError("--fd and --uds cannot be combined: each is an address to listen on")
-    listener = listening_socket(options.fd)
+    listener = _listening_socket(options.fd)
     try:
         address = listener.getsockname()
         if listener.family == socket.AF_UNIX:
@@ -51,7 +51,7 @@ def with_inherited_address(options: RunOptions) -> RunOptions:
     return options
 
 
-def listening_socket(fd: int) -> socket.socket:
+def _listening_socket(fd: int) -> socket.socket:
     """The open socket of that number. Closing the object closes the descriptor.
 
     :raises AddressError: the number is not that of a socket that listens for TCP or Unix

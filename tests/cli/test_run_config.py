@@ -74,6 +74,7 @@ EXAMPLES: dict[str, Any] = {
     "host": "::1",
     "port": 81,
     "uds": "site.sock",
+    "fd": 3,
     "root-path": "/shop",
     "trusted": ["10.0.0.5", "2001:db8::/32"],
     "proxy-headers": ["forwarded"],

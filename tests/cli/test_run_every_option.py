@@ -7,6 +7,7 @@ and without the option. What an option does is tested elsewhere, on real servers
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from tests.cli.test_run_config import options
 
 pytestmark = pytest.mark.usefixtures("here", "own_signals")
 
+LISTENER = socket.create_server(("127.0.0.1", 0))
 ARGUMENTS: dict[str, list[str]] = {
     "websocket": ["--websocket", "/ws=proxied_site:asgi"],
     "interface": ["--interface", "wsgi"],
@@ -46,6 +48,7 @@ ARGUMENTS: dict[str, list[str]] = {
     "host": ["--host", "127.0.0.2"],
     "port": ["--port", "0"],
     "uds": ["--uds", "site.sock"],
+    "fd": ["--fd", str(LISTENER.fileno())],
     "root-path": ["--root-path", "/shop"],
     "trusted": ["--trusted", "10.0.0.5"],
     "proxy-headers": ["--trusted", "10.0.0.5", "--proxy-headers", "forwarded"],

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
@@ -18,6 +15,7 @@ from websockets.sync.client import connect
 
 from tests.docs.nginx import nginx, path_of_nginx
 from tests.harness.http import Http1Client, exchange_raw
+from tests.harness.listening import wait_until_listening
 from tests.harness.ports import HOST, held_port, port_of
 from tests.harness.redis import redis_server
 from tests.harness.servers import ROOT, Address, Server, ServerSpec, serve
@@ -25,8 +23,6 @@ from tests.harness.tools import find_program, skip_without
 
 DEPLOY = ROOT / "deploy"
 NAMES = ("one", "two")
-START_TIMEOUT_S = 20.0
-POLL_S = 0.02
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +53,6 @@ def _nginx(ports: list[int], folder: Path) -> Iterator[int]:
 
 @contextmanager
 def _haproxy(ports: list[int], folder: Path) -> Iterator[int]:
-    os.environ["PATH"] += f"{os.pathsep}/usr/sbin"
     program = find_program("haproxy", package="haproxy")
     text = (DEPLOY / "haproxy" / "haproxy.cfg").read_text("utf-8")
     for number, port in zip((11, 12), ports, strict=True):
@@ -68,23 +63,11 @@ def _haproxy(ports: list[int], folder: Path) -> Iterator[int]:
         config.write_text(text.replace("bind :80", f"bind {HOST}:{port}"))
         process = subprocess.Popen([program, "-f", str(config)], stdout=log, stderr=log)
         try:
-            _wait_until_listening(process, port, folder / "haproxy.log")
+            wait_until_listening(process, port, folder / "haproxy.log")
             yield port
         finally:
             process.kill()
             process.wait()
-
-
-def _wait_until_listening(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < deadline:
-        assert process.poll() is None, log.read_text()
-        try:
-            socket.create_connection((HOST, port), timeout=1).close()
-            return
-        except OSError:
-            time.sleep(POLL_S)  # polling, with a deadline: a port has no event to wait for
-    raise AssertionError(log.read_text())
 
 
 @pytest.fixture(scope="module", params=[_nginx, _haproxy], ids=["nginx", "haproxy"])

@@ -9,21 +9,17 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.docs.console import at_port
 from tests.docs.unix_socket import in_test_folder
+from tests.harness.listening import wait_until_listening
 from tests.harness.ports import HOST, held_port, port_of
 
 __all__ = ["nginx", "path_of_nginx"]
-
-START_TIMEOUT_S = 20.0
-POLL_S = 0.02
 
 CONFIG = """
 daemon off;
@@ -66,20 +62,8 @@ def nginx(servers: str, folder: Path, upstream_port: int | None) -> Iterator[int
         command = [path_of_nginx() or "nginx", "-p", str(folder), "-c", str(config)]
         process = subprocess.Popen(command, cwd=folder, stderr=log, stdout=log)
         try:
-            _wait_until_listening(process, port, log.name)
+            wait_until_listening(process, port, folder / "nginx.log")
             yield port
         finally:
             process.kill()
             process.wait()
-
-
-def _wait_until_listening(process: subprocess.Popen[bytes], port: int, log: str) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < deadline:
-        assert process.poll() is None, f"nginx exited:\n{Path(log).read_text()}"
-        try:
-            socket.create_connection((HOST, port), timeout=1).close()
-            return
-        except OSError:
-            time.sleep(POLL_S)  # polling, with a deadline: a port has no event to wait for
-    raise AssertionError(f"nginx did not listen:\n{Path(log).read_text()}")

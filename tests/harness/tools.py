@@ -11,12 +11,15 @@ import pytest
 
 
 def find_program(name: str, *, package: str, variable: str = "") -> Path:
-    """Find the program ``name`` on ``PATH``. Skips or fails the test if it is not installed.
+    """Find the program ``name`` on ``PATH``, or in the folder where Debian has servers.
+
+    Skips or fails the test if it is not installed.
 
     :param package: the Debian package that contains it.
     :param variable: an environment variable that may hold the path of another program.
     """
-    found = os.environ.get(variable) or shutil.which(name)
+    path = f"{os.environ['PATH']}{os.pathsep}/usr/sbin"  # which only root has on PATH
+    found = os.environ.get(variable) or shutil.which(name, path=path)
     return Path(found) if found else skip_without(name, package)
 
 

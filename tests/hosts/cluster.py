@@ -203,7 +203,11 @@ def cluster() -> Iterator[Cluster]:
         for name, place in places.items():
             if name in hosts:
                 _wait_until_ready(edge, f"http://{place.address}:{ports[name]}/healthz/ready")
-        haproxy = Process(edge, [str(_find_haproxy()), "-f", str(config)], log("haproxy"))
+        haproxy = Process(
+            edge,
+            [str(find_program("haproxy", package="haproxy")), "-f", str(config)],
+            log("haproxy"),
+        )
         stack.callback(haproxy.kill)
         haproxy.start()
         clients = edge.popen(
@@ -250,11 +254,6 @@ def _site(place: Place, port: int) -> list[str]:
     command = [sys.executable, "-m", "bridge", "run", "main:app", "--server", "uvicorn"]
     where = ["--host", place.address, "--port", str(port), "--log-level", "warning"]
     return [*command, *where, "--healthz", "/healthz", "--drain-s", DRAIN_S, "--grace-s", GRACE_S]
-
-
-def _find_haproxy() -> Path:
-    os.environ["PATH"] += f"{os.pathsep}/usr/sbin"
-    return find_program("haproxy", package="haproxy")
 
 
 def _haproxy_config(places: dict[str, Place], ports: dict[str, int], port: int) -> str:
