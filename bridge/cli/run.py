@@ -22,9 +22,9 @@ from bridge.cli import limits, panel
 from bridge.cli.address import free_path, free_port
 from bridge.cli.build_app import AppSpec
 from bridge.cli.control.spec import control_spec
+from bridge.cli.inherited import with_inherited_address
 from bridge.cli.metrics import MetricsSpec, check_metrics, url_of_metrics
 from bridge.cli.metrics_folder import share_folder
-from bridge.cli.inherited import with_inherited_address
 from bridge.cli.options import RunOptions, UsageError, WsgiOptions
 from bridge.cli.path_limits import read_limits
 from bridge.cli.proxies import Proxies
