@@ -14,6 +14,7 @@ from click.exceptions import Exit
 
 from bridge._version import __version__, version_line
 from bridge.cli.bench.command import bench_command
+from bridge.cli.capacity.command import plan_capacity_command
 from bridge.cli.command_help import CommaList, Group, Integer, Number, option
 from bridge.cli.config_file import config_text, use_config
 from bridge.cli.control.commands import stacks_command, top_command
@@ -432,4 +433,5 @@ def routes_command(
 app.add_command(top_command)
 app.add_command(stacks_command)
 app.add_command(bench_command)
+app.add_command(plan_capacity_command)
 app.add_command(migrate_group)

@@ -23,7 +23,7 @@ from typing import IO
 
 from bridge.errors import BridgeError
 
-__all__ = ["HOST", "PORT", "RunningServer", "StartFailed", "run_server", "taskset"]
+__all__ = ["HOST", "PORT", "RunningServer", "StartFailed", "cpu_s_of_tree", "run_server", "taskset"]
 
 HOST = "127.0.0.1"
 PORT = "{port}"
@@ -70,7 +70,7 @@ class RunningServer:
 
     def cpu_s(self) -> float | None:
         """CPU seconds that its processes have used, user and system, in steps of 10 ms."""
-        return _sum(_cpu_s(pid) for pid in self._pids())
+        return cpu_s_of_tree(self.process.pid)
 
     def rss_mb(self) -> float | None:
         """Current resident memory of all its processes, in MB."""
@@ -88,6 +88,14 @@ class RunningServer:
 
     def _pids(self) -> list[int]:
         return [self.process.pid, *_descendants(self.process.pid)]
+
+
+def cpu_s_of_tree(pid: int) -> float | None:
+    """CPU seconds that a process and its descendants have used, user and system, in steps of 10 ms.
+
+    None if there is no such process, or no ``/proc``.
+    """
+    return _sum(_cpu_s(each) for each in [pid, *_descendants(pid)])
 
 
 @contextmanager
