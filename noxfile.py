@@ -241,6 +241,17 @@ def loop_lag(session: nox.Session) -> None:
     session.run("python", "-m", "benchmarks.loop_lag", *arguments)
 
 
+@nox.session
+def sizing(session: nox.Session) -> None:
+    """Compare the model of `bridge plan-capacity` with servers, and update the documentation.
+
+    Takes ten minutes.
+    """
+    session.install("-e", ".[test]")
+    arguments = session.posargs or ["--out", "docs/explanation/results"]
+    session.run("python", "-m", "benchmarks.sizing", *arguments)
+
+
 @nox.session(python=False)
 def free_threading(session: nox.Session) -> None:
     """Run tests, and a million requests, on a free-threaded Python; measure what two threads gain.

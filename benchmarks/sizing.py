@@ -4,8 +4,9 @@ The app waits for as long as the path says; a middleware records when each call 
 its thread. The load is open: requests come independently of each other (Poisson) at three shares of
 what the threads can serve, each on a connection of its own. All processes read the same monotonic
 clock, so the wait of a request is the time from sending it to the begin of the call. The model gets
-the rate and the times on the thread *as measured*; what it says of the busy threads and the wait is
-compared with the measurement. Output: a table, and with ``--out`` files.
+the rate, the times on the thread, and the time to the begin of a call that finds a thread free, *as
+measured*; what it says of the busy threads and the wait is compared with the measurement. Output: a
+table, and with ``--out`` files.
 
 A WSGI app runs behind ``to_asgi`` on uvicorn, on threads of bridge; an ASGI app behind ``to_wsgi``
 on gunicorn, on threads of the server. The servers are idle most of the time, so all loads of a
@@ -169,23 +170,27 @@ async def offer(port: int, distribution: str, load: float, seconds: float) -> li
 class Run:
     """One load on one server. Pairs are the measured number and the model's.
 
-    :ivar busy: threads, on average.
+    :ivar service_ms: the mean time from the begin of a call to its end.
+    :ivar start_ms: the mean time from sending a request to the begin of its call, where a thread is
+        free. The model adds it to the time for which a thread is held, and to each wait.
+    :ivar busy: threads that run the app, on average.
     :ivar waited: the share of the requests that found all threads busy.
-    :ivar wait_ms: the mean wait of all requests.
-    :ivar start_ms: the mean time until the app began, of the requests that found a free thread.
+    :ivar wait_ms: the mean time from sending a request to the begin of its call.
     """
 
     contender: str
     distribution: str
     load: float
     requests: int
+    requests_per_s: float
     service_ms: float
+    start_ms: float
+    variation: float
     utilisation: float
     busy: tuple[float, float]
     waited: tuple[float, float]
     wait_ms: tuple[float, float]
     wait_p99_ms: tuple[float, float]
-    start_ms: float
 
 
 def judge(
@@ -204,26 +209,32 @@ def judge(
     busy, waits, free = 0, list[float](), list[float]()
     for each in requests:
         left = bisect.bisect_right(ended, each.sent)
-        busy += bisect.bisect_right(began, each.sent) - left
+        busy += bisect.bisect_left(began, each.sent) - left
         waits.append(each.began - each.sent)
         if bisect.bisect_left(sent, each.sent) - left < threads:
             free.append(waits[-1])
-    service_s = statistics.fmean(each.ended - each.began for each in requests)
-    deviation_s = statistics.pstdev(each.ended - each.began for each in requests)
+    served = [each.ended - each.began for each in requests]
+    service_s, start_s = statistics.fmean(served), statistics.fmean(free) if free else 0.0
+    held_s = service_s + start_s
     rate = len(requests) / (sent[-1] - since)
-    queue = ThreadQueue(threads, rate, service_s, deviation_s / service_s)
+    queue = ThreadQueue(threads, rate, held_s, statistics.pstdev(served) / held_s)
     return Run(
         contender=contender,
         distribution=distribution,
         load=load,
         requests=len(requests),
+        requests_per_s=rate,
         service_ms=service_s * 1000,
+        start_ms=start_s * 1000,
+        variation=queue.variation,
         utilisation=queue.utilisation,
-        busy=(busy / len(requests), queue.busy),
+        busy=(busy / len(requests), rate * service_s),
         waited=(1 - len(free) / len(requests), queue.waiting_probability),
-        wait_ms=(statistics.fmean(waits) * 1000, queue.mean_wait_s * 1000),
-        wait_p99_ms=(statistics.quantiles(waits, n=100)[-1] * 1000, queue.wait_s(0.99) * 1000),
-        start_ms=statistics.fmean(free) * 1000 if free else 0.0,
+        wait_ms=(statistics.fmean(waits) * 1000, (start_s + queue.mean_wait_s) * 1000),
+        wait_p99_ms=(
+            statistics.quantiles(waits, n=100)[-1] * 1000,
+            (start_s + queue.wait_s(0.99)) * 1000,
+        ),
     )
 
 
@@ -244,8 +255,8 @@ async def _round(
 
 HEADER = (
     *("", "service times", "utilisation, %", "threads busy", "model"),
-    *("had to wait, %", "model", "mean wait, ms", "model", "p99 wait, ms", "model"),
-    "begin, thread free, ms",
+    *("had to wait, %", "model", "mean until begin, ms", "model", "p99, ms", "model"),
+    "with a free thread, ms",
 )
 
 
@@ -270,7 +281,9 @@ def rows(runs: Sequence[Run]) -> list[list[str]]:
 
 
 def _cells(pairs: Sequence[tuple[float, float]], digits: int) -> list[str]:
-    return [_spread([pair[side] for pair in pairs], digits) for side in (0, 1)]
+    """The measured numbers, and the model's, which has nearly the same input in each round."""
+    of_model = statistics.median(pair[1] for pair in pairs)
+    return [_spread([pair[0] for pair in pairs], digits), f"{of_model:.{digits}f}"]
 
 
 def _spread(values: Sequence[float], digits: int) -> str:

@@ -6,13 +6,15 @@ on real servers.
 
 from __future__ import annotations
 
+import heapq
 import json
+import random
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks import loop_lag, overload, report
+from benchmarks import loop_lag, overload, report, sizing
 from benchmarks.free_threading import send_many
 from benchmarks.inline import inline
 from benchmarks.machine import facts
@@ -169,3 +171,36 @@ def test_an_overload_is_a_table_and_a_picture_with_every_number() -> None:
     assert len(page.splitlines()) == 2 + 4
     assert picture.count('<rect class="ours"') == 2 * len(overload.MULTIPLES)
     assert "a2wsgi, 10 times, clients wait 3 s: 73" in picture
+
+
+def served_in_order(count: int, threads: int, load: float) -> list[sizing.Request]:
+    """Requests to a perfect server, with exponential gaps and service times, from a fixed seed."""
+    chance = random.Random(11)
+    free_at, sent, requests = [0.0] * threads, 0.0, list[sizing.Request]()
+    for _ in range(count):
+        sent += chance.expovariate(threads / 0.1 * load)
+        began = max(sent, heapq.heappop(free_at))
+        ended = began + chance.expovariate(1 / 0.1)
+        heapq.heappush(free_at, ended)
+        requests.append(sizing.Request(sent, began, ended))
+    return requests
+
+
+@pytest.mark.parametrize("load", sizing.LOADS)
+def test_the_model_of_sizes_agrees_with_a_simulation(load: float) -> None:
+    run = sizing.judge("simulated", "exponential", load, served_in_order(60_000, 8, load), 8)
+
+    for measured, of_model in (run.busy, run.waited, run.wait_ms, run.wait_p99_ms):
+        assert measured == pytest.approx(of_model, rel=0.1)
+    assert run.start_ms == 0
+
+
+def test_a_table_of_sizes_has_the_median_and_the_spread_of_the_rounds() -> None:
+    requests = served_in_order(2000, 8, 0.7)
+    runs = [sizing.judge("bridge", "exponential", 0.7, requests, threads) for threads in (8, 9, 10)]
+
+    (row,) = sizing.markdown(runs).splitlines()[2:]
+
+    utilisations = sorted(run.utilisation * 100 for run in runs)
+    low, middle, high = (f"{value:.0f}" for value in utilisations)
+    assert row.startswith(f"| bridge | exponential | {middle} ({low} - {high}) |")
