@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from dataclasses import MISSING, fields
+from typing import Any, TypeVar
 
 import click
 from click.exceptions import Exit
@@ -28,37 +30,48 @@ _REQUESTS, _STREAMS, _MACHINES = "Requests", "WebSockets and event streams", "Ma
 _TARGETS, _OUTPUT = "Targets", "Output"
 
 
+F = TypeVar("F", bound=Callable[..., Any])
+
+_DEFAULTS = {field.name: field.default for field in fields(CapacityOptions)}
+
+
+def _number(
+    name: str, kind: Integer | Number, section: str, help: str, **attributes: Any
+) -> Callable[[F], F]:
+    """An option whose default is that of :class:`CapacityOptions`."""
+    default = _DEFAULTS.get(name.removeprefix("--").replace("-", "_"), MISSING)
+    if default not in (None, MISSING):
+        attributes = {"default": default, "show_default": True, **attributes}
+    return option(name, type=kind, metavar="N", section=section, help=help, **attributes)
+
+
 @click.command("plan-capacity", cls=Command, epilog=EPILOG)
-@option(
+@_number(
     "--requests-per-s",
-    type=Number(0),
+    Number(0),
+    _REQUESTS,
+    "Requests per second at the peak, of the whole site.",
     required=True,
-    metavar="N",
-    section=_REQUESTS,
-    help="Requests per second at the peak, of the whole site.  [required]",
 )
-@option(
+@_number(
     "--service-s",
-    type=Number(0),
-    metavar="N",
-    section=_REQUESTS,
-    help="How long a request holds a thread while nothing else runs, on average, in seconds.",
+    Number(0),
+    _REQUESTS,
+    "How long a request holds a thread while nothing else runs, on average, in seconds.",
 )
-@option(
+@_number(
     "--waiting-share",
-    type=Number(0),
-    metavar="N",
-    section=_REQUESTS,
-    help="The share of that time in which the request waits, for a database for example, and uses "
-    "no CPU: from 0 to 1.",
+    Number(0),
+    _REQUESTS,
+    "The share of that time in which the request waits, for a database for example, and uses no "
+    "CPU: from 0 to 1.",
 )
-@option(
+@_number(
     "--variation",
-    type=Number(0),
-    metavar="N",
-    section=_REQUESTS,
-    help="The standard deviation of that time, divided by its mean. 0: all requests take equally "
-    "long. Default: 1, or as measured.",
+    Number(0),
+    _REQUESTS,
+    "The standard deviation of that time, divided by its mean. 0: all requests take equally long. "
+    "Default: 1, or as measured.",
 )
 @option(
     "--measure",
@@ -66,166 +79,108 @@ _TARGETS, _OUTPUT = "Targets", "Output"
     section=_REQUESTS,
     help="Measure the time and its variation instead, with requests one after another.",
 )
-@option(
+@_number(
     "--samples",
-    type=Integer(2),
+    Integer(2),
+    _REQUESTS,
+    "How many requests --measure sends.",
     default=200,
     show_default=True,
-    metavar="N",
-    section=_REQUESTS,
-    help="How many requests --measure sends.",
 )
-@option(
+@_number(
     "--pid",
-    type=Integer(1),
-    metavar="N",
-    section=_REQUESTS,
-    help="The main process of the measured server, on this machine. Its CPU time gives the waiting "
+    Integer(1),
+    _REQUESTS,
+    "The main process of the measured server, on this machine. Its CPU time gives the waiting "
     "share, in place of --waiting-share.",
 )
-@option(
+@_number(
     "--transaction-s",
-    type=Number(0),
-    metavar="N",
-    section=_REQUESTS,
-    help="How long a request holds a database transaction, for pgbouncer. Default: as long as it "
-    "waits.",
+    Number(0),
+    _REQUESTS,
+    "How long a request holds a database transaction, for pgbouncer. Default: as long as it waits.",
 )
-@option(
+@_number(
     "--keep-alive-s",
-    type=Number(0),
-    default=5.0,
-    show_default=True,
-    metavar="N",
-    section=_REQUESTS,
-    help="How long the server keeps a connection open without a request, in seconds.",
+    Number(0),
+    _REQUESTS,
+    "How long the server keeps a connection open without a request, in seconds.",
 )
-@option(
+@_number(
     "--websockets",
-    type=Integer(0),
-    default=0,
-    show_default=True,
-    metavar="N",
-    section=_STREAMS,
-    help="WebSockets that are open at once, of the whole site.",
+    Integer(0),
+    _STREAMS,
+    "WebSockets that are open at once, of the whole site.",
 )
-@option(
+@_number(
     "--event-streams",
-    type=Integer(0),
-    default=0,
-    show_default=True,
-    metavar="N",
-    section=_STREAMS,
-    help="Event streams that are open at once, of the whole site.",
+    Integer(0),
+    _STREAMS,
+    "Event streams that are open at once, of the whole site.",
 )
-@option(
+@_number(
     "--streams-on-threads",
-    type=Integer(0),
-    default=0,
-    show_default=True,
-    metavar="N",
-    section=_STREAMS,
-    help="How many of these hold a worker thread: sync generators, flask-sock.",
+    Integer(0),
+    _STREAMS,
+    "How many of these hold a worker thread: sync generators, flask-sock.",
 )
-@option(
+@_number(
     "--group-messages-per-s",
-    type=Number(0),
-    default=0.0,
-    show_default=True,
-    metavar="N",
-    section=_STREAMS,
-    help="Messages per second that are sent to a group of WebSockets through Redis.",
+    Number(0),
+    _STREAMS,
+    "Messages per second that are sent to a group of WebSockets through Redis.",
 )
-@option(
+@_number(
     "--group-size",
-    type=Integer(0),
-    default=0,
-    show_default=True,
-    metavar="N",
-    section=_STREAMS,
-    help="WebSockets in such a group.",
+    Integer(0),
+    _STREAMS,
+    "WebSockets in such a group.",
 )
-@option(
+@_number(
     "--message-cpu-s",
-    type=Number(0),
-    default=40e-6,
-    show_default=True,
-    metavar="N",
-    section=_STREAMS,
-    help="CPU time of one message to one WebSocket, in seconds.",
+    Number(0),
+    _STREAMS,
+    "CPU time of one message to one WebSocket, in seconds. Default: 0.00004.",
+    show_default=False,
 )
-@option(
+@_number(
     "--threads",
-    type=Integer(1),
-    metavar="N",
-    section=_MACHINES,
-    help="Threads of each worker. Default: as many as the load needs, at most 200.",
+    Integer(1, 10_000),
+    _MACHINES,
+    "Threads of each worker. Default: as many as the load needs, at most 200.",
 )
-@option(
-    "--workers",
-    type=Integer(1),
-    metavar="N",
-    section=_MACHINES,
-    help="Workers of each host. Default: one per CPU.",
-)
-@option(
+@_number("--workers", Integer(1, 10_000), _MACHINES, "Workers of each host. Default: one per CPU.")
+@_number(
     "--hosts",
-    type=Integer(1),
-    metavar="N",
-    section=_MACHINES,
-    help="Hosts, the spare ones included. Default: as many as the load needs.",
+    Integer(1, 10_000),
+    _MACHINES,
+    "Hosts, the spare ones included. Default: as many as the load needs.",
 )
-@option(
-    "--spare-hosts",
-    type=Integer(0),
-    default=1,
-    show_default=True,
-    metavar="N",
-    section=_MACHINES,
-    help="How many hosts may be down at the peak.",
-)
-@option(
-    "--cpus",
-    type=Integer(1),
-    default=4,
-    show_default=True,
-    metavar="N",
-    section=_MACHINES,
-    help="CPUs of a host.",
-)
-@option(
+@_number("--spare-hosts", Integer(0, 10_000), _MACHINES, "How many hosts may be down at the peak.")
+@_number("--cpus", Integer(1, 10_000), _MACHINES, "CPUs of a host.")
+@_number(
     "--host-mb",
-    type=Number(0),
-    metavar="N",
-    section=_MACHINES,
-    help="Memory of a host for the workers, in MB. Default: no limit.",
+    Number(0),
+    _MACHINES,
+    "Memory of a host for the workers, in MB. Default: no limit.",
 )
-@option(
+@_number(
     "--worker-mb",
-    type=Number(0),
-    default=100.0,
-    show_default=True,
-    metavar="N",
-    section=_MACHINES,
-    help="Memory of a worker with your app loaded, before any requests, in MB.",
+    Number(0),
+    _MACHINES,
+    "Memory of a worker with your app loaded, before any requests, in MB.",
 )
-@option(
+@_number(
     "--utilisation",
-    type=Number(0),
-    default=0.7,
-    show_default=True,
-    metavar="N",
-    section=_TARGETS,
-    help="The highest share of the time for which threads, CPUs and database connections are busy.",
+    Number(0),
+    _TARGETS,
+    "The highest share of the time for which threads, CPUs and database connections are busy.",
 )
-@option(
+@_number(
     "--waiting-probability",
-    type=Number(0),
-    default=0.05,
-    show_default=True,
-    metavar="N",
-    section=_TARGETS,
-    help="The highest share of the requests that have to wait for a thread.",
+    Number(0),
+    _TARGETS,
+    "The highest share of the requests that have to wait for a thread.",
 )
 @option(
     "--format",

@@ -83,7 +83,7 @@ def _worker(plan: Deployment) -> Iterator[Figure]:
         plan.queue,
         "Each worker, while the spare hosts are down",
     )
-    rate = f"{options.requests_per_s:g} / {count_of(plan.serving_workers, 'worker')}"
+    rate = f"{number(options.requests_per_s)} / {count_of(plan.serving_workers, 'worker')}"
     yield Figure("worker_requests_per_s", section, "requests/s", plan.requests_per_s, rate)
     yield Figure("cpu_utilisation", section, "CPU", plan.cpu * 100, _cpu_why(plan), "%")
     service = options.service
@@ -146,7 +146,7 @@ def _database(plan: Deployment) -> Iterator[Figure]:
         "one per request",
         peak,
         f"{number(busy)} requests run at once + 3 standard deviations; "
-        f"{options.requests_per_s:g} connections are opened each second",
+        f"{number(options.requests_per_s)} connections are opened each second",
     )
     in_transaction = options.requests_per_s * options.held_transaction_s
     pool = least_threads(in_transaction, options.utilisation, options.waiting_probability)
@@ -180,14 +180,14 @@ def _redis(plan: Deployment) -> Iterator[Figure]:
         section,
         "messages/s to workers",
         options.group_messages_per_s * reached,
-        f"{options.group_messages_per_s:g}/s x {number(reached)} workers that have a member",
+        f"{number(options.group_messages_per_s)}/s x {number(reached)} workers that have a member",
     )
     yield Figure(
         "websocket_messages_per_s",
         section,
         "messages/s to clients",
         options.messages_per_s,
-        f"{options.group_messages_per_s:g}/s x {options.group_size:,} members",
+        f"{number(options.group_messages_per_s)}/s x {options.group_size:,} members",
     )
 
 

@@ -9,6 +9,9 @@ from bridge.cli.options import UsageError
 
 __all__ = ["CapacityOptions", "Service"]
 
+MOST_AT_ONCE = 10_000_000
+"""Requests. Erlang C takes a step for each."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
@@ -97,6 +100,12 @@ class CapacityOptions:
         for option, value in self._shares.items():
             if not 0 < value < 1:
                 raise UsageError(f"{option} takes a number between 0 and 1, not {value:g}")
+        at_once = self.requests_per_s * self.service.mean_s
+        if at_once > MOST_AT_ONCE:
+            raise UsageError(
+                f"--requests-per-s {self.requests_per_s:g} x --service-s {self.service.mean_s:g} "
+                f"are {at_once:,.0f} requests at once, and the most to plan is {MOST_AT_ONCE:,}"
+            )
         if not 0 <= self.service.waiting_share <= 1:
             raise UsageError(
                 "--waiting-share takes a number from 0 (the app only computes) to 1 (it only "

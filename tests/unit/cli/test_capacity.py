@@ -214,7 +214,7 @@ def test_given_hosts_that_are_too_small_are_reported() -> None:
             "1 worker with 4 threads: the streams hold 8 threads in each",
         ),
         (
-            {"requests_per_s": 1e9, "service": Service(mean_s=1.0, waiting_share=1.0)},
+            {"requests_per_s": 9e6, "service": Service(mean_s=1.0, waiting_share=1.0)},
             "not even 10,000 hosts meet the targets: 40,000 workers with 200 threads",
         ),
     ],
@@ -234,6 +234,7 @@ def test_a_load_that_cannot_be_served_is_an_error(given: dict[str, Any], message
             {"service": Service(mean_s=1.0, waiting_share=1.1)},
             "--waiting-share takes a number from",
         ),
+        ({"requests_per_s": 1e12}, "--requests-per-s 1e+12 x --service-s 0.08 are 80,000,000,000 "),
         ({"utilisation": 1.0}, "--utilisation takes a number between 0 and 1, not 1"),
         ({"waiting_probability": 0.0}, "--waiting-probability takes a number between 0 and 1"),
         ({"keep_alive_s": math.inf}, "--keep-alive-s takes a finite number of 0 or more, not inf"),
