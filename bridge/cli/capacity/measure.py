@@ -11,6 +11,7 @@ import statistics
 import time
 from urllib.parse import SplitResult, urlsplit
 
+from bridge._http.client_text import one_line
 from bridge.cli.bench.processes import cpu_s_of_tree
 from bridge.cli.capacity.options import Service
 from bridge.cli.options import UsageError
@@ -83,7 +84,8 @@ def _time_of(connection: http.client.HTTPConnection, url: str, path: str) -> flo
         response = connection.getresponse()
         response.read()
     except (OSError, http.client.HTTPException) as error:
-        raise MeasureFailed(f"--measure {url}: {type(error).__name__}: {error}") from None
+        problem = one_line(f"{type(error).__name__}: {error}".strip())  # quotes the server
+        raise MeasureFailed(f"--measure {url}: {problem}") from None
     if response.status >= 400:
         raise MeasureFailed(f"--measure {url}: the answer is {response.status}")
     return time.perf_counter() - started

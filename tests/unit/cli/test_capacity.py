@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 import re
+import socket
+import threading
 from fractions import Fraction
 from typing import Any
 
 import pytest
 
 from bridge.cli.capacity.figures import figures_of, notes_of
-from bridge.cli.capacity.measure import measure
+from bridge.cli.capacity.measure import MeasureFailed, measure
 from bridge.cli.capacity.model import MOST_THREADS, Deployment, deployment_for
 from bridge.cli.capacity.options import CapacityOptions, Service
 from bridge.cli.capacity.queueing import ThreadQueue, erlang_c, least, least_threads
 from bridge.cli.options import UsageError
+from tests.harness.ports import HOST
 
 # -- Erlang C --------------------------------------------------------------------------------------
 
@@ -315,3 +318,22 @@ def test_every_figure_has_a_calculation() -> None:
 def test_a_url_that_cannot_be_measured_is_refused(url: str) -> None:
     with pytest.raises(UsageError, match=r"^--measure takes a URL of the app, such as "):
         measure(url, 2, None, 0.5)
+
+
+def test_what_is_no_http_is_reported_without_control_characters() -> None:
+    with socket.create_server((HOST, 0)) as listener:
+        port = listener.getsockname()[1]
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"\x1b]0;b\x07\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(MeasureFailed) as caught:
+            measure(f"http://{HOST}:{port}/", 2, None, 0.5)
+        thread.join()
+
+    assert str(caught.value) == rf"--measure http://{HOST}:{port}/: BadStatusLine: \x1b]0;b\x07"
