@@ -6,10 +6,11 @@ its value and what it accepts.
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, TypedDict
 
 from bridge.errors import ConfigError
@@ -22,6 +23,9 @@ from bridge.types import (
 )
 
 __all__ = [
+    "OF_WEBSOCKETS",
+    "TO_ASGI",
+    "TO_WSGI",
     "Limit",
     "ToAsgiKeywords",
     "ToAsgiOptions",
@@ -31,6 +35,7 @@ __all__ = [
     "WebSocketOptions",
     "boolean",
     "check_loop_factory",
+    "check_names",
     "one_of",
     "optional_callable",
     "optional_positive_number",
@@ -313,3 +318,28 @@ class ToWsgiOptions(WebSocketOptions):
         optional_positive_number("request_timeout_s", self.request_timeout_s)
         optional_positive_number("task_timeout_s", self.task_timeout_s)
         self.check_websockets()
+
+
+TO_ASGI = frozenset(field.name for field in fields(ToAsgiOptions))
+TO_WSGI = frozenset(field.name for field in fields(ToWsgiOptions))
+OF_WEBSOCKETS = frozenset(field.name for field in fields(WebSocketOptions))
+
+
+def check_names(options: Mapping[str, object], known: Collection[str]) -> None:
+    """
+    :param known: the names that the called function accepts.
+    :raises ConfigError: a name in ``options`` is another one. Has a similar name, or the function
+        that accepts it, and all names in ``known``.
+    """
+    for name, value in options.items():
+        if name not in known:
+            takes = f"no value: there is no such option. {_hint(name, known)}Options: "
+            raise ConfigError(name, value, takes + ", ".join(sorted(known)))
+
+
+def _hint(name: str, known: Collection[str]) -> str:
+    for function, names in (("to_asgi", TO_ASGI), ("to_wsgi", TO_WSGI)):
+        if name in names:
+            return f"It is an option of {function}. "
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"Did you mean {near[0]!r}? " if near else ""

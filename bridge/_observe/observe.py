@@ -9,7 +9,7 @@ from bridge._observe.access_log import FORMATS, AccessLog, LineFormat
 from bridge._observe.observed import observed
 from bridge._observe.record import Observer
 from bridge._observe.settings import Settings
-from bridge.config import boolean
+from bridge.config import boolean, check_names
 from bridge.errors import ConfigError
 
 __all__ = ["AccessLogFormat", "ObserveKeywords", "observe", "settings_of"]
@@ -70,9 +70,7 @@ def settings_of(options: ObserveKeywords) -> Settings:
 
     :raises ConfigError: an option is wrong.
     """
-    unknown = sorted(set(options) - set(ObserveKeywords.__annotations__))
-    if unknown:
-        raise TypeError(f"observe() got an unexpected keyword argument {unknown[0]!r}")
+    check_names(options, ObserveKeywords.__annotations__)
     observers: list[Any] = []
     access_log = options.get("access_log", "text")
     if access_log is not None:

@@ -6,12 +6,18 @@ adapter that takes them; or :class:`~bridge.errors.ConfigError`.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
-from bridge.config import ToAsgiKeywords, ToAsgiOptions, ToWsgiOptions, WebSocketKeywords
+from bridge.config import (
+    TO_ASGI,
+    TO_WSGI,
+    ToAsgiKeywords,
+    ToAsgiOptions,
+    ToWsgiOptions,
+    WebSocketKeywords,
+    check_names,
+)
 from bridge.errors import ConfigError
 from bridge.types import LifespanMode, LoopFactory
 
@@ -27,8 +33,6 @@ class RouterKeywords(ToAsgiKeywords, WebSocketKeywords, total=False):
     task_timeout_s: float | None
 
 
-_TO_ASGI = frozenset(field.name for field in fields(ToAsgiOptions))
-_TO_WSGI = frozenset(field.name for field in fields(ToWsgiOptions))
 _OF_THE_LOOP = ("loop_factory", "task_timeout_s")
 
 
@@ -44,11 +48,9 @@ class RouterOptions:
 
     def __init__(self, given: Mapping[str, Any]) -> None:
         self.given = dict(given)
-        for name in given:
-            if name not in _TO_ASGI | _TO_WSGI:
-                raise ConfigError(name, given[name], _no_such_option(name))
-        self.to_asgi = ToAsgiOptions(**self._part(_TO_ASGI))
-        self.to_wsgi = ToWsgiOptions(**self._part(_TO_WSGI))
+        check_names(given, TO_ASGI | TO_WSGI)
+        self.to_asgi = ToAsgiOptions(**self._part(TO_ASGI))
+        self.to_wsgi = ToWsgiOptions(**self._part(TO_WSGI))
 
     def _part(self, names: frozenset[str]) -> dict[str, Any]:
         return {name: value for name, value in self.given.items() if name in names}
@@ -56,12 +58,12 @@ class RouterOptions:
     @property
     def for_to_asgi(self) -> dict[str, Any]:
         """The given options that `WsgiToAsgi` takes."""
-        return self._part(_TO_ASGI)
+        return self._part(TO_ASGI)
 
     @property
     def for_to_wsgi(self) -> dict[str, Any]:
         """The given options that `AsgiToWsgi` takes."""
-        return self._part(_TO_WSGI)
+        return self._part(TO_WSGI)
 
     def check_same_loop(self, inner: ToWsgiOptions, prefix: str) -> None:
         """Check that a mounted app does not choose a loop: all apps of a Router share one.
@@ -84,14 +86,5 @@ def check_mount_options(given: Mapping[str, Any]) -> None:
 
     :raises ConfigError: an option is unknown, or its value is wrong.
     """
-    for name, value in given.items():
-        if name not in _TO_ASGI:
-            raise ConfigError(name, value, _no_such_option(name, _TO_ASGI))
+    check_names(given, TO_ASGI)
     ToAsgiOptions(**given)
-
-
-def _no_such_option(name: str, names: frozenset[str] = _TO_ASGI | _TO_WSGI) -> str:
-    known = sorted(names)
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"Did you mean {near[0]!r}? " if near else ""
-    return f"no value: there is no such option. {hint}Options: {', '.join(known)}"

@@ -17,7 +17,6 @@ other interface, the adapter gets it together with the request.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import fields
 from functools import partial
 from typing import Any, Unpack
 
@@ -31,7 +30,7 @@ from bridge._threads.instances import Instances
 from bridge._threads.locks import GreenletMutex
 from bridge._threads.loop_choice import loop_choice
 from bridge.asgi_to_wsgi.adapter import AsgiToWsgi, start_adapters
-from bridge.config import ToWsgiOptions, WebSocketOptions
+from bridge.config import OF_WEBSOCKETS, ToWsgiOptions, WebSocketOptions
 from bridge.dual import Universal
 from bridge.errors import ConfigError, LifespanFailed
 from bridge.router.asgi_side import AsgiSide
@@ -281,8 +280,7 @@ class Router(Universal):
 
 def _open_adapter(app: AnyApp) -> Contents | None:
     if type(app) is AsgiToWsgi:
-        of_websockets = (field.name for field in fields(WebSocketOptions))
-        names = ("lifespan", "startup_timeout_s", *of_websockets)
+        names = ("lifespan", "startup_timeout_s", *OF_WEBSOCKETS)
         own = {name: getattr(app.options, name) for name in names}
         return Contents(app.app, asgi=app.app, wsgi=None, options=own, loop=app.options)
     if type(app) is WsgiToAsgi:

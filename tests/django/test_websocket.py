@@ -152,6 +152,9 @@ CALLS = {
     "lifespan='never'": "'auto', 'on', 'off'",
     "startup_timeout_s=0": "a number above 0",
     "threads=0": "an int of 1 or more",
+    "thread=4": "Did you mean 'threads'?",
+    "websocket_origin=[]": "Did you mean 'websocket_origins'?",
+    "task_timeout_s=1": "It is an option of to_wsgi.",
 }
 
 

@@ -96,3 +96,37 @@ def test_origins_are_compared_in_lower_case_as_browsers_send_them() -> None:
     options = bridge.AsgiToWsgi(asgi_app, websocket_origins=["https://Example.org", "null"]).options
 
     assert options.websocket_origins == ("https://example.org", "null")
+
+
+@pytest.mark.parametrize("wrapped", [app, asgi_app])
+@pytest.mark.parametrize("adapt", [bridge.to_asgi, bridge.to_wsgi, bridge.universal])
+def test_an_unknown_option_is_named_with_a_similar_one(adapt: Any, wrapped: Any) -> None:
+    with pytest.raises(ConfigError) as raised:
+        adapt(wrapped, bdy_window=1)
+
+    assert str(raised.value).startswith("bdy_window=1: expected no value: there is no such option")
+    assert "Did you mean 'body_window'?" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("adapt", "option", "of"),
+    [(bridge.to_wsgi, "threads", "to_asgi"), (bridge.to_asgi, "task_timeout_s", "to_wsgi")],
+)
+@pytest.mark.parametrize("wrapped", [app, asgi_app])
+def test_an_option_of_the_other_adapter_is_refused(
+    adapt: Any, option: str, of: str, wrapped: Any
+) -> None:
+    with pytest.raises(ConfigError, match=f"{option}=4: .* It is an option of {of}"):
+        adapt(wrapped, **{option: 4})
+
+
+@pytest.mark.parametrize(
+    ("adapt", "unchanged"), [(bridge.to_asgi, asgi_app), (bridge.to_wsgi, app)]
+)
+def test_the_values_of_options_are_checked_for_an_app_that_is_returned_unchanged(
+    adapt: Any, unchanged: Any
+) -> None:
+    with pytest.raises(ConfigError, match="response_window=0: expected an int of 1 or more"):
+        adapt(unchanged, response_window=0)
+
+    assert adapt(unchanged, response_window=1) is unchanged

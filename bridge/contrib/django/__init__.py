@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from bridge.config import one_of, positive_number
-from bridge.contrib.django.options import DjangoKeywords
+from bridge.contrib.django.options import DjangoKeywords, check_django_names
 from bridge.errors import AmbiguousApp, ConfigError
 from bridge.interface import interface_of
 from bridge.router.router import Router
@@ -60,6 +60,7 @@ def get_asgi_application(
     """
     import django
 
+    check_django_names(options)
     positive_number("startup_timeout_s", startup_timeout_s)
     one_of("lifespan", lifespan, ("auto", "on", "off"))
     django.setup(set_prefix=False)
