@@ -234,7 +234,7 @@ class LoopSide:
     def abandon(self) -> None:
         """The task ignores its cancellation, and the loop stops: end the server thread's wait."""
         if not self.finished:
-            self._fail(CutByShutdown(f"{self._app.name} was shut down when {self._state}"))
+            self._fail(CutByShutdown(f"{self._app.name} was shut down ({self._state})"))
 
     # -- from the server thread -----------------------------------------------------------------
 

@@ -74,17 +74,17 @@ def error_for_server(error: BaseException | None, outcome: Outcome) -> BaseExcep
     if outcome.body_cut and (error is None or comes_from_disconnect(error)):
         return client_disconnected()
     if error is None:
-        return AppProtocolError(f"{where} returned when {outcome.state}")
+        return AppProtocolError(f"{where} returned ({outcome.state})")
     if not interrupts(error):
         return error
     if not isinstance(error, CancelledError):
         return _caused_by(error, f"{where} raised {literal(error)}")
     if outcome.timed_out_s is not None:
         option = f"task_timeout_s={outcome.timed_out_s:g}"
-        return AppProtocolError(f"{where} took longer than {option}, when {outcome.state}")
+        return AppProtocolError(f"{where} took longer than {option} ({outcome.state})")
     if outcome.shut_down:
-        return CutByShutdown(f"{outcome.name} was shut down when {outcome.state}")
-    return _caused_by(error, f"{where} cancelled itself when {outcome.state}")
+        return CutByShutdown(f"{outcome.name} was shut down ({outcome.state})")
+    return _caused_by(error, f"{where} cancelled itself ({outcome.state})")
 
 
 def log_error(error: BaseException, outcome: Outcome) -> None:

@@ -39,14 +39,14 @@ BEFORE: dict[str, tuple[list[Any], str]] = {
     "too_long": ([sized(2), BODY], "longer than its Content-Length"),
     "too_short": ([sized(9), BODY], "5 bytes are missing"),
     "short_file": ([sized(1 << 30), FILE], "asgi_faulty.py is shorter than its Content-Length"),
-    "nothing": ([], "returned when no response has started"),
-    "only_start": ([START], "returned when the response has started"),
+    "nothing": ([], "returned (no response has started)"),
+    "only_start": ([START], "returned (the response has started)"),
     "wrong_kind": ([{"type": "websocket.accept"}], "sent websocket.accept when"),
 }
 """Detected before anything is sent: a 500."""
 
 MIDDLE: dict[str, tuple[list[Any], str]] = {
-    "no_end": ([START, MORE], "returned when the body is incomplete"),
+    "no_end": ([START, MORE], "returned (the body is incomplete)"),
     "late_start": ([START, MORE, START], "sent http.response.start when the body is incomplete"),
     "late_text": ([START, MORE, {**MORE, "body": "text"}], "body is str"),
     "late_short": ([sized(9), MORE, BODY], "1 bytes are missing"),

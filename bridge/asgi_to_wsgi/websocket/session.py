@@ -180,7 +180,7 @@ class Session:
         if error is not None:
             self._log(error, is_disconnected=disconnect is not None)
         elif not self._is_decided and disconnect is None:
-            self._log(AppProtocolError(f"the app returned when {state}"), is_disconnected=False)
+            self._log(AppProtocolError(f"the app returned ({state})"), is_disconnected=False)
         if not self._is_decided:
             self._give_up()
         elif self._codec is not None:  # accepted, and cancelled before it had the connection

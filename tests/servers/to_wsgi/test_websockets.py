@@ -248,7 +248,7 @@ def test_an_app_that_raises_first_gets_500_and_its_error_is_logged(
 
 def test_an_app_that_returns_first_gets_500(gthread: LiveWsgiServer) -> None:
     assert refused(gthread, "/leave").status == 500
-    assert "returned when the WebSocket is not accepted yet" in gthread.log(wait_for="returned")
+    assert "returned (the WebSocket is not accepted yet)" in gthread.log(wait_for="returned")
 
 
 # -- closed ----------------------------------------------------------------------------------------

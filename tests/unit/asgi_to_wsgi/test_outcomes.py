@@ -61,8 +61,8 @@ user: ContextVar[str] = ContextVar("user", default="-")
         ([{}], r"an ASGI message is a dict"),
         ([start(), {"type": "http.response.zerocopysend", "file": 1}], r"does not offer"),
         ([start(), {"type": "http.response.pathsend"}], r"path is None"),
-        ([], r"returned when no response has started"),
-        ([start()], r"returned when the response has started"),
+        ([], r"returned \(no response has started\)"),
+        ([start()], r"returned \(the response has started\)"),
     ],
 )
 def test_a_protocol_error_before_the_body_is_raised(
@@ -79,7 +79,7 @@ def test_a_protocol_error_before_the_body_is_raised(
 @pytest.mark.parametrize(
     ("messages", "message"),
     [
-        ([start(), piece(b"first")], r"returned when the body is incomplete"),
+        ([start(), piece(b"first")], r"returned \(the body is incomplete\)"),
         ([start(), piece(b"first"), start()], r"start when the body is incomplete"),
         ([start(), piece(b"first"), piece("text")], r"body is str"),
         ([start(200, (b"content-length", b"6")), piece(b"first"), piece(more=False)], r"1 bytes"),
