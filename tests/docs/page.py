@@ -15,7 +15,8 @@ Rule 5. A server command in a ``console`` block starts that server on a free por
 Rule 6. All other commands are run, and must print what the page shows, except ``pip`` and ``make``:
         only their extras and targets are checked. ``pip wheel ... FOLDER PROJECT`` writes an empty
         wheel of bridge to that folder.
-Rule 7. An ``nginx`` block runs nginx in front of that server, for the commands that follow.
+Rule 7. An ``nginx`` block runs nginx in front of that server, for the commands that follow. In it,
+        ``/srv/site`` is the folder of the page.
 Rule 8. A block with a caption in any other language is written to its file.
 """
 
@@ -59,6 +60,8 @@ __all__ = ["PageRun", "run"]
 COMMAND_TIMEOUT_S = 120.0
 LOG_TIMEOUT_S = 30.0
 POLL_S = 0.02
+PROJECT_FOLDER = "/srv/site"
+"""Where pages have the project, in the configuration of nginx."""
 
 
 def run(page: Path) -> None:
@@ -210,7 +213,8 @@ class PageRun:
     def _nginx(self, block: Block) -> None:
         folder = self._serving.enter_context(tempfile.TemporaryDirectory(prefix="bridge-nginx-"))
         upstream = None if self.server is None else self.server.port
-        self.nginx_port = self._serving.enter_context(nginx(block.code, Path(folder), upstream))
+        code = block.code.replace(PROJECT_FOLDER, os.getcwd())
+        self.nginx_port = self._serving.enter_context(nginx(code, Path(folder), upstream))
 
     def _run(self, command: Command, block: Block) -> None:
         text, shown = command.text, command.shown
@@ -263,7 +267,7 @@ def _call_test(test: Callable[[], Any]) -> None:
 def _check_extras(command: Command) -> None:
     setup = ConfigParser()
     setup.read(ROOT / "setup.cfg")
-    for names in re.findall(r"(?:\.|wsgi-asgi-bridge)\[([^]]+)\]", command.text):
+    for names in re.findall(r"(?:\.|/bridge|wsgi-asgi-bridge)\[([^]]+)\]", command.text):
         for name in names.split(","):
             assert setup.has_option("options.extras_require", name), f"no extra {name!r}"
 
