@@ -267,7 +267,7 @@ def _call_test(test: Callable[[], Any]) -> None:
 def _check_extras(command: Command) -> None:
     setup = ConfigParser()
     setup.read(ROOT / "setup.cfg")
-    for names in re.findall(r"(?:\.|/bridge|wsgi-asgi-bridge)\[([^]]+)\]", command.text):
+    for names in re.findall(r"(?:\.|/clone|wsgi-asgi-bridge)\[([^]]+)\]", command.text):
         for name in names.split(","):
             assert setup.has_option("options.extras_require", name), f"no extra {name!r}"
 

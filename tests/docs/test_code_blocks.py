@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -95,3 +96,16 @@ def test_blocks_use_known_languages_only() -> None:
     }
 
     assert not unknown
+
+
+def test_how_to_guides_install_bridge_by_the_path_of_its_clone() -> None:
+    """Their reader is in the folder of a project, where ``pip install .`` installs the project."""
+    wrong = [
+        f"{page.relative_to(ROOT)}:{block.line}"
+        for page in pages()
+        if page.parent.name == "howto"
+        for block in blocks_of(page.read_text("utf-8"))
+        if block.language == "console" and re.search(r"pip install .*'\.\[", block.code)
+    ]
+
+    assert not wrong
