@@ -16,7 +16,7 @@ Rule 6. All other commands are run, and must print what the page shows, except `
         only their extras and targets are checked. ``pip wheel ... FOLDER PROJECT`` writes an empty
         wheel of bridge to that folder.
 Rule 7. An ``nginx`` block runs nginx in front of that server, for the commands that follow. In it,
-        ``/srv/site`` is the folder of the page.
+        ``/srv/site`` and ``/run/site`` are the folder of the page.
 Rule 8. A block with a caption in any other language is written to its file.
 """
 
@@ -60,8 +60,6 @@ __all__ = ["PageRun", "run"]
 COMMAND_TIMEOUT_S = 120.0
 LOG_TIMEOUT_S = 30.0
 POLL_S = 0.02
-PROJECT_FOLDER = "/srv/site"
-"""Where pages have the project, in the configuration of nginx."""
 
 
 def run(page: Path) -> None:
@@ -213,8 +211,7 @@ class PageRun:
     def _nginx(self, block: Block) -> None:
         folder = self._serving.enter_context(tempfile.TemporaryDirectory(prefix="bridge-nginx-"))
         upstream = None if self.server is None else self.server.port
-        code = block.code.replace(PROJECT_FOLDER, os.getcwd())
-        self.nginx_port = self._serving.enter_context(nginx(code, Path(folder), upstream))
+        self.nginx_port = self._serving.enter_context(nginx(block.code, Path(folder), upstream))
 
     def _run(self, command: Command, block: Block) -> None:
         text, shown = command.text, command.shown

@@ -20,8 +20,8 @@ from tests.docs.console import Command, module_of
 
 __all__ = ["in_test_folder", "served_on"]
 
-FOLDER = "/run/site"
-"""Where pages have the sockets of the server."""
+FOLDERS = ("/run/site", "/srv/site")
+"""Where pages have the sockets of the server, and the project."""
 
 START_TIMEOUT_S = 30.0
 POLL_S = 0.02
@@ -49,8 +49,10 @@ def served_on(command: Command) -> Iterator[None]:
 
 
 def in_test_folder(text: str) -> str:
-    """The text of a page with the current directory in place of :data:`FOLDER`."""
-    return text.replace(FOLDER, os.getcwd())
+    """The text of a page with the current directory in place of each of :data:`FOLDERS`."""
+    for folder in FOLDERS:
+        text = text.replace(folder, os.getcwd())
+    return text
 
 
 def _wait_until_listening(process: subprocess.Popen[bytes], path: str) -> None:
