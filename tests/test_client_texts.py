@@ -219,7 +219,7 @@ IN_MESSAGES = {
         "shown(self.prefix)",
         "text",
     },
-    "router/options.py": {"', '.join(known)", "hint", "near[0]", "prefix"},
+    "router/options.py": {"prefix"},
     "_http/prefixes.py": {"_ALLOWED", "mistake"},
     "router/router.py": {
         "_shown(m)",
