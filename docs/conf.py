@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -18,8 +19,9 @@ version = release = bridge.__version__
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
+    "sphinx.ext.viewcode",
+    "sphinx_copybutton",
     "command_help",
-    "command_options",
     "migrate_rules",
     "type_names",
 ]
@@ -58,11 +60,21 @@ html_static_path = ["_static"]
 html_css_files = ["bridge.css"]
 html_favicon = "_static/bridge.svg"
 html_show_sphinx = False
-html_copy_source = False
-html_show_sourcelink = False
+html_copy_source = True
+html_show_sourcelink = True  # the eye above a page
 pygments_style = "a11y-high-contrast-light"
 pygments_dark_style = "a11y-high-contrast-dark"
+viewcode_line_numbers = True
+# A block of commands is copied without the prompts and what the commands print.
+copybutton_prompt_text = r"\$ |>>> |\.\.\. "
+copybutton_prompt_is_regexp = True
+copybutton_line_continuation_character = "\\"
+# Where the pages are edited, such as https://github.com/OWNER/NAME; without it, no page has a pencil.
+repository = os.environ.get("BRIDGE_REPOSITORY", "")
 html_theme_options = {
+    "source_repository": repository,
+    "source_branch": "main",
+    "source_directory": "docs/",
     "light_logo": "bridge.svg",
     "dark_logo": "bridge.svg",
     "sidebar_hide_name": False,
