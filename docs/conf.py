@@ -24,6 +24,7 @@ extensions = [
     "command_help",
     "migrate_rules",
     "type_names",
+    "versions",
 ]
 exclude_patterns = ["_build"]
 root_doc = "index"
@@ -58,6 +59,7 @@ html_theme = "furo"
 html_title = f"bridge {release}"
 html_static_path = ["_static"]
 html_css_files = ["bridge.css"]
+html_search_scorer = str(HERE / "_ext" / "search_scorer.js")
 html_favicon = "_static/bridge.svg"
 html_show_sphinx = False
 html_copy_source = True

@@ -36,11 +36,6 @@ def test_ci_runs_the_core_suite_on_each_version_but_the_one_of_the_whole_suite()
     assert f"for version in {' '.join(versions()[1:])}; do" in text(".ci/run").splitlines()
 
 
-def test_the_policy_names_each_version() -> None:
-    *most, last = versions()
-    assert f"| {', '.join(most)} and {last}: `nox -s tests`" in text("docs/policy.md")
-
-
 def test_the_cost_of_a_request_is_recorded_for_each_version() -> None:
     for baseline in (in_process.BASELINE, request_path.BASELINE):
         assert list(baseline.read()) == versions()

@@ -87,7 +87,8 @@ def test_a_block_that_is_not_run_has_a_reason() -> None:
 def test_blocks_use_known_languages_only() -> None:
     """A block of ``py`` or ``python3`` would look the same but would not be run."""
     known = {"python", "pycon", "console", "text", "nginx", "ini", "toml", "http", "eval-rst"}
-    known |= {"yaml", "html", "raw", "include", "toctree", "command-help", ""}
+    known |= {"yaml", "html", "raw", "include", "toctree", ""}
+    known |= {"command-help", "python-versions", "package-versions"}
     unknown = {
         f"{page.relative_to(ROOT)}:{block.line}: {block.language}"
         for page in pages()
