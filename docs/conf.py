@@ -71,7 +71,7 @@ viewcode_line_numbers = True
 copybutton_prompt_text = r"\$ |>>> |\.\.\. "
 copybutton_prompt_is_regexp = True
 copybutton_line_continuation_character = "\\"
-# Where the pages are edited, such as https://github.com/OWNER/NAME; without it, no page has a pencil.
+# Such as https://github.com/OWNER/NAME. Without it, pages have no link to where they are edited.
 repository = os.environ.get("BRIDGE_REPOSITORY", "")
 html_theme_options = {
     "source_repository": repository,

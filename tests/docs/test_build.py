@@ -147,7 +147,7 @@ def tab(context: BrowserContext) -> Iterator[Page]:
 
 @pytest.mark.browser
 @pytest.mark.parametrize(
-    "query, first",
+    ("query", "first"),
     [
         ("timeout", "reference/limits.html"),
         ("max body size", "reference/limits.html"),
@@ -169,7 +169,8 @@ def test_the_contents_of_a_page_are_beside_it_on_a_laptop(tab: Page, html: Path)
 
     contents = tab.locator(".toc-drawer").bounding_box()
     text = tab.locator(".content").bounding_box()
-    assert contents is not None and text is not None
+    assert contents is not None
+    assert text is not None
     assert text["x"] + text["width"] <= contents["x"]
     assert contents["x"] + contents["width"] <= LAPTOP
     assert tab.evaluate("document.documentElement.scrollWidth") <= LAPTOP
