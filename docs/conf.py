@@ -12,8 +12,8 @@ sys.path[:0] = [str(HERE.parent), str(HERE / "_ext")]
 import bridge  # noqa: E402  # needs the path above
 
 project = "bridge"
-author = "the authors of bridge"
-copyright = "the authors of bridge. MIT licence"
+author = "The bridge authors"
+copyright = "The bridge authors. MIT licence"
 version = release = bridge.__version__
 
 extensions = [
@@ -23,6 +23,7 @@ extensions = [
     "sphinx_copybutton",
     "command_help",
     "migrate_rules",
+    "module_list",
     "type_names",
     "versions",
 ]

@@ -12,22 +12,23 @@ from typing import Any
 
 import click
 from docutils import nodes
-from docutils.parsers.rst import Directive
 from docutils.statemachine import StringList
 from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
 
 from bridge.cli.commands import app as bridge_command
 
 _OPTION = re.compile(r"(?<![\w`-])--[a-z][\w-]*")
 
 
-class CommandHelp(Directive):
+class CommandHelp(SphinxDirective):
     """```` ```{command-help} run ``` ```` documents ``bridge run``."""
 
     optional_arguments = 1
     final_argument_whitespace = True
 
     def run(self) -> list[nodes.Node]:
+        self.env.note_reread()  # what is read may change without the page
         names = self.arguments[0].split() if self.arguments else []
         try:
             command = _command(names)

@@ -13,7 +13,7 @@ var Scorer = {
 
   score: function (result) {
     const [page, title, anchor, description, score, file, kind] = result;
-    if (/^(adr\/|changelog)/.test(page)) return score / 2;
+    if (/^(adr\/|changelog|modules)/.test(page)) return score / 2;
     return kind === "title" ? 2 * score : score;
   },
 };

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
-from docutils.parsers.rst import Directive
 from docutils.statemachine import StringList
 from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = {
@@ -125,13 +125,14 @@ def _tested(name: str, sessions: list[Session]) -> str:
     return "; ".join(["newest", *texts])
 
 
-class _Table(Directive):
+class _Table(SphinxDirective):
     head: tuple[str, ...]
 
     def rows(self) -> list[tuple[str, ...]]:
         raise NotImplementedError
 
     def run(self) -> list[nodes.Node]:
+        self.env.note_reread()  # what is read may change without the page
         lines = [self.head, ("---",) * len(self.head), *self.rows()]
         text = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
         node = nodes.container(classes=["versions"])

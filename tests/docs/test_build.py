@@ -105,6 +105,13 @@ def options_of(command: click.Command, program: str) -> Iterator[str]:
         yield from (f"cmdoption-{program}-{name.lstrip('-')}" for name in names)
 
 
+def test_every_module_has_a_sentence(html: Path) -> None:
+    page = (html / "modules.html").read_text("utf-8")
+    names = {path.stem for path in (ROOT / "bridge").rglob("*.py")}
+
+    assert {name for name in names if f'<span class="pre">{name}</span>' not in page} == set()
+
+
 def test_a_page_links_to_its_source(html: Path) -> None:
     page = (html / "howto" / "run.html").read_text("utf-8")
 

@@ -88,7 +88,7 @@ def test_blocks_use_known_languages_only() -> None:
     """A block of ``py`` or ``python3`` would look the same but would not be run."""
     known = {"python", "pycon", "console", "text", "nginx", "ini", "toml", "http", "eval-rst"}
     known |= {"yaml", "html", "raw", "include", "toctree", ""}
-    known |= {"command-help", "python-versions", "package-versions"}
+    known |= {"command-help", "module-list", "python-versions", "package-versions"}
     unknown = {
         f"{page.relative_to(ROOT)}:{block.line}: {block.language}"
         for page in pages()

@@ -1,4 +1,4 @@
-"""granian. Open requests are cancelled when the grace period is over, before granian kills them.
+"""granian: open requests are cancelled when the grace period is over, before granian kills them.
 
 The defects of its shutdown were seen in granian 2.8.
 """

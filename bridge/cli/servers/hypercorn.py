@@ -1,4 +1,4 @@
-"""hypercorn. Its shutdown is patched where it waits too long or ends too early.
+"""hypercorn: its shutdown is patched where it waits too long or ends too early.
 
 The defects were seen in hypercorn 0.18.
 """

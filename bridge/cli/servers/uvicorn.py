@@ -1,4 +1,4 @@
-"""uvicorn. At shutdown, it closes connections without a request only after a pause.
+"""uvicorn: at shutdown, it closes connections without a request only after a pause.
 
 It would close them at once, and lose the requests that clients have just sent there.
 """
