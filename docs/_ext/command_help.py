@@ -18,7 +18,15 @@ from sphinx.util.docutils import SphinxDirective
 
 from bridge.cli.commands import app as bridge_command
 
-_OPTION = re.compile(r"(?<![\w`-])--[a-z][\w-]*")
+_CODE = re.compile(
+    r"""(?<=Example:\ )--.+?(?=\.?(?:\ \[|$))  # to the end, but for what click adds to it
+    | (?<=Start\ with:\ ).+
+    | (?<![\w-])--[a-z][\w-]*
+    | "[^"]*" | (?<!\w)'[^']*'
+    """,
+    re.VERBOSE,
+)
+"""Examples, names of options, and quoted code: without typographic quotes, to be copied."""
 
 
 class CommandHelp(SphinxDirective):
@@ -96,16 +104,23 @@ def _code(text: str) -> str:
 
 
 def _inline(text: str) -> str:
-    """A text without markup but for ````code````, as MyST, with names of options as code."""
-    words = " ".join(text.split())
-    parts = words.split("`")
-    parts[::2] = [_with_options(part) for part in parts[::2]]
+    """A text with ``code`` in backquotes and no other markup, as MyST. Marks what `_CODE` finds."""
+    parts = " ".join(text.split()).split("`")
+    parts[::2] = [_with_code(part) for part in parts[::2]]
     return "`".join(parts)
 
 
-def _with_options(text: str) -> str:
-    escaped = re.sub(r"[*_<\[\\$]", r"\\\g<0>", text)
-    return _OPTION.sub(lambda match: f"`{match[0].replace(chr(92), '')}`", escaped)
+def _with_code(text: str) -> str:
+    written: list[str] = []
+    end = 0
+    for match in _CODE.finditer(text):
+        written += [_escaped(text[end : match.start()]), f"`{match[0]}`"]
+        end = match.end()
+    return "".join([*written, _escaped(text[end:])])
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"[*_<\[\\$]", r"\\\g<0>", text)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Iterator
+from collections.abc import Callable
 from configparser import ConfigParser
 from types import ModuleType
 
@@ -35,12 +34,8 @@ def helper(): ...
 
 
 @pytest.fixture(scope="module")
-def versions() -> Iterator[ModuleType]:
-    """The extension."""
-    pytest.importorskip("sphinx", reason="the extra docs is not installed")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(ROOT / "docs" / "_ext")
-        yield importlib.import_module("versions")
+def versions(extension: Callable[[str], ModuleType]) -> ModuleType:
+    return extension("versions")
 
 
 def test_each_python_names_its_sessions(versions: ModuleType) -> None:
