@@ -59,6 +59,7 @@ BRIDGE_FLAGS = {
     "root_path": "--root-path",
     "app_dir": "--app-dir",
     "reload": "--reload",
+    "forwarded_allow_ips": "--trusted",
 }
 
 
@@ -83,7 +84,6 @@ _WITHOUT_FLAG = {
     "environment": "/usr/bin/env NAME=value",
 }
 """What the new command has without an option of that name."""
-_FORWARDED = "the variable FORWARDED_ALLOW_IPS"
 _DJANGO_THREADS = "get_asgi_application(threads=...) of bridge.contrib.django"
 _TLS = ("certfile", "keyfile", "ca_certs", "cert_reqs", "ciphers")
 _INSTEAD = {
@@ -204,7 +204,7 @@ def _flag(key: str, destination: Destination) -> str | None:
     if key in _WITHOUT_FLAG:
         return _WITHOUT_FLAG[key]
     if destination is Destination.BRIDGE_RUN:
-        return _FORWARDED if key == "forwarded_allow_ips" else BRIDGE_FLAGS.get(key)
+        return BRIDGE_FLAGS.get(key)
     if key == "threads" and destination is Destination.DJANGO_BRIDGE:
         return _DJANGO_THREADS
     return UVICORN_FLAGS.get(key)

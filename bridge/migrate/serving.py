@@ -44,6 +44,10 @@ class CommandLine:
     lost: tuple[str, ...]
     blocked: tuple[str, ...]
 
+_THIS_HOST = "127.0.0.1,::1"
+_LOCAL = ("127.0.0.1", "localhost", "::1")
+_EVERYBODY = "0.0.0.0/0,::/0"
+
 
 def uvicorn_command(
     server: Server,
@@ -93,11 +97,25 @@ def bridge_command(
     if "workers" not in options and expands(server.command) and is_on_a_platform(server, text):
         options["workers"] = "${WEB_CONCURRENCY:-1}"  # gunicorn reads it; bridge run does not
     blocked += [f"bridge run has no option for {key}" for key in _ONLY_UVICORN if key in options]
-    trusted = options.pop("forwarded_allow_ips", None)
-    if isinstance(trusted, str):
-        options["environment"] = [*options["environment"], f"FORWARDED_ALLOW_IPS={trusted}"]
+    trusted = _trusted(server, options)
+    if trusted:
+        options["forwarded_allow_ips"] = trusted
     start = ["bridge", "run", app, "--server", "uvicorn"]
     return _command_line(server, start, Destination.BRIDGE_RUN, options, blocked)
+
+
+def _trusted(server: Server, options: dict[str, Any]) -> Any:
+    """The value of ``--trusted``; None: nobody is, as by default.
+
+    gunicorn trusts this host by default. That matters where only this host can connect; elsewhere
+    the headers of other proxies, which an app may read by itself, would be removed.
+    """
+    trusted = options.get("forwarded_allow_ips")
+    if trusted is None and server.program == "gunicorn" and options.get("host") in _LOCAL:
+        return _THIS_HOST
+    if trusted == "*":
+        return "unix" if "uds" in options else _EVERYBODY
+    return trusted
 
 
 def is_green(server: Server) -> bool:

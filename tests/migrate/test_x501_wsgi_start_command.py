@@ -84,8 +84,23 @@ def test_each_option_has_its_counterpart(before: str, after: str) -> None:
         ),
         (
             "gunicorn shop:app -w 1 -e SCRIPT_NAME=/shop --forwarded-allow-ips 10.0.0.7",
-            "/usr/bin/env FORWARDED_ALLOW_IPS=10.0.0.7 bridge run shop:app --server uvicorn "
-            "--host 0.0.0.0 --port $PORT --workers 1 --threads 4 --root-path /shop",
+            "bridge run shop:app --server uvicorn --host 0.0.0.0 --port $PORT --workers 1 "
+            "--threads 4 --root-path /shop --trusted 10.0.0.7",
+        ),
+        (
+            "gunicorn shop:app -w 1 -b 127.0.0.1:8000",
+            "bridge run shop:app --server uvicorn --host 127.0.0.1 --port 8000 --workers 1 "
+            "--threads 4 --trusted 127.0.0.1,::1",
+        ),
+        (
+            "gunicorn shop:app -w 1 -b unix:/run/shop.sock",
+            "bridge run shop:app --server uvicorn --uds /run/shop.sock --workers 1 --threads 4 "
+            "--trusted unix",
+        ),
+        (
+            "gunicorn shop:app -w 1 -b :8000 --forwarded-allow-ips '*'",
+            "bridge run shop:app --server uvicorn --host 0.0.0.0 --port 8000 --workers 1 "
+            "--threads 4 --trusted 0.0.0.0/0,::/0",
         ),
         (
             "gunicorn shop:app -w 1 -k gevent",

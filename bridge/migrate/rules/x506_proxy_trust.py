@@ -100,7 +100,7 @@ class ProxyTrust(Rule):
 
 
 def _trusts_all(command: StartCommand) -> bool:
-    return command.program == "bridge" and "FORWARDED_ALLOW_IPS=*" in command.argv
+    return command.program == "bridge" and "0.0.0.0/0" in str(command.option("--trusted"))
 
 
 def _root_path(project: Project, name: str) -> str:
