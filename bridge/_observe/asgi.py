@@ -57,7 +57,7 @@ class ObservedAsgi:
         scope = {**scope, RECORD: record}
         self._read_headers(scope, record)
         exchange = _Exchange(record, receive, send)
-        before = enter(record)
+        token = enter(record)
         try:
             record.start(self.settings.observers)
             await self.app(scope, exchange.receive, exchange.send)
@@ -66,7 +66,7 @@ class ObservedAsgi:
             raise
         finally:
             record.end()
-            leave(record, before)
+            leave(record, token)
 
     def _read_headers(self, scope: Scope, record: RequestRecord) -> None:
         """Set what another middleware has not set already.

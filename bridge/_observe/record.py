@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from itertools import count
 from time import monotonic
 from typing import Literal, Protocol
@@ -227,18 +227,20 @@ def current_request() -> RequestRecord | None:
     return _current.get()
 
 
-def enter(record: RequestRecord) -> RequestRecord | None:
+def enter(record: RequestRecord) -> Token[RequestRecord | None]:
     """Make ``record`` the current one of this context.
 
-    :returns: the one before, for :func:`leave`.
+    :returns: for :func:`leave`.
     """
-    before = _current.get()
-    _current.set(record)
-    return before
+    return _current.set(record)
 
 
-def leave(record: RequestRecord, before: RequestRecord | None) -> None:
-    """Undo :func:`enter`. In another context, which a server may close a response in, there is
-    nothing to undo."""
+def leave(record: RequestRecord, token: Token[RequestRecord | None]) -> None:
+    """Undo :func:`enter`: a variable that was not set is not set again. A context with variables
+    costs each later request on its thread something. In another context, which a server may close
+    a response in, there is nothing to undo."""
     if _current.get() is record:
-        _current.set(before)
+        try:
+            _current.reset(token)
+        except ValueError:  # a copy of the context
+            _current.set(None)

@@ -63,7 +63,6 @@ class ObservedWsgi:
         _count_input(environ, record)
         record.thread_starts()
         exchange = _Exchange(record, start_response)
-        exchange.before = enter(record)
         try:
             record.start(settings.observers)
             result = self.app(environ, exchange.start_response)
@@ -94,7 +93,7 @@ def _path(environ: Environ) -> str:
 class _Exchange:
     """One request: its ``start_response``, and what is counted of its response.
 
-    :ivar before: the current request of this context before this one.
+    :ivar token: restores the current request of this context.
     """
 
     __slots__ = (
@@ -102,14 +101,14 @@ class _Exchange:
         "_length",
         "_server",
         "_write",
-        "before",
         "bodyless",
         "record",
+        "token",
     )
 
     def __init__(self, record: RequestRecord, start_response: StartResponse) -> None:
         self.record = record
-        self.before: RequestRecord | None = None
+        self.token = enter(record)
         self._server = start_response
         self._write: Write | None = None
         self.bodyless = record.method == "HEAD"
@@ -212,7 +211,7 @@ class _Exchange:
         if error is not None:
             self.record.has_failed(error)
         self.record.end()
-        leave(self.record, self.before)
+        leave(self.record, self.token)
 
 
 class _Body:
