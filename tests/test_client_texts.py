@@ -234,7 +234,7 @@ IN_MESSAGES = {
     "wsgi_to_asgi/adapter.py": {"error.name", "self.app"},
     "wsgi_to_asgi/bodies.py": {"hint", "type(chunk).__name__"},
     "wsgi_to_asgi/limited_pool.py": {"limit.threads", "most", "other", "path"},
-    "wsgi_to_asgi/loop_side.py": {"self._declared", "self._received"},
+    "wsgi_to_asgi/loop_side.py": {"self._declared", "self.received"},
     "wsgi_to_asgi/request_buffer.py": {
         "len(self._filling)",
         "self._backlog",

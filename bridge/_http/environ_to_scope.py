@@ -26,6 +26,7 @@ from bridge.types import Environ, RawHeaders, Scope
 
 __all__ = ["body_length", "build_scope", "build_websocket_scope", "is_websocket"]
 
+NO_MARKS: Mapping[str, Any] = {}
 ASGI_VERSION = {"version": "3.0", "spec_version": "2.5"}
 
 # Set from the environ each time; any other key of an earlier scope is passed on.
@@ -61,10 +62,13 @@ wsgi.version
 """
 
 
-def build_scope(environ: Environ, state: Mapping[str, Any]) -> Scope:
+def build_scope(
+    environ: Environ, state: Mapping[str, Any], marks: Mapping[str, Any] = NO_MARKS
+) -> Scope:
     """The scope of ``environ``.
 
     :param state: of the lifespan, for every request; copied one level deep.
+    :param marks: keys to add.
     :raises BadRequest: a value that no server should accept.
     """
     path: str = environ.get("PATH_INFO", "")
@@ -98,6 +102,7 @@ def build_scope(environ: Environ, state: Mapping[str, Any]) -> Scope:
         "state": {**state},
         "extensions": _extensions(environ),
         "wsgi_environ": silent,
+        **marks,
     }
     if RECORD in environ:
         scope[RECORD] = environ[RECORD]
@@ -107,16 +112,20 @@ def build_scope(environ: Environ, state: Mapping[str, Any]) -> Scope:
 
 
 def build_websocket_scope(
-    environ: Environ, state: Mapping[str, Any], subprotocols: list[str]
+    environ: Environ,
+    state: Mapping[str, Any],
+    subprotocols: list[str],
+    marks: Mapping[str, Any] = NO_MARKS,
 ) -> Scope:
     """The scope of a WebSocket, from the environ of its handshake (ASGI WebSocket spec 2.5).
 
     Its environ is without what belongs to the server's request, which ends with the handshake.
 
     :param subprotocols: that the client offers.
+    :param marks: keys to add.
     :raises BadRequest: a value that no server should accept.
     """
-    scope = build_scope(environ, state)
+    scope = build_scope(environ, state, marks)
     del scope["method"]
     scope["type"] = "websocket"
     scope["scheme"] = "wss" if scope["scheme"] == "https" else "ws"

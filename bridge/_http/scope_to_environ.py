@@ -63,6 +63,11 @@ class EnvironBuilder:
             most=ADDRESSES, longest=LONGEST_ADDRESS
         )
         self._prototypes = self._addresses.entries
+        self._marks: Environ = {}
+
+    def mark(self, key: str) -> None:
+        """Set ``key`` in each environ from now on. Before the first is built."""
+        self._marks[key] = True
 
     def build(self, scope: Scope) -> Environ:
         """The environ of ``scope``, without ``wsgi.input``.
@@ -115,7 +120,7 @@ class EnvironBuilder:
         try:
             return self._prototypes[server, scheme, version]
         except (KeyError, TypeError):  # daphne gives a list
-            prototype = _make_prototype(server, scheme, version)
+            prototype = _make_prototype(server, scheme, version) | self._marks
         if type(server) is tuple:
             length = len(str(server)) + len(scheme) + len(version)
             self._addresses.learn((server, scheme, version), prototype, length)

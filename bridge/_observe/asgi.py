@@ -6,11 +6,10 @@ app and the server see each message at the same moment as without it.
 
 from __future__ import annotations
 
-import os
-
+from bridge._observe.crossings import is_counted
 from bridge._observe.record import RECORD, RequestRecord, enter, leave
 from bridge._observe.settings import Settings, added_headers, has_id, proxy_wait_s, request_id_of
-from bridge._observe.sizes import size_of
+from bridge._observe.sizes import size_of, size_of_file
 from bridge.types import AsgiApp, Message, RawHeaders, Receive, Scope, Send
 
 __all__ = ["ObservedAsgi"]
@@ -30,6 +29,7 @@ class ObservedAsgi:
     def __init__(self, app: AsgiApp, settings: Settings) -> None:
         self.app = app
         self.settings = settings
+        self._reads_headers = settings.reads_headers
 
     def __repr__(self) -> str:
         return f"observe({self.app!r})"
@@ -37,13 +37,16 @@ class ObservedAsgi:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI 3."""
         kind = scope["type"]
-        if kind != "http" and kind != "websocket":
+        if (kind != "http" and kind != "websocket") or (
+            self.settings.skips_counted and is_counted(scope)
+        ):
             await self.app(scope, receive, send)
             return
         record: RequestRecord | None = scope.get(RECORD)
         if record is not None:
             scope = {**scope}
-            self._read_headers(scope, record)
+            if self._reads_headers:
+                self._read_headers(scope, record)
             record.start(self.settings.observers)
             await self.app(scope, receive, send)
             return
@@ -55,7 +58,8 @@ class ObservedAsgi:
             client=client[0] or None if client else None,
         )
         scope = {**scope, RECORD: record}
-        self._read_headers(scope, record)
+        if self._reads_headers:
+            self._read_headers(scope, record)
         exchange = _Exchange(record, receive, send)
         token = enter(record)
         try:
@@ -189,21 +193,7 @@ class _Exchange:
             self._complete = not message.get("more_trailers", False)
             return 0, message
         self._complete = not (message.get("more_body", False) or self._trailers)
-        return self._size_of_file(message), message
-
-    def _size_of_file(self, message: Message) -> int:
-        """The length of a file that the server sends by itself."""
-        for name, value in self._head:
-            if bytes(name).lower() == b"content-length" and bytes(value).isdigit():
-                return int(value)
-        try:
-            if "path" in message:
-                return os.stat(message["path"]).st_size
-            if message.get("count") is not None:
-                return int(message["count"])
-            return os.fstat(message["file"].fileno()).st_size - int(message.get("offset") or 0)
-        except (KeyError, AttributeError, OSError, TypeError, ValueError):
-            return 0  # the server reports what is wrong
+        return size_of_file(message, self._head), message
 
 
 _OTHERS = frozenset(

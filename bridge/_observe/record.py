@@ -154,7 +154,8 @@ class RequestRecord:
         """The part of the request that the caller serves is over."""
         if self._parts is not None and next(self._parts) < 2:  # next() is atomic
             return
-        self.thread_ends()
+        if self._thread_since is not None:
+            self.thread_ends()
         self.total_s = monotonic() - self.arrived_at
         for observer in self._observers:
             try:

@@ -32,6 +32,7 @@ class Settings:
     """The options of :func:`bridge.observe` that both middlewares share.
 
     :ivar observers: get the record of each request.
+    :ivar skips_counted: but not of one that an adapter around the app records: see `crossings`.
     :ivar request_id: whether requests and responses get an ``X-Request-ID``.
     :ivar request_start: whether ``X-Request-Start`` of the request is read.
     :ivar server_timing: whether responses get a ``Server-Timing``.
@@ -41,6 +42,12 @@ class Settings:
     request_id: bool = False
     request_start: bool = False
     server_timing: bool = False
+    skips_counted: bool = False
+
+    @property
+    def reads_headers(self) -> bool:
+        """Whether anything depends on the headers of a request, or is added to its response."""
+        return self.request_id or self.request_start or self.server_timing
 
 
 def request_id_of(given: str | None) -> str:

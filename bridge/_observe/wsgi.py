@@ -18,16 +18,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from contextvars import Token
 from functools import partial
 from typing import Any
 
 from bridge._frameworks.facts import INPUTS_WITH_AN_END
 from bridge._http.environ_to_scope import is_websocket
+from bridge._observe.crossings import is_counted
 from bridge._observe.record import RECORD, RequestRecord, enter, leave
 from bridge._observe.settings import Settings, added_headers, proxy_wait_s, request_id_of
 from bridge.types import Environ, OptExcInfo, ResponseHeaders, StartResponse, Write, WsgiApp
 
-__all__ = ["ObservedWsgi"]
+__all__ = ["Exchange", "ObservedWsgi"]
 
 _ID = "HTTP_X_REQUEST_ID"
 _START = "HTTP_X_REQUEST_START"
@@ -41,6 +43,7 @@ class ObservedWsgi:
     def __init__(self, app: WsgiApp, settings: Settings) -> None:
         self.app = app
         self.settings = settings
+        self._reads_headers = settings.reads_headers
 
     def __repr__(self) -> str:
         return f"observe({self.app!r})"
@@ -48,9 +51,12 @@ class ObservedWsgi:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """PEP 3333."""
         settings = self.settings
+        if settings.skips_counted and is_counted(environ):
+            return self.app(environ, start_response)
         record: RequestRecord | None = environ.get(RECORD)
         if record is not None:
-            self._read_headers(environ, record)
+            if self._reads_headers:
+                self._read_headers(environ, record)
             record.start(settings.observers)
             return self.app(environ, start_response)
         record = environ[RECORD] = RequestRecord(
@@ -59,10 +65,12 @@ class ObservedWsgi:
             path=_path(environ),
             client=environ.get("REMOTE_ADDR") or None,
         )
-        self._read_headers(environ, record)
+        if self._reads_headers:
+            self._read_headers(environ, record)
         _count_input(environ, record)
         record.thread_starts()
-        exchange = _Exchange(record, start_response)
+        exchange = Exchange(record, start_response)
+        exchange.token = enter(record)
         try:
             record.start(settings.observers)
             result = self.app(environ, exchange.start_response)
@@ -90,10 +98,10 @@ def _path(environ: Environ) -> str:
     return path if path.isascii() else path.encode("latin-1").decode("utf-8", "replace")
 
 
-class _Exchange:
+class Exchange:
     """One request: its ``start_response``, and what is counted of its response.
 
-    :ivar token: restores the current request of this context.
+    :ivar token: restores the current request of this context, if this one is that.
     """
 
     __slots__ = (
@@ -108,7 +116,7 @@ class _Exchange:
 
     def __init__(self, record: RequestRecord, start_response: StartResponse) -> None:
         self.record = record
-        self.token = enter(record)
+        self.token: Token[RequestRecord | None] | None = None
         self._server = start_response
         self._write: Write | None = None
         self.bodyless = record.method == "HEAD"
@@ -211,13 +219,14 @@ class _Exchange:
         if error is not None:
             self.record.has_failed(error)
         self.record.end()
-        leave(self.record, self.token)
+        if self.token is not None:
+            leave(self.record, self.token)
 
 
 class _Body:
     """PEP 3333's iterable of one response."""
 
-    def __init__(self, exchange: _Exchange, result: Iterable[bytes]) -> None:
+    def __init__(self, exchange: Exchange, result: Iterable[bytes]) -> None:
         self._exchange = exchange
         self._result = result
         self._iterator: Iterator[bytes] | None = None

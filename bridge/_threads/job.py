@@ -31,13 +31,15 @@ class Job:
     :meth:`refuse`.
 
     :ivar posted_at: ``time.monotonic()`` when it was posted; pools measure the queue wait by it.
+    :ivar taken_at: the same, when a thread took it.
     :ivar settles: whether :meth:`settle` has anything to do.
     :ivar is_request: whether an overloaded pool may refuse it; see `bridge._threads.job_queue`.
     """
 
-    __slots__ = ("posted_at",)
+    __slots__ = ("posted_at", "taken_at")
 
     posted_at: float
+    taken_at: float
     settles: bool = False
     is_request: bool = False
 

@@ -66,6 +66,10 @@ class LoopInbox:
         self._posts.append(callback)
         return self._awake or self._wake()
 
+    def pending(self) -> list[Callable[[], object]]:
+        """What the loop has not run yet, for statistics."""
+        return [*self._posts.copy()]
+
     def _wake(self) -> bool:
         self._awake = True
         self.wakeups += 1

@@ -73,18 +73,13 @@ EXIT_JOIN_S = 5.0
 
 
 class Meter(Counts):
-    """Counts jobs, as they start and end, of one thread or of a whole pool.
+    """Counts jobs, as they start and end, of one thread or of a whole pool."""
 
-    :ivar started_at: ``time.monotonic()`` when the last one started.
-    """
-
-    __slots__ = ("started_at",)
-
-    started_at: float
+    __slots__ = ()
 
     def start(self, job: Job) -> None:
         """Count ``job`` as started, and how long it has waited."""
-        self.started_at = now = time.monotonic()
+        job.taken_at = now = time.monotonic()
         wait_s = now - job.posted_at
         self.started += 1
         self.wait_total_s += wait_s
@@ -242,7 +237,7 @@ class WorkerPool(Executor):
             workers = list(self._workers)
         found = ((worker, worker.job, worker.meter) for worker in workers)
         return [
-            RunningJob(worker, job, meter.started_at)
+            RunningJob(worker, job, job.taken_at)
             for worker, job, meter in found
             if job is not None and meter.running
         ]
@@ -635,7 +630,7 @@ class _Worker(OwnThread):
                 logger.exception("a job of pool %r raised; its thread continues", pool.name)
             meter.completed += 1
             if record is not None:
-                record((job.posted_at, meter.started_at, time.monotonic()))
+                record((job.posted_at, job.taken_at, time.monotonic()))
             ended = job
             job = None if pool._crowded else _pop(jobs)
             if job is None:

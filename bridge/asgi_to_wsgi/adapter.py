@@ -14,17 +14,23 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import copy_context
+from functools import partial
 from threading import get_ident
+from time import monotonic
 from weakref import finalize
 
 from bridge._http.answers import wsgi_answer
 from bridge._http.environ_to_scope import body_length, build_scope, is_websocket
 from bridge._http.rules import BadRequest, LengthRequired
+from bridge._observe.crossings import Crossings
+from bridge._observe.settings import Settings
+from bridge._observe.wsgi import ObservedWsgi
 from bridge._threads import process
 from bridge._threads.instances import Instances
 from bridge._threads.locks import GreenletMutex
 from bridge._threads.loop_choice import loop_choice
 from bridge._threads.restart import check_restart
+from bridge.asgi_to_wsgi.followed import follow
 from bridge.asgi_to_wsgi.loop_side import LoopSide
 from bridge.asgi_to_wsgi.request_body import RequestBody
 from bridge.asgi_to_wsgi.running_app import RunningApp, close_running_apps, wait_for_requests
@@ -39,6 +45,7 @@ from bridge.types import (
     LoopFactory,
     StartResponse,
     WebSocketMode,
+    WsgiApp,
 )
 
 __all__ = ["AsgiToWsgi", "start_adapters"]
@@ -139,6 +146,7 @@ class AsgiToWsgi:
         self._closing: RunningApp | None = None
         self._failed: LifespanFailed | None = None
         self._finalizer: finalize[..., AsgiToWsgi] | None = None
+        self.crossings: Crossings | None = None
         _adapters.add(self)
 
     def __repr__(self) -> str:
@@ -168,12 +176,14 @@ class AsgiToWsgi:
             return self.serve_websocket(environ, start_response, app=app)
         try:
             length = body_length(environ)
-            scope = build_scope(environ, running.state)
+            scope = build_scope(environ, running.state, running.marks)
         except BadRequest as error:
-            status = 411 if isinstance(error, LengthRequired) else 400
-            return wsgi_answer(start_response, status, str(error))
-        window = self.options.body_window
-        body = None if length == 0 else RequestBody(environ, length, window)
+            refuse = partial(_refuse, error)
+            return follow(self.crossings, None, environ, start_response, refuse)
+        if length == 0:
+            body, crossings = None, self.crossings
+        else:
+            body, crossings = RequestBody(environ, length, self.options.body_window), None
         context = copy_context()
         loop_side = LoopSide.made_as(
             running, running.app if app is None else app, scope, body, context
@@ -184,14 +194,34 @@ class AsgiToWsgi:
                 raise PoolClosed(f"{running.name} is shut down")
             loop_side.wakeup.acquire(timeout=POLL_S)
             if not (loop_side.is_whole and sets_nothing(context)):
-                response = ThreadSide(running, loop_side, environ, context)
-                return response.respond(start_response)
+                respond = ThreadSide(running, loop_side, environ, context).respond
+                return follow(self.crossings, loop_side, environ, start_response, respond)
         except BaseException:  # also what a signal handler raises, anywhere in here
             running.inbox.post(loop_side.disconnect)
             raise
+        if body is not None and self.crossings is not None:
+            return follow(
+                self.crossings, loop_side, environ, start_response, loop_side.whole_response
+            )
         head = loop_side.head
+        if crossings is not None:
+            crossings.whole(
+                (loop_side.posted_at, loop_side.started_at, monotonic(), head, loop_side.written)
+            )
         start_response(head.status, head.headers)
         return [*loop_side.chunks]
+
+    def record_crossings(self, crossings: Crossings) -> None:
+        """Record all requests from now on. For adapters that the server calls."""
+        self.crossings = crossings
+        if self._running is not None:
+            self._running.record_crossings()
+
+    def stop_recording(self) -> None:
+        """Undo :meth:`record_crossings`: what is around this adapter counts."""
+        self.crossings = None
+        if self._running is not None:
+            self._running.is_recorded = False
 
     def serve_websocket(
         self,
@@ -207,9 +237,12 @@ class AsgiToWsgi:
         """
         running = self.start()
         running.thread.refuse_current()
-        return serve_websocket(
-            running, app or running.app, options or self.options, environ, start_response
+        serve: WsgiApp = partial(
+            serve_websocket, running, app or running.app, options or self.options
         )
+        if self.crossings is not None:
+            serve = ObservedWsgi(serve, Settings(self.crossings.observers))
+        return serve(environ, start_response)
 
     # -- start and close ------------------------------------------------------------------------
 
@@ -239,6 +272,8 @@ class AsgiToWsgi:
 
     def _start(self) -> RunningApp:
         running = RunningApp(self.app, self.options)
+        if self.crossings is not None:
+            running.record_crossings()
         self._starting = running
         try:
             running.start()
@@ -288,6 +323,11 @@ class AsgiToWsgi:
         self._failed = None
         if self._finalizer is not None:
             self._finalizer.detach()
+
+
+def _refuse(error: BadRequest, start_response: StartResponse) -> Iterable[bytes]:
+    status = 411 if isinstance(error, LengthRequired) else 400
+    return wsgi_answer(start_response, status, str(error))
 
 
 _adapters: Instances[AsgiToWsgi] = Instances()

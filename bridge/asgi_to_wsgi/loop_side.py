@@ -24,10 +24,11 @@ import logging
 import threading
 from asyncio import Future, Task, TimerHandle
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future as ThreadFuture
 from contextvars import Context
 from functools import partial
+from time import monotonic
 from typing import ClassVar, TypeVar
 
 from bridge._http.client_text import literal
@@ -50,7 +51,7 @@ from bridge.errors import (
     PoolClosed,
     RequestTimeout,
 )
-from bridge.types import AsgiApp, Message, ResponseHeaders, Scope
+from bridge.types import AsgiApp, Message, ResponseHeaders, Scope, StartResponse
 
 __all__ = ["LoopSide"]
 
@@ -81,6 +82,10 @@ class LoopSide:
     :ivar finished: nothing more will follow: the response is complete, or there is an ``error``.
     :ivar sync_jobs: sync code for the server thread to run, if there has been any.
     :ivar last_step_ended: the step in which the app completed its response is over.
+    :ivar written: how many bytes the app has sent.
+    :ivar posted_at: ``time.monotonic()`` when it was posted to the loop.
+    :ivar started_at: the same, when the loop has called the app.
+    :ivar is_followed: its server thread records what it takes of the response.
     :ivar accepted: how many bytes the server has taken; counted by the server thread.
     :ivar stalled: the app waits for that. Guarded by ``RunningApp.lock``.
     :ivar task: the app's, as long as it runs.
@@ -89,6 +94,9 @@ class LoopSide:
 
     made_as: ClassVar[type[LoopSide]]
     head: WsgiHead
+    started_at: float
+    is_followed = False
+    _dropped = 0
 
     def __init__(
         self,
@@ -103,12 +111,10 @@ class LoopSide:
         self._scope = scope
         self._context: Context | None = context
         self._record: RequestRecord | None = scope.get(RECORD)
-        if self._record is not None:
-            self._record.waits()
         self._state = HTTP_RESPONSE.start
         self._drops_body = scope["method"] == "HEAD"
         self._left: int | None = None  # bytes of Content-Length not yet sent
-        self._written = 0
+        self.written = 0
         self._complete = False
         self._owes_empty_body = body is None
         self._body_cut = False
@@ -130,6 +136,7 @@ class LoopSide:
         self.accepted = 0
         self.stalled = False
         self.task: Task[None] | None = None
+        self.posted_at = monotonic()
 
     def _wake_thread(self) -> None:
         if self.wakeup.locked():  # Rule 3
@@ -151,6 +158,16 @@ class LoopSide:
         """For the server thread: the response is there, and nothing else is needed from it."""
         return self.finished and self.sync_jobs is None and self.error is None
 
+    def whole_response(self, start_response: StartResponse) -> Iterable[bytes]:
+        """For the server thread: what :attr:`is_whole` has found."""
+        start_response(self.head.status, self.head.headers)
+        return [*self.chunks]
+
+    def is_unfollowed(self, app: RunningApp) -> bool:
+        """Whether it waits in this app, and its server thread does not record it yet. From any
+        thread."""
+        return app is self._app and not (self.finished or self.is_followed)
+
     @property
     def is_in_background(self) -> bool:
         """Whether the app runs on after the end of its response. From any thread."""
@@ -162,8 +179,9 @@ class LoopSide:
         """Call the app, and run it until it waits for something."""
         app, context = self._app, self._context
         self._context = None
+        self.started_at = monotonic()
         if self._record is not None:
-            self._record.is_served()
+            self._record.is_served(self.posted_at)
         if app.closing or context is None:
             self._fail(PoolClosed(f"{app.name} is shut down"))
             return
@@ -357,7 +375,7 @@ class LoopSide:
         else:
             self._send_extension(kind, message)
         self._state = state
-        if self._written - self.accepted > self._app.options.response_window:
+        if self.written - self.accepted > self._app.options.response_window:
             await self._wait_for_room()
 
     def _send_body(self, body: bytes, more: bool) -> None:
@@ -371,9 +389,9 @@ class LoopSide:
                 if left and not more:
                     raise too_short(left)
                 self._left = left
-            if body or not self._written:
+            if body or not self.written:
                 self.chunks.append(body)
-                self._written += len(body)
+                self.written += len(body)
         if more:
             self._call_thread()
         else:
@@ -385,8 +403,8 @@ class LoopSide:
         Once that would have filled the window without an end, the app is disconnected: nothing will
         ever empty the window.
         """
-        self._written += len(body)
-        self._disconnected = more and self._written > self._app.options.response_window
+        self._dropped += len(body)
+        self._disconnected = more and self._dropped > self._app.options.response_window
         self.finished = True
 
     def _end_response(self) -> None:
@@ -400,7 +418,7 @@ class LoopSide:
         window = self._app.options.response_window
         while not (self.finished or self._disconnected):
             with self._app.lock:
-                if self._written - self.accepted <= window:
+                if self.written - self.accepted <= window:
                     return
                 self.stalled = True
             if self.sync_jobs is not None and self.sync_jobs.must_not_wait():

@@ -39,6 +39,7 @@ class RequestBody:
     :ivar wanted: the server thread is to read. Set by the loop, cleared by the server thread.
     :ivar is_read: no more bytes will follow. Set by the server thread.
     :ivar pieces: how many have been read.
+    :ivar received: how many bytes.
     :ivar error: what the input has raised, if it is no OSError. For the server thread.
     """
 
@@ -52,6 +53,7 @@ class RequestBody:
         self.wanted = False
         self.is_read = False
         self.pieces = 0
+        self.received = 0
         self.error: Exception | None = None
 
         if type(self._stream) is BytesIO:  # Rule 3
@@ -97,6 +99,7 @@ class RequestBody:
             self.error = error
             return None, False
         self.pieces += 1
+        self.received += len(data)
         if left is None:
             self.is_read = not data
             return data, bool(data)

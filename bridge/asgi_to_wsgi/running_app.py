@@ -32,6 +32,7 @@ from threading import get_ident
 from typing import Any, Protocol
 
 from bridge._lifespan.runner import LifespanRunner, app_name
+from bridge._observe.crossings import COUNTED
 from bridge._threads.locks import RealMutex
 from bridge._threads.loop_inbox import LoopInbox
 from bridge._threads.loop_thread import LoopThread, acquire_loop
@@ -98,6 +99,8 @@ class RunningApp:
         close is announced.
     :ivar lifespan_ends_at: when the shutdown of the lifespan has to be over, likewise.
     :ivar sync_watch: limits the sync code of requests; None without ``request_timeout_s``.
+    :ivar marks: keys for each scope.
+    :ivar is_recorded: its adapter records the requests.
     :ivar lock: guards ``LoopSide.stalled``.
     """
 
@@ -124,6 +127,8 @@ class RunningApp:
             app, options.lifespan, startup_timeout_s=options.startup_timeout_s
         )
         self.state: dict[str, Any] = self._lifespan.state
+        self.marks: dict[str, Any] = {}
+        self.is_recorded = False
         self._closed: Future[None] = Future()
         self._canceller: asyncio.Task[None] | None = None
         self._closer: asyncio.Task[None] | None = None
@@ -139,6 +144,11 @@ class RunningApp:
             self.thread.release()
             raise
         _running_apps.add(self)
+
+    def record_crossings(self) -> None:
+        """From now on."""
+        self.is_recorded = True
+        self.marks = {COUNTED: True}
 
     def meet_caller(self) -> None:
         """The first call of this thread, or its first for a while.
@@ -279,6 +289,17 @@ class RunningApp:
     def background_tasks(self) -> int:
         """How many requests run on after the end of their response. From any thread."""
         return sum(request.is_in_background for request in self.requests.copy())
+
+    def unfollowed_requests(self) -> int:
+        """How many requests wait for the loop or for the app and are not followed: see `followed`.
+        From any thread."""
+        if not self.is_recorded:
+            return 0
+        posted = (getattr(post, "__self__", None) for post in self.inbox.pending())
+        found: dict[int, Any] = {id(each): each for each in (*posted, *self.requests.copy())}
+        return sum(
+            each.is_unfollowed(self) for each in found.values() if hasattr(each, "is_unfollowed")
+        )
 
     def grace_left_s(self) -> float:
         """How long requests may run before they are cancelled. From any thread."""

@@ -22,6 +22,7 @@ from bridge._threads.loop_inbox import inbox_of
 from bridge.cli.address import free_port
 from bridge.cli.options import RunOptions, UsageError
 from bridge.cli.servers.spec import ServerSpec, is_importable
+from bridge.router.router import Router
 from bridge.types import AsgiApp, Interface, Receive, Scope, Send
 
 __all__ = [
@@ -119,11 +120,17 @@ def measured(app: Any, interface: Interface, metrics: MetricsSpec) -> Any:
 
     from bridge.metrics.exposition import Exposition
     from bridge.metrics.listener import listen
+    from bridge.metrics.measure import leave_adapters, record_in_adapters
     from bridge.metrics.process_metrics import process_metrics
 
     own = process_metrics()
     listen(metrics.host, metrics.port, Exposition(own, REGISTRY), is_shared=metrics.is_shared)
-    settings = Settings(observers=[own.measuring.requests])
+    counter = own.measuring.requests
+    if record_in_adapters(app, counter):
+        meets_loop = interface == "wsgi" or not isinstance(app, Router) or app.stats() is not None
+        return app if meets_loop else _announce_loop(app.asgi)  # adapters meet it in their lifespan
+    leave_adapters()  # that the app's own code has measured
+    settings = Settings(observers=[counter])
     if interface == "wsgi":
         return ObservedWsgi(app, settings)
     return _announce_loop(ObservedAsgi(app, settings))

@@ -1,7 +1,7 @@
 """What runs in this process: jobs on threads, requests on event loops and on server threads.
 
 Input: the pools, the apps behind `to_wsgi`, and the requests that :mod:`bridge.control.recording`
-records. Output: one :class:`Work` each. On the control thread: it reads what other threads write
+observes. Output: one :class:`Work` each. On the control thread: it reads what other threads write
 meanwhile, so each piece is read once, and may be gone in the next.
 """
 
@@ -15,10 +15,11 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from bridge._http.prefixes import PrefixTable
+from bridge._observe.record import RECORD, RequestRecord
 from bridge._threads.greenlets import patched_by
 from bridge._threads.pool import RunningJob, living_pools
 from bridge.asgi_to_wsgi.running_app import running_apps
-from bridge.control.recording import KEY, Record, requests
+from bridge.control.recording import requests
 
 __all__ = ["Work", "thread_names", "work_of_this_process"]
 
@@ -102,7 +103,7 @@ def _behind_to_wsgi(describe: Describe, now: float, seen: set[int]) -> Iterator[
                 seen.add(id(record))
             yield replace(
                 describe(scope),
-                for_s=None if record is None else now - record.started_at,
+                for_s=_age(record, request, now),
                 task=request.task,
             )
 
@@ -110,27 +111,31 @@ def _behind_to_wsgi(describe: Describe, now: float, seen: set[int]) -> Iterator[
 def _on_the_server(describe: Describe, now: float, seen: set[int]) -> Iterator[Work]:
     names = thread_names()
     unnamed = "a thread" if patched_by() is None else "a greenlet"
-    for record in requests.open():
-        message = record.message
-        if id(record) in seen or not message:
+    for record, ident, task in requests.open():
+        if id(record) in seen:
             continue
-        is_on_loop = record.task is not None
+        is_on_loop = task is not None
         yield replace(
-            describe(message),
-            thread="" if is_on_loop else names.get(record.ident, unnamed),
-            for_s=now - record.started_at,
-            ident=None if is_on_loop else record.ident,
-            task=record.task,
+            describe(record),
+            thread="" if is_on_loop else names.get(ident, unnamed),
+            for_s=now - record.arrived_at,
+            ident=None if is_on_loop else ident,
+            task=task,
         )
 
 
-def _record_in(message: Any) -> Record | None:
-    """The record of a request, from its scope or environ, or from that before an adapter."""
+def _record_in(message: Any) -> RequestRecord | None:
+    """The record of a request, from its scope or environ."""
     if not isinstance(message, Mapping):
         return None
-    before = message.get("asgi.scope") or message.get("wsgi_environ") or {}
-    found = message.get(KEY) or before.get(KEY)
-    return found if isinstance(found, Record) else None
+    found: RequestRecord | None = message.get(RECORD)
+    return found
+
+
+def _age(record: RequestRecord | None, request: object, now: float) -> float | None:
+    """How long a request behind `to_wsgi` has run."""
+    since = getattr(request, "posted_at", None) if record is None else record.arrived_at
+    return None if since is None else now - since
 
 
 class _Describer:
@@ -148,8 +153,10 @@ class _Describer:
 
     def describe(self, subject: object) -> Work:
         """
-        :param subject: a scope, an environ, a callable, or None.
+        :param subject: a scope, an environ, a record, a callable, or None.
         """
+        if isinstance(subject, RequestRecord):
+            return self._record(subject)
         if not isinstance(subject, Mapping):
             name = getattr(subject, "__qualname__", None) or type(subject).__qualname__
             return Work(kind="call", what="" if subject is None else _short(name))
@@ -165,6 +172,16 @@ class _Describer:
             method=_short(subject.get("REQUEST_METHOD", "")),
             what=_short(root + path),
             mount=_short(root or self._http.find(path) or ""),
+        )
+
+    def _record(self, record: RequestRecord) -> Work:
+        is_http = record.kind == "http"
+        table = self._http if is_http else self._websocket
+        return Work(
+            kind=record.kind,
+            method=_short(record.method) if is_http else "",
+            what=_short(record.path),
+            mount=_short(table.find(record.path) or ""),
         )
 
     def _scope(self, scope: Any, root: str) -> Work:

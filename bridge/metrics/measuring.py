@@ -45,6 +45,7 @@ from bridge.metrics.catalogue import (
     POOL_THREAD_S,
     POOL_THREADS,
     PROCESSES,
+    REQUESTS_IN_PROGRESS,
     SINGLE_THREAD_WAITING,
     TASKS,
 )
@@ -172,5 +173,7 @@ class Measuring:
         numbers.gauge(LOOPS, len(probes))
         numbers.gauge(LOOP_LATE_S, max([0.0, *(now - each.due_at for each in probes)]))
         numbers.gauge(TASKS, sum(each.tasks for each in probes))
-        background = sum(app.background_tasks() for app in running_apps())
+        apps = running_apps()
+        numbers.gauge(REQUESTS_IN_PROGRESS, sum(app.unfollowed_requests() for app in apps))
+        background = sum(app.background_tasks() for app in apps)
         numbers.gauge(BACKGROUND_TASKS, background)

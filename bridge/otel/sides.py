@@ -43,12 +43,8 @@ class TracedLoopSide(LoopSide):
 
     _span: Span | None = None
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self._posted_at = monotonic()
-
     async def _run(self) -> None:
-        add_wait(self._posted_at)
+        add_wait(self.posted_at)
         with running(LOOP) as self._span:
             await super()._run()
 

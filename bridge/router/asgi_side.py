@@ -35,6 +35,8 @@ from bridge._http.prefixes import PrefixTable
 from bridge._lifespan.many import AppState
 from bridge._lifespan.runner import app_name
 from bridge._lifespan.shared import SharedLifespan
+from bridge._observe.asgi import ObservedAsgi
+from bridge._observe.settings import Settings
 from bridge._repeated_log import RepeatedLog
 from bridge.errors import ServerProtocolError
 from bridge.router.mounts import Place, Plan, identity
@@ -60,10 +62,11 @@ class _Route:
     """An app, and how its scope differs from the server's.
 
     :ivar state: what the app has stored in its state; None if it gets the server's own scope.
+    :ivar is_adapted: it is called through an adapter.
     :ivar sees_below: its ``path`` begins after the prefix.
     """
 
-    __slots__ = ("app", "prefix", "sees_below", "state")
+    __slots__ = ("app", "is_adapted", "prefix", "sees_below", "state")
 
     def __init__(
         self,
@@ -72,8 +75,10 @@ class _Route:
         state: AppState | None = None,
         *,
         sees_below: bool = False,
+        is_adapted: bool = False,
     ) -> None:
         self.app = app
+        self.is_adapted = is_adapted
         self.prefix = prefix
         self.state = state
         self.sees_below = sees_below
@@ -110,6 +115,10 @@ class AsgiSide:
         sockets = {p: self._websocket_route(place) for p, place in plan.websocket.items()}
         self.http_apps = {prefix: route.serve for prefix, route in http.items()}
         self.websocket_apps = {prefix: route.serve for prefix, route in sockets.items()}
+        routes = [*http.values(), *sockets.values()]
+        self._own_routes = [route for route in routes if not route.is_adapted]
+        self._not_found: AsgiApp = _not_found
+        self._bad_request: AsgiApp = _bad_request
         self._find_http = PrefixTable(http).find
         self._find_websocket = PrefixTable(sockets).find
 
@@ -140,7 +149,8 @@ class AsgiSide:
 
     def _wsgi_route(self, place: Place) -> _Route:
         app = mounted_wsgi(place.prefix, cast("WsgiApp", place.wsgi))
-        return _Route(partial(self._adapters[place.pool], app=app))  # it changes the environ
+        adapter = partial(self._adapters[place.pool], app=app)
+        return _Route(adapter, is_adapted=True)  # it changes the environ
 
     def serve(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """ASGI 3, for the server: ``http``, ``websocket`` and ``lifespan``.
@@ -159,18 +169,25 @@ class AsgiSide:
             return self._start_and_serve(scope, receive, send)
         path = scope["path"]
         if path[:1] != "/" and not is_path(path):
-            return _bad_request(scope, receive, send)
+            return self._bad_request(scope, receive, send)
         if scope.get("root_path"):
             path = below_root(scope["root_path"], path)
         route = find(path)
         if route is None:
-            return _not_found(scope, receive, send)
+            return self._not_found(scope, receive, send)
         state = route.state
         if state is not None and (
             state.namespace or route.prefix or route.sees_below or "router" in scope
         ):
             scope = _scope_for(route, state, scope)
         return route.app(scope, receive, send)
+
+    def observe(self, settings: Settings) -> None:
+        """Let a middleware see the requests that go through no adapter, from now on."""
+        for route in self._own_routes:
+            route.app = ObservedAsgi(route.app, settings)
+        self._not_found = ObservedAsgi(_not_found, settings)
+        self._bad_request = ObservedAsgi(_bad_request, settings)
 
     async def serve_on_wsgi(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI 3, for the adapter that the WSGI side uses: only ``lifespan``. Requests go from the

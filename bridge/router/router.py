@@ -16,7 +16,7 @@ other interface, the adapter gets it together with the request.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Unpack
 
@@ -24,7 +24,9 @@ from bridge._http.paths import shown
 from bridge._http.prefixes import normal_prefix
 from bridge._lifespan.many import MountedApp
 from bridge._lifespan.shared import SharedLifespan
+from bridge._observe.crossings import Crossings
 from bridge._observe.observed import app_of
+from bridge._observe.settings import Settings
 from bridge._threads import process
 from bridge._threads.instances import Instances
 from bridge._threads.locks import GreenletMutex
@@ -113,6 +115,7 @@ class Router(Universal):
         super().__init__(self._asgi_side.serve, self._start_and_serve)
         self._lock = GreenletMutex()
         self._adapter: AsgiToWsgi | None = None
+        self._crossings: Crossings | None = None
         _routers.add(self)
         self._is_mounted = False
         for _, mount in self.plan.mounts:
@@ -234,6 +237,37 @@ class Router(Universal):
         if adapter is not None:
             adapter.close()
 
+    @property
+    def is_recorded(self) -> bool:
+        """Whether :meth:`record_crossings` was called."""
+        return self._crossings is not None
+
+    def record_crossings(
+        self,
+        to_asgi: Callable[[str | None], Crossings],
+        to_wsgi: Callable[[], Crossings],
+        settings: Settings,
+    ) -> None:
+        """Record all requests from now on: in the adapters, and otherwise with a middleware.
+
+        :param settings: of the middleware.
+        """
+        for adapter in self._pools.values():
+            adapter.record_crossings(to_asgi)
+        self._crossings = to_wsgi()
+        if self._adapter is not None:
+            self._adapter.record_crossings(self._crossings)
+        self._asgi_side.observe(settings)
+        self._wsgi_side.observe(settings)
+
+    def stop_recording(self) -> None:
+        """Undo :meth:`record_crossings` in the adapters: what is around this Router counts."""
+        for adapter in self._pools.values():
+            adapter.stop_recording()
+        self._crossings = None
+        if self._adapter is not None:
+            self._adapter.stop_recording()
+
     def _call_asgi(
         self, environ: Environ, start_response: StartResponse, *, app: AsgiApp
     ) -> Iterable[bytes]:
@@ -272,7 +306,10 @@ class Router(Universal):
         options: dict[str, Any] = self.options.for_to_wsgi
         options["lifespan"] = "on"  # the Router's: it detects which apps have none
         options["startup_timeout_s"] = self._lifespan.startup_timeout_s
-        return AsgiToWsgi(self._asgi_side.serve_on_wsgi, **options)
+        adapter = AsgiToWsgi(self._asgi_side.serve_on_wsgi, **options)
+        if self._crossings is not None:
+            adapter.record_crossings(self._crossings)
+        return adapter
 
     def _after_fork(self) -> None:
         self._lock = GreenletMutex()  # another thread may have held it

@@ -10,7 +10,7 @@ sent.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Protocol
 
@@ -18,6 +18,8 @@ from bridge._http.answers import not_found, wsgi_answer
 from bridge._http.environ_to_scope import is_websocket
 from bridge._http.paths import NO_PATH, below, is_path, native, normal_root
 from bridge._http.prefixes import PrefixTable
+from bridge._observe.settings import Settings
+from bridge._observe.wsgi import ObservedWsgi
 from bridge.router.mounts import Place, Plan
 from bridge.router.own_context import call_in_own_context
 from bridge.router.server_threads import Bounds, limited
@@ -53,9 +55,10 @@ class WsgiSide:
     ) -> None:
         self._adapter = adapter
         self._limits = limits
-        self._find = PrefixTable(
-            {native(p): self._app(place, http_apps[p]) for p, place in plan.http.items()}
-        ).find
+        self._plan = plan
+        self._http_apps = http_apps
+        self._observed: Callable[[WsgiApp], WsgiApp] = _unchanged
+        self._fill_table()
         self._find_websocket = PrefixTable(
             {
                 # False stands for a WSGI app, which hides the app at a shorter prefix.
@@ -64,27 +67,48 @@ class WsgiSide:
             }
         ).find
 
+    def observe(self, settings: Settings) -> None:
+        """Let a middleware see the requests that go through no adapter, from now on."""
+        self._observed = partial(ObservedWsgi, settings=settings)
+        self._fill_table()
+
+    def _fill_table(self) -> None:
+        http = self._plan.http.items()
+        self._find = PrefixTable(
+            {native(prefix): self._app(place, self._http_apps[prefix]) for prefix, place in http}
+        ).find
+        self._not_found = self._observed(not_found)
+        self._bad_request = self._observed(_bad_request)
+
     def _app(self, place: Place, asgi: AsgiApp) -> WsgiApp:
         if place.app is None:
-            return not_found
+            return self._observed(not_found)
         if place.wsgi is None:
             return partial(self._adapter, app=asgi)
         app = partial(call_in_own_context, mounted_wsgi(place.prefix, place.wsgi))
-        return limited(app, self._limits.get(place, {}))
+        return self._observed(limited(app, self._limits.get(place, {})))
 
     def serve(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """PEP 3333, for the server."""
         path: str = environ.get("PATH_INFO", "")
         if path[:1] != "/" and path and not is_path(path):
-            return wsgi_answer(start_response, 400, NO_PATH, method=environ["REQUEST_METHOD"])
+            return self._bad_request(environ, start_response)
         if "HTTP_UPGRADE" in environ and is_websocket(environ):
             websocket_app = self._find_websocket(path)
             if websocket_app:
                 return websocket_app(environ, start_response)
         app = self._find(path)
         if app is None:
-            return not_found(environ, start_response)
+            return self._not_found(environ, start_response)
         return app(environ, start_response)
+
+
+def _unchanged(app: WsgiApp) -> WsgiApp:
+    return app
+
+
+def _bad_request(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    return wsgi_answer(start_response, 400, NO_PATH, method=environ["REQUEST_METHOD"])
 
 
 def mounted_wsgi(prefix: str, app: WsgiApp) -> WsgiApp:

@@ -20,12 +20,16 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from bridge._http.answers import BUSY, asgi_answer, close_websocket, send_answer
+from bridge._http.answers import BUSY, asgi_answer, close_websocket
 from bridge._http.client_text import ClientText, literal
 from bridge._http.rules import OWS, BadRequest
 from bridge._http.scope_to_environ import EnvironBuilder
+from bridge._observe.asgi import ObservedAsgi
+from bridge._observe.crossings import COUNTED, Crossings
+from bridge._observe.settings import Settings
 from bridge._repeated_log import RepeatedLog
 from bridge._threads.borrowed import BorrowedPool
+from bridge._threads.job_times import recorder_of
 from bridge._threads.loop_inbox import LoopInbox, inbox_of
 from bridge._threads.own_tasks import own_task
 from bridge._threads.pool import WorkerPool
@@ -34,6 +38,7 @@ from bridge._threads.share import Share
 from bridge.config import Limit, ToAsgiOptions
 from bridge.errors import BodyTimeout, ConfigError, PoolClosed, PoolSaturated, ServerProtocolError
 from bridge.types import (
+    AsgiApp,
     Environ,
     PoolStats,
     RawHeaders,
@@ -188,6 +193,7 @@ class WsgiToAsgi:
         )
         self._send_habits = SendHabits()
         self._spools = Spools(spool_bytes) if spool_bytes else None
+        self.crossings: Crossings | None = None
         self._time_limits = self._make_time_limits()
         self._use_pool(self._make_pool())
         self._rests = Rests(threads)
@@ -215,51 +221,79 @@ class WsgiToAsgi:
         if scope["type"] != "http":
             await self._serve_other(app, scope, receive, send)
             return
+        crossings = self.crossings
+        if crossings is not None:
+            crossings.began(None)
         loop, inbox = self._bind_loop()
-        try:
-            environ = self._environs.build(scope)
-        except BadRequest as error:
-            await send_answer(send, asgi_answer(400, str(error)), logger)
-            return
         response = ResponseBody(
             inbox, self.options.response_window, self._send_habits, self._spools
         )
         request = LoopSide(receive, send, inbox, response, self.options)
-        # Whether there is a body (RFC 9112, 6.3): else the first message may come at any time.
-        announced = (
-            "HTTP_TRANSFER_ENCODING" in environ
-            or environ.get("CONTENT_LENGTH", "0") != "0"
-            or environ["SERVER_PROTOCOL"][:6] != "HTTP/1"  # HTTP/2 need not announce it
-        )
         try:
-            if announced and "HTTP_EXPECT" in environ and self._leaves_body_to_app(environ):
-                request.open_body(environ)
+            environ = self._environs.build(scope)
+            # Whether there is a body (RFC 9112, 6.3): else the first message may come at any time.
+            if (
+                "HTTP_TRANSFER_ENCODING" in environ
+                or environ.get("CONTENT_LENGTH", "0") != "0"
+                or environ["SERVER_PROTOCOL"][:6] != "HTTP/1"  # HTTP/2 need not announce it
+            ):
+                if not await self._open_body(request, environ):
+                    if crossings is not None:
+                        request.record(None, crossings)
+                    return
             else:
-                message = await (request.next_message() if announced else receive())
+                message = await receive()
                 if message.get("more_body", False):
                     message = await self._buffer.fill(message, request.next_message)
                 if message["type"] == "http.disconnect":
-                    if announced:
-                        await request.refuse_cut_body()
+                    if crossings is not None:
+                        request.disconnect()
+                        request.record(None, crossings)
                     return
                 request.open_body(environ, message)
             job = ThreadSide.made_as(app, environ, scope, loop, response, self.options.strict)
             del environ  # error reports print the local variables of each frame of a traceback
             self._post(job, loop)
-        except BodyTimeout as error:
-            await request.answer_timeout(scope, error)
+        except BaseException as error:
+            is_answered = await _answer(request, scope, error)
+            if crossings is not None:
+                request.record(None, crossings, None if is_answered else error)
+            if not is_answered:  # cancelled, or no thread can be started
+                raise
             return
-        except (PoolSaturated, PoolClosed) as error:
-            request.drop()
-            await _answer_busy(scope, send, error)
-            return
-        except BaseException:  # cancelled, or no thread can be started
-            request.drop()
+        try:
+            is_plain = await request.respond(job, self._rests)
+        except BaseException as error:
+            if crossings is not None:
+                request.record(job, crossings, error)
             raise
-        await request.respond(job, self._rests)
         if job.refused is not None and not response.disconnected:
             await request.end_listening()
-            await _answer_busy(scope, send, job.refused)
+            await _answer_busy(request, scope, job.refused)
+            is_plain = False
+        if is_plain:
+            if crossings is not None:
+                crossings.whole((job.posted_at, job.taken_at, job.left_at, monotonic(), job.head))
+        elif crossings is not None:
+            request.record(job, crossings)
+
+    async def _open_body(self, request: LoopSide, environ: Environ) -> bool:
+        """Read the first part of a body, unless the app is to ask for it.
+
+        :returns: False: the request is over.
+        """
+        request.arrived_at = monotonic()
+        if "HTTP_EXPECT" in environ and self._leaves_body_to_app(environ):
+            request.open_body(environ)
+            return True
+        message = await request.next_message()
+        if message.get("more_body", False):
+            message = await self._buffer.fill(message, request.next_message)
+        if message["type"] == "http.disconnect":
+            await request.refuse_cut_body()
+            return False
+        request.open_body(environ, message)
+        return True
 
     def _leaves_body_to_app(self, environ: Environ) -> bool:
         """Whether the app runs before its client is asked for the body.
@@ -304,7 +338,16 @@ class WsgiToAsgi:
                 f"unsupported scope type {literal(kind)}; supported: 'http', 'websocket' "
                 "and 'lifespan'"
             )
-        elif self._websockets is None:
+        else:
+            serve: AsgiApp = partial(self._serve_websocket, app)
+            if self.crossings is not None:
+                serve = ObservedAsgi(serve, Settings(self.crossings.observers))
+            await serve(scope, receive, send)
+
+    async def _serve_websocket(
+        self, app: WsgiApp, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        if self._websockets is None:
             await self._refuse_websocket(app, scope, receive, send)
         else:
             await self._websockets.serve(app, scope, receive, send, *self._bind_loop())
@@ -337,6 +380,7 @@ class WsgiToAsgi:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 await _check_loop(send)
+                self._bind_loop()  # known from now on, for statistics
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
                 await self._drain()
@@ -364,8 +408,27 @@ class WsgiToAsgi:
             return None
         return TimeLimits(queue_s=queue_s, request_s=request_s)
 
+    def record_crossings(self, make: Callable[[str | None], Crossings]) -> None:
+        """Record all requests from now on. For adapters that the server calls.
+
+        :param make: called with the name of the pool, unless others use that, too, or requests use
+            others.
+        """
+        own = self._pool if self.options.executor is None and self._limited is None else None
+        self.crossings = make(own.name if isinstance(own, WorkerPool) else None)
+        self._environs.mark(COUNTED)
+        self._use_pool(self._pool)
+
+    def stop_recording(self) -> None:
+        """Undo :meth:`record_crossings`: what is around this adapter counts."""
+        self.crossings = None
+        if isinstance(self._pool, WorkerPool):
+            self._pool.record = recorder_of(self._pool.name)
+
     def _use_pool(self, pool: WorkerPool | BorrowedPool) -> None:
         self._pool = pool
+        if isinstance(pool, WorkerPool) and self.crossings is not None and self.crossings.pool:
+            pool.record = None  # these are its jobs
         limits = self.options.limits
         post_to = _post_to if self._time_limits is None else self._time_limits.post
         self._limited = LimitedPool(pool, limits, post_to) if limits else None
@@ -432,12 +495,30 @@ def _post_to(
     pool.post(job, loop)
 
 
-async def _answer_busy(scope: Scope, send: Send, error: BaseException) -> None:
+async def _answer(request: LoopSide, scope: Scope, error: BaseException) -> bool:
+    """Answer a request that the app will never see.
+
+    :returns: False: with nothing, because of an error that is raised to the server.
+    """
+    if isinstance(error, BadRequest):
+        await request.answer_itself(asgi_answer(400, str(error)))
+        return True
+    if isinstance(error, BodyTimeout):
+        await request.answer_timeout(scope, error)
+        return True
+    request.drop()
+    if isinstance(error, (PoolSaturated, PoolClosed)):
+        await _answer_busy(request, scope, error)
+        return True
+    return False
+
+
+async def _answer_busy(request: LoopSide, scope: Scope, error: BaseException) -> None:
     """Answer 503 (RFC 9110, 15.6.4)."""
     repeated.warning(
         "503 for %s %s: %s", ClientText(scope["method"]), ClientText(scope["path"]), error
     )
-    await send_answer(send, asgi_answer(503, BUSY, retry_after_s=1), logger)
+    await request.answer_itself(asgi_answer(503, BUSY, retry_after_s=1))
 
 
 async def _check_loop(send: Send) -> None:

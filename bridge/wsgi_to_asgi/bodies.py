@@ -316,6 +316,7 @@ class ResponseBody:
     :ivar seen: what the worker has adopted of that.
     :ivar notified: the loop is about to poll. Set by either side, cleared by the loop.
     :ivar disconnected: no more is read. Set on the loop, seen by the worker at its next chunk.
+    :ivar written: how many bytes the app has written.
     :ivar waiting: how many chunks the last :meth:`take` has left.
     """
 
@@ -332,7 +333,6 @@ class ResponseBody:
         "_taken_at",
         "_waiter",
         "_whole",
-        "_written",
         "disconnected",
         "habits",
         "headers",
@@ -343,6 +343,7 @@ class ResponseBody:
         "spools",
         "waiting",
         "window",
+        "written",
     )
 
     def __init__(
@@ -366,7 +367,7 @@ class ResponseBody:
         self._sleep_lock: threading.Lock | None = None  # made at the first sleep
         self._chunks: deque[bytes] | None = None  # made at the first write
         self._whole = b""  # a body in one piece, instead of chunks
-        self._written = 0  # by the worker only
+        self.written = 0  # by the worker only
         self._accepted = 0  # by the loop only
         self._sleeping = False
         self._pending_wake: bool | Exception = False  # how the next wait ends at once
@@ -383,7 +384,7 @@ class ResponseBody:
         The loop does not see it before :meth:`notify`.
         """
         size = len(chunk)
-        is_full = self._written - self._accepted + size > self.window
+        is_full = self.written - self._accepted + size > self.window
         if (is_full or self.spool is not None) and self._goes_to_spool(chunk):
             return not self.disconnected
         if self.disconnected:
@@ -391,7 +392,7 @@ class ResponseBody:
         if self._chunks is None:
             self._chunks = deque()
         self._chunks.append(chunk)
-        self._written += size
+        self.written += size
         return True
 
     def write_each(self, chunks: Iterator[bytes]) -> None:
@@ -406,7 +407,7 @@ class ResponseBody:
             self._write_slowly(chunks)
             return
         append = self._chunks.append
-        written, limit = self._written, self._accepted + self.window
+        written, limit = self.written, self._accepted + self.window
         for chunk in chunks:
             if type(chunk) is not bytes:
                 chunk = check_chunk(chunk)
@@ -414,7 +415,7 @@ class ResponseBody:
                 return
             size = len(chunk)
             if written + size > limit:
-                self._written = written
+                self.written = written
                 if self._goes_to_spool(chunk):
                     self.notify()
                     self._write_slowly(chunks)
@@ -428,7 +429,7 @@ class ResponseBody:
                     if self.published is not self.seen:
                         self._adopt()
                         break
-        self._written = written
+        self.written = written
 
     def _write_slowly(self, chunks: Iterator[bytes]) -> None:
         """As :meth:`write_each`, for a client that was slow."""
@@ -460,7 +461,7 @@ class ResponseBody:
             if not self.disconnected and self._leave(spool):
                 return False
             spool.append_anyway(chunk)
-        self._written += size
+        self.written += size
         if self.disconnected:
             spool.close()  # the loop closes what it sees when it sets that
         return True
@@ -481,13 +482,13 @@ class ResponseBody:
 
     def _has_room(self, size: int) -> bool:
         """A chunk larger than the window is sent alone."""
-        ahead = self._written - self._accepted
+        ahead = self.written - self._accepted
         return not ahead or ahead + size <= self.window
 
     def write_whole(self, whole: bytes) -> None:
         """Set the whole body, of any size. Nothing is written before or after it."""
         self._whole = whole
-        self._written = len(whole)
+        self.written = len(whole)
 
     def notify(self) -> None:
         """Wake the loop to take what was written, unless it is about to poll."""
@@ -519,7 +520,7 @@ class ResponseBody:
 
     def wait_until_sent(self) -> None:
         """For a file instead of chunks: sleep until the loop accepts one byte for it."""
-        self._written += 1
+        self.written += 1
         self.flush()
         self._sleep_until_room(self.window)
 
@@ -528,7 +529,7 @@ class ResponseBody:
 
         :returns: whether :meth:`write` would not sleep now.
         """
-        if self._written - self._accepted + size <= self.window:
+        if self.written - self._accepted + size <= self.window:
             return True
         return self._sleep_until_room(size, timeout_s)
 
@@ -633,7 +634,7 @@ class ResponseBody:
 
     def count(self, size: int) -> None:
         """The loop has sent ``size`` bytes of its own, after all that the worker has written."""
-        self._written += size
+        self.written += size
         self._accepted += size
 
     @property
@@ -643,7 +644,7 @@ class ResponseBody:
 
     def progress(self) -> tuple[int, int]:
         """How many bytes the app has written, and how many of them the server has accepted."""
-        return self._written, self._accepted
+        return self.written, self._accepted
 
     def disconnect(self) -> None:
         """No more is read: the worker stops at its next chunk, or right now if it sleeps."""

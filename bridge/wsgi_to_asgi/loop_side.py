@@ -13,10 +13,14 @@ import logging
 from asyncio import CancelledError
 from contextvars import copy_context
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from bridge._http.answers import TOO_LATE, asgi_answer, send_answer
 from bridge._http.client_text import ClientText, literal
+from bridge._observe.crossings import Crossings
+from bridge._observe.record import RequestRecord
+from bridge._observe.sizes import size_of_file
 from bridge._repeated_log import RepeatedLog
 from bridge._threads.context import adopt_changes, has_changed
 from bridge._threads.loop_inbox import LoopInbox
@@ -52,6 +56,11 @@ class LoopSide:
     """One HTTP request: feeds the app's ``wsgi.input`` and sends its response.
 
     :param response: the body of the response, which the thread side writes.
+    :ivar arrived_at: ``time.monotonic()`` before the body was read, if there is one.
+    :ivar received: how many bytes of the request body have been read.
+    :ivar is_plain: there is no request body, and the client has got all that the thread side has
+        written as the response.
+    :ivar answer: what the adapter itself has answered.
     """
 
     __slots__ = (
@@ -64,13 +73,18 @@ class LoopSide:
         "_listener",
         "_options",
         "_receive",
-        "_received",
         "_response",
         "_rest",
         "_scope",
         "_send",
         "_started",
+        "answer",
+        "arrived_at",
+        "is_plain",
+        "received",
     )
+
+    arrived_at: float
 
     def __init__(
         self,
@@ -91,7 +105,9 @@ class LoopSide:
         self._body: RequestBody | None = None  # only if it takes more than one message
         self._body_cut = False
         self._declared: int | None = None
-        self._received = 0
+        self.received = 0
+        self.is_plain = True
+        self.answer: list[Message] | None = None
         self._started = False
         self._complete = False
 
@@ -130,7 +146,10 @@ class LoopSide:
                 environ["CONTENT_LENGTH"] = str(len(whole))  # chunked, but now it is known
             if declared is None or self._declared == len(whole):
                 environ["wsgi.input"] = io.BytesIO(whole)
+                if whole:
+                    self.is_plain, self.received = False, len(whole)
                 return
+        self.is_plain = False
         options = self._options
         self._scope = environ["asgi.scope"]
         self._body = body = RequestBody(
@@ -145,14 +164,14 @@ class LoopSide:
     def _feed(self, body: RequestBody, message: Message) -> bool:
         """Add one ``http.request`` message to the body. False: it was the last."""
         chunk: bytes = message.get("body", b"")
-        self._received += len(chunk)
+        self.received += len(chunk)
         body.feed(chunk)
         if message.get("more_body", False):
             return True
-        if self._declared is None or self._declared == self._received:
+        if self._declared is None or self._declared == self.received:
             body.end()
         else:
-            body.fail(f"the body ended after {self._received} of {self._declared} bytes")
+            body.fail(f"the body ended after {self.received} of {self._declared} bytes")
         return False
 
     # -- listening for the client ---------------------------------------------------------------
@@ -197,6 +216,7 @@ class LoopSide:
 
     def disconnect(self) -> None:
         """The client has disconnected, or the server has given up: end the app's waits."""
+        self.is_plain = False
         self._response.disconnect()
         if self._body is not None:
             self._body.fail("the client disconnected before the request body was complete")
@@ -205,10 +225,11 @@ class LoopSide:
 
     # -- the response ---------------------------------------------------------------------------
 
-    async def respond(self, job: ThreadSide, rests: Rests) -> None:
+    async def respond(self, job: ThreadSide, rests: Rests) -> bool:
         """Send the response as it is written, until the app has finished with the request.
 
         :param rests: sends what the thread may leave of it.
+        :returns: :attr:`is_plain`.
         :raises Exception: whatever the app raised before its response was complete.
         """
         response = self._response
@@ -236,7 +257,7 @@ class LoopSide:
         except RequestTimeout as error:
             self._abandon(job, rests)
             await self._answer_late(job.scope, error)
-            return
+            return False
         except BaseException:
             self._abandon(job, rests)  # cancelled, or the server refused what the app sent
             raise
@@ -248,6 +269,53 @@ class LoopSide:
             adopt_changes(job.context, response.seen)
         if job.error is not None:
             self._report(job)
+        return self.is_plain
+
+    def record(
+        self, job: ThreadSide | None, crossings: Crossings, error: BaseException | None = None
+    ) -> None:
+        """Record the request, which is over, and was no ordinary one.
+
+        :param job: None if it was not posted.
+        :param error: that is raised to the server.
+        """
+        response = self._response
+        cut = response.disconnected and self.answer is None and not self._complete
+        record = self._make_record(job, crossings)
+        record.disconnected = self._body_cut or (cut and not isinstance(error, RequestTimeout))
+        if self.answer is not None:
+            record.status = self.answer[0]["status"]
+            record.sent_bytes = len(self.answer[1]["body"])
+        elif job is not None and self._started:
+            assert job.head is not None
+            record.status = job.head.status
+            if job.file is None:
+                written, accepted = response.progress()
+                record.sent_bytes = accepted if record.disconnected else written
+            elif not record.disconnected:
+                record.sent_bytes = size_of_file(job.file, job.head.headers)
+        if error is not None:
+            record.has_failed(error)
+        crossings.other(record)
+
+    def _make_record(self, job: ThreadSide | None, crossings: Crossings) -> RequestRecord:
+        """With the times."""
+        now = monotonic()
+        record = RequestRecord("http", method="", path="", client=None)
+        record.received_bytes = self.received
+        if job is not None:
+            record.arrived_at = job.posted_at
+            if not (job.refused is None and hasattr(job, "taken_at")):
+                record.queue_s = now - job.posted_at
+            else:
+                record.queue_s = job.taken_at - job.posted_at
+                if job.done:
+                    record.thread_s = job.left_at - job.taken_at
+                else:
+                    job.on_late_end = partial(_record_late, job, crossings)
+        record.arrived_at = getattr(self, "arrived_at", record.arrived_at)
+        record.total_s = now - record.arrived_at
+        return record
 
     def _has_stalled(self) -> bool:
         """Whether the app has waited in vain for the body, and has not begun its response."""
@@ -261,7 +329,7 @@ class LoopSide:
         await self.end_listening()
         closes = scope.get("http_version", "1.1").startswith("1")
         answer = asgi_answer(408, BODY_TOO_SLOW, method=scope["method"], closes=closes)
-        await send_answer(self._send, answer, logger)
+        await self.answer_itself(answer)
         self._complete = True
         self.disconnect()
 
@@ -278,6 +346,12 @@ class LoopSide:
         await self.end_listening()
         closes = self._body is not None and scope.get("http_version", "1.1").startswith("1")
         answer = asgi_answer(504, TOO_LATE, method=scope["method"], closes=closes)
+        await self.answer_itself(answer)
+
+    async def answer_itself(self, answer: list[Message]) -> None:
+        """Send an answer of the adapter."""
+        self.is_plain = False
+        self.answer = answer
         await send_answer(self._send, answer, logger)
 
     async def end_listening(self) -> None:
@@ -293,9 +367,10 @@ class LoopSide:
         Usually nobody reads that, and servers drop it. But granian reports a malformed chunk so,
         to a client that is still there, and answers 500 if the app does not.
         """
+        self._body_cut = True
         self._started = True
         answer = asgi_answer(400, "The request body is incomplete or malformed")
-        await send_answer(self._send, answer, logger)
+        await self.answer_itself(answer)
 
     def _stop_listening(self) -> None:
         if self._listener is not None:
@@ -326,6 +401,9 @@ class LoopSide:
         if job.error is not None:
             error, job.error = job.error, None
             logger.error("the app failed after the server had given up", exc_info=error)
+        on_late_end = getattr(job, "on_late_end", None)
+        if on_late_end is not None:
+            on_late_end()
 
     async def _send_part(self, job: ThreadSide, body: bytes, ended: bool) -> None:
         """Send what has been written, after the head if it is the first part."""
@@ -340,6 +418,7 @@ class LoopSide:
                 if self._body is not None and not ended:
                     self._body.response_started(response)
             if job.file is not None:
+                self.is_plain = False
                 await send(job.file)
                 response.accept(1)
             else:
@@ -422,6 +501,7 @@ class LoopSide:
 
     def _start_rest(self, job: ThreadSide, rests: Rests) -> RestTask:
         self._has_rest = True
+        self.is_plain = False
         window = self._options.response_window
         sending = send_rest(job, _start_message(job), self, rests, window)
         return rests.start(sending, job.context, close=job.close_rest, stop=self._stop_rest)
@@ -500,6 +580,11 @@ class LoopSide:
                 raise error
         finally:
             del error  # its traceback holds this frame
+
+
+def _record_late(job: ThreadSide, crossings: Crossings) -> None:
+    """The thread is free, long after the request was over."""
+    crossings.left((job.posted_at, job.taken_at, job.left_at))
 
 
 def _start_message(job: ThreadSide) -> Message:

@@ -65,12 +65,16 @@ class ThreadSide(Job):
     """One HTTP request, as a job of the pool: calls the app and writes its response.
 
     :param strict: a body that is longer than its Content-Length is an error.
-    :ivar head: of the response, once the app cannot change it any more.
+    :ivar head: of the response, once the app cannot change it any more. Once ``ended`` is set, its
+        ``content_length`` is that of what is sent, unless a ``rest`` or a ``file`` follows.
     :ivar ended: the body is complete.
     :ivar error: what the app raised, or what it did wrong.
     :ivar file: instead of a body, the message that lets the server send a file.
     :ivar rest: what the loop sends after the body, once ``done`` is set.
     :ivar done: the thread has finished with this request, ``close()`` included if there is no rest.
+    :ivar left_at: ``time.monotonic()`` when the thread was free again; set before ``done``, only if
+        it has run.
+    :ivar on_late_end: called, if it is set, when a request that its client has left is done.
     :ivar refused: why the app has not been called: the request had waited in an overloaded pool.
     :cvar made_as: the class that adapters make: this one, or in its place one that observes it.
     """
@@ -95,10 +99,14 @@ class ThreadSide(Job):
         "error",
         "file",
         "head",
+        "left_at",
+        "on_late_end",
         "refused",
         "rest",
     )
     _close: Callable[[], object] | None  # of a response that has a rest
+    left_at: float
+    on_late_end: Callable[[], object]
     made_as: ClassVar[type[ThreadSide]]
 
     def __init__(
@@ -162,6 +170,7 @@ class ThreadSide(Job):
                 self.add_error(error)
         if record is not None:
             record.thread_ends()
+        self.left_at = monotonic()
         self.done = True
         self.body.flush()
 
@@ -322,6 +331,8 @@ class ThreadSide(Job):
         self.head = head
         if whole and not self._drops_body:
             self.body.write_whole(whole)
+        else:
+            head.content_length = 0
         self.ended = True
 
     def _fit(self, head: AsgiHead, whole: bytes) -> bytes:
@@ -376,6 +387,7 @@ class ThreadSide(Job):
         self.head = self.require_head()
         self._left = self.head.content_length
         if self._drops_body:
+            self.head.content_length = 0
             self.ended = True
         else:
             self._leave(stream)
@@ -485,6 +497,7 @@ class ThreadSide(Job):
         """From here on the head cannot be replaced. ``size``: of the first chunk, in bytes."""
         head = self.require_head()
         if self._drops_body:
+            head.content_length = 0
             self.head = head
             self.ended = True
             return
@@ -504,6 +517,8 @@ class ThreadSide(Job):
             self._commit(0)
         if self._left:
             raise too_short(self._left)
+        if self.head is not None and self.head.content_length is None:
+            self.head.content_length = self.body.written
         self.ended = True
 
     def require_head(self) -> AsgiHead:

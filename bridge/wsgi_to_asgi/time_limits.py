@@ -129,7 +129,7 @@ class TimedRequest(JobInPlace):
     def run(self) -> None:
         watch = self._watch
         self.ident, self.real_ident = threading.get_ident(), real_ident()
-        self.since = monotonic()
+        self.since = self.request.taken_at = monotonic()
         watch.running[self] = None  # first: a sweep that finds it nowhere would be the last one
         if watch.waiting.pop(self, _nothing) is _nothing:  # it is refused
             watch.running.pop(self, None)

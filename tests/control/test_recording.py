@@ -11,9 +11,13 @@ from wsgiref.util import FileWrapper
 import pytest
 
 import bridge
-from bridge.control.recording import SAMPLES, Durations, Record, Requests, requests, watch
+from bridge._observe.observed import app_of
+from bridge._observe.record import RequestRecord
+from bridge.control.recording import SAMPLES, Durations, Requests, requests, watch
 from bridge.dual import Universal
 from bridge.types import Environ, Receive, Scope, Send, StartResponse
+from tests.harness.asgi import http_scope
+from tests.harness.wsgi import environ_of
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +31,7 @@ def call(app: Any, environ: Environ) -> Any:
     return watch(app)(environ, lambda status, headers, exc_info=None: None)
 
 
-def app_of(body: Callable[[Environ], Any]) -> Any:
+def app_with(body: Callable[[Environ], Any]) -> Any:
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         found: Iterable[bytes] = body(environ)
         return found
@@ -35,10 +39,12 @@ def app_of(body: Callable[[Environ], Any]) -> Any:
     return app
 
 
-def test_a_whole_body_is_passed_on_as_it_is() -> None:
-    body = [b"a", b"b"]
+def test_a_whole_body_keeps_its_blocks_and_their_number() -> None:
+    """Servers take a Content-Length from one with a single block."""
+    body = call(app_with(lambda environ: [b"a", b"b"]), environ_of())
 
-    assert call(app_of(lambda environ: body), {}) is body
+    assert (len(body), list(body)) == (2, [b"a", b"b"])
+    body.close()
     assert (requests.open(), requests.completed) == ([], 1)
 
 
@@ -46,7 +52,10 @@ def test_a_file_is_passed_on_as_it_is() -> None:
     """The server recognizes it by its class, and sends it by itself."""
     body = FileWrapper(open(__file__, "rb"))  # noqa: SIM115  # closed below
 
-    assert call(app_of(lambda environ: body), {"wsgi.file_wrapper": FileWrapper}) is body
+    assert (
+        call(app_with(lambda environ: body), environ_of(keys={"wsgi.file_wrapper": FileWrapper}))
+        is body
+    )
     body.close()
     assert requests.completed == 1
 
@@ -61,7 +70,7 @@ def test_a_stream_runs_until_it_is_closed() -> None:
         finally:
             closed.append(True)
 
-    body = call(app_of(lambda environ: stream()), {})
+    body = call(app_with(lambda environ: stream()), environ_of())
     iterator = iter(body)
     assert next(iterator) == b"a"
     assert len(requests.open()) == 1
@@ -78,7 +87,7 @@ def test_an_error_of_the_app_ends_the_request() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        call(app_of(fail), {})
+        call(app_with(fail), environ_of())
 
     assert (requests.open(), requests.completed) == ([], 1)
 
@@ -88,11 +97,11 @@ class WeakEnviron(dict[str, Any]):
 
 
 def test_a_request_that_has_ended_is_freed_without_the_garbage_collector() -> None:
-    environ = WeakEnviron(PATH_INFO="/")
+    environ = WeakEnviron(environ_of())
     reference = ref(environ)
     gc.disable()
     try:
-        call(app_of(lambda environ: [b""]), environ)
+        call(app_with(lambda environ: [b""]), environ).close()
         del environ
         assert reference() is None
     finally:
@@ -100,7 +109,7 @@ def test_a_request_that_has_ended_is_freed_without_the_garbage_collector() -> No
 
 
 async def asgi(scope: Scope, receive: Receive, send: Send) -> None:
-    assert [record.message["path"] for record in requests.open()] == ["/a"]
+    assert [each.record.path for each in requests.open()] == ["/a"]
     if scope.get("fails"):
         raise ZeroDivisionError
 
@@ -114,27 +123,27 @@ async def no_send(message: Any) -> None:
 
 
 async def test_a_request_of_an_asgi_app_is_open_while_it_runs() -> None:
-    await watch(asgi)({"type": "http", "path": "/a"}, no_receive, no_send)
+    await watch(asgi)(http_scope(path="/a"), no_receive, no_send)
     with pytest.raises(ZeroDivisionError):
-        await watch(asgi)({"type": "http", "path": "/a", "fails": 1}, no_receive, no_send)
+        await watch(asgi)(http_scope(path="/a", fails=1), no_receive, no_send)
 
     assert (requests.open(), requests.completed) == ([], 2)
 
 
 async def test_a_websocket_is_not_counted_among_the_requests() -> None:
-    await watch(asgi)({"type": "websocket", "path": "/a"}, no_receive, no_send)
+    await watch(asgi)({"type": "websocket", "path": "/a", "headers": []}, no_receive, no_send)
 
     assert (requests.open(), requests.completed) == ([], 0)
 
 
 def test_the_interface_of_the_app_stays() -> None:
-    wsgi = app_of(lambda environ: [])
+    wsgi = app_with(lambda environ: [])
     router = bridge.Router({"/": wsgi, "/api": asgi})
 
     assert bridge.interface_of(watch(wsgi)) == "wsgi"
     assert bridge.interface_of(watch(asgi)) == "asgi"
     assert isinstance(watch(router), Universal)
-    assert watch(router).__self__ is router  # what starts the apps finds them
+    assert app_of(watch(router)) is router  # what starts the apps finds them
 
 
 def test_percentiles_are_durations_that_have_occurred() -> None:
@@ -147,10 +156,10 @@ def test_percentiles_are_durations_that_have_occurred() -> None:
 def test_durations_are_bounded() -> None:
     many = Requests()
     for _ in range(SAMPLES + 10):
-        record = Record({}, None)
-        many.begin(record)
-        many.end(record)
-        many.end(record)  # no effect
+        record = RequestRecord("http", method="GET", path="/", client=None)
+        many.started(record)
+        many.ended(record)
+        many.ended(record)  # no effect
 
     assert many.completed == SAMPLES + 10
     assert many.durations().count == SAMPLES

@@ -72,7 +72,7 @@ def serve_websocket(
     try:
         if body_length(environ) != 0:
             return wsgi_answer(start_response, 400, HAS_BODY)
-        scope = build_websocket_scope(environ, app.state, subprotocols(environ))
+        scope = build_websocket_scope(environ, app.state, subprotocols(environ), app.marks)
     except BadRequest as error:
         return wsgi_answer(start_response, 400, f"{error}\n")
     raw = find_raw_socket(environ)

@@ -358,7 +358,7 @@ async def test_a_writer_is_at_most_the_window_ahead() -> None:
         await asyncio.wait_for(body.changed(), DEADLINE_S)
         body.poll()
         taken = body.take()
-        assert body._written - body._accepted <= 10
+        assert body.written - body._accepted <= 10
         body.accept(len(taken))
         accepted += len(taken)
     await producing
