@@ -225,40 +225,44 @@ class WsgiToAsgi:
         if crossings is not None:
             crossings.began(None)
         loop, inbox = self._bind_loop()
+        try:
+            environ = self._environs.build(scope)
+        except BaseException as error:  # malformed, or of trusted_environ
+            unread = LoopSide(receive, send, inbox, ResponseBody(inbox, 0), self.options)
+            if not await _end_early(unread, scope, error, crossings):
+                raise
+            return
         response = ResponseBody(
             inbox, self.options.response_window, self._send_habits, self._spools
         )
         request = LoopSide(receive, send, inbox, response, self.options)
+        # Whether there is a body (RFC 9112, 6.3): else the first message may come at any time.
+        announced = (
+            "HTTP_TRANSFER_ENCODING" in environ
+            or environ.get("CONTENT_LENGTH", "0") != "0"
+            or environ["SERVER_PROTOCOL"][:6] != "HTTP/1"  # HTTP/2 need not announce it
+        )
         try:
-            environ = self._environs.build(scope)
-            # Whether there is a body (RFC 9112, 6.3): else the first message may come at any time.
-            if (
-                "HTTP_TRANSFER_ENCODING" in environ
-                or environ.get("CONTENT_LENGTH", "0") != "0"
-                or environ["SERVER_PROTOCOL"][:6] != "HTTP/1"  # HTTP/2 need not announce it
-            ):
-                if not await self._open_body(request, environ):
-                    if crossings is not None:
-                        request.record(None, crossings)
-                    return
-            else:
+            if not announced:
                 message = await receive()
+            else:
+                request.arrived_at = monotonic()
+                is_left = "HTTP_EXPECT" in environ and self._leaves_body_to_app(environ)
+                message = None if is_left else await request.next_message()
+            if message is None:
+                request.open_body(environ)
+            else:
                 if message.get("more_body", False):
                     message = await self._buffer.fill(message, request.next_message)
                 if message["type"] == "http.disconnect":
-                    if crossings is not None:
-                        request.disconnect()
-                        request.record(None, crossings)
+                    await request.end_unread(announced, crossings)
                     return
                 request.open_body(environ, message)
             job = ThreadSide.made_as(app, environ, scope, loop, response, self.options.strict)
             del environ  # error reports print the local variables of each frame of a traceback
             self._post(job, loop)
         except BaseException as error:
-            is_answered = await _answer(request, scope, error)
-            if crossings is not None:
-                request.record(None, crossings, None if is_answered else error)
-            if not is_answered:  # cancelled, or no thread can be started
+            if not await _end_early(request, scope, error, crossings):
                 raise
             return
         try:
@@ -276,24 +280,6 @@ class WsgiToAsgi:
                 crossings.whole((job.posted_at, job.taken_at, job.left_at, monotonic(), job.head))
         elif crossings is not None:
             request.record(job, crossings)
-
-    async def _open_body(self, request: LoopSide, environ: Environ) -> bool:
-        """Read the first part of a body, unless the app is to ask for it.
-
-        :returns: False: the request is over.
-        """
-        request.arrived_at = monotonic()
-        if "HTTP_EXPECT" in environ and self._leaves_body_to_app(environ):
-            request.open_body(environ)
-            return True
-        message = await request.next_message()
-        if message.get("more_body", False):
-            message = await self._buffer.fill(message, request.next_message)
-        if message["type"] == "http.disconnect":
-            await request.refuse_cut_body()
-            return False
-        request.open_body(environ, message)
-        return True
 
     def _leaves_body_to_app(self, environ: Environ) -> bool:
         """Whether the app runs before its client is asked for the body.
@@ -495,22 +481,26 @@ def _post_to(
     pool.post(job, loop)
 
 
-async def _answer(request: LoopSide, scope: Scope, error: BaseException) -> bool:
-    """Answer a request that the app will never see.
+async def _end_early(
+    request: LoopSide, scope: Scope, error: BaseException, crossings: Crossings | None
+) -> bool:
+    """Answer a request that the app will never see, and record it.
 
-    :returns: False: with nothing, because of an error that is raised to the server.
+    :returns: False: it gets no answer, and the error has to be raised to the server.
     """
+    is_answered = True
     if isinstance(error, BadRequest):
         await request.answer_itself(asgi_answer(400, str(error)))
-        return True
-    if isinstance(error, BodyTimeout):
+    elif isinstance(error, BodyTimeout):
         await request.answer_timeout(scope, error)
-        return True
-    request.drop()
-    if isinstance(error, (PoolSaturated, PoolClosed)):
-        await _answer_busy(request, scope, error)
-        return True
-    return False
+    else:
+        request.drop()
+        is_answered = isinstance(error, (PoolSaturated, PoolClosed))
+        if is_answered:
+            await _answer_busy(request, scope, error)
+    if crossings is not None:
+        request.record(None, crossings, None if is_answered else error)
+    return is_answered
 
 
 async def _answer_busy(request: LoopSide, scope: Scope, error: BaseException) -> None:

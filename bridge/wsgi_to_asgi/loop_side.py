@@ -280,9 +280,14 @@ class LoopSide:
         :param error: that is raised to the server.
         """
         response = self._response
-        cut = response.disconnected and self.answer is None and not self._complete
         record = self._make_record(job, crossings)
-        record.disconnected = self._body_cut or (cut and not isinstance(error, RequestTimeout))
+        if job is None:
+            has_left = not isinstance(error, (Exception, type(None)))  # cancelled by the server
+        else:
+            is_over = self._complete or self.answer is not None
+            is_late = isinstance(error, RequestTimeout)
+            has_left = response.disconnected and not (is_over or is_late)
+        record.disconnected = self._body_cut or has_left
         if self.answer is not None:
             record.status = self.answer[0]["status"]
             record.sent_bytes = len(self.answer[1]["body"])
@@ -360,6 +365,17 @@ class LoopSide:
             self._listener.cancel()
             await asyncio.wait((self._listener,), timeout=CANCEL_S)
             self._listener = None
+
+    async def end_unread(self, announced: bool, crossings: Crossings | None) -> None:
+        """The client has disconnected before the app was called.
+
+        :param announced: whether there was to be a body.
+        """
+        if announced:
+            await self.refuse_cut_body()
+        self._body_cut = True
+        if crossings is not None:
+            self.record(None, crossings)
 
     async def refuse_cut_body(self) -> None:
         """Answer 400: the server has reported a disconnect in place of the rest of the body.

@@ -438,3 +438,15 @@ def test_a_middleware_around_all_adapters_counts_instead() -> None:
 
     assert measured.statuses() == {"200": 1}
     assert measured.observed(POOL_THREAD_S, "bridge-worker") == 0  # the pool records its jobs again
+
+
+def test_an_error_before_the_app_is_called_is_counted() -> None:
+    def fails(scope: Scope) -> dict[str, str]:
+        raise ZeroDivisionError
+
+    measured = to_asgi(trusted_environ=fails)
+
+    with pytest.raises(ZeroDivisionError):
+        call(measured.app, http_scope())
+
+    assert measured.statuses() == {"500": 1}
