@@ -40,6 +40,7 @@ from bridge.errors import BodyTimeout, ConfigError, PoolClosed, PoolSaturated, S
 from bridge.types import (
     AsgiApp,
     Environ,
+    Message,
     PoolStats,
     RawHeaders,
     Receive,
@@ -243,6 +244,7 @@ class WsgiToAsgi:
             or environ["SERVER_PROTOCOL"][:6] != "HTTP/1"  # HTTP/2 need not announce it
         )
         try:
+            message: Message | None
             if not announced:
                 message = await receive()
             else:
