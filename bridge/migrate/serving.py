@@ -44,6 +44,7 @@ class CommandLine:
     lost: tuple[str, ...]
     blocked: tuple[str, ...]
 
+
 _THIS_HOST = "127.0.0.1,::1"
 _LOCAL = ("127.0.0.1", "localhost", "::1")
 _EVERYBODY = "0.0.0.0/0,::/0"
