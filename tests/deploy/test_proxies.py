@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +70,46 @@ def _haproxy(ports: list[int], folder: Path) -> Iterator[int]:
         finally:
             process.kill()
             process.wait()
+
+
+class _Headers(BaseHTTPRequestHandler):
+    """Answers with the headers of the request."""
+
+    def do_GET(self) -> None:
+        body = json.dumps([[name.lower(), value] for name, value in self.headers.items()]).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing is logged."""
+
+
+@contextmanager
+def _shows_headers() -> Iterator[int]:
+    with ThreadingHTTPServer((HOST, 0), _Headers) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+
+
+@pytest.mark.parametrize("start", [_nginx, _haproxy], ids=["nginx", "haproxy"])
+def test_the_app_gets_the_headers_of_the_proxy_and_not_those_of_the_client(
+    start: Callable[[list[int], Path], AbstractContextManager[int]], tmp_path: Path
+) -> None:
+    forged = {name: "192.0.2.1" for name in ("X-Forwarded-For", "X-Forwarded-Proto")}
+    forged |= {"Host": "site.example", "X-Request-Start": "t=1"}
+    with _shows_headers() as shown, start([shown, shown], tmp_path) as port:
+        for path in ("/", "/events", "/ws"):
+            found = Http1Client(port).fetch("GET", path, headers=[*forged.items()]).json()
+            got = {name: [value for each, value in found if each == name] for name, _ in found}
+            assert got["host"] == ["site.example"], path
+            assert got["x-forwarded-for"] == [HOST], path
+            assert got["x-forwarded-proto"] == ["http"], path
+            assert got["x-request-start"] != ["t=1"], path
 
 
 @pytest.fixture(scope="module", params=[_nginx, _haproxy], ids=["nginx", "haproxy"])
