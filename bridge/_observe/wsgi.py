@@ -25,6 +25,7 @@ from typing import Any
 from bridge._frameworks.facts import INPUTS_WITH_AN_END
 from bridge._http.environ_to_scope import is_websocket
 from bridge._observe.crossings import is_counted
+from bridge._http.rules import parse_length
 from bridge._observe.record import RECORD, RequestRecord, enter, leave
 from bridge._observe.settings import Settings, added_headers, proxy_wait_s, request_id_of
 from bridge.types import Environ, OptExcInfo, ResponseHeaders, StartResponse, Write, WsgiApp
@@ -150,8 +151,8 @@ class Exchange:
         self.bodyless = self.record.method == "HEAD" or code in (204, 304) or code < 200
         self._length = None
         for name, value in headers:
-            if len(name) == 14 and name.lower() == "content-length" and value.isdigit():
-                self._length = int(value)
+            if len(name) == 14 and name.lower() == "content-length":
+                self._length = parse_length(value)
 
     def force_close(self) -> None:
         """Have gunicorn close the connection after the response. Looked up by an adapter that takes

@@ -176,3 +176,28 @@ def test_an_id_that_the_app_sets_itself_is_kept() -> None:
     response = call_wsgi(bridge.observe(app), environ_of())
 
     assert response.header_values("x-request-id") == ["own"]
+
+
+@pytest.mark.parametrize("options", [{"request_id": True}, {"server_timing": True}])
+def test_headers_that_come_as_an_iterator_are_all_sent(options: Any) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = iter([(b"content-type", b"text/plain"), (b"set-cookie", b"a=1")])
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    response = call_asgi(bridge.observe(app, **options), http_scope())
+
+    assert response.header_values("set-cookie") == ["a=1"]
+    assert response.header_values("content-type") == ["text/plain"]
+
+
+def test_a_content_length_that_is_no_number_is_left_to_the_server() -> None:
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", [TYPE, ("Content-Length", "\N{SUPERSCRIPT TWO}")])
+        return [b"ok"]
+
+    recorder = Recorder()
+    response = call_wsgi(bridge.observe(app, observers=[recorder]), environ_of())
+
+    assert response.header_values("content-length") == ["\N{SUPERSCRIPT TWO}"]
+    assert recorder.last.error is None
