@@ -100,7 +100,7 @@ def _shows_headers() -> Iterator[int]:
 def test_the_app_gets_the_headers_of_the_proxy_and_not_those_of_the_client(
     start: Callable[[list[int], Path], AbstractContextManager[int]], tmp_path: Path
 ) -> None:
-    forged = {name: "192.0.2.1" for name in ("X-Forwarded-For", "X-Forwarded-Proto")}
+    forged = dict.fromkeys(("X-Forwarded-For", "X-Forwarded-Proto"), "192.0.2.1")
     forged |= {"Host": "site.example", "X-Request-Start": "t=1"}
     with _shows_headers() as shown, start([shown, shown], tmp_path) as port:
         for path in ("/", "/events", "/ws"):
