@@ -26,7 +26,7 @@ import threading
 from collections.abc import Callable
 from enum import IntEnum
 
-__all__ = ["Exit", "Fork", "at_exit", "in_child", "pid"]
+__all__ = ["Exit", "Fork", "at_exit", "in_child", "in_parent", "pid"]
 
 logger = logging.getLogger("bridge.pool")
 
@@ -74,6 +74,13 @@ _at_exit: dict[Exit, Callback] = {}
 def in_child(stage: Fork, callback: Callback) -> None:
     """Call ``callback`` in every forked child. It must not block, and must not raise."""
     _in_child[stage].append(callback)
+
+
+def in_parent(callback: Callback) -> None:
+    """Call ``callback`` in this process after each fork, on the thread that has forked. It must not
+    block, and must not raise. A program that is started, as by ``subprocess``, is no fork."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_parent=callback)
 
 
 def at_exit(stage: Exit, callback: Callback) -> None:

@@ -6,6 +6,8 @@ Rule 1. Requests and jobs are recorded by appending to lists, on the threads tha
 Rule 2. ``_lock`` is held while numbers are read or changed: by that thread, by a scrape, and by
         nothing that serves a request.
 Rule 3. A forked child measures from zero, with a thread of its own.
+Rule 4. Gauges are those of workers. A process that forks before it has served anything is their
+        master, and one that a worker forks is no worker, until they serve something themselves.
 """
 
 from __future__ import annotations
@@ -74,11 +76,13 @@ class Measuring:
     def __init__(self, publish: Callable[[Numbers], object] | None = None) -> None:
         self.requests = RequestCounter()
         self._publish = publish
+        self._is_worker = True
         self._reset()
         record_jobs()
         groups: list[WorkerPool | Limit] = [*living_pools(), *living_limits()]
         for group in groups:
             group.record = recorder_of(group.name)
+        process.in_parent(self._note_fork)
         process.in_child(process.Fork.METRICS, self._restart)
         process.at_exit(process.Exit.METRICS, self._end)
         self._start_thread()
@@ -92,8 +96,17 @@ class Measuring:
         self._loop_wakes: Growth[AbstractEventLoop] = Growth()
         self._probes = LoopProbes()
         self._stop = threading.Event()
+        self._has_served = False
+
+    def _note_fork(self) -> None:
+        if not self._serves():
+            self._is_worker = False
+
+    def _serves(self) -> bool:
+        return self._has_served or self.requests.has_news
 
     def _restart(self) -> None:
+        self._is_worker = not self._serves()
         clear_job_times()
         self.requests.clear()
         self._reset()
@@ -132,6 +145,10 @@ class Measuring:
                 self._add_pool(pool, numbers)
             self._add_sync_helpers(numbers)
             self._add_loops(numbers)
+            if numbers.have_durations():
+                self._has_served = self._is_worker = True
+            if not self._is_worker:
+                numbers.gauges.clear()
             return numbers.copy()
 
     def _add_jobs(self, numbers: Numbers) -> None:

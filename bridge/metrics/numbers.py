@@ -82,6 +82,10 @@ class Numbers:
             histogram = self.histograms[key] = Histogram(metric.bounds)
         histogram.add(durations_s)
 
+    def have_durations(self) -> bool:
+        """Whether any duration was ever added."""
+        return any(histogram.sum_s for histogram in self.histograms.values())
+
     def gauge(self, metric: Metric, amount: float, *labels: str) -> None:
         """Add to a gauge of this moment."""
         self.gauges[metric, labels] += amount

@@ -81,6 +81,11 @@ class RequestCounter:
         for crossings in self._crossings:
             crossings.clear()
 
+    @property
+    def has_news(self) -> bool:
+        """Whether a request has started since the last :meth:`add_to`."""
+        return bool(self._started)
+
     def add_to(self, numbers: Numbers) -> None:
         """Add what has ended since the last call, and what is in progress. One thread at a time."""
         ended = _taken(self._ended)  # first: each has started before
