@@ -8,8 +8,9 @@ collector, the app's metrics included.
 Rule 1. Each process has files of its own, named after its id and a random number. It holds a lock
         on one of them, of the kind that ends with the process and is not inherited in a fork.
 Rule 2. A process that holds no lock has ended. Its gauges are removed; its counts are added to the
-        file of all that have ended. So neither a killed worker nor a thousand restarted ones leave
-        anything behind. The same is done with the files of the app's own metrics.
+        file of all that have ended: at each scrape, and when a process begins. So neither a killed
+        worker nor a thousand restarted ones leave anything behind, even where nobody scrapes. The
+        same is done with the files of the app's own metrics.
 Rule 3. Scrapes take turns, across processes: none sees counts twice, or not at all.
 
 The layout of these files is prometheus-client's own, and not part of its interface. It is used here
@@ -70,7 +71,10 @@ class SharedFiles:
         own = self._own
         if own is None or own.pid != os.getpid():
             self.close()  # in a forked child: those of its parent, whose lock that does not release
+            self._turn = GreenletMutex()  # in a forked child: a scrape of the parent may hold it
             own = self._own = _OwnFiles(self._folder)
+            with self.turn():
+                pass  # those that have ended are added up
         own.write(numbers)
 
     def close(self) -> None:
@@ -129,9 +133,11 @@ class _OwnFiles:
         self._folder = folder
         self._name = f"bridge-{self.pid}-{os.urandom(4).hex()}"
         self.lock_path = folder / f"{self._name}.lock"
-        self._lock = self.lock_path.open("w")
+        unlocked = folder / f"{self._name}.new"
+        self._lock = unlocked.open("w")
         if fcntl is not None:
             fcntl.lockf(self._lock, fcntl.LOCK_EX)
+            unlocked.rename(self.lock_path)  # only now: without a lock, this process has ended
         self._files: dict[str, Any] = {}
         self._gauges: set[tuple[Metric, tuple[str, ...]]] = set()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -42,10 +43,13 @@ def numbers(backlog: int) -> Numbers:
 
 
 @contextmanager
-def worker(folder: Path, backlog: int) -> Iterator[subprocess.Popen[str]]:
-    """A process that has written its numbers, and lives until the end of the block."""
+def worker(folder: Path, backlog: int, before: str = "") -> Iterator[subprocess.Popen[str]]:
+    """A process that has written its numbers, and lives until the end of the block.
+
+    :param before: is run before that, and prints a line when it waits for :func:`go_on`.
+    """
     process = subprocess.Popen(
-        [sys.executable, "-c", WORKER, str(folder), str(backlog)],
+        [sys.executable, "-c", before + WORKER, str(folder), str(backlog)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -54,9 +58,18 @@ def worker(folder: Path, backlog: int) -> Iterator[subprocess.Popen[str]]:
     )
     with process:
         assert process.stdout is not None
-        assert process.stdout.readline() == "written\n"
+        assert process.stdout.readline() == ("locks\n" if before else "written\n")
         yield process
         process.kill()
+
+
+def go_on(process: subprocess.Popen[str]) -> None:
+    """Let a worker that waits write its numbers."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == "written\n"
 
 
 @pytest.fixture
@@ -109,7 +122,7 @@ def test_no_file_of_a_killed_process_is_left(files: SharedFiles, tmp_path: Path)
         scrape(files)
 
     left = {path.name for path in tmp_path.iterdir()} - before
-    assert left == {"bridge.turn", "counter_bridge-ended.db", "histogram_bridge-ended.db"}
+    assert left == {"counter_bridge-ended.db", "histogram_bridge-ended.db"}
 
 
 def test_a_gauge_that_is_gone_is_zero(files: SharedFiles) -> None:
@@ -117,3 +130,83 @@ def test_a_gauge_that_is_gone_is_zero(files: SharedFiles) -> None:
     files.write(Numbers())
 
     assert scrape(files)("bridge_pool_backlog", pool="a") == 0
+
+
+def test_processes_that_end_leave_nothing_to_the_next_where_nobody_scrapes(
+    files: SharedFiles, tmp_path: Path
+) -> None:
+    for _ in range(3):
+        with worker(tmp_path, 2):
+            pass
+    files.write(numbers(1))
+
+    left = {path.name for path in tmp_path.iterdir() if f"-{os.getpid()}-" not in path.name}
+    assert left == {"bridge.turn", "counter_bridge-ended.db", "histogram_bridge-ended.db"}
+    assert scrape(files)("bridge_pool_refused_total", pool="a") == 40
+
+
+LOCKS_LATE = """
+import fcntl, sys
+lockf = fcntl.lockf
+
+def late(*arguments):
+    print("locks", flush=True)
+    sys.stdin.readline()
+    fcntl.lockf = lockf
+    return lockf(*arguments)
+
+fcntl.lockf = late
+"""
+
+
+def test_a_process_is_not_buried_before_it_holds_its_lock(
+    files: SharedFiles, tmp_path: Path
+) -> None:
+    files.write(numbers(1))
+    with worker(tmp_path, 2, LOCKS_LATE) as process:
+        scrape(files)
+        go_on(process)
+        alive = scrape(files)
+    after = scrape(files)
+
+    assert alive("bridge_pool_backlog", pool="a") == 3
+    assert alive("sales_total") == 3
+    assert after("bridge_pool_backlog", pool="a") == 1
+
+
+FORKS = """
+import os, sys, threading
+from pathlib import Path
+from bridge.metrics.shared_files import SharedFiles
+from tests.unit.metrics.test_shared_files import numbers
+
+files = SharedFiles(Path(sys.argv[1]))
+files.write(numbers(1))
+scraping, ended = threading.Event(), threading.Event()
+
+def scrape():
+    with files.turn():
+        scraping.set()
+        ended.wait()
+
+def scrape_in_child():
+    files.write(numbers(1))
+    with files.turn():
+        os._exit(0)
+
+threading.Thread(target=scrape).start()
+scraping.wait()
+child = os.fork()
+if not child:
+    threading.Thread(target=scrape_in_child, daemon=True).start()
+    threading.Event().wait(30)
+    os._exit(1)
+ended.set()
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_process_forked_during_a_scrape_answers_the_next(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FORKS, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, check=False, timeout=60)
+    assert done.returncode == 0
