@@ -21,10 +21,13 @@ from typing import Any, TypeAlias
 
 from bridge._threads.greenlets import patched_by, real_ident
 from bridge.control.loops import Loops, tasks_of
-from bridge.control.protocol import MOST_ROWS, Answer
+from bridge.control.protocol import LONGEST_ANSWER, MOST_ROWS, Answer, encode
 from bridge.control.work import Work, thread_names, work_of_this_process
 
 __all__ = ["BLOCKED_S", "stacks"]
+
+ROOM = LONGEST_ANSWER * 3 // 4
+"""Bytes of an answer for the stacks of requests: a thousand deep ones would be too long."""
 
 MOST_FRAMES = 50
 """Of a stack: the innermost ones."""
@@ -47,14 +50,14 @@ def stacks(server: int, loops: Loops) -> Answer:
     frames = _Frames(loops)
     work = work_of_this_process()
     blocked = [probe for _, probe in loops if probe.open_s > BLOCKED_S]
-    busy = [{**each.as_json(), "stack": _lines(frames.of(each))} for each in work[:MOST_ROWS]]
+    busy = list(_busy(frames, work))
     shown = {frames.frame_of(each.ident) for each in work if each.task is None}
     shown |= {frames.frame_of(probe.ident) for probe in blocked}
     return {
         "server": server,
         "pid": os.getpid(),
         "busy": busy,
-        "omitted": max(len(work) - MOST_ROWS, 0),
+        "omitted": len(work) - len(busy),
         "blocked": [
             {
                 "name": thread_names().get(probe.ident or 0, ""),
@@ -65,6 +68,17 @@ def stacks(server: int, loops: Loops) -> Answer:
         ],
         "idle": _idle(frames, shown, {id(each.task) for each in work}, loops),
     }
+
+
+def _busy(frames: _Frames, work: list[Work]) -> Iterator[dict[str, Any]]:
+    """As many as an answer has room for."""
+    room = ROOM
+    for each in work[:MOST_ROWS]:
+        row = {**each.as_json(), "stack": _lines(frames.of(each))}
+        room -= len(encode(row))
+        if room < 0:
+            return
+        yield row
 
 
 class _Frames:

@@ -43,7 +43,10 @@ def _process(report: Report) -> Iterator[str]:
         yield f"process {report.pid}: {_shown(report.problem)}"
         return
     busy, blocked, idle = (_rows(answer, name) for name in ("busy", "blocked", "idle"))
-    yield f"process {report.pid or _shown(answer.get('pid'))}: {len(busy)} running"
+    omitted = answer.get("omitted")
+    omitted = omitted if isinstance(omitted, int) else 0
+    running = len(busy) + omitted
+    yield f"process {report.pid or _shown(answer.get('pid'))}: {running} running"
     for row in blocked:
         yield ""
         where = f", on {_shown(row['name'])}" if row.get("name") else ""
@@ -53,6 +56,9 @@ def _process(report: Report) -> Iterator[str]:
         yield ""
         yield f"  {_subject(row)}"
         yield from _stack(row)
+    if omitted:
+        yield ""
+        yield f"  and {omitted} more, which have run for a shorter time or are WebSockets"
     if idle:
         yield ""
         yield "  waiting"

@@ -1,0 +1,57 @@
+"""The answer to ``bridge stacks`` where much runs, and its text."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from bridge.cli.control.traces import text_of
+from bridge.control.client import Report
+from bridge.control.protocol import LONGEST_ANSWER, encode
+from bridge.control.recording import watch_asgi
+from bridge.control.stacks import stacks
+from bridge.types import Receive, Scope, Send
+from tests.harness.asgi import http_scope
+
+LONG_PATH = f"/{'a-folder-of-an-app/' * 20}views.py"
+DEEP = """
+async def down(n, ended):
+    await (down(n - 1, ended) if n else ended.wait())
+"""
+
+
+async def _answer_while_many_wait(requests: int) -> dict[str, Any]:
+    functions: dict[str, Any] = {}
+    exec(compile(DEEP, LONG_PATH, "exec"), functions)
+    ended = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await functions["down"](60, ended)
+
+    async def unused(*arguments: object) -> Any:
+        raise AssertionError("the app neither receives nor sends")
+
+    watched = watch_asgi(app)
+    tasks = [asyncio.create_task(watched(http_scope(), unused, unused)) for _ in range(requests)]
+    await asyncio.sleep(0)
+    answer = stacks(1, [])
+    ended.set()
+    await asyncio.gather(*tasks)
+    return answer
+
+
+def test_an_answer_is_never_longer_than_its_reader_accepts() -> None:
+    answer = asyncio.run(_answer_while_many_wait(400))
+
+    assert len(encode(answer)) < LONGEST_ANSWER
+    assert len(answer["busy"]) > 50
+    assert len(answer["busy"]) + answer["omitted"] == 400
+
+
+def test_requests_that_are_omitted_are_counted() -> None:
+    answer = {"pid": 1, "busy": [{"kind": "http", "what": "/"}], "omitted": 100}
+
+    text = text_of([Report(1, answer)])
+
+    assert "process 1: 101 running" in text
+    assert "100 more" in text
