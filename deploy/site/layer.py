@@ -30,7 +30,11 @@ class LastingLayer(RedisChannelLayer):
     async def group_add(self, group: str, channel: str) -> None:
         """Join a group, and remember it."""
         self._joined.add((group, channel))
-        await super().group_add(group, channel)
+        try:
+            await super().group_add(group, channel)
+        except BaseException:  # the WebSocket is refused, and never leaves the group
+            self._joined.discard((group, channel))
+            raise
 
     async def group_discard(self, group: str, channel: str) -> None:
         """Leave a group. If Redis does not answer, it has forgotten the group anyway."""
