@@ -4,10 +4,12 @@ Rule 1. A span is added to a trace, and never begins one: where no span is curre
         none is made. So the span of the server or of the framework stays the root.
 Rule 2. The instrumentation of the framework records an exception. Here a span only gets the status
         and the attribute ``error.type``.
+Rule 3. A span cannot fail a request: what a sampler or a span processor raises is logged.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -17,9 +19,13 @@ from typing import Any
 from opentelemetry import trace
 from opentelemetry.trace import Span, Status, StatusCode, Tracer, TracerProvider
 
+from bridge._repeated_log import RepeatedLog
 from bridge._version import __version__
 
 __all__ = ["LOOP", "THREAD", "add_wait", "mark_failed", "name_of", "running", "use_provider"]
+
+logger = logging.getLogger("bridge.otel")
+repeated = RepeatedLog(logger)
 
 QUEUE = "bridge.queue"
 THREAD = "bridge.thread"
@@ -49,10 +55,12 @@ def add_wait(
         return
     now_ns = time.time_ns()
     waited_ns = int((time.monotonic() - posted_at) * 1e9)
-    span = _tracer.start_span(QUEUE, attributes=attributes, start_time=now_ns - waited_ns)
+    span = _started(QUEUE, attributes, now_ns - waited_ns)
+    if span is None:
+        return
     if error is not None:
         mark_failed(span, error)
-    span.end(now_ns)
+    _end(span, now_ns)
 
 
 @contextmanager
@@ -66,11 +74,32 @@ def running(name: str, attributes: Mapping[str, str] | None = None) -> Iterator[
         return
     thread = threading.current_thread()
     of_thread: dict[str, str | int] = {"thread.id": thread.ident or 0, "thread.name": thread.name}
-    span = _tracer.start_span(name, attributes={**of_thread, **(attributes or {})})
-    with trace.use_span(
-        span, end_on_exit=True, record_exception=False, set_status_on_exception=False
-    ):
-        yield span
+    span = _started(name, {**of_thread, **(attributes or {})})
+    if span is None:
+        yield None
+        return
+    try:
+        with trace.use_span(span, record_exception=False, set_status_on_exception=False):
+            yield span
+    finally:
+        _end(span)
+
+
+def _started(
+    name: str, attributes: Mapping[str, str | int] | None, start_ns: int | None = None
+) -> Span | None:
+    try:
+        return _tracer.start_span(name, attributes=attributes, start_time=start_ns)
+    except Exception:
+        repeated.exception("a span could not be started")
+        return None
+
+
+def _end(span: Span, end_ns: int | None = None) -> None:
+    try:
+        span.end(end_ns)
+    except Exception:
+        repeated.exception("a span could not be ended")
 
 
 def mark_failed(span: Span, error: BaseException) -> None:

@@ -6,11 +6,12 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from typing import Any
 
 import pytest
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
@@ -22,8 +23,13 @@ from bridge.asgi_to_wsgi.loop_side import LoopSide
 from bridge.otel.sides import TracedCall, TracedLoopSide, TracedThreadSide
 from bridge.otel.spans import name_of
 from bridge.sync.calls import Call
+from bridge.types import Environ, Receive, Scope, Send, StartResponse
 from bridge.wsgi_to_asgi.bodies import ResponseBody
 from bridge.wsgi_to_asgi.thread_side import ThreadSide
+from tests.harness.asgi import call as call_asgi
+from tests.harness.asgi import http_scope
+from tests.harness.wsgi import call as call_wsgi
+from tests.harness.wsgi import environ_of
 
 
 def made() -> tuple[type, type, type]:
@@ -166,3 +172,67 @@ def test_names() -> None:
     assert name_of(name_of) == "bridge.otel.spans.name_of"
     assert name_of(partial(name_of)) == "functools.partial"
     assert name_of(bridge.WorkerPool.post) == "bridge._threads.pool.WorkerPool.post"
+
+
+class FailingProcessor(SpanProcessor):
+    """Fails in one method, for the spans of bridge."""
+
+    def __init__(self, method: str) -> None:
+        self._method = method
+
+    def on_start(self, span: Any, parent_context: Any = None) -> None:
+        self._fail("on_start", span)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        self._fail("on_end", span)
+
+    def _fail(self, method: str, span: Any) -> None:
+        if method == self._method and span.name.startswith("bridge."):
+            raise RuntimeError("the processor")
+
+
+@pytest.fixture(params=["on_start", "on_end"])
+def failing(request: pytest.FixtureRequest) -> Iterator[Any]:
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(FailingProcessor(request.param))
+    bridge.otel.instrument(provider, sync_calls=True)
+    yield provider.get_tracer("test")
+    bridge.otel.uninstrument()
+
+
+def _log_of_failures(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [each.getMessage() for each in caplog.records if each.name == "bridge.otel"]
+
+
+def test_a_failing_span_processor_fails_no_request_on_a_thread(
+    failing: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    def app(environ: Environ, start_response: StartResponse) -> list[bytes]:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [b"ok"]
+
+    with failing.start_as_current_span("around"):
+        response = call_asgi(bridge.to_asgi(app), http_scope())
+
+    assert (response.status, response.body) == (200, b"ok")
+    assert any("span" in line for line in _log_of_failures(caplog))
+
+
+def test_a_failing_span_processor_fails_no_request_on_a_loop(failing: Any) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    adapter = bridge.to_wsgi(app)
+    with failing.start_as_current_span("around"), closing(adapter):
+        response = call_wsgi(adapter, environ_of(), validate=False)
+
+    assert (response.status, response.body) == (200, b"ok")
+
+
+def test_a_failing_span_processor_fails_no_call(failing: Any) -> None:
+    async def call() -> object:
+        with failing.start_as_current_span("around"):
+            return await bridge.sync_to_async(lambda: "ok")()
+
+    assert asyncio.run(call()) == "ok"
