@@ -66,7 +66,7 @@ class Exposition:
 
         :param accept: the request's ``Accept``.
         """
-        encode, content_type = choose_encoder(accept)
+        encode, content_type = _encoder(accept)
         shared = self._metrics.shared
         if shared is None:
             return content_type, encode(self._registry)
@@ -108,6 +108,14 @@ class Exposition:
         await send(
             {"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body}
         )
+
+
+def _encoder(accept: str) -> tuple[Callable[[CollectorRegistry], bytes], str]:
+    """prometheus-client's choice. It raises various errors for versions that it cannot parse."""
+    try:
+        return choose_encoder(accept)
+    except (TypeError, ValueError, LookupError):
+        return choose_encoder("")
 
 
 async def _on_own_thread(call: Callable[[], T]) -> T:

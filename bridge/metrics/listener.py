@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -25,6 +26,8 @@ logger = logging.getLogger("bridge.metrics")
 PATH = "/metrics"
 TIMEOUT_S = 10.0
 """How long a client may take to send its request, or to take the response."""
+MOST_CLIENTS = 32
+"""Connections at once, each with a thread. Others are closed."""
 
 
 def listen(host: str, port: int, exposition: Exposition, *, is_shared: bool) -> None:
@@ -54,6 +57,7 @@ class _Server(ThreadingHTTPServer):
         self.address_family = family
         self.allow_reuse_address = os.name == "posix"  # elsewhere it lets others take the address
         self._is_shared = is_shared
+        self._places = threading.BoundedSemaphore(MOST_CLIENTS)
         super().__init__(address[:2], _Handler)  # type: ignore[arg-type]  # the kinds differ
 
     def server_bind(self) -> None:
@@ -62,6 +66,22 @@ class _Server(ThreadingHTTPServer):
         if self.allow_reuse_address:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)  # not HTTPServer's, which asks a name server
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if not self._places.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except BaseException:  # no thread could be started
+            self._places.release()
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._places.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         logger.debug("a scrape was not answered", exc_info=True)

@@ -7,12 +7,13 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 from websockets.sync.client import connect
 
+from bridge.metrics.listener import MOST_CLIENTS
 from tests.cli.running import ASGI_SERVERS, MULTI, SERVERS, bridge, client_of, running, stop
 from tests.harness.control import Control
 from tests.harness.ports import HOST, held_port, port_of
@@ -254,6 +255,21 @@ def test_the_address_is_shown_and_where_it_is_public() -> None:
     assert f"bridge: metrics: {url}  (for everyone who reaches this address)" in log
 
 
+def test_clients_that_send_nothing_take_no_more_threads_than_allowed() -> None:
+    with running("uvicorn", "flask_site:app", "--metrics", "0") as site, ExitStack() as stack:
+        url = metrics_url(site)
+        port = int(url.split(":")[2].partition("/")[0])
+
+        def connected() -> socket.socket:
+            return stack.enter_context(socket.create_connection((HOST, port), timeout=5))
+
+        idle = [connected() for _ in range(MOST_CLIENTS)]
+        assert connected().recv(1) == b""  # closed at once
+        for each in idle:
+            each.close()
+        scrape_until(url, lambda found: found("bridge_processes") == 1)
+
+
 def test_only_the_path_of_metrics_is_answered() -> None:
     with running("uvicorn", "flask_site:app", "--metrics", "0") as site:
         port = int(metrics_url(site).split(":")[2].partition("/")[0])
@@ -261,5 +277,7 @@ def test_only_the_path_of_metrics_is_answered() -> None:
         assert listener.fetch("GET", "/").status == 404
         assert listener.fetch("HEAD", "/metrics").body == b""
         found = listener.fetch("GET", "/metrics", [("accept", "application/openmetrics-text")])
+        junk = "application/openmetrics-text; version=x; escaping=y"
+        assert listener.fetch("GET", "/metrics", [("accept", junk)]).status == 200
 
     assert found.body.endswith(b"# EOF\n")
