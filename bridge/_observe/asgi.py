@@ -9,7 +9,6 @@ from __future__ import annotations
 from bridge._observe.crossings import is_counted
 import os
 
-from bridge._http.rules import parse_length
 from bridge._observe.record import RECORD, RequestRecord, enter, leave
 from bridge._observe.settings import Settings, added_headers, has_id, proxy_wait_s, request_id_of
 from bridge._observe.sizes import size_of, size_of_file
@@ -203,10 +202,8 @@ class _Exchange:
     def _size_of_file(self, message: Message) -> int:
         """The length of a file that the server sends by itself."""
         for name, value in self._head:
-            if bytes(name).lower() == b"content-length":
-                length = parse_length(bytes(value))
-                if length is not None:
-                    return length
+            if bytes(name).lower() == b"content-length" and bytes(value).isdigit():
+                return int(value)
         try:
             if "path" in message:
                 return os.stat(message["path"]).st_size

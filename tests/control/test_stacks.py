@@ -32,7 +32,9 @@ async def _answer_while_many_wait(requests: int) -> dict[str, Any]:
         raise AssertionError("the app neither receives nor sends")
 
     watched = watch_asgi(app)
-    tasks = [asyncio.create_task(watched(http_scope(), unused, unused)) for _ in range(requests)]
+    tasks = [
+        asyncio.ensure_future(watched(http_scope(), unused, unused)) for _ in range(requests)
+    ]
     await asyncio.sleep(0)
     answer = stacks(1, [])
     ended.set()

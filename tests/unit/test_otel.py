@@ -223,7 +223,7 @@ def test_a_failing_span_processor_fails_no_request_on_a_loop(failing: Any) -> No
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"ok"})
 
-    adapter = bridge.to_wsgi(app)
+    adapter = bridge.AsgiToWsgi(app)
     with failing.start_as_current_span("around"), closing(adapter):
         response = call_wsgi(adapter, environ_of(), validate=False)
 
