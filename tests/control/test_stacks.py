@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any
 
+import pytest
+
+from bridge.cli.control.figures import picture_of
+from bridge.cli.control.screen import print_once
 from bridge.cli.control.traces import text_of
 from bridge.control.client import Report
 from bridge.control.protocol import LONGEST_ANSWER, encode
@@ -32,9 +37,7 @@ async def _answer_while_many_wait(requests: int) -> dict[str, Any]:
         raise AssertionError("the app neither receives nor sends")
 
     watched = watch_asgi(app)
-    tasks = [
-        asyncio.ensure_future(watched(http_scope(), unused, unused)) for _ in range(requests)
-    ]
+    tasks = [asyncio.ensure_future(watched(http_scope(), unused, unused)) for _ in range(requests)]
     await asyncio.sleep(0)
     answer = stacks(1, [])
     ended.set()
@@ -48,6 +51,27 @@ def test_an_answer_is_never_longer_than_its_reader_accepts() -> None:
     assert len(encode(answer)) < LONGEST_ANSWER
     assert len(answer["busy"]) > 50
     assert len(answer["busy"]) + answer["omitted"] == 400
+
+
+@pytest.mark.parametrize(
+    "number",
+    [math.inf, -math.inf, math.nan, 10**400, True, "5"],
+    ids=["inf", "-inf", "nan", "large", "bool", "text"],
+)
+def test_numbers_that_no_process_of_bridge_sends_are_left_out(number: object) -> None:
+    row = {"kind": "http", "what": "/", "for_s": number, "waited_s": number}
+    names = ("pid", "omitted", "up_s", "now", "websockets")
+    answer = {**dict.fromkeys(names, number), "busy": [row], "blocked": [row], "work": [row]}
+    answer["pools"] = [{"running": number, "most_threads": number}]
+    answer["loops"] = [{"lag_p99_s": number}]
+
+    text = text_of([Report(0, answer)])
+    picture = picture_of([Report(0, answer)], [Report(0, answer)])
+    print_once(picture)
+
+    assert "for an unknown time" in text
+    assert picture.omitted == 0
+    assert picture.processes[0].busy is None
 
 
 def test_requests_that_are_omitted_are_counted() -> None:

@@ -13,7 +13,9 @@ from typing import Any
 
 from bridge.control.client import Report
 
-__all__ = ["Picture", "Process", "Row", "picture_of"]
+__all__ = ["Picture", "Process", "Row", "number_in", "picture_of"]
+
+_TOO_LARGE = 1e15
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +93,7 @@ def picture_of(reports: Sequence[Report], before: Sequence[Report] = ()) -> Pict
     return Picture(
         processes=tuple(_process(report, earlier.get(report.pid)) for report in reports),
         rows=tuple(_row(pid, work) for pid, answer in answers for work in _dicts(answer, "work")),
-        omitted=int(sum(_number(answer, "omitted") or 0 for _, answer in answers)),
+        omitted=int(sum(number_in(answer, "omitted") or 0 for _, answer in answers)),
     )
 
 
@@ -102,9 +104,9 @@ def _process(report: Report, before: Mapping[str, Any] | None) -> Process:
     pools = _dicts(answer, "pools")
     requests = _dict(answer, "requests")
     return Process(
-        pid=report.pid or int(_number(answer, "pid") or 0),
+        pid=report.pid or int(number_in(answer, "pid") or 0),
         answer=answer,
-        up_s=_number(answer, "up_s"),
+        up_s=number_in(answer, "up_s"),
         busy=_sum(pools, "running"),
         most_threads=_sum(pools, "most_threads"),
         waiting=_sum(pools, "waiting"),
@@ -112,21 +114,21 @@ def _process(report: Report, before: Mapping[str, Any] | None) -> Process:
         refused=_sum(pools, "refused"),
         lag_s=_most(_dicts(answer, "loops"), "lag_p99_s"),
         per_s=None if before is None else _rate(before, answer),
-        p50_s=_number(requests, "p50_s"),
-        p99_s=_number(requests, "p99_s"),
-        websockets=_number(answer, "websockets"),
+        p50_s=number_in(requests, "p50_s"),
+        p99_s=number_in(requests, "p99_s"),
+        websockets=number_in(answer, "websockets"),
     )
 
 
 def _rate(before: Mapping[str, Any], answer: Mapping[str, Any]) -> float | None:
-    then, now = _number(before, "now"), _number(answer, "now")
+    then, now = number_in(before, "now"), number_in(answer, "now")
     if then is None or now is None or now <= then:
         return None
     return max(_completed(answer) - _completed(before), 0) / (now - then)
 
 
 def _completed(answer: Mapping[str, Any]) -> float:
-    counted = _number(_dict(answer, "requests"), "completed")
+    counted = number_in(_dict(answer, "requests"), "completed")
     return _sum(_dicts(answer, "pools"), "completed") or 0 if counted is None else counted
 
 
@@ -134,15 +136,20 @@ def _row(pid: int, work: Mapping[str, Any]) -> Row:
     texts = {
         name: str(work.get(name, "")) for name in ("kind", "method", "what", "mount", "thread")
     }
-    return Row(pid=pid, **texts, for_s=_number(work, "for_s"), waited_s=_number(work, "waited_s"))
+    return Row(
+        pid=pid, **texts, for_s=number_in(work, "for_s"), waited_s=number_in(work, "waited_s")
+    )
 
 
 # -- what may be missing ---------------------------------------------------------------------------
 
 
-def _number(found: Mapping[str, Any], name: str) -> float | None:
+def number_in(found: Mapping[str, Any], name: str) -> float | None:
+    """A number of an answer; None if there is none, or none that can be shown."""
     value = found.get(name)
-    return value if isinstance(value, (int, float)) else None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return value if abs(value) < _TOO_LARGE else None  # neither infinite nor NaN
 
 
 def _dict(found: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -156,9 +163,11 @@ def _dicts(found: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
 
 
 def _sum(rows: Iterable[Mapping[str, Any]], name: str) -> float | None:
-    numbers = [number for row in rows if (number := _number(row, name)) is not None]
+    numbers = [number for row in rows if (number := number_in(row, name)) is not None]
     return sum(numbers) if numbers else None
 
 
 def _most(rows: Iterable[Mapping[str, Any]], name: str) -> float | None:
-    return max((number for row in rows if (number := _number(row, name)) is not None), default=None)
+    return max(
+        (number for row in rows if (number := number_in(row, name)) is not None), default=None
+    )

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from bridge._http.client_text import one_line
+from bridge.cli.control.figures import number_in
 from bridge.cli.control.screen import request_text
 from bridge.control.client import Report, find, read
 
@@ -43,14 +44,13 @@ def _process(report: Report) -> Iterator[str]:
         yield f"process {report.pid}: {_shown(report.problem)}"
         return
     busy, blocked, idle = (_rows(answer, name) for name in ("busy", "blocked", "idle"))
-    omitted = answer.get("omitted")
-    omitted = omitted if isinstance(omitted, int) else 0
+    omitted = int(number_in(answer, "omitted") or 0)
     running = len(busy) + omitted
     yield f"process {report.pid or _shown(answer.get('pid'))}: {running} running"
     for row in blocked:
         yield ""
         where = f", on {_shown(row['name'])}" if row.get("name") else ""
-        yield f"  event loop blocked for {_seconds(row.get('for_s'))}{where}, at"
+        yield f"  event loop blocked for {_seconds(number_in(row, 'for_s'))}{where}, at"
         yield from _stack(row)
     for row in busy:
         yield ""
@@ -75,7 +75,8 @@ def _subject(row: Mapping[str, Any]) -> str:
     kind, method, what = (str(row.get(name, "")) for name in ("kind", "method", "what"))
     where = f"on thread {_shown(row['thread'])}" if row.get("thread") else "on the event loop"
     mount = f", mounted at {_shown(row['mount'])}" if row.get("mount") else ""
-    return f"{request_text(kind, method, what)} for {_seconds(row.get('for_s'))} {where}{mount}"
+    for_s = _seconds(number_in(row, "for_s"))
+    return f"{request_text(kind, method, what)} for {for_s} {where}{mount}"
 
 
 def _stack(row: Mapping[str, Any]) -> Iterator[str]:
@@ -98,5 +99,5 @@ def _shown(value: object) -> str:
     return "" if value is None else one_line(str(value)[:LONGEST])
 
 
-def _seconds(value: object) -> str:
-    return f"{value:.1f} s" if isinstance(value, (int, float)) else "an unknown time"
+def _seconds(seconds: float | None) -> str:
+    return "an unknown time" if seconds is None else f"{seconds:.1f} s"
