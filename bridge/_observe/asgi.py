@@ -6,9 +6,9 @@ app and the server see each message at the same moment as without it.
 
 from __future__ import annotations
 
-from bridge._observe.crossings import is_counted
 import os
 
+from bridge._observe.crossings import is_counted
 from bridge._observe.record import RECORD, RequestRecord, enter, leave
 from bridge._observe.settings import Settings, added_headers, has_id, proxy_wait_s, request_id_of
 from bridge._observe.sizes import size_of, size_of_file

@@ -24,8 +24,8 @@ from typing import Any
 
 from bridge._frameworks.facts import INPUTS_WITH_AN_END
 from bridge._http.environ_to_scope import is_websocket
-from bridge._observe.crossings import is_counted
 from bridge._http.rules import parse_length
+from bridge._observe.crossings import is_counted
 from bridge._observe.record import RECORD, RequestRecord, enter, leave
 from bridge._observe.settings import Settings, added_headers, proxy_wait_s, request_id_of
 from bridge.types import Environ, OptExcInfo, ResponseHeaders, StartResponse, Write, WsgiApp
