@@ -36,7 +36,7 @@ async def _answer_while_many_wait(requests: int) -> dict[str, Any]:
     async def unused(*arguments: object) -> Any:
         raise AssertionError("the app neither receives nor sends")
 
-    watched = watch_asgi(app)
+    watched = watch_asgi(app, list)
     tasks = [asyncio.ensure_future(watched(http_scope(), unused, unused)) for _ in range(requests)]
     await asyncio.sleep(0)
     answer = stacks(1, [])
