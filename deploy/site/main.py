@@ -116,5 +116,8 @@ app = bridge.Router(
     {
         "/": get_wsgi_application(),
         "/ws": bridge.Mount(websocket=URLRouter([path("", Notices.as_asgi())])),
-    }
+    },
+    # An app that is a Router already sets its limits itself: `bridge run` has none for it.
+    request_timeout_s=60,
+    queue_timeout_s=30,
 )
