@@ -78,12 +78,17 @@ def run(options: RunOptions, server_name: str | None) -> int:
     notes = panel.notes_of(spec, served) + ignored_variables(spec.name, spec.variables())
     facts = panel.facts_of(spec, options, served, limits.facts_of(spec, options, served))
     if control is not None:
-        facts["control"] = f"bridge top {control.server}, through {control.folder}"
+        facts["control"] = _control_fact(control.server, options.control and control.folder)
     if metrics is not None:
         facts["metrics"] = url_of_metrics(metrics)
         share_folder(options)
     panel.show(facts, notes)
     return _start(spec, options, served)
+
+
+def _control_fact(server: int, folder: str | None) -> str:
+    """:param folder: if it is not the default one, where the commands do not look by themselves."""
+    return f"bridge top {folder or server}"
 
 
 def _check_wsgi_options(spec: ServerSpec, options: RunOptions, served: ServedApps) -> None:

@@ -58,7 +58,11 @@ def find(address: str | None = None) -> list[Path]:
     if address is not None:
         found = [path for path in paths if int(address) in (parts_of(path.name) or ())]
         if not found:
-            raise ControlError(f"no control socket of process {address}. {_found(paths)}")
+            where = ", ".join(map(str, default_folders()))
+            raise ControlError(
+                f"no control socket of process {address} in {where}. {_found(paths)}. "
+                "If the server was started with --control PATH, give that PATH"
+            )
         return found
     return _of_one_server(paths)
 
