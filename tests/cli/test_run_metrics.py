@@ -214,6 +214,24 @@ def test_a_killed_worker_leaves_its_counts_and_no_gauges(
     assert len(files) == 2
 
 
+@pytest.mark.parametrize("server", ["uvicorn", "gunicorn"])
+def test_workers_that_are_stopped_leave_all_their_counts(
+    server: str, control: Control, key: str
+) -> None:
+    with metrics_site(server, "--workers", "2") as (site, url):
+        scrape_until(url, lambda now: now("bridge_processes") == 2)
+        first = set(site.serving_pids())
+        with fetching(site, *[f"/gated/{key}"] * 4):
+            control.expect_waiting(key, "go", 4)
+            for pid in first:
+                os.kill(pid, signal.SIGTERM)
+            control.open(key, "go")  # they end just before their workers
+        scrape_until(url, lambda now: len(set(site.serving_pids()) - first) == 2)
+        after = scrape_until(url, lambda now: now("bridge_processes") == 2)
+
+    assert requests_of(after) >= 5  # the first by the harness
+
+
 # -- the option ------------------------------------------------------------------------------------
 
 

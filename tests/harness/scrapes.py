@@ -10,6 +10,7 @@ import re
 import time
 import urllib.request
 from collections.abc import Callable
+from http.client import HTTPException
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -69,7 +70,7 @@ def scrape_until(url: str, is_reached: Callable[[Scrape], bool]) -> Scrape:
     while True:
         try:
             found = scrape(url)
-        except OSError:  # of a worker that is being killed
+        except (OSError, HTTPException):  # of a worker that is being killed
             found = Scrape("")
         if is_reached(found):
             return found
