@@ -21,7 +21,7 @@ from bridge.cli.access_log import observe_served
 from bridge.cli.control.spec import ControlSpec
 from bridge.cli.drain import listen_for_stop
 from bridge.cli.healthz import Health, healthz_asgi, healthz_wsgi
-from bridge.cli.metrics import MetricsSpec, measured
+from bridge.cli.metrics import MetricsSpec, measured, publish
 from bridge.cli.options import RequestedApp, WsgiOptions
 from bridge.cli.proxies import Proxies, behind_proxies_asgi, behind_proxies_wsgi
 from bridge.cli.replacement import RequestLimit, counted_asgi
@@ -135,7 +135,8 @@ def build_app(spec: AppSpec) -> Any:
     limit = RequestLimit(spec.max_requests, spec.max_requests_jitter)
     asgi = counted_asgi(asgi, limit, server.end_worker)
     # The lifespan shutdown gets the grace period a second time, and the exit a little more.
-    exiting = exit_after_lifespan(asgi, spec.grace_s + EXIT_S)
+    at_end = [] if spec.metrics is None else [publish]
+    exiting = exit_after_lifespan(asgi, spec.grace_s + EXIT_S, at_end)
     return server.make_graceful(exiting, spec.grace_s)
 
 

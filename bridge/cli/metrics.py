@@ -7,7 +7,7 @@ extra.
 from __future__ import annotations
 
 from asyncio import get_running_loop
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
@@ -24,7 +24,6 @@ from bridge.cli.options import RunOptions, UsageError
 from bridge.cli.servers.spec import ServerSpec, is_importable
 from bridge.router.router import Router
 from bridge.types import AsgiApp, Interface, Receive, Scope, Send
-from bridge.types import AsgiApp, Interface, Message, Receive, Scope, Send
 
 __all__ = [
     "DEFAULT_ADDRESS",
@@ -32,6 +31,7 @@ __all__ = [
     "MetricsSpec",
     "check_metrics",
     "measured",
+    "publish",
     "url_of_metrics",
 ]
 
@@ -134,12 +134,19 @@ def measured(app: Any, interface: Interface, metrics: MetricsSpec) -> Any:
     settings = Settings(observers=[counter])
     if interface == "wsgi":
         return ObservedWsgi(app, settings)
-    return _announce_loop(ObservedAsgi(app, settings), own.measuring.tick)
+    return _announce_loop(ObservedAsgi(app, settings))
 
 
-def _announce_loop(app: AsgiApp, publish: Callable[[], object]) -> AsgiApp:
+def publish() -> None:
+    """Write the last numbers of this process, where others answer scrapes for it."""
+    from bridge.metrics.process_metrics import process_metrics
+
+    process_metrics().measuring.tick()
+
+
+def _announce_loop(app: AsgiApp) -> AsgiApp:
     """``app``, whose event loop is measured from its first scope on, the lifespan's if there is
-    one. The last numbers are published with its end."""
+    one."""
     is_known = False
 
     def asgi(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -147,19 +154,6 @@ def _announce_loop(app: AsgiApp, publish: Callable[[], object]) -> AsgiApp:
         if not is_known:
             is_known = True
             inbox_of(get_running_loop())
-        if scope["type"] == "lifespan":
-            send = _publishing(send, publish)
         return app(scope, receive, send)
 
     return markcoroutinefunction(asgi)  # not async def: that would add a coroutine to each request
-
-
-def _publishing(send: Send, publish: Callable[[], object]) -> Send:
-    """``send`` of a lifespan. uvicorn ends a worker by a signal after it: no ``atexit`` runs."""
-
-    async def sending(event: Message) -> None:
-        if event["type"].startswith("lifespan.shutdown."):
-            publish()
-        await send(event)
-
-    return sending

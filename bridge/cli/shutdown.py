@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from asgiref.sync import markcoroutinefunction
@@ -71,10 +71,15 @@ def _force_exit(seconds: float, code: int) -> None:
     os._exit(code)
 
 
-def exit_after_lifespan(app: AsgiApp, seconds: float) -> AsgiApp:
+def exit_after_lifespan(
+    app: AsgiApp, seconds: float, at_end: Sequence[Callable[[], object]] = ()
+) -> AsgiApp:
     """``app``, in a process that ends within ``seconds`` of the start of its lifespan shutdown.
 
     The lifespan shutdown is the last thing that a server does.
+
+    :param at_end: called when that is over. A worker of uvicorn ends by a signal then, without
+        ``atexit``.
     """
 
     async def lifespan(scope: Scope, receive: Receive, send: Send) -> None:
@@ -84,7 +89,13 @@ def exit_after_lifespan(app: AsgiApp, seconds: float) -> AsgiApp:
                 force_exit_after(seconds)
             return message
 
-        await app(scope, watched_receive, send)
+        async def watched_send(message: Message) -> None:
+            if message["type"].startswith("lifespan.shutdown."):
+                for call in at_end:
+                    call()
+            await send(message)
+
+        await app(scope, watched_receive, watched_send)
 
     def asgi(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         return (lifespan if scope["type"] == "lifespan" else app)(scope, receive, send)
