@@ -577,12 +577,18 @@ class WorkerPool(Executor):
         return callbacks
 
     def _end_lost(self, worker: _Worker) -> None:
-        """On a worker thread that was written off: its job has ended."""
+        """On a worker thread that was written off: its job has ended. Another may run for it."""
         with self._lock:
             lacked = self.lacks_threads
             self._lost.discard(worker)
             if lacked:
                 self._limit_to(self._left_to_run())
+            successor = self._claim() if len(self._queue) > self._waking else None
+        if successor is not None:
+            try:
+                self._wake_worker(successor)
+            except RuntimeError:  # the system has no more threads
+                logger.exception("no thread can be started for the jobs that wait")
 
 
 class _NoThread(PoolSaturated, RuntimeError):

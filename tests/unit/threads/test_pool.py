@@ -20,7 +20,7 @@ import pytest
 
 from bridge._threads import reminder, thread_supply
 from bridge._threads.borrowed import BorrowedPool
-from bridge._threads.job import Job
+from bridge._threads.job import Job, ThreadWrittenOff
 from bridge._threads.parking import EventfdParking
 from bridge._threads.pool import WorkerPool
 from bridge._threads.reminder import Reminder
@@ -743,3 +743,73 @@ def test_the_interpreter_exits_and_logs_a_job_that_never_ends() -> None:
     assert done.stderr == (
         "the interpreter exits while jobs still run on stuck-1: waited 0.1 s for them\n"
     )
+
+
+# -- threads that are written off ------------------------------------------------------------------
+
+
+class Stuck(Call):
+    """Runs until it is released; its thread is written off by then."""
+
+    def __init__(self) -> None:
+        super().__init__(int)
+        self.begun = threading.Event()
+        self.released = threading.Event()
+        self.thread: threading.Thread | None = None
+
+    def run(self) -> None:
+        self.thread = threading.current_thread()
+        self.begun.set()
+        assert self.released.wait(DEADLINE_S)
+        raise ThreadWrittenOff
+
+    def write_off(self, pool: WorkerPool) -> None:
+        assert self.begun.wait(DEADLINE_S)
+        assert self.thread is not None
+        assert pool.write_off(self.thread.ident or 0)
+
+
+def test_a_job_that_found_all_threads_written_off_runs_once_one_of_them_returns() -> None:
+    """Nothing else is posted, which would wake a thread as well."""
+    pool = WorkerPool(1, name="lost")
+    ran = threading.Event()
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        lost = [Stuck(), Stuck()]
+        for job in lost:
+            pool.post(job, loop)
+            await asyncio.to_thread(job.write_off, pool)
+        assert pool.max_threads == 0
+        pool.post(Call(ran.set), loop)
+        await asyncio.sleep(0)  # the end of the turn, in which the loop would wake a thread
+        lost[0].released.set()
+        assert await asyncio.to_thread(ran.wait, DEADLINE_S)
+        assert (pool.stats().lost, pool.max_threads) == (1, 1)
+        lost[1].released.set()
+
+    asyncio.run(main())
+    pool.shutdown(timeout_s=DEADLINE_S)
+
+
+def test_a_thread_that_returns_logs_if_no_other_can_be_started(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pool = WorkerPool(1, name="lost")
+    lost = [Stuck(), Stuck()]
+    for job in lost:
+        pool.submit_job(job)
+        job.write_off(pool)
+    pool.submit_job(Call(int))
+
+    def refuse(worker: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("bridge._threads.pool._Worker.start", refuse)
+    for job in lost:
+        job.released.set()
+        assert job.thread is not None
+        job.thread.join(DEADLINE_S)
+    assert [record.name for record in caplog.records] == ["bridge.pool"] * 2
+    assert "no thread can be started for the jobs that wait" in caplog.text
+    assert pool.stats().lost == 0
