@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import time
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests.cli.running import (
     start,
 )
 from tests.harness.control import Control
+from tests.harness.ports import HOST
 from tests.harness.servers import Server
 
 pytestmark = pytest.mark.usefixtures("control")
@@ -124,20 +126,30 @@ def test_daphne_is_not_ready_while_the_app_starts(
 ) -> None:
     """It sends no lifespan. Other servers accept no connection before the app has started."""
     (tmp_path / "slow_start.py").write_text(SLOW_START.format(key=key))
-    socket = tmp_path / "site.sock"
-    args = ("--server", "daphne", "--uds", str(socket), *OPTIONS)
+    path = tmp_path / "site.sock"
+    args = ("--server", "daphne", "--uds", str(path), *OPTIONS)
     process = start("slow_start.py", *args, cwd=tmp_path)
     try:
-        assert fetch_unix(socket, path="/healthz/ready") == b"the app is starting\n"
+        assert fetch_unix(path, path="/healthz/ready") == b"the app is starting\n"
         control.expect_waiting(key, "start")
-        assert fetch_unix(socket, path="/healthz/live") == b"ok\n"
+        assert fetch_unix(path, path="/healthz/live") == b"ok\n"
         control.open(key, "start")
-        assert fetch_unix(socket) == b"started"
-        assert fetch_unix(socket, path="/healthz/ready") == b"ok\n"
+        assert fetch_unix(path) == b"started"
+        assert fetch_unix(path, path="/healthz/ready") == b"ok\n"
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0
+
+
+def test_waitress_refuses_a_malformed_request_as_it_does_without_checks() -> None:
+    """It asks where the request belongs before it answers 400."""
+    with running("waitress", TARGETS["flask"], "--healthz", "/healthz") as site:
+        with socket.create_connection((HOST, site.port), TIMEOUT_S) as client:
+            client.sendall(b"malformed\r\n\r\n")
+            answer = client.makefile("rb").read()
+        assert answer.startswith(b"HTTP/1.0 400 "), answer
+        assert "Error" not in site.log()
 
 
 def test_a_process_that_should_be_replaced_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> None:

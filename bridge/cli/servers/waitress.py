@@ -80,7 +80,8 @@ class _ChecksApart:
 
     def add_task(self, channel: Any) -> None:
         """Called with a connection whose first request is complete."""
-        if self.healthz is not None and channel.requests[0].path.startswith(f"{self.healthz}/"):
+        path = getattr(channel.requests[0], "path", "")  # one that is malformed has none
+        if self.healthz is not None and path.startswith(f"{self.healthz}/"):
             self.checks.add_task(channel)
         else:
             super().add_task(channel)  # type: ignore[misc]  # waitress's
