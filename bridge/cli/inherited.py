@@ -40,7 +40,7 @@ def with_inherited_address(options: RunOptions) -> RunOptions:
     try:
         address = listener.getsockname()
         if listener.family == socket.AF_UNIX:
-            options = replace(options, uds=Path(address))
+            options = replace(options, uds=_path_of(address))
         else:
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             options = replace(options, host=address[0], port=address[1])
@@ -49,6 +49,12 @@ def with_inherited_address(options: RunOptions) -> RunOptions:
     for name in _OF_SYSTEMD:
         os.environ.pop(name, None)
     return options
+
+
+def _path_of(address: str | bytes) -> Path:
+    """The path of a Unix socket. An abstract one, which Linux has, is shown as systemd writes it:
+    its name after an ``@``."""
+    return Path(address if isinstance(address, str) else f"@{os.fsdecode(address[1:])}")
 
 
 def _listening_socket(fd: int) -> socket.socket:

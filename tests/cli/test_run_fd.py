@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.cli.running import APPS, MULTI, SERVERS, TARGETS, TIMEOUT_S, bridge
+from tests.conftest import in_full
 from tests.harness.activated import activated
 from tests.harness.ports import HOST, held_port, port_of
 from tests.harness.steady import ask, steady_clients, wait_for_more
@@ -62,6 +63,17 @@ def test_an_inherited_unix_socket_remains_with_its_mode(server: str, tmp_path: P
             assert path.stat().st_mode & 0o777 == 0o600
             service.start()
             _facts(ask(socket.AF_UNIX, str(path)))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="abstract sockets are of Linux")
+@pytest.mark.parametrize("server", ["uvicorn", *in_full("granian", "hypercorn", "gunicorn", "waitress")])
+def test_a_server_runs_on_an_abstract_socket_that_it_inherits(server: str) -> None:
+    """As systemd's ``ListenStream=@site``. It has a name, and no file."""
+    name = f"bridge-test-{os.getpid()}-{server}"
+    with closing(_listen(socket.AF_UNIX, f"\0{name}")) as listener:
+        with activated(listener, TARGETS["flask"], "--server", server, cwd=APPS) as service:
+            assert _facts(ask(socket.AF_UNIX, f"\0{name}"))["framework"] == "flask"
+            assert f"bridge: URL: unix:@{name}\n" in service.stop()
 
 
 @pytest.mark.parametrize("server", MULTI)
