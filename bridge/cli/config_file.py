@@ -72,7 +72,7 @@ def _defaults(ctx: click.Context, path: Path) -> Iterator[tuple[str, Any]]:
 def _table(path: Path) -> Mapping[str, Any]:
     names = ("tool", "bridge", "run") if path.name == "pyproject.toml" else ("run",)
     try:
-        table: Any = tomllib.loads(path.read_text("utf-8"))
+        table: Any = tomllib.loads(path.read_text("utf-8-sig"))
     except OSError as error:
         raise _Mistake(error.strerror or str(error)) from None
     except UnicodeDecodeError:
@@ -161,9 +161,11 @@ def config_text(ctx: click.Context, values: Mapping[str, Any]) -> str:
 
 
 def _toml(value: Any) -> str:
-    """A value in TOML. Its strings are those of JSON, apart from DEL."""
+    """A value in TOML. Its strings are those of JSON, apart from DEL; its ``inf`` is Python's."""
     if isinstance(value, tuple):
         return f"[{', '.join(_toml(each) for each in value)}]"
+    if isinstance(value, float):
+        return repr(value)
     if isinstance(value, Path):
         value = str(value.absolute())
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

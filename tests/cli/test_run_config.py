@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,18 @@ def test_pyproject_has_its_own_table(tmp_path: Path) -> None:
 def test_text_survives_in_both_directions(tmp_path: Path) -> None:
     target = "main:create_app('ü \U0001f600 \"\\\\ \x7f')"
     assert effective(target)["targets"] == [target]
+
+
+def test_numbers_survive_in_both_directions() -> None:
+    assert effective("main:app", "--request-timeout-s", "inf")["request-timeout-s"] == math.inf
+    assert effective("main:app", "--drain-s", "1e-5")["drain-s"] == 1e-5
+
+
+def test_a_byte_order_mark_is_ignored(tmp_path: Path) -> None:
+    """Editors of Windows write one."""
+    file = tmp_path / "bridge.toml"
+    file.write_text("\ufeff[run]\nport = 81\n", "utf-8")
+    assert effective("--config", str(file), "main:app")["port"] == 81
 
 
 @pytest.mark.parametrize(
