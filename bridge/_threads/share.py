@@ -9,7 +9,8 @@ Rule 1. A job has a *place* from when it is posted to the pool until it has run,
 Rule 2. A thread that ends a job gives its place to the next one that waits, on that job's own event
         loop: it goes to the end of the pool's queue, behind the requests that are not of the share.
 Rule 3. Where a loop is closed, its job is dropped and the place goes to the next.
-Rule 4. A job whose thread is written off keeps its place until it ends.
+Rule 4. A job whose thread is written off keeps its place until it ends. Where all places are kept
+        in this way, the share is *stuck*.
 Rule 5. An open share posts everything at once: the pool is about to end, and runs what it has.
 """
 
@@ -64,6 +65,7 @@ class Share:
         self._meter = Meter()
         self._line = WaitingLine(self._backlog, self._wait_target_s, self._meter)
         self._places = 0  # in use
+        self._stuck = 0  # of these, of jobs that have been given up
         self._is_open = False
         self._called: set[_Placed] = set()  # with a place, on their way to their loop
 
@@ -84,6 +86,19 @@ class Share:
         self._line.add(placed, self.name)
         self._line.reminder.arm(loop)
         self._fill_places()  # one may have become free meanwhile
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether jobs that have been given up keep all places. From any thread."""
+        return self._stuck >= self.threads
+
+    def count_stuck(self, change: int) -> None:
+        """A job with a place has been given up, or has ended after all. From any thread.
+
+        :param change: 1 or -1.
+        """
+        with self._line.lock:
+            self._stuck += change
 
     def withdraw(self, job: Job) -> None:
         """Take out a job that has waited for too long, if it waits here. Counts it as refused.

@@ -18,7 +18,8 @@ Rule 4. A thread that is written off takes no other request: it ends when the ap
         chunk is asked for, and ``close()`` is called. A thread that only waits for its client goes
         on in this way at once: it is not written off.
 Rule 5. The threads that are written off are replaced as long as the pool allows it. When all the
-        others are stuck, too, requests are refused until one returns.
+        others are stuck, too, requests are refused until one returns. So are those of a share all
+        of whose places are kept by requests that have been given up.
 Rule 6. What the thread has left to the loop, and a file that the server sends, holds no thread of
         the app: neither has a limit.
 """
@@ -229,10 +230,13 @@ class _Watch:
             )
 
     def _refuse_hopeless(self) -> None:
-        """Refuse those that wait for a pool all of whose threads are stuck."""
+        """Refuse those that wait for threads all of which are stuck."""
         for job in self.waiting.copy():
-            if isinstance(job.pool, WorkerPool) and not job.pool.max_threads:
-                self._refuse(job, f"every thread of pool {job.pool.name!r} is stuck")
+            pool, queue = job.pool, job.queue
+            if isinstance(pool, WorkerPool) and not pool.max_threads:
+                self._refuse(job, f"every thread of pool {pool.name!r} is stuck")
+            elif isinstance(queue, Share) and queue.is_stuck:
+                self._refuse(job, f"{queue.name}: every one is stuck")
 
     def _refuse(self, job: TimedRequest, why: str) -> None:
         if self.waiting.pop(job, _nothing) is not _nothing:  # else a thread has just taken it
@@ -265,6 +269,8 @@ class _Watch:
             if self.running.pop(job, _nothing) is _nothing:
                 return False
             job.is_lost = _write_off(job)
+            if isinstance(job.queue, Share):
+                job.queue.count_stuck(1)
         scope = job.request.scope
         logger.error(
             "%s %s has made no progress on its thread for request_timeout_s=%g. It stands at\n%s",
@@ -285,6 +291,8 @@ class _Watch:
         """
         with self._lock:
             is_lost = job.is_lost
+            if isinstance(job.queue, Share):
+                job.queue.count_stuck(-1)
         if is_lost:
             raise ThreadWrittenOff
 

@@ -466,3 +466,32 @@ def test_a_stuck_request_keeps_its_place_and_no_thread_of_others(
         assert await status_of(adapter, "/stuck") == 200
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("kind", ["own threads", "an executor"])
+def test_requests_are_refused_while_every_place_of_their_share_is_stuck(
+    to_asgi: ToAsgi, app: StuckApp, logged: Logged, kind: str
+) -> None:
+    """Without ``queue_timeout_s``, too: they would wait for as long as the others are stuck."""
+    executor = None if kind == "own threads" else ThreadPoolExecutor(4)
+    limits = {"/stuck": bridge.Limit(threads=2)}
+
+    async def run() -> None:
+        adapter = to_asgi(
+            app, threads=4, executor=executor, limits=limits, request_timeout_s=LIMIT_S
+        )
+        first = [status_of(adapter, "/stuck") for _ in range(2)]
+        assert await asyncio.gather(*first) == [504, 504]
+        async with asyncio.timeout(WAIT_S):
+            assert await status_of(adapter, "/stuck") == 503
+        assert await status_of(adapter, "/") == 200
+        app.go_on.set()
+        await until(lambda: not adapter.limit_stats()["/stuck"].threads)
+        assert await status_of(adapter, "/stuck") == 200
+        assert adapter.limit_stats()["/stuck"].refused == 1
+
+    asyncio.run(run())
+    if executor is not None:
+        executor.shutdown()
+    assert app.calls.count("/stuck") == 3
+    assert logged()[-1] == "503 for GET /stuck: limits['/stuck'] of 2 threads: every one is stuck"
