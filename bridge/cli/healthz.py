@@ -21,7 +21,7 @@ from bridge.cli.drain import stop_is_announced
 from bridge.router.router import Router
 from bridge.types import AsgiApp, Environ, Message, Receive, Scope, Send, StartResponse, WsgiApp
 
-__all__ = ["Health", "healthz_asgi", "healthz_wsgi"]
+__all__ = ["Health", "healthz_asgi", "healthz_wsgi", "is_check"]
 
 logger = logging.getLogger("bridge.health")
 
@@ -67,6 +67,19 @@ async def _start(app: Router) -> None:
         logger.exception("the app did not start")
 
 
+def is_check(path: str, method: object, target: object) -> bool:
+    """Whether a request is a health check.
+
+    :param path: below which they are answered.
+    :param target: the request's path, decoded.
+    """
+    return target in _kinds(path) and method in _METHODS
+
+
+def _kinds(path: str) -> dict[object, str]:
+    return {path + kind: kind for kind in ("/live", "/ready")}
+
+
 def _answer(health: Health, kind: str) -> tuple[int, str]:
     reason = None if kind == "/live" else health.reason()
     return (200, "ok\n") if reason is None else (503, f"{reason}\n")
@@ -76,7 +89,7 @@ def healthz_asgi(app: AsgiApp, path: str | None, health: Health) -> AsgiApp:
     """``app``, with the answers to health checks below ``path`` in front of it."""
     if path is None:
         return app
-    kinds = {path + kind: kind for kind in ("/live", "/ready")}
+    kinds = _kinds(path)
 
     def asgi(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "lifespan":
@@ -110,7 +123,7 @@ def healthz_wsgi(app: WsgiApp, path: str | None, health: Health) -> WsgiApp:
     """``app``, with the answers to health checks below ``path`` in front of it."""
     if path is None:
         return app
-    kinds = {path + kind: kind for kind in ("/live", "/ready")}
+    kinds = _kinds(path)
 
     def wsgi(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         method = environ["REQUEST_METHOD"]

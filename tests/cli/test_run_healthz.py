@@ -152,6 +152,19 @@ def test_waitress_refuses_a_malformed_request_as_it_does_without_checks() -> Non
         assert "Error" not in site.log()
 
 
+def test_pages_of_the_app_below_the_path_do_not_keep_checks_waiting_on_waitress(
+    control: Control, key: str
+) -> None:
+    """Its thread for checks serves nothing else."""
+    with running("waitress", TARGETS["flask"], "--threads", "1", "--healthz", "/gated") as site:
+        with closing(client_of(site).open("GET", f"/gated/{key}")) as page:
+            control.expect_waiting(key, "go")
+            with closing(client_of(site)) as client:
+                assert client.fetch("GET", "/gated/live").body == b"ok\n"
+            control.open(key, "go")
+            assert page.read().body == b"finished"
+
+
 def test_a_process_that_should_be_replaced_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process_health, "_state", process_health._State())
     health = Health(None, sends_lifespan=True)

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from bridge.cli.healthz import is_check
 from bridge.cli.options import RunOptions
 from bridge.cli.servers.spec import ServerSpec, host_options
 from bridge.cli.shutdown import LINGER_S
@@ -80,11 +81,16 @@ class _ChecksApart:
 
     def add_task(self, channel: Any) -> None:
         """Called with a connection whose first request is complete."""
-        path = getattr(channel.requests[0], "path", "")  # one that is malformed has none
-        if self.healthz is not None and path.startswith(f"{self.healthz}/"):
+        if self.healthz is not None and _is_check(channel.requests[0], self.healthz):
             self.checks.add_task(channel)
         else:
             super().add_task(channel)  # type: ignore[misc]  # waitress's
+
+
+def _is_check(request: Any, healthz: str) -> bool:
+    # A malformed one has neither
+    method, path = getattr(request, "command", None), getattr(request, "path", None)
+    return is_check(healthz, method, path)
 
 
 def _parse_arguments() -> argparse.Namespace:
