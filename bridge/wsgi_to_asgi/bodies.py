@@ -458,7 +458,10 @@ class ResponseBody:
             return False
         if not spool.append(chunk):
             self._sleep_until_room(size)
-            if not self.disconnected and self._leave(spool):
+            if self.disconnected:
+                spool.close()
+                return False
+            if self._leave(spool):
                 return False
             spool.append_anyway(chunk)
         self.written += size

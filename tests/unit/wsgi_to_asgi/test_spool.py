@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import shutil
 import tempfile
@@ -12,6 +13,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from bridge._threads.loop_inbox import inbox_of
+from bridge.wsgi_to_asgi.bodies import ResponseBody, SendHabits
 from bridge.wsgi_to_asgi.spool import FREE_SHARE, MOST_OF_ONE, PIECE_BYTES, Spool, Spools
 
 MB = 1 << 20
@@ -155,3 +158,31 @@ def test_a_folder_that_cannot_be_written_is_logged_and_the_spool_takes_no_more(
     assert "no temporary file" in caplog.text
     assert spools.on_disk == 0
     assert spool.read() == b"x" * PIECE_BYTES
+
+
+async def test_what_nobody_will_take_is_not_read_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The spool is full when the client disconnects: as much would be in memory otherwise."""
+
+    def refuse(spool: Spool) -> bytes:
+        raise AssertionError("the file is read back")
+
+    monkeypatch.setattr(Spool, "_read_file", refuse)
+    spools = Spools(PIECE_BYTES)
+    inbox = inbox_of(asyncio.get_running_loop())
+    body = ResponseBody(inbox, 1, SendHabits(in_step=False), spools)
+    body.habits.learn(sets_variables=False)
+    chunk = b"x" * PIECE_BYTES
+
+    def write() -> int:
+        chunks = 0
+        while body.write(chunk):
+            chunks += 1
+        return chunks
+
+    writing = asyncio.create_task(asyncio.to_thread(write))
+    async with asyncio.timeout(30):
+        while not (spools.on_disk and body.is_full):
+            await asyncio.sleep(0.001)  # polling: the thread has no event for it
+        body.disconnect()
+        assert await writing == 3  # one in the window, one in the file, one in memory
+    assert spools.on_disk == 0
