@@ -27,7 +27,7 @@ __all__ = ["load_env_file", "parse_env"]
 
 _NAME = re.compile(r"(?:export[ \t]+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)=")
 _END = r"[ \t]*(?:[ \t]#[^\n]*)?(?:\n|\Z)"
-_PLAIN = re.compile(rf"(?P<value>[^\s'\"\\](?:[^\n'\"\\]*?[^\s'\"\\])?)?(?={_END})")
+_PLAIN = re.compile(rf"(?P<value>[^\s'\"\\](?:[^\n'\"\\]*?[^\s'\"\\])??)?(?={_END})")
 _SINGLE = re.compile(r"'(?P<value>[^']*)'")
 _DOUBLE = re.compile(r'"(?P<value>(?:[^"\\]|\\.)*)"', re.DOTALL)
 _REST = re.compile(_END)
@@ -71,6 +71,8 @@ def parse_env(text: str) -> dict[str, str]:
             raise ValueError(f"line {_line(text, at)}: expected NAME=VALUE or a # comment")
         value, end = _value(text, name.end())
         rest = None if value is None else _REST.match(text, end)
+        if value is None and text[name.end()] in " \t":
+            raise ValueError(f"line {_line(text, at)}: a space after the = of {name['name']}")
         if value is None or rest is None:
             raise ValueError(
                 f"line {_line(text, at)}: the value of {name['name']} has a quote that is not "

@@ -27,6 +27,9 @@ from bridge.cli.options import UsageError
         ("export=1", {"export": "1"}),
         ("A=one two  ", {"A": "one two"}),
         ("A=one # two", {"A": "one"}),
+        ("A=1 # two", {"A": "1"}),
+        ("A=1 #\nB=2\t# three # four", {"A": "1", "B": "2"}),
+        ("A=1 2 # three", {"A": "1 2"}),
         ("A=one#two", {"A": "one#two"}),
         ("A=postgres://u:p@h/db?x=1#f", {"A": "postgres://u:p@h/db?x=1#f"}),
         ("A=$B ${C}", {"A": "$B ${C}"}),
@@ -61,6 +64,7 @@ def test_values(text: str, expected: dict[str, str]) -> None:
         ("B=C:\\secret", "line 1: the value of B has a quote that is not closed"),
         ("B='1'#secret", "line 1: the value of B has a quote that is not closed"),
         ("A=1\nB=\0", "line 2: a NUL character"),
+        ("A= secret", "line 1: a space after the = of A"),
     ],
 )
 def test_mistakes_are_named_by_line_without_the_value(text: str, message: str) -> None:
