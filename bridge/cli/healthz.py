@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bridge._http.answers import asgi_answer, send_answer, wsgi_answer
+from bridge._http.paths import native
 from bridge._threads.health import degraded
 from bridge._threads.own_tasks import own_task
 from bridge._threads.server_loop import server_loop
@@ -68,12 +69,12 @@ async def _start(app: Router) -> None:
 
 
 def is_check(path: str, method: object, target: object) -> bool:
-    """Whether a request is a health check.
+    """Whether a request of a WSGI server is a health check.
 
     :param path: below which they are answered.
-    :param target: the request's path, decoded.
+    :param target: the request's path, as ``PATH_INFO``.
     """
-    return target in _kinds(path) and method in _METHODS
+    return target in _kinds(native(path)) and method in _METHODS
 
 
 def _kinds(path: str) -> dict[object, str]:
@@ -123,7 +124,7 @@ def healthz_wsgi(app: WsgiApp, path: str | None, health: Health) -> WsgiApp:
     """``app``, with the answers to health checks below ``path`` in front of it."""
     if path is None:
         return app
-    kinds = _kinds(path)
+    kinds = _kinds(native(path))
 
     def wsgi(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         method = environ["REQUEST_METHOD"]

@@ -165,6 +165,13 @@ def test_pages_of_the_app_below_the_path_do_not_keep_checks_waiting_on_waitress(
             assert page.read().body == b"finished"
 
 
+@pytest.mark.parametrize("server", ["uvicorn", "gunicorn", "waitress"])
+def test_the_path_may_have_any_characters(server: str) -> None:
+    with running(server, TARGETS["flask"], "--threads", "2", "--healthz", "/santé") as site:
+        with closing(client_of(site)) as client:
+            assert client.fetch("GET", "/sant%C3%A9/live").body == b"ok\n"
+
+
 def test_a_process_that_should_be_replaced_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process_health, "_state", process_health._State())
     health = Health(None, sends_lifespan=True)
