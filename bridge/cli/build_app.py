@@ -35,7 +35,7 @@ from bridge.router.router import universal
 from bridge.types import AsgiApp, Receive, Scope, Send
 from bridge.wsgi_to_asgi.adapter import WsgiToAsgi
 
-__all__ = ["AppSpec", "build_app", "plain_asgi"]
+__all__ = ["AppSpec", "adapt", "build_app", "plain_asgi"]
 
 _VARIABLE = "BRIDGE_RUN"
 
@@ -115,7 +115,7 @@ def build_app(spec: AppSpec) -> Any:
     server = SERVERS[spec.server]
     if server.raw_logger is not None:
         escape_lines(server.raw_logger)
-    app = _adapt(spec.load(), spec, server)
+    app = adapt(spec.load(), spec, server)
     health = Health(app, sends_lifespan=not server.ignores_lifespan)
     if spec.metrics is not None:
         app = measured(app, server.interface, spec.metrics)
@@ -140,7 +140,11 @@ def build_app(spec: AppSpec) -> Any:
     return server.make_graceful(exiting, spec.grace_s)
 
 
-def _adapt(served: ServedApps, spec: AppSpec, server: ServerSpec) -> Any:
+def adapt(served: ServedApps, spec: AppSpec, server: ServerSpec) -> Any:
+    """The app as one of the server's interface. Starts nothing.
+
+    :raises ConfigError: an option does not fit the app.
+    """
     part = served.single
     if part is None or served.is_universal:
         return served.app

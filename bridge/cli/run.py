@@ -20,7 +20,7 @@ from typing import NoReturn
 
 from bridge.cli import limits, panel
 from bridge.cli.address import free_path, free_port
-from bridge.cli.build_app import AppSpec
+from bridge.cli.build_app import AppSpec, adapt
 from bridge.cli.control.spec import control_spec
 from bridge.cli.inherited import with_inherited_address
 from bridge.cli.metrics import MetricsSpec, check_metrics, url_of_metrics
@@ -73,6 +73,8 @@ def run(options: RunOptions, server_name: str | None) -> int:
     control = control_spec(options.control)
     _check_wsgi_options(spec, options, served)
     limits.check_given(spec, options, served)
+    if not spec.serves_in_process(options):
+        adapt(served, app_spec, spec)  # raises here, and not in each worker, again and again
     options = _with_free_address(options)
     replace(app_spec, control=control).to_environment()
     notes = panel.notes_of(spec, served) + ignored_variables(spec.name, spec.variables())

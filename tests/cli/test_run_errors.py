@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.running import MULTI, SERVERS, TARGETS, bridge
+from tests.conftest import in_full
 from tests.harness.servers import ROOT
 
 FLASK = TARGETS["flask"]
@@ -146,6 +147,20 @@ def test_a_root_path_that_is_not_a_path_is_rejected(path: str) -> None:
 
 
 # -- addresses -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("server", ["uvicorn", *in_full("granian", "hypercorn", "gunicorn")])
+def test_an_option_that_does_not_fit_the_app_is_one_line_before_any_worker_starts(
+    server: str,
+) -> None:
+    """The adapter finds it. In the workers it would, too, again and again."""
+    args = ("--server", server, "--workers", "2", "--port", "0")
+    if server != "gunicorn":
+        error = _one_line("run", FLASK, *args, "--limit", "/reports=50", code=2)
+        assert "limits['/reports']=Limit(threads=50" in error
+    app = TARGETS["fastapi"] if server == "gunicorn" else FLASK
+    error = _one_line("run", app, *args, code=2, env={"BRIDGE_SUPERVISED": "yes"})
+    assert error.endswith("BRIDGE_SUPERVISED='yes': expected one of '0', '1'")
 
 
 @pytest.mark.parametrize("server", SERVERS)

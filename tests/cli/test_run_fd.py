@@ -66,7 +66,9 @@ def test_an_inherited_unix_socket_remains_with_its_mode(server: str, tmp_path: P
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="abstract sockets are of Linux")
-@pytest.mark.parametrize("server", ["uvicorn", *in_full("granian", "hypercorn", "gunicorn", "waitress")])
+@pytest.mark.parametrize(
+    "server", ["uvicorn", *in_full("granian", "hypercorn", "gunicorn", "waitress")]
+)
 def test_a_server_runs_on_an_abstract_socket_that_it_inherits(server: str) -> None:
     """As systemd's ``ListenStream=@site``. It has a name, and no file."""
     name = f"bridge-test-{os.getpid()}-{server}"
