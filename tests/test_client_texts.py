@@ -248,7 +248,7 @@ IN_MESSAGES = {
         "type(chunks).__name__",
     },
     "wsgi_to_asgi/time_limits.py": {
-        "job.pool.name",
+        "queue.name",
         "limit_s",
         "pool.name",
         "pool.stats().lost",

@@ -72,10 +72,12 @@ def test_an_inherited_unix_socket_remains_with_its_mode(server: str, tmp_path: P
 def test_a_server_runs_on_an_abstract_socket_that_it_inherits(server: str) -> None:
     """As systemd's ``ListenStream=@site``. It has a name, and no file."""
     name = f"bridge-test-{os.getpid()}-{server}"
-    with closing(_listen(socket.AF_UNIX, f"\0{name}")) as listener:
-        with activated(listener, TARGETS["flask"], "--server", server, cwd=APPS) as service:
-            assert _facts(ask(socket.AF_UNIX, f"\0{name}"))["framework"] == "flask"
-            assert f"bridge: URL: unix:@{name}\n" in service.stop()
+    with (
+        closing(_listen(socket.AF_UNIX, f"\0{name}")) as listener,
+        activated(listener, TARGETS["flask"], "--server", server, cwd=APPS) as service,
+    ):
+        assert _facts(ask(socket.AF_UNIX, f"\0{name}"))["framework"] == "flask"
+        assert f"bridge: URL: unix:@{name}\n" in service.stop()
 
 
 @pytest.mark.parametrize("server", MULTI)

@@ -156,20 +156,24 @@ def test_pages_of_the_app_below_the_path_do_not_keep_checks_waiting_on_waitress(
     control: Control, key: str
 ) -> None:
     """Its thread for checks serves nothing else."""
-    with running("waitress", TARGETS["flask"], "--threads", "1", "--healthz", "/gated") as site:
-        with closing(client_of(site).open("GET", f"/gated/{key}")) as page:
-            control.expect_waiting(key, "go")
-            with closing(client_of(site)) as client:
-                assert client.fetch("GET", "/gated/live").body == b"ok\n"
-            control.open(key, "go")
-            assert page.read().body == b"finished"
+    with (
+        running("waitress", TARGETS["flask"], "--threads", "1", "--healthz", "/gated") as site,
+        closing(client_of(site)) as client,
+        closing(client_of(site).open("GET", f"/gated/{key}")) as page,
+    ):
+        control.expect_waiting(key, "go")
+        assert client.fetch("GET", "/gated/live").body == b"ok\n"
+        control.open(key, "go")
+        assert page.read().body == b"finished"
 
 
 @pytest.mark.parametrize("server", ["uvicorn", "gunicorn", "waitress"])
 def test_the_path_may_have_any_characters(server: str) -> None:
-    with running(server, TARGETS["flask"], "--threads", "2", "--healthz", "/santé") as site:
-        with closing(client_of(site)) as client:
-            assert client.fetch("GET", "/sant%C3%A9/live").body == b"ok\n"
+    with (
+        running(server, TARGETS["flask"], "--threads", "2", "--healthz", "/santé") as site,
+        closing(client_of(site)) as client,
+    ):
+        assert client.fetch("GET", "/sant%C3%A9/live").body == b"ok\n"
 
 
 def test_a_process_that_should_be_replaced_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> None:
