@@ -6,8 +6,6 @@ app and the server see each message at the same moment as without it.
 
 from __future__ import annotations
 
-import os
-
 from bridge._observe.crossings import is_counted
 from bridge._observe.record import RECORD, RequestRecord, enter, leave
 from bridge._observe.settings import Settings, added_headers, has_id, proxy_wait_s, request_id_of
@@ -197,21 +195,6 @@ class _Exchange:
             return 0, message
         self._complete = not (message.get("more_body", False) or self._trailers)
         return size_of_file(message, self._head), message
-        return self._size_of_file(message), message
-
-    def _size_of_file(self, message: Message) -> int:
-        """The length of a file that the server sends by itself."""
-        for name, value in self._head:
-            if bytes(name).lower() == b"content-length" and bytes(value).isdigit():
-                return int(value)
-        try:
-            if "path" in message:
-                return os.stat(message["path"]).st_size
-            if message.get("count") is not None:
-                return int(message["count"])
-            return os.fstat(message["file"].fileno()).st_size - int(message.get("offset") or 0)
-        except (KeyError, AttributeError, OSError, TypeError, ValueError):
-            return 0  # the server reports what is wrong
 
 
 _OTHERS = frozenset(
