@@ -87,16 +87,19 @@ class Listener:
         self._closed = True
         with suppress(OSError):
             os.unlink(self.path)
-        self._waker.send(b"\0")
+        with suppress(OSError):  # the thread may have ended already, woken by a client
+            self._waker.send(b"\0")
         self._ended.acquire(timeout=DEADLINE_S)
+        self._waker.close()  # not on the thread, which may end while this one writes
 
     def leave(self) -> None:
         """In a forked child: the thread is not there, and the socket is the parent's."""
         self._closed = True
         self._close_sockets()
+        self._waker.close()
 
     def _close_sockets(self) -> None:
-        for each in (self._socket, self._waker, self._woken):
+        for each in (self._socket, self._woken):
             each.close()
         for client in self._clients.values():
             client.socket.close()

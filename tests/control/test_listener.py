@@ -237,6 +237,28 @@ def test_another_user_gets_no_answer_even_where_the_folder_is_open(path: Path) -
     assert as_other_user(path) in ("b''", "BrokenPipeError", "ConnectionResetError")
 
 
+# -- closing ---------------------------------------------------------------------------------------
+
+
+def test_it_is_closed_while_a_client_wakes_its_thread(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread may see that it has to end, and end, before it is woken for that."""
+    closed, unlink = Listener(folder / "1-1.sock", {}), os.unlink
+
+    with connect(closed.path) as client:
+
+        def unlink_and_wake(path: Path) -> None:
+            unlink(path)
+            client.sendall(b"{")
+            assert client.recv(1) == b""  # the thread has closed all that it closes
+
+        monkeypatch.setattr(os, "unlink", unlink_and_wake)
+        closed.close()
+
+    assert not closed.path.exists()
+
+
 # -- finding and reading ---------------------------------------------------------------------------
 
 
