@@ -28,10 +28,12 @@ def app(environ, start_response):
 
 
 def lines_of(site: Server, marker: str) -> list[str]:
-    """The lines about requests with this path, once there is one after all of them."""
-    client_of(site).fetch("GET", "/last-request")
-    log = site.wait_for_log("/last-request")
-    return [line for line in log.split("\n") if marker in line]
+    """All lines about requests with this path. Ends the server: a request is logged after its
+    response, maybe after a later one on another thread.
+    """
+    site.wait_for_log(marker)
+    site.terminate()
+    return [line for line in site.log().split("\n") if marker in line]
 
 
 @pytest.mark.parametrize("server", SERVERS)
