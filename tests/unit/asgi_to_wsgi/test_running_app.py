@@ -22,7 +22,6 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 import bridge
-from bridge._threads.instances import Instances
 from bridge._threads.loop_thread import LoopThread
 from bridge.asgi_to_wsgi import running_app
 from bridge.asgi_to_wsgi.adapter import start_adapters
@@ -106,12 +105,6 @@ def test_concurrent_first_requests_start_the_app_once(to_wsgi: ToWsgi) -> None:
 
     assert [request.result().status for request in requests] == [200] * 8
     assert events.count("startup") == 1
-
-
-@pytest.fixture
-def no_other_adapters(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hide the adapters of other tests, which may not be garbage collected yet."""
-    monkeypatch.setattr("bridge.asgi_to_wsgi.adapter._adapters", Instances())
 
 
 @pytest.mark.usefixtures("no_other_adapters")

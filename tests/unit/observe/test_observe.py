@@ -75,6 +75,7 @@ def test_the_interface_stays_that_of_the_app() -> None:
     assert repr(bridge.observe(router)) == f"observe({router!r})"
 
 
+@pytest.mark.usefixtures("no_other_adapters")
 def test_only_the_app_that_is_observed_is_started() -> None:
     started: list[str] = []
 
