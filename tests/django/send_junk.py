@@ -16,8 +16,8 @@ from typing import Any
 
 from bridge.contrib.django.handlers import AsgiSide, WsgiSide
 from tests.django.project import app
-from tests.harness.junk import send_junk
-from tests.harness.memory import held
+from tests.harness.junk import MOST, send_junk
+from tests.harness.memory import held_at_rest
 
 PATHS = ("/sync/", "/spa/", "/sync/", "/async/")
 """Of a sync view, of an async one that catches all paths below, and of no view."""
@@ -30,7 +30,7 @@ def main() -> None:
     for handler in (AsgiSide, WsgiSide):
         _count(handler, served)
     asyncio.run(send_junk(app, marker, kind, PATHS))
-    print(json.dumps({**served, "size": held(marker).size}))
+    print(json.dumps({**served, "size": held_at_rest(marker, MOST).size}))
 
 
 def _count(handler: Any, served: Counter[str]) -> None:

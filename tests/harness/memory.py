@@ -10,11 +10,15 @@ from __future__ import annotations
 import asyncio  # noqa: F401  # imports _asyncio
 import gc
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Held", "held"]
+__all__ = ["Held", "held", "held_at_rest"]
+
+REST_S = 30.0
+POLL_S = 0.02
 
 _asyncio = sys.modules.get("_asyncio")
 """Its referents are left out: on Python 3.12 these include objects that it has freed and keeps for
@@ -45,6 +49,17 @@ def held(marker: str) -> Held:
     gc.collect()
     sizes = [len(text) for text in _texts() if _has(text, marker)]
     return Held(len(sizes), sum(sizes))
+
+
+def held_at_rest(marker: str, below: int) -> Held:
+    """The same, once their size is ``below``, or has not become so within ``REST_S``.
+
+    The threads that have served the last request may end it after its response.
+    """
+    deadline = time.monotonic() + REST_S
+    while (found := held(marker)).size >= below and time.monotonic() < deadline:
+        time.sleep(POLL_S)  # polling, with a deadline: memory has no event to wait for
+    return found
 
 
 def _texts() -> Iterator[str | bytes]:

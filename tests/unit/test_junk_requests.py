@@ -24,7 +24,7 @@ from tests.apps.echoing import echo_asgi, echo_wsgi
 from tests.harness.asgi import http_scope
 from tests.harness.builds import frees_at_once
 from tests.harness.junk import KINDS, MOST, send_junk, send_junk_handshakes, send_junk_to_wsgi
-from tests.harness.memory import held
+from tests.harness.memory import held_at_rest
 
 PATHS = ("/", "/wsgi/", "/asgi/")
 MIXED = {"/wsgi": echo_wsgi, "/asgi": echo_asgi, "/": echo_wsgi}
@@ -61,7 +61,7 @@ def test_little_is_kept_of_junk_on_asgi_servers(arrangement: str, kind: str, mar
     statuses = asyncio.run(send_junk(app, marker, kind, PATHS))
 
     assert set(statuses) == {200}
-    assert held(marker).size < MOST
+    assert held_at_rest(marker, MOST).size < MOST
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -73,7 +73,7 @@ def test_little_is_kept_of_junk_on_wsgi_servers(arrangement: str, kind: str, mar
     statuses = send_junk_to_wsgi(app, marker, kind, PATHS)
 
     assert set(statuses) == {200}
-    assert held(marker).size < MOST
+    assert held_at_rest(marker, MOST).size < MOST
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -86,7 +86,7 @@ def test_little_is_kept_of_junk_websockets(
         types = asyncio.run(send_junk_handshakes(app, marker, kind))
 
     assert types == {"websocket.close"}
-    assert held(marker).size < MOST
+    assert held_at_rest(marker, MOST).size < MOST
 
 
 # -- later requests --------------------------------------------------------------------------------
