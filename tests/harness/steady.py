@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
-__all__ = ["ask", "steady_clients", "wait_for_more"]
+__all__ = ["CLIENTS", "ask", "steady_clients", "wait_for_more"]
 
 CLIENTS = 4
 TIMEOUT_S = 30.0
