@@ -6,6 +6,8 @@ import asyncio
 import gc
 import logging
 import os
+import subprocess
+import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -164,10 +166,6 @@ def test_an_exception_of_a_signal_handler_does_not_lose_a_wakeup(
 # -- the eventfd -----------------------------------------------------------------------------------
 
 
-def open_descriptors() -> set[str]:
-    return set(os.listdir("/proc/self/fd"))
-
-
 async def post_from_threads(inbox: LoopInbox, posts: int) -> int:
     """Post from one thread after another. Returns the number of callbacks that ran."""
     ran = 0
@@ -219,58 +217,73 @@ def test_callbacks_run_in_an_empty_context(run: Callable[..., Any]) -> None:
     assert run(main()) == [0, 0]
 
 
-@pytest.mark.skipif(not hasattr(os, "eventfd"), reason="Linux only")
-@pytest.mark.parametrize("run", RUNNERS.values(), ids=RUNNERS)
-def test_closed_loops_leave_no_descriptor_open(run: Callable[..., Any]) -> None:
-    async def main() -> None:
-        inbox = inbox_of(asyncio.get_running_loop())
-        for _ in range(3):
-            posted = asyncio.Event()
-            await asyncio.to_thread(inbox.post, posted.set)
+SETUP = """
+import asyncio, gc, os
+from bridge._threads.loop_inbox import inbox_of
+from tests.harness.loops import RUNNERS
+
+async def main():
+    inbox = inbox_of(asyncio.get_running_loop())
+    for _ in range(5):
+        posted = asyncio.Event()
+        await asyncio.to_thread(inbox.post, posted.set)
+        async with asyncio.timeout(30):
             await posted.wait()
 
+def show():
+    print(len(os.listdir("/proc/self/fd")))
+"""
+FIVE_LOOPS = """
+run = RUNNERS["{runner}"]
+run(main())
+gc.collect()
+gc.disable()
+show()
+for _ in range(5):
     run(main())
-    gc.collect()
-    before = open_descriptors()
-    for _ in range(5):
-        run(main())
-    gc.collect()
+{end}
+show()
+"""
+LOOP_WITHOUT_ADD_READER = """
+class Loop(asyncio.SelectorEventLoop):
+    def add_reader(self, *_):
+        raise NotImplementedError
 
-    assert len(open_descriptors()) <= len(before)
+loop = Loop()
+show()
+loop.run_until_complete(main())
+show()
+loop.close()
+"""
+
+
+def shown(code: str) -> list[int]:
+    """The numbers of open descriptors that ``code`` shows, in a process of its own: threads of
+    other tests open and close some here.
+    """
+    command = [sys.executable, "-c", SETUP + code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    return [int(line) for line in done.stdout.split()]
+
+
+@pytest.mark.skipif(not hasattr(os, "eventfd"), reason="Linux only")
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_closed_loops_leave_no_descriptor_open(runner: str) -> None:
+    before, after = shown(FIVE_LOOPS.format(runner=runner, end="gc.collect()"))
+
+    assert after == before
 
 
 def test_asyncio_loops_close_their_descriptor_without_garbage_collection() -> None:
-    async def main() -> None:
-        posted = asyncio.Event()
-        inbox_of(asyncio.get_running_loop()).post(posted.set)
-        await posted.wait()
+    before, after = shown(FIVE_LOOPS.format(runner="asyncio", end=""))
 
-    asyncio.run(main())
-    gc.collect()
-    gc.disable()
-    try:
-        before = open_descriptors()
-        for _ in range(5):
-            asyncio.run(main())
-        assert len(open_descriptors()) <= len(before)
-    finally:
-        gc.enable()
+    assert after == before
 
 
-def test_a_loop_without_add_reader_is_woken(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def add_no_reader(*_: Any) -> None:
-        raise NotImplementedError
+def test_a_loop_without_add_reader_is_woken() -> None:
+    before, after = shown(LOOP_WITHOUT_ADD_READER)
 
-    loop = asyncio.new_event_loop()
-    monkeypatch.setattr(loop, "add_reader", add_no_reader)
-    before = open_descriptors()
-    try:
-        assert loop.run_until_complete(post_from_threads(inbox_of(loop), 5)) == 5
-        assert open_descriptors() <= before  # a descriptor of an earlier test may have been closed
-    finally:
-        loop.close()
+    assert after == before
 
 
 def test_a_platform_without_eventfd_uses_call_soon_threadsafe(
