@@ -11,7 +11,7 @@ import asyncio  # noqa: F401  # imports _asyncio
 import gc
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,10 +51,12 @@ def held(marker: str) -> Held:
     return Held(len(sizes), sum(sizes))
 
 
-def held_at_rest(marker: str, below: int) -> Held:
+def held_at_rest(marker: str, below: int, held: Callable[[str], Held] = held) -> Held:
     """The same, once their size is ``below``, or has not become so within ``REST_S``.
 
     The threads that have served the last request may end it after its response.
+
+    :param held: returns what is held now, maybe by another process.
     """
     deadline = time.monotonic() + REST_S
     while (found := held(marker)).size >= below and time.monotonic() < deadline:
