@@ -75,7 +75,7 @@ class ObservedWsgi:
         try:
             record.start(settings.observers)
             result = self.app(environ, exchange.start_response)
-            return exchange.response(result, environ)
+            return exchange.response(result, environ.get("wsgi.file_wrapper"))
         except BaseException as error:
             exchange.end(error)
             raise
@@ -175,9 +175,11 @@ class Exchange:
 
     # -- the response ---------------------------------------------------------------------------
 
-    def response(self, result: Any, environ: Environ) -> Iterable[bytes]:
-        """What the server gets in place of ``result``."""
-        wrapper = environ.get("wsgi.file_wrapper")
+    def response(self, result: Any, wrapper: object) -> Iterable[bytes]:
+        """What the server gets in place of ``result``.
+
+        :param wrapper: ``wsgi.file_wrapper``.
+        """
         if isinstance(wrapper, type) and isinstance(result, wrapper):
             return self._file(result)
         if type(result) is list or type(result) is tuple:

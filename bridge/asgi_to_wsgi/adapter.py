@@ -179,6 +179,8 @@ class AsgiToWsgi:
             scope = build_scope(environ, running.state, running.marks)
         except BadRequest as error:
             refuse = partial(_refuse, error)
+            if self.crossings is None:
+                return refuse(start_response)
             return follow(self.crossings, None, environ, start_response, refuse)
         if length == 0:
             body, crossings = None, self.crossings
@@ -195,6 +197,8 @@ class AsgiToWsgi:
             loop_side.wakeup.acquire(timeout=POLL_S)
             if not (loop_side.is_whole and sets_nothing(context)):
                 respond = ThreadSide(running, loop_side, environ, context).respond
+                if self.crossings is None:
+                    return respond(start_response)
                 return follow(self.crossings, loop_side, environ, start_response, respond)
         except BaseException:  # also what a signal handler raises, anywhere in here
             running.inbox.post(loop_side.disconnect)

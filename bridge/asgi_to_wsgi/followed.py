@@ -65,7 +65,7 @@ class Followed:
 
 
 def follow(
-    crossings: Crossings | None,
+    crossings: Crossings,
     request: Request | None,
     environ: Environ,
     start_response: StartResponse,
@@ -73,19 +73,18 @@ def follow(
 ) -> Iterable[bytes]:
     """The response, and its record.
 
-    :param crossings: None: nothing is recorded.
     :param respond: makes the response.
     """
-    if crossings is None:
-        return respond(start_response)
     record = RequestRecord("http", method=environ["REQUEST_METHOD"], path="", client=None)
     if request is not None:
         request.is_followed = True
         record.arrived_at = request.posted_at
     record.start([Followed(crossings, request)])
     exchange = Exchange(record, start_response)
+    wrapper = environ.get("wsgi.file_wrapper")
+    del environ  # error reports print the local variables of each frame of a traceback
     try:
-        return exchange.response(respond(exchange.start_response), environ)
+        return exchange.response(respond(exchange.start_response), wrapper)
     except BaseException as error:
         exchange.end(error)
         raise

@@ -295,15 +295,14 @@ def to_wsgi() -> Iterator[Callable[..., Measured]]:
         each.app.close()
 
 
-def test_an_ordinary_request_on_a_wsgi_server_is_one_tuple(
+def test_an_ordinary_request_on_a_wsgi_server_is_counted_once_with_all_times(
     to_wsgi: Callable[..., Measured],
 ) -> None:
+    """Whether it took one hand-over, as on an idle machine, or more."""
     measured = to_wsgi()
-    [crossings] = measured.counter._crossings
 
     call_wsgi(measured.app, environ_of())
 
-    assert len(crossings._whole) == 1
     assert measured.statuses() == {"200": 1}
     times = (REQUEST_S, REQUEST_QUEUE_S, REQUEST_THREAD_S, REQUEST_WIRE_S)
     assert [measured.observed(metric) for metric in times] == [1, 1, 1, 1]
