@@ -39,7 +39,8 @@ from bridge.cli.metrics import MetricsSpec
 from bridge.cli.options import RequestedApp, WsgiOptions
 from bridge.types import Environ, Receive, Scope, Send
 
-LIMIT = 0.01
+LIMIT = 0.01 if sys.version_info < (3, 14) else 0.0105
+"""On 3.14 an empty view has fewer instructions."""
 REPEATS = 30
 TOUCHED = (
     "bridge._threads.pool:_Worker._run_jobs",
