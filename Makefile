@@ -50,7 +50,7 @@ test: $(VENV)/.dev
 
 core: $(VENV)/.dev
 	$(PYTEST) $(CORE) tests/unit tests/conformance tests/sync tests/test_*.py $(PYTEST_ARGS)
-	$(PYTEST) $(CORE) -k "uvicorn or gthread" tests/servers tests/promises $(PYTEST_ARGS)
+	$(PYTEST) $(CORE) -k "(uvicorn and not h11 and not uvloop) or gthread" tests/servers tests/promises $(PYTEST_ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/python -m ruff check .
