@@ -410,7 +410,7 @@ def test_a_request_that_gets_a_thread_in_time_is_served(to_asgi: ToAsgi, app: St
 def test_one_timer_is_enough_and_none_is_left_once_nothing_waits_or_runs(
     to_asgi: ToAsgi, app: StuckApp
 ) -> None:
-    adapter = to_asgi(app, threads=4, request_timeout_s=LIMIT_S, queue_timeout_s=LIMIT_S)
+    adapter = to_asgi(app, threads=4, request_timeout_s=WAIT_S, queue_timeout_s=WAIT_S)
 
     async def run() -> None:
         timers = asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]
@@ -418,8 +418,11 @@ def test_one_timer_is_enough_and_none_is_left_once_nothing_waits_or_runs(
         def sweeps() -> int:
             return sum("_sweep" in repr(timer) for timer in timers)
 
+        stuck = asyncio.create_task(status_of(adapter, "/stuck"))
         assert await asyncio.gather(*(status_of(adapter, "/") for _ in range(20))) == [200] * 20
         assert sweeps() == 1
+        app.go_on.set()
+        assert await stuck == 200
         await until(lambda: not sweeps())
 
     asyncio.run(run())
